@@ -1,0 +1,83 @@
+# tidegauge: `make help` lists the targets.
+
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+BENCH  ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --quiet --disable-pip-version-check --no-input
+# --no-build-isolation: the pinned build backend is in the requirements, nothing else is fetched.
+INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	--fork-strategy fewest --generate-hashes --no-annotate --no-header --no-emit-index-url
+
+# What the targets say goes to standard error: the demo's and the benchmarks' output is data.
+SAY := >&2 echo
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench lock dashboards clean
+
+help: ## Show the targets
+	@echo "make TARGET [ARGS=\"...\"] [PYTHON=python3.12]"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(VENV)/.stamp-run ## Show the main job with nothing but Python (ARGS="--once --json")
+	@$(BIN)/tidegauge demo $(ARGS)
+
+test: $(VENV)/.stamp-dev ## Run the tests (ARGS="-k name")
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.stamp-dev ## Check style, types and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(wildcard service probes alerts dashboards tests benchmarks examples)
+	PYTHONPATH=service:probes:alerts:dashboards $(BIN)/lint-imports
+
+bench: $(VENV)/.stamp-dev ## Run the benchmarks, or one (BENCH=name); the last line is a JSON object
+	@for name in $(or $(BENCH),$(basename $(notdir $(wildcard benchmarks/[!_]*.py)))); do \
+		echo "benchmark: $$name" >&2; \
+		$(BIN)/python -m "benchmarks.$$name" $(ARGS) || exit 1; \
+	done
+
+# New versions: make lock ARGS=--upgrade
+lock: $(VENV)/.stamp-dev ## Pin the requirements again, with hashes (ARGS=--upgrade)
+	$(PIP) install 'uv>=0.9,<1'
+	$(COMPILE) $(ARGS) pyproject.toml -o requirements/run.txt >/dev/null
+	$(COMPILE) $(ARGS) pyproject.toml --group dev -c requirements/run.txt \
+		-o requirements/dev.txt >/dev/null
+	$(COMPILE) $(ARGS) --group pyproject.toml:build -c requirements/dev.txt \
+		-o requirements/build.txt >/dev/null
+	$(COMPILE) $(ARGS) --no-deps requirements/snorkel.in -o requirements/snorkel.txt >/dev/null
+
+dashboards: $(VENV)/.stamp-dev ## Generate the Grafana dashboards and Prometheus rules again
+	$(BIN)/python -m tidegauge_dashboards.generate $(ARGS)
+
+clean: ## Remove the virtual environment, caches and build results
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# -- The virtual environment: one stamp per thing installed, so that a second run is quick --------
+
+$(VENV)/.stamp-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		$(SAY) "tidegauge needs Python 3.11 or newer; '$(PYTHON)' is not." \
+			"Name another: make demo PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) >&2 || { rm -rf $(VENV); \
+		$(SAY) "No virtual environment could be made." \
+			"On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/.stamp-run: $(VENV)/.stamp-venv requirements/run.txt requirements/build.txt pyproject.toml
+	@$(SAY) "Installing tidegauge into $(VENV) (once, a minute or two) ..."
+	@$(PIP) install --require-hashes -r requirements/build.txt -r requirements/run.txt >&2
+	@$(INSTALL_SELF) >&2
+	@touch $@
+
+$(VENV)/.stamp-dev: $(VENV)/.stamp-venv requirements/dev.txt requirements/snorkel.txt pyproject.toml
+	@$(SAY) "Installing tidegauge and its development tools into $(VENV) (once) ..."
+	@$(PIP) install --require-hashes -r requirements/dev.txt >&2
+	@$(PIP) install --require-hashes --no-deps -r requirements/snorkel.txt >&2
+	@$(INSTALL_SELF) >&2
+	@touch $@

@@ -1,0 +1,1 @@
+"""From a finding to a delivered message: rules, lifecycle, grouping, routing, transports."""

@@ -1,0 +1,40 @@
+"""What looks at a record: labeling functions, templates, votes, counts, baselines, drift.
+
+Pure: nothing here knows a database or a network.
+"""
+
+from tidegauge_probes.decorators import (
+    LabelingFunction,
+    LambdaPreprocessor,
+    Preprocessor,
+    SlicingFunction,
+    labeling_function,
+    preprocessor,
+    slicing_function,
+)
+from tidegauge_probes.engine import run
+from tidegauge_probes.errors import BaselineError, CountsError, ProbeError, TidegaugeError
+from tidegauge_probes.loading import load
+from tidegauge_probes.model import ABSTAIN, ERROR, Record, VoteMatrix
+from tidegauge_probes.probe_set import ProbeSet
+
+__all__ = [
+    "ABSTAIN",
+    "ERROR",
+    "BaselineError",
+    "CountsError",
+    "LabelingFunction",
+    "LambdaPreprocessor",
+    "Preprocessor",
+    "ProbeError",
+    "ProbeSet",
+    "Record",
+    "SlicingFunction",
+    "TidegaugeError",
+    "VoteMatrix",
+    "labeling_function",
+    "load",
+    "preprocessor",
+    "run",
+    "slicing_function",
+]

@@ -1,0 +1,298 @@
+"""The baseline: what the LFs did on training data, frozen, and how much it varied.
+
+Formulas: quasi-binomial moments on the logit scale. For series s with p̂ over windows of
+n_w records, r_w = x_w − n_w p̂ and f_w = 1 − n_w/Σn (its leverage),
+
+    τ̂² = [Σ r_w²/f_w − Σ n_w p q] / Σ n_w (n_w − 1) p² q²
+
+is the variance between windows of logit p that binomial counting does not explain
+(Williams 1982, beta-binomial by moments). Single series estimate it badly, so each is shrunk
+to the pooled value, and half a posterior standard deviation is added for caution.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes import counts as counts_
+from tidegauge_probes.counts import PaneCounts
+from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.findings import SeriesKey
+from tidegauge_probes.probe_set import Layout
+from tidegauge_probes.series import Plan, plan
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+LEARNING_WINDOWS: Final = 48
+"""Below this many calibration windows a baseline is still learning how much is normal."""
+
+FLOOR_TAU: Final = 0.03
+"""No stream repeats itself exactly: the least between-window sd of logit p."""
+
+PRIOR_TAU: Final = 0.20
+"""Between-window sd assumed where a baseline has no windows to learn it from."""
+
+PRIOR_CV: Final = 0.5
+"""How far single series may lie from the pooled variance (coefficient of variation)."""
+
+TRIM_Z: Final = 5.0
+"""Calibration windows further off than this hold an incident, not the baseline."""
+
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What comparing needs to know of each series, float64 [S] each.
+
+    ``p``: share expected; ``tau2``: variance of logit p between windows; ``se2``: variance of
+    the estimate of logit p itself; ``n``: records (or votes) behind it; ``phi``: pooled lag-1
+    autocorrelation of the part that varies between windows.
+    """
+
+    p: Floats
+    tau2: Floats
+    se2: Floats
+    n: Floats
+    phi: float
+    learning: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """A frozen reference. ``id`` is the hash of its content.
+
+    ``total``: counts of all its records. ``starts``: int64 [W], its windows (none when it was
+    fitted from a vote matrix). ``x``, ``n``: int64 [W, S], the series of each window.
+    ``source`` says where it came from, for the auditor.
+    """
+
+    probe_set: str
+    plan: Plan
+    total: PaneCounts
+    window_ms: int
+    starts: Ints
+    x: Ints
+    n: Ints
+    source: Mapping[str, Any]
+
+    @cached_property
+    def id(self) -> str:
+        """Content hash, 16 hex digits."""
+        return hashlib.sha256(self.encode()).hexdigest()[:16]
+
+    @cached_property
+    def keys(self) -> tuple[SeriesKey, ...]:
+        """Names of the series."""
+        return self.plan.keys()
+
+    @property
+    def learning(self) -> bool:
+        """Whether it has too few windows to know how much variation is normal."""
+        return len(self.starts) < LEARNING_WINDOWS
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Fit what comparing needs; re-fitted on demand from the raw counts."""
+        return calibrate(self)
+
+    def encode(self) -> bytes:
+        """Return the stored form: a zip of a JSON header and arrays, equal for equal content."""
+        header = {
+            "version": _VERSION,
+            "probe_set": self.probe_set,
+            "window_ms": self.window_ms,
+            "layout": [self.plan.layout.probes, self.plan.layout.classes, self.plan.layout.labels],
+            "segments": self.plan.segments,
+            "pairs": self.plan.pairs,
+            "source": dict(self.source),
+        }
+        return _zip(
+            {
+                "header.json": msgspec.json.encode(header, order="sorted"),
+                "total.counts": self.total.encode(),
+                **{name: _npy(getattr(self, name)) for name in ("starts", "x", "n")},
+            }
+        )
+
+
+class _Header(msgspec.Struct):
+    version: int
+    probe_set: str
+    window_ms: int
+    layout: tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[int, ...], ...]]
+    segments: tuple[str, ...]
+    pairs: tuple[tuple[int, int], ...]
+    source: dict[str, Any]
+
+
+def decode(encoded: bytes) -> Baseline:
+    """Read what ``encode`` wrote; BaselineError for anything else."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(encoded)) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        header = msgspec.json.decode(parts["header.json"], type=_Header)
+        total = counts_.decode(parts["total.counts"])
+        starts, x, n = (
+            np.load(io.BytesIO(parts[name]), allow_pickle=False) for name in ("starts", "x", "n")
+        )
+    except (zipfile.BadZipFile, KeyError, ValueError, msgspec.MsgspecError) as error:
+        msg = f"the baseline cannot be read ({error}): fit it again"
+        raise BaselineError(msg) from error
+    if header.version != _VERSION:
+        msg = f"the baseline has version {header.version}, not {_VERSION}: fit it again"
+        raise BaselineError(msg)
+    chosen = Plan(Layout(*header.layout), header.segments, header.pairs)
+    return Baseline(
+        header.probe_set, chosen, total, header.window_ms, starts, x, n, header.source
+    )
+
+
+def fit(  # noqa: PLR0913  (each is a fact of the baseline)
+    windows: Mapping[int, PaneCounts],
+    *,
+    layout: Layout,
+    probe_set: str,
+    window_ms: int,
+    source: Mapping[str, Any],
+    slices: Sequence[str] = (),
+) -> Baseline:
+    """Freeze a baseline from the counts of its windows (start in ms → counts).
+
+    A vote matrix without times is one "window" at the key ``-1``: counted, not calibrated on.
+    """
+    total = counts_.empty(len(layout.probes), len(layout.classes))
+    for pane in windows.values():
+        total += pane
+    if not total.records:
+        msg = "the baseline is empty: no record lies in it. Check its range, path and fields"
+        raise BaselineError(msg)
+    chosen = plan(layout, total, slices)
+    timed = sorted(start for start in windows if start >= 0 and windows[start].records)
+    rows = [chosen.extract(windows[start]) for start in timed]
+    width = len(chosen.keys())
+    x = np.array([x for x, _ in rows], dtype=np.int64).reshape(len(rows), width)
+    n = np.array([n for _, n in rows], dtype=np.int64).reshape(len(rows), width)
+    starts = np.array(timed, dtype=np.int64)
+    return Baseline(probe_set, chosen, total, window_ms, starts, x, n, dict(source))
+
+
+def calibrate(baseline: Baseline) -> Calibration:
+    """Estimate p, τ², φ and the error of p for each series (detection: baseline)."""
+    if baseline.learning:
+        return _uncalibrated(baseline)
+    x, n = baseline.x.astype(np.float64), baseline.n.astype(np.float64)
+    keep = n > 0
+    for _ in range(2):
+        p = _smoothed(np.where(keep, x, 0).sum(axis=0), np.where(keep, n, 0).sum(axis=0))
+        tau2 = np.median(_tau2(x, n, keep, p))
+        z = _residuals(x, n, p) / np.sqrt(_variance(n, p, tau2))
+        keep = (n > 0) & (np.abs(z) <= TRIM_Z)
+    total = np.where(keep, n, 0).sum(axis=0)
+    p = _smoothed(np.where(keep, x, 0).sum(axis=0), total)
+    tau2 = _tau2(x, n, keep, p)
+    phi = _autocorrelation(x, n, keep, p, tau2)
+    windows = np.maximum(keep.sum(axis=0), 1)
+    se2 = _counting_error(p, total) + tau2 * (1 + phi) / ((1 - phi) * windows)
+    return Calibration(p, tau2, se2, total, phi, learning=False)
+
+
+def _uncalibrated(baseline: Baseline) -> Calibration:
+    x, n = baseline.plan.extract(baseline.total)
+    p = _smoothed(x.astype(np.float64), n.astype(np.float64))
+    tau2 = np.full(len(p), PRIOR_TAU**2)
+    se2 = _counting_error(p, n) + tau2 / max(len(baseline.starts), 1)
+    return Calibration(p, tau2, se2, n.astype(np.float64), 0.0, learning=True)
+
+
+def _smoothed(x: Floats, n: Floats) -> Floats:
+    """Jeffreys' estimate: an LF that never voted has a small share, not an impossible one."""
+    return np.asarray((x + 0.5) / (n + 1.0))
+
+
+def _counting_error(p: Floats, n: Floats | Ints) -> Floats:
+    return np.asarray(1.0 / (np.maximum(n, 1.0) * p * (1.0 - p)))
+
+
+def _residuals(x: Floats, n: Floats, p: Floats) -> Floats:
+    return x - n * p
+
+
+def _variance(n: Floats, p: Floats, tau2: Floats | float) -> Floats:
+    pq = p * (1 - p)
+    return np.asarray(np.maximum(n * pq + n * np.maximum(n - 1, 0) * pq**2 * tau2, 1e-12))
+
+
+def _tau2(x: Floats, n: Floats, keep: npt.NDArray[np.bool_], p: Floats) -> Floats:
+    """Return τ² per series: moments, shrunk to the pooled value, made cautious, floored."""
+    weight = np.where(keep, n, 0.0)
+    pq = p * (1 - p)
+    total = np.maximum(weight.sum(axis=0), 1.0)
+    leverage = np.maximum(1 - weight / total, 1e-3)
+    excess = (weight > 0) * _residuals(weight * 0 + x, n, p) ** 2 / leverage
+    between = (weight * np.maximum(weight - 1, 0)).sum(axis=0) * pq**2
+    usable = between > 0
+    safe = np.where(usable, between, 1.0)
+    raw = np.where(usable, (np.where(keep, excess, 0).sum(axis=0) - total * pq) / safe, 0.0)
+    pooled, noise = _pooled(raw, weight, p, safe, usable)
+    prior = max((PRIOR_CV * pooled) ** 2, 1e-12)
+    precision = 1 / noise + 1 / prior
+    mean = (raw / noise + pooled / prior) / precision
+    return np.asarray(np.maximum(mean + 0.5 / np.sqrt(precision), FLOOR_TAU**2))
+
+
+def _pooled(
+    raw: Floats, weight: Floats, p: Floats, between: Floats, usable: npt.NDArray[np.bool_]
+) -> tuple[float, Floats]:
+    """Return the mean τ² over series weighted by precision, and each estimate's variance.
+
+    Var(r²) ≈ 2 Var(r)²; two rounds, since the precision depends on τ² itself.
+    """
+    pooled = FLOOR_TAU**2
+    noise = np.full(len(raw), np.inf)
+    for _ in range(2):
+        spread = np.where(weight > 0, _variance(weight, p, pooled), 0.0)
+        noise = np.where(usable, 2 * (spread**2).sum(axis=0) / between**2, 1e12)
+        pooled = max(float((raw / noise).sum() / (1 / noise).sum()), FLOOR_TAU**2)
+    return pooled, noise
+
+
+def _autocorrelation(
+    x: Floats, n: Floats, keep: npt.NDArray[np.bool_], p: Floats, tau2: Floats
+) -> float:
+    """Pooled lag-1 autocorrelation of the between-window part, in [0, 0.95].
+
+    Counting noise is independent from window to window, so the lagged products estimate
+    φ·τ² alone; they are divided by τ², not by the whole variance.
+    """
+    r = np.where(keep, _residuals(x, n, p), 0.0)
+    both = np.where(keep[:-1] & keep[1:], n[:-1] * n[1:], 0.0)
+    scale = (both.sum(axis=0) * (p * (1 - p)) ** 2 * tau2).sum()
+    lagged = (r[:-1] * r[1:]).sum()
+    return float(np.clip(lagged / scale, 0.0, 0.95)) if scale > 0 else 0.0
+
+
+def _npy(array: Ints) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array.astype("<i8"), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _zip(parts: Mapping[str, bytes]) -> bytes:
+    """Pack with a fixed time, so that equal content has equal bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+    return buffer.getvalue()

@@ -1,0 +1,91 @@
+"""One batch of records, and what probes compute on it once and share.
+
+Everything here is dropped with the batch: no cache survives it (Snorkel's memoised
+preprocessors keep every record they ever saw).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tidegauge_probes.model import Fields, RecordView, lookup
+
+Chain = tuple[Callable[[Any], Any], ...]
+
+
+class Absent:
+    """Marks a field that a record does not have (``None`` is a value like any other)."""
+
+    def __repr__(self) -> str:
+        """Say so."""
+        return "absent"
+
+
+ABSENT = Absent()
+
+
+class Batch:
+    """*n* records with their columns and preprocessed views, computed on first use."""
+
+    def __init__(self, records: Sequence[Fields]) -> None:
+        self.records = records
+        self._columns: dict[str, list[Any]] = {}
+        self._lowered: dict[str, list[Any]] = {}
+        self._types: dict[str, set[type]] = {}
+        self._views: dict[Chain, list[Any]] = {}
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return len(self.records)
+
+    def column(self, path: str) -> list[Any]:
+        """Return the values at *path*, ``ABSENT`` where a record has no such field."""
+        if path not in self._columns:
+            self._columns[path] = [_value(fields, path) for fields in self.records]
+        return self._columns[path]
+
+    def types(self, path: str) -> set[type]:
+        """Return the types that occur in a column: most columns need no check per value."""
+        if path not in self._types:
+            self._types[path] = set(map(type, self.column(path)))
+        return self._types[path]
+
+    def lowered(self, path: str) -> list[Any]:
+        """Return the column with its texts in lower case."""
+        if path not in self._lowered:
+            column = self.column(path)
+            self._lowered[path] = [v.lower() if isinstance(v, str) else v for v in column]
+        return self._lowered[path]
+
+    def views(self, chain: Chain = ()) -> list[Any]:
+        """Return what LFs see after the preprocessors of *chain*: a view, or the exception."""
+        if chain not in self._views:
+            if chain:
+                self._views[chain] = [_preprocess(view, chain) for view in self.views()]
+            else:
+                self._views[chain] = [RecordView(**fields) for fields in self.records]
+        return self._views[chain]
+
+
+def _value(fields: Fields, path: str) -> Any:
+    if path in fields:
+        return fields[path]
+    if "." not in path:
+        return ABSENT
+    value = lookup(fields, path)
+    return ABSENT if value is None else value
+
+
+def _preprocess(view: Any, chain: Chain) -> Any:
+    """Run the chain on one record; a failure becomes the outcome of every LF that needs it."""
+    try:
+        for preprocess in chain:
+            view = preprocess(view)
+            if view is None:
+                msg = f"preprocessor {getattr(preprocess, 'name', preprocess)!r} returned None"
+                return ValueError(msg)
+    except Exception as error:  # noqa: BLE001  (user code may raise anything)
+        return error
+    else:
+        return view

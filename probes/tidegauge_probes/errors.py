@@ -1,0 +1,47 @@
+"""The root of tidegauge's error tree, and the part of it that concerns probes.
+
+::
+
+    TidegaugeError
+    ├── ProbeError          a labeling function, template or ProbeSet is wrong
+    ├── CountsError         a stored pane cannot be read
+    ├── BaselineError       a baseline is empty, foreign or unreadable
+    ├── DeliveryError       (tidegauge_alerts) a message could not be delivered
+    └── SettingsError, SourceError, StoreError …   (tidegauge_service.errors)
+
+Each message says what is wrong, where, and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TidegaugeError(Exception):
+    """Base class of every error that tidegauge raises on purpose."""
+
+
+class ProbeError(TidegaugeError):
+    """A labeling function, template, preprocessor or ProbeSet is defined wrongly."""
+
+
+class CountsError(TidegaugeError):
+    """Encoded counts are broken, foreign, or do not fit the counts they meet."""
+
+
+class BaselineError(TidegaugeError):
+    """A baseline is empty, belongs to another ProbeSet, or cannot be read."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the known word nearest to *word*, else a list.
+
+    >>> nearest("lable", ["label", "name"])
+    "; did you mean 'label'?"
+    """
+    options = sorted(set(known))
+    close = difflib.get_close_matches(word, options, n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known: {', '.join(options)}" if options else ""

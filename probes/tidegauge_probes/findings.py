@@ -1,0 +1,92 @@
+"""Value types that the detector hands on: series, their figures, findings.
+
+They are the one vocabulary that probes, alerts and service share; nothing here computes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+ALL = "_all"
+"""Name of the segment that holds every record."""
+
+OTHER = "_other"
+"""Value that stands for all values of a field beyond its cap: segment ``field=_other``."""
+
+
+class SeriesKind(StrEnum):
+    """What a series counts; ``x`` of ``n`` in each window."""
+
+    BLIND_SPOT = "blind_spot"  # records on which every LF abstains, of records
+    COVERAGE = "coverage"  # votes of one LF, of records on which it did not fail
+    POLARITY = "polarity"  # votes for one class, of the LF's votes
+    OVERLAP = "overlap"  # votes where another LF votes too, of the LF's votes
+    CONFLICT = "conflict"  # votes that another LF contradicts, of the LF's votes
+    ERROR = "error"  # failures of one LF, of records
+    CO_VOTE = "co_vote"  # records on which both LFs of a pair vote, of records
+    AGREEMENT = "agreement"  # same vote, of the records on which both vote
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SeriesKey:
+    """Names one series. Empty strings where a part does not apply.
+
+    ``probe`` is the LF; ``other`` the second LF of a pair; ``label`` the class of a polarity.
+    """
+
+    series: SeriesKind
+    segment: str = ALL
+    probe: str = ""
+    other: str = ""
+    label: str = ""
+
+    def __str__(self) -> str:
+        """Return a short, stable name, e.g. ``coverage(check_out)`` or ``blind_spot[party=D]``."""
+        parts = [p for p in (self.probe, self.other, self.label) if p]
+        name = f"{self.series}({', '.join(parts)})" if parts else str(self.series)
+        return name if self.segment == ALL else f"{name}[{self.segment}]"
+
+
+class Verdict(StrEnum):
+    """What the detector concludes about one series in one window."""
+
+    OK = "ok"  # compared, within what the baseline explains
+    SHIFTED = "shifted"  # compared, and too far off to be chance
+    BASELINE = "baseline"  # the window itself belongs to the baseline: not compared
+    NO_DATA = "no_data"  # n = 0: no figure, never a zero drift
+    LOW_VOLUME = "low_volume"  # too few records to tell
+    LEARNING = "learning"  # too few baseline windows; only gross shifts are called
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The detector's result for one series in one window.
+
+    ``observed`` and ``expected`` are shares (0…1), ``low`` and ``high`` the band in which 99 %
+    of quiet windows of this volume lie. ``effect`` is the odds ratio of observed to expected
+    (1 = no change), ``p_value`` the two-sided mid-p value under the baseline, ``n_eff`` the
+    sample size after allowing for window-to-window variation. ``scale`` is the number of
+    windows summed. Figures are ``None`` where there is nothing to compare.
+    """
+
+    key: SeriesKey
+    window_start_ms: int
+    x: int
+    n: int
+    verdict: Verdict
+    observed: float | None = None
+    expected: float | None = None
+    low: float | None = None
+    high: float | None = None
+    effect: float | None = None
+    p_value: float | None = None
+    n_eff: float | None = None
+    scale: int = 1
+    rank: float = 0.0
+    """Signed evidence, 2·n_eff·KL(observed‖expected): how much of an incident it explains."""
+
+    @property
+    def shifted(self) -> bool:
+        """Whether this finding should raise or sustain an alert."""
+        return self.verdict is Verdict.SHIFTED

@@ -1,0 +1,156 @@
+"""Find a ProbeSet where the user keeps it: a YAML or JSON file, or ``module:attribute``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import Field, ValidationError
+
+from tidegauge_probes.decorators import SlicingFunction
+from tidegauge_probes.errors import ProbeError, nearest
+from tidegauge_probes.probe_set import ProbeSet, as_probe
+from tidegauge_probes.spec import Spec, explain
+from tidegauge_probes.templates import SliceSpec, TemplateSpec
+
+_S = TypeVar("_S", bound=Spec)
+
+
+class PythonSpec(Spec):
+    """Python LFs by import path: one LF, a list of LFs, or a ProbeSet."""
+
+    python: str = Field(description="`module:attribute`")
+
+
+class ProbeFile(Spec):
+    """A ProbeSet as a file: class names, LFs, slicing functions."""
+
+    classes: Annotated[list[str], Field(min_length=2)]
+    probes: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    slices: list[dict[str, Any]] = []
+
+
+def load(reference: str, base: Path | None = None) -> ProbeSet:
+    """Load a ProbeSet from a path (relative to *base*) or from ``module:attribute``.
+
+    Raises ProbeError that names the file, the LF and the mend.
+    """
+    if Path(reference).suffix in {".yaml", ".yml", ".json"}:
+        return load_file((base or Path()) / reference)
+    found = _import(reference, base)
+    if isinstance(found, ProbeSet):
+        return found
+    if isinstance(found, list | tuple):
+        return _of_list(found, reference)
+    msg = f"{reference} is a {type(found).__name__}; expected a ProbeSet or a list of LFs"
+    raise ProbeError(msg)
+
+
+def load_file(path: Path) -> ProbeSet:
+    """Load a ProbeSet from a YAML or JSON file."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"cannot read the ProbeSet {path}: {error.strerror or error}"
+        raise ProbeError(msg) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        msg = f"{path} is not YAML: {error}"
+        raise ProbeError(msg) from error
+    spec = _validate(ProbeFile, data, str(path))
+    try:
+        return ProbeSet(
+            probes=tuple(p for item in spec.probes for p in _probes(item, spec, path)),
+            classes=tuple(spec.classes),
+            slices=tuple(p for item in spec.slices for p in _slices(item, spec, path)),
+            origin=str(path),
+        )
+    except ProbeError as error:
+        text = str(error)
+        raise ProbeError(text if str(path) in text else f"{path}: {text}") from error
+
+
+def _probes(item: dict[str, Any], file: ProbeFile, path: Path) -> list[Any]:
+    if "python" in item:
+        return [as_probe(lf, file.classes) for lf in _python(item, path)]
+    return [as_probe(_validate(TemplateSpec, item, _named(path, item)), file.classes)]
+
+
+def _slices(item: dict[str, Any], file: ProbeFile, path: Path) -> list[Any]:
+    if "python" in item:
+        return [as_probe(sf, file.classes) for sf in _python(item, path)]
+    return [as_probe(_validate(SliceSpec, item, _named(path, item)), file.classes)]
+
+
+def _named(path: Path, item: dict[str, Any]) -> str:
+    return f"{path}: probe '{item.get('name', '(without a name)')}'"
+
+
+def _python(item: dict[str, Any], path: Path) -> Sequence[Any]:
+    spec = _validate(PythonSpec, item, str(path))
+    found = _import(spec.python, path.parent)
+    if isinstance(found, ProbeSet):
+        return found.probes
+    return found if isinstance(found, list | tuple) else [found]
+
+
+def _validate(spec: type[_S], data: Any, where: str) -> _S:
+    try:
+        return spec.model_validate(data)
+    except ValidationError as error:
+        msg = f"{where} is not valid:\n{explain(error, spec)}"
+        raise ProbeError(msg) from error
+
+
+def _import(reference: str, base: Path | None) -> Any:
+    """Import ``module:attribute``; modules beside the file that names them are found too."""
+    module_name, colon, attribute = reference.partition(":")
+    if not colon or not attribute:
+        msg = f"'{reference}' is neither a .yaml/.json file nor of the form module:attribute"
+        raise ProbeError(msg)
+    folder = str((base or Path()).resolve())
+    if folder not in sys.path:
+        sys.path.append(folder)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        msg = f"cannot import '{module_name}': {type(error).__name__}: {error}"
+        raise ProbeError(msg) from error
+    if not hasattr(module, attribute):
+        hint = nearest(attribute, (name for name in vars(module) if not name.startswith("_")))
+        msg = f"module '{module_name}' has no '{attribute}'{hint}"
+        raise ProbeError(msg)
+    return getattr(module, attribute)
+
+
+def _of_list(lfs: Sequence[Any], reference: str) -> ProbeSet:
+    """Make a binary ProbeSet of a bare list; more classes need a ProbeSet or a YAML file."""
+    slices = [lf for lf in lfs if _is_slice(lf)]
+    return ProbeSet(
+        probes=tuple(as_probe(lf, ("0", "1")) for lf in lfs if not _is_slice(lf)),
+        classes=("0", "1"),
+        slices=tuple(as_probe(sf, ("0", "1")) for sf in slices),
+        origin=reference,
+    )
+
+
+def _is_slice(candidate: Any) -> bool:
+    return isinstance(candidate, SlicingFunction) or any(
+        base.__name__ == "SlicingFunction" for base in type(candidate).__mro__
+    )
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a ProbeSet file."""
+    document = ProbeFile.model_json_schema()
+    template, piece = TemplateSpec.model_json_schema(), SliceSpec.model_json_schema()
+    python = PythonSpec.model_json_schema()
+    document["$defs"] = {**template.pop("$defs"), **piece.pop("$defs")}
+    document["$defs"] |= {"TemplateSpec": template, "SliceSpec": piece, "PythonSpec": python}
+    for key, name in (("probes", "TemplateSpec"), ("slices", "SliceSpec")):
+        options = [{"$ref": f"#/$defs/{name}"}, {"$ref": "#/$defs/PythonSpec"}]
+        document["properties"][key]["items"] = {"anyOf": options}
+    return document

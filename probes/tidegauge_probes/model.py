@@ -1,0 +1,105 @@
+"""Records, votes and outcomes: the values every probe works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+ABSTAIN: Final = -1
+"""Vote of an LF that has no opinion (Snorkel's −1)."""
+
+ERROR: Final = -2
+"""Outcome of an LF that failed: not a vote, and never counted as an abstain."""
+
+MAX_CLASSES: Final = 120
+"""Outcomes are int8; 120 classes leave room for the two codes below zero."""
+
+Fields = Mapping[str, Any]
+Outcomes = npt.NDArray[np.int8]
+
+
+class RecordView(SimpleNamespace):
+    """A record as an LF sees it: ``x.text`` and ``x["text"]``.
+
+    A ``SimpleNamespace``, so that Snorkel's preprocessors can pickle, hash and extend it.
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a field by name; KeyError if the record has none of that name."""
+        return self.__dict__[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether the record has a field of that name."""
+        return name in self.__dict__
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a field by name, or *default*."""
+        return self.__dict__.get(name, default)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One event of live traffic.
+
+    ``timestamp_ms`` is its event time (UTC, epoch milliseconds); ``partition`` and ``offset``
+    say where in the source it stands.
+    """
+
+    id: str
+    timestamp_ms: int
+    fields: Fields
+    partition: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why LF *probe* (its column) failed on record *row*: exception type and message.
+
+    The type is ``invalid_vote`` where the LF returned something that is not a vote.
+    """
+
+    probe: int
+    row: int
+    type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class VoteMatrix:
+    """Outcomes of *m* LFs on *n* records (Λ or L of the literature).
+
+    ``outcomes``: int8 [n, m], a class index, ``ABSTAIN`` or ``ERROR``. ``segments``: bool [n, s],
+    column *j* marks the records of slicing function *j*. ``seconds``: float64 [m], time spent in
+    each LF over the batch.
+    """
+
+    outcomes: Outcomes
+    segments: npt.NDArray[np.bool_]
+    seconds: npt.NDArray[np.float64]
+    faults: Sequence[Fault] = field(default=())
+
+    @property
+    def votes(self) -> Outcomes:
+        """The outcomes with failures shown as abstains: what Snorkel's fault-tolerant L holds."""
+        return np.maximum(self.outcomes, np.int8(ABSTAIN))
+
+
+def lookup(fields: Fields, path: str) -> Any:
+    """Return the value at a dotted path (``payload.body``), or ``None`` where there is none.
+
+    A key that itself holds the dots wins over the nested reading.
+    """
+    if path in fields:
+        return fields[path]
+    value: Any = fields
+    for part in path.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return None
+        value = value[part]
+    return value

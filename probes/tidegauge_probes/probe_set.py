@@ -1,0 +1,289 @@
+"""A ProbeSet: LFs, slicing functions and class names, immutable, named by content."""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.batch import Batch, Chain
+from tidegauge_probes.digest import describe, digest
+from tidegauge_probes.errors import ProbeError, nearest
+from tidegauge_probes.model import ABSTAIN, ERROR, MAX_CLASSES, Fault, Outcomes
+from tidegauge_probes.templates import Condition, SliceSpec, TemplateSpec
+
+
+class Probe(Protocol):
+    """One labeling function, ready to look at a batch."""
+
+    @property
+    def name(self) -> str:
+        """Unique in its ProbeSet."""
+
+    @property
+    def labels(self) -> tuple[int, ...] | None:
+        """The classes it can vote for, or None if only running it tells."""
+
+    def description(self) -> Any:
+        """Return plain data that stands for its behaviour (see digest)."""
+
+    def outcomes(self, batch: Batch, column: int, cardinality: int) -> tuple[Outcomes, list[Fault]]:
+        """Return int8 [n] and the faults behind its errors, named by *column*."""
+
+
+@dataclass(frozen=True)
+class TemplateProbe:
+    """An LF made of a template."""
+
+    name: str
+    condition: Condition
+    label: int
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Return the one class it votes for."""
+        return (self.label,)
+
+    def description(self) -> Any:
+        """Return name, class and condition."""
+        condition = self.condition.model_dump(by_alias=True, exclude_none=True)
+        condition.pop("description", None)
+        return [self.name, self.label, condition]
+
+    def outcomes(self, batch: Batch, column: int, cardinality: int) -> tuple[Outcomes, list[Fault]]:
+        """Vote where the condition holds; fail where it could not be decided."""
+        del cardinality  # checked when the ProbeSet was made
+        mask, failed = self.condition.holds(batch)
+        result = np.where(mask, np.int8(self.label), np.int8(ABSTAIN))
+        result[list(failed)] = ERROR
+        return result, [Fault(column, row, *why) for row, why in failed.items()]
+
+
+@dataclass(frozen=True)
+class PythonProbe:
+    """An LF, slicing function or plain callable in Python; Snorkel's own objects as they are."""
+
+    name: str
+    f: Callable[..., Any]
+    resources: Mapping[str, Any]
+    chain: Chain
+    source: Any
+    """The object the user wrote; hashed, so that changing it makes another ProbeSet."""
+
+    @property
+    def labels(self) -> None:
+        """Only running it tells."""
+        return
+
+    def description(self) -> Any:
+        """Return name and a description of the user's object."""
+        return [self.name, describe(self.source)]
+
+    def results(self, batch: Batch, column: int) -> tuple[list[Any], list[Fault]]:
+        """Call the function on each record: what it returned (None if it failed), and faults."""
+        f, resources = self.f, self.resources
+        results: list[Any] = []
+        faults: list[Fault] = []
+        for row, view in enumerate(batch.views(self.chain)):
+            try:
+                if isinstance(view, Exception):
+                    raise view  # noqa: TRY301  (a preprocessor's failure is the LF's)
+                results.append(f(view, **resources))
+            except Exception as error:  # noqa: BLE001  (user code may raise anything)
+                results.append(None)
+                faults.append(Fault(column, row, type(error).__name__, _message(error)))
+        return results, faults
+
+    def outcomes(self, batch: Batch, column: int, cardinality: int) -> tuple[Outcomes, list[Fault]]:
+        """Vote on each record; exceptions and things that are no votes become errors."""
+        results, faults = self.results(batch, column)
+        if not faults and set(map(type, results)) <= {int, bool}:
+            try:
+                votes = np.array(results, dtype=np.int64)
+            except OverflowError:
+                votes = np.array([cardinality], dtype=np.int64)
+            if not len(votes) or (votes.min() >= ABSTAIN and votes.max() < cardinality):
+                return votes.astype(np.int8), faults
+        return _checked(results, faults, column, cardinality)
+
+
+def _checked(
+    results: list[Any], faults: list[Fault], column: int, cardinality: int
+) -> tuple[Outcomes, list[Fault]]:
+    """Check each vote on its own: the slow path, taken when some result is unusual."""
+    outcomes = np.full(len(results), ERROR, dtype=np.int8)
+    failed = {fault.row for fault in faults}
+    for row, result in enumerate(results):
+        if row in failed:
+            continue
+        vote = _as_vote(result)
+        if vote is not None and ABSTAIN <= vote < cardinality:
+            outcomes[row] = vote
+        else:
+            why = f"returned {result!r}, not a class index in -1…{cardinality - 1}"
+            faults.append(Fault(column, row, "invalid_vote", why[:200]))
+    return outcomes, faults
+
+
+def _as_vote(result: Any) -> int | None:
+    """Read ints, numpy ints and bools; floats and None are bugs of the LF (Snorkel rounds them)."""
+    if isinstance(result, np.bool_):
+        return int(result)
+    try:
+        return operator.index(result)
+    except TypeError:
+        return None
+
+
+def _message(error: Exception) -> str:
+    return str(error)[:200]
+
+
+def python_probe(candidate: Any) -> PythonProbe:
+    """Make a probe of a Snorkel or tidegauge LF or SF, or of a plain callable.
+
+    Objects that keep Snorkel's ``__call__`` are unwrapped, so that a preprocessor chain that
+    several LFs share runs once per record. A subclass with its own ``__call__`` is called whole.
+    """
+    if not callable(candidate):
+        msg = f"{candidate!r} is not a labeling function: it cannot be called"
+        raise ProbeError(msg)
+    name = getattr(candidate, "name", None) or getattr(candidate, "__name__", None)
+    if not isinstance(name, str):
+        msg = f"{candidate!r} has no name: wrap it with @labeling_function(name='...')"
+        raise ProbeError(msg)
+    if _keeps_snorkels_call(candidate):
+        return PythonProbe(
+            name, candidate._f, candidate._resources, tuple(candidate._pre), candidate  # noqa: SLF001
+        )
+    return PythonProbe(name, candidate, {}, (), candidate)
+
+
+def _keeps_snorkels_call(candidate: Any) -> bool:
+    parts = ("_f", "_resources", "_pre")
+    if not all(hasattr(candidate, part) for part in parts):
+        return False
+    call = getattr(type(candidate), "__call__", None)
+    return getattr(call, "__qualname__", "") == "LabelingFunction.__call__"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names and order of what counts are counted over; two equal layouts can be compared."""
+
+    probes: tuple[str, ...]
+    classes: tuple[str, ...]
+    labels: tuple[tuple[int, ...], ...]
+    """For each probe the classes it can vote for (all, where only running it tells)."""
+
+
+@dataclass(frozen=True)
+class ProbeSet:
+    """LFs, slicing functions and class names. Immutable; equal content has equal ``id``."""
+
+    probes: tuple[Probe, ...]
+    classes: tuple[str, ...]
+    slices: tuple[Probe, ...] = ()
+    origin: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be counted or told apart."""
+        if not self.probes:
+            msg = f"{self._where()}a ProbeSet needs at least one labeling function"
+            raise ProbeError(msg)
+        if not 1 < len(self.classes) <= MAX_CLASSES:
+            msg = f"{self._where()}give 2 to {MAX_CLASSES} class names, not {len(self.classes)}"
+            raise ProbeError(msg)
+        self._refuse_duplicates("class name", self.classes)
+        self._refuse_duplicates("labeling function", (p.name for p in self.probes))
+        self._refuse_duplicates("slicing function", (s.name for s in self.slices))
+
+    def _refuse_duplicates(self, what: str, names: Iterable[str]) -> None:
+        twice = [name for name, n in Counter(names).items() if n > 1]
+        if twice:
+            msg = f"{self._where()}duplicate {what} '{twice[0]}': names must be unique, rename one"
+            raise ProbeError(msg)
+
+    def _where(self) -> str:
+        return f"{self.origin}: " if self.origin else ""
+
+    @property
+    def cardinality(self) -> int:
+        """Number of classes K."""
+        return len(self.classes)
+
+    @cached_property
+    def id(self) -> str:
+        """Content hash: 16 hex digits."""
+        parts = [[p.description() for p in group] for group in (self.probes, self.slices)]
+        return digest([parts, list(self.classes)])[:16]
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Names and order of the counts this ProbeSet makes."""
+        every = tuple(range(self.cardinality))
+        return Layout(
+            probes=tuple(p.name for p in self.probes),
+            classes=self.classes,
+            labels=tuple(every if p.labels is None else p.labels for p in self.probes),
+        )
+
+    @classmethod
+    def of(
+        cls,
+        lfs: Sequence[Any],
+        *,
+        classes: Sequence[str] | None = None,
+        cardinality: int | None = None,
+        slices: Sequence[Any] = (),
+    ) -> ProbeSet:
+        """Make a ProbeSet of Python LFs (Snorkel's or ours) and template specs.
+
+        Give the class names in the order of their indices, or only their number.
+        """
+        names = tuple(classes or (str(k) for k in range(cardinality or 2)))
+        return cls(
+            probes=tuple(as_probe(lf, names) for lf in lfs),
+            classes=names,
+            slices=tuple(as_probe(sf, names) for sf in slices),
+        )
+
+
+def as_probe(candidate: Any, classes: Sequence[str]) -> Probe:
+    """Make a probe of whatever stands for one: a template spec, an LF, a callable."""
+    if isinstance(candidate, TemplateSpec):
+        return TemplateProbe(candidate.name, candidate, _class_index(candidate, classes))
+    if isinstance(candidate, SliceSpec):
+        return TemplateProbe(candidate.name, candidate, 1)
+    if isinstance(candidate, TemplateProbe | PythonProbe):
+        return candidate
+    return python_probe(candidate)
+
+
+def _class_index(spec: TemplateSpec, classes: Sequence[str]) -> int:
+    if spec.label in classes:
+        return classes.index(str(spec.label))
+    if isinstance(spec.label, int) and 0 <= spec.label < len(classes):
+        return spec.label
+    hint = nearest(str(spec.label), classes)
+    msg = f"labeling function '{spec.name}': unknown label {spec.label!r}{hint}"
+    raise ProbeError(msg)
+
+
+def members(probe: Probe, batch: Batch, column: int) -> tuple[npt.NDArray[np.bool_], list[Fault]]:
+    """Return which records a slicing function takes; one that fails takes none, and is named.
+
+    ``True`` and 1 take a record; ``False``, 0 and −1 leave it.
+    """
+    if isinstance(probe, PythonProbe):
+        results, faults = probe.results(batch, column)
+        taken = [(_as_vote(result) or 0) > 0 for result in results]
+        return np.array(taken, dtype=np.bool_), faults
+    outcomes, faults = probe.outcomes(batch, column, 2)
+    return outcomes == 1, faults

@@ -1,0 +1,73 @@
+"""What every route needs: the database, the time, the gate; and parameters they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+
+from tidegauge_service.api.problems import Problem
+from tidegauge_service.auth import COOKIE, Gate
+from tidegauge_service.clock import Clock, from_iso
+from tidegauge_service.metrics import Collector
+from tidegauge_service.store import streams
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import StreamRow
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of one running service that its API answers from."""
+
+    database: Database
+    clock: Clock
+    gate: Gate
+    collector: Collector
+    ready: Callable[[], str | None]
+    """Returns what is not ready yet, or None."""
+
+
+def context(request: Request) -> Context:
+    """Return the running service's parts."""
+    found: Context = request.app.state.context
+    return found
+
+
+Ctx = Annotated[Context, Depends(context)]
+
+
+def authorize(request: Request, ctx: Ctx) -> None:
+    """Problem 401 unless the request carries the token."""
+    cookie = request.cookies.get(COOKIE)
+    if not ctx.gate.opens_for(request.headers.get("authorization"), cookie):
+        detail = "send `Authorization: Bearer TOKEN`; the token was printed when tidegauge started"
+        raise Problem(401, "unauthorized", detail)
+
+
+def find_stream(ctx: Context, name: str) -> StreamRow:
+    """Return the stream of that name; Problem 404 with the names there are."""
+    found = streams.find(ctx.database, name)
+    if found is None:
+        with ctx.database.read() as connection:
+            known = ", ".join(streams.names(streams.select_streams(connection))) or "none yet"
+        raise Problem(404, "unknown_stream", f"'{name}'; streams: {known}")
+    return found
+
+
+def moment(text: str | None, name: str) -> int | None:
+    """Read an ISO-8601 parameter; Problem 422 otherwise."""
+    if text is None:
+        return None
+    try:
+        return from_iso(text)
+    except ValueError as error:
+        detail = f"{name}: '{text}' is not ISO-8601, e.g. 2020-03-11 or 2020-03-11T06:00:00Z"
+        raise Problem(422, "invalid_parameter", detail) from error
+
+
+Since = Annotated[str | None, Query(description="From this time on (ISO-8601), inclusive.")]
+Until = Annotated[str | None, Query(description="Up to this time (ISO-8601), exclusive.")]
+Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Most items on a page.")]

@@ -1,0 +1,104 @@
+"""Retraining candidates: pages as JSON, exports as NDJSON, CSV and Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel
+
+from tidegauge_service import exports
+from tidegauge_service.api.context import Ctx, Cursor, Since, Until, find_stream, moment
+from tidegauge_service.api.paging import from_cursor, to_cursor
+from tidegauge_service.store import candidates
+from tidegauge_service.store.candidates import Candidate, Filter
+
+router = APIRouter(prefix="/api/v1/candidates", tags=["candidates"])
+
+Format = Literal["json", "ndjson", "csv", "parquet"]
+
+_ACCEPTED: dict[str, Format] = {
+    "application/x-ndjson": "ndjson",
+    "text/csv": "csv",
+    "application/vnd.apache.parquet": "parquet",
+    "application/json": "json",
+}
+
+
+class Candidates(BaseModel):
+    """A page of candidates; `next` is the cursor of the following one."""
+
+    items: list[exports.Row]
+    next: str | None
+
+
+@router.get(
+    "",
+    response_model=Candidates,
+    responses={200: {"content": {kind: {} for kind in _ACCEPTED}}},
+)
+def list_candidates(  # noqa: PLR0913  (query parameters)
+    request: Request,
+    ctx: Ctx,
+    stream: Annotated[str | None, Query(description="Name of the stream.")] = None,
+    reason: Annotated[
+        Literal["blind_spot", "shifted_lf", "conflict", "uniform"] | None,
+        Query(description="Why the record was chosen."),
+    ] = None,
+    alert: Annotated[str | None, Query(description="Id of the alert that asked for it.")] = None,
+    segment: Annotated[str | None, Query(description="e.g. party=D")] = None,
+    lf: Annotated[str | None, Query(description="An LF that voted on it.")] = None,
+    state: Annotated[str | None, Query(description="e.g. proposed")] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[
+        int | None, Query(ge=1, description="Most items; a JSON page has 1,000 at most.")
+    ] = None,
+    cursor: Cursor = None,
+    format: Annotated[  # noqa: A002  (the parameter's public name)
+        Format | None, Query(description="Wins over the Accept header.")
+    ] = None,
+) -> Response:
+    """List candidates by window. NDJSON, CSV and Parquet hold all of them, or `limit`."""
+    if stream is not None:
+        find_stream(ctx, stream)
+    wanted = Filter(
+        stream=stream,
+        reason=reason,
+        alert_id=alert,
+        segment=segment,
+        lf=lf,
+        state=state,
+        since_ms=moment(since, "since"),
+        until_ms=moment(until, "until"),
+    )
+    chosen = format or _accepted(request.headers.get("accept", ""))
+    if chosen == "json":
+        return _page(ctx, wanted, min(limit or 100, 1_000), cursor)
+    found = _all(ctx, wanted, limit)
+    content = {"ndjson": exports.ndjson, "csv": exports.csv, "parquet": exports.parquet}[chosen]
+    media = next(kind for kind, name in _ACCEPTED.items() if name == chosen)
+    headers = {"Content-Disposition": f'attachment; filename="candidates.{chosen}"'}
+    return StreamingResponse(content(found), media_type=media, headers=headers)
+
+
+def _accepted(accept: str) -> Format:
+    """Return the first format that the Accept header names, JSON by default."""
+    kinds = (part.partition(";")[0].strip() for part in accept.split(","))
+    return next((_ACCEPTED[kind] for kind in kinds if kind in _ACCEPTED), "json")
+
+
+def _page(ctx: Ctx, wanted: Filter, limit: int, cursor: str | None) -> Response:
+    found = candidates.page(ctx.database, wanted, limit, from_cursor(cursor))
+    last = found[-1] if len(found) == limit else None
+    following = to_cursor((last.window_start_ms, last.id)) if last else None
+    items = [exports.row(candidate) for candidate in found]
+    return JSONResponse({"items": items, "next": following})
+
+
+def _all(ctx: Ctx, wanted: Filter, limit: int | None) -> Iterator[Candidate]:
+    found = (c for page in candidates.pages(ctx.database, wanted) for c in page)
+    return islice(found, limit)

@@ -1,0 +1,34 @@
+"""Is it alive, is it ready, and its figures for Prometheus."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client.exposition import choose_encoder
+
+from tidegauge_service.api.context import Ctx, authorize
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+def healthz() -> dict[str, str]:
+    """Say that the process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "Something is not ready."}})
+def readyz(ctx: Ctx) -> Response:
+    """Say whether database and sources work; 503 with the reason if not."""
+    problem = ctx.ready()
+    if problem is None:
+        return JSONResponse({"status": "ready"})
+    return JSONResponse({"status": "not ready", "reason": problem}, 503)
+
+
+# A plain `def`: rendering many series on the event loop would block all other requests.
+@router.get("/metrics", dependencies=[Depends(authorize)], response_class=Response)
+def metrics(ctx: Ctx, request: Request) -> Response:
+    """Return the figures in Prometheus' format."""
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(ctx.collector.registry), headers={"Content-Type": content_type})

@@ -1,0 +1,181 @@
+"""Streams and their evaluated windows."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+
+from tidegauge_service.api.context import Ctx, Cursor, Limit, Since, Until, find_stream, moment
+from tidegauge_service.api.paging import from_cursor, to_cursor
+from tidegauge_service.clock import to_iso
+from tidegauge_service.store import queries
+from tidegauge_service.store.queries import SeriesFigure, StreamSummary, WindowFigures
+
+router = APIRouter(prefix="/api/v1/streams", tags=["streams"])
+
+
+class Partition(BaseModel):
+    """How far one partition is read."""
+
+    partition: int
+    next_offset: int
+    lag: int | None
+    watermark: str | None
+    drained: bool
+
+
+class Stream(BaseModel):
+    """A stream and how it is doing."""
+
+    name: str
+    window_seconds: float
+    lateness_seconds: float
+    probe_set: str
+    baseline: str | None
+    closed_through: str | None
+    evaluated_through: str | None
+    windows: int
+    records: int
+    late: int
+    dead_letters: dict[str, int]
+    candidates: dict[str, int]
+    partitions: list[Partition]
+
+
+class Streams(BaseModel):
+    """All streams."""
+
+    items: list[Stream]
+
+
+class Series(BaseModel):
+    """One series in one window: x of n, against its baseline."""
+
+    series: str
+    segment: str
+    probe: str
+    other: str
+    label: str
+    x: int
+    n: int
+    observed: float | None
+    expected: float | None
+    low: float | None
+    high: float | None
+    effect: float | None
+    p_value: float | None
+    deviation: float | None
+    verdict: str
+
+
+class Window(BaseModel):
+    """One evaluated window."""
+
+    start: str
+    end: str
+    state: str
+    probe_set: str
+    baseline: str | None
+    records: int
+    late: int
+    series: list[Series]
+
+
+class Windows(BaseModel):
+    """A page of windows; `next` is the cursor of the following one."""
+
+    items: list[Window]
+    next: str | None
+
+
+@router.get("")
+def list_streams(ctx: Ctx) -> Streams:
+    """List the streams."""
+    return Streams(items=[_stream(summary) for summary in queries.summaries(ctx.database)])
+
+
+@router.get("/{name}")
+def show_stream(name: str, ctx: Ctx) -> Stream:
+    """Show one stream."""
+    return _stream(queries.summary(ctx.database, find_stream(ctx, name)))
+
+
+@router.get("/{name}/windows")
+def list_windows(  # noqa: PLR0913  (query parameters)
+    name: str,
+    ctx: Ctx,
+    since: Since = None,
+    until: Until = None,
+    series: Annotated[str | None, Query(description="e.g. coverage")] = None,
+    segment: Annotated[str | None, Query(description="e.g. _all or party=D")] = None,
+    probe: Annotated[str | None, Query(description="Name of the LF.")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Windows:
+    """List evaluated windows with their series, oldest first."""
+    stream = find_stream(ctx, name)
+    after = from_cursor(cursor)
+    start = moment(since, "since") if after is None else after[0] + 1
+    found = queries.window_page(
+        ctx.database,
+        stream,
+        since_ms=start,
+        until_ms=moment(until, "until"),
+        series=series,
+        segment=segment,
+        probe=probe,
+        limit=limit,
+    )
+    following = to_cursor((found[-1].start_ms, "")) if len(found) == limit else None
+    return Windows(items=[_window(w, stream.window_ms) for w in found], next=following)
+
+
+def _stream(summary: StreamSummary) -> Stream:
+    row = summary.stream
+    return Stream(
+        name=row.name,
+        window_seconds=row.window_ms / 1000,
+        lateness_seconds=row.lateness_ms / 1000,
+        probe_set=row.probe_set,
+        baseline=row.baseline,
+        closed_through=_iso(summary.closed_through_ms),
+        evaluated_through=_iso(summary.evaluated_through_ms),
+        windows=summary.windows,
+        records=summary.records,
+        late=summary.late,
+        dead_letters=summary.dead_letters,
+        candidates=summary.candidates,
+        partitions=[
+            Partition(
+                partition=p.partition,
+                next_offset=p.next_offset,
+                lag=None if p.end_offset is None else max(p.end_offset - p.next_offset, 0),
+                watermark=_iso(p.watermark_ms),
+                drained=p.drained,
+            )
+            for p in summary.partitions
+        ],
+    )
+
+
+def _window(window: WindowFigures, window_ms: int) -> Window:
+    return Window(
+        start=to_iso(window.start_ms),
+        end=to_iso(window.start_ms + window_ms),
+        state=window.state,
+        probe_set=window.probe_set,
+        baseline=window.baseline,
+        records=window.records,
+        late=window.late,
+        series=[_series(figure) for figure in window.series],
+    )
+
+
+def _series(figure: SeriesFigure) -> Series:
+    return Series(**{name: getattr(figure, name) for name in Series.model_fields})
+
+
+def _iso(ms: int | None) -> str | None:
+    return None if ms is None else to_iso(ms)

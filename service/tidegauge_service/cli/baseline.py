@@ -1,0 +1,95 @@
+"""``tidegauge baseline``: freeze what the LFs did on training data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from tidegauge_probes import load
+from tidegauge_probes.analysis import lf_summary
+from tidegauge_probes.baseline import LEARNING_WINDOWS
+from tidegauge_service import fitting
+from tidegauge_service.cli.terminal import opened, out, print_json, progress, settings_of
+from tidegauge_service.clock import now_ms, to_iso
+from tidegauge_service.errors import SettingsError
+from tidegauge_service.store import baselines
+from tidegauge_service.stream_config import load_stream
+
+app = typer.Typer(help="Frozen references to compare with.", no_args_is_help=True)
+
+
+@app.command()
+def fit(  # noqa: PLR0913  (options)
+    context: typer.Context,
+    stream: Annotated[Path, typer.Argument(help="The stream file: its ProbeSet, record, window.")],
+    name: Annotated[str, typer.Option(help="Name to use in `baseline: {name: …}`.")],
+    records: Annotated[
+        Path | None, typer.Option(help="Training records: JSONL, CSV or Parquet.")
+    ] = None,
+    votes: Annotated[
+        Path | None, typer.Option(help="A vote matrix instead: .npy or .npz, e.g. Snorkel's L.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
+) -> None:
+    """Freeze a baseline from training records, or from a vote matrix."""
+    if (records is None) == (votes is None):
+        msg = "give either --records FILE or --votes FILE"
+        raise SettingsError(msg)
+    config = load_stream(stream)
+    probe_set = load(config.probes, Path(config.folder))
+    with opened(settings_of(context)) as database:
+        if records is not None:
+            with progress("training records") as advance:
+                fitted = fitting.fit_records(config, probe_set, records, now_ms, advance)
+        elif votes is not None:
+            fitted = fitting.fit_votes(config, probe_set, votes)
+        with database.write() as connection:
+            baselines.save(connection, fitted, name, now_ms())
+    facts = {
+        "id": fitted.id,
+        "name": name,
+        "probe_set": fitted.probe_set,
+        "records": fitted.total.records,
+        "windows": len(fitted.starts),
+        "learning": fitted.learning,
+    }
+    if as_json:
+        print_json(facts)
+        return
+    out.print(f"baseline '{name}' ({fitted.id}): {fitted.total.records} records, "
+              f"{len(fitted.starts)} windows")
+    if fitted.learning:
+        out.print(f"[yellow]learning:[/] fewer than {LEARNING_WINDOWS} windows, so only shifts of "
+                  "an odds ratio of 3 or more will alert")
+
+
+@app.command("list")
+def listing(context: typer.Context) -> None:
+    """List the baselines."""
+    table = Table("id", "name", "ProbeSet", "records", "windows", "created")
+    with opened(settings_of(context)) as database, database.read() as connection:
+        for row in baselines.listing(connection):
+            figures = (row.probe_set, str(row.records), str(row.windows), to_iso(row.created_ms))
+            table.add_row(row.id, row.name or "", *figures)
+    out.print(table)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name or id.")],
+) -> None:
+    """Show a baseline: where it came from, and what each LF did."""
+    with opened(settings_of(context)) as database, database.read() as connection:
+        found = baselines.find(connection, name)
+    out.print(f"baseline {found.id} of ProbeSet {found.probe_set}")
+    for key, value in found.source.items():
+        out.print(f"  {key}: {value}", highlight=False)
+    table = Table("LF", "coverage", "overlaps", "conflicts", "errors")
+    for lf, row in lf_summary(found.total, found.plan.layout.probes).iterrows():
+        shares = [f"{row[k]:.2%}" for k in ("Coverage", "Overlaps", "Conflicts", "Errors")]
+        table.add_row(str(lf), *shares)
+    out.print(table)

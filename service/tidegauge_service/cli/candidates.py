@@ -1,0 +1,75 @@
+"""``tidegauge candidates``: take retraining candidates away."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidegauge_service import exports
+from tidegauge_service.cli.terminal import err, opened, settings_of
+from tidegauge_service.clock import from_iso
+from tidegauge_service.errors import SettingsError
+from tidegauge_service.store import candidates
+from tidegauge_service.store.candidates import Filter
+
+app = typer.Typer(help="Retraining candidates.", no_args_is_help=True)
+
+
+class Format(StrEnum):
+    """How to write them."""
+
+    NDJSON = "ndjson"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+@app.callback()
+def group() -> None:
+    """Keep `export` a subcommand."""
+
+
+@app.command()
+def export(  # noqa: PLR0913  (options)
+    context: typer.Context,
+    output: Annotated[Path | None, typer.Option(help="File to write [default: stdout].")] = None,
+    format: Annotated[Format, typer.Option(help="How to write them.")] = Format.NDJSON,  # noqa: A002
+    stream: Annotated[str | None, typer.Option(help="Only of this stream.")] = None,
+    reason: Annotated[str | None, typer.Option(help="blind_spot, shifted_lf, …")] = None,
+    alert: Annotated[str | None, typer.Option(help="Only asked for by this alert.")] = None,
+    since: Annotated[str | None, typer.Option(help="ISO-8601, inclusive.")] = None,
+    until: Annotated[str | None, typer.Option(help="ISO-8601, exclusive.")] = None,
+) -> None:
+    """Write candidates as NDJSON, CSV or Parquet."""
+    wanted = Filter(
+        stream=stream,
+        reason=reason,
+        alert_id=alert,
+        since_ms=_moment(since, "--since"),
+        until_ms=_moment(until, "--until"),
+    )
+    with opened(settings_of(context)) as database:
+        found = (c for page in candidates.pages(database, wanted) for c in page)
+        chunks = {
+            Format.NDJSON: exports.ndjson,
+            Format.CSV: exports.csv,
+            Format.PARQUET: exports.parquet,
+        }[format](found)
+        if output is None:
+            for chunk in chunks:
+                sys.stdout.buffer.write(chunk)
+            return
+        with output.open("wb") as file:
+            size = sum(file.write(chunk) for chunk in chunks)
+    err.print(f"{output}: {size} bytes")
+
+
+def _moment(text: str | None, option: str) -> int | None:
+    try:
+        return None if text is None else from_iso(text)
+    except ValueError as error:
+        msg = f"{option}: '{text}' is not ISO-8601, e.g. 2020-03-11"
+        raise SettingsError(msg) from error

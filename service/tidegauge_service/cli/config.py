@@ -1,0 +1,41 @@
+"""``tidegauge config``: what the files may hold."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from tidegauge_probes import loading
+from tidegauge_service import stream_config
+from tidegauge_service.settings import Settings
+
+app = typer.Typer(help="What the configuration files may hold.", no_args_is_help=True)
+
+
+class File(StrEnum):
+    """A kind of file."""
+
+    STREAM = "stream"
+    PROBES = "probes"
+    SETTINGS = "settings"
+
+
+@app.callback()
+def group() -> None:
+    """Keep `schema` a subcommand."""
+
+
+@app.command()
+def schema(
+    file: Annotated[File, typer.Argument(help="Which file.")] = File.STREAM,
+) -> None:
+    """Print the JSON Schema of a stream file, a ProbeSet file or the settings."""
+    schemas = {
+        File.STREAM: stream_config.schema,
+        File.PROBES: loading.schema,
+        File.SETTINGS: Settings.model_json_schema,
+    }
+    typer.echo(json.dumps(schemas[file](), indent=2))

@@ -1,0 +1,78 @@
+"""``tidegauge replay``: the alerts that would have been raised."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+from rich.table import Table
+
+from tidegauge_service import report
+from tidegauge_service.cli.terminal import opened, out, print_json, progress, settings_of
+from tidegauge_service.clock import now_ms
+from tidegauge_service.pipeline import open_pipeline
+from tidegauge_service.stream_config import load_stream
+
+
+def replay(
+    context: typer.Context,
+    stream: Annotated[Path, typer.Argument(help="The stream file.")],
+    database: Annotated[
+        str | None, typer.Option(help="Keep the results in this database (URL).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+) -> None:
+    """Run history through the pipeline of the live stream, as fast as it goes.
+
+    Nobody is notified. Without --database the results are printed and forgotten.
+    """
+    config = load_stream(stream)
+    with tempfile.TemporaryDirectory(prefix="tidegauge-") as folder:
+        url = database or f"sqlite:///{folder}/replay.db"
+        settings = settings_of(context, database=SecretStr(url))
+        with opened(settings, upgrade=True) as store:
+            started = time.monotonic()
+            quiet = config.model_copy(
+                update={"alerts": config.alerts.model_copy(update={"receivers": []})}
+            )
+            with progress("records") as advance:
+                pipeline = open_pipeline(quiet, settings, store, now_ms, fitted=advance)
+                try:
+                    pipeline.run_to_end(lambda p: advance(p.records + p.dead_letters))
+                finally:
+                    pipeline.close()
+            summary = report.summarise(store, pipeline.stream, time.monotonic() - started)
+    if as_json:
+        print_json(summary)
+    else:
+        _show(summary)
+
+
+def _show(summary: dict[str, object]) -> None:
+    out.print(
+        f"{summary['records']} records in {summary['windows']} windows, {summary['late']} late, "
+        f"{summary['dead_letters']} dead letters, {summary['seconds']} s "
+        f"({summary['records_per_second']} records/s)",
+        highlight=False,
+    )
+    for reason, n in summary["dead_letter_reasons"].items():  # type: ignore[attr-defined]
+        out.print(f"  dead letter {reason}: {n}", highlight=False)
+    table = Table("opened", "resolved", "series", "probe", "segment", "kind", "expected", "observed")
+    for alert in summary["alerts"]:  # type: ignore[attr-defined]
+        names = " & ".join(n for n in (alert["probe"], alert["other"], alert["label"]) if n)
+        table.add_row(
+            alert["opened_window"],
+            alert["resolved_window"] or "",
+            alert["series"],
+            names,
+            alert["segment"],
+            f"{alert['kind']} ({alert['severity']})",
+            f"{alert['expected']:.1%}",
+            f"{alert['observed']:.1%}",
+        )
+    out.print(table)
+    out.print(f"{summary['candidates']} candidates", highlight=False)

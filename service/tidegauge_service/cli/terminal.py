@@ -1,0 +1,83 @@
+"""What commands print with, and shared ways to open things."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from tidegauge_service.settings import Settings, load_settings
+from tidegauge_service.store.engine import Database
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True)
+
+
+def print_json(data: Any) -> None:
+    """Print one JSON object, for scripts."""
+    typer.echo(json.dumps(data, ensure_ascii=False))
+
+
+def settings_of(context: typer.Context, **overrides: Any) -> Settings:
+    """Return the settings that a command runs with."""
+    path: Path | None = context.obj
+    return load_settings(path, **overrides)
+
+
+@contextmanager
+def opened(settings: Settings, *, upgrade: bool = False) -> Iterator[Database]:
+    """Open the database; SQLite is brought up to date by itself, PostgreSQL only on request."""
+    database = Database(settings.database.get_secret_value())
+    try:
+        if upgrade or (database.is_sqlite and database.version()[0] != database.version()[1]):
+            database.upgrade()
+        else:
+            database.require_current()
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def progress(title: str, total: int | None = None) -> Iterator[Any]:
+    """Show a progress bar on the terminal (nothing if there is none); yields advance(n)."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda n: bar.advance(task, n)
+
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: list[float | None]) -> str:
+    """Draw values as blocks between the lowest and the highest; a space where there is none.
+
+    >>> sparkline([0.0, 0.5, None, 1.0])
+    '▁▅ █'
+    """
+    known = [v for v in values if v is not None]
+    if not known:
+        return ""
+    low, span = min(known), (max(known) - min(known)) or 1.0
+    steps = len(BLOCKS) - 1
+    return "".join(" " if v is None else BLOCKS[round((v - low) / span * steps)] for v in values)

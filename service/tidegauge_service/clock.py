@@ -1,0 +1,52 @@
+"""Time as it is passed around: integer milliseconds since the epoch, UTC."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+Clock = Callable[[], int]
+"""Returns now, in epoch milliseconds. Passed in, so that tests and replays own the time."""
+
+_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_DURATION: Final = re.compile(r"(\d+)(ms|s|m|h|d|w)")
+
+
+def now_ms() -> int:
+    """Return the system's time."""
+    return time.time_ns() // 1_000_000
+
+
+def parse_duration(text: str) -> int:
+    """Return milliseconds of e.g. ``6h``, ``90s``, ``1d``; ValueError otherwise."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        msg = f"'{text}' is not a duration: write a whole number and ms, s, m, h, d or w, e.g. 6h"
+        raise ValueError(msg)
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def to_iso(ms: int) -> str:
+    """Return ISO-8601 in UTC: ``2020-03-15T12:00:00Z``, with milliseconds only if there are any."""
+    seconds, rest = divmod(ms, 1000)
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{rest:03d}Z" if rest else f"{text}Z"
+
+
+def from_iso(text: str) -> int:
+    """Return epoch milliseconds of an ISO-8601 text; without an offset it is read as UTC.
+
+    Raises ValueError for anything else.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp()) * 1000 + moment.microsecond // 1000
+
+
+def window_start(ms: int, window_ms: int) -> int:
+    """Return the start of the tumbling window that *ms* lies in (aligned to the epoch)."""
+    return ms - ms % window_ms

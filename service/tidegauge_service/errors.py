@@ -1,0 +1,47 @@
+"""Errors of the running service; each has an exit code and says what to do next.
+
+::
+
+    TidegaugeError (tidegauge_probes.errors)
+    └── ServiceError
+        ├── SettingsError     exit 2   a setting or stream file is wrong
+        ├── SourceError       exit 3   the source cannot be read
+        │   └── StreamHalted  exit 4   too many inputs are no records
+        └── StoreError        exit 5   the database cannot be used
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tidegauge_probes.errors import TidegaugeError
+
+
+class ServiceError(TidegaugeError):
+    """Base class of the service's errors."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class SettingsError(ServiceError):
+    """A setting, stream file or command-line value is wrong."""
+
+    exit_code = 2
+
+
+class SourceError(ServiceError):
+    """The source cannot be reached or read."""
+
+    exit_code = 3
+
+
+class StreamHalted(SourceError):
+    """Too large a share of the inputs are no records: stopped, with everything kept."""
+
+    exit_code = 4
+
+
+class StoreError(ServiceError):
+    """The database cannot be reached, read or written."""
+
+    exit_code = 5

@@ -1,0 +1,149 @@
+"""Candidates as people take them away: NDJSON, CSV, Parquet. One row shape for all.
+
+Used by the API and by ``tidegauge candidates export``; memory is bounded by a page, not by
+the number of candidates.
+"""
+
+from __future__ import annotations
+
+import csv as csv_module
+import io
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import IO, Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from typing_extensions import TypedDict
+
+from tidegauge_service.clock import to_iso
+from tidegauge_service.store.candidates import Candidate
+
+PAGE = 1_000
+CHUNK_BYTES = 65_536
+
+
+class Row(TypedDict):
+    """A candidate as it is exported."""
+
+    id: str
+    stream: str
+    window: str
+    record_id: str
+    timestamp: str
+    reasons: list[str]
+    inclusion_probability: dict[str, float]
+    alerts: list[str]
+    votes: dict[str, str]
+    segments: list[str]
+    state: str
+    probe_set: str
+    baseline: str
+    partition: int
+    offset: int
+    payload: dict[str, Any]
+
+
+def row(candidate: Candidate) -> Row:
+    """Return the exported form."""
+    return Row(
+        id=candidate.id,
+        stream=candidate.stream,
+        window=to_iso(candidate.window_start_ms),
+        record_id=candidate.record_id,
+        timestamp=to_iso(candidate.timestamp_ms),
+        reasons=[r.reason for r in candidate.reasons],
+        inclusion_probability={r.reason: r.inclusion_probability for r in candidate.reasons},
+        alerts=sorted({r.alert_id for r in candidate.reasons}),
+        votes=candidate.votes,
+        segments=list(candidate.segments),
+        state=candidate.state,
+        probe_set=candidate.probe_set,
+        baseline=candidate.baseline,
+        partition=candidate.partition,
+        offset=candidate.offset,
+        payload=candidate.payload,
+    )
+
+
+def ndjson(candidates: Iterable[Candidate]) -> Iterator[bytes]:
+    """One JSON object a line."""
+    for candidate in candidates:
+        yield msgspec.json.encode(row(candidate)) + b"\n"
+
+
+def csv(candidates: Iterable[Candidate]) -> Iterator[bytes]:
+    """A header and one line each; nested values are JSON texts."""
+    yield _csv_line(Row.__annotations__)
+    for candidate in candidates:
+        yield _csv_line(_cell(value) for value in row(candidate).values())
+
+
+def _csv_line(cells: Iterable[Any]) -> bytes:
+    buffer = io.StringIO()
+    csv_module.writer(buffer).writerow(cells)
+    return buffer.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    """Return a cell that no spreadsheet runs: texts that look like formulas get a quote."""
+    if isinstance(value, dict | list):
+        value = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value
+
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("stream", pa.string()),
+        ("window", pa.string()),
+        ("record_id", pa.string()),
+        ("timestamp", pa.string()),
+        ("reasons", pa.list_(pa.string())),
+        ("inclusion_probability", pa.map_(pa.string(), pa.float64())),
+        ("alerts", pa.list_(pa.string())),
+        ("votes", pa.map_(pa.string(), pa.string())),
+        ("segments", pa.list_(pa.string())),
+        ("state", pa.string()),
+        ("probe_set", pa.string()),
+        ("baseline", pa.string()),
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("text", pa.string()),
+        ("payload", pa.string()),
+    ]
+)
+"""Payloads differ in shape, so they are JSON texts; ``text`` is pulled out for convenience."""
+
+
+def parquet(candidates: Iterable[Candidate]) -> Iterator[bytes]:
+    """Return a Parquet file, written page by page to a temporary file first."""
+    with tempfile.TemporaryFile() as file:
+        write_parquet(candidates, file)
+        file.seek(0)
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def write_parquet(candidates: Iterable[Candidate], file: IO[bytes]) -> None:
+    """Write a Parquet file of ``SCHEMA``."""
+    remaining = iter(candidates)
+    with pq.ParquetWriter(file, SCHEMA) as writer:
+        while page := list(islice(remaining, PAGE)):
+            rows = [_parquet_row(candidate) for candidate in page]
+            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+
+
+def _parquet_row(candidate: Candidate) -> dict[str, Any]:
+    found: dict[str, Any] = {**row(candidate)}
+    for name in ("inclusion_probability", "votes"):
+        found[name] = list(found[name].items())
+    text = candidate.payload.get("text")
+    found["text"] = text if isinstance(text, str) else None
+    found["payload"] = json.dumps(candidate.payload, ensure_ascii=False)
+    return found

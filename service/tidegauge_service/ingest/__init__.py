@@ -1,0 +1,1 @@
+"""From a source to committed counts: sources, codec, sampling, worker."""

@@ -1,0 +1,175 @@
+"""From an input to a record, or to a dead letter that says why it could not be one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from tidegauge_probes.model import Record, lookup
+from tidegauge_service.clock import Clock, from_iso
+from tidegauge_service.ingest.source import Raw
+from tidegauge_service.store.commit import DeadLetter
+from tidegauge_service.stream_config import Limits, RecordMapping
+
+KEPT_BYTES: Final = 65_536
+"""Dead letters keep this much of what came."""
+
+SOURCE_TIMESTAMP: Final = "@source"
+
+_SECONDS_UP_TO: Final = 100_000_000_000
+"""Numbers below are epoch seconds (up to the year 5138), above milliseconds (from 1973)."""
+
+
+class Reason(StrEnum):
+    """Why an input is a dead letter."""
+
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    NUL_BYTE = "nul_byte"
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NOT_AN_OBJECT = "not_an_object"
+    WRONG_TYPE = "wrong_type"
+    MISSING_ID = "missing_id"
+    MISSING_TIMESTAMP = "missing_timestamp"
+    BAD_TIMESTAMP = "bad_timestamp"
+    FUTURE_TIMESTAMP = "future_timestamp"
+
+
+class _Rejected(Exception):  # noqa: N818  (never leaves this module)
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class Codec:
+    """Decodes the inputs of one stream."""
+
+    def __init__(self, mapping: RecordMapping, limits: Limits, clock: Clock) -> None:
+        self._mapping = mapping
+        self._limits = limits
+        self._clock = clock
+        self._decoder = msgspec.json.Decoder()
+
+    def decode(self, raw: Raw) -> Record | DeadLetter:
+        """Return the record, or a dead letter; never raises for what the input holds."""
+        try:
+            fields = self._fields(raw)
+            text_path = self._mapping.text
+            if text_path is not None:
+                fields = _with_text(fields, text_path)
+            return Record(
+                self._id(fields, raw),
+                self._timestamp_ms(fields, raw),
+                fields,
+                raw.partition,
+                raw.offset,
+            )
+        except _Rejected as rejected:
+            return _dead_letter(raw, rejected.reason, str(rejected))
+
+    def _fields(self, raw: Raw) -> Mapping[str, Any]:
+        value = raw.value
+        if not value:
+            raise _Rejected(Reason.EMPTY, "nothing in it")
+        if not isinstance(value, bytes):
+            return _without_nul(value)
+        if len(value) > self._limits.max_record_bytes:
+            limit = self._limits.max_record_bytes
+            detail = f"{len(value)} bytes; limits.max_record_bytes is {limit}"
+            raise _Rejected(Reason.TOO_LARGE, detail)
+        if b"\0" in value or rb"\u0000" in value:
+            raise _Rejected(Reason.NUL_BYTE, "a NUL byte: databases cannot keep it in a text")
+        try:
+            fields = self._decoder.decode(value)
+        except msgspec.DecodeError as error:
+            raise _Rejected(_why_undecodable(value), str(error)) from error
+        except UnicodeDecodeError as error:
+            raise _Rejected(Reason.NOT_UTF8, str(error)) from error
+        except RecursionError as error:
+            raise _Rejected(Reason.NOT_JSON, "nested too deeply") from error
+        if not isinstance(fields, dict):
+            detail = f"a JSON {type(fields).__name__}, not an object"
+            raise _Rejected(Reason.NOT_AN_OBJECT, detail)
+        return fields
+
+    def _id(self, fields: Mapping[str, Any], raw: Raw) -> str:
+        path = self._mapping.id
+        if path is None:
+            return f"{raw.partition}:{raw.offset}"
+        value = lookup(fields, path)
+        if value is None or value == "":
+            raise _Rejected(Reason.MISSING_ID, f"no value at '{path}' (record.id)")
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            detail = f"'{path}' (record.id) is {type(value).__name__}, not a text or an integer"
+            raise _Rejected(Reason.WRONG_TYPE, detail)
+        return str(value)
+
+    def _timestamp_ms(self, fields: Mapping[str, Any], raw: Raw) -> int:
+        path = self._mapping.timestamp
+        value = raw.timestamp_ms if path == SOURCE_TIMESTAMP else lookup(fields, path)
+        if value is None:
+            raise _Rejected(Reason.MISSING_TIMESTAMP, f"no value at '{path}' (record.timestamp)")
+        ms = _to_ms(value, path)
+        if ms < 0:
+            raise _Rejected(Reason.BAD_TIMESTAMP, f"'{path}' lies before 1970: {value!r}")
+        if ms > self._clock() + self._limits.max_skew:
+            detail = f"'{path}' lies further ahead of now than limits.max_skew: {value!r}"
+            raise _Rejected(Reason.FUTURE_TIMESTAMP, detail)
+        return ms
+
+
+def _why_undecodable(value: bytes) -> Reason:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return Reason.NOT_UTF8
+    return Reason.NOT_JSON
+
+
+def _without_nul(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name, value in fields.items():
+        if isinstance(value, str) and "\0" in value:
+            raise _Rejected(Reason.NUL_BYTE, f"a NUL character in '{name}'")
+    return fields
+
+
+def _with_text(fields: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    text = lookup(fields, path)
+    if text is not None and not isinstance(text, str):
+        detail = f"'{path}' (record.text) is {type(text).__name__}, not a text"
+        raise _Rejected(Reason.WRONG_TYPE, detail)
+    return fields if path == "text" else {**fields, "text": text}
+
+
+def _to_ms(value: Any, path: str) -> int:
+    """Read ISO-8601, epoch seconds or epoch milliseconds; or a datetime of CSV and Parquet."""
+    try:
+        if isinstance(value, str):
+            return from_iso(value)
+        if isinstance(value, datetime):
+            return from_iso(value.replace(tzinfo=value.tzinfo or UTC).isoformat())
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return int(value * 1000) if abs(value) < _SECONDS_UP_TO else int(value)
+    except (ValueError, OverflowError) as error:
+        detail = f"'{path}' is not ISO-8601 or epoch seconds/milliseconds: {value!r:.80}"
+        raise _Rejected(Reason.BAD_TIMESTAMP, detail) from error
+    detail = f"'{path}' is {type(value).__name__}, not a time"
+    raise _Rejected(Reason.BAD_TIMESTAMP, detail)
+
+
+def _dead_letter(raw: Raw, reason: Reason, detail: str) -> DeadLetter:
+    value = raw.value
+    if isinstance(value, bytes):
+        payload = value
+    else:
+        payload = repr(dict(value or {})).encode("utf-8", "replace")
+    # PostgreSQL refuses NUL in texts, and details quote the input.
+    shown = detail.replace("\0", "\\0").encode("utf-8", "replace").decode()
+    return DeadLetter(
+        raw.partition, raw.offset, str(reason), shown, payload[:KEPT_BYTES], len(payload)
+    )

@@ -1,0 +1,187 @@
+"""Apache Kafka as a source, through kafka-python 3.
+
+Positions live in our database; Kafka's committed offsets are only a hint for lag tools. What
+to know of kafka-python (3.0.12):
+
+* No ``value_deserializer``: an error in it makes ``poll`` spin and never return.
+* Rebalance listeners run on the client's IO thread, where ``seek`` may not be called: ours
+  only notes what happened, and the worker seeks.
+* With ``auto_offset_reset="none"`` a partition without committed offset makes ``poll`` raise
+  ``NoOffsetForPartitionError`` until it is sought; that is how we want it: no silent jump.
+* A wrong password or certificate shows as "Unable to bootstrap" after a timeout.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.structs import OffsetAndMetadata
+
+from tidegauge_service.errors import SourceError
+from tidegauge_service.ingest.source import Polled, Raw
+from tidegauge_service.stream_config import KafkaSource as KafkaConfig
+
+log = structlog.get_logger()
+
+BOOTSTRAP_TIMEOUT_MS = 15_000
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Notes rebalances, on the IO thread, for the worker to read."""
+
+    def __init__(self, noted: deque[tuple[str, frozenset[int]]]) -> None:
+        self._noted = noted
+
+    def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        self._noted.append(("lost", frozenset(tp.partition for tp in revoked)))
+
+    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        self._noted.append(("gained", frozenset(tp.partition for tp in assigned)))
+
+
+class KafkaTopic:
+    """One topic, read by one member of a consumer group."""
+
+    def __init__(self, config: KafkaConfig, password: str | None = None) -> None:
+        self._config = config
+        self._noted: deque[tuple[str, frozenset[int]]] = deque()
+        self._sought: set[int] = set()
+        _warn_without_crc32c()
+        try:
+            self._consumer = KafkaConsumer(**_options(config, password))
+            self._consumer.subscribe([config.topic], listener=_Listener(self._noted))
+        except (KafkaError, ValueError, AssertionError, OSError) as error:
+            raise SourceError(_unreachable(config, error)) from error
+
+    def beginnings(self) -> dict[int, int]:
+        """Return the topic's partitions with the offset at which a new stream starts."""
+        topic = self._config.topic
+        try:
+            found = self._consumer.partitions_for_topic(topic)
+            if not found:
+                msg = f"topic '{topic}' does not exist at {self._config.bootstrap}: create it first"
+                raise SourceError(msg)
+            tps = [TopicPartition(topic, p) for p in sorted(found)]
+            latest = self._config.start == "latest"
+            ask = self._consumer.end_offsets if latest else self._consumer.beginning_offsets
+            return {tp.partition: offset for tp, offset in ask(tps).items()}
+        except KafkaError as error:
+            raise SourceError(_unreachable(self._config, error)) from error
+
+    def poll(self, max_records: int, timeout_s: float) -> Polled:
+        """Return what the broker sent, and how the assignment changed."""
+        try:
+            batches = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
+        except NoOffsetForPartitionError:
+            batches = {}  # just assigned; the worker will seek
+        except OffsetOutOfRangeError as error:
+            msg = (
+                f"topic '{self._config.topic}' no longer holds the next offset ({error.args}): "
+                "retention or a re-creation passed this stream. Read it under a new stream name"
+            )
+            raise SourceError(msg) from error
+        except KafkaError as error:
+            raise SourceError(_unreachable(self._config, error)) from error
+        gained, lost = self._changes()
+        inputs = [
+            Raw(tp.partition, record.offset, record.value, record.timestamp)
+            for tp, records in batches.items()
+            if tp.partition in self._sought
+            for record in records
+        ]
+        return Polled(inputs, gained, lost)
+
+    def _changes(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Return what was gained and lost since the last poll.
+
+        A partition that was lost and came back counts as both: somebody may have moved it on
+        meanwhile, so what this poll brought of it is not used.
+        """
+        gained: set[int] = set()
+        lost: set[int] = set()
+        while self._noted:
+            what, partitions = self._noted.popleft()
+            if what == "lost":
+                lost |= partitions
+                gained -= partitions
+            else:
+                gained |= partitions
+        self._sought -= lost | gained
+        return frozenset(gained), frozenset(lost)
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Continue *partition* at *offset*; one that was taken away meanwhile is left alone."""
+        try:
+            self._consumer.seek(TopicPartition(self._config.topic, partition), offset)
+        except ValueError:
+            return  # no longer assigned: the next poll says so
+        self._sought.add(partition)
+
+    def ends(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Return the log end offsets."""
+        tps = [TopicPartition(self._config.topic, p) for p in partitions]
+        try:
+            found = self._consumer.end_offsets(tps)
+        except KafkaError as error:
+            log.warning("end_offsets_failed", topic=self._config.topic, error=str(error))
+            return {}
+        return {tp.partition: offset for tp, offset in found.items()}
+
+    def report(self, positions: Mapping[int, int]) -> None:
+        """Commit offsets to Kafka, for lag tools; nobody waits for it."""
+        mine = {p: offset for p, offset in positions.items() if p in self._sought}
+        offsets = {
+            TopicPartition(self._config.topic, p): OffsetAndMetadata(offset, "", -1)
+            for p, offset in mine.items()
+        }
+        try:
+            self._consumer.commit_async(offsets)
+        except KafkaError as error:
+            log.debug("offset_hint_failed", topic=self._config.topic, error=str(error))
+
+    def close(self) -> None:
+        """Leave the group at once, so that others take over without waiting."""
+        self._consumer.close(autocommit=False, timeout_ms=5_000)
+
+
+def _options(config: KafkaConfig, password: str | None) -> dict[str, Any]:
+    secret = password or (
+        config.sasl_password.get_secret_value() if config.sasl_password else None
+    )
+    options: dict[str, Any] = {
+        "bootstrap_servers": config.bootstrap.split(","),
+        "group_id": config.group,
+        "client_id": "tidegauge",
+        "enable_auto_commit": False,
+        "auto_offset_reset": "none",
+        "max_poll_records": 2_000,
+        "bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS,
+        "security_protocol": config.security_protocol,
+        "ssl_cafile": config.ssl_cafile,
+    }
+    if config.sasl_mechanism:
+        options |= {
+            "sasl_mechanism": config.sasl_mechanism,
+            "sasl_plain_username": config.sasl_username,
+            "sasl_plain_password": secret,
+        }
+    return options
+
+
+def _unreachable(config: KafkaConfig, error: Exception) -> str:
+    checks = "is the broker up, and bootstrap right?"
+    if config.security_protocol != "PLAINTEXT":
+        checks += " Is it the right security_protocol, CA file, user and password?"
+    return f"cannot use Kafka at {config.bootstrap}: {type(error).__name__}: {error}. {checks}"
+
+
+def _warn_without_crc32c() -> None:
+    if importlib.util.find_spec("crc32c") is None:
+        log.warning("crc32c_missing", advice="pip install crc32c: without it Kafka costs 10x CPU")

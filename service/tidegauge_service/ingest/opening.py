@@ -1,0 +1,27 @@
+"""From the configuration of a source to the source."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from tidegauge_service.demo.generator import raw_at
+from tidegauge_service.demo.plan import Plan
+from tidegauge_service.ingest.demo_source import DemoStream
+from tidegauge_service.ingest.file_source import FileSource
+from tidegauge_service.ingest.kafka_source import KafkaTopic
+from tidegauge_service.ingest.source import Source
+from tidegauge_service.stream_config import DemoSource, StreamConfig
+from tidegauge_service.stream_config import FileSource as FileConfig
+
+
+def open_source(config: StreamConfig, kafka_password: str | None) -> Source:
+    """Open the stream's source; SourceError says what to check."""
+    source = config.source
+    if isinstance(source, FileConfig):
+        return FileSource(source.path, Path(config.folder))
+    if isinstance(source, DemoSource):
+        return DemoStream(
+            partial(raw_at, source.seed, plan=Plan()), rate=source.rate, limit=source.limit
+        )
+    return KafkaTopic(source, kafka_password)

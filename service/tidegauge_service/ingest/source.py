@@ -1,0 +1,53 @@
+"""What every source is: partitions of inputs, each with an offset, read in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """One input as it came: bytes, or fields where the format has them (CSV, Parquet)."""
+
+    partition: int
+    offset: int
+    value: bytes | Mapping[str, Any] | None
+    timestamp_ms: int | None = None
+    """The source's own timestamp, if it has one (Kafka)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What one poll brought: inputs, and partitions that came or went meanwhile.
+
+    ``gained`` partitions must be sought before their inputs are used; inputs of partitions
+    that are not the caller's (yet) are never among ``inputs``.
+    """
+
+    inputs: Sequence[Raw] = ()
+    gained: frozenset[int] = field(default=frozenset())
+    lost: frozenset[int] = field(default=frozenset())
+
+
+class Source(Protocol):
+    """A place that inputs come from. Not thread-safe: one worker owns it."""
+
+    def beginnings(self) -> dict[int, int]:
+        """Return every partition of the source, owned or not, with the offset to start at."""
+
+    def poll(self, max_records: int, timeout_s: float) -> Polled:
+        """Return what there is, after at most *timeout_s*. Raises SourceError."""
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Continue reading *partition* at *offset*."""
+
+    def ends(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Return the offset after the last input of each partition, as of now."""
+
+    def report(self, positions: Mapping[int, int]) -> None:
+        """Hint outward how far we are (Kafka's committed offsets); best effort, no promise."""
+
+    def close(self) -> None:
+        """Let go of everything."""

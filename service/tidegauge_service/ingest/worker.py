@@ -1,0 +1,367 @@
+"""The worker: polls, decodes, runs the LFs, counts, and commits, one batch at a time.
+
+Its memory (running counts per window, sampler thresholds) is only a cache of what the
+database has proved. On a fence, a failed commit or a new assignment it is dropped and read
+again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+import structlog
+
+from tidegauge_probes import counts, engine
+from tidegauge_probes.counts import PaneCounts
+from tidegauge_probes.model import Fault, Record, VoteMatrix
+from tidegauge_probes.probe_set import ProbeSet
+from tidegauge_service import metrics
+from tidegauge_service.clock import Clock, window_start
+from tidegauge_service.errors import StreamHalted
+from tidegauge_service.ingest.codec import Codec
+from tidegauge_service.ingest.sampling import WindowSampler, buckets, priorities
+from tidegauge_service.ingest.segments import capped, memberships
+from tidegauge_service.ingest.source import Raw, Source
+from tidegauge_service.store import commit as store
+from tidegauge_service.store.commit import (
+    DeadLetter,
+    Fenced,
+    PartitionBatch,
+    PartitionState,
+    Sample,
+)
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.stream_config import StreamConfig
+
+log = structlog.get_logger()
+
+JUDGED_INPUTS = 1_000
+"""The dead-letter share is judged over at least this many inputs."""
+
+
+@dataclass
+class _Owned:
+    """A partition this worker reads: its committed position and the cache behind it."""
+
+    next_offset: int
+    panes: dict[int, PaneCounts]
+    samplers: dict[int, WindowSampler]
+    drained: bool = False
+    proved_ms: int = 0
+    """When its end was last proved to be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one step did."""
+
+    records: int = 0
+    dead_letters: int = 0
+    committed: bool = False
+    closed_through_ms: int | None = None
+
+
+@dataclass
+class _Judge:
+    """Stops the stream when too large a share of its inputs are no records."""
+
+    share: float
+    inputs: int = 0
+    dead: Counter[str] = field(default_factory=Counter)
+
+    def hear(self, inputs: int, dead: Iterable[DeadLetter]) -> None:
+        self.inputs += inputs
+        self.dead.update(letter.reason for letter in dead)
+        if self.inputs < JUDGED_INPUTS:
+            return
+        total, inputs = self.dead.total(), self.inputs
+        reasons = ", ".join(f"{reason} {n}" for reason, n in self.dead.most_common())
+        self.inputs = 0
+        self.dead.clear()
+        if total > self.share * inputs:
+            msg = (
+                f"{total} of {inputs} inputs are no records ({reasons}): stopped, so that no "
+                f"window is judged on a fragment. They are kept as dead letters. Check `record` "
+                f"in the stream file, or raise limits.dead_letter_share ({self.share})"
+            )
+            raise StreamHalted(msg)
+
+
+class Worker:
+    """Reads the partitions that its source assigns to it."""
+
+    def __init__(  # noqa: PLR0913  (each is a part it works with)
+        self,
+        config: StreamConfig,
+        stream: StreamRow,
+        probe_set: ProbeSet,
+        source: Source,
+        database: Database,
+        clock: Clock,
+    ) -> None:
+        self._config = config
+        self._stream = stream
+        self._probe_set = probe_set
+        self._source = source
+        self._database = database
+        self._clock = clock
+        self._codec = Codec(config.record, config.limits, clock)
+        self._judge = _Judge(config.limits.dead_letter_share)
+        self._owned: dict[int, _Owned] = {}
+        self._doubted: set[int] = set()
+        self._assigned = False
+        self.owner = f"{socket.gethostname()}:{os.getpid()}"
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The partitions it reads now."""
+        return frozenset(self._owned)
+
+    @property
+    def drained(self) -> bool:
+        """Whether everything it reads was read to its end, and committed so."""
+        return self._assigned and all(owned.drained for owned in self._owned.values())
+
+    def step(self, timeout_s: float = 0.1, *, finite: bool = False) -> Progress:
+        """Gather one batch and commit it.
+
+        *finite*: the end of a partition is the end (files, a topic that is read once): it is
+        marked drained, and does not hold the watermark. Raises SourceError, StoreError,
+        StreamHalted; after any of them nothing is lost, and the next step reads again from
+        where the database stands.
+        """
+        inputs = self._gather(timeout_s)
+        batches, records, dead = self._count(inputs)
+        batches += self._idle(batches, finite=finite)
+        if not batches:
+            return Progress()
+        try:
+            started = time.perf_counter()
+            closed = store.commit(
+                self._database, self._stream, batches, owner=self.owner, now_ms=self._clock()
+            )
+            metrics.commit_seconds(self._stream.name, time.perf_counter() - started)
+        except Fenced as fenced:
+            log.warning("fenced", stream=self._stream.name, partition=fenced.partition)
+            metrics.fenced(self._stream.name)
+            self._reload(batch.partition for batch in batches)
+            return Progress()
+        except Exception:
+            # Whether it committed is unknown: believe the database, not the memory.
+            self._doubted |= self._owned.keys()
+            self._owned.clear()
+            raise
+        self._remember(batches, closed)
+        self._source.report({batch.partition: batch.to_offset for batch in batches})
+        self._judge.hear(len(inputs), (d for batch in batches for d in batch.dead_letters))
+        return Progress(records, dead, committed=True, closed_through_ms=closed)
+
+    def _gather(self, timeout_s: float) -> list[Raw]:
+        """Poll until the batch is full, the interval is over, or nothing more comes."""
+        limits = self._config.limits
+        deadline = time.monotonic() + limits.commit_interval / 1000
+        gathered: list[Raw] = []
+        self._reload(self._doubted)
+        self._doubted.clear()
+        while len(gathered) < limits.commit_records:
+            polled = self._source.poll(limits.commit_records - len(gathered), timeout_s)
+            if polled.lost or polled.gained:
+                gathered = [raw for raw in gathered if raw.partition not in polled.lost]
+                for partition in polled.lost:
+                    self._owned.pop(partition, None)
+                    self._doubted.discard(partition)
+                self._assigned = True
+                self._reload(polled.gained)
+            gathered.extend(raw for raw in polled.inputs if raw.partition in self._owned)
+            if not polled.inputs or time.monotonic() >= deadline:
+                break
+        return gathered
+
+    def _reload(self, partitions: Iterable[int]) -> None:
+        for partition in sorted(partitions):
+            state = self._take(partition)
+            sizes = self._config.samples
+            samplers = {w: WindowSampler.restored(sizes, k) for w, k in state.sampled.items()}
+            self._owned[partition] = _Owned(state.next_offset, dict(state.panes), samplers)
+            self._source.seek(partition, state.next_offset)
+
+    def _take(self, partition: int) -> PartitionState:
+        """Read a partition's state. One that was read to its end once holds the watermark again
+        until its new end is proved: there may be more by now."""
+        while True:
+            state = store.load_partition(self._database, self._stream, partition)
+            if not state.drained:
+                return state
+            reopened = PartitionBatch(partition, state.next_offset, state.next_offset)
+            with contextlib.suppress(Fenced):
+                store.commit(
+                    self._database,
+                    self._stream,
+                    [reopened],
+                    owner=self.owner,
+                    now_ms=self._clock(),
+                )
+
+    def _count(self, inputs: Sequence[Raw]) -> tuple[list[PartitionBatch], int, int]:
+        """Decode, run the LFs over the whole batch, and fold per partition and window."""
+        decoded = [self._codec.decode(raw) for raw in inputs]
+        records = [record for record in decoded if isinstance(record, Record)]
+        dead = [letter for letter in decoded if isinstance(letter, DeadLetter)]
+        matrix = engine.run(self._probe_set, [record.fields for record in records])
+        metrics.lf_seconds(self._stream.name, self._probe_set.layout.probes, matrix.seconds)
+        reached: dict[int, int] = {}
+        for raw in inputs:
+            reached[raw.partition] = raw.offset + 1
+        partition_of = np.array([record.partition for record in records], dtype=np.int64)
+        batches = [
+            self._batch(
+                partition,
+                to_offset,
+                np.flatnonzero(partition_of == partition),
+                records,
+                matrix,
+                [letter for letter in dead if letter.partition == partition],
+            )
+            for partition, to_offset in sorted(reached.items())
+        ]
+        return batches, len(records), len(dead)
+
+    def _batch(  # noqa: PLR0913
+        self,
+        partition: int,
+        to_offset: int,
+        rows: np.ndarray[tuple[int], np.dtype[np.int64]],
+        records: Sequence[Record],
+        matrix: VoteMatrix,
+        dead: list[DeadLetter],
+    ) -> PartitionBatch:
+        owned = self._owned[partition]
+        times = np.array([records[row].timestamp_ms for row in rows], dtype=np.int64)
+        starts = window_start(times, self._config.window)  # type: ignore[arg-type, call-overload]
+        panes, added, samples = {}, {}, list[Sample]()
+        for start in (int(s) for s in np.unique(starts)):
+            mine = rows[starts == start]
+            part = _rows_of(matrix, mine)
+            group = [records[row] for row in mine]
+            pane, segments = self._fold(group, part, owned.panes.get(start))
+            panes[start], added[start] = pane, len(group)
+            samples += self._sample(owned, start, group, part, segments)
+        latest = int(times.max()) if len(times) else None
+        return PartitionBatch(
+            partition=partition,
+            from_offset=owned.next_offset,
+            to_offset=to_offset,
+            watermark_ms=latest,
+            latest_event_ms=latest,
+            panes=panes,
+            added=added,
+            samples=samples,
+            dead_letters=dead,
+        )
+
+    def _fold(
+        self, group: Sequence[Record], part: VoteMatrix, running: PaneCounts | None
+    ) -> tuple[PaneCounts, dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]]]:
+        slices = [probe.name for probe in self._probe_set.slices]
+        fields = [record.fields for record in group]
+        found = memberships(fields, self._config.segment_by, part, slices)
+        known = running.segments if running else {}
+        segments = capped(found, known, slices, self._config.limits.max_segments)
+        pane = counts.fold(part, self._probe_set.cardinality, segments)
+        return (running + pane if running else pane), segments
+
+    def _sample(
+        self,
+        owned: _Owned,
+        start: int,
+        group: Sequence[Record],
+        part: VoteMatrix,
+        segments: dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]],
+    ) -> list[Sample]:
+        sampler = owned.samplers.setdefault(start, WindowSampler(self._config.samples))
+        offsets = np.array([record.offset for record in group], dtype=np.int64)
+        priority = priorities(self._stream.name, group[0].partition, offsets)
+        taken = sampler.take(priority, buckets(part.outcomes, self._probe_set.layout.probes))
+        return [
+            Sample(
+                window_start_ms=start,
+                offset=group[row].offset,
+                priority=int(priority[row]),
+                buckets=tuple(names),
+                record_id=group[row].id,
+                timestamp_ms=group[row].timestamp_ms,
+                payload=msgspec.json.encode(group[row].fields, enc_hook=str).decode(),
+                outcomes=part.outcomes[row].tobytes(),
+                segments=tuple(name for name, mask in segments.items() if mask[row]),
+            )
+            for row, names in taken.items()
+        ]
+
+    def _idle(self, batches: Sequence[PartitionBatch], *, finite: bool) -> list[PartitionBatch]:
+        """Say of partitions without inputs that they were read to their end, if they were.
+
+        No idle timer: only a position proved equal to the end moves anything, and only the
+        owner can prove it.
+        """
+        grace = getattr(self._config.source, "idle_grace", None)
+        if grace is None and not finite:
+            return []
+        now = self._clock()  # before asking for the ends: what comes later is not covered
+        busy = {batch.partition for batch in batches}
+        quiet = [
+            p
+            for p, owned in self._owned.items()
+            if p not in busy
+            and not owned.drained
+            and now - owned.proved_ms >= self._config.limits.commit_interval
+        ]
+        ends = self._source.ends(quiet) if quiet else {}
+        for partition in ends:
+            self._owned[partition].proved_ms = 0 if finite else now
+        return [
+            PartitionBatch(
+                partition,
+                self._owned[partition].next_offset,
+                self._owned[partition].next_offset,
+                watermark_ms=None if finite or grace is None else now - grace,
+                end_offset=end,
+                drained=finite,
+            )
+            for partition, end in sorted(ends.items())
+            if end <= self._owned[partition].next_offset
+        ]
+
+    def _remember(self, batches: Sequence[PartitionBatch], closed: int | None) -> None:
+        for batch in batches:
+            owned = self._owned[batch.partition]
+            owned.next_offset = batch.to_offset
+            owned.drained = batch.drained
+            owned.panes.update(batch.panes)
+            for start in [s for s in owned.panes if store.is_closed(s, closed)]:
+                del owned.panes[start]
+            for start in [s for s in owned.samplers if store.is_closed(s, closed)]:
+                del owned.samplers[start]
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._source.close()
+
+
+def _rows_of(
+    matrix: VoteMatrix, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> VoteMatrix:
+    """Return the matrix of some rows; faults are those of these rows."""
+    place = {int(row): i for i, row in enumerate(rows)} if matrix.faults else {}
+    faults = tuple(
+        Fault(f.probe, place[f.row], f.type, f.message) for f in matrix.faults if f.row in place
+    )
+    return VoteMatrix(matrix.outcomes[rows], matrix.segments[rows], matrix.seconds, faults)

@@ -1,0 +1,1 @@
+"""What runs on ticks: closing and evaluating windows, sending messages."""

@@ -1,0 +1,75 @@
+"""Send what waits in the outbox; a message is marked sent only after its receiver said yes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+import structlog
+
+from tidegauge_alerts.backoff import delay_s, given_up
+from tidegauge_alerts.transports import Delivered, Retry, Transport
+from tidegauge_service.clock import Clock
+from tidegauge_service.store import outbox
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.outbox import Outgoing
+
+log = structlog.get_logger()
+
+LEASE_MS = 60_000
+MOST_PER_TICK = 100
+
+
+class Dispatcher:
+    """Delivers messages to receivers."""
+
+    def __init__(
+        self, database: Database, transports: Mapping[str, Transport], clock: Clock
+    ) -> None:
+        self._database = database
+        self._transports = transports
+        self._clock = clock
+        self._random = random.Random()  # noqa: S311  (jitter)
+
+    def tick(self) -> int:
+        """Deliver what is due; return how many messages were tried."""
+        for tried in range(MOST_PER_TICK):
+            outgoing = outbox.lease(self._database, self._clock(), LEASE_MS)
+            if outgoing is None:
+                return tried
+            self._send(outgoing)
+        return MOST_PER_TICK
+
+    def _send(self, outgoing: Outgoing) -> None:
+        transport = self._transports.get(outgoing.receiver)
+        if transport is None:
+            why = f"no receiver '{outgoing.receiver}' in the settings of this process"
+            self._settle(outgoing, outbox.FAILED, why)
+            return
+        outcome = transport.deliver(outgoing.message, outgoing.dedup_key)
+        if isinstance(outcome, Delivered):
+            self._settle(outgoing, outbox.SENT, None)
+        elif isinstance(outcome, Retry) and not given_up(outgoing.created_ms, self._clock()):
+            wait = delay_s(outgoing.attempts + 1, self._random.random())
+            self._wait(outgoing, max(wait, outcome.after_s or 0), outcome.why)
+        else:
+            self._settle(outgoing, outbox.FAILED, outcome.why)
+
+    def _settle(self, outgoing: Outgoing, state: str, why: str | None) -> None:
+        if why is not None:
+            log.error("notification_failed", receiver=outgoing.receiver, why=why)
+        outbox.settle(
+            self._database, outgoing, state=state, now_ms=self._clock(), error=why
+        )
+
+    def _wait(self, outgoing: Outgoing, seconds: float, why: str) -> None:
+        log.warning("notification_waits", receiver=outgoing.receiver, why=why, seconds=seconds)
+        now = self._clock()
+        outbox.settle(
+            self._database,
+            outgoing,
+            state=outbox.WAITING,
+            now_ms=now,
+            due_ms=now + int(seconds * 1000),
+            error=why,
+        )

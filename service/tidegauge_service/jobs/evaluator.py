@@ -1,0 +1,230 @@
+"""Close windows, compare each with the baseline, and let alerts follow: one transaction each.
+
+Exactly once and in order, whichever process does it: the evaluated cursor is locked from
+taking a window to the commit, and everything that follows from the window is in that commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+import structlog
+
+from tidegauge_alerts.lifecycle import advance
+from tidegauge_alerts.messages import messages
+from tidegauge_alerts.model import Alert, AlertState, Context, Rule
+from tidegauge_probes import baseline as baselines
+from tidegauge_probes import counts as counts_
+from tidegauge_probes import drift
+from tidegauge_probes.baseline import Baseline
+from tidegauge_probes.counts import PaneCounts
+from tidegauge_probes.drift import Detector
+from tidegauge_probes.findings import Finding, SeriesKey
+from tidegauge_probes.probe_set import ProbeSet
+from tidegauge_service.clock import Clock, to_iso
+from tidegauge_service.jobs import proposal
+from tidegauge_service.store import alerts, candidates, commit, outbox, windows
+from tidegauge_service.store import baselines as stored
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import StreamRow, select_streams
+from tidegauge_service.stream_config import BaselineRange, StreamConfig
+
+log = structlog.get_logger()
+
+
+class Evaluator:
+    """Evaluates the closed windows of one stream."""
+
+    def __init__(  # noqa: PLR0913  (each is a part it works with)
+        self,
+        config: StreamConfig,
+        stream: StreamRow,
+        probe_set: ProbeSet,
+        database: Database,
+        clock: Clock,
+        *,
+        url: str = "",
+    ) -> None:
+        self._config = config
+        self._stream = stream
+        self._probe_set = probe_set
+        self._database = database
+        self._clock = clock
+        self._url = url
+        self._detector = Detector(config.alerts.budget)
+        self._rule = Rule(
+            for_windows=config.alerts.for_windows,
+            budget=config.alerts.budget,
+            receivers=tuple(config.alerts.receivers),
+        )
+        self._baseline: Baseline | None = None
+        self._ids: dict[SeriesKey, int] = {}
+
+    def tick(self) -> int:
+        """Close what the watermark has passed and evaluate it; return the number of windows."""
+        commit.close_windows(self._database, self._stream)
+        evaluated = 0
+        while self.evaluate_next():
+            evaluated += 1
+        return evaluated
+
+    def evaluate_next(self) -> bool:
+        """Evaluate the lowest closed window, if there is one.
+
+        Raises BaselineError if the range of the baseline turns out to hold no records.
+        """
+        with self._database.write() as connection:
+            start = windows.take_next(connection, self._stream)
+            if start is None:
+                return False
+            until = start + self._stream.window_ms
+            found = windows.counts_between(connection, self._stream, start, until)
+            counts = found.get(start) or self._nothing()
+            self._evaluate(connection, start, counts)
+            windows.finish(connection, self._stream, start)
+            kept = self._config.samples.keep_windows * self._stream.window_ms
+            windows.drop_samples(connection, self._stream, start - kept)
+        return True
+
+    def _nothing(self) -> PaneCounts:
+        layout = self._probe_set.layout
+        return counts_.empty(len(layout.probes), len(layout.classes))
+
+    def _evaluate(self, connection: sa.Connection, start: int, counts: PaneCounts) -> None:
+        chosen = self._config.baseline
+        if isinstance(chosen, BaselineRange) and start < chosen.until:
+            state = "before" if start < chosen.from_ else "baseline"
+            self._save_window(connection, start, counts, state, None)
+            return
+        baseline = self._get_baseline(connection)
+        findings = drift.compare(start, counts, baseline, self._detector)
+        state = "learning" if baseline.learning else "compared"
+        self._save_window(connection, start, counts, state, baseline.id)
+        windows.save_findings(connection, self._stream, findings, self._ids)
+        self._alert(connection, start, counts, findings, baseline)
+
+    def _save_window(
+        self,
+        connection: sa.Connection,
+        start: int,
+        counts: PaneCounts,
+        state: str,
+        baseline: str | None,
+    ) -> None:
+        windows.save_window(
+            connection,
+            self._stream,
+            start,
+            state=state,
+            baseline=baseline,
+            records=counts.records,
+            now_ms=self._clock(),
+        )
+
+    def _get_baseline(self, connection: sa.Connection) -> Baseline:
+        """Return the stream's baseline; fit it first if its range has just been passed."""
+        if self._baseline is None:
+            attached = {s.id: s.baseline for s in select_streams(connection)}[self._stream.id]
+            if attached is None:
+                self._baseline = self._fit(connection)
+            else:
+                self._baseline = stored.load(connection, attached)
+            self._ids = windows.series_ids(connection, self._stream, self._baseline.keys)
+        return self._baseline
+
+    def _fit(self, connection: sa.Connection) -> Baseline:
+        """Freeze the baseline from the stream's own windows, and write their figures."""
+        chosen = self._config.baseline
+        if not isinstance(chosen, BaselineRange):
+            msg = f"stream '{self._stream.name}' has no baseline attached"
+            raise RuntimeError(msg)  # the pipeline attaches the other kinds before it starts
+        panes = windows.counts_between(connection, self._stream, chosen.from_, chosen.until)
+        fitted = baselines.fit(
+            panes,
+            layout=self._probe_set.layout,
+            probe_set=self._probe_set.id,
+            window_ms=self._stream.window_ms,
+            source={
+                "stream": self._stream.name,
+                "from": to_iso(chosen.from_),
+                "until": to_iso(chosen.until),
+            },
+            slices=[probe.name for probe in self._probe_set.slices],
+        )
+        stored.save(connection, fitted, None, self._clock())
+        stored.attach(connection, self._stream.id, fitted.id)
+        ids = windows.series_ids(connection, self._stream, fitted.keys)
+        for start, pane in panes.items():
+            figures = drift.describe(start, pane, fitted)
+            windows.save_findings(connection, self._stream, figures, ids)
+        log.info(
+            "baseline_fitted",
+            stream=self._stream.name,
+            baseline=fitted.id,
+            records=fitted.total.records,
+            windows=len(fitted.starts),
+            learning=fitted.learning,
+        )
+        return fitted
+
+    def _alert(
+        self,
+        connection: sa.Connection,
+        start: int,
+        counts: PaneCounts,
+        findings: Sequence[Finding],
+        baseline: Baseline,
+    ) -> None:
+        context = Context(
+            stream=self._stream.name,
+            window_start_ms=start,
+            window_ms=self._stream.window_ms,
+            probe_set=self._probe_set.id,
+            baseline=baseline.id,
+        )
+        before = alerts.open_alerts(connection, self._stream.id)
+        after = advance(before, findings, self._rule, context)
+        alerts.save(connection, self._stream.id, after.alerts, after.transitions)
+        firing = _firing(before, after.alerts)
+        proposed = self._propose(connection, start, counts, firing, baseline)
+        for receiver in self._rule.receivers:
+            for message in messages(after, self._rule, context, proposed, self._url):
+                outbox.enqueue(
+                    connection,
+                    self._stream.id,
+                    receiver,
+                    message.dedup_key,
+                    message.body,
+                    self._clock(),
+                )
+
+    def _propose(
+        self,
+        connection: sa.Connection,
+        start: int,
+        counts: PaneCounts,
+        firing: Sequence[Alert],
+        baseline: Baseline,
+    ) -> int:
+        if not firing or not counts.records:
+            return 0
+        layout = self._probe_set.layout
+        kept = windows.samples(connection, self._stream, start)
+        chosen = proposal.choose(kept, counts, layout, firing, self._config.samples.per_window)
+        proposed = proposal.candidates(
+            self._stream.name,
+            kept,
+            chosen,
+            layout,
+            probe_set=self._probe_set.id,
+            baseline=baseline.id,
+        )
+        candidates.propose(connection, self._stream.id, proposed, self._clock())
+        return len(proposed)
+
+
+def _firing(before: Sequence[Alert], changed: Sequence[Alert]) -> list[Alert]:
+    """Return the alerts that are firing after this window."""
+    latest = {alert.id: alert for alert in before} | {alert.id: alert for alert in changed}
+    return [alert for alert in latest.values() if alert.state is AlertState.FIRING]

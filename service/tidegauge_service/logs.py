@@ -1,0 +1,42 @@
+"""Structured logs: readable on a terminal, JSON lines elsewhere; control characters escaped."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+
+def configure(level: str = "INFO", *, as_json: bool | None = None) -> None:
+    """Set up structlog and the standard library's logging to write to stderr."""
+    json_lines = not sys.stderr.isatty() if as_json is None else as_json
+    renderer: Any = (
+        structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+            _escape_control,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
+
+
+def _escape_control(_logger: Any, _method: str, event: Any) -> Any:
+    """Records are hostile input: no line of a log may be forged by one."""
+    return {
+        key: "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
+        if isinstance(value, str) and key != "exception"
+        else value
+        for key, value in event.items()
+    }

@@ -1,0 +1,162 @@
+"""One stream, put together: source, worker, evaluator on one database.
+
+The live service, ``replay`` and the demo all run this; they differ only in who turns the
+crank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegauge_probes import load
+from tidegauge_probes.baseline import Baseline
+from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.probe_set import ProbeSet
+from tidegauge_service import fitting
+from tidegauge_service.clock import Clock
+from tidegauge_service.errors import SettingsError
+from tidegauge_service.ingest.opening import open_source
+from tidegauge_service.ingest.source import Source
+from tidegauge_service.ingest.worker import Progress, Worker
+from tidegauge_service.jobs.evaluator import Evaluator
+from tidegauge_service.settings import Settings
+from tidegauge_service.store import baselines, streams
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.stream_config import BaselineName, BaselinePath, StreamConfig
+
+
+def _unheard(_records: int) -> None:
+    pass
+
+
+@dataclass
+class Pipeline:
+    """A stream that can be read and judged."""
+
+    config: StreamConfig
+    stream: StreamRow
+    database: Database
+    worker: Worker
+    evaluator: Evaluator
+
+    def step(self, timeout_s: float = 0.1, *, finite: bool = False) -> Progress:
+        """Read one batch, then close and evaluate what it allows."""
+        progress = self.worker.step(timeout_s, finite=finite)
+        if progress.committed:
+            self.evaluator.tick()
+        return progress
+
+    @property
+    def finished(self) -> bool:
+        """Whether all partitions, of all workers, were read to their end and evaluated."""
+        if not self.worker.drained:
+            return False
+        with self.database.read() as connection:
+            return all(p.drained for p in streams.partitions(connection, self.stream.id))
+
+    def run_to_end(self, advance: Callable[[Progress], None]) -> None:
+        """Read everything there is, evaluate everything, and return."""
+        while not self.finished:
+            advance(self.step(finite=True))
+        self.evaluator.tick()
+
+    def close(self) -> None:
+        """Let the source go."""
+        self.worker.close()
+
+
+def open_pipeline(  # noqa: PLR0913  (what it is made of)
+    config: StreamConfig,
+    settings: Settings,
+    database: Database,
+    clock: Clock,
+    *,
+    source: Source | None = None,
+    fitted: Callable[[int], None] = _unheard,
+) -> Pipeline:
+    """Load the LFs, open the source, register the stream, attach its baseline.
+
+    *source* replaces the configured one; *fitted* hears of training records as they are read.
+    Raises ProbeError, SettingsError, SourceError, BaselineError, StoreError, each saying what
+    to do.
+    """
+    _check_receivers(config, settings)
+    probe_set = load(config.probes, Path(config.folder))
+    password = settings.kafka_password.get_secret_value() if settings.kafka_password else None
+    opened = source or open_source(config, password)
+    try:
+        stream = streams.register(database, config, probe_set, clock())
+        streams.seed_partitions(database, stream.id, opened.beginnings(), clock())
+        _attach_baseline(config, stream, probe_set, database, clock, fitted)
+    except Exception:
+        opened.close()
+        raise
+    return Pipeline(
+        config,
+        stream,
+        database,
+        Worker(config, stream, probe_set, opened, database, clock),
+        Evaluator(config, stream, probe_set, database, clock, url=settings.url or ""),
+    )
+
+
+def _check_receivers(config: StreamConfig, settings: Settings) -> None:
+    known = settings.parsed_receivers()
+    for name in config.alerts.receivers:
+        if name not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            msg = (
+                f"stream '{config.name}' alerts receiver '{name}', which the settings do not "
+                f"define (defined: {listed}): add it under `receivers` in tidegauge.yaml"
+            )
+            raise SettingsError(msg)
+
+
+def _attach_baseline(  # noqa: PLR0913
+    config: StreamConfig,
+    stream: StreamRow,
+    probe_set: ProbeSet,
+    database: Database,
+    clock: Clock,
+    fitted: Callable[[int], None],
+) -> None:
+    """Attach a named or a file's baseline; a range of the stream is fitted as it passes by."""
+    chosen = config.baseline
+    if stream.baseline is not None:
+        return
+    if isinstance(chosen, BaselineName):
+        with database.read() as connection:
+            found = baselines.find(connection, chosen.name)
+    elif isinstance(chosen, BaselinePath):
+        path = Path(config.folder) / chosen.path
+        votes = path.suffix in {".npy", ".npz"}
+        found = (
+            fitting.fit_votes(config, probe_set, path)
+            if votes
+            else fitting.fit_records(config, probe_set, path, clock, fitted)
+        )
+    else:
+        return
+    check_baseline(found, config, probe_set)
+    with database.write() as connection:
+        baselines.save(connection, found, None, clock())
+        baselines.attach(connection, stream.id, found.id)
+
+
+def check_baseline(found: Baseline, config: StreamConfig, probe_set: ProbeSet) -> None:
+    """BaselineError unless the baseline can be compared with the stream's windows."""
+    if found.probe_set != probe_set.id:
+        msg = (
+            f"the baseline {found.id} belongs to ProbeSet {found.probe_set}, the stream "
+            f"'{config.name}' runs {probe_set.id}: fit a baseline with the stream's LFs"
+        )
+        raise BaselineError(msg)
+    if len(found.starts) and found.window_ms != config.window:
+        msg = (
+            f"the baseline {found.id} has windows of {found.window_ms} ms, the stream "
+            f"'{config.name}' of {config.window} ms: fit it again with the stream's `window`"
+        )
+        raise BaselineError(msg)

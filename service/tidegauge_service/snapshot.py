@@ -1,0 +1,128 @@
+"""From the database to the figures of /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from tidegauge_alerts.model import AlertState
+from tidegauge_probes.findings import SeriesKind
+from tidegauge_service.metrics import (
+    AlertFigures,
+    FiringAlert,
+    PartitionFigures,
+    ProbeFigures,
+    SegmentFigures,
+    Snapshot,
+    StreamFigures,
+)
+from tidegauge_service.store import alerts, queries
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.queries import SeriesFigure, StreamSummary, WindowFigures
+
+MOST_FIRING = 200
+
+
+def take_snapshot(database: Database, now_ms: int) -> Snapshot:
+    """Return the present figures of all streams, the same whichever process asks."""
+    found = [_stream(database, summary) for summary in queries.summaries(database)]
+    return Snapshot(streams=tuple(found), taken_at_ms=now_ms)
+
+
+def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
+    row, last = summary.stream, summary.last_window
+    firing = alerts.page(database, stream=row.name, state=AlertState.FIRING, limit=MOST_FIRING)
+    return StreamFigures(
+        stream=row.name,
+        window_end_ms=None if last is None else last.start_ms + row.window_ms,
+        window_ms=row.window_ms,
+        windows_total=summary.windows,
+        learning=last is None or last.state != "compared",
+        probes=tuple(_probes(last)) if last else (),
+        segments=tuple(_segments(last)) if last else (),
+        partitions=tuple(
+            PartitionFigures(
+                partition=p.partition,
+                next_offset=p.next_offset,
+                end_offset=p.end_offset,
+                watermark_ms=p.watermark_ms,
+                records_total=p.records,
+                late_total=p.late,
+            )
+            for p in summary.partitions
+        ),
+        dead_letters=summary.dead_letters,
+        alerts=tuple(
+            AlertFigures(state=state, severity=severity, kind=kind, count=count)
+            for (state, severity, kind), count in sorted(summary.alerts.items())
+        ),
+        firing=tuple(
+            FiringAlert(
+                series=str(alert.key.series),
+                probe=alert.key.probe,
+                other=alert.key.other,
+                segment=alert.key.segment,
+                severity=str(alert.severity),
+                kind=str(alert.kind),
+                effect=alert.effect,
+                since_ms=alert.opened_window_ms,
+            )
+            for alert in firing
+        ),
+        candidates=summary.candidates,
+        notifications=summary.notifications,
+    )
+
+
+Grouped = Mapping[tuple[str, str], Mapping[str, SeriesFigure]]
+
+
+def _grouped(figures: Iterable[SeriesFigure]) -> Grouped:
+    """Return (probe, segment) → series kind → figure; pairs and polarities are not exported."""
+    found: dict[tuple[str, str], dict[str, SeriesFigure]] = {}
+    for figure in figures:
+        if not figure.other and not figure.label:
+            found.setdefault((figure.probe, figure.segment), {})[figure.series] = figure
+    return found
+
+
+def _probes(window: WindowFigures) -> Iterable[ProbeFigures]:
+    for (probe, segment), kinds in _grouped(window.series).items():
+        if not probe:
+            continue
+        coverage = kinds.get(SeriesKind.COVERAGE)
+        overlap, conflict = kinds.get(SeriesKind.OVERLAP), kinds.get(SeriesKind.CONFLICT)
+        error = kinds.get(SeriesKind.ERROR)
+        yield ProbeFigures(
+            probe=probe,
+            segment=segment,
+            coverage=coverage and coverage.observed,
+            coverage_expected=coverage and coverage.expected,
+            coverage_low=coverage and coverage.low,
+            coverage_high=coverage and coverage.high,
+            overlap=overlap and overlap.observed,
+            conflict=conflict and conflict.observed,
+            agreement=_agreement(overlap, conflict),
+            error=error and error.observed,
+        )
+
+
+def _agreement(overlap: SeriesFigure | None, conflict: SeriesFigure | None) -> float | None:
+    """Share of an LF's overlapping votes that nobody contradicts."""
+    if overlap is None or conflict is None or not overlap.x:
+        return None
+    return 1 - conflict.x / overlap.x
+
+
+def _segments(window: WindowFigures) -> Iterable[SegmentFigures]:
+    for (probe, segment), kinds in _grouped(window.series).items():
+        blind = kinds.get(SeriesKind.BLIND_SPOT)
+        if probe or blind is None:
+            continue
+        yield SegmentFigures(
+            segment=segment,
+            records=blind.n,
+            blind_spot=blind.observed,
+            blind_spot_expected=blind.expected,
+            blind_spot_low=blind.low,
+            blind_spot_high=blind.high,
+        )

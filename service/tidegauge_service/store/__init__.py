@@ -1,0 +1,1 @@
+"""The database: the only place that knows SQL. SQLite (WAL) or PostgreSQL, by URL."""

@@ -1,0 +1,106 @@
+"""Alerts: their present state, and every transition that led there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from tidegauge_alerts.model import Alert, AlertState, Transition
+from tidegauge_service.store import schema, upsert
+from tidegauge_service.store.engine import Database
+
+
+def open_alerts(connection: sa.Connection, stream_id: int) -> list[Alert]:
+    """Return the pending and firing alerts of a stream."""
+    t = schema.alert
+    query = sa.select(t.c.content).where(
+        t.c.stream_id == stream_id, t.c.state != str(AlertState.RESOLVED)
+    )
+    return [_decode(content) for content in connection.execute(query).scalars()]
+
+
+def save(
+    connection: sa.Connection,
+    stream_id: int,
+    alerts: Sequence[Alert],
+    transitions: Sequence[Transition],
+) -> None:
+    """Write what became of alerts; transitions are only ever added."""
+    rows = [
+        {
+            "id": alert.id,
+            "stream_id": stream_id,
+            "fingerprint": alert.fingerprint,
+            "incident": alert.incident,
+            "state": str(alert.state),
+            "severity": str(alert.severity),
+            "kind": str(alert.kind),
+            "opened_window_ms": alert.opened_window_ms,
+            "content": msgspec.json.encode(alert).decode(),
+        }
+        for alert in alerts
+    ]
+    upsert.replace(connection, schema.alert, rows)
+    history = [
+        {
+            "alert_id": t.alert_id,
+            "window_start_ms": t.window_start_ms,
+            "content": msgspec.json.encode(t).decode(),
+        }
+        for t in transitions
+    ]
+    if history:
+        connection.execute(sa.insert(schema.alert_transition), history)
+
+
+Place = tuple[int, str]
+
+
+def page(  # noqa: PLR0913  (filters of the API)
+    database: Database,
+    *,
+    stream: str | None = None,
+    state: str | None = None,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+    limit: int = 100,
+    after: Place | None = None,
+) -> list[Alert]:
+    """Return alerts, newest first, after a place."""
+    t, s = schema.alert, schema.stream
+    query = sa.select(t.c.content).join(s, s.c.id == t.c.stream_id)
+    if stream is not None:
+        query = query.where(s.c.name == stream)
+    if state is not None:
+        query = query.where(t.c.state == state)
+    if since_ms is not None:
+        query = query.where(t.c.opened_window_ms >= since_ms)
+    if until_ms is not None:
+        query = query.where(t.c.opened_window_ms < until_ms)
+    if after is not None:
+        query = query.where(sa.tuple_(t.c.opened_window_ms, t.c.id) < sa.tuple_(*after))
+    query = query.order_by(t.c.opened_window_ms.desc(), t.c.id.desc()).limit(limit)
+    with database.read() as connection:
+        return [_decode(content) for content in connection.execute(query).scalars()]
+
+
+def get(database: Database, alert_id: str) -> tuple[Alert, list[Transition]] | None:
+    """Return an alert and its history, oldest first."""
+    t, h = schema.alert, schema.alert_transition
+    with database.read() as connection:
+        content = connection.execute(
+            sa.select(t.c.content).where(t.c.id == alert_id)
+        ).scalar_one_or_none()
+        if content is None:
+            return None
+        rows = connection.execute(
+            sa.select(h.c.content).where(h.c.alert_id == alert_id).order_by(h.c.id)
+        )
+        history = [msgspec.json.decode(row, type=Transition) for row in rows.scalars()]
+    return _decode(content), history
+
+
+def _decode(content: str) -> Alert:
+    return msgspec.json.decode(content, type=Alert)

@@ -1,0 +1,85 @@
+"""Baselines: frozen, named by content, found by id or by the name people gave."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from tidegauge_probes import baseline as baselines
+from tidegauge_probes.baseline import Baseline
+from tidegauge_probes.errors import BaselineError, nearest
+from tidegauge_service.store import schema, upsert
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineRow:
+    """A baseline as it is listed."""
+
+    id: str
+    name: str | None
+    probe_set: str
+    source: str
+    records: int
+    windows: int
+    created_ms: int
+
+
+def save(
+    connection: sa.Connection, baseline: Baseline, name: str | None, now_ms: int
+) -> None:
+    """Freeze a baseline; equal content is stored once. BaselineError if the name is taken."""
+    t = schema.baseline
+    if name is not None:
+        taken = connection.execute(sa.select(t.c.id).where(t.c.name == name)).scalar_one_or_none()
+        if taken not in {None, baseline.id}:
+            msg = f"there is another baseline named '{name}' ({taken}): choose a new name"
+            raise BaselineError(msg)
+    row = {
+        "id": baseline.id,
+        "name": name,
+        "probe_set": baseline.probe_set,
+        "source": json.dumps(dict(baseline.source)),
+        "records": baseline.total.records,
+        "windows": len(baseline.starts),
+        "content": baseline.encode(),
+        "created_ms": now_ms,
+    }
+    upsert.keep(connection, t, [row])
+    if name is not None:
+        connection.execute(sa.update(t).where(t.c.id == baseline.id).values(name=name))
+
+
+def load(connection: sa.Connection, baseline_id: str) -> Baseline:
+    """Return the baseline of that id."""
+    t = schema.baseline
+    content = connection.execute(sa.select(t.c.content).where(t.c.id == baseline_id)).scalar_one()
+    return baselines.decode(content)
+
+
+def find(connection: sa.Connection, name: str) -> Baseline:
+    """Return the baseline of that name or id; BaselineError names the nearest known one."""
+    t = schema.baseline
+    query = sa.select(t.c.content).where(sa.or_(t.c.name == name, t.c.id == name))
+    content = connection.execute(query).scalar_one_or_none()
+    if content is None:
+        known = [row.name or row.id for row in listing(connection)]
+        msg = f"there is no baseline '{name}'{nearest(name, known)}: fit it with "
+        msg += "`tidegauge baseline fit`"
+        raise BaselineError(msg)
+    return baselines.decode(content)
+
+
+def listing(connection: sa.Connection) -> list[BaselineRow]:
+    """Return all baselines, newest first."""
+    t = schema.baseline
+    columns = (t.c.id, t.c.name, t.c.probe_set, t.c.source, t.c.records, t.c.windows, t.c.created_ms)
+    query = sa.select(*columns).order_by(t.c.created_ms.desc(), t.c.id)
+    return [BaselineRow(*row) for row in connection.execute(query)]
+
+
+def attach(connection: sa.Connection, stream_id: int, baseline_id: str) -> None:
+    """Make it the stream's baseline."""
+    t = schema.stream
+    connection.execute(sa.update(t).where(t.c.id == stream_id).values(baseline=baseline_id))

@@ -1,0 +1,183 @@
+"""Retraining candidates: proposed in the transaction of the alert, fetched by pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from tidegauge_service.store import schema, upsert
+from tidegauge_service.store.engine import Database
+
+PROPOSED = "proposed"
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateReason:
+    """Why a record was chosen, by which alert, and how likely it was to be drawn for that."""
+
+    reason: str
+    alert_id: str
+    inclusion_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A record suggested for labeling, with its lineage."""
+
+    id: str
+    stream: str
+    window_start_ms: int
+    partition: int
+    offset: int
+    record_id: str
+    timestamp_ms: int
+    payload: dict[str, Any]
+    votes: dict[str, str]
+    segments: tuple[str, ...]
+    state: str
+    probe_set: str
+    baseline: str
+    reasons: tuple[CandidateReason, ...]
+
+
+def propose(
+    connection: sa.Connection, stream_id: int, candidates: Sequence[Candidate], now_ms: int
+) -> None:
+    """Write candidates; a record that was proposed before keeps its row and gains reasons."""
+    rows = [
+        {
+            "id": c.id,
+            "stream_id": stream_id,
+            "window_start_ms": c.window_start_ms,
+            "partition": c.partition,
+            "offset": c.offset,
+            "record_id": c.record_id,
+            "timestamp_ms": c.timestamp_ms,
+            "payload": json.dumps(c.payload, ensure_ascii=False),
+            "votes": json.dumps(c.votes, ensure_ascii=False),
+            "segments": json.dumps(c.segments, ensure_ascii=False),
+            "state": c.state,
+            "probe_set": c.probe_set,
+            "baseline": c.baseline,
+            "created_ms": now_ms,
+        }
+        for c in candidates
+    ]
+    upsert.keep(connection, schema.candidate, rows)
+    reasons = [
+        {
+            "candidate_id": c.id,
+            "reason": reason.reason,
+            "alert_id": reason.alert_id,
+            "inclusion_probability": reason.inclusion_probability,
+            "rank": rank,
+        }
+        for c in candidates
+        for rank, reason in enumerate(c.reasons)
+    ]
+    upsert.keep(connection, schema.candidate_reason, reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which candidates to fetch; ``None`` does not restrict. Times are [since, until)."""
+
+    stream: str | None = None
+    reason: str | None = None
+    alert_id: str | None = None
+    segment: str | None = None
+    lf: str | None = None
+    state: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+Place = tuple[int, str]
+"""Where a page ended: window start and candidate id, the order of the pages."""
+
+
+def page(database: Database, wanted: Filter, limit: int, after: Place | None = None) -> list[Candidate]:
+    """Return up to *limit* candidates after a place, by window and id."""
+    c, s = schema.candidate, schema.stream
+    query = sa.select(c, s.c.name.label("stream")).join(s, s.c.id == c.c.stream_id)
+    query = query.where(*_conditions(wanted)).order_by(c.c.window_start_ms, c.c.id).limit(limit)
+    if after is not None:
+        query = query.where(sa.tuple_(c.c.window_start_ms, c.c.id) > sa.tuple_(*after))
+    with database.read() as connection:
+        rows = list(connection.execute(query))
+        reasons = _reasons(connection, [row.id for row in rows])
+    return [_candidate(row, reasons.get(row.id, ())) for row in rows]
+
+
+def pages(database: Database, wanted: Filter, size: int = 1_000) -> Iterator[list[Candidate]]:
+    """Return all candidates, page by page: for exports of any size in bounded memory."""
+    after: Place | None = None
+    while found := page(database, wanted, size, after):
+        yield found
+        after = (found[-1].window_start_ms, found[-1].id)
+
+
+def count(connection: sa.Connection, wanted: Filter) -> int:
+    """Return how many candidates there are."""
+    c, s = schema.candidate, schema.stream
+    query = sa.select(sa.func.count()).select_from(c.join(s, s.c.id == c.c.stream_id))
+    return int(connection.execute(query.where(*_conditions(wanted))).scalar_one())
+
+
+def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
+    c, s = schema.candidate, schema.stream
+    checks: list[tuple[Any, Any]] = [
+        (wanted.stream, s.c.name == wanted.stream),
+        (wanted.state, c.c.state == wanted.state),
+        (wanted.since_ms, c.c.window_start_ms >= (wanted.since_ms or 0)),
+        (wanted.until_ms, c.c.window_start_ms < (wanted.until_ms or 0)),
+        (wanted.segment, _json_holds(c.c.segments, wanted.segment or "", "\"")),
+        (wanted.lf, _json_holds(c.c.votes, wanted.lf or "", "\": ")),
+    ]
+    found = [condition for given, condition in checks if given is not None]
+    r = schema.candidate_reason
+    for given, column in ((wanted.reason, r.c.reason), (wanted.alert_id, r.c.alert_id)):
+        if given is not None:
+            found.append(sa.exists().where(r.c.candidate_id == c.c.id, column == given))
+    return found
+
+
+def _json_holds(column: sa.Column[str], name: str, end: str) -> sa.ColumnElement[bool]:
+    """Whether a JSON list holds a text (*end* is a quote) or an object a key (quote, colon)."""
+    quoted = json.dumps(name, ensure_ascii=False)[:-1] + end
+    return column.contains(quoted, autoescape=True)
+
+
+def _reasons(
+    connection: sa.Connection, ids: Sequence[str]
+) -> dict[str, tuple[CandidateReason, ...]]:
+    r = schema.candidate_reason
+    query = sa.select(r).where(r.c.candidate_id.in_(ids)).order_by(r.c.candidate_id, r.c.rank)
+    found: dict[str, tuple[CandidateReason, ...]] = {}
+    for row in connection.execute(query):
+        reason = CandidateReason(row.reason, row.alert_id, row.inclusion_probability)
+        found[row.candidate_id] = (*found.get(row.candidate_id, ()), reason)
+    return found
+
+
+def _candidate(row: Any, reasons: tuple[CandidateReason, ...]) -> Candidate:
+    return Candidate(
+        id=row.id,
+        stream=row.stream,
+        window_start_ms=row.window_start_ms,
+        partition=row.partition,
+        offset=row.offset,
+        record_id=row.record_id,
+        timestamp_ms=row.timestamp_ms,
+        payload=json.loads(row.payload),
+        votes=json.loads(row.votes),
+        segments=tuple(json.loads(row.segments)),
+        state=row.state,
+        probe_set=row.probe_set,
+        baseline=row.baseline,
+        reasons=reasons,
+    )

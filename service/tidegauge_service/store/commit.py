@@ -1,0 +1,305 @@
+"""The one transaction of a batch, and the closing of windows.
+
+The rule: an effect commits only in the transaction that advances the cursor that caused it.
+A worker says from which offset to which it has counted; the position moves only if it still
+stands at *from* (compare-and-set). If it does not, another worker has moved it: the whole
+batch is dropped and read again from where the database says (``Fenced``). That is the entire
+rebalance protocol.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from tidegauge_probes import counts
+from tidegauge_probes.counts import PaneCounts
+from tidegauge_service.clock import window_start
+from tidegauge_service.errors import ServiceError
+from tidegauge_service.store import schema, streams, upsert
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import CLOSED, StreamRow
+
+
+class Fenced(ServiceError):
+    """Another worker has moved the position on; what this one counted was dropped."""
+
+    def __init__(self, partition: int) -> None:
+        super().__init__(f"partition {partition} was moved on by another worker")
+        self.partition = partition
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A kept record: where it stands, in which buckets, and what it looked like."""
+
+    window_start_ms: int
+    offset: int
+    priority: int
+    buckets: tuple[str, ...]
+    record_id: str
+    timestamp_ms: int
+    payload: str
+    outcomes: bytes
+    segments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An input that could not be a record."""
+
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    payload: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionBatch:
+    """What a worker counted in one partition, ``from_offset`` up to (not with) ``to_offset``.
+
+    ``panes``: the running counts of each window it touched, this batch included.
+    ``added``: this batch's records by window. ``watermark_ms`` never falls in the database.
+    """
+
+    partition: int
+    from_offset: int
+    to_offset: int
+    watermark_ms: int | None = None
+    latest_event_ms: int | None = None
+    end_offset: int | None = None
+    drained: bool = False
+    panes: Mapping[int, PaneCounts] = field(default_factory=dict)
+    added: Mapping[int, int] = field(default_factory=dict)
+    samples: Sequence[Sample] = ()
+    dead_letters: Sequence[DeadLetter] = ()
+
+
+def commit(
+    database: Database,
+    stream: StreamRow,
+    batches: Sequence[PartitionBatch],
+    *,
+    owner: str,
+    now_ms: int,
+) -> int | None:
+    """Move the positions and write what was counted; return the stream's closed-through.
+
+    Raises Fenced, with nothing written, if any position was moved by somebody else.
+    """
+    ordered = sorted(batches, key=lambda batch: batch.partition)
+    with database.write() as connection:
+        for batch in ordered:
+            _advance(connection, stream, batch, owner, now_ms)
+        # Closing needs all partition rows of the stream; while we hold one it cannot move.
+        closed = streams.cursor(connection, stream.id, CLOSED)
+        for batch in ordered:
+            _write(connection, stream, batch, closed, now_ms)
+    return closed
+
+
+def _advance(
+    connection: sa.Connection, stream: StreamRow, batch: PartitionBatch, owner: str, now_ms: int
+) -> None:
+    t = schema.stream_partition
+    moved = connection.execute(
+        sa.update(t)
+        .where(
+            t.c.stream_id == stream.id,
+            t.c.partition == batch.partition,
+            t.c.next_offset == batch.from_offset,
+        )
+        .values(
+            next_offset=batch.to_offset,
+            watermark_ms=_never_falls(t.c.watermark_ms, batch.watermark_ms),
+            latest_event_ms=_never_falls(t.c.latest_event_ms, batch.latest_event_ms),
+            end_offset=batch.end_offset,
+            drained=batch.drained,
+            records=t.c.records + sum(batch.added.values()),
+            owner=owner,
+            updated_ms=now_ms,
+        )
+    )
+    if moved.rowcount != 1:
+        raise Fenced(batch.partition)
+
+
+def _never_falls(column: sa.Column[int], value: int | None) -> sa.ColumnElement[int]:
+    if value is None:
+        return column
+    return sa.case((column > value, column), else_=value)
+
+
+def _write(
+    connection: sa.Connection,
+    stream: StreamRow,
+    batch: PartitionBatch,
+    closed: int | None,
+    now_ms: int,
+) -> None:
+    where = {"stream_id": stream.id, "partition": batch.partition}
+    late = {w: n for w, n in batch.added.items() if is_closed(w, closed)}
+    upsert.add(
+        connection,
+        schema.late_count,
+        [{**where, "window_start_ms": w, "n": n} for w, n in sorted(late.items())],
+        "n",
+    )
+    if late:
+        t = schema.stream_partition
+        connection.execute(
+            sa.update(t)
+            .where(t.c.stream_id == stream.id, t.c.partition == batch.partition)
+            .values(late=t.c.late + sum(late.values()))
+        )
+    panes = [
+        {
+            **where,
+            "window_start_ms": w,
+            "probe_set": stream.probe_set,
+            "records": pane.records,
+            "counts": pane.encode(),
+        }
+        for w, pane in sorted(batch.panes.items())
+        if not is_closed(w, closed)
+    ]
+    upsert.replace(connection, schema.pane, panes)
+    _write_samples(connection, where, batch.samples, closed)
+    dead = [
+        {
+            **where,
+            "offset": letter.offset,
+            "reason": letter.reason,
+            "detail": letter.detail,
+            "payload": letter.payload,
+            "size": letter.size,
+            "received_ms": now_ms,
+        }
+        for letter in batch.dead_letters
+    ]
+    upsert.keep(connection, schema.dead_letter, dead)
+
+
+def _write_samples(
+    connection: sa.Connection, where: Mapping[str, int], samples: Sequence[Sample], closed: int | None
+) -> None:
+    rows = [
+        {
+            **where,
+            "window_start_ms": s.window_start_ms,
+            "offset": s.offset,
+            "priority": s.priority,
+            "buckets": json.dumps(s.buckets),
+            "record_id": s.record_id,
+            "timestamp_ms": s.timestamp_ms,
+            "payload": s.payload,
+            "outcomes": s.outcomes,
+            "segments": json.dumps(s.segments),
+        }
+        for s in samples
+        if not is_closed(s.window_start_ms, closed)
+    ]
+    upsert.keep(connection, schema.sample, rows)
+
+
+def is_closed(window_start_ms: int, closed_through_ms: int | None) -> bool:
+    """Whether a window is frozen: its records are late now."""
+    return closed_through_ms is not None and window_start_ms < closed_through_ms
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """What the owner of a partition keeps in memory, as the database has it."""
+
+    next_offset: int
+    drained: bool
+    panes: Mapping[int, PaneCounts]
+    sampled: Mapping[int, Sequence[tuple[int, tuple[str, ...]]]]
+    """Window → (priority, buckets) of the samples kept so far."""
+
+
+def load_partition(database: Database, stream: StreamRow, partition: int) -> PartitionState:
+    """Read the state of a partition: after an assignment, a fence, or a failed commit."""
+    with database.read() as connection:
+        row = next(
+            p for p in streams.partitions(connection, stream.id) if p.partition == partition
+        )
+        closed = streams.cursor(connection, stream.id, CLOSED) or 0
+        panes = _load_panes(connection, stream, partition, closed)
+        sampled = _load_sampled(connection, stream, partition, closed)
+    return PartitionState(row.next_offset, row.drained, panes, sampled)
+
+
+def _load_panes(
+    connection: sa.Connection, stream: StreamRow, partition: int, closed: int
+) -> dict[int, PaneCounts]:
+    t = schema.pane
+    query = sa.select(t.c.window_start_ms, t.c.counts).where(
+        t.c.stream_id == stream.id,
+        t.c.partition == partition,
+        t.c.probe_set == stream.probe_set,
+        t.c.window_start_ms >= closed,
+    )
+    return {start: counts.decode(encoded) for start, encoded in connection.execute(query)}
+
+
+def _load_sampled(
+    connection: sa.Connection, stream: StreamRow, partition: int, closed: int
+) -> dict[int, list[tuple[int, tuple[str, ...]]]]:
+    t = schema.sample
+    query = sa.select(t.c.window_start_ms, t.c.priority, t.c.buckets).where(
+        t.c.stream_id == stream.id, t.c.partition == partition, t.c.window_start_ms >= closed
+    )
+    found: dict[int, list[tuple[int, tuple[str, ...]]]] = {}
+    for start, priority, buckets in connection.execute(query):
+        found.setdefault(start, []).append((priority, tuple(json.loads(buckets))))
+    return found
+
+
+def close_windows(database: Database, stream: StreamRow) -> int | None:
+    """Close every window that the watermark has passed; return closed-through.
+
+    Holds all partition rows (in order, as commits do) while it moves the cursor, so that no
+    commit can add to a window that has just closed.
+    """
+    with database.write() as connection:
+        t = schema.stream_partition
+        query = sa.select(t.c.watermark_ms, t.c.latest_event_ms, t.c.drained)
+        query = query.where(t.c.stream_id == stream.id).order_by(t.c.partition).with_for_update()
+        rows = [tuple(row) for row in connection.execute(query)]
+        closed = streams.cursor(connection, stream.id, CLOSED)
+        target = _close_through(rows, stream)
+        if target is None or (closed is not None and target <= closed):
+            return closed
+        streams.move_cursor(connection, stream.id, CLOSED, target)
+        return target
+
+
+def _close_through(
+    rows: Sequence[tuple[int | None, int | None, bool]], stream: StreamRow
+) -> int | None:
+    """Return the window boundary that the partitions allow, or None.
+
+    A drained partition (the end of a file, or of a topic that is read to its end) promises
+    nothing more, so it does not hold the others; when all are drained everything closes.
+
+    With windows of 10, lateness 2 and watermarks 25 and 31: min(25, 31) − 2 = 23 → 20. With
+    the first drained: 31 − 2 = 29 → 20. Both drained, last event 31: 40.
+    """
+    if not rows:
+        return None
+    live = [watermark for watermark, _, drained in rows if not drained]
+    if not live:
+        latest = [event for _, event, _ in rows if event is not None]
+        if not latest:
+            return None
+        return window_start(max(latest), stream.window_ms) + stream.window_ms
+    known = [watermark for watermark in live if watermark is not None]
+    if len(known) < len(live):
+        return None
+    return window_start(min(known) - stream.lateness_ms, stream.window_ms)

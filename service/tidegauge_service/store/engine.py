@@ -1,0 +1,152 @@
+"""Open the database, begin its transactions, and turn its errors into advice."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from typing import Any
+
+import alembic.command
+import alembic.config
+import alembic.migration
+import alembic.script
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from tidegauge_service.errors import SettingsError, StoreError
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+class Database:
+    """An SQLite or PostgreSQL database."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _parse(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        options: dict[str, Any] = {"pool_pre_ping": not self.is_sqlite}
+        if self.is_sqlite:
+            options["connect_args"] = {"timeout": BUSY_TIMEOUT_MS / 1000}
+        self.engine = sa.create_engine(self.url, **options)
+        if self.is_sqlite:
+            sa.event.listen(self.engine, "connect", _prepare_sqlite)
+            sa.event.listen(self.engine, "begin", _begin_sqlite)
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction that will write; rolled back on any error.
+
+        SQLite takes its write lock at once (BEGIN IMMEDIATE): a transaction that first reads
+        and then finds the lock taken could only fail.
+        """
+        with _advice(self.url), self.engine.connect() as connection:
+            connection = connection.execution_options(writes=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One transaction that only reads: a consistent snapshot (SQLite), no lock taken."""
+        with _advice(self.url), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def upgrade(self) -> None:
+        """Bring the tables to this version's shape."""
+        with self.write() as connection:
+            config = _alembic()
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+
+    def version(self) -> tuple[str | None, str]:
+        """Return the revision of the tables (None: there are none) and the one needed."""
+        needed = alembic.script.ScriptDirectory.from_config(_alembic()).get_current_head() or ""
+        with self.read() as connection:
+            context = alembic.migration.MigrationContext.configure(connection)
+            return context.get_current_revision(), needed
+
+    def require_current(self) -> None:
+        """StoreError unless the tables have this version's shape."""
+        found, needed = self.version()
+        if found != needed:
+            msg = f"the database has revision {found}, not {needed}: run `tidegauge db upgrade`"
+            raise StoreError(msg)
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        msg = "the database setting is not a URL, e.g. sqlite:///tidegauge.db"
+        raise SettingsError(msg) from error
+    if parsed.drivername in {"postgres", "postgresql"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+        msg = f"the database is {parsed.get_backend_name()}: tidegauge runs on sqlite or postgresql"
+        raise SettingsError(msg)
+    try:
+        parsed.get_dialect()
+    except NoSuchModuleError as error:
+        msg = f"no driver {parsed.drivername}: write postgresql+psycopg://… or sqlite:///…"
+        raise SettingsError(msg) from error
+    return parsed
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver must not begin transactions by itself: _begin_sqlite does.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        try:
+            connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.OperationalError as error:
+            # A read-only database can be read in the journal mode it has.
+            if "readonly" not in str(error):
+                raise
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _advice(url: URL) -> Iterator[None]:
+    """Say what to check when the database cannot be used; no password is ever shown."""
+    try:
+        yield
+    except OperationalError as error:
+        raise StoreError(_explain(str(error.orig), url)) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise StoreError(_explain(str(error.orig), url)) from error
+        raise
+
+
+def _explain(problem: str, url: URL) -> str:
+    where = url.render_as_string(hide_password=True)
+    hints = {
+        "readonly": "it is read-only: check the file's owner and mode, or name another with "
+        "TIDEGAUGE_DATABASE",
+        "unable to open": "its folder does not exist or cannot be written",
+        "password authentication": "user or password is wrong: check TIDEGAUGE_DATABASE",
+        "does not exist": "create the database or role first",
+        "refused": "is the server running at that host and port?",
+        "locked": "another process holds it for long: is a backup running?",
+        "full": "the disk is full: free some room, nothing is lost",
+        "no such table": "run `tidegauge db upgrade`",
+    }
+    hint = next((text for mark, text in hints.items() if mark in problem), "see the cause above")
+    return f"cannot use the database {where}: {problem.strip()}. What to do: {hint}"
+
+
+def _alembic() -> alembic.config.Config:
+    config = alembic.config.Config()
+    folder = resources.files("tidegauge_service.store") / "migrations"
+    config.set_main_option("script_location", str(folder))
+    return config

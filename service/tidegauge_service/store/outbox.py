@@ -1,0 +1,99 @@
+"""The outbox: messages are written with the transition they tell of, and sent afterwards.
+
+A sender takes a lease by compare-and-set, sends, and marks the row *after* the receiver said
+yes: delivery is at least once, and receivers get a key to drop repeats by.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from tidegauge_service.store import schema, upsert
+from tidegauge_service.store.engine import Database
+
+WAITING, SENT, FAILED = "waiting", "sent", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message under lease."""
+
+    id: int
+    receiver: str
+    dedup_key: str
+    message: Mapping[str, Any]
+    attempts: int
+    created_ms: int
+    lease_ms: int
+
+
+def enqueue(
+    connection: sa.Connection,
+    stream_id: int,
+    receiver: str,
+    dedup_key: str,
+    message: Mapping[str, Any],
+    now_ms: int,
+) -> None:
+    """Add a message; one with the same key is already there."""
+    row = {
+        "stream_id": stream_id,
+        "receiver": receiver,
+        "dedup_key": dedup_key,
+        "message": json.dumps(message),
+        "state": WAITING,
+        "attempts": 0,
+        "due_ms": now_ms,
+        "lease_ms": 0,
+        "created_ms": now_ms,
+    }
+    upsert.keep(connection, schema.notification, [row])
+
+
+def lease(database: Database, now_ms: int, lease_ms: int) -> Outgoing | None:
+    """Take the message that is due longest, for *lease_ms*; None if there is none."""
+    t = schema.notification
+    due = sa.and_(t.c.state == WAITING, t.c.due_ms <= now_ms, t.c.lease_ms <= now_ms)
+    with database.write() as connection:
+        query = sa.select(t).where(due).order_by(t.c.due_ms, t.c.id).limit(1)
+        row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
+        if row is None:
+            return None
+        until = now_ms + lease_ms
+        connection.execute(sa.update(t).where(t.c.id == row.id).values(lease_ms=until))
+    message = json.loads(row.message)
+    return Outgoing(
+        row.id, row.receiver, row.dedup_key, message, row.attempts, row.created_ms, until
+    )
+
+
+def settle(  # noqa: PLR0913  (what became of it)
+    database: Database,
+    outgoing: Outgoing,
+    *,
+    state: str,
+    now_ms: int,
+    due_ms: int = 0,
+    error: str | None = None,
+) -> None:
+    """Write what became of a leased message; a lease that was lost meanwhile changes nothing."""
+    t = schema.notification
+    held = sa.and_(t.c.id == outgoing.id, t.c.lease_ms == outgoing.lease_ms, t.c.state == WAITING)
+    with database.write() as connection:
+        connection.execute(
+            sa.update(t)
+            .where(held)
+            .values(
+                state=state,
+                attempts=outgoing.attempts + 1,
+                due_ms=due_ms,
+                lease_ms=0,
+                error=error,
+                sent_ms=now_ms if state == SENT else None,
+            )
+        )

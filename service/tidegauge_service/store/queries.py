@@ -1,0 +1,266 @@
+"""What API, pages and metrics read: figures as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from tidegauge_probes.findings import ALL, SeriesKind
+from tidegauge_service.store import schema, streams
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import CLOSED, EVALUATED, PartitionRow, StreamRow
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFigure:
+    """One series in one window; ``None`` where there is nothing to say."""
+
+    series: str
+    segment: str
+    probe: str
+    other: str
+    label: str
+    x: int
+    n: int
+    expected: float | None
+    low: float | None
+    high: float | None
+    effect: float | None
+    p_value: float | None
+    n_eff: float | None
+    rank: float | None
+    verdict: str
+
+    @property
+    def observed(self) -> float | None:
+        """The share x of n."""
+        return self.x / self.n if self.n else None
+
+    @property
+    def deviation(self) -> float | None:
+        """Standardised deviation from the baseline: signed root of 2·n_eff·KL, about a z-score."""
+        if self.rank is None:
+            return None
+        return float(abs(self.rank) ** 0.5 * (1 if self.rank > 0 else -1))
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFigures:
+    """One evaluated window and its series."""
+
+    start_ms: int
+    state: str
+    probe_set: str
+    baseline: str | None
+    records: int
+    late: int
+    series: tuple[SeriesFigure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSummary:
+    """How a stream is doing."""
+
+    stream: StreamRow
+    closed_through_ms: int | None
+    evaluated_through_ms: int | None
+    partitions: tuple[PartitionRow, ...]
+    windows: int
+    last_window: WindowFigures | None
+    dead_letters: dict[str, int]
+    alerts: dict[tuple[str, str, str], int]
+    """(state, severity, kind) → number."""
+    candidates: dict[str, int]
+    notifications: dict[str, int]
+
+    @property
+    def records(self) -> int:
+        """Records counted so far, late ones included."""
+        return sum(p.records for p in self.partitions)
+
+    @property
+    def late(self) -> int:
+        """Records that came after their window had closed."""
+        return sum(p.late for p in self.partitions)
+
+
+def window_page(  # noqa: PLR0913  (filters of the API)
+    database: Database,
+    stream: StreamRow,
+    *,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+    series: str | None = None,
+    segment: str | None = None,
+    probe: str | None = None,
+    limit: int = 100,
+    newest_first: bool = False,
+) -> list[WindowFigures]:
+    """Return evaluated windows in [since, until) with the series that are asked for."""
+    w = schema.window
+    query = sa.select(w).where(w.c.stream_id == stream.id)
+    if since_ms is not None:
+        query = query.where(w.c.window_start_ms >= since_ms)
+    if until_ms is not None:
+        query = query.where(w.c.window_start_ms < until_ms)
+    order = w.c.window_start_ms.desc() if newest_first else w.c.window_start_ms
+    with database.read() as connection:
+        rows = list(connection.execute(query.order_by(order).limit(limit)))
+        starts = [row.window_start_ms for row in rows]
+        wanted = {"series": series, "segment": segment, "probe": probe}
+        figures = _figures(connection, stream, starts, wanted)
+        late = _late(connection, stream, starts)
+    return [
+        WindowFigures(
+            row.window_start_ms,
+            row.state,
+            row.probe_set,
+            row.baseline,
+            row.records,
+            late.get(row.window_start_ms, 0),
+            tuple(figures.get(row.window_start_ms, ())),
+        )
+        for row in rows
+    ]
+
+
+def _figures(
+    connection: sa.Connection,
+    stream: StreamRow,
+    starts: Sequence[int],
+    wanted: dict[str, str | None],
+) -> dict[int, list[SeriesFigure]]:
+    if not starts:
+        return {}
+    f, s = schema.window_stat, schema.series
+    query = (
+        sa.select(f, s.c.series, s.c.segment, s.c.probe, s.c.other, s.c.label)
+        .join(s, s.c.id == f.c.series_id)
+        .where(
+            f.c.stream_id == stream.id,
+            f.c.window_start_ms >= min(starts),
+            f.c.window_start_ms <= max(starts),
+            *(s.c[name] == value for name, value in wanted.items() if value is not None),
+        )
+        .order_by(f.c.window_start_ms, f.c.series_id)
+    )
+    found: dict[int, list[SeriesFigure]] = {}
+    for row in connection.execute(query):
+        figure = SeriesFigure(
+            row.series,
+            row.segment,
+            row.probe,
+            row.other,
+            row.label,
+            row.x,
+            row.n,
+            row.expected,
+            row.low,
+            row.high,
+            row.effect,
+            row.p_value,
+            row.n_eff,
+            row.rank,
+            row.verdict,
+        )
+        found.setdefault(row.window_start_ms, []).append(figure)
+    return found
+
+
+def _late(connection: sa.Connection, stream: StreamRow, starts: Sequence[int]) -> dict[int, int]:
+    if not starts:
+        return {}
+    t = schema.late_count
+    query = (
+        sa.select(t.c.window_start_ms, sa.func.sum(t.c.n))
+        .where(
+            t.c.stream_id == stream.id,
+            t.c.window_start_ms >= min(starts),
+            t.c.window_start_ms <= max(starts),
+        )
+        .group_by(t.c.window_start_ms)
+    )
+    return {start: int(n) for start, n in connection.execute(query)}
+
+
+def summaries(database: Database) -> list[StreamSummary]:
+    """Return how each stream is doing, by name."""
+    with database.read() as connection:
+        rows = streams.select_streams(connection)
+    return [summary(database, row) for row in rows]
+
+
+def summary(database: Database, stream: StreamRow) -> StreamSummary:
+    """Return how a stream is doing."""
+    last = window_page(database, stream, limit=1, newest_first=True)
+    with database.read() as connection:
+        return StreamSummary(
+            stream=stream,
+            closed_through_ms=streams.cursor(connection, stream.id, CLOSED),
+            evaluated_through_ms=streams.cursor(connection, stream.id, EVALUATED),
+            partitions=tuple(streams.partitions(connection, stream.id)),
+            windows=_tally(connection, schema.window, stream, ()).get((), 0),
+            last_window=last[0] if last else None,
+            dead_letters=_by(connection, schema.dead_letter, stream, "reason"),
+            alerts={
+                (state, severity, kind): n
+                for (state, severity, kind), n in _tally(
+                    connection, schema.alert, stream, ("state", "severity", "kind")
+                ).items()
+            },
+            candidates=_by(connection, schema.candidate, stream, "state"),
+            notifications=_by(connection, schema.notification, stream, "state"),
+        )
+
+
+def _by(
+    connection: sa.Connection, table: sa.Table, stream: StreamRow, column: str
+) -> dict[str, int]:
+    return {key[0]: n for key, n in _tally(connection, table, stream, (column,)).items()}
+
+
+def _tally(
+    connection: sa.Connection, table: sa.Table, stream: StreamRow, names: Sequence[str]
+) -> dict[tuple[str, ...], int]:
+    """Count a stream's rows by the values of some columns."""
+    columns = [table.c[name] for name in names]
+    query = sa.select(*columns, sa.func.count()).where(table.c.stream_id == stream.id)
+    rows = connection.execute(query.group_by(*columns))
+    return {tuple(row[:-1]): int(row[-1]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """Deviation from the baseline, series × window; ``None`` where there is no figure."""
+
+    starts: tuple[int, ...]
+    names: tuple[str, ...]
+    """The blind spot first, then the LFs' coverages, in the ProbeSet's order."""
+    cells: tuple[tuple[SeriesFigure | None, ...], ...]
+    """One row per name, one cell per window."""
+
+
+BLIND_SPOT_ROW = "(blind spot)"
+
+
+def heat_map(database: Database, stream: StreamRow, windows: int = 60, segment: str = ALL) -> HeatMap:
+    """Return the last windows of blind spot and coverage."""
+    rows = list(
+        reversed(
+            window_page(database, stream, segment=segment, limit=windows, newest_first=True)
+        )
+    )
+    with database.read() as connection:
+        probes = streams.layout_of(connection, stream.probe_set).probes
+    names = (BLIND_SPOT_ROW, *probes)
+    by_window = [_heat_row(row) for row in rows]
+    cells = tuple(tuple(found.get(name) for found in by_window) for name in names)
+    return HeatMap(tuple(row.start_ms for row in rows), names, cells)
+
+
+def _heat_row(window: WindowFigures) -> dict[str, SeriesFigure]:
+    found = {f.probe: f for f in window.series if f.series == SeriesKind.COVERAGE}
+    blind = [f for f in window.series if f.series == SeriesKind.BLIND_SPOT]
+    return found | {BLIND_SPOT_ROW: f for f in blind}

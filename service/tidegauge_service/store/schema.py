@@ -1,0 +1,270 @@
+"""Tables. Times are epoch milliseconds; texts that hold JSON say so.
+
+``stream_partition`` and ``cursor`` hold the three monotone cursors of the protocol: next
+offset, closed through, evaluated through. Everything else is written only in the transaction
+that moves one of them.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Identity = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite gives row numbers by itself only to columns of type INTEGER."""
+
+
+def _stream(*, key: bool = True) -> Column[int]:
+    return Column("stream_id", Integer, ForeignKey("stream.id"), primary_key=key, nullable=False)
+
+
+stream = Table(
+    "stream",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("config", Text, nullable=False),  # JSON, secrets left out
+    Column("window_ms", BigInteger, nullable=False),
+    Column("lateness_ms", BigInteger, nullable=False),
+    Column("probe_set", String(16), nullable=False),
+    Column("baseline", String(16)),  # null until it is fitted
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+cursor = Table(
+    "cursor",
+    metadata,
+    _stream(),
+    Column("kind", String(10), primary_key=True),  # closed | evaluated
+    Column("through_ms", BigInteger),  # null until the first window closes
+)
+
+stream_partition = Table(
+    "stream_partition",
+    metadata,
+    _stream(),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("end_offset", BigInteger),  # as last seen by the owner
+    Column("watermark_ms", BigInteger),
+    Column("latest_event_ms", BigInteger),
+    Column("drained", Boolean, nullable=False, default=False),
+    Column("records", BigInteger, nullable=False, default=0),
+    Column("late", BigInteger, nullable=False, default=0),
+    Column("owner", String(200)),
+    Column("updated_ms", BigInteger, nullable=False),
+)
+
+pane = Table(
+    "pane",
+    metadata,
+    _stream(),
+    Column("window_start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("probe_set", String(16), primary_key=True),
+    Column("records", BigInteger, nullable=False),
+    Column("counts", LargeBinary, nullable=False),  # PaneCounts.encode
+)
+
+late_count = Table(
+    "late_count",
+    metadata,
+    _stream(),
+    Column("window_start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("n", BigInteger, nullable=False),
+)
+
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    _stream(),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("reason", String(40), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),  # raw bytes, cut at 64 KiB
+    Column("size", BigInteger, nullable=False),  # bytes before the cut
+    Column("received_ms", BigInteger, nullable=False),
+    Index("ix_dead_letter_reason", "stream_id", "reason"),
+)
+
+sample = Table(
+    "sample",
+    metadata,
+    _stream(),
+    Column("window_start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("priority", BigInteger, nullable=False),
+    Column("buckets", Text, nullable=False),  # JSON list
+    Column("record_id", Text, nullable=False),
+    Column("timestamp_ms", BigInteger, nullable=False),
+    Column("payload", Text, nullable=False),  # JSON
+    Column("outcomes", LargeBinary, nullable=False),  # int8 per LF
+    Column("segments", Text, nullable=False),  # JSON list
+)
+
+probe_set = Table(
+    "probe_set",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("origin", Text, nullable=False),
+    Column("layout", Text, nullable=False),  # JSON: probes, classes, labels
+    Column("description", Text, nullable=False),  # JSON
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+baseline = Table(
+    "baseline",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("name", String(200), unique=True),
+    Column("probe_set", String(16), nullable=False),
+    Column("source", Text, nullable=False),  # JSON: where it came from
+    Column("records", BigInteger, nullable=False),
+    Column("windows", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),  # Baseline.encode
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    _stream(key=False),
+    Column("series", String(20), nullable=False),
+    Column("segment", Text, nullable=False),
+    Column("probe", Text, nullable=False),
+    Column("other", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    UniqueConstraint("stream_id", "series", "segment", "probe", "other", "label"),
+)
+
+window = Table(
+    "window",
+    metadata,
+    _stream(),
+    Column("window_start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", String(10), nullable=False),  # before | baseline | learning | compared
+    Column("probe_set", String(16), nullable=False),
+    Column("baseline", String(16)),
+    Column("records", BigInteger, nullable=False),
+    Column("evaluated_ms", BigInteger, nullable=False),
+)
+
+window_stat = Table(
+    "window_stat",
+    metadata,
+    _stream(),
+    Column("window_start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("series_id", BigInteger, ForeignKey("series.id"), primary_key=True),
+    Column("x", BigInteger, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("expected", Float),
+    Column("low", Float),
+    Column("high", Float),
+    Column("effect", Float),  # odds ratio
+    Column("p_value", Float),
+    Column("n_eff", Float),
+    Column("rank", Float),
+    Column("verdict", String(12), nullable=False),
+    Index("ix_window_stat_series", "series_id", "window_start_ms"),
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    _stream(key=False),
+    Column("fingerprint", String(40), nullable=False),
+    Column("incident", String(64), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("severity", String(10), nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("opened_window_ms", BigInteger, nullable=False),
+    Column("content", Text, nullable=False),  # JSON of the whole Alert
+    Index("ix_alert_state", "stream_id", "state"),
+    Index("ix_alert_opened", "opened_window_ms", "id"),
+)
+
+alert_transition = Table(
+    "alert_transition",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("alert_id", String(64), ForeignKey("alert.id"), nullable=False, index=True),
+    Column("window_start_ms", BigInteger, nullable=False),
+    Column("content", Text, nullable=False),  # JSON of the whole Transition
+)
+
+notification = Table(
+    "notification",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    _stream(key=False),
+    Column("receiver", String(100), nullable=False),
+    Column("dedup_key", String(200), nullable=False),
+    Column("message", Text, nullable=False),  # JSON
+    Column("state", String(10), nullable=False),  # waiting | sent | failed
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_ms", BigInteger, nullable=False),
+    Column("lease_ms", BigInteger, nullable=False, default=0),
+    Column("error", Text),
+    Column("sent_ms", BigInteger),
+    Column("created_ms", BigInteger, nullable=False),
+    UniqueConstraint("receiver", "dedup_key"),
+    Index("ix_notification_due", "state", "due_ms"),
+)
+
+candidate = Table(
+    "candidate",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    _stream(key=False),
+    Column("window_start_ms", BigInteger, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("record_id", Text, nullable=False),
+    Column("timestamp_ms", BigInteger, nullable=False),
+    Column("payload", Text, nullable=False),  # JSON
+    Column("votes", Text, nullable=False),  # JSON: LF → class name
+    Column("segments", Text, nullable=False),  # JSON list
+    Column("state", String(10), nullable=False),
+    Column("probe_set", String(16), nullable=False),
+    Column("baseline", String(16), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Index("ix_candidate_page", "stream_id", "window_start_ms", "id"),
+)
+
+candidate_reason = Table(
+    "candidate_reason",
+    metadata,
+    Column("candidate_id", String(32), ForeignKey("candidate.id"), primary_key=True),
+    Column("reason", String(20), primary_key=True),
+    Column("alert_id", String(64), nullable=False, index=True),
+    Column("inclusion_probability", Float, nullable=False),
+    Column("rank", SmallInteger, nullable=False),
+)

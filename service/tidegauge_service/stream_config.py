@@ -1,0 +1,209 @@
+"""``stream.yaml``: one monitored application. Unknown keys are refused with the nearest known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+
+from tidegauge_probes.spec import Spec, explain
+from tidegauge_service.clock import from_iso, parse_duration
+from tidegauge_service.errors import SettingsError
+
+
+def _moment(value: Any) -> Any:
+    """YAML reads dates by itself; give them back as text, then as epoch milliseconds."""
+    if hasattr(value, "isoformat"):
+        value = value.isoformat()
+    if isinstance(value, str):
+        try:
+            return from_iso(value)
+        except ValueError as error:
+            msg = f"'{value}' is not an ISO-8601 date or time, e.g. 2020-02-12 or 2020-02-12T06:00Z"
+            raise ValueError(msg) from error
+    return value
+
+
+def _span(value: Any) -> Any:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _positive(value: int) -> int:
+    if value <= 0:
+        msg = "must be longer than zero"
+        raise ValueError(msg)
+    return value
+
+
+Moment = Annotated[int, BeforeValidator(_moment)]
+Duration = Annotated[int, BeforeValidator(_span), AfterValidator(_positive)]
+Delay = Annotated[int, BeforeValidator(_span), Field(ge=0)]
+
+
+class FileSource(Spec):
+    """Records in files: JSONL, CSV or Parquet, gzipped or not. Each file is one partition."""
+
+    kind: Literal["file"]
+    path: str = Field(description="A path or a glob, relative to the stream file.")
+
+
+class KafkaSource(Spec):
+    """Records in a Kafka topic. Partitions are shared by the workers of one group."""
+
+    kind: Literal["kafka"]
+    bootstrap: str = Field(description="host:port[,host:port]")
+    topic: str
+    group: str = "tidegauge"
+    start: Literal["earliest", "latest"] = Field(
+        default="earliest", description="Where a partition starts that was never read before."
+    )
+    idle_grace: Delay = Field(
+        default=60_000, description="How far behind now the watermark of a drained partition stays."
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = Field(
+        default=None, description="Better: the variable TIDEGAUGE_KAFKA_PASSWORD."
+    )
+    ssl_cafile: str | None = None
+
+
+class DemoSource(Spec):
+    """A built-in, seeded stream: a spam filter whose world changes after a while."""
+
+    kind: Literal["demo"]
+    seed: int = 7
+    rate: float = Field(default=0, ge=0, description="Records a second; 0 is as fast as it goes.")
+    limit: int | None = Field(default=None, description="Ends after this many records.")
+
+
+Source = Annotated[FileSource | KafkaSource | DemoSource, Field(discriminator="kind")]
+
+
+class RecordMapping(Spec):
+    """Where a payload keeps what every record has. Paths may be dotted: `payload.body`."""
+
+    id: str | None = Field(default="id", description="null: the position in the source is the id.")
+    timestamp: str = Field(
+        default="timestamp", description="Event time; `@source` takes the broker's timestamp."
+    )
+    text: str | None = Field(default=None, description="Copied to the field `text`.")
+
+
+class BaselineRange(Spec):
+    """Windows of the stream itself, from … until (exclusive)."""
+
+    from_: Moment = Field(alias="from")
+    until: Moment
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.from_ >= self.until:
+            msg = "`from` must lie before `until`"
+            raise ValueError(msg)
+        return self
+
+
+class BaselineName(Spec):
+    """A baseline fitted before, by `tidegauge baseline fit --name`."""
+
+    name: str
+
+
+class BaselinePath(Spec):
+    """Training records in a file; fitted at start, unless that was done before."""
+
+    path: str
+
+
+class AlertRules(Spec):
+    """When to alert and whom."""
+
+    budget: float = Field(
+        default=0.5, gt=0, le=100, description="Expected false episodes per 1,000 windows."
+    )
+    receivers: list[str] = Field(default=[], description="Names from `tidegauge.yaml`.")
+    for_windows: int = Field(default=1, ge=1, description="Shifted windows before it fires.")
+
+
+class SampleSizes(Spec):
+    """How many records each window keeps, per bucket, until it is known whether it alerts."""
+
+    each: int = Field(default=50, ge=0)
+    blind_spot: int = Field(default=500, ge=0)
+    keep_windows: int = Field(default=48, ge=1, description="Quiet windows whose samples are kept.")
+    per_window: int = Field(
+        default=150, ge=1, description="Candidates a window of a firing alert proposes at most."
+    )
+
+
+class Limits(Spec):
+    """What the service takes before it says no."""
+
+    max_record_bytes: int = Field(default=1_048_576, ge=1)
+    max_skew: Delay = Field(
+        default=300_000, description="How far ahead of now a timestamp may lie."
+    )
+    dead_letter_share: float = Field(
+        default=0.05, gt=0, le=1, description="Above this share of 1,000 inputs the stream stops."
+    )
+    max_segments: int = Field(default=200, ge=1, description="Values counted per segment field.")
+    commit_records: int = Field(default=5_000, ge=1)
+    commit_interval: Duration = 1_000
+
+
+class StreamConfig(Spec):
+    """One monitored application: source, ProbeSet, baseline, windows, rules."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+    source: Source
+    record: RecordMapping = RecordMapping()
+    probes: str = Field(description="A ProbeSet file, or module:attribute.")
+    segment_by: list[str] = []
+    window: Duration = 3_600_000
+    lateness: Delay = 300_000
+    baseline: BaselineRange | BaselineName | BaselinePath
+    alerts: AlertRules = AlertRules()
+    samples: SampleSizes = SampleSizes()
+    limits: Limits = Limits()
+    folder: str = Field(default=".", exclude=True, description="Set by the loader: where paths start.")
+
+    @model_validator(mode="after")
+    def _baseline_fits_windows(self) -> Self:
+        chosen = self.baseline
+        if isinstance(chosen, BaselineRange) and (
+            chosen.from_ % self.window or chosen.until % self.window
+        ):
+            msg = "baseline.from and baseline.until must be starts of windows (counted from 1970)"
+            raise ValueError(msg)
+        return self
+
+
+def load_stream(path: Path) -> StreamConfig:
+    """Read a stream file; SettingsError says where it is wrong and what was probably meant."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror or error}"
+        raise SettingsError(msg) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        msg = f"{path} is not YAML: {error}"
+        raise SettingsError(msg) from error
+    if not isinstance(data, dict):
+        msg = f"{path} is empty or not a mapping: see `tidegauge config schema` for its keys"
+        raise SettingsError(msg)
+    try:
+        return StreamConfig.model_validate({**data, "folder": str(path.parent)})
+    except ValidationError as error:
+        msg = f"{path} is not valid:\n{explain(error, StreamConfig)}"
+        raise SettingsError(msg) from error
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a stream file."""
+    document = StreamConfig.model_json_schema(by_alias=True)
+    document["properties"].pop("folder")
+    return document

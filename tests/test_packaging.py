@@ -1,0 +1,250 @@
+"""The wheel, the image and the requirements are what an installer expects."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.required import absent, require_program
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ROOTS = {
+    "tidegauge_service": "service",
+    "tidegauge_probes": "probes",
+    "tidegauge_alerts": "alerts",
+    "tidegauge_dashboards": "dashboards",
+}
+PINNED = ("run.txt", "dev.txt", "build.txt", "snorkel.txt")
+
+# Written in parts, so that this file does not name what it forbids.
+FORBIDDEN = [
+    re.escape(f"{name}.{domain}")
+    for name, domain in [
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("registry.npmjs", "org"),
+        ("repo.maven", "apache.org"),
+        ("repo1.maven", "org"),
+        ("deb.debian", "org"),
+        ("crates", "io"),
+        ("proxy.golang", "org"),
+    ]
+] + [rf"(?<![\w.]){'/' + folder}/" for folder in ("work", "tmp/w")]
+
+
+# -- The wheel ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    """Give the wheel, built with the build backend of this environment: nothing is fetched."""
+    if not (REPOSITORY / "README.md").is_file():
+        absent("README.md, which the wheel's metadata quote, is not written yet")
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    command += ["--no-build-isolation", "--no-index", f"--wheel-dir={folder}", str(REPOSITORY)]
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = folder.glob("tidegauge-*.whl")
+    with zipfile.ZipFile(built) as opened:
+        yield opened
+
+
+def test_the_wheel_holds_the_four_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    top = {name.split("/")[0] for name in wheel.namelist()}
+    assert {name for name in top if not name.endswith(".dist-info")} == set(ROOTS)
+
+
+@pytest.mark.parametrize("package", ROOTS)
+def test_the_wheel_says_that_it_is_typed(wheel: zipfile.ZipFile, package: str) -> None:
+    assert f"{package}/py.typed" in wheel.namelist()
+
+
+@pytest.mark.parametrize("package", ROOTS)
+def test_the_wheel_holds_every_file_of_the_packages(wheel: zipfile.ZipFile, package: str) -> None:
+    """Code and data: migrations, templates, static files, dashboards, rules."""
+    source = REPOSITORY / ROOTS[package]
+    kept = {
+        path.relative_to(source).as_posix()
+        for path in (source / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
+    }
+    assert kept - set(wheel.namelist()) == set()
+
+
+def test_the_wheel_installs_the_command(wheel: zipfile.ZipFile) -> None:
+    (name,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
+    assert "tidegauge = tidegauge_service.cli:main" in wheel.read(name).decode()
+
+
+def test_the_wheel_carries_its_licence(wheel: zipfile.ZipFile) -> None:
+    (name,) = [name for name in wheel.namelist() if name.endswith("/LICENSE")]
+    assert b"Apache License" in wheel.read(name)
+
+
+# -- The image: no engine here, so what can be told from the text ---------------------------------
+
+
+@pytest.fixture(scope="module")
+def instructions() -> list[tuple[str, str]]:
+    """Give the Dockerfile's instructions, continued lines joined, comments dropped."""
+    text = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+    joined = re.sub(r"\\\n", " ", re.sub(r"(?m)^#.*\n", "", text))
+    lines = [line.split(maxsplit=1) for line in joined.splitlines() if line.strip()]
+    return [(word.upper(), rest) for word, rest in lines]
+
+
+def values(instructions: list[tuple[str, str]], word: str) -> list[str]:
+    return [rest for name, rest in instructions if name == word]
+
+
+def final_stage(instructions: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    last = max(at for at, (word, _) in enumerate(instructions) if word == "FROM")
+    return instructions[last:]
+
+
+def test_the_image_has_two_stages_of_one_fixed_base(instructions: list[tuple[str, str]]) -> None:
+    bases = [rest.split()[0] for rest in values(instructions, "FROM")]
+    assert bases == ["python:3.12-slim", "python:3.12-slim"]
+    assert "latest" not in " ".join(bases)
+
+
+def test_the_image_runs_as_a_number_that_is_not_root(instructions: list[tuple[str, str]]) -> None:
+    (user,) = values(final_stage(instructions), "USER")
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
+
+
+def test_the_image_checks_its_health(instructions: list[tuple[str, str]]) -> None:
+    (check,) = values(final_stage(instructions), "HEALTHCHECK")
+    assert '"python"' in check
+    (environment,) = values(final_stage(instructions), "ENV")
+    (port,) = values(final_stage(instructions), "EXPOSE")
+    assert f":{port}/healthz" in environment
+    assert f"TIDEGAUGE_PORT={port} " in environment
+
+
+def test_every_install_in_the_image_is_pinned_or_local(
+    instructions: list[tuple[str, str]],
+) -> None:
+    runs = " && ".join(values(instructions, "RUN"))
+    installs = re.findall(r"pip install[^&]*", runs)
+    assert installs
+    for install in installs:
+        assert "--require-hashes" in install or "--no-deps dist/" in install
+
+
+def test_the_final_stage_installs_nothing(instructions: list[tuple[str, str]]) -> None:
+    assert not any(
+        "pip" in rest or "apt" in rest for rest in values(final_stage(instructions), "RUN")
+    )
+    assert values(final_stage(instructions), "ENTRYPOINT") == ['["tidegauge"]']
+    assert values(final_stage(instructions), "VOLUME") == ['["/data"]']
+
+
+def test_what_the_image_copies_is_not_ignored(instructions: list[tuple[str, str]]) -> None:
+    ignored = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").split("\n")
+    kept = {line[1:] for line in ignored if line.startswith("!")}
+    copied = {
+        source.rstrip("/")
+        for rest in values(instructions, "COPY")
+        if "--from" not in rest
+        for source in rest.split()[:-1]
+    }
+    assert copied == kept
+
+
+# -- The requirements -----------------------------------------------------------------------------
+
+
+def entries(name: str) -> list[str]:
+    """Return the entries of a requirements file, continued lines joined."""
+    text = (REPOSITORY / "requirements" / name).read_text(encoding="utf-8")
+    return [line for line in re.sub(r"\\\n", " ", text).splitlines() if line.strip()]
+
+
+def pins(name: str) -> dict[str, str]:
+    return dict(entry.split()[0].split("==") for entry in entries(name))
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_requirements_are_pins_with_hashes_and_no_address(name: str) -> None:
+    assert entries(name)
+    for entry in entries(name):
+        assert re.match(r"[a-z0-9-]+==[\w.]+ ", entry), entry
+        assert "--hash=sha256:" in entry, entry
+        assert "://" not in entry
+        assert "--index" not in entry
+
+
+def test_tests_run_with_the_versions_that_are_shipped() -> None:
+    shipped = pins("run.txt")
+    assert shipped.items() <= pins("dev.txt").items()
+    assert pins("build.txt").items() <= pins("dev.txt").items()
+
+
+def test_every_dependency_is_pinned() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {
+        re.split(r"[\[<>=~! ]", dependency)[0].lower().replace("_", "-")
+        for dependency in project["dependencies"]
+    }
+    assert declared - set(pins("run.txt")) == set()
+
+
+def test_what_must_not_be_needed_is_not() -> None:
+    assert {"torch", "snorkel", "httpx", "passlib"} & set(pins("run.txt")) == set()
+    assert set(pins("snorkel.txt")) == {"snorkel"}
+    assert "torch" not in pins("dev.txt")
+
+
+# -- The repository -------------------------------------------------------------------------------
+
+
+def repository_files() -> list[Path]:
+    git = require_program("git", install="apt-get install git")
+    command = [str(git), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    # A clone made by another user is still this project's: safe.directory is for its hooks.
+    environment = {
+        **os.environ,
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
+    }
+    done = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, check=False, timeout=60, env=environment
+    )
+    if done.returncode != 0:
+        absent(f"not a git repository: {done.stderr.decode()}")
+    paths = [REPOSITORY / name for name in done.stdout.decode().split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+def test_no_file_names_a_machine_or_a_registry() -> None:
+    pattern = re.compile("|".join(FORBIDDEN))
+    found = [
+        f"{path.relative_to(REPOSITORY)}: {match.group()}"
+        for path in repository_files()
+        for match in pattern.finditer(path.read_bytes().decode("utf-8", errors="replace"))
+    ]
+    assert found == []
+
+
+def test_the_search_would_find_them() -> None:
+    pattern = re.compile("|".join(FORBIDDEN))
+    assert pattern.search("see " + "/" + "work/main")
+    assert pattern.search("https://" + "pypi" + ".org/simple")
+    assert not pattern.search("frame/" + "work/x")
