@@ -8,6 +8,7 @@ is an error, as with a Python LF that reads ``x.field``; ``null`` simply does no
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -54,7 +55,7 @@ class _Leaf(Spec):
     def _column(self, batch: Batch) -> list[Any]:
         return batch.column(self.field)
 
-    def _test(self, values: list[Any]) -> list[bool]:
+    def _test(self, values: list[Any]) -> Sequence[bool] | Mask:
         raise NotImplementedError
 
 
@@ -76,21 +77,21 @@ class Keyword(_Leaf):
     def _column(self, batch: Batch) -> list[Any]:
         return batch.column(self.field) if self.case else batch.lowered(self.field)
 
-    def _test(self, values: list[Any]) -> list[bool]:
+    def _test(self, values: list[Any]) -> Sequence[bool] | Mask:
         words = self.any or self.all or []
-        needles = words if self.case else [word.lower() for word in words]
-        finds = [self._finder(needle) for needle in needles]
-        combine = any if self.any else all
-        if len(finds) == 1:
-            return [finds[0](text) for text in values]
-        return [combine(find(text) for find in finds) for text in values]
+        combine = np.logical_or if self.any else np.logical_and
+        masks = [self._found(word if self.case else word.lower(), values) for word in words]
+        found: Mask = combine.reduce(masks)
+        return found
 
-    def _finder(self, needle: str) -> Any:
-        if not self.whole_word:
-            return lambda text: needle in text
-        search = re.compile(rf"(?<!\w){re.escape(needle)}(?!\w)").search
-        # `in` first: it is some ten times faster than a search that finds nothing.
-        return lambda text: needle in text and search(text) is not None
+    def _found(self, needle: str, values: list[Any]) -> Mask:
+        found = np.array([needle in text for text in values], dtype=np.bool_)
+        if self.whole_word:
+            # After `in`, which is some ten times faster than a search that finds nothing.
+            search = re.compile(rf"(?<!\w){re.escape(needle)}(?!\w)").search
+            for row in np.flatnonzero(found):
+                found[row] = search(values[row]) is not None
+        return found
 
 
 class Regex(_Leaf):
@@ -109,7 +110,7 @@ class Regex(_Leaf):
             raise ValueError(msg) from error
         return pattern
 
-    def _test(self, values: list[Any]) -> list[bool]:
+    def _test(self, values: list[Any]) -> Sequence[bool] | Mask:
         search = re.compile(self.pattern, 0 if self.case else re.IGNORECASE).search
         return [search(text) is not None for text in values]
 
@@ -143,11 +144,11 @@ class _Bounds(_Leaf):
         )
         return [(f, bound) for f, bound in zip(compare, given, strict=True) if bound is not None]
 
-    def _within(self, numbers: npt.NDArray[np.float64]) -> list[bool]:
+    def _within(self, numbers: npt.NDArray[np.float64]) -> Mask:
         mask = np.ones(len(numbers), dtype=np.bool_)
         for compare, bound in self._bounds():
             mask &= compare(numbers, bound)
-        return list(mask)
+        return mask
 
 
 class Numeric(_Bounds):
@@ -156,7 +157,7 @@ class Numeric(_Bounds):
     _wants: ClassVar[str] = "a number"
     _reads: ClassVar[frozenset[type]] = frozenset({int, float})
 
-    def _test(self, values: list[Any]) -> list[bool]:
+    def _test(self, values: list[Any]) -> Sequence[bool] | Mask:
         return self._within(np.array(values, dtype=np.float64))
 
 
@@ -165,7 +166,7 @@ class Length(_Bounds):
 
     unit: Literal["characters", "words"] = "characters"
 
-    def _test(self, values: list[Any]) -> list[bool]:
+    def _test(self, values: list[Any]) -> Sequence[bool] | Mask:
         if self.unit == "words":
             return self._within(np.array([len(text.split()) for text in values], np.float64))
         return self._within(np.array([len(text) for text in values], np.float64))

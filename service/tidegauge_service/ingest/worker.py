@@ -23,7 +23,7 @@ from tidegauge_probes import counts, engine
 from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.model import Fault, Record, VoteMatrix
 from tidegauge_probes.probe_set import ProbeSet
-from tidegauge_service import metrics
+from tidegauge_service import meters
 from tidegauge_service.clock import Clock, window_start
 from tidegauge_service.errors import StreamHalted
 from tidegauge_service.ingest.codec import Codec
@@ -149,10 +149,10 @@ class Worker:
             closed = store.commit(
                 self._database, self._stream, batches, owner=self.owner, now_ms=self._clock()
             )
-            metrics.commit_seconds(self._stream.name, time.perf_counter() - started)
+            meters.committed(self._stream.name, time.perf_counter() - started)
         except Fenced as fenced:
             log.warning("fenced", stream=self._stream.name, partition=fenced.partition)
-            metrics.fenced(self._stream.name)
+            meters.fenced(self._stream.name)
             self._reload(batch.partition for batch in batches)
             return Progress()
         except Exception:
@@ -217,7 +217,7 @@ class Worker:
         records = [record for record in decoded if isinstance(record, Record)]
         dead = [letter for letter in decoded if isinstance(letter, DeadLetter)]
         matrix = engine.run(self._probe_set, [record.fields for record in records])
-        metrics.lf_seconds(self._stream.name, self._probe_set.layout.probes, matrix.seconds)
+        meters.ran(self._stream.name, self._probe_set.layout.probes, matrix.seconds)
         reached: dict[int, int] = {}
         for raw in inputs:
             reached[raw.partition] = raw.offset + 1

@@ -1,0 +1,104 @@
+"""Small streams: template LFs over texts, a file of records, a database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tidegauge_probes import ProbeSet, load
+from tidegauge_service.clock import Clock, now_ms, to_iso
+from tidegauge_service.ingest.file_source import FileSource
+from tidegauge_service.ingest.source import Source
+from tidegauge_service.ingest.worker import Worker
+from tidegauge_service.store import streams
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.stream_config import StreamConfig, load_stream
+
+HOUR = 3_600_000
+START = 1_600_000_000_000 // HOUR * HOUR
+
+PROBES: dict[str, Any] = {
+    "classes": ["HAM", "SPAM"],
+    "probes": [
+        {"name": "mentions_free", "label": "SPAM", "keyword": {"any": ["free"]}},
+        {"name": "thanks", "label": "HAM", "keyword": {"any": ["thanks", "thank you"]}},
+        {"name": "short", "label": "HAM", "length": {"unit": "words", "below": 3}},
+    ],
+}
+
+
+def record(n: int, text: str, *, ms: int | None = None, **more: Any) -> dict[str, Any]:
+    """Return a record; ten minutes from one to the next unless *ms* says otherwise."""
+    at = START + n * 600_000 if ms is None else ms
+    return {"id": f"r{n}", "timestamp": to_iso(at), "text": text, **more}
+
+
+def write_jsonl(path: Path, records: Iterable[Mapping[str, Any] | bytes]) -> Path:
+    """Write records (or raw lines) to a file."""
+    lines = (r if isinstance(r, bytes) else json.dumps(r).encode() for r in records)
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return path
+
+
+def write_stream(
+    folder: Path, probes: Mapping[str, Any] = PROBES, **changes: Any
+) -> Path:
+    """Write stream.yaml and probes.yaml; *changes* replace top-level keys."""
+    (folder / "probes.yaml").write_text(yaml.safe_dump(dict(probes)))
+    config: dict[str, Any] = {
+        "name": "test",
+        "source": {"kind": "file", "path": "records.jsonl"},
+        "record": {"id": "id", "timestamp": "timestamp", "text": "text"},
+        "probes": "probes.yaml",
+        "window": "1h",
+        "lateness": "10m",
+        "baseline": {"from": to_iso(START), "until": to_iso(START + 60 * HOUR)},
+    }
+    path = folder / "stream.yaml"
+    path.write_text(yaml.safe_dump(config | changes))
+    return path
+
+
+@dataclass
+class Reading:
+    """A worker on a database, ready to step."""
+
+    config: StreamConfig
+    probe_set: ProbeSet
+    stream: StreamRow
+    database: Database
+    worker: Worker
+
+    def to_end(self) -> None:
+        """Read the source to its end."""
+        while not self.worker.drained:
+            self.worker.step(finite=True)
+
+
+def reading(
+    folder: Path,
+    records: Sequence[Mapping[str, Any] | bytes] = (),
+    *,
+    url: str | None = None,
+    source: Source | None = None,
+    clock: Clock = now_ms,
+    **changes: Any,
+) -> Reading:
+    """Put a worker together over *records* (written to a file) or over *source*."""
+    if records:
+        write_jsonl(folder / "records.jsonl", records)
+    config = load_stream(write_stream(folder, **changes))
+    probe_set = load(config.probes, folder)
+    database = Database(url or f"sqlite:///{folder}/test.db")
+    database.upgrade()
+    opened = source or FileSource("records.jsonl", folder)
+    stream = streams.register(database, config, probe_set, clock())
+    streams.seed_partitions(database, stream.id, opened.beginnings(), clock())
+    worker = Worker(config, stream, probe_set, opened, database, clock)
+    return Reading(config, probe_set, stream, database, worker)
