@@ -16,6 +16,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from tidegauge_alerts.transports import transport_for
 from tidegauge_probes.errors import TidegaugeError
+from tidegauge_service import meters
 from tidegauge_service.api.app import create_app
 from tidegauge_service.api.context import Context, authorize
 from tidegauge_service.api.problems import Problem
@@ -33,6 +34,9 @@ from tidegauge_service.web.views import pages
 log = structlog.get_logger()
 
 TICK_SECONDS = 1
+SNAPSHOT_SECONDS = 2
+"""Figures of /metrics are read from the database this often at most."""
+
 RETRY_SECONDS = (0.5, 1, 2, 5, 10)
 """Pauses after the first, second … failure in a row; the last one repeats."""
 
@@ -90,7 +94,8 @@ class Service:
         """Finish the transactions under way, leave the groups, and return."""
         self.stopping.set()
         for thread in self._threads:
-            thread.join(timeout=30)
+            if thread.ident is not None:  # it was started
+                thread.join(timeout=30)
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
         for pipeline in self._pipelines:
@@ -161,7 +166,9 @@ def create_service_app(
 ) -> FastAPI:
     """Return the application: API, page and login."""
     gate = Gate(token)
-    collector = Collector(lambda: take_snapshot(database, clock()))
+    collector = Collector(
+        lambda: take_snapshot(database, clock()), ttl_s=SNAPSHOT_SECONDS, others=[meters.REGISTRY]
+    )
     app = create_app(Context(database, clock, gate, collector, health.first))
 
     @app.get("/login", include_in_schema=False)

@@ -60,6 +60,7 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
                 series=str(alert.key.series),
                 probe=alert.key.probe,
                 other=alert.key.other,
+                label=alert.key.label,
                 segment=alert.key.segment,
                 severity=str(alert.severity),
                 kind=str(alert.kind),
@@ -70,6 +71,7 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
         ),
         candidates=summary.candidates,
         notifications=summary.notifications,
+        evaluated_ms=None if last is None else last.evaluated_ms,
     )
 
 

@@ -13,13 +13,21 @@ Generator = Callable[[int], bytes]
 class DemoStream:
     """One partition whose input at each offset is a pure function of the offset.
 
-    *rate*: inputs a second, 0 for as fast as it goes; *limit*: inputs in all, None for no end.
+    *rate*: inputs a second, 0 for as fast as it goes; *limit*: inputs in all, None for no end;
+    *ceiling*: how many inputs can exist by now, so that none comes from the future.
     """
 
-    def __init__(self, raw_at: Generator, rate: float = 0, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        raw_at: Generator,
+        rate: float = 0,
+        limit: int | None = None,
+        ceiling: Callable[[], int] | None = None,
+    ) -> None:
         self._raw_at = raw_at
         self._rate = rate
         self._limit = limit
+        self._ceiling = ceiling
         self._next = 0
         self._started: tuple[float, int] | None = None
         self._announced = False
@@ -47,7 +55,8 @@ class DemoStream:
             self._started = (time.monotonic(), self._next)
         since, first = self._started
         due = first + int((time.monotonic() - since) * self._rate) if self._rate else 2**62
-        return due if self._limit is None else min(due, self._limit)
+        bounds = [due, self._limit, self._ceiling() if self._ceiling else None]
+        return min(bound for bound in bounds if bound is not None)
 
     def _ended(self) -> bool:
         return self._limit is not None and self._next >= self._limit

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import sqlalchemy as sa
 import structlog
 
 from tidegauge_alerts.lifecycle import advance
@@ -26,7 +25,7 @@ from tidegauge_service.clock import Clock, to_iso
 from tidegauge_service.jobs import proposal
 from tidegauge_service.store import alerts, candidates, commit, outbox, windows
 from tidegauge_service.store import baselines as stored
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.streams import StreamRow, select_streams
 from tidegauge_service.stream_config import BaselineRange, StreamConfig
 
@@ -91,7 +90,7 @@ class Evaluator:
         layout = self._probe_set.layout
         return counts_.empty(len(layout.probes), len(layout.classes))
 
-    def _evaluate(self, connection: sa.Connection, start: int, counts: PaneCounts) -> None:
+    def _evaluate(self, connection: Connection, start: int, counts: PaneCounts) -> None:
         chosen = self._config.baseline
         if isinstance(chosen, BaselineRange) and start < chosen.until:
             state = "before" if start < chosen.from_ else "baseline"
@@ -106,7 +105,7 @@ class Evaluator:
 
     def _save_window(
         self,
-        connection: sa.Connection,
+        connection: Connection,
         start: int,
         counts: PaneCounts,
         state: str,
@@ -122,7 +121,7 @@ class Evaluator:
             now_ms=self._clock(),
         )
 
-    def _get_baseline(self, connection: sa.Connection) -> Baseline:
+    def _get_baseline(self, connection: Connection) -> Baseline:
         """Return the stream's baseline; fit it first if its range has just been passed."""
         if self._baseline is None:
             attached = {s.id: s.baseline for s in select_streams(connection)}[self._stream.id]
@@ -133,7 +132,7 @@ class Evaluator:
             self._ids = windows.series_ids(connection, self._stream, self._baseline.keys)
         return self._baseline
 
-    def _fit(self, connection: sa.Connection) -> Baseline:
+    def _fit(self, connection: Connection) -> Baseline:
         """Freeze the baseline from the stream's own windows, and write their figures."""
         chosen = self._config.baseline
         if not isinstance(chosen, BaselineRange):
@@ -170,7 +169,7 @@ class Evaluator:
 
     def _alert(
         self,
-        connection: sa.Connection,
+        connection: Connection,
         start: int,
         counts: PaneCounts,
         findings: Sequence[Finding],
@@ -201,7 +200,7 @@ class Evaluator:
 
     def _propose(
         self,
-        connection: sa.Connection,
+        connection: Connection,
         start: int,
         counts: PaneCounts,
         firing: Sequence[Alert],

@@ -18,6 +18,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 
 from tidegauge_service.errors import SettingsError, StoreError
 
+Connection = sa.Connection
+"""An open transaction; what the functions of the store work on."""
+
 BUSY_TIMEOUT_MS = 30_000
 
 

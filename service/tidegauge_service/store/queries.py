@@ -57,6 +57,8 @@ class WindowFigures:
     records: int
     late: int
     series: tuple[SeriesFigure, ...]
+    evaluated_ms: int | None = None
+    """When it was evaluated, by the wall clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ def window_page(  # noqa: PLR0913  (filters of the API)
             row.records,
             late.get(row.window_start_ms, 0),
             tuple(figures.get(row.window_start_ms, ())),
+            row.evaluated_ms,
         )
         for row in rows
     ]

@@ -41,6 +41,7 @@ class PartitionRow:
     drained: bool
     records: int
     late: int
+    owner: str | None
 
 
 def register(
@@ -162,6 +163,7 @@ def partitions(connection: sa.Connection, stream_id: int) -> list[PartitionRow]:
         t.c.drained,
         t.c.records,
         t.c.late,
+        t.c.owner,
     )
     query = sa.select(*columns).where(t.c.stream_id == stream_id).order_by(t.c.partition)
     return [PartitionRow(*row) for row in connection.execute(query)]

@@ -1,0 +1,35 @@
+"""Names of alerts and incidents: hashes of what they are about, the same in every process.
+
+An identity is derived, never drawn: whoever evaluates a window again, after a crash or in a
+replay, gives the same alerts the same names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from tidegauge_probes.findings import SeriesKey
+
+
+def digest(*parts: str | int) -> str:
+    """Return 24 hex digits (96 bits) that stand for *parts*, in this order.
+
+    JSON keeps the parts apart whatever they contain: ("a", "bc") and ("ab", "c") differ.
+    """
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=12).hexdigest()
+
+
+def fingerprint(stream: str, key: SeriesKey) -> str:
+    """Return the fingerprint of the alerts of one series: as in Alertmanager, without time."""
+    return digest(stream, key.series, key.segment, key.probe, key.other, key.label)
+
+
+def occurrence(fingerprint: str, opened_window_ms: int) -> str:
+    """Return an alert's id: a series that shifts again after a resolve is another alert."""
+    return f"{fingerprint}-{opened_window_ms}"
+
+
+def incident_of(stream: str, opened_window_ms: int) -> str:
+    """Return the incident shared by the alerts that open in one window of one stream."""
+    return digest("incident", stream, opened_window_ms)

@@ -1,0 +1,190 @@
+"""Alerts, their transitions, and the rule they follow. Frozen values; nothing here computes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from tidegauge_probes.findings import Finding, SeriesKey
+
+
+class AlertState(StrEnum):
+    """As in Prometheus: ``pending → firing → resolved``, or ``pending → resolved``."""
+
+    PENDING = "pending"  # shifted, not yet for as many windows as the rule asks
+    FIRING = "firing"  # notified
+    RESOLVED = "resolved"  # over; never changes again
+
+
+class AlertKind(StrEnum):
+    """What the shift looks like."""
+
+    SPIKE = "spike"  # short
+    DRIFT = "drift"  # here to stay
+    FAULT = "fault"  # an LF fails
+
+    @property
+    def text(self) -> str:
+        """The kind in the words of a message."""
+        return _KIND_TEXTS[self]
+
+
+_KIND_TEXTS = {
+    AlertKind.SPIKE: "suspicious activity",
+    AlertKind.DRIFT: "time to update",
+    AlertKind.FAULT: "probe broken",
+}
+
+
+class Severity(StrEnum):
+    """How large the shift is."""
+
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class TransitionReason(StrEnum):
+    """Why an alert changed: one reason for each decision of the lifecycle."""
+
+    SHIFTED = "shifted"  # opened: the series left its baseline
+    CONFIRMED = "confirmed"  # shifted for as many windows as the rule asks: fires
+    ESCALATED = "escalated"  # still firing, and graver: critical now, or a drift
+    REVERSED = "reversed"  # still firing, and shifted to the other side of the baseline
+    CLEARED = "cleared"  # pending, and quiet again: it never fired
+    RECOVERED = "recovered"  # fired, and is back at the baseline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The evidence in one window: a finding's figures, finite or ``None``.
+
+    Shares are 0…1, ``effect`` is an odds ratio, ``rank`` the signed evidence in nats ·2 (see
+    :class:`tidegauge_probes.findings.Finding`). An infinite or undefined figure becomes
+    ``None``: JSON has no word for it, and a stored alert must be readable again.
+    """
+
+    x: int
+    n: int
+    observed: float | None
+    expected: float | None
+    low: float | None
+    high: float | None
+    effect: float | None
+    p_value: float | None
+    rank: float
+
+
+def figures_of(finding: Finding) -> dict[str, Any]:
+    """Return the fields of :class:`Figures` that *finding* gives."""
+    shares = ("observed", "expected", "low", "high", "effect", "p_value")
+    return {
+        "x": finding.x,
+        "n": finding.n,
+        **{name: finite(getattr(finding, name)) for name in shares},
+        "rank": finite(finding.rank) or 0.0,
+    }
+
+
+def finite(value: float | None) -> float | None:
+    """Return *value*, or ``None`` where it is no finite number."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert(Figures):
+    """One occurrence of a shift of one series, from its first shifted window to its resolve.
+
+    The figures are those of the latest *shifted* window; ``probe_set`` and ``baseline`` say
+    what they were computed with. All ``…_window_ms`` are starts of windows, in epoch ms.
+    """
+
+    id: str
+    """``<fingerprint>-<opened_window_ms>``."""
+    fingerprint: str
+    """Of stream and series: the same for every occurrence."""
+    incident: str
+    """Shared by the alerts that opened in the same window of the stream."""
+    stream: str
+    key: SeriesKey
+    kind: AlertKind
+    severity: Severity
+    """The gravest it has been; it does not go down while the alert is open."""
+    state: AlertState
+    opened_window_ms: int
+    fired_window_ms: int | None = None
+    resolved_window_ms: int | None = None
+    last_window_ms: int
+    """The last window in which the series was compared; windows without data do not count."""
+    streak: int
+    """Shifted windows since it opened, in total."""
+    quiet: int
+    """Compared windows in a row without a shift."""
+    resolve_score: float
+    """Evidence of recovery, in nats: the CUSUM of :mod:`tidegauge_alerts.recovery`."""
+    shift: float
+    """The rate (inside 0…1) at onset, or where it last changed sides: what recovery is from."""
+    probe_set: str
+    baseline: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition(Figures):
+    """One change of an alert. Append-only; the figures are those of the window it happened in."""
+
+    alert_id: str
+    from_state: AlertState | None
+    to_state: AlertState
+    reason: TransitionReason
+    window_start_ms: int
+    kind: AlertKind
+    severity: Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """When an alert fires, escalates and resolves, and whom it tells.
+
+    Raises ValueError for a rule that could never fire or never resolve.
+    """
+
+    for_windows: int = 1
+    """Shifted windows until it fires. One is enough: the test over all series already keeps
+    false alarms to the budget."""
+    quiet_windows: int = 3
+    """Compared windows in a row without a shift, before it may resolve …"""
+    resolve_nats: float = 6.9
+    """… and the evidence it takes: e^6.9 ≈ 1,000 to 1 for the baseline."""
+    step_clip: tuple[float, float] = (-4.0, 2.0)
+    """Nats that one window may take away or add, so that none decides alone."""
+    drift_after: int = 8
+    """Shifted windows after which a spike is called a drift."""
+    critical_odds: float = 2.0
+    """Odds ratio from which (and from whose inverse) an alert is critical."""
+    receivers: tuple[str, ...] = ()
+    budget: float = 0.5
+    """Expected false episodes per 1,000 windows. The detector spends it; here for lineage."""
+
+    def __post_init__(self) -> None:
+        counts = (self.for_windows, self.quiet_windows, self.drift_after)
+        if min(counts) < 1:
+            raise ValueError("for_windows, quiet_windows and drift_after must be at least 1")
+        low, high = self.step_clip
+        if not low < 0 < high:
+            raise ValueError(f"step_clip must span 0, not {self.step_clip}: it could not resolve")
+        if not 0 < self.resolve_nats < math.inf:
+            raise ValueError(f"resolve_nats must be positive, not {self.resolve_nats}")
+        if not self.critical_odds > 1:
+            raise ValueError(f"critical_odds must be above 1, not {self.critical_odds}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The window being evaluated, and what with. Times in epoch ms, lengths in ms."""
+
+    stream: str
+    window_start_ms: int
+    window_ms: int
+    probe_set: str
+    baseline: str

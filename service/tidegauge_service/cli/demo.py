@@ -1,0 +1,202 @@
+"""``tidegauge demo``: the main job in one process, on a stream that is made up as it goes."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from dataclasses import replace
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import SecretStr
+
+from tidegauge_alerts.messages import headline
+from tidegauge_alerts.model import Alert, AlertState
+from tidegauge_service import report
+from tidegauge_service.auth import new_token
+from tidegauge_service.cli.terminal import err, opened, out, print_json, settings_of, sparkline
+from tidegauge_service.clock import now_ms, to_iso, window_start
+from tidegauge_service.demo.generator import raw_at
+from tidegauge_service.demo.plan import Plan
+from tidegauge_service.errors import ServiceError
+from tidegauge_service.ingest.demo_source import DemoStream
+from tidegauge_service.pipeline import Pipeline, open_pipeline
+from tidegauge_service.server import Server, Service, create_service_app
+from tidegauge_service.settings import Settings
+from tidegauge_service.store import alerts, queries
+from tidegauge_service.store.engine import Database
+from tidegauge_service.stream_config import BaselineRange, DemoSource, StreamConfig, load_stream
+
+SEED = 7
+RATE = 1_500
+"""Records a second: five windows, so that the story takes some twenty seconds."""
+
+HISTORY_DAYS = 14
+PATIENCE_SECONDS = 120
+
+
+def demo(
+    context: typer.Context,
+    once: Annotated[  # noqa: FBT002
+        bool, typer.Option("--once", help="Stop after the first incident.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --once: one JSON object.")] = False,  # noqa: FBT002
+    port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = 0,
+) -> None:
+    """Show the main job: LFs watch a spam filter's traffic until the world changes.
+
+    Everything runs in this process, on SQLite in a temporary folder; nothing is opened by
+    itself and nothing is left behind.
+    """
+    with tempfile.TemporaryDirectory(prefix="tidegauge-demo-") as folder:
+        url = SecretStr(f"sqlite:///{folder}/demo.db")
+        settings = settings_of(context, database=url, port=port)
+        with opened(settings, upgrade=True) as database:
+            _Show(settings, database, once=once, as_json=as_json).run()
+
+
+def _story() -> tuple[StreamConfig, Plan]:
+    """Return the stream, its history moved to end at about now."""
+    folder = resources.files("tidegauge_service.demo")
+    config = load_stream(Path(str(folder)) / "stream.yaml")
+    start = window_start(now_ms() - HISTORY_DAYS * 86_400_000, config.window)
+    plan = replace(Plan(), start_ms=start, window_ms=config.window)
+    until = start + plan.quiet_windows * plan.window_ms
+    baseline = BaselineRange.model_validate({"from": start, "until": until})
+    source = DemoSource(kind="demo", seed=SEED, rate=RATE)
+    return config.model_copy(update={"baseline": baseline, "source": source}), plan
+
+
+def _source(plan: Plan) -> DemoStream:
+    def exists_by_now() -> int:
+        return int((now_ms() - plan.start_ms) / plan.window_ms * plan.records_per_window)
+
+    return DemoStream(partial(raw_at, SEED, plan=plan), rate=RATE, ceiling=exists_by_now)
+
+
+class _Show:
+    """The demo as the reader sees it."""
+
+    def __init__(self, settings: Settings, database: Database, *, once: bool, as_json: bool) -> None:
+        self._settings = settings
+        self._database = database
+        self._once = once
+        self._as_json = as_json
+        self._token = new_token()
+        config, self._plan = _story()
+        self._pipeline: Pipeline = open_pipeline(
+            config, settings, database, now_ms, source=_source(self._plan)
+        )
+        self._service = Service(database, [self._pipeline], settings, now_ms)
+        app = create_service_app(database, self._service.health, self._token, now_ms)
+        self._server = Server(app, settings.host, settings.port, self._service.stopping)
+
+    def run(self) -> None:
+        """Serve in the background, tell the story in the foreground."""
+        started = time.monotonic()
+        serving = threading.Thread(target=self._server.run, name="api")
+        serving.start()
+        try:
+            if not self._server.bound.wait(PATIENCE_SECONDS):
+                msg = f"the page could not be served at port {self._settings.port}: choose --port"
+                raise ServiceError(msg)
+            self._service.start()
+            self._introduce()
+            incident = self._await_incident(started)
+            self._tell(incident, time.monotonic() - started)
+            if not self._once:
+                self._service.stopping.wait()
+        except KeyboardInterrupt:
+            err.print("stopping …")
+        finally:
+            self._service.stop()
+            serving.join()
+
+    @property
+    def _url(self) -> str:
+        return f"http://{self._settings.host}:{self._server.port}"
+
+    def _introduce(self) -> None:
+        err.print(
+            "[bold]tidegauge demo[/]: a spam filter's traffic, watched by 12 labeling functions.\n"
+            f"  {self._plan.quiet_windows} quiet windows become the baseline. Then a topic appears "
+            "that no LF knows, and a spam campaign\n  respells its words, so that the LF "
+            "`mentions_vicodin` goes silent.\n"
+            f"  page:  {self._url}/login?token={self._token}\n"
+            f"  token: {self._token}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def _await_incident(self, started: float) -> list[Alert]:
+        """Wait for firing alerts whose candidates are there too."""
+        stream = self._pipeline.stream
+        with err.status("reading …") as status:
+            while time.monotonic() - started < PATIENCE_SECONDS:
+                firing = alerts.page(
+                    self._database, stream=stream.name, state=AlertState.FIRING, limit=50
+                )
+                summary = queries.summary(self._database, stream)
+                if firing and summary.candidates:
+                    return firing
+                status.update(f"{summary.windows} windows, {summary.records} records …")
+                if self._service.health.fatal:
+                    raise self._service.health.fatal
+                self._service.stopping.wait(0.25)
+        msg = f"no alert within {PATIENCE_SECONDS} s: is this machine very busy? Run it again"
+        raise ServiceError(msg)
+
+    def _tell(self, incident: list[Alert], seconds: float) -> None:
+        summary = report.summarise(self._database, self._pipeline.stream, seconds)
+        summary["url"] = f"{self._url}/login?token={self._token}"
+        summary["token"] = self._token
+        if self._as_json:
+            print_json(summary)
+            return
+        out.print(f"\n[bold red]ALERT[/] after {seconds:.0f} s: {headline(incident)}")
+        for alert in incident:
+            out.print(self._line(alert), highlight=False)
+        out.print(self._pictures(), highlight=False)
+        out.print(self._next_steps(summary), highlight=False)
+
+    def _line(self, alert: Alert) -> str:
+        band = f"{alert.low:.1%}–{alert.high:.1%}" if alert.low is not None else "?"
+        return (
+            f"  {alert.key!s:<48} {alert.expected:>6.1%} → {alert.observed:>6.1%}  "
+            f"(99 % band {band}), since {to_iso(alert.opened_window_ms)}".replace("[", r"\[")
+        )
+
+    def _pictures(self) -> str:
+        """Draw the blind spot and the LF that went silent, window by window."""
+        rows = (("blind spot", "blind_spot", ""), ("mentions_vicodin", "coverage", "mentions_vicodin"))
+        lines = [f"  {name:<18}{self._sparkline(kind, probe)}" for name, kind, probe in rows]
+        return "\n".join(["", *lines, f"  {'':18}one block per window of 10 minutes", ""])
+
+    def _sparkline(self, series: str, probe: str) -> str:
+        found = queries.window_page(
+            self._database,
+            self._pipeline.stream,
+            series=series,
+            segment="_all",
+            probe=probe,
+            limit=80,
+            newest_first=True,
+        )
+        values = [w.series[0].observed if w.series else None for w in reversed(found)]
+        return sparkline(values)
+
+    def _next_steps(self, summary: dict[str, Any]) -> str:
+        auth = f'-H "Authorization: Bearer {self._token}"'
+        lines = [
+            f"{summary['candidates']} retraining candidates wait. Look at:",
+            f"  {summary['url']}",
+            f'  curl {auth} "{self._url}/api/v1/alerts"',
+            f'  curl {auth} "{self._url}/api/v1/candidates?reason=blind_spot&format=ndjson"',
+        ]
+        if not self._once:
+            lines.append("After window 100 the world calms down and the alerts resolve. Ctrl-C ends.")
+        return "\n".join(lines)
