@@ -1,1 +1,60 @@
-"""From a finding to a delivered message: rules, lifecycle, grouping, routing, transports."""
+"""From a finding to a delivered message: rules, lifecycle, grouping, routing, transports.
+
+::
+
+    findings of a window ─ lifecycle.advance ─ alerts, transitions
+      → messages.messages ─ one body per status, with a key to drop repeats by
+      → receivers ─ where it goes;  transports ─ how;  backoff ─ when again
+
+Everything is pure but for :mod:`tidegauge_alerts.transports`.
+"""
+
+from __future__ import annotations
+
+from tidegauge_alerts.backoff import delay_s, given_up
+from tidegauge_alerts.errors import AddressRefused, DeliveryError, ReceiverError
+from tidegauge_alerts.lifecycle import Advance, advance
+from tidegauge_alerts.messages import Message, Status, headline, messages, notify_worthy
+from tidegauge_alerts.model import (
+    Alert,
+    AlertKind,
+    AlertState,
+    Context,
+    Figures,
+    Rule,
+    Severity,
+    Transition,
+    TransitionReason,
+)
+from tidegauge_alerts.receivers import LogReceiver, Receiver, WebhookReceiver, parse_receivers
+from tidegauge_alerts.signing import sign, verify
+
+__all__ = [
+    "AddressRefused",
+    "Advance",
+    "Alert",
+    "AlertKind",
+    "AlertState",
+    "Context",
+    "DeliveryError",
+    "Figures",
+    "LogReceiver",
+    "Message",
+    "Receiver",
+    "ReceiverError",
+    "Rule",
+    "Severity",
+    "Status",
+    "Transition",
+    "TransitionReason",
+    "WebhookReceiver",
+    "advance",
+    "delay_s",
+    "given_up",
+    "headline",
+    "messages",
+    "notify_worthy",
+    "parse_receivers",
+    "sign",
+    "verify",
+]

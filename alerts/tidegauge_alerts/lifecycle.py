@@ -18,8 +18,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
-
 from tidegauge_alerts.identity import fingerprint, incident_of, occurrence
 from tidegauge_alerts.model import (
     Alert,
@@ -33,6 +31,7 @@ from tidegauge_alerts.model import (
     figures_of,
 )
 from tidegauge_alerts.recovery import recovery_step, shift_rate
+from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
 
 COMPARED: Final = frozenset({Verdict.SHIFTED, Verdict.OK, Verdict.LEARNING})
 """Verdicts that say something about the series."""
@@ -196,9 +195,7 @@ def _calm(alert: Alert, finding: Finding, rule: Rule) -> _Step:
 
 
 def _resolve(alert: Alert, reason: TransitionReason, finding: Finding) -> _Step:
-    resolved = replace(
-        alert, state=AlertState.RESOLVED, resolved_window_ms=finding.window_start_ms
-    )
+    resolved = replace(alert, state=AlertState.RESOLVED, resolved_window_ms=finding.window_start_ms)
     return resolved, [_transition(alert, resolved, reason, finding)]
 
 

@@ -59,7 +59,7 @@ class WebhookReceiver:
     def __post_init__(self) -> None:
         _check_name(self.name)
         _check_url(self.name, self.url)
-        if self.secret is not None and not (isinstance(self.secret, str) and self.secret):
+        if self.secret is not None and not _is_text(self.secret):
             raise ReceiverError(f"receiver '{self.name}': secret must be a text, not empty")
         if not _is_number(self.timeout_s) or not 0 < self.timeout_s <= MAX_TIMEOUT_S:
             raise ReceiverError(
@@ -85,7 +85,7 @@ class WebhookReceiver:
 
 Receiver = LogReceiver | WebhookReceiver
 
-_TYPES: Final[Mapping[str, type[LogReceiver] | type[WebhookReceiver]]] = {
+_TYPES: Final[Mapping[str, type[LogReceiver | WebhookReceiver]]] = {
     "log": LogReceiver,
     "webhook": WebhookReceiver,
 }
@@ -122,7 +122,7 @@ def _parse(name: str, given: Mapping[str, Any]) -> Receiver:
 
 
 def _check_name(name: str) -> None:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not _is_text(name) or not _NAME.fullmatch(name):
         raise ReceiverError(
             f"receiver {name!r}: a name has at most 100 letters, digits, '_', '.', '-', "
             "and starts with a letter or digit"
@@ -144,6 +144,10 @@ def _check_url(name: str, url: str) -> None:
             f"receiver '{name}': url holds a user name or password; use `secret`, or a token "
             "in the path, instead"
         )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def _is_number(value: object) -> bool:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from tidegauge_probes.findings import Finding
-
 from tidegauge_alerts.model import finite
+from tidegauge_probes.findings import Finding
 
 EDGE: Final = 1e-9
 """Rates stay this far inside 0…1, so that a logarithm is always finite."""

@@ -33,7 +33,7 @@ class Batch:
         self._columns: dict[str, list[Any]] = {}
         self._lowered: dict[str, list[Any]] = {}
         self._types: dict[str, set[type]] = {}
-        self._views: dict[Chain, list[Any]] = {}
+        self._views: dict[tuple[int, ...], list[Any]] = {}
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -42,7 +42,7 @@ class Batch:
     def column(self, path: str) -> list[Any]:
         """Return the values at *path*, ``ABSENT`` where a record has no such field."""
         if path not in self._columns:
-            self._columns[path] = [_value(fields, path) for fields in self.records]
+            self._columns[path] = [lookup(fields, path, ABSENT) for fields in self.records]
         return self._columns[path]
 
     def types(self, path: str) -> set[type]:
@@ -60,21 +60,13 @@ class Batch:
 
     def views(self, chain: Chain = ()) -> list[Any]:
         """Return what LFs see after the preprocessors of *chain*: a view, or the exception."""
-        if chain not in self._views:
+        key = tuple(map(id, chain))  # user objects need not be hashable; the ProbeSet keeps them
+        if key not in self._views:
             if chain:
-                self._views[chain] = [_preprocess(view, chain) for view in self.views()]
+                self._views[key] = [_preprocess(view, chain) for view in self.views()]
             else:
-                self._views[chain] = [RecordView(**fields) for fields in self.records]
-        return self._views[chain]
-
-
-def _value(fields: Fields, path: str) -> Any:
-    if path in fields:
-        return fields[path]
-    if "." not in path:
-        return ABSENT
-    value = lookup(fields, path)
-    return ABSENT if value is None else value
+                self._views[key] = [RecordView(**fields) for fields in self.records]
+        return self._views[key]
 
 
 def _preprocess(view: Any, chain: Chain) -> Any:

@@ -161,7 +161,8 @@ def _count(outcomes: Outcomes, classes: int) -> SegmentCounts:
     covered, overlapped = votes_per_record > 0, votes_per_record > 1
     conflicted = _conflicted(outcomes, voted) if len(outcomes) else covered
     blind = ~covered & ~failed
-    totals = [len(outcomes), *(int(mask.sum()) for mask in (covered, blind, overlapped, conflicted))]
+    masks = (covered, blind, overlapped, conflicted)
+    totals = [len(outcomes), *(int(mask.sum()) for mask in masks)]
     codes = [*range(classes), ABSTAIN, ERROR]
     tally = np.stack([(outcomes == code).sum(axis=0) for code in codes], axis=1)
     return SegmentCounts(

@@ -149,7 +149,7 @@ class LambdaPreprocessor(_Mapper):
 class Preprocessor(_Mapper):
     """Base class of preprocessors that map named fields to new fields in ``run``."""
 
-    def __init__(  # noqa: PLR0913  (Snorkel's signature)
+    def __init__(  # noqa: PLR0917  (Snorkel's signature)
         self,
         name: str,
         field_names: Mapping[str, str] | None = None,
@@ -196,5 +196,5 @@ class preprocessor:  # noqa: N801  (Snorkel's name)
 
     def __call__(self, f: Preprocess) -> LambdaPreprocessor:
         """Wrap *f*."""
-        name = self.name or getattr(f, "__name__", "preprocessor")
+        name = self.name or str(getattr(f, "__name__", "preprocessor"))
         return LambdaPreprocessor(name, f, self.pre, self.memoize, self.memoize_key)

@@ -28,6 +28,9 @@ MIN_RECORDS: Final = 20
 MIN_EXPECTED: Final = 13 / 64
 """Expected votes a window; below it not even the longest sum of 64 windows has 13."""
 
+MIN_SEEN: Final = 13
+"""Votes in one window that suffice whatever was expected."""
+
 MIN_LOGIT: Final = 0.10
 """Shifts of logit p smaller than this are not worth a page, however sure."""
 
@@ -72,12 +75,20 @@ def compare(
     """
     x, n = baseline.plan.extract(window)
     calibration = baseline.calibration
-    enough = _enough(n, calibration)
+    enough = _enough(x, n, calibration)
     compared = _compare(x, n, calibration)
     shifted = _shifted(compared, calibration, enough, detector)
     verdicts = _verdicts(n, enough, shifted, learning=calibration.learning)
     return [
-        _finding(baseline, window_start_ms, s, int(x[s]), int(n[s]), verdicts[s], compared)
+        _finding(
+            baseline,
+            window_start_ms,
+            s,
+            x=int(x[s]),
+            n=int(n[s]),
+            verdict=verdicts[s],
+            compared=compared,
+        )
         for s in range(len(x))
     ]
 
@@ -91,19 +102,27 @@ def describe(window_start_ms: int, window: PaneCounts, baseline: Baseline) -> li
             baseline,
             window_start_ms,
             s,
-            int(x[s]),
-            int(n[s]),
-            Verdict.BASELINE if n[s] else Verdict.NO_DATA,
-            compared,
+            x=int(x[s]),
+            n=int(n[s]),
+            verdict=Verdict.BASELINE if n[s] else Verdict.NO_DATA,
+            compared=compared,
         )
         for s in range(len(x))
     ]
 
 
-def _enough(n: Ints, calibration: Calibration) -> Mask:
-    rarer = np.minimum(calibration.p, 1 - calibration.p)
+def _enough(x: Ints, n: Ints, calibration: Calibration) -> Mask:
+    """Mark series with volume enough to tell: the rarer outcome was expected, or came often.
+
+    An LF that never failed and now fails on every record has no expected failures at all.
+    """
+    rare = calibration.p <= 0.5  # noqa: PLR2004
+    expected = n * np.where(rare, calibration.p, 1 - calibration.p)
+    seen = np.where(rare, x, n - x)
     known = calibration.n >= MIN_RECORDS
-    return np.asarray((n >= MIN_RECORDS) & (n * rarer >= MIN_EXPECTED) & known)
+    return np.asarray(
+        (n >= MIN_RECORDS) & ((expected >= MIN_EXPECTED) | (seen >= MIN_SEEN)) & known
+    )
 
 
 def _compare(x: Ints, n: Ints, calibration: Calibration) -> _Comparison:
@@ -114,13 +133,17 @@ def _compare(x: Ints, n: Ints, calibration: Calibration) -> _Comparison:
     x_eff = observed * n_eff
     odds = (x_eff + 0.5) / (n_eff - x_eff + 0.5)
     effect = odds * (1 - p) / p
-    low, high = (
-        special.betaincinv(n_eff * p + 0.5, n_eff * (1 - p) + 0.5, tail)
-        for tail in ((1 - BAND) / 2, (1 + BAND) / 2)
-    )
+    low, high = _band(n_eff, p)
     rank = np.sign(observed - p) * 2 * n_eff * _divergence(observed, p)
     p_value = two_sided_mid_p(x_eff, n_eff, p)
     return _Comparison(observed, low, high, effect, p_value, n_eff, rank)
+
+
+def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
+    """Return the shares x/n beyond which Binomial(n, p) has (1 − BAND)/2 on either side."""
+    tail = (1 - BAND) / 2
+    fewest, fewest_others = special.bdtrik(tail, n, p), special.bdtrik(tail, n, 1 - p)
+    return np.clip(fewest / n, 0, p), np.clip(1 - fewest_others / n, p, 1)
 
 
 def two_sided_mid_p(x: Floats, n: Floats, p: Floats) -> Floats:
@@ -183,10 +206,11 @@ def _verdicts(n: Ints, enough: Mask, shifted: Mask, *, learning: bool) -> list[V
     ]
 
 
-def _finding(  # noqa: PLR0913  (one row of the comparison)
+def _finding(
     baseline: Baseline,
     start: int,
     s: int,
+    *,
     x: int,
     n: int,
     verdict: Verdict,

@@ -31,7 +31,7 @@ class ProbeFile(Spec):
 
     classes: Annotated[list[str], Field(min_length=2)]
     probes: Annotated[list[dict[str, Any]], Field(min_length=1)]
-    slices: list[dict[str, Any]] = []
+    slices: list[dict[str, Any]] = Field(default_factory=list)
 
 
 def load(reference: str, base: Path | None = None) -> ProbeSet:
@@ -57,7 +57,7 @@ def load_file(path: Path) -> ProbeSet:
     except OSError as error:
         msg = f"cannot read the ProbeSet {path}: {error.strerror or error}"
         raise ProbeError(msg) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-01
         msg = f"{path} is not YAML: {error}"
         raise ProbeError(msg) from error
     spec = _validate(ProbeFile, data, str(path))
@@ -75,13 +75,13 @@ def load_file(path: Path) -> ProbeSet:
 
 def _probes(item: dict[str, Any], file: ProbeFile, path: Path) -> list[Any]:
     if "python" in item:
-        return [as_probe(lf, file.classes) for lf in _python(item, path)]
+        return [as_probe(lf, file.classes) for lf in _python(item, file, path, "probes")]
     return [as_probe(_validate(TemplateSpec, item, _named(path, item)), file.classes)]
 
 
 def _slices(item: dict[str, Any], file: ProbeFile, path: Path) -> list[Any]:
     if "python" in item:
-        return [as_probe(sf, file.classes) for sf in _python(item, path)]
+        return [as_probe(sf, file.classes) for sf in _python(item, file, path, "slices")]
     return [as_probe(_validate(SliceSpec, item, _named(path, item)), file.classes)]
 
 
@@ -89,11 +89,14 @@ def _named(path: Path, item: dict[str, Any]) -> str:
     return f"{path}: probe '{item.get('name', '(without a name)')}'"
 
 
-def _python(item: dict[str, Any], path: Path) -> Sequence[Any]:
+def _python(item: dict[str, Any], file: ProbeFile, path: Path, part: str) -> Sequence[Any]:
     spec = _validate(PythonSpec, item, str(path))
     found = _import(spec.python, path.parent)
     if isinstance(found, ProbeSet):
-        return found.probes
+        if found.classes != tuple(file.classes):
+            msg = f"{path}: {spec.python} votes for the classes {', '.join(found.classes)}"
+            raise ProbeError(f"{msg}, this file for {', '.join(file.classes)}: name them alike")
+        return found.probes if part == "probes" else found.slices
     return found if isinstance(found, list | tuple) else [found]
 
 

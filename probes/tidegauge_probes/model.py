@@ -90,8 +90,8 @@ class VoteMatrix:
         return np.maximum(self.outcomes, np.int8(ABSTAIN))
 
 
-def lookup(fields: Fields, path: str) -> Any:
-    """Return the value at a dotted path (``payload.body``), or ``None`` where there is none.
+def lookup(fields: Fields, path: str, default: Any = None) -> Any:
+    """Return the value at a dotted path (``payload.body``), or *default* where there is none.
 
     A key that itself holds the dots wins over the nested reading.
     """
@@ -100,6 +100,6 @@ def lookup(fields: Fields, path: str) -> Any:
     value: Any = fields
     for part in path.split("."):
         if not isinstance(value, Mapping) or part not in value:
-            return None
+            return default
         value = value[part]
     return value

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,15 @@ import numpy.typing as npt
 from tidegauge_probes.batch import Batch, Chain
 from tidegauge_probes.digest import describe, digest
 from tidegauge_probes.errors import ProbeError, nearest
+from tidegauge_probes.findings import ALL
 from tidegauge_probes.model import ABSTAIN, ERROR, MAX_CLASSES, Fault, Outcomes
 from tidegauge_probes.templates import Condition, SliceSpec, TemplateSpec
+
+_MAX_SHOWN: Final = 200
+"""Characters kept of what an LF raised or returned."""
+
+_SNORKELS_PARTS: Final = ("_f", "_resources", "_pre")
+"""Where Snorkel's labeling functions keep the function, its resources, its preprocessors."""
 
 
 class Probe(Protocol):
@@ -85,7 +92,7 @@ class PythonProbe:
         """Return name and a description of the user's object."""
         return [self.name, describe(self.source)]
 
-    def results(self, batch: Batch, column: int) -> tuple[list[Any], list[Fault]]:
+    def _results(self, batch: Batch, column: int) -> tuple[list[Any], list[Fault]]:
         """Call the function on each record: what it returned (None if it failed), and faults."""
         f, resources = self.f, self.resources
         results: list[Any] = []
@@ -97,12 +104,12 @@ class PythonProbe:
                 results.append(f(view, **resources))
             except Exception as error:  # noqa: BLE001  (user code may raise anything)
                 results.append(None)
-                faults.append(Fault(column, row, type(error).__name__, _message(error)))
+                faults.append(Fault(column, row, type(error).__name__, _shown(str, error)))
         return results, faults
 
     def outcomes(self, batch: Batch, column: int, cardinality: int) -> tuple[Outcomes, list[Fault]]:
         """Vote on each record; exceptions and things that are no votes become errors."""
-        results, faults = self.results(batch, column)
+        results, faults = self._results(batch, column)
         if not faults and set(map(type, results)) <= {int, bool}:
             try:
                 votes = np.array(results, dtype=np.int64)
@@ -126,8 +133,8 @@ def _checked(
         if vote is not None and ABSTAIN <= vote < cardinality:
             outcomes[row] = vote
         else:
-            why = f"returned {result!r}, not a class index in -1…{cardinality - 1}"
-            faults.append(Fault(column, row, "invalid_vote", why[:200]))
+            why = f"returned {_shown(repr, result)}, not a class index in -1…{cardinality - 1}"
+            faults.append(Fault(column, row, "invalid_vote", why))
     return outcomes, faults
 
 
@@ -137,12 +144,20 @@ def _as_vote(result: Any) -> int | None:
         return int(result)
     try:
         return operator.index(result)
-    except TypeError:
+    except Exception:  # noqa: BLE001  (TypeError, or whatever the user's `__index__` raises)
         return None
 
 
-def _message(error: Exception) -> str:
-    return str(error)[:200]
+def _shown(show: Callable[[Any], str], value: Any) -> str:
+    """Return *value* as a text that can be stored, even where showing it fails.
+
+    `repr(10**5000)` raises, so may a user's `__str__`; lone surrogates are not UTF-8.
+    """
+    try:
+        text = show(value)[:_MAX_SHOWN]
+    except Exception as error:  # noqa: BLE001  (user code may raise anything)
+        text = f"a {type(value).__name__} that cannot be shown ({type(error).__name__})"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def python_probe(candidate: Any) -> PythonProbe:
@@ -159,17 +174,15 @@ def python_probe(candidate: Any) -> PythonProbe:
         msg = f"{candidate!r} has no name: wrap it with @labeling_function(name='...')"
         raise ProbeError(msg)
     if _keeps_snorkels_call(candidate):
-        return PythonProbe(
-            name, candidate._f, candidate._resources, tuple(candidate._pre), candidate  # noqa: SLF001
-        )
+        f, resources, pre = (getattr(candidate, part) for part in _SNORKELS_PARTS)
+        return PythonProbe(name, f, resources, tuple(pre), candidate)
     return PythonProbe(name, candidate, {}, (), candidate)
 
 
 def _keeps_snorkels_call(candidate: Any) -> bool:
-    parts = ("_f", "_resources", "_pre")
-    if not all(hasattr(candidate, part) for part in parts):
+    if not all(hasattr(candidate, part) for part in _SNORKELS_PARTS):
         return False
-    call = getattr(type(candidate), "__call__", None)
+    call = getattr(type(candidate), "__call__", None)  # noqa: B004  (which one, not whether)
     return getattr(call, "__qualname__", "") == "LabelingFunction.__call__"
 
 
@@ -203,6 +216,10 @@ class ProbeSet:
         self._refuse_duplicates("class name", self.classes)
         self._refuse_duplicates("labeling function", (p.name for p in self.probes))
         self._refuse_duplicates("slicing function", (s.name for s in self.slices))
+        for piece in self.slices:
+            if piece.name == ALL or "=" in piece.name:
+                msg = f"{self._where()}slicing function '{piece.name}': {ALL} and names with '='"
+                raise ProbeError(f"{msg} stand for other segments, rename it")
 
     def _refuse_duplicates(self, what: str, names: Iterable[str]) -> None:
         twice = [name for name, n in Counter(names).items() if n > 1]
@@ -279,11 +296,7 @@ def _class_index(spec: TemplateSpec, classes: Sequence[str]) -> int:
 def members(probe: Probe, batch: Batch, column: int) -> tuple[npt.NDArray[np.bool_], list[Fault]]:
     """Return which records a slicing function takes; one that fails takes none, and is named.
 
-    ``True`` and 1 take a record; ``False``, 0 and −1 leave it.
+    ``True`` and 1 take a record; ``False``, 0 and −1 leave it; anything else is a failure.
     """
-    if isinstance(probe, PythonProbe):
-        results, faults = probe.results(batch, column)
-        taken = [(_as_vote(result) or 0) > 0 for result in results]
-        return np.array(taken, dtype=np.bool_), faults
     outcomes, faults = probe.outcomes(batch, column, 2)
     return outcomes == 1, faults

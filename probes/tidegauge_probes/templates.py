@@ -7,6 +7,7 @@ is an error, as with a Python LF that reads ``x.field``; ``null`` simply does no
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -105,7 +106,7 @@ class Regex(_Leaf):
     def _compiles(cls, pattern: str) -> str:
         try:
             re.compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             msg = f"not a regular expression: {error}"
             raise ValueError(msg) from error
         return pattern
@@ -158,7 +159,15 @@ class Numeric(_Bounds):
     _reads: ClassVar[frozenset[type]] = frozenset({int, float})
 
     def _test(self, values: list[Any]) -> Sequence[bool] | Mask:
-        return self._within(np.array(values, dtype=np.float64))
+        return self._within(np.array([_as_float(value) for value in values], dtype=np.float64))
+
+
+def _as_float(number: float) -> float:
+    """Return the nearest float; JSON knows integers beyond the largest."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 class Length(_Bounds):

@@ -30,6 +30,8 @@ def configure(level: str = "INFO", *, as_json: bool | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
+    # It warns of every tick that is skipped while the one before still runs: meant to be so.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
 def _escape_control(_logger: Any, _method: str, event: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tidegauge_alerts.receivers import Receiver, parse_receivers
+from tidegauge_probes.errors import nearest
 from tidegauge_probes.spec import explain
 from tidegauge_service.errors import SettingsError
 
@@ -45,6 +47,7 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
 
     *overrides* are command-line options; ``None`` means not given. SettingsError names the key.
     """
+    _refuse_unknown_variables()
     data = _read(path) if path else (_read(Path("tidegauge.yaml")) if _default_exists() else {})
     given = {key: value for key, value in overrides.items() if value is not None}
     try:
@@ -53,6 +56,16 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
     except ValidationError as error:
         msg = f"settings are not valid:\n{explain(error, Settings)}"
         raise SettingsError(msg) from error
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt variable would be ignored in silence; TIDEGAUGE_TEST_* belong to the tests."""
+    known = {f"TIDEGAUGE_{name.upper()}" for name in Settings.model_fields}
+    for name in os.environ:
+        ours = name.startswith("TIDEGAUGE_") and not name.startswith("TIDEGAUGE_TEST_")
+        if ours and name.upper() not in known | {"TIDEGAUGE_DATA"}:
+            msg = f"unknown variable {name}{nearest(name, known)}"
+            raise SettingsError(msg)
 
 
 def _default_exists() -> bool:

@@ -47,10 +47,16 @@ def write_jsonl(path: Path, records: Iterable[Mapping[str, Any] | bytes]) -> Pat
 
 
 def write_stream(
-    folder: Path, probes: Mapping[str, Any] = PROBES, **changes: Any
+    folder: Path, probes: Mapping[str, Any] | str = PROBES, **changes: Any
 ) -> Path:
-    """Write stream.yaml and probes.yaml; *changes* replace top-level keys."""
-    (folder / "probes.yaml").write_text(yaml.safe_dump(dict(probes)))
+    """Write stream.yaml and probes.yaml; *changes* replace top-level keys.
+
+    *probes* may be a reference (``module:attribute``, a file) instead of LFs to write.
+    """
+    if isinstance(probes, str):
+        changes["probes"] = probes
+    else:
+        (folder / "probes.yaml").write_text(yaml.safe_dump(dict(probes)))
     config: dict[str, Any] = {
         "name": "test",
         "source": {"kind": "file", "path": "records.jsonl"},

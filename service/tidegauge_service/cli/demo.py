@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import threading
 import time
@@ -14,8 +15,9 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 
-from tidegauge_alerts.messages import headline
+from tidegauge_alerts.messages import Status, headline
 from tidegauge_alerts.model import Alert, AlertState
+from tidegauge_alerts.wording import change
 from tidegauge_service import report
 from tidegauge_service.auth import new_token
 from tidegauge_service.cli.terminal import err, opened, out, print_json, settings_of, sparkline
@@ -37,6 +39,7 @@ RATE = 1_500
 
 HISTORY_DAYS = 14
 PATIENCE_SECONDS = 120
+MOST_LINES = 12
 
 
 def demo(
@@ -97,6 +100,7 @@ class _Show:
 
     def run(self) -> None:
         """Serve in the background, tell the story in the foreground."""
+        signal.signal(signal.SIGTERM, lambda *_: self._service.stopping.set())
         started = time.monotonic()
         serving = threading.Thread(target=self._server.run, name="api")
         serving.start()
@@ -107,7 +111,8 @@ class _Show:
             self._service.start()
             self._introduce()
             incident = self._await_incident(started)
-            self._tell(incident, time.monotonic() - started)
+            if incident:
+                self._tell(incident, time.monotonic() - started)
             if not self._once:
                 self._service.stopping.wait()
         except KeyboardInterrupt:
@@ -133,7 +138,7 @@ class _Show:
         )
 
     def _await_incident(self, started: float) -> list[Alert]:
-        """Wait for firing alerts whose candidates are there too."""
+        """Wait for firing alerts whose candidates are there too; none if it is stopped before."""
         stream = self._pipeline.stream
         with err.status("reading …") as status:
             while time.monotonic() - started < PATIENCE_SECONDS:
@@ -146,7 +151,8 @@ class _Show:
                 status.update(f"{summary.windows} windows, {summary.records} records …")
                 if self._service.health.fatal:
                     raise self._service.health.fatal
-                self._service.stopping.wait(0.25)
+                if self._service.stopping.wait(0.25):
+                    return []
         msg = f"no alert within {PATIENCE_SECONDS} s: is this machine very busy? Run it again"
         raise ServiceError(msg)
 
@@ -157,8 +163,10 @@ class _Show:
         if self._as_json:
             print_json(summary)
             return
-        out.print(f"\n[bold red]ALERT[/] after {seconds:.0f} s: {headline(incident)}")
-        for alert in incident:
+        strongest = sorted(incident, key=lambda alert: -abs(alert.rank))
+        said = headline([change(alert.key, alert) for alert in strongest], Status.FIRING)
+        out.print(f"\n[bold red]ALERT[/] after {seconds:.0f} s: {said}", highlight=False)
+        for alert in strongest[:MOST_LINES]:
             out.print(self._line(alert), highlight=False)
         out.print(self._pictures(), highlight=False)
         out.print(self._next_steps(summary), highlight=False)

@@ -69,9 +69,11 @@ def _open(paths: Sequence[Path], settings: Settings, database: Database) -> Serv
 
 def _wait(service: Service, settings: Settings, database: Database, *, serve: bool) -> None:
     """Serve until a signal, or until a stream halts."""
+    # Uvicorn raises the signal again when it has stopped; this handler then outlives it, and
+    # the workers get to finish what they do.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stopping.set())
     if not serve:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: service.stopping.set())
         service.stopping.wait()
         return
     token = settings.token.get_secret_value() if settings.token else new_token()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -20,8 +21,18 @@ KEPT_BYTES: Final = 65_536
 
 SOURCE_TIMESTAMP: Final = "@source"
 
+MAX_NESTING: Final = 64
+"""Levels of objects and lists. Python's recursion limit would let through what it refuses a few
+calls deeper: a record that is counted here and cannot be written there."""
+
 _SECONDS_UP_TO: Final = 100_000_000_000
 """Numbers below are epoch seconds (up to the year 5138), above milliseconds (from 1973)."""
+
+_EPOCH_TEXT: Final = re.compile(r"-?[0-9]{9,}(\.[0-9]+)?")
+"""CSV has texts only. Eight digits are a date: 20200315."""
+
+_ESCAPED_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+r"""An even number of backslashes before it are themselves escaped: ``\\u0000`` is text."""
 
 
 class Reason(StrEnum):
@@ -77,12 +88,10 @@ class Codec:
         if not value:
             raise _Rejected(Reason.EMPTY, "nothing in it")
         if not isinstance(value, bytes):
-            return _without_nul(value)
+            return _checked(value, self._limits.max_record_bytes)
         if len(value) > self._limits.max_record_bytes:
-            limit = self._limits.max_record_bytes
-            detail = f"{len(value)} bytes; limits.max_record_bytes is {limit}"
-            raise _Rejected(Reason.TOO_LARGE, detail)
-        if b"\0" in value or rb"\u0000" in value:
+            raise _too_large(len(value), self._limits.max_record_bytes)
+        if b"\0" in value or (rb"\u0000" in value and _ESCAPED_NUL.search(value)):
             raise _Rejected(Reason.NUL_BYTE, "a NUL byte: databases cannot keep it in a text")
         try:
             fields = self._decoder.decode(value)
@@ -92,6 +101,8 @@ class Codec:
             raise _Rejected(Reason.NOT_UTF8, str(error)) from error
         except RecursionError as error:
             raise _Rejected(Reason.NOT_JSON, "nested too deeply") from error
+        if value.count(b"[") + value.count(b"{") > MAX_NESTING and _deeper(fields, MAX_NESTING):
+            raise _Rejected(Reason.NOT_JSON, "nested too deeply")
         if not isinstance(fields, dict):
             detail = f"a JSON {type(fields).__name__}, not an object"
             raise _Rejected(Reason.NOT_AN_OBJECT, detail)
@@ -131,11 +142,39 @@ def _why_undecodable(value: bytes) -> Reason:
     return Reason.NOT_JSON
 
 
-def _without_nul(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def _too_large(size: int, limit: int) -> _Rejected:
+    return _Rejected(Reason.TOO_LARGE, f"{size} bytes; limits.max_record_bytes is {limit}")
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether objects and lists are nested more than *levels* deep."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper(child, levels - 1) for child in inner)
+
+
+def _checked(fields: Mapping[str, Any], limit: int) -> Mapping[str, Any]:
+    """Hold the fields of CSV and Parquet to what bytes are held to."""
+    size = 0
     for name, value in fields.items():
-        if isinstance(value, str) and "\0" in value:
-            raise _Rejected(Reason.NUL_BYTE, f"a NUL character in '{name}'")
+        for text in _texts((name, value)):
+            if isinstance(text, str) and "\0" in text:
+                raise _Rejected(Reason.NUL_BYTE, f"a NUL character in '{name}'")
+            size += len(text)
+    if size > limit:
+        raise _too_large(size, limit)
     return fields
+
+
+def _texts(value: Any) -> Iterator[str | bytes]:
+    if isinstance(value, str | bytes):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts(list(value.items()))
+    elif isinstance(value, list | tuple):
+        for child in value:
+            yield from _texts(child)
 
 
 def _with_text(fields: Mapping[str, Any], path: str) -> Mapping[str, Any]:
@@ -150,11 +189,15 @@ def _to_ms(value: Any, path: str) -> int:
     """Read ISO-8601, epoch seconds or epoch milliseconds; or a datetime of CSV and Parquet."""
     try:
         if isinstance(value, str):
-            return from_iso(value)
+            if not _EPOCH_TEXT.fullmatch(value):
+                return from_iso(value)
+            value = float(value) if "." in value else int(value)
         if isinstance(value, datetime):
             return from_iso(value.replace(tzinfo=value.tzinfo or UTC).isoformat())
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return int(value * 1000) if abs(value) < _SECONDS_UP_TO else int(value)
+            # By whole microseconds: 1.001 * 1000 is a little less than 1001.
+            seconds = abs(value) < _SECONDS_UP_TO
+            return round(value * 1_000_000) // 1000 if seconds else int(value)
     except (ValueError, OverflowError) as error:
         detail = f"'{path}' is not ISO-8601 or epoch seconds/milliseconds: {value!r:.80}"
         raise _Rejected(Reason.BAD_TIMESTAMP, detail) from error
@@ -167,7 +210,7 @@ def _dead_letter(raw: Raw, reason: Reason, detail: str) -> DeadLetter:
     if isinstance(value, bytes):
         payload = value
     else:
-        payload = repr(dict(value or {})).encode("utf-8", "replace")
+        payload = repr(dict(value)).encode("utf-8", "replace") if value else b""
     # PostgreSQL refuses NUL in texts, and details quote the input.
     shown = detail.replace("\0", "\\0").encode("utf-8", "replace").decode()
     return DeadLetter(

@@ -23,12 +23,16 @@ from tidegauge_service.ingest.source import Polled, Raw
 
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
 
+MAX_CSV_FIELD = 64 * 2**20
+"""The csv module stops at 128 KiB, well below limits.max_record_bytes; a quote that is never
+closed must still not read the whole file into one field."""
+
 
 class FileSource:
     """Reads files of a glob in the order of their names."""
 
     def __init__(self, pattern: str, folder: Path) -> None:
-        self._paths = [Path(path) for path in sorted(glob.glob(str(folder / pattern)))]
+        self._paths = _matching(pattern, folder)
         if not self._paths:
             msg = f"no file matches {folder / pattern}: check source.path in the stream file"
             raise SourceError(msg)
@@ -63,6 +67,8 @@ class FileSource:
         try:
             inputs = list(islice(self._readers[partition], max_records))
         except (OSError, EOFError, csv.Error, pa.ArrowException, UnicodeDecodeError) as error:
+            # A generator that raised looks exhausted from now on: as if the file ended here.
+            del self._readers[partition]
             msg = f"cannot read {self._paths[partition]}: {error}"
             raise SourceError(msg) from error
         if inputs:
@@ -93,6 +99,13 @@ class FileSource:
         self._readers.clear()
 
 
+def _matching(pattern: str, folder: Path) -> list[Path]:
+    """Return the files of a pattern; a file of exactly that name is meant before any pattern."""
+    if (folder / pattern).is_file():
+        return [folder / pattern]
+    return [folder / name for name in sorted(glob.glob(pattern, root_dir=folder))]
+
+
 def _format(path: Path) -> str:
     suffixes = [s for s in path.suffixes if s != ".gz"]
     kind = suffixes[-1].lower() if suffixes else ""
@@ -110,6 +123,7 @@ def _values(path: Path) -> Iterator[bytes | Mapping[str, Any]]:
     opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
     with opened as file:
         if kind == ".csv":
+            csv.field_size_limit(MAX_CSV_FIELD)
             text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
             for row in csv.DictReader(text):
                 yield {k: v for k, v in row.items() if isinstance(k, str)}

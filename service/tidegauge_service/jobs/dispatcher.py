@@ -49,11 +49,14 @@ class Dispatcher:
         outcome = transport.deliver(outgoing.message, outgoing.dedup_key)
         if isinstance(outcome, Delivered):
             self._settle(outgoing, outbox.SENT, None)
-        elif isinstance(outcome, Retry) and not given_up(outgoing.created_ms, self._clock()):
+        elif isinstance(outcome, Retry) and not self._given_up(outgoing):
             wait = delay_s(outgoing.attempts + 1, self._random.random())
             self._wait(outgoing, max(wait, outcome.after_s or 0), outcome.why)
         else:
             self._settle(outgoing, outbox.FAILED, outcome.why)
+
+    def _given_up(self, outgoing: Outgoing) -> bool:
+        return given_up(outgoing.created_ms, self._clock(), outgoing.attempts + 1)
 
     def _settle(self, outgoing: Outgoing, state: str, why: str | None) -> None:
         if why is not None:

@@ -1,0 +1,107 @@
+"""Plain words for figures. Names in them come from records: hostile input, cleaned here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tidegauge_alerts.model import Figures
+from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
+
+MAX_NAME: Final = 100
+"""Characters of a probe, class or stream in a text."""
+
+MAX_SEGMENT: Final = 200
+"""Characters of a segment in a text: a field's name and one of its values."""
+
+
+def clean(text: str, limit: int = MAX_NAME) -> str:
+    r"""Return *text* on one line, without invisible characters, at most *limit* long.
+
+    Spaces of all kinds (line breaks, tabs) become a space. What else cannot be printed becomes
+    U+FFFD: control characters, lone surrogates, and the marks that reverse or hide text (Unicode
+    category Cf; Boucher and Anderson 2021, Trojan Source).
+
+    >>> clean("LF\r\nFrom: boss\x1b[2J"), clean("abcdef", 4)
+    ('LF  From: boss�[2J', 'abc…')
+    """
+    shown = "".join(
+        " " if c.isspace() else c if c.isprintable() else "\ufffd" for c in text[: limit + 1]
+    )
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def percent(share: float) -> str:
+    """Return a share (0…1) as a percentage without its sign, as exact as it is worth reading.
+
+    0 and 100 are said of nothing else.
+
+    >>> [percent(p) for p in (0, 0.00004, 0.0004, 0.081, 0.3, 0.9996, 1)]
+    ['0', '<0.01', '0.04', '8.1', '30', '>99.9', '100']
+    """
+    value = share * 100
+    if 0 < value < 0.01:  # noqa: PLR2004
+        return "<0.01"
+    if 99.9 < value < 100:  # noqa: PLR2004
+        return ">99.9"
+    return f"{value:.2g}" if 0 < value < 1 else f"{value:.1f}".removesuffix(".0")
+
+
+def change(key: SeriesKey, figures: Figures) -> str:
+    """Return what happened to a series, as a sentence without its end.
+
+    >>> shares = dict(x=631, n=1000, observed=.631, expected=.348, low=.3, high=.4)
+    >>> figures = Figures(**shares, effect=3.2, p_value=1e-9, rank=300.)
+    >>> change(SeriesKey(SeriesKind.BLIND_SPOT), figures)
+    'Blind spot 34.8 % → 63.1 % of records (expected 30–40 %)'
+    >>> change(SeriesKey(SeriesKind.COVERAGE, "party=D", "check_out"), figures)
+    "Coverage of LF 'check_out' 34.8 % → 63.1 % in segment party=D (expected 30–40 %)"
+    """
+    if figures.observed is None or figures.expected is None:
+        return f"{_subject(key)} shifted{_place(key)}"
+    moved = f"{percent(figures.expected)} % → {percent(figures.observed)} %"
+    return f"{_subject(key)} {moved}{_unit(key)}{_place(key)}{_band(figures)}"
+
+
+def recovery(key: SeriesKey, figures: Figures) -> str:
+    """Return that a series is back, as a sentence without its end: 'Blind spot back at 35 % …'."""
+    if figures.observed is None:
+        return f"{_subject(key)} back at its baseline{_place(key)}"
+    now = f"back at {percent(figures.observed)} %"
+    return f"{_subject(key)} {now}{_unit(key)}{_place(key)}{_band(figures)}"
+
+
+def _subject(key: SeriesKey) -> str:
+    lf, other = f"LF '{clean(key.probe)}'", clean(key.other)
+    pair = f"LFs '{clean(key.probe)}' and '{other}'"
+    subjects = {
+        SeriesKind.BLIND_SPOT: "Blind spot",
+        SeriesKind.COVERAGE: f"Coverage of {lf}",
+        SeriesKind.POLARITY: f"Votes for '{clean(key.label)}' of {lf}",
+        SeriesKind.OVERLAP: f"Overlap of {lf}",
+        SeriesKind.CONFLICT: f"Conflict of {lf}",
+        SeriesKind.ERROR: f"Failures of {lf}",
+        SeriesKind.CO_VOTE: f"Common votes of {pair}",
+        SeriesKind.AGREEMENT: f"Agreement of {pair}",
+    }
+    return subjects[key.series]
+
+
+_OF_VOTES: Final = (SeriesKind.POLARITY, SeriesKind.OVERLAP, SeriesKind.CONFLICT)
+_OF_RECORDS: Final = (SeriesKind.BLIND_SPOT, SeriesKind.ERROR, SeriesKind.CO_VOTE)
+
+
+def _unit(key: SeriesKey) -> str:
+    """Return what the share is of, where the series' name does not say it."""
+    if key.series in _OF_RECORDS:
+        return " of records"
+    return " of its votes" if key.series in _OF_VOTES else ""
+
+
+def _place(key: SeriesKey) -> str:
+    return "" if key.segment == ALL else f" in segment {clean(key.segment, MAX_SEGMENT)}"
+
+
+def _band(figures: Figures) -> str:
+    if figures.low is None or figures.high is None:
+        return ""
+    return f" (expected {percent(figures.low)}–{percent(figures.high)} %)"

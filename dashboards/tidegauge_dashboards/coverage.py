@@ -1,0 +1,359 @@
+"""The dashboard "LF coverage": how often labeling functions fire, against their baseline.
+
+Every process of tidegauge shows the same shared state, so an expression takes the ``max`` over
+the processes (their label is ``instance``); figures of single processes are summed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.builders import prometheus
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models import dashboard
+
+from tidegauge_dashboards.panels import (
+    COUNT,
+    EXPECTED,
+    HIGH,
+    LOW,
+    OBSERVED,
+    RATE,
+    RATIO,
+    SECONDS,
+    SOURCE,
+    Column,
+    Query,
+    Text,
+    band,
+    figure,
+    listing,
+    series,
+)
+
+UID: Final = "tidegauge-coverage"
+
+STREAM: Final = 'stream="$stream"'
+SEGMENT: Final = f'{STREAM},segment="$segment"'
+PROBE: Final = f'{SEGMENT},probe="$probe"'
+
+WHEN: Final = "Drawn at the time of the scrape, which in a replay is not the records' own time."
+
+
+def shared(metric: str, matchers: str, by: str = "") -> str:
+    """Return the figure that all processes share, for each value of the labels *by*."""
+    grouping = f" by ({by})" if by else ""
+    return f"max{grouping} (tidegauge_{metric}{{{matchers}}})"
+
+
+def rate_of(metric: str, by: str, per: str) -> str:
+    """Return a shared counter's rate, summed over the label *per* within each *by*."""
+    labels = ", ".join(part for part in (by, per) if part)
+    inner = f"max by ({labels}) (rate(tidegauge_{metric}{{{STREAM}}}[$__rate_interval]))"
+    return f"sum by ({by}) ({inner})" if by else f"sum({inner})"
+
+
+def counted(metric: str, state: str, by: str) -> str:
+    """Return how many are in a state: 0, not "no data", where the stream is there and has none."""
+    matchers = f'{STREAM},state="{state}"'
+    none = f"0 * {shared('window_duration_seconds', STREAM)}"
+    return f"sum({shared(metric, matchers, by)}) or {none}"
+
+
+def band_of(metric: str, matchers: str) -> dict[str, str]:
+    """Return the four expressions of a share and its baseline band."""
+    return {
+        OBSERVED: shared(f"{metric}_ratio", matchers),
+        EXPECTED: shared(f"{metric}_expected_ratio", matchers),
+        LOW: shared(f"{metric}_low_ratio", matchers),
+        HIGH: shared(f"{metric}_high_ratio", matchers),
+    }
+
+
+# -- Variables and annotations ----------------------------------------------------------------
+
+
+def _source() -> builders.DatasourceVariable:
+    return builders.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
+
+
+def _choice(name: str, label: str, query: str) -> builders.QueryVariable:
+    """Return a single-select variable: a band is drawn around one series only."""
+    return (
+        builders.QueryVariable(name)
+        .label(label)
+        .datasource(SOURCE)
+        .query(
+            {"qryType": 1, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"}
+        )
+        .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(dashboard.VariableSort.ALPHABETICAL_ASC)
+        .multi(multi=False)
+        .include_all(include_all=False)
+        .allow_custom_value(allow_custom_value=False)
+    )
+
+
+def _firing_annotation() -> builders.AnnotationQuery:
+    expr = f'max by (severity, kind) (tidegauge_alerts{{{STREAM},state="firing"}}) > 0'
+    return (
+        builders.AnnotationQuery()
+        .name("Firing alerts")
+        .datasource(SOURCE)
+        .enable(enable=True)
+        .hide(hide=False)
+        .icon_color("red")
+        .target(prometheus.Dataquery().expr(expr).ref_id("Anno").range())
+        .expr(expr)
+        .step("60s")
+        .title_format("{{severity}}: {{kind}}")
+        .text_format("alerts of this severity and kind were firing")
+    )
+
+
+# -- Panels -----------------------------------------------------------------------------------
+
+
+def _now() -> list[Builder[dashboard.Panel]]:
+    """Return the first row: is what follows worth reading."""
+    return [
+        figure(
+            Text("Firing alerts", "Alerts of this stream that fire now, of all severities."),
+            counted("alerts", "firing", "severity, kind"),
+            COUNT,
+            red_from=1,
+        ),
+        figure(
+            Text("Blind spot", "Share of records in the last window on which every LF abstains."),
+            shared("blind_spot_ratio", SEGMENT),
+            RATIO,
+        ),
+        figure(
+            Text("Records in the last window", "How many records the figures below stand on."),
+            shared("window_records", SEGMENT),
+            COUNT,
+        ),
+        figure(
+            Text(
+                "Since the last evaluation",
+                "Wall-clock time since a window was last evaluated. Longer than a few windows "
+                "while records arrive: the stream stands still.",
+            ),
+            f"time() - {shared('window_evaluated_timestamp_seconds', STREAM)}",
+            SECONDS,
+        ),
+        figure(
+            Text("Candidates waiting", "Records proposed for labeling that nobody has taken yet."),
+            counted("candidates", "proposed", "state"),
+            COUNT,
+        ),
+        figure(
+            Text("Learning", "Whether the baseline is not ready yet, so that nothing is compared."),
+            shared("stream_learning", STREAM),
+            COUNT,
+            words={"0": "no", "1": "yes"},
+        ),
+    ]
+
+
+def _coverage() -> list[Builder[dashboard.Panel]]:
+    deviation = (
+        f"{shared('lf_coverage_ratio', SEGMENT, 'probe')}"
+        f" - {shared('lf_coverage_expected_ratio', SEGMENT, 'probe')}"
+    )
+    return [
+        band(
+            Text(
+                "Coverage of $probe against its baseline",
+                "Share of records on which the LF votes. 99 % of quiet windows of this size lie "
+                f"within the band. {WHEN}",
+            ),
+            band_of("lf_coverage", PROBE),
+        ),
+        band(
+            Text(
+                "Blind spot against its baseline",
+                "Share of records on which every LF abstains: a rise is a topic that no LF knows. "
+                f"{WHEN}",
+            ),
+            band_of("blind_spot", SEGMENT),
+        ),
+        series(
+            Text("Coverage of each LF", f"Share of records on which each LF votes. {WHEN}"),
+            [Query(shared("lf_coverage_ratio", SEGMENT, "probe"), "{{probe}}")],
+            RATIO,
+        ),
+        series(
+            Text(
+                "Deviation from the baseline",
+                "Coverage minus what the baseline expects, in percentage points: 0 is no change.",
+            ),
+            [Query(deviation, "{{probe}}")],
+            RATIO,
+            lowest=None,
+        ),
+    ]
+
+
+def _quality() -> list[Builder[dashboard.Panel]]:
+    return [
+        series(
+            Text(
+                "Agreement of each LF",
+                "Share of the votes overlapping with other LFs' that none of them contradicts.",
+            ),
+            [Query(shared("lf_agreement_ratio", SEGMENT, "probe"), "{{probe}}")],
+            RATIO,
+            span=8,
+        ),
+        series(
+            Text("Conflict of each LF", "Share of the LF's votes that another LF contradicts."),
+            [Query(shared("lf_conflict_ratio", SEGMENT, "probe"), "{{probe}}")],
+            RATIO,
+            span=8,
+        ),
+        series(
+            Text(
+                "Errors of each LF",
+                "Share of records on which the LF failed. Never counted as an abstain.",
+            ),
+            [Query(shared("lf_error_ratio", SEGMENT, "probe"), "{{probe}}")],
+            RATIO,
+            span=8,
+        ),
+    ]
+
+
+_FIRING: Final = "series, probe, other, label, segment, severity, kind"
+
+
+def _alerts() -> list[Builder[dashboard.Panel]]:
+    return [
+        series(
+            Text("Alerts by state", "Alerts of this stream: pending, firing, resolved."),
+            [
+                Query(
+                    f"sum by (state) ({shared('alerts', STREAM, 'state, severity, kind')})",
+                    "{{state}}",
+                )
+            ],
+            COUNT,
+        ),
+        series(
+            Text("Candidates by state", "Records proposed for labeling, and what became of them."),
+            [Query(shared("candidates", STREAM, "state"), "{{state}}")],
+            COUNT,
+        ),
+        listing(
+            Text(
+                "Firing alerts of this stream",
+                "What moved, by how much (odds ratio of observed to expected; 1 is no change), and "
+                "since when, in the records' own time.",
+            ),
+            [
+                shared("alert_effect_ratio", STREAM, _FIRING),
+                f"1000 * {shared('alert_since_timestamp_seconds', STREAM, _FIRING)}",
+            ],
+            [
+                Column("severity", "severity"),
+                Column("kind", "kind"),
+                Column("series", "series"),
+                Column("probe", "LF"),
+                Column("other", "other LF"),
+                Column("label", "class"),
+                Column("segment", "segment"),
+                Column("Value #A", "odds ratio", COUNT),
+                Column("Value #B", "since", "dateTimeAsIso"),
+            ],
+        ),
+    ]
+
+
+def _pipeline() -> list[Builder[dashboard.Panel]]:
+    end, seen = "window_end_timestamp_seconds", "window_evaluated_timestamp_seconds"
+    watermark = f"min({shared('watermark_timestamp_seconds', STREAM, 'partition')})"
+    return [
+        series(
+            Text(
+                "Age of the last window and of the watermark",
+                "How far event time is behind now: years in a replay of old records, about a "
+                "window in live traffic. The last evaluation is by the wall clock.",
+            ),
+            [
+                Query(f"time() - {shared(end, STREAM)}", "end of the last window"),
+                Query(f"time() - {watermark}", "watermark"),
+                Query(f"time() - {shared(seen, STREAM)}", "last evaluation"),
+            ],
+            SECONDS,
+        ),
+        series(
+            Text("Records per second", "Records counted, and those that came after their window."),
+            [
+                Query(rate_of("records_total", "", "partition"), "records"),
+                Query(rate_of("late_records_total", "", "partition"), "late"),
+            ],
+            RATE,
+        ),
+        series(
+            Text("Lag by partition", "Records in the source that are not counted yet."),
+            [Query(shared("consumer_lag_records", STREAM, "partition"), "partition {{partition}}")],
+            COUNT,
+            span=8,
+        ),
+        series(
+            Text("Dead letters per second", "Inputs that could not be records, by reason."),
+            [Query(rate_of("dead_letters_total", "reason", ""), "{{reason}}")],
+            RATE,
+            span=8,
+        ),
+        series(
+            Text(
+                "Time spent in each LF",
+                "Seconds per second, over all processes: 1 is one busy core.",
+            ),
+            [
+                Query(
+                    "sum by (probe) "
+                    f"(rate(tidegauge_lf_run_seconds_total{{{STREAM}}}[$__rate_interval]))",
+                    "{{probe}}",
+                )
+            ],
+            COUNT,
+            span=8,
+        ),
+    ]
+
+
+def build() -> dashboard.Dashboard:
+    """Return the dashboard."""
+    made = (
+        builders.Dashboard("LF coverage")
+        .uid(UID)
+        .description("How often labeling functions fire on live traffic, against their baseline.")
+        .tags(["tidegauge"])
+        .editable()
+        .timezone("browser")
+        .time("now-6h", "now")
+        .refresh("30s")
+        .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
+        .with_variable(_source())
+        .with_variable(
+            _choice("stream", "Stream", "label_values(tidegauge_window_duration_seconds, stream)")
+        )
+        .with_variable(
+            _choice(
+                "segment", "Segment", f"label_values(tidegauge_window_records{{{STREAM}}}, segment)"
+            )
+        )
+        .with_variable(
+            _choice("probe", "LF", f"label_values(tidegauge_lf_coverage_ratio{{{SEGMENT}}}, probe)")
+        )
+        .annotation(_firing_annotation())
+    )
+    rows = {"Now": _now, "Coverage": _coverage, "Quality": _quality, "Alerts": _alerts}
+    for title, panels in {**rows, "Pipeline": _pipeline}.items():
+        made = made.with_row(builders.Row(title))
+        for panel in panels():
+            made = made.with_panel(panel)
+    return made.build()
