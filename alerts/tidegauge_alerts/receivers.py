@@ -139,6 +139,8 @@ def _check_url(name: str, url: str) -> None:
         raise ReceiverError(f"receiver '{name}': url must be http://… or https://… with a host")
     if parsed.host.startswith("."):
         raise ReceiverError(f"receiver '{name}': the host in url starts with a dot")
+    if parsed.port is not None and not 0 < parsed.port < 65_536:  # noqa: PLR2004
+        raise ReceiverError(f"receiver '{name}': the port in url must be between 1 and 65535")
     if parsed.userinfo:
         raise ReceiverError(
             f"receiver '{name}': url holds a user name or password; use `secret`, or a token "

@@ -147,14 +147,23 @@ def decode(encoded: bytes) -> Baseline:
         starts, x, n = (
             np.load(io.BytesIO(parts[name]), allow_pickle=False) for name in ("starts", "x", "n")
         )
+        chosen = Plan(Layout(*header.layout), header.segments, header.pairs)
+        _refuse_misfit(chosen, total, starts, (x, n))
     except Exception as error:  # zipfile and zlib alone have seven ways to say so
         msg = f"the baseline cannot be read ({error}): fit it again"
         raise BaselineError(msg) from error
     if header.version != _VERSION:
         msg = f"the baseline has version {header.version}, not {_VERSION}: fit it again"
         raise BaselineError(msg)
-    chosen = Plan(Layout(*header.layout), header.segments, header.pairs)
     return Baseline(header.probe_set, chosen, total, header.window_ms, starts, x, n, header.source)
+
+
+def _refuse_misfit(chosen: Plan, total: PaneCounts, starts: Ints, series: Sequence[Ints]) -> None:
+    layout = (len(chosen.layout.probes), len(chosen.layout.classes))
+    shape = (len(starts), len(chosen.keys()))
+    if (total.lfs, total.classes) != layout or any(part.shape != shape for part in series):
+        msg = "its parts do not fit together"
+        raise ValueError(msg)
 
 
 def fit(

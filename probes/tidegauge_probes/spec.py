@@ -27,6 +27,8 @@ def _explain_one(problem: dict[str, Any], spec: type[BaseModel]) -> str:
         return f"  {where}: unknown key{nearest(str(location[-1]), _keys_at(location, spec))}"
     if problem["type"] == "missing":
         return f"  {where}: this key is needed and missing"
+    if not location:  # a rule about several keys: the input is the whole file
+        return f"  {problem['msg'].removeprefix('Value error, ')}"
     given = repr(problem.get("input"))
     shown = given if len(given) <= 80 else given[:77] + "..."  # noqa: PLR2004
     return f"  {where}: {problem['msg']} (got {shown})"

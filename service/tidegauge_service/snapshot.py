@@ -97,14 +97,14 @@ def _probes(window: WindowFigures) -> Iterable[ProbeFigures]:
         yield ProbeFigures(
             probe=probe,
             segment=segment,
-            coverage=coverage and coverage.observed,
-            coverage_expected=coverage and coverage.expected,
-            coverage_low=coverage and coverage.low,
-            coverage_high=coverage and coverage.high,
-            overlap=overlap and overlap.observed,
-            conflict=conflict and conflict.observed,
+            coverage=coverage.observed if coverage else None,
+            coverage_expected=coverage.expected if coverage else None,
+            coverage_low=coverage.low if coverage else None,
+            coverage_high=coverage.high if coverage else None,
+            overlap=overlap.observed if overlap else None,
+            conflict=conflict.observed if conflict else None,
             agreement=_agreement(overlap, conflict),
-            error=error and error.observed,
+            error=error.observed if error else None,
         )
 
 

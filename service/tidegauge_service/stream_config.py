@@ -9,7 +9,7 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 
 from tidegauge_probes.spec import Spec, explain
-from tidegauge_service.clock import from_iso, parse_duration
+from tidegauge_service.clock import from_iso, parse_duration, to_iso, window_start
 from tidegauge_service.errors import SettingsError
 
 
@@ -174,11 +174,13 @@ class StreamConfig(Spec):
     @model_validator(mode="after")
     def _baseline_fits_windows(self) -> Self:
         chosen = self.baseline
-        if isinstance(chosen, BaselineRange) and (
-            chosen.from_ % self.window or chosen.until % self.window
-        ):
-            msg = "baseline.from and baseline.until must be starts of windows (counted from 1970)"
-            raise ValueError(msg)
+        if isinstance(chosen, BaselineRange):
+            for name, moment in (("from", chosen.from_), ("until", chosen.until)):
+                start = window_start(moment, self.window)
+                if start != moment:
+                    near = f"{to_iso(start)} or {to_iso(start + self.window)}"
+                    msg = f"baseline.{name} is not the start of a window; the nearest are {near}"
+                    raise ValueError(msg)
         return self
 
 

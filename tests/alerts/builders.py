@@ -69,13 +69,13 @@ def quiet(rate: float = 0.08, **changes: Any) -> Finding:
 
 
 def nothing(**changes: Any) -> Finding:
-    figures = dict.fromkeys(("observed", "low", "high", "effect", "p_value", "n_eff"))
-    return finding(Verdict.NO_DATA, x=0, n=0, **figures, **changes)
+    made = finding(Verdict.NO_DATA, x=0, n=0, observed=None, effect=None, n_eff=None, **changes)
+    return replace(made, low=None, high=None, p_value=None)
 
 
 @dataclass
 class Run:
-    """What became of alerts over windows 0, 1, 2, …"""
+    """What became of alerts over some windows in order."""
 
     alerts: dict[str, Alert]
     transitions: list[Transition]

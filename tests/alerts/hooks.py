@@ -1,5 +1,6 @@
 """A real web server on loopback that receives messages and answers as it is told."""
 
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,14 @@ class Received:
     path: str
     headers: dict[str, str]
     body: bytes
+
+
+class Server(ThreadingHTTPServer):
+    """Says nothing when a client hangs up before it has read all of the answer."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Hook:
@@ -41,7 +50,7 @@ class Hook:
             def log_message(self, *_: object) -> None:
                 """Stay silent."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", 0), Handler)
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()

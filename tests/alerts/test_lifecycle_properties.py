@@ -6,13 +6,16 @@ from collections import defaultdict
 from dataclasses import asdict, replace
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.alerts.builders import HOUR_MS, NOON_MS, Run, context, run
-from tests.alerts.strategies import findings, rules
+from tests.alerts.strategies import findings, rules, sane
 from tidegauge_alerts import Alert, AlertState, Rule, TransitionReason, advance
 from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind
+
+# Histories are long; a slow machine must not fail for that.
+thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SERIES = [
     SeriesKey(SeriesKind.COVERAGE, probe="a"),
@@ -30,16 +33,22 @@ LEGAL = {
 }
 
 
+often = st.sampled_from([True, True, True, False])
+
+
 @st.composite
-def windows(draw: st.DrawFn, most: int = 12) -> list[list[Finding]]:
-    """Some windows; each series may be missing from any."""
+def windows(draw: st.DrawFn, most: int = 14) -> list[list[Finding]]:
+    """Some windows, sane or not; each series may be missing from any."""
+    series = SERIES[: draw(st.integers(1, len(SERIES)))]
+    make = draw(st.sampled_from([sane, findings]))
     numbers = range(draw(st.integers(1, most)))
-    return [[draw(findings(key)) for key in SERIES if draw(st.booleans())] for _ in numbers]
+    return [[draw(make(key)) for key in series if draw(often)] for _ in numbers]
 
 
 histories = st.tuples(windows(), rules).map(lambda drawn: run(*drawn))
 
 
+@thorough
 @given(histories)
 def test_everything_stays_finite_and_can_be_stored(history: Run) -> None:
     for value in [*history.alerts.values(), *history.transitions]:
@@ -50,6 +59,7 @@ def test_everything_stays_finite_and_can_be_stored(history: Run) -> None:
         assert 0 < alert.shift < 1
 
 
+@thorough
 @given(histories)
 def test_every_chain_of_transitions_is_legal(history: Run) -> None:
     chains = defaultdict(list)
@@ -65,6 +75,7 @@ def test_every_chain_of_transitions_is_legal(history: Run) -> None:
         assert [t.window_start_ms for t in chain] == sorted(t.window_start_ms for t in chain)
 
 
+@thorough
 @given(histories)
 def test_a_resolved_alert_never_changes_again(history: Run) -> None:
     resolved: dict[str, Alert] = {}
@@ -75,12 +86,14 @@ def test_a_resolved_alert_never_changes_again(history: Run) -> None:
     assert all(history.alerts[name] == alert for name, alert in resolved.items())
 
 
+@thorough
 @given(histories)
 def test_a_series_has_one_open_alert_at_most(history: Run) -> None:
     still_open = [a.key for a in history.alerts.values() if a.state is not AlertState.RESOLVED]
     assert len(still_open) == len(set(still_open))
 
 
+@thorough
 @given(histories)
 def test_times_of_an_alert_are_in_order(history: Run) -> None:
     for alert in history.alerts.values():
@@ -91,6 +104,7 @@ def test_times_of_an_alert_are_in_order(history: Run) -> None:
         assert (alert.resolved_window_ms is not None) is (alert.state is AlertState.RESOLVED)
 
 
+@thorough
 @given(windows(), rules, st.randoms())
 def test_the_order_of_findings_and_alerts_does_not_matter(
     given_windows: list[list[Finding]], rule: Rule, random: Random
@@ -105,6 +119,7 @@ def test_the_order_of_findings_and_alerts_does_not_matter(
     assert advance(alerts, found, rule, context(len(before))) == straight
 
 
+@thorough
 @given(windows(), rules)
 def test_the_same_windows_give_the_same_history(
     given_windows: list[list[Finding]], rule: Rule
@@ -112,6 +127,7 @@ def test_the_same_windows_give_the_same_history(
     assert run(given_windows, rule) == run(given_windows, rule)
 
 
+@thorough
 @given(windows(most=4), rules)
 def test_evaluating_a_window_twice_changes_nothing(
     given_windows: list[list[Finding]], rule: Rule
@@ -126,7 +142,7 @@ def test_evaluating_a_window_twice_changes_nothing(
     assert again.transitions == ()
 
 
-@settings(max_examples=30)
+@thorough
 @given(windows(), rules)
 def test_severity_never_goes_down_and_a_drift_stays_one(
     given_windows: list[list[Finding]], rule: Rule
@@ -141,6 +157,7 @@ def test_severity_never_goes_down_and_a_drift_stays_one(
             graver[alert.id] = now
 
 
+@thorough
 @given(histories)
 def test_nothing_fires_that_was_not_shifted_for_long_enough(history: Run) -> None:
     for transition in history.transitions:

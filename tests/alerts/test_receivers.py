@@ -89,6 +89,7 @@ def test_a_receiver_must_be_a_mapping(given: object) -> None:
         "https://user:hunter2@hooks.example.com/",
         "https://token@hooks.example.com/",
         "https://hooks.example.com:99999/",
+        "https://hooks.example.com:0/",
         "https://hooks.example.com/\r\nX: 1",
         "https://[::1/",
         3,

@@ -4,11 +4,11 @@ import msgspec
 from hypothesis import given, settings
 
 from tests.alerts.builders import Run, quiet, run, shifted
-from tests.alerts.test_lifecycle_properties import histories
-from tidegauge_alerts import Alert, Transition
+from tests.alerts.test_lifecycle_properties import histories, thorough
+from tidegauge_alerts import Figures
 
 
-def again(value: Alert | Transition) -> Alert | Transition:
+def again(value: Figures) -> Figures:
     return msgspec.json.decode(msgspec.json.encode(value), type=type(value))
 
 
@@ -18,7 +18,7 @@ def test_alerts_and_transitions_survive_storage() -> None:
         assert again(value) == value
 
 
-@settings(max_examples=25)
+@settings(thorough, max_examples=25)
 @given(histories)
 def test_any_alert_survives_storage(history: Run) -> None:
     for value in (*history.alerts.values(), *history.transitions):

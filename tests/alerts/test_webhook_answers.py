@@ -9,7 +9,7 @@ from tidegauge_alerts.transports.webhook import retry_after_s
 
 
 def outcome_of(hook: Hook, status: int, **headers: str) -> Outcome:
-    hook.answer(status, **headers)
+    hook.answer(status, b"", **headers)
     return transport(hook).deliver(message_of("x"), "key-1")
 
 

@@ -48,7 +48,8 @@ def deliver(serve: Serve, timeout_s: float = 0.2, **options: object) -> Outcome:
 
 def hang(connection: socket.socket) -> None:
     """Answer nothing until the sender hangs up."""
-    connection.recv(1)
+    while connection.recv(65_536):
+        pass
 
 
 def test_a_receiver_that_hangs_is_tried_again() -> None:

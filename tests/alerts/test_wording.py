@@ -134,11 +134,8 @@ def test_cleaned_text_is_printable_and_short(text: str, limit: int) -> None:
 
 @given(keys)
 def test_sentences_are_printable_and_bounded_whatever_the_names(key: SeriesKey) -> None:
-    long = SeriesKey(*(p if isinstance(p, SeriesKind) else p * 200 for p in parts(key)))
+    many = (name * 200 for name in (key.segment, key.probe, key.other, key.label))
+    long = SeriesKey(key.series, *many)
     for sentence in (change(long, figures()), recovery(long, figures())):
         assert sentence.isprintable()
         assert len(sentence) < 600
-
-
-def parts(key: SeriesKey) -> tuple[SeriesKind, str, str, str, str]:
-    return key.series, key.segment, key.probe, key.other, key.label

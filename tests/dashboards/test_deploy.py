@@ -6,6 +6,7 @@ Docker itself is not needed.
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def test_every_volume_is_used() -> None:
 
 
 def test_grafana_finds_dashboards_and_prometheus() -> None:
-    targets = dict((target, source) for source, target in mounts("grafana"))
+    targets = {target: source for source, target in mounts("grafana")}
     (provider,) = yaml.safe_load(read("provisioning/dashboards/tidegauge.yaml"))["providers"]
     folder = DEPLOY / targets[provider["options"]["path"]]
     home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
@@ -148,8 +149,6 @@ def test_promtool_reads_the_configuration() -> None:
 
 
 def test_amtool_reads_the_configuration() -> None:
-    import subprocess
-
     amtool = require_program("amtool", install=INSTALL)
     checked = subprocess.run(
         [amtool, "check-config", DEPLOY / "alertmanager.yml"],

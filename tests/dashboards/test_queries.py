@@ -13,10 +13,9 @@ import pytest
 from prometheus_client.exposition import choose_encoder
 
 import tidegauge_dashboards
-from tests.dashboards.queries import all_queries
+from tests.dashboards.queries import all_queries, substituted
 from tests.dashboards.snapshots import PROBES, SEGMENTS, snapshot
 from tests.servers.prometheus import PrometheusServer, ScrapeTarget
-from tests.servers.waiting import wait_until
 from tidegauge_service import meters
 from tidegauge_service.metrics import Collector, Snapshot
 
@@ -116,12 +115,10 @@ RECORDED_AT_ONCE = (
 
 def _rules_are_evaluated(prometheus: PrometheusServer) -> None:
     for expr in RECORDED_AT_ONCE:
-        wait_until(lambda expr=expr: prometheus.query(expr), what=expr)
+        prometheus.wait_for(expr)
     assert prometheus.query('ALERTS{alertname=~"Tidegauge(Down|SnapshotDown|WindowsStale)"}') == []
 
 
 def test_a_variable_that_nobody_sets_is_an_error() -> None:
-    from tests.dashboards.queries import substituted
-
     with pytest.raises(KeyError, match="unheard_of"):
         substituted('x{a="$unheard_of"}', {"stream": "s"})

@@ -24,6 +24,7 @@ Resolver = Callable[[str, int], Sequence[str]]
 """Returns the IP addresses of a host, at least one; OSError if there are none."""
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
+_UNICAST: Final = IPv6Network("2000::/3")  # RFC 4291, 2.4: all that is routed on the internet
 
 # Global to Python 3.11, yet none of ours: protocol assignments (RFC 6890; Oracle's metadata
 # service is 192.0.0.192), and the address at which Azure's host answers its machines.
@@ -53,7 +54,9 @@ def is_public(address: str) -> bool:
     ip = _unwrap(ip_address(address))
     if any(ip in network for network in _ALSO_PRIVATE):
         return False
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved)
+    if isinstance(ip, IPv6Address) and ip not in _UNICAST:
+        return False
+    return ip.is_global and not ip.is_multicast
 
 
 def _unwrap(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -44,6 +44,9 @@ from tidegauge_service.stream_config import StreamConfig
 
 log = structlog.get_logger()
 
+ENDS_EVERY_MS = 5_000
+"""How often the source is asked for its ends, to tell the lag."""
+
 JUDGED_INPUTS = 1_000
 """The dead-letter share is judged over at least this many inputs."""
 
@@ -119,6 +122,8 @@ class Worker:
         self._owned: dict[int, _Owned] = {}
         self._doubted: set[int] = set()
         self._assigned = False
+        self._ends: dict[int, int] = {}
+        self._asked_ms = 0
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
 
     @property
@@ -260,6 +265,7 @@ class Worker:
             partition=partition,
             from_offset=owned.next_offset,
             to_offset=to_offset,
+            end_offset=self._end(partition),
             watermark_ms=latest,
             latest_event_ms=latest,
             panes=panes,
@@ -267,6 +273,14 @@ class Worker:
             samples=samples,
             dead_letters=dead,
         )
+
+    def _end(self, partition: int) -> int | None:
+        """Return the partition's end as of some seconds ago, if the source knows it."""
+        now = self._clock()
+        if now - self._asked_ms >= ENDS_EVERY_MS:
+            self._ends = self._source.ends(sorted(self._owned))
+            self._asked_ms = now
+        return self._ends.get(partition)
 
     def _fold(
         self, group: Sequence[Record], part: VoteMatrix, running: PaneCounts | None

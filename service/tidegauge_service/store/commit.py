@@ -118,7 +118,7 @@ def _advance(
             next_offset=batch.to_offset,
             watermark_ms=_never_falls(t.c.watermark_ms, batch.watermark_ms),
             latest_event_ms=_never_falls(t.c.latest_event_ms, batch.latest_event_ms),
-            end_offset=batch.end_offset,
+            end_offset=sa.func.coalesce(batch.end_offset, t.c.end_offset),
             drained=batch.drained,
             records=t.c.records + sum(batch.added.values()),
             owner=owner,
