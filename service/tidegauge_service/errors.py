@@ -35,7 +35,7 @@ class SourceError(ServiceError):
     exit_code = 3
 
 
-class StreamHalted(SourceError):
+class StreamHalted(SourceError):  # noqa: N818  (a decision, not a fault)
     """Too large a share of the inputs are no records: stopped, with everything kept."""
 
     exit_code = 4

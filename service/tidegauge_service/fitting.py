@@ -78,7 +78,9 @@ def fit_votes(config: StreamConfig, probe_set: ProbeSet, path: Path) -> Baseline
     votes = _read_votes(path)
     m, k = len(probe_set.probes), probe_set.cardinality
     if votes.ndim != 2 or votes.shape[1] != m:  # noqa: PLR2004
-        msg = f"{path} has shape {votes.shape}, not (records, {m}): one column per LF of the ProbeSet"
+        msg = (
+            f"{path} has shape {votes.shape}, not (records, {m}): one column per LF of the ProbeSet"
+        )
         raise BaselineError(msg)
     if not np.issubdtype(votes.dtype, np.integer):
         msg = f"{path} holds {votes.dtype}, not integers: save L as it came from the applier"
@@ -88,9 +90,7 @@ def fit_votes(config: StreamConfig, probe_set: ProbeSet, path: Path) -> Baseline
         raise BaselineError(msg)
     outcomes = votes.astype(np.int8)
     matrix = VoteMatrix(outcomes, np.zeros((len(votes), 0), np.bool_), np.zeros(m))
-    return _freeze(
-        config, probe_set, {UNTIMED: counts.fold(matrix, k, {})}, {"votes": path.name}
-    )
+    return _freeze(config, probe_set, {UNTIMED: counts.fold(matrix, k, {})}, {"votes": path.name})
 
 
 def _read_votes(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:

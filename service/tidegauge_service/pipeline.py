@@ -68,7 +68,7 @@ class Pipeline:
         self.worker.close()
 
 
-def open_pipeline(  # noqa: PLR0913  (what it is made of)
+def open_pipeline(
     config: StreamConfig,
     settings: Settings,
     database: Database,
@@ -90,7 +90,14 @@ def open_pipeline(  # noqa: PLR0913  (what it is made of)
     try:
         stream = streams.register(database, config, probe_set, clock())
         streams.seed_partitions(database, stream.id, opened.beginnings(), clock())
-        _attach_baseline(config, stream, probe_set, database, clock, fitted)
+        _attach_baseline(
+            config=config,
+            stream=stream,
+            probe_set=probe_set,
+            database=database,
+            clock=clock,
+            fitted=fitted,
+        )
     except Exception:
         opened.close()
         raise
@@ -115,7 +122,8 @@ def _check_receivers(config: StreamConfig, settings: Settings) -> None:
             raise SettingsError(msg)
 
 
-def _attach_baseline(  # noqa: PLR0913
+def _attach_baseline(
+    *,
     config: StreamConfig,
     stream: StreamRow,
     probe_set: ProbeSet,

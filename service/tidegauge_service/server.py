@@ -149,7 +149,7 @@ class Service:
                 log.warning("ingest_waits", part=part, error=str(error), seconds=pause)
                 self.health.report(part, str(error))
                 self.stopping.wait(pause)
-            except Exception as error:  # noqa: BLE001  (a thread must not die in silence)
+            except Exception as error:
                 log.exception("ingest_failed", part=part)
                 self._halt(part, TidegaugeError(f"{part} failed: {error!r}; see the log"))
                 return

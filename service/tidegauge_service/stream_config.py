@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from tidegauge_probes.spec import Spec, explain
 from tidegauge_service.clock import from_iso, parse_duration, to_iso, window_start
@@ -162,14 +169,16 @@ class StreamConfig(Spec):
     source: Source
     record: RecordMapping = RecordMapping()
     probes: str = Field(description="A ProbeSet file, or module:attribute.")
-    segment_by: list[str] = []
+    segment_by: tuple[str, ...] = ()
     window: Duration = 3_600_000
     lateness: Delay = 300_000
     baseline: BaselineRange | BaselineName | BaselinePath
     alerts: AlertRules = AlertRules()
     samples: SampleSizes = SampleSizes()
     limits: Limits = Limits()
-    folder: str = Field(default=".", exclude=True, description="Set by the loader: where paths start.")
+    folder: str = Field(
+        default=".", exclude=True, description="Set by the loader: where paths start."
+    )
 
     @model_validator(mode="after")
     def _baseline_fits_windows(self) -> Self:

@@ -37,7 +37,9 @@ def tidegauge(
     return done
 
 
-def started(*arguments: str | Path, cwd: Path, log: Path, **settings: str) -> subprocess.Popen[bytes]:
+def started(
+    *arguments: str | Path, cwd: Path, log: Path, **settings: str
+) -> subprocess.Popen[bytes]:
     """Start a command in the background, its output in *log*."""
     with log.open("wb") as output:
         return subprocess.Popen(

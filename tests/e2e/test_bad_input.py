@@ -102,9 +102,7 @@ def test_an_empty_file_is_read_to_its_end(tmp_path: Path) -> None:
 def test_a_stream_of_rubbish_stops_loudly_and_keeps_it(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "records.jsonl", [b"rubbish"] * 3_000)
     url = f"sqlite:///{tmp_path}/out.db"
-    said = refused(
-        tmp_path, "replay", write_stream(tmp_path), "--database", url, exit_code=4
-    )
+    said = refused(tmp_path, "replay", write_stream(tmp_path), "--database", url, exit_code=4)
     assert "not_json" in said
     assert "dead_letter_share" in said
     with sqlite3.connect(tmp_path / "out.db") as database:
@@ -153,8 +151,15 @@ def test_a_baseline_of_another_probe_set_is_refused(tmp_path: Path) -> None:
     stream = write_stream(tmp_path)
     records = tmp_path / "records.jsonl"
     tidegauge(
-        "baseline", "fit", stream, "--name", "mine", "--records", records,
-        cwd=tmp_path, database=url,
+        "baseline",
+        "fit",
+        stream,
+        "--name",
+        "mine",
+        "--records",
+        records,
+        cwd=tmp_path,
+        database=url,
     )
     other = {**PROBES, "probes": PROBES["probes"][:2]}
     changed = write_stream(tmp_path, probes=other, baseline={"name": "mine"})
@@ -172,8 +177,15 @@ def test_an_empty_baseline_is_refused(tmp_path: Path) -> None:
 def test_a_vote_matrix_of_the_wrong_width_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "L.npy", np.zeros((10, 5), dtype=int))
     said = refused(
-        tmp_path, "baseline", "fit", write_stream(tmp_path), "--name", "x",
-        "--votes", tmp_path / "L.npy", exit_code=2,
+        tmp_path,
+        "baseline",
+        "fit",
+        write_stream(tmp_path),
+        "--name",
+        "x",
+        "--votes",
+        tmp_path / "L.npy",
+        exit_code=2,
     )
     assert "(10, 5)" in said
     assert "(records, 3)" in said

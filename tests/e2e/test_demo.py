@@ -17,10 +17,12 @@ def test_the_demo_alerts_and_suggests_within_a_minute(tmp_path: Path) -> None:
     probes = {alert["probe"] for alert in found["alerts"]}
     assert "mentions_vicodin" in probes
     [vicodin] = [
-        a for a in found["alerts"] if a["probe"] == "mentions_vicodin"
-        and a["series"] == "coverage" and a["segment"] == "_all"
+        a
+        for a in found["alerts"]
+        if a["probe"] == "mentions_vicodin" and a["series"] == "coverage" and a["segment"] == "_all"
     ]
-    assert vicodin["observed"] < 0.02 < 0.06 < vicodin["expected"]
+    assert vicodin["observed"] < 0.02
+    assert vicodin["expected"] > 0.06
     assert list(tmp_path.iterdir()) == [], "the demo leaves nothing behind"
 
 

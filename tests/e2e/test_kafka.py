@@ -61,9 +61,7 @@ def produce(bootstrap: str, topic: str, values: Iterable[bytes]) -> int:
 def run_two_workers(folder: Path, config: Path, url: str) -> None:
     """Two processes of one group share the topic, and stop when it is read to its end."""
     logs = [folder / f"worker{i}.log" for i in range(2)]
-    workers = [
-        started("run", config, "--drain", cwd=folder, log=log, database=url) for log in logs
-    ]
+    workers = [started("run", config, "--drain", cwd=folder, log=log, database=url) for log in logs]
     try:
         codes = [worker.wait(timeout=240) for worker in workers]
     finally:
@@ -159,8 +157,10 @@ def test_kafka_and_postgres_count_what_the_file_counts(
     assert len(found["windows"]) == WINDOWS
 
     # What comes for windows that are closed is late: counted, and nothing else changes.
-    late = [json.dumps({**json.loads(raw_at(4, n, plan=Plan())), "id": f"late{n}"}).encode()
-            for n in range(20)]
+    late = [
+        json.dumps({**json.loads(raw_at(4, n, plan=Plan())), "id": f"late{n}"}).encode()
+        for n in range(20)
+    ]
     broken = [b"not json", b"\xff\xfe", b'{"id": "x"}', b""]
     produce(kafka_broker.bootstrap, found["topic"], [*late, *broken])
     run_two_workers(tmp_path, found["config"], postgres_url)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import tidegauge_dashboards
 from tests.conftest import PrometheusFactory
 from tests.dashboards.queries import all_queries
 from tests.e2e.demo_stream import write_demo_stream
 from tests.e2e.serving import TOKEN, serving
 from tests.servers.prometheus import ScrapeTarget, promtool
 from tests.servers.waiting import wait_until
-
-import tidegauge_dashboards
 
 
 def test_every_query_of_the_dashboard_shows_the_run(
@@ -30,7 +29,7 @@ def test_every_query_of_the_dashboard_shows_the_run(
         prometheus.wait_for(drift, timeout=60)
         prometheus.wait_for("tidegauge_windows_evaluated_total >= 85", timeout=60)
 
-        missing = set(title for title, _ in all_queries("demo", "_all", "mentions_vicodin"))
+        missing = {title for title, _ in all_queries("demo", "_all", "mentions_vicodin")}
 
         def found_all() -> bool:
             for title, expr in all_queries("demo", "_all", "mentions_vicodin"):
@@ -45,9 +44,7 @@ def test_every_query_of_the_dashboard_shows_the_run(
         assert float(sample["value"][1]) < 0.02
         prometheus.wait_for('ALERTS{alertname="TidegaugeDrift"}', timeout=90)
 
-        page = tmp_path / "metrics.txt"
-        page.write_text(service.get("/metrics").text)
-        checked = promtool("check", "metrics", stdin=page.read_text())
+        checked = promtool("check", "metrics", stdin=service.get("/metrics").text)
         assert checked.returncode == 0, checked.stdout + checked.stderr
         assert (checked.stdout + checked.stderr).strip() == ""
     checked = promtool("check", "rules", str(rules))

@@ -130,16 +130,25 @@ def test_candidates_show_the_new_topic(service: Serving) -> None:
     """The blind spot's candidates hold the topic that no LF knows, as often as traffic does."""
     query = "/api/v1/candidates?stream=demo&reason=blind_spot&format=ndjson"
     rows = [json.loads(line) for line in service.get(query).text.splitlines()]
-    new = [r for r in rows if "wallet" in r["payload"]["text"].lower()
-           or "airdrop" in r["payload"]["text"].lower()]
+    new = [
+        r
+        for r in rows
+        if "wallet" in r["payload"]["text"].lower() or "airdrop" in r["payload"]["text"].lower()
+    ]
     assert len(new) > 0.2 * len(rows)
 
 
 def test_the_command_line_exports_the_same(service: Serving) -> None:
     folder = service.log.parent
     done = tidegauge(
-        "candidates", "export", "--stream", "demo", "--reason", "conflict",
-        cwd=folder, database=f"sqlite:///{folder}/live.db",
+        "candidates",
+        "export",
+        "--stream",
+        "demo",
+        "--reason",
+        "conflict",
+        cwd=folder,
+        database=f"sqlite:///{folder}/live.db",
     )
     answer = service.get("/api/v1/candidates?stream=demo&reason=conflict&format=ndjson")
     assert done.stdout == answer.text

@@ -71,9 +71,11 @@ def test_a_webhook_hears_of_the_alert_and_of_its_end(tmp_path: Path, receiver: R
     stream = write_demo_stream(tmp_path, alerts={"receivers": ["ops", "log"]})
     with serving(stream, cwd=tmp_path) as service:
         wait_until(
-            lambda: service.json("/api/v1/alerts?state=resolved")["items"]
-            and not service.json("/api/v1/alerts?state=firing")["items"]
-            and any(m["status"] == "resolved" for m in receiver.messages()),
+            lambda: (
+                service.json("/api/v1/alerts?state=resolved")["items"]
+                and not service.json("/api/v1/alerts?state=firing")["items"]
+                and any(m["status"] == "resolved" for m in receiver.messages())
+            ),
             timeout=90,
             interval=0.5,
             what="all alerts to resolve",

@@ -59,6 +59,4 @@ def fit(windows: Sequence[PaneCounts]) -> Baseline:
 
 def shifted(findings: Sequence[Finding], kind: SeriesKind = SeriesKind.COVERAGE) -> set[str]:
     """Name the LFs whose series of that kind is called."""
-    return {
-        f.key.probe for f in findings if f.key.series is kind and f.verdict is Verdict.SHIFTED
-    }
+    return {f.key.probe for f in findings if f.key.series is kind and f.verdict is Verdict.SHIFTED}

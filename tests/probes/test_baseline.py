@@ -58,13 +58,13 @@ def test_the_id_follows_the_content() -> None:
     pane = count(rng, np.full(3, 0.3), 50)
 
     def made(**changes: Any) -> str:
-        settings_ = {
+        facts: dict[str, Any] = {
             "layout": layout_of(3),
             "probe_set": "a",
             "window_ms": HOUR_MS,
             "source": {"path": "x", "rejected": 0},
         }
-        return baselines.fit({0: pane}, **(settings_ | changes)).id
+        return baselines.fit({0: pane}, **(facts | changes)).id
 
     assert made() == made(source={"rejected": 0, "path": "x"})
     others = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from operator import add
 
@@ -26,7 +27,9 @@ def fold(votes: Outcomes, classes: int = K) -> PaneCounts:
 
 
 @given(outcomes(), st.data())
-def test_any_split_in_any_order_adds_to_the_same_bytes(votes: Outcomes, data: st.DataObject) -> None:
+def test_any_split_in_any_order_adds_to_the_same_bytes(
+    votes: Outcomes, data: st.DataObject
+) -> None:
     n = len(votes)
     side = np.arange(n) % 2 == 0
     pieces = data.draw(st.lists(st.integers(0, 3), min_size=n, max_size=n))
@@ -103,10 +106,28 @@ def test_faults_add_up_and_keep_the_smallest_message() -> None:
         (lambda b: b[:20] + bytes([b[20] ^ 1]) + b[21:], "broken"),
     ],
 )
-def test_a_foreign_or_broken_blob_is_a_clear_error(damage, says) -> None:  # type: ignore[no-untyped-def]
+def test_a_foreign_or_broken_blob_is_a_clear_error(
+    damage: Callable[[bytes], bytes], says: str
+) -> None:
     encoded = fold(np.zeros((3, 2), dtype=np.int8)).encode()
     with pytest.raises(CountsError, match=says):
         counts.decode(damage(encoded))
+
+
+ENCODED = fold(np.arange(12, dtype=np.int8).reshape(6, 2) % 3).encode()
+
+
+@given(st.integers(0, len(ENCODED) - 1), st.integers(1, 255), st.integers(0, len(ENCODED) - 1))
+def test_damaged_counts_are_an_error_never_other_counts(at: int, change: int, cut: int) -> None:
+    for damaged in (
+        ENCODED[:at] + bytes([ENCODED[at] ^ change]) + ENCODED[at + 1 :],
+        ENCODED[:cut],
+    ):
+        try:
+            again = counts.decode(damaged)
+        except CountsError:
+            continue
+        assert again == counts.decode(ENCODED)
 
 
 def test_counts_of_another_probe_set_do_not_add() -> None:

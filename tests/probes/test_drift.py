@@ -289,7 +289,9 @@ def windows_until_found(rates: Floats, lf: str, seed: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("lf", "rate"), [(15, 0.1), (25, 0.0), (25, 0.6)], ids=["5 % doubled", "30 % dead", "30 % doubled"]
+    ("lf", "rate"),
+    [(15, 0.1), (25, 0.0), (25, 0.6)],
+    ids=["5 % doubled", "30 % dead", "30 % doubled"],
 )
 def test_a_gross_shift_is_found_within_two_windows(lf: int, rate: float) -> None:
     rates = np.array(RATES)
@@ -305,7 +307,7 @@ def test_quiet_windows_raise_no_alarm(seed: int, record_property: Any, monkeypat
     The budget is .5 a seed; 4 are allowed, which a true rate of .9 passes in 98 % of seeds.
     Measured: 0, 0, 1 for these seeds, 7 in 8,000 windows over seeds 0…7.
     """
-    monkeypatch.setattr(drift, "_band", lambda n, p: (p, p))  # slow, and tested above
+    monkeypatch.setattr(drift, "_band", lambda _, p: (p, p))  # slow, and tested above
     rng = np.random.default_rng([seed, 1])
     baseline = quiet(seed)
     false = 0

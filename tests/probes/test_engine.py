@@ -27,7 +27,11 @@ from tidegauge_probes import (
 from tidegauge_probes.model import VoteMatrix
 from tidegauge_probes.templates import TemplateSpec
 
-RECORDS: list[dict[str, Any]] = [{"text": "a", "n": 0}, {"text": "b", "n": 1}, {"text": "c", "n": 2}]
+RECORDS: list[dict[str, Any]] = [
+    {"text": "a", "n": 0},
+    {"text": "b", "n": 1},
+    {"text": "c", "n": 2},
+]
 
 
 def lf(f: Callable[..., Any], name: str = "lf", **settings: Any) -> LabelingFunction:
@@ -189,7 +193,7 @@ def test_errors_are_counted_apart_from_abstains() -> None:
 
 
 def test_snorkels_l_shows_errors_as_abstains() -> None:
-    matrix = run(lf(lambda x: x.n if x.n else None))
+    matrix = run(lf(lambda x: x.n or None))
     assert matrix.outcomes[:, 0].tolist() == [ERROR, 1, 2]
     assert matrix.votes[:, 0].tolist() == [ABSTAIN, 1, 2]
 
@@ -275,7 +279,7 @@ def test_a_failing_preprocessor_fails_each_lf_that_needs_it(
 
 def test_called_by_itself_an_lf_runs_its_preprocessors_too() -> None:
     nothing = preprocessor(name="nothing")(lambda _: None)
-    with pytest.raises(ValueError, match="nothing.*of LF 'lf' returned None"):
+    with pytest.raises(ValueError, match=r"nothing.*of LF 'lf' returned None"):
         lf(lambda _: 1, pre=[nothing])(object())
 
 
@@ -295,8 +299,9 @@ def test_a_preprocessor_need_not_be_hashable() -> None:
 
 def test_empty_in_empty_out() -> None:
     matrix = run(lf(lambda x: x.n), slices=[SlicingFunction("s", lambda _: True)], records=[])
-    assert (matrix.outcomes.shape, matrix.outcomes.dtype) == ((0, 1), np.int8)
-    assert (matrix.segments.shape, matrix.segments.dtype) == ((0, 1), np.bool_)
+    assert matrix.outcomes.shape == matrix.segments.shape == (0, 1)
+    assert matrix.outcomes.dtype == np.int8
+    assert matrix.segments.dtype == np.bool_
     assert not matrix.faults
 
 
@@ -334,7 +339,7 @@ def lambda_named() -> Callable[[Any], int]:
     ],
 )
 def test_a_slice_takes_true_and_1_and_names_its_failures(
-    returned: Any, taken: bool, fails: bool
+    returned: Any, *, taken: bool, fails: bool
 ) -> None:
     @slicing_function()
     def piece(_: Any) -> Any:

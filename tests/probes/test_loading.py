@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 
@@ -27,7 +27,7 @@ slices:
   - {name: asks, regex: {pattern: "[?]"}}
 """
 
-LFS = '''\
+LFS = """\
 from tidegauge_probes import ProbeSet, labeling_function, slicing_function
 
 @labeling_function()
@@ -46,7 +46,7 @@ ONE, MANY, WITH_SLICE = pills, [pills, short], (pills, asks)
 PROBES = ProbeSet.of([pills, short], classes=["HAM", "SPAM"], slices=[asks])
 FOREIGN = ProbeSet.of([pills], classes=["SPAM", "HAM"])
 NUMBER = 7
-'''
+"""
 
 
 @pytest.fixture
@@ -184,9 +184,7 @@ def test_slicing_functions_in_a_list_are_slices(module: str, tmp_path: Path) -> 
         ("breaks:LFS", "cannot import 'breaks': ZeroDivisionError: division by zero"),
     ],
 )
-def test_a_wrong_reference_says_why(
-    module: str, tmp_path: Path, reference: str, says: str
-) -> None:
+def test_a_wrong_reference_says_why(module: str, tmp_path: Path, reference: str, says: str) -> None:
     (tmp_path / "breaks.py").write_text("1 / 0\n", encoding="utf-8")
     with pytest.raises(ProbeError, match=says):
         load(reference.format(module=module), tmp_path)

@@ -155,7 +155,7 @@ def test_the_same_source_has_the_same_id_in_another_process(tmp_path: Path) -> N
     script = (
         "import lfs_to_hash as m; print(m.PROBES.id);"
         "from tidegauge_probes import *;"
-        "exec('def typed(x): return x.a if x.b in {\"a\", \"b\", \"c\", \"d\"} else (lambda: 1)()');"
+        'exec(\'def typed(x): return x.a if x.b in {"a", "b", "c", "d"} else (lambda: 1)()\');'
         "print(ProbeSet.of([LabelingFunction('typed', typed)]).id)"
     )
 
@@ -229,7 +229,7 @@ def id_with(value: Any) -> str:
         (np.int64(1), np.int64(2)),
         (re.compile("a" * 300 + "b"), re.compile("a" * 300 + "c")),
         (np.array([{"a"}]), np.array([{"b"}])),
-        (partial(len, 1), partial(len, 2)),
+        (partial(int, 1), partial(int, 2)),
         ([1, 2], [2, 1]),
         ({"a": 1}, {"a": 2}),
         ({1, 2}, {1, 3}),
@@ -242,7 +242,7 @@ def test_resources_count_by_their_whole_value(one: Any, two: Any) -> None:
 
 def test_equal_resources_have_equal_ids() -> None:
     words = [f"word{i}" for i in range(50)]
-    assert id_with(set(words)) == id_with(set(reversed(words)))
+    assert id_with(set(words)) == id_with(set(words[25:]) | set(words[:25]))
     assert id_with({"a": 1, "b": {"c": 1, "d": 2}}) == id_with({"b": {"d": 2, "c": 1}, "a": 1})
     assert id_with(np.arange(9)) == id_with(np.arange(9))
     assert id_with(object()) == id_with(object())

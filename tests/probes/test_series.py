@@ -79,10 +79,14 @@ def test_each_series_is_what_a_loop_counts(votes: Outcomes, data: st.DataObject)
 
 def test_a_plan_names_every_kind_in_a_fixed_order() -> None:
     pane = counts.fold(matrix(np.array([[0, 1]], dtype=np.int8)), 3, {})
-    keys = [str(key) for key in series.plan(layout_of(2), pane).keys()]
+    keys = [str(key) for key in series.plan(layout_of(2), pane).keys()]  # noqa: SIM118
     assert keys == [
         "blind_spot",
-        *(f"{kind}(lf{j})" for kind in ("coverage", "overlap", "conflict", "error") for j in (0, 1)),
+        *(
+            f"{kind}(lf{j})"
+            for kind in ("coverage", "overlap", "conflict", "error")
+            for j in (0, 1)
+        ),
         *(f"polarity(lf{j}, {k})" for j in (0, 1) for k in "ABC"),
         "co_vote(lf0, lf1)",
         "agreement(lf0, lf1)",

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 
 from tests.snorkel_stub import Snorkel
 from tidegauge_probes import ProbeSet, analysis, counts, engine
-from tidegauge_probes.model import ABSTAIN, Outcomes
+from tidegauge_probes.model import ABSTAIN, Outcomes, VoteMatrix
 from tidegauge_service.demo.generator import batch
 from tidegauge_service.demo.plan import Plan
 
@@ -27,7 +27,7 @@ def records() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def lfs(snorkel: Snorkel) -> list[Any]:
+def lfs(snorkel: Snorkel) -> list[Any]:  # noqa: C901  (many small LFs)
     """LFs in the styles of Snorkel's spam tutorial, written anew."""
     labeling_function = snorkel.labeling_function
     calls = {"n": 0}
@@ -85,7 +85,7 @@ def lfs(snorkel: Snorkel) -> list[Any]:
             resources={"keywords": keywords, "label": label},
         )
 
-    class Shouting(snorkel.LabelingFunction):  # type: ignore[misc]
+    class Shouting(snorkel.LabelingFunction):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__("shouting", self._vote)
 
@@ -94,9 +94,9 @@ def lfs(snorkel: Snorkel) -> list[Any]:
             capitals = sum(c.isupper() for c in x.text)
             return SPAM if capitals > 0.08 * len(x.text) else ABSTAIN
 
-    class OwnCall(snorkel.LabelingFunction):  # type: ignore[misc]
+    class OwnCall(snorkel.LabelingFunction):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
-            super().__init__("own_call", lambda x: ABSTAIN)
+            super().__init__("own_call", lambda _: ABSTAIN)
 
         def __call__(self, x: Any) -> int:
             return HAM if x.text.endswith("!") else ABSTAIN
@@ -154,9 +154,7 @@ def test_votes_equal_the_pandas_applier(
 @pytest.mark.filterwarnings("ignore:Input has data type:FutureWarning")  # snorkel calls scipy
 def test_counts_equal_lf_analysis(snorkel: Snorkel, lfs: list[Any], theirs: Outcomes) -> None:
     m = len(lfs)
-    matrix = engine.VoteMatrix(
-        theirs.astype(np.int8), np.zeros((RECORDS, 0), np.bool_), np.zeros(m)
-    )
+    matrix = VoteMatrix(theirs.astype(np.int8), np.zeros((RECORDS, 0), np.bool_), np.zeros(m))
     pane = counts.fold(matrix, 2, {})
     reference = snorkel.LFAnalysis(theirs, lfs)
     assert analysis.label_coverage(pane) == reference.label_coverage()

@@ -22,7 +22,7 @@ app = typer.Typer(help="Frozen references to compare with.", no_args_is_help=Tru
 
 
 @app.command()
-def fit(  # noqa: PLR0913  (options)
+def fit(
     context: typer.Context,
     stream: Annotated[Path, typer.Argument(help="The stream file: its ProbeSet, record, window.")],
     name: Annotated[str, typer.Option(help="Name to use in `baseline: {name: …}`.")],
@@ -41,11 +41,11 @@ def fit(  # noqa: PLR0913  (options)
     config = load_stream(stream)
     probe_set = load(config.probes, Path(config.folder))
     with opened(settings_of(context)) as database:
-        if records is not None:
+        if votes is not None:
+            fitted = fitting.fit_votes(config, probe_set, votes)
+        elif records is not None:
             with progress("training records") as advance:
                 fitted = fitting.fit_records(config, probe_set, records, now_ms, advance)
-        elif votes is not None:
-            fitted = fitting.fit_votes(config, probe_set, votes)
         with database.write() as connection:
             baselines.save(connection, fitted, name, now_ms())
     facts = {
@@ -59,11 +59,15 @@ def fit(  # noqa: PLR0913  (options)
     if as_json:
         print_json(facts)
         return
-    out.print(f"baseline '{name}' ({fitted.id}): {fitted.total.records} records, "
-              f"{len(fitted.starts)} windows")
+    out.print(
+        f"baseline '{name}' ({fitted.id}): {fitted.total.records} records, "
+        f"{len(fitted.starts)} windows"
+    )
     if fitted.learning:
-        out.print(f"[yellow]learning:[/] fewer than {LEARNING_WINDOWS} windows, so only shifts of "
-                  "an odds ratio of 3 or more will alert")
+        out.print(
+            f"[yellow]learning:[/] fewer than {LEARNING_WINDOWS} windows, so only shifts of "
+            "an odds ratio of 3 or more will alert"
+        )
 
 
 @app.command("list")

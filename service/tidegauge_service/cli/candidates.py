@@ -33,7 +33,7 @@ def group() -> None:
 
 
 @app.command()
-def export(  # noqa: PLR0913  (options)
+def export(
     context: typer.Context,
     output: Annotated[Path | None, typer.Option(help="File to write [default: stdout].")] = None,
     format: Annotated[Format, typer.Option(help="How to write them.")] = Format.NDJSON,  # noqa: A002

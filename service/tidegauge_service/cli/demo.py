@@ -84,7 +84,9 @@ def _source(plan: Plan) -> DemoStream:
 class _Show:
     """The demo as the reader sees it."""
 
-    def __init__(self, settings: Settings, database: Database, *, once: bool, as_json: bool) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, *, once: bool, as_json: bool
+    ) -> None:
         self._settings = settings
         self._database = database
         self._once = once
@@ -180,7 +182,10 @@ class _Show:
 
     def _pictures(self) -> str:
         """Draw the blind spot and the LF that went silent, window by window."""
-        rows = (("blind spot", "blind_spot", ""), ("mentions_vicodin", "coverage", "mentions_vicodin"))
+        rows = (
+            ("blind spot", "blind_spot", ""),
+            ("mentions_vicodin", "coverage", "mentions_vicodin"),
+        )
         lines = [f"  {name:<18}{self._sparkline(kind, probe)}" for name, kind, probe in rows]
         return "\n".join(["", *lines, f"  {'':18}one block per window of 10 minutes", ""])
 
@@ -206,5 +211,7 @@ class _Show:
             f'  curl {auth} "{self._url}/api/v1/candidates?reason=blind_spot&format=ndjson"',
         ]
         if not self._once:
-            lines.append("After window 100 the world calms down and the alerts resolve. Ctrl-C ends.")
+            lines.append(
+                "After window 100 the world calms down and the alerts resolve. Ctrl-C ends."
+            )
         return "\n".join(lines)

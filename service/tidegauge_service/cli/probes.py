@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from tidegauge_probes import analysis, counts, engine, load
+from tidegauge_probes import ProbeSet, analysis, counts, engine, load
 from tidegauge_probes.model import Record
 from tidegauge_service.cli.terminal import out, print_json
 from tidegauge_service.clock import now_ms
@@ -55,13 +56,13 @@ def check(
         _show(found)
 
 
-def _try(probe_set: engine.ProbeSet, sample: Path) -> dict[str, object]:
+def _try(probe_set: ProbeSet, sample: Path) -> dict[str, object]:
     source = FileSource(str(sample), Path())
     codec = Codec(RecordMapping(id=None, timestamp="@source"), Limits(), now_ms)
     source.poll(0, 0)
     inputs = source.poll(SAMPLE, 0).inputs
     # Only the fields matter here: ids and times are the stream's business.
-    decoded = (codec.decode(_timed(raw)) for raw in inputs)
+    decoded = (codec.decode(replace(raw, timestamp_ms=0)) for raw in inputs)
     records = [item.fields for item in decoded if isinstance(item, Record)]
     matrix = engine.run(probe_set, records)
     pane = counts.fold(matrix, probe_set.cardinality, {})
@@ -78,14 +79,9 @@ def _try(probe_set: engine.ProbeSet, sample: Path) -> dict[str, object]:
     return {"records": len(records), "unread": unread, "lfs": rows, "faults": faults}
 
 
-def _timed(raw: object) -> object:
-    from dataclasses import replace  # noqa: PLC0415
-
-    return replace(raw, timestamp_ms=0)  # type: ignore[type-var]
-
-
-def _name(probe_set: engine.ProbeSet, column: int) -> str:
-    return [*probe_set.probes, *probe_set.slices][column].name
+def _name(probe_set: ProbeSet, column: int) -> str:
+    probes = (*probe_set.probes, *probe_set.slices)
+    return probes[column].name
 
 
 def _show(found: dict[str, object]) -> None:
@@ -100,5 +96,8 @@ def _show(found: dict[str, object]) -> None:
             what = "never fires" if row["Coverage"] == 0 else "always fires"
             out.print(f"[yellow]warning:[/] {row['LF']} {what} on the sample")
     for fault in found["faults"]:  # type: ignore[attr-defined]
-        out.print(f"[red]error:[/] {fault['LF']}: {fault['type']} on {fault['records']} records: "
-                  f"{fault['message']}", markup=True)
+        out.print(
+            f"[red]error:[/] {fault['LF']}: {fault['type']} on {fault['records']} records: "
+            f"{fault['message']}",
+            markup=True,
+        )

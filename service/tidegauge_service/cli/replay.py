@@ -61,7 +61,9 @@ def _show(summary: dict[str, object]) -> None:
     )
     for reason, n in summary["dead_letter_reasons"].items():  # type: ignore[attr-defined]
         out.print(f"  dead letter {reason}: {n}", highlight=False)
-    table = Table("opened", "resolved", "series", "probe", "segment", "kind", "expected", "observed")
+    table = Table(
+        "opened", "resolved", "series", "probe", "segment", "kind", "expected", "observed"
+    )
     for alert in summary["alerts"]:  # type: ignore[attr-defined]
         names = " & ".join(n for n in (alert["probe"], alert["other"], alert["label"]) if n)
         table.add_row(

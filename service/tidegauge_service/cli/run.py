@@ -22,7 +22,7 @@ from tidegauge_service.store.engine import Database
 from tidegauge_service.stream_config import load_stream
 
 
-def run(  # noqa: PLR0913  (options)
+def run(
     context: typer.Context,
     streams: Annotated[list[Path], typer.Argument(help="One or more stream files.")],
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
@@ -58,8 +58,10 @@ def run(  # noqa: PLR0913  (options)
 def _open(paths: Sequence[Path], settings: Settings, database: Database) -> Service:
     pipelines: list[Pipeline] = []
     try:
-        for path in paths:
-            pipelines.append(open_pipeline(load_stream(path), settings, database, now_ms))
+        # One by one: those that are open must be closed if the next one fails.
+        pipelines.extend(
+            open_pipeline(load_stream(path), settings, database, now_ms) for path in paths
+        )
         return Service(database, pipelines, settings, now_ms)
     except Exception:
         for pipeline in pipelines:

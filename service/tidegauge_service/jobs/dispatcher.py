@@ -61,9 +61,7 @@ class Dispatcher:
     def _settle(self, outgoing: Outgoing, state: str, why: str | None) -> None:
         if why is not None:
             log.error("notification_failed", receiver=outgoing.receiver, why=why)
-        outbox.settle(
-            self._database, outgoing, state=state, now_ms=self._clock(), error=why
-        )
+        outbox.settle(self._database, outgoing, state=state, now_ms=self._clock(), error=why)
 
     def _wait(self, outgoing: Outgoing, seconds: float, why: str) -> None:
         log.warning("notification_waits", receiver=outgoing.receiver, why=why, seconds=seconds)

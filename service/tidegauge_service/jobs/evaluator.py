@@ -19,6 +19,7 @@ from tidegauge_probes import drift
 from tidegauge_probes.baseline import Baseline
 from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.drift import Detector
+from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import Finding, SeriesKey
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service.clock import Clock, to_iso
@@ -35,7 +36,7 @@ log = structlog.get_logger()
 class Evaluator:
     """Evaluates the closed windows of one stream."""
 
-    def __init__(  # noqa: PLR0913  (each is a part it works with)
+    def __init__(
         self,
         config: StreamConfig,
         stream: StreamRow,
@@ -137,7 +138,7 @@ class Evaluator:
         chosen = self._config.baseline
         if not isinstance(chosen, BaselineRange):
             msg = f"stream '{self._stream.name}' has no baseline attached"
-            raise RuntimeError(msg)  # the pipeline attaches the other kinds before it starts
+            raise BaselineError(msg)  # the pipeline attaches the other kinds before it starts
         panes = windows.counts_between(connection, self._stream, chosen.from_, chosen.until)
         fitted = baselines.fit(
             panes,

@@ -118,7 +118,7 @@ def _bucket_size(wish: Wish, counts: PaneCounts, layout: Layout) -> int:
     return int(segment.totals[place])
 
 
-def candidates(  # noqa: PLR0913  (lineage)
+def candidates(
     stream: str,
     samples: Sequence[tuple[int, Sample]],
     chosen: Mapping[tuple[int, int], Sequence[CandidateReason]],

@@ -62,7 +62,7 @@ class Alerts(BaseModel):
 
 
 @router.get("")
-def list_alerts(  # noqa: PLR0913  (query parameters)
+def list_alerts(
     ctx: Ctx,
     stream: Annotated[str | None, Query(description="Name of the stream.")] = None,
     state: Annotated[AlertState | None, Query(description="pending, firing or resolved")] = None,
@@ -99,8 +99,8 @@ def show_alert(alert_id: str, ctx: Ctx) -> AlertDetail:
 
 
 def _fields(alert: Alert) -> dict[str, Any]:
-    same = ("id", "fingerprint", "incident", "stream", "observed", "expected", "low", "high")
-    same += ("effect", "p_value", "n", "probe_set", "baseline")
+    same = ["id", "fingerprint", "incident", "stream", "observed", "expected", "low", "high"]
+    same += ["effect", "p_value", "n", "probe_set", "baseline"]
     key = alert.key
     return {
         **{name: getattr(alert, name) for name in same},

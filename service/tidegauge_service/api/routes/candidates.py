@@ -40,7 +40,7 @@ class Candidates(BaseModel):
     response_model=Candidates,
     responses={200: {"content": {kind: {} for kind in _ACCEPTED}}},
 )
-def list_candidates(  # noqa: PLR0913  (query parameters)
+def list_candidates(
     request: Request,
     ctx: Ctx,
     stream: Annotated[str | None, Query(description="Name of the stream.")] = None,

@@ -103,7 +103,7 @@ def show_stream(name: str, ctx: Ctx) -> Stream:
 
 
 @router.get("/{name}/windows")
-def list_windows(  # noqa: PLR0913  (query parameters)
+def list_windows(
     name: str,
     ctx: Ctx,
     since: Since = None,

@@ -1,0 +1,144 @@
+"""Documentation is part of a change: a setting, command, route or template without it fails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import typer
+
+from tidegauge_alerts.receivers import WebhookReceiver
+from tidegauge_probes.findings import SeriesKind, Verdict
+from tidegauge_probes.templates import CONDITIONS, Keyword, Length, Numeric, Regex
+from tidegauge_service import stream_config
+from tidegauge_service.api.problems import CODES
+from tidegauge_service.api.routes import alerts, candidates, health, streams
+from tidegauge_service.cli.main import app
+from tidegauge_service.ingest.codec import Reason
+from tidegauge_service.jobs import proposal
+from tidegauge_service.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def stream_keys() -> Iterator[str]:
+    """Dotted keys of stream.yaml, except those of sources and baselines."""
+    for name, field in stream_config.StreamConfig.model_fields.items():
+        nested: Any = field.annotation
+        if name in {"folder", "source", "baseline"}:
+            continue
+        if isinstance(nested, type) and issubclass(nested, stream_config.Spec):
+            yield from (f"{name}.{key}" for key in nested.model_fields)
+        else:
+            yield name
+
+
+def source_keys() -> Iterator[str]:
+    for source in (stream_config.FileSource, stream_config.KafkaSource, stream_config.DemoSource):
+        yield from (key for key in source.model_fields if key != "kind")
+
+
+def commands(group: click.Command, path: str = "tidegauge") -> Iterator[tuple[str, click.Command]]:
+    inner = getattr(group, "commands", None)
+    if inner is None:
+        yield path, group
+        return
+    for name, command in inner.items():
+        yield from commands(command, f"{path} {name}")
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+ROUTES = [
+    f"{method} {route.path}"
+    for module in (health, streams, alerts, candidates)
+    for route in module.router.routes
+    for method in route.methods  # type: ignore[attr-defined]
+]
+
+
+@pytest.mark.parametrize("key", list(stream_keys()))
+def test_stream_keys(key: str) -> None:
+    assert f"`{key}`" in page("streams.md")
+
+
+@pytest.mark.parametrize("key", sorted(set(source_keys())))
+def test_source_keys(key: str) -> None:
+    assert re.search(rf"`[^`]*\b{key}\b[^`]*`", page("streams.md"))
+
+
+@pytest.mark.parametrize("key", list(Settings.model_fields))
+def test_settings(key: str) -> None:
+    assert f"| `{key}` |" in page("settings.md")
+
+
+@pytest.mark.parametrize("key", [f.name for f in fields(WebhookReceiver) if f.name != "name"])
+def test_receiver_keys(key: str) -> None:
+    assert f"`{key}`" in page("alerts.md")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands(command: str) -> None:
+    assert f"`{command}" in page("cli.md")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_say_what_they_do(command: str) -> None:
+    assert COMMANDS[command].help
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_routes(route: str) -> None:
+    assert f"`{route}`" in page("api.md")
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_problem_codes(code: str) -> None:
+    assert f"`{code}`" in page("api.md")
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_dead_letter_reasons(reason: Reason) -> None:
+    assert f"`{reason}`" in page("streams.md")
+
+
+@pytest.mark.parametrize("reason", proposal.Reason)
+def test_candidate_reasons(reason: proposal.Reason) -> None:
+    assert f"| `{reason}` |" in page("candidates.md")
+
+
+@pytest.mark.parametrize("kind", SeriesKind)
+def test_series(kind: SeriesKind) -> None:
+    assert f"| `{kind}` |" in page("concepts.md")
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_verdicts(verdict: Verdict) -> None:
+    assert f"| `{verdict}` |" in page("detection.md")
+
+
+@pytest.mark.parametrize("condition", [name.rstrip("_") for name in CONDITIONS])
+def test_templates(condition: str) -> None:
+    assert f"`{condition}`" in page("probes.md")
+
+
+@pytest.mark.parametrize(
+    "key", sorted({k for m in (Keyword, Regex, Numeric, Length) for k in m.model_fields})
+)
+def test_template_keys(key: str) -> None:
+    assert f"`{key}`" in page("probes.md")
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+def test_links_lead_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    assert [t for t in targets if not (path.parent / t).exists()] == []
