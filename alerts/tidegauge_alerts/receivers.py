@@ -3,9 +3,9 @@
 ::
 
     receivers:
-      log: {type: log}
+      log: {kind: log}
       on-call:
-        type: webhook
+        kind: webhook
         url: https://hooks.example.com/tidegauge/4f2a
         secret: …              # signs each message; see tidegauge_alerts.signing
         timeout_s: 10          # for the whole delivery
@@ -85,7 +85,7 @@ class WebhookReceiver:
 
 Receiver = LogReceiver | WebhookReceiver
 
-_TYPES: Final[Mapping[str, type[LogReceiver | WebhookReceiver]]] = {
+_KINDS: Final[Mapping[str, type[LogReceiver | WebhookReceiver]]] = {
     "log": LogReceiver,
     "webhook": WebhookReceiver,
 }
@@ -101,20 +101,20 @@ def parse_receivers(config: Mapping[str, Mapping[str, Any]]) -> dict[str, Receiv
 
 def _parse(name: str, given: Mapping[str, Any]) -> Receiver:
     if not isinstance(given, Mapping):
-        raise ReceiverError(f"receiver '{name}' must be a mapping, e.g. {{type: log}}")
+        raise ReceiverError(f"receiver '{name}' must be a mapping, e.g. {{kind: log}}")
     values = dict(given)
-    kind = values.pop("type", None)
+    kind = values.pop("kind", None)
     if kind is None:
-        raise ReceiverError(f"receiver '{name}' has no type{nearest('', _TYPES)}")
-    receiver = _TYPES.get(kind) if isinstance(kind, str) else None
+        raise ReceiverError(f"receiver '{name}' has no kind{nearest('', _KINDS)}")
+    receiver = _KINDS.get(kind) if isinstance(kind, str) else None
     if receiver is None:
-        raise ReceiverError(f"receiver '{name}': no type '{kind}'{nearest(str(kind), _TYPES)}")
+        raise ReceiverError(f"receiver '{name}': no kind '{kind}'{nearest(str(kind), _KINDS)}")
     known = [field.name for field in fields(receiver) if field.name != "name"]
     for key in values:
         if key not in known:
             raise ReceiverError(
-                f"receiver '{name}': no key '{key}' for type {kind}"
-                f"{nearest(str(key), [*known, 'type'])}"
+                f"receiver '{name}': no key '{key}' for kind {kind}"
+                f"{nearest(str(key), [*known, 'kind'])}"
             )
     if receiver is WebhookReceiver and "url" not in values:
         raise ReceiverError(f"receiver '{name}': a webhook needs a url")

@@ -161,9 +161,7 @@ class Service:
         self.stopping.set()
 
 
-def create_service_app(
-    database: Database, health: Health, token: str, clock: Clock, *, secure: bool = False
-) -> FastAPI:
+def create_service_app(database: Database, health: Health, token: str, clock: Clock) -> FastAPI:
     """Return the application: API, page and login."""
     gate = Gate(token)
     collector = Collector(
@@ -177,7 +175,7 @@ def create_service_app(
         if not gate.accepts(token):
             raise Problem(401, "unauthorized", "open the address that tidegauge printed at start")
         response = RedirectResponse("/", status_code=303)
-        response.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=secure)
+        response.set_cookie(COOKIE, token, httponly=True, samesite="lax")
         return response
 
     app.include_router(pages(database, clock, authorize), dependencies=[Depends(authorize)])

@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     )
 
     def parsed_receivers(self) -> dict[str, Receiver]:
-        """Return the receivers as values; SettingsError where one is wrong."""
+        """Return the receivers as values; ReceiverError where one is wrong."""
         return parse_receivers(self.receivers)
 
 

@@ -9,7 +9,7 @@ from tidegauge_alerts import (
 )
 from tidegauge_probes.errors import TidegaugeError
 
-HOOK = {"type": "webhook", "url": "https://hooks.example.com/t/4f2a"}
+HOOK = {"kind": "webhook", "url": "https://hooks.example.com/t/4f2a"}
 
 
 def refusal(config: object, name: str = "ops") -> str:
@@ -24,7 +24,7 @@ def test_no_receivers_are_no_receivers() -> None:
 
 def test_receivers_are_parsed_by_name() -> None:
     full = {**HOOK, "secret": "s3", "timeout_s": 2, "allow_private": True}
-    assert parse_receivers({"log": {"type": "log"}, "a": HOOK, "b.c-d": full}) == {
+    assert parse_receivers({"log": {"kind": "log"}, "a": HOOK, "b.c-d": full}) == {
         "log": LogReceiver("log"),
         "a": WebhookReceiver("a", HOOK["url"]),
         "b.c-d": WebhookReceiver("b.c-d", HOOK["url"], "s3", 2, allow_private=True),
@@ -54,20 +54,20 @@ def test_the_name_cannot_be_given_twice() -> None:
 
 
 def test_keys_of_another_type_are_unknown() -> None:
-    assert "no key 'url' for type log" in refusal({"type": "log", "url": "https://x.example"})
+    assert "no key 'url' for kind log" in refusal({"kind": "log", "url": "https://x.example"})
 
 
 def test_a_type_is_needed_and_must_be_known() -> None:
     assert refusal({"url": "https://x.example"}) == (
-        "receiver 'ops' has no type; known: log, webhook"
+        "receiver 'ops' has no kind; known: log, webhook"
     )
-    assert "no type 'webhok'; did you mean 'webhook'?" in refusal({"type": "webhok"})
-    assert "no type '['" in refusal({"type": "["})
-    assert "no type" in refusal({"type": ["log"]})
+    assert "no kind 'webhok'; did you mean 'webhook'?" in refusal({"kind": "webhok"})
+    assert "no kind '['" in refusal({"kind": "["})
+    assert "no kind" in refusal({"kind": ["log"]})
 
 
 def test_a_webhook_needs_a_url() -> None:
-    assert "needs a url" in refusal({"type": "webhook"})
+    assert "needs a url" in refusal({"kind": "webhook"})
 
 
 @pytest.mark.parametrize("given", [None, "https://x.example", ["log"], 3])
@@ -97,7 +97,7 @@ def test_a_receiver_must_be_a_mapping(given: object) -> None:
     ],
 )
 def test_a_url_must_be_one_of_a_web_server(url: object) -> None:
-    message = refusal({"type": "webhook", "url": url})
+    message = refusal({"kind": "webhook", "url": url})
     assert message.startswith("receiver 'ops': ")
     assert "url" in message
     assert "hunter2" not in message
@@ -121,7 +121,7 @@ def test_private_addresses_are_allowed_by_true_only(allow: object) -> None:
 @pytest.mark.parametrize("name", ["", "a b", "-a", "a\n", "x" * 101, "é"])
 def test_names_are_short_and_plain(name: str) -> None:
     assert "a name has at most 100" in refusal(HOOK, name)
-    assert "a name has at most 100" in refusal({"type": "log"}, name)
+    assert "a name has at most 100" in refusal({"kind": "log"}, name)
 
 
 def test_errors_belong_to_the_tree() -> None:

@@ -40,7 +40,7 @@ def test_repr_tells_whether_there_is_a_secret() -> None:
 )
 def test_errors_of_settings_do_not_repeat_it(wrong: dict[str, object]) -> None:
     config = {
-        "type": "webhook",
+        "kind": "webhook",
         "url": f"https://hooks.example.com/{TOKEN}",
         "secret": SECRET,
         **wrong,

@@ -11,6 +11,6 @@ def test_each_receiver_has_its_transport() -> None:
 
 def test_every_type_of_the_settings_has_one() -> None:
     receivers = parse_receivers(
-        {"a": {"type": "log"}, "b": {"type": "webhook", "url": "https://x.example/"}}
+        {"a": {"kind": "log"}, "b": {"kind": "webhook", "url": "https://x.example/"}}
     )
     assert all(callable(transport_for(r, lambda: 0).deliver) for r in receivers.values())

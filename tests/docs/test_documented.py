@@ -8,12 +8,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 
 from tidegauge_alerts.receivers import WebhookReceiver
 from tidegauge_probes.findings import SeriesKind, Verdict
+from tidegauge_probes.spec import Spec
 from tidegauge_probes.templates import CONDITIONS, Keyword, Length, Numeric, Regex
 from tidegauge_service import stream_config
 from tidegauge_service.api.problems import CODES
@@ -36,7 +36,7 @@ def stream_keys() -> Iterator[str]:
         nested: Any = field.annotation
         if name in {"folder", "source", "baseline"}:
             continue
-        if isinstance(nested, type) and issubclass(nested, stream_config.Spec):
+        if isinstance(nested, type) and issubclass(nested, Spec):
             yield from (f"{name}.{key}" for key in nested.model_fields)
         else:
             yield name
@@ -47,7 +47,7 @@ def source_keys() -> Iterator[str]:
         yield from (key for key in source.model_fields if key != "kind")
 
 
-def commands(group: click.Command, path: str = "tidegauge") -> Iterator[tuple[str, click.Command]]:
+def commands(group: Any, path: str = "tidegauge") -> Iterator[tuple[str, Any]]:
     inner = getattr(group, "commands", None)
     if inner is None:
         yield path, group
@@ -61,7 +61,7 @@ ROUTES = [
     f"{method} {route.path}"
     for module in (health, streams, alerts, candidates)
     for route in module.router.routes
-    for method in route.methods  # type: ignore[attr-defined]
+    for method in route.methods
 ]
 
 

@@ -66,8 +66,8 @@ def receiver() -> Iterator[Receiver]:
 
 
 def test_a_webhook_hears_of_the_alert_and_of_its_end(tmp_path: Path, receiver: Receiver) -> None:
-    hook = {"type": "webhook", "url": receiver.url, "secret": SECRET, "allow_private": True}
-    write_settings(tmp_path, receivers={"ops": hook, "log": {"type": "log"}})
+    hook = {"kind": "webhook", "url": receiver.url, "secret": SECRET, "allow_private": True}
+    write_settings(tmp_path, receivers={"ops": hook, "log": {"kind": "log"}})
     stream = write_demo_stream(tmp_path, alerts={"receivers": ["ops", "log"]})
     with serving(stream, cwd=tmp_path) as service:
         wait_until(

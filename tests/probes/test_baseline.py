@@ -52,6 +52,8 @@ def test_a_baseline_survives_storage_with_the_same_id() -> None:
 
 def test_the_id_follows_the_content() -> None:
     assert small().id == small().id
+    with zipfile.ZipFile(io.BytesIO(ENCODED)) as archive:
+        assert {part.date_time for part in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     assert len(small().id) == 16
     assert small().id != small(seed=1).id
     rng = np.random.default_rng(0)
@@ -202,7 +204,12 @@ def test_calibration_recovers_p_within_two_percent(
         coverage(baseline, found.se2)
     )
     assert np.abs(error).max() < 3.5, "the stated error of p is the error it has"
-    assert np.sqrt((error**2).mean()) > 0.4
+    counting = 1 / (found.n * found.p * (1 - found.p))
+    between = found.tau2 * (1 + found.phi) / ((1 - found.phi) * WINDOWS)
+    untrimmed = found.n == baseline.n.sum(axis=0)
+    usable = untrimmed & (baseline.n > 0).all(axis=0)
+    assert usable.sum() > 100
+    assert_allclose(found.se2[usable], (counting + between)[usable])
 
 
 def special_logit(p: Floats) -> Floats:
@@ -218,7 +225,7 @@ def test_calibration_recovers_tau_on_the_cautious_side(
     ratio = np.sqrt(coverage(baseline, found.tau2)) / truth
     assert (ratio > 0.9).all(), ratio
     assert (ratio < 1.35).all(), ratio
-    assert ratio.mean() > 1.0, "half a posterior deviation is added"
+    assert ratio.mean() > 1.03, "half a posterior deviation is added"
 
 
 def test_a_stream_without_variation_is_calibrated_near_the_floor() -> None:

@@ -227,6 +227,8 @@ def test_a_learning_baseline_calls_only_odds_ratios_of_3() -> None:
 
     double, fourfold = after(1 / 3), after(0.5)  # odds 1/4 → 1/2 and → 1
     assert double.verdict is Verdict.LEARNING
+    certain = compare(count(rng, rates * [5 / 3, 1, 1, 1], 20_000), baseline, budget=1e6)
+    assert finding(certain, SeriesKind.COVERAGE, "lf0").verdict is Verdict.LEARNING
     assert double.effect == pytest.approx(2, rel=0.1)
     assert fourfold.verdict is Verdict.SHIFTED
     assert fourfold.effect == pytest.approx(4, rel=0.1)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from functools import partial
 from itertools import count
@@ -205,12 +206,50 @@ def test_the_same_source_has_the_same_id_in_another_process(tmp_path: Path) -> N
         ('LabelingFunction("lambda"', 'LabelingFunction("other"'),
         ("PATTERN.search)", "PATTERN.match)"),
         ("    lf,\n    wrapped,", "    wrapped,\n    lf,"),
-        ("], slices", "], classes=['A', 'B'], slices"),
     ],
 )
 def test_whatever_changes_a_vote_changes_the_id(make: Make, old: str, new: str) -> None:
     assert SOURCE.count(old) == 1
     assert id_of(make(SOURCE)) != id_of(make(SOURCE.replace(old, new)))
+
+
+def test_classes_and_their_order_are_content() -> None:
+    lf = LabelingFunction("lf", len)
+    ids = [ProbeSet.of([lf], classes=names).id for names in ("AB", "BA", "ABC", ["0", "1"])]
+    assert len(set(ids)) == 4
+    assert ProbeSet.of([lf]).id == ids[3]
+
+
+def test_defaults_count_by_value_where_the_source_does_not_tell() -> None:
+    def with_default(given: int) -> str:
+        def f(_: Any, label: int = given) -> int:
+            return label
+
+        def g(_: Any, *, label: int = given) -> int:
+            return label
+
+        return ProbeSet.of([LabelingFunction("f", f), LabelingFunction("g", g)]).id
+
+    assert with_default(1) == with_default(1)
+    assert with_default(1) != with_default(0)
+
+
+def test_constants_count_that_only_a_method_reads(make: Make) -> None:
+    source = """
+        from tidegauge_probes import *
+        LIMIT = 1
+        class Rule:
+            name = "rule"
+            def __call__(self, x):
+                return self.decide(x)
+            @staticmethod
+            def decide(x):
+                return x.n > LIMIT
+        PROBES = ProbeSet.of([Rule()])
+    """
+    text = textwrap.dedent(source)
+    assert id_of(make(text)) == id_of(make(text))
+    assert id_of(make(text)) != id_of(make(text.replace("LIMIT = 1", "LIMIT = 2")))
 
 
 def id_with(value: Any) -> str:

@@ -82,7 +82,7 @@ def candidates(folder: Path, since: int, until: int, reason: str) -> list[Candid
 
 
 def share(found: list[Candidate], is_one: Any) -> float:
-    return sum(map(is_one, found)) / len(found)
+    return sum(bool(is_one(c)) for c in found) / len(found)
 
 
 def about_the_virus(candidate: Candidate) -> bool:

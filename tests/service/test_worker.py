@@ -121,7 +121,7 @@ def test_a_rebalance_while_a_batch_is_gathered_drops_what_was_gathered_of_it(
     def disturb() -> None:
         nonlocal polls
         polls += 1
-        if polls % 5 == 0:
+        if polls % 5 == 0 and polls < 60:
             member.source.rebalance()
 
     member = group.member(most=1, on_poll=disturb)
@@ -142,7 +142,7 @@ def test_a_partition_that_is_only_said_to_be_gained_is_read_from_the_database_to
         nonlocal polls
         polls += 1
         gained, lost = changes()
-        return (frozenset({0}), lost) if polls % 4 == 0 else (gained, lost)
+        return (frozenset({0}), lost) if polls % 4 == 0 and polls < 40 else (gained, lost)
 
     member.source._changes = gained_only  # type: ignore[method-assign]
     member.to_end()
@@ -212,7 +212,7 @@ def test_after_a_commit_that_raised_the_database_is_believed(
     group.assert_exact()
 
 
-@pytest.mark.parametrize("failing", range(1, 9))
+@pytest.mark.parametrize("failing", range(1, 7))
 def test_a_database_that_is_down_while_partitions_are_read_loses_nothing(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
 ) -> None:
@@ -221,7 +221,7 @@ def test_a_database_that_is_down_while_partitions_are_read_loses_nothing(
     member, thief = group.member(), group.member([0])
     real, calls = store.load_partition, 0
 
-    def breaks(*args: Any) -> store.PartitionState:
+    def breaks(*args: Any) -> store.PartitionState | None:
         nonlocal calls
         calls += 1
         if calls == failing:
@@ -430,9 +430,10 @@ def test_an_idle_partition_follows_the_clock_once_its_end_is_proved(
     now = NOW
     group = Group(tmp_path, database, oracle.topic(2, 5), source=KAFKA)
     member = group.member(clock=lambda: now)
-    member.worker.step()
-    member.worker.step()
-    member.worker.step()
+    now -= 1_000
+    for _ in range(3):
+        member.worker.step()
+    now += 1_000
     member.worker.step()
     assert [p.watermark_ms for p in group.partitions()] == [NOW - 60_000] * 2
     assert [p.end_offset for p in group.partitions()] == [5, 5]

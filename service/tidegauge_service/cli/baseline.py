@@ -41,9 +41,9 @@ def fit(
     config = load_stream(stream)
     probe_set = load(config.probes, Path(config.folder))
     with opened(settings_of(context)) as database:
-        if votes is not None:
-            fitted = fitting.fit_votes(config, probe_set, votes)
-        elif records is not None:
+        if records is None:
+            fitted = fitting.fit_votes(config, probe_set, votes or Path())
+        else:
             with progress("training records") as advance:
                 fitted = fitting.fit_records(config, probe_set, records, now_ms, advance)
         with database.write() as connection:

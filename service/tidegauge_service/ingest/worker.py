@@ -25,12 +25,13 @@ from tidegauge_probes.model import Fault, Record, VoteMatrix
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service import meters
 from tidegauge_service.clock import Clock, window_start
-from tidegauge_service.errors import StreamHalted
+from tidegauge_service.errors import SourceError, StreamHalted
 from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.sampling import WindowSampler, buckets, priorities
 from tidegauge_service.ingest.segments import capped, memberships
 from tidegauge_service.ingest.source import Raw, Source
 from tidegauge_service.store import commit as store
+from tidegauge_service.store import streams
 from tidegauge_service.store.commit import (
     DeadLetter,
     Fenced,
@@ -134,7 +135,8 @@ class Worker:
     @property
     def drained(self) -> bool:
         """Whether everything it reads was read to its end, and committed so."""
-        return self._assigned and all(owned.drained for owned in self._owned.values())
+        known = self._assigned and not self._doubted
+        return known and all(owned.drained for owned in self._owned.values())
 
     def step(self, timeout_s: float = 0.1, *, finite: bool = False) -> Progress:
         """Gather one batch and commit it.
@@ -144,6 +146,16 @@ class Worker:
         StreamHalted; after any of them nothing is lost, and the next step reads again from
         where the database stands.
         """
+        try:
+            return self._step(timeout_s, finite=finite)
+        except Exception:
+            # What was polled was dropped, or nobody knows whether it was committed: believe the
+            # database, not the memory.
+            self._doubted |= self._owned.keys()
+            self._owned.clear()
+            raise
+
+    def _step(self, timeout_s: float, *, finite: bool) -> Progress:
         inputs = self._gather(timeout_s)
         batches, records, dead = self._count(inputs)
         batches += self._idle(batches, finite=finite)
@@ -160,11 +172,6 @@ class Worker:
             meters.fenced(self._stream.name)
             self._reload(batch.partition for batch in batches)
             return Progress()
-        except Exception:
-            # Whether it committed is unknown: believe the database, not the memory.
-            self._doubted |= self._owned.keys()
-            self._owned.clear()
-            raise
         self._remember(batches, closed)
         self._source.report({batch.partition: batch.to_offset for batch in batches})
         self._judge.hear(len(inputs), (d for batch in batches for d in batch.dead_letters))
@@ -175,12 +182,12 @@ class Worker:
         limits = self._config.limits
         deadline = time.monotonic() + limits.commit_interval / 1000
         gathered: list[Raw] = []
-        self._reload(self._doubted)
-        self._doubted.clear()
+        self._reload(())
         while len(gathered) < limits.commit_records:
             polled = self._source.poll(limits.commit_records - len(gathered), timeout_s)
-            if polled.lost or polled.gained:
-                gathered = [raw for raw in gathered if raw.partition not in polled.lost]
+            changed = polled.lost | polled.gained
+            if changed:
+                gathered = [raw for raw in gathered if raw.partition not in changed]
                 for partition in polled.lost:
                     self._owned.pop(partition, None)
                     self._doubted.discard(partition)
@@ -192,18 +199,27 @@ class Worker:
         return gathered
 
     def _reload(self, partitions: Iterable[int]) -> None:
-        for partition in sorted(partitions):
+        """Continue *partitions*, and those in doubt, where the database stands.
+
+        Each is in doubt until it was read: if the database cannot be, the next step tries again.
+        """
+        self._doubted |= set(partitions)
+        for partition in sorted(self._doubted):
             state = self._take(partition)
             sizes = self._config.samples
             samplers = {w: WindowSampler.restored(sizes, k) for w, k in state.sampled.items()}
             self._owned[partition] = _Owned(state.next_offset, dict(state.panes), samplers)
             self._source.seek(partition, state.next_offset)
+            self._doubted.discard(partition)
 
     def _take(self, partition: int) -> PartitionState:
         """Read a partition's state. One that was read to its end once holds the watermark again
         until its new end is proved: there may be more by now."""
         while True:
             state = store.load_partition(self._database, self._stream, partition)
+            if state is None:
+                self._seed(partition)
+                continue
             if not state.drained:
                 return state
             reopened = PartitionBatch(partition, state.next_offset, state.next_offset)
@@ -215,6 +231,14 @@ class Worker:
                     owner=self.owner,
                     now_ms=self._clock(),
                 )
+
+    def _seed(self, partition: int) -> None:
+        """Make the row of a partition that the source has gained since the stream was opened."""
+        starts = self._source.beginnings()
+        if partition not in starts:
+            msg = f"partition {partition} was assigned, but the source has none: was it re-created?"
+            raise SourceError(msg)
+        streams.seed_partitions(self._database, self._stream.id, starts, self._clock())
 
     def _count(self, inputs: Sequence[Raw]) -> tuple[list[PartitionBatch], int, int]:
         """Decode, run the LFs over the whole batch, and fold per partition and window."""
@@ -250,13 +274,13 @@ class Worker:
         dead: list[DeadLetter],
     ) -> PartitionBatch:
         owned = self._owned[partition]
-        times = np.array([records[row].timestamp_ms for row in rows], dtype=np.int64)
-        starts = window_start(times, self._config.window)  # type: ignore[arg-type, call-overload]
+        times = np.array([records[int(row)].timestamp_ms for row in rows], dtype=np.int64)
+        starts = window_start(times, self._config.window)  # type: ignore[arg-type]
         panes, added, samples = {}, {}, list[Sample]()
         for start in (int(s) for s in np.unique(starts)):
             mine = rows[starts == start]
             part = _rows_of(matrix, mine)
-            group = [records[row] for row in mine]
+            group = [records[int(row)] for row in mine]
             pane, segments = self._fold(group, part, owned.panes.get(start))
             panes[start], added[start] = pane, len(group)
             samples += self._sample(owned, start, group, part, segments)

@@ -223,12 +223,18 @@ class PartitionState:
     """Window → (priority, buckets) of the samples kept so far."""
 
 
-def load_partition(database: Database, stream: StreamRow, partition: int) -> PartitionState:
-    """Read the state of a partition: after an assignment, a fence, or a failed commit."""
+def load_partition(
+    database: Database, stream: StreamRow, partition: int
+) -> PartitionState | None:
+    """Read the state of a partition: after an assignment, a fence, or a failed commit.
+
+    None if the stream has no such partition (yet).
+    """
     with database.read() as connection:
-        row = next(
-            p for p in streams.partitions(connection, stream.id) if p.partition == partition
-        )
+        rows = streams.partitions(connection, stream.id)
+        row = next((row for row in rows if row.partition == partition), None)
+        if row is None:
+            return None
         closed = streams.cursor(connection, stream.id, CLOSED) or 0
         panes = _load_panes(connection, stream, partition, closed)
         sampled = _load_sampled(connection, stream, partition, closed)

@@ -1,0 +1,174 @@
+"""Votes per second beside Snorkel: the same labeling functions, the same records, one thread.
+
+Contestants: Snorkel's `LFApplier` and `PandasLFApplier`; Snorkel's own LF objects on tidegauge's
+engine (`python`); the same LFs as templates (`templates`); and from JSON bytes to counts
+(`json_to_counts`). Snorkel's get their records ready-made: building them is not timed. Ours
+start from dicts, or from bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks._labeling_functions import CLASSES, labeling_functions
+from benchmarks._records import as_json, records
+from benchmarks._timing import QUICK, Contestant, Seconds, faster, race, rate, say
+from tests.snorkel_stub import load_snorkel
+from tidegauge_probes import ProbeSet, counts, engine
+from tidegauge_probes.counts import PaneCounts
+from tidegauge_probes.model import Record
+from tidegauge_service.clock import now_ms
+from tidegauge_service.ingest.codec import Codec
+from tidegauge_service.ingest.source import Raw
+from tidegauge_service.stream_config import Limits, RecordMapping
+
+BATCH = 5_000
+PANDAS = 300
+"""Records for PandasLFApplier, which is slow."""
+
+ROUNDS = 3 if QUICK else 11
+SIZES = (10, 50)
+SIZES_OF_COUNTS = (10, 50, 100)
+
+
+class Contest:
+    """Five ways to apply some labeling functions to a batch of records a round."""
+
+    def __init__(self, batches: Sequence[list[dict[str, Any]]], lfs: int) -> None:
+        snorkel = load_snorkel()
+        twins = labeling_functions(lfs)
+        theirs = [snorkel.LabelingFunction(twin.name, twin.python) for twin in twins]
+        self.wrong_votes = 0
+        self._batches = batches
+        self._points = [[SimpleNamespace(**record) for record in batch] for batch in batches]
+        self._frames = [_frame(batch[:PANDAS]) for batch in batches]
+        self._raws = [_raws(batch) for batch in batches]
+        self._applier = snorkel.LFApplier(theirs)
+        self._pandas_applier = snorkel.PandasLFApplier(theirs)
+        self._python = ProbeSet.of(theirs, classes=CLASSES)
+        self._templates = ProbeSet.of([twin.template() for twin in twins], classes=CLASSES)
+        self._codec = Codec(RecordMapping(text="text"), Limits(), now_ms)
+        self._votes: dict[str, Any] = {}
+        self._pane: PaneCounts | None = None
+
+    def contestants(self) -> dict[str, Contestant]:
+        """Name them."""
+        return {
+            "lfapplier": self._run_lfapplier,
+            "pandas": self._run_pandas,
+            "python": self._run_python,
+            "templates": self._run_templates,
+            "json_to_counts": self._run_json,
+        }
+
+    def _run_lfapplier(self, n: int) -> int:
+        self._votes["lfapplier"] = self._applier.apply(self._points[n], progress_bar=False)
+        return BATCH
+
+    def _run_pandas(self, n: int) -> int:
+        frame = self._frames[n]
+        self._votes["pandas"] = self._pandas_applier.apply(frame, progress_bar=False)
+        return len(frame)
+
+    def _run_python(self, n: int) -> int:
+        self._votes["python"] = engine.run(self._python, self._batches[n]).outcomes
+        return BATCH
+
+    def _run_templates(self, n: int) -> int:
+        self._votes["templates"] = engine.run(self._templates, self._batches[n]).outcomes
+        return BATCH
+
+    def _run_json(self, n: int) -> int:
+        decoded = [self._codec.decode(raw) for raw in self._raws[n]]
+        fields = [record.fields for record in decoded if isinstance(record, Record)]
+        matrix = engine.run(self._templates, fields)
+        self._pane = counts.fold(matrix, len(CLASSES), {})
+        self._votes["json_to_counts"] = matrix.outcomes
+        return BATCH
+
+    def check(self, n: int) -> None:
+        """Compare every vote of the round with LFApplier's."""
+        del n
+        reference = self._votes["lfapplier"]
+        for name, votes in self._votes.items():
+            if len(votes) != (PANDAS if name == "pandas" else BATCH):
+                self.wrong_votes += reference.size
+            else:
+                self.wrong_votes += int((votes != reference[: len(votes)]).sum())
+        if self._pane is not None:
+            for label, total in enumerate(self._pane.all.outcomes.T[: len(CLASSES)]):
+                self.wrong_votes += int(np.abs(total - (reference == label).sum(axis=0)).sum())
+
+
+def _frame(batch: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Make the frame as users do, but let the missing author stay None (pandas makes it NaN)."""
+    frame = pd.DataFrame(batch)
+    frame["author"] = pd.Series([record["author"] for record in batch], dtype=object)
+    return frame
+
+
+def _raws(batch: Sequence[dict[str, Any]]) -> list[Raw]:
+    return [Raw(0, offset, value) for offset, value in enumerate(as_json(batch, BATCH, 3_600_000))]
+
+
+def counts_share(batches: Sequence[list[dict[str, Any]]], lfs: int) -> float:
+    """Return the time of `counts.fold` as a share of votes and counts, with templates."""
+    specs = [twin.template() for twin in labeling_functions(lfs)]
+    probe_set = ProbeSet.of(specs, classes=CLASSES)
+    shares = []
+    for batch in batches:
+        started = time.process_time()
+        matrix = engine.run(probe_set, batch)
+        voted = time.process_time()
+        counts.fold(matrix, len(CLASSES), {})
+        counted = time.process_time()
+        shares.append((counted - voted) / (counted - started))
+    return round(float(np.median(shares)), 3)
+
+
+def figures(found: dict[int, dict[str, Seconds]]) -> dict[str, Any]:
+    """Return the ratios by number of LFs, and records a second."""
+
+    def ratios(one: str, other: str) -> dict[str, float]:
+        return {str(m): faster(by[one].cpu, by[other].cpu) for m, by in found.items()}
+
+    return {
+        "python_vs_lfapplier": ratios("python", "lfapplier"),
+        "python_vs_pandas": ratios("python", "pandas"),
+        "templates_vs_lfapplier": ratios("templates", "lfapplier"),
+        "json_to_counts_vs_templates": ratios("json_to_counts", "templates"),
+        "records_per_second": {
+            str(m): {name: rate(seconds.cpu) for name, seconds in by.items()}
+            for m, by in found.items()
+        },
+    }
+
+
+def main() -> int:
+    """Run the contest at each size; the exit code is 1 if any vote was wrong."""
+    every = records(BATCH * ROUNDS)
+    batches = [every[start : start + BATCH] for start in range(0, len(every), BATCH)]
+    characters = sum(len(record["text"]) for record in every) / len(every)
+    say(f"{len(every):,} records of {characters:.0f} characters on average, {ROUNDS} rounds")
+    found, wrong = {}, 0
+    for lfs in SIZES:
+        contest = Contest(batches, lfs)
+        found[lfs] = race(contest.contestants(), ROUNDS, contest.check)
+        wrong += contest.wrong_votes
+        for name, seconds in found[lfs].items():
+            say(f"{lfs:>3} LFs  {name:<15} {rate(seconds.cpu):>9,} records/s")
+    shares = {str(lfs): counts_share(batches, lfs) for lfs in SIZES_OF_COUNTS}
+    result = figures(found) | {"counts_share": shares, "wrong_votes": wrong}
+    print(json.dumps({"benchmark": "probes", "quick": QUICK, **result}))
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

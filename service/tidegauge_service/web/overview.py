@@ -1,0 +1,108 @@
+"""The first page as plain values: pure, from what the store holds to what the template shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tidegauge_alerts.model import Alert, AlertState
+from tidegauge_probes.findings import ALL, Verdict
+from tidegauge_service.store.queries import HeatMap, StreamSummary
+from tidegauge_service.web import addresses, alerts, pictures, streams
+from tidegauge_service.web.alerts import AlertLists
+from tidegauge_service.web.pictures import MapView
+from tidegauge_service.web.streams import State, StreamCard
+from tidegauge_service.web.words import Link, moment, place
+
+WINDOW_CHOICES = (30, 60, 120)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the reader asked to see."""
+
+    stream: str
+    segment: str = ALL
+    windows: int = addresses.WINDOWS
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """The chosen stream: its heat map and its alerts."""
+
+    card: StreamCard
+    segment: str
+    segments: tuple[Link, ...]
+    """Those with a shift in the last window first."""
+    windows: tuple[Link, ...]
+    map: MapView | None
+    alerts: AlertLists
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The whole page."""
+
+    state: State
+    made: str
+    """When, in ISO-8601."""
+    cards: tuple[StreamCard, ...]
+    detail: Detail | None
+    missing: bool
+    """Whether a stream was asked for that does not exist."""
+
+
+def choose(summaries: Sequence[StreamSummary], name: str | None) -> StreamSummary | None:
+    """Return the stream asked for; unasked, the first that has alerts firing, or the first."""
+    if name is not None:
+        return next((s for s in summaries if s.stream.name == name), None)
+    alarmed = (s for s in summaries if streams.number_of(s, AlertState.FIRING))
+    return next(alarmed, summaries[0] if summaries else None)
+
+
+def overview(
+    summaries: Sequence[StreamSummary], detail: Detail | None, now_ms: int, *, missing: bool
+) -> Overview:
+    """Return the page."""
+    chosen = detail.card.link.href if detail else None
+    cards = [streams.card(s, chosen=addresses.page(s.stream.name) == chosen) for s in summaries]
+    return Overview(streams.state(*summaries), moment(now_ms), tuple(cards), detail, missing)
+
+
+def detail(
+    summary: StreamSummary,
+    choice: Choice,
+    figures: HeatMap,
+    open_: Iterable[Alert],
+    resolved: Iterable[Alert],
+) -> Detail:
+    """Return what the page shows of the chosen stream."""
+    name = summary.stream.name
+    total = sum(streams.number_of(summary, s) for s in (AlertState.FIRING, AlertState.PENDING))
+    return Detail(
+        card=streams.card(summary, chosen=True),
+        segment=place(choice.segment),
+        segments=_segments(summary, choice),
+        windows=tuple(
+            Link(str(n), addresses.page(name, choice.segment, n) + "#map", n == choice.windows)
+            for n in WINDOW_CHOICES
+        ),
+        map=pictures.map_view(name, choice.segment, choice.windows, figures),
+        alerts=alerts.lists(name, open_, resolved, total),
+    )
+
+
+def _segments(summary: StreamSummary, choice: Choice) -> tuple[Link, ...]:
+    found = summary.last_window.series if summary.last_window else ()
+    shifted: dict[str, int] = {ALL: 0}
+    for figure in found:
+        moved = figure.verdict == Verdict.SHIFTED
+        shifted[figure.segment] = shifted.get(figure.segment, 0) + moved
+    ordered = sorted(shifted, key=lambda s: (s != ALL, -shifted[s], s))
+    return tuple(_segment(summary, choice, segment, shifted[segment]) for segment in ordered)
+
+
+def _segment(summary: StreamSummary, choice: Choice, segment: str, shifted: int) -> Link:
+    text = place(segment) + (f" ({shifted} shifted)" if shifted else "")
+    href = addresses.page(summary.stream.name, segment, choice.windows) + "#map"
+    return Link(text, href, segment == choice.segment)
