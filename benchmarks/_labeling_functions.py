@@ -37,12 +37,15 @@ class Twin:
         )
 
 
+# fmt: off
 _WORDS: Final = (
-    "vicodin meeting winner refund free thanks prescription agenda claim headphones pharmacy "
-    "colleague earn courier subscribe budget cash onboarding genuine chorus http:// monday "
-    "viagra mountains followers verse discount proposal save% bridge password invoice shipping "
-    "village click unsubscribe reply grandma urgent lottery"
-).split()
+    "vicodin", "meeting", "winner", "refund", "free", "thanks", "prescription", "agenda", "claim",
+    "headphones", "pharmacy", "colleague", "earn", "courier", "subscribe", "budget", "cash",
+    "onboarding", "genuine", "chorus", "http://", "monday", "viagra", "mountains", "followers",
+    "verse", "discount", "proposal", "save%", "bridge", "password", "invoice", "shipping",
+    "village", "click", "unsubscribe", "reply", "grandma", "urgent", "lottery",
+)
+# fmt: on
 _LISTS: Final = (
     ("prize", "winner", "claim", "lottery", "jackpot"),
     ("agenda", "minutes", "proposal", "roadmap", "slides", "notes"),

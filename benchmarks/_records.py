@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -36,7 +36,7 @@ def _records(count: int, seed: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def as_json(some: list[dict[str, Any]], records_per_window: int, window_ms: int) -> list[bytes]:
+def as_json(some: Sequence[dict[str, Any]], records_per_window: int, window_ms: int) -> list[bytes]:
     """Encode records as a service would log them, about 500 bytes each, spread over windows."""
     step = window_ms / records_per_window
     return [

@@ -38,14 +38,14 @@ def test_a_webhook_is_careful_by_default() -> None:
 
 def test_an_unknown_key_is_named_with_the_nearest_one() -> None:
     assert refusal({**HOOK, "secrte": "x"}) == (
-        "receiver 'ops': no key 'secrte' for type webhook; did you mean 'secret'?"
+        "receiver 'ops': no key 'secrte' for kind webhook; did you mean 'secret'?"
     )
-    assert "did you mean 'type'?" in refusal({**HOOK, "typ": "x"})
+    assert "did you mean 'kind'?" in refusal({**HOOK, "knid": "x"})
 
 
 def test_a_key_like_no_other_gets_the_list() -> None:
     assert refusal({**HOOK, "zzz": 1}).endswith(
-        "; known: allow_private, secret, timeout_s, type, url"
+        "; known: allow_private, kind, secret, timeout_s, url"
     )
 
 

@@ -256,7 +256,7 @@ def test_not_missing_guards_what_follows() -> None:
 
 @pytest.mark.parametrize("mix", ["all", "any"])
 def test_a_mix_names_the_first_fault_as_python_would_raise_it(mix: str) -> None:
-    parts = [{"missing": {}}] if mix == "all" else []
+    parts: list[dict[str, Any]] = [{"missing": {}}] if mix == "all" else []
     parts += [{"length": {"field": field, "above": 1}} for field in ("first", "second")]
     (fault,) = engine.run(probes(**{mix: parts}), [{}]).faults
     assert fault.message == "the record has no field 'first'"

