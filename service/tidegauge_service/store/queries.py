@@ -88,7 +88,7 @@ class StreamSummary:
         return sum(p.late for p in self.partitions)
 
 
-def window_page(  # noqa: PLR0913  (filters of the API)
+def window_page(
     database: Database,
     stream: StreamRow,
     *,
@@ -101,6 +101,33 @@ def window_page(  # noqa: PLR0913  (filters of the API)
     newest_first: bool = False,
 ) -> list[WindowFigures]:
     """Return evaluated windows in [since, until) with the series that are asked for."""
+    wanted = [
+        schema.series.c[name] == value
+        for name, value in (("series", series), ("segment", segment), ("probe", probe))
+        if value is not None
+    ]
+    with database.read() as connection:
+        return _windows(
+            connection,
+            stream,
+            wanted,
+            since_ms=since_ms,
+            until_ms=until_ms,
+            limit=limit,
+            newest_first=newest_first,
+        )
+
+
+def _windows(
+    connection: sa.Connection,
+    stream: StreamRow,
+    wanted: Sequence[sa.ColumnElement[bool]],
+    *,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+    limit: int,
+    newest_first: bool,
+) -> list[WindowFigures]:
     w = schema.window
     query = sa.select(w).where(w.c.stream_id == stream.id)
     if since_ms is not None:
@@ -108,12 +135,10 @@ def window_page(  # noqa: PLR0913  (filters of the API)
     if until_ms is not None:
         query = query.where(w.c.window_start_ms < until_ms)
     order = w.c.window_start_ms.desc() if newest_first else w.c.window_start_ms
-    with database.read() as connection:
-        rows = list(connection.execute(query.order_by(order).limit(limit)))
-        starts = [row.window_start_ms for row in rows]
-        wanted = {"series": series, "segment": segment, "probe": probe}
-        figures = _figures(connection, stream, starts, wanted)
-        late = _late(connection, stream, starts)
+    rows = list(connection.execute(query.order_by(order).limit(limit)))
+    starts = [row.window_start_ms for row in rows]
+    figures = _figures(connection, stream, starts, wanted)
+    late = _late(connection, stream, starts)
     return [
         WindowFigures(
             row.window_start_ms,
@@ -133,7 +158,7 @@ def _figures(
     connection: sa.Connection,
     stream: StreamRow,
     starts: Sequence[int],
-    wanted: dict[str, str | None],
+    wanted: Sequence[sa.ColumnElement[bool]],
 ) -> dict[int, list[SeriesFigure]]:
     if not starts:
         return {}
@@ -145,7 +170,7 @@ def _figures(
             f.c.stream_id == stream.id,
             f.c.window_start_ms >= min(starts),
             f.c.window_start_ms <= max(starts),
-            *(s.c[name] == value for name, value in wanted.items() if value is not None),
+            *wanted,
         )
         .order_by(f.c.window_start_ms, f.c.series_id)
     )
@@ -197,8 +222,8 @@ def summaries(database: Database) -> list[StreamSummary]:
 
 def summary(database: Database, stream: StreamRow) -> StreamSummary:
     """Return how a stream is doing."""
-    last = window_page(database, stream, limit=1, newest_first=True)
     with database.read() as connection:
+        last = _windows(connection, stream, (), limit=1, newest_first=True)
         return StreamSummary(
             stream=stream,
             closed_through_ms=streams.cursor(connection, stream.id, CLOSED),
@@ -246,24 +271,23 @@ class HeatMap:
 
 
 BLIND_SPOT_ROW = "(blind spot)"
+_IN_HEAT_MAP = (SeriesKind.BLIND_SPOT, SeriesKind.COVERAGE)
 
 
-def heat_map(database: Database, stream: StreamRow, windows: int = 60, segment: str = ALL) -> HeatMap:
+def heat_map(
+    database: Database, stream: StreamRow, windows: int = 60, segment: str = ALL
+) -> HeatMap:
     """Return the last windows of blind spot and coverage."""
-    rows = list(
-        reversed(
-            window_page(database, stream, segment=segment, limit=windows, newest_first=True)
-        )
-    )
+    s = schema.series
+    wanted = (s.c.segment == segment, s.c.series.in_(_IN_HEAT_MAP))
     with database.read() as connection:
+        rows = _windows(connection, stream, wanted, limit=windows, newest_first=True)
         probes = streams.layout_of(connection, stream.probe_set).probes
-    names = (BLIND_SPOT_ROW, *probes)
-    by_window = [_heat_row(row) for row in rows]
-    cells = tuple(tuple(found.get(name) for found in by_window) for name in names)
-    return HeatMap(tuple(row.start_ms for row in rows), names, cells)
-
-
-def _heat_row(window: WindowFigures) -> dict[str, SeriesFigure]:
-    found = {f.probe: f for f in window.series if f.series == SeriesKind.COVERAGE}
-    blind = [f for f in window.series if f.series == SeriesKind.BLIND_SPOT]
-    return found | {BLIND_SPOT_ROW: f for f in blind}
+    rows.reverse()
+    found = [{(f.series, f.probe): f for f in row.series} for row in rows]
+    keys = [(SeriesKind.BLIND_SPOT, ""), *((SeriesKind.COVERAGE, probe) for probe in probes)]
+    return HeatMap(
+        tuple(row.start_ms for row in rows),
+        (BLIND_SPOT_ROW, *probes),
+        tuple(tuple(window.get(key) for window in found) for key in keys),
+    )

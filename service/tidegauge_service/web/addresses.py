@@ -69,8 +69,8 @@ def api_candidates(**parts: str) -> str:
 
 
 def _with(path: str, parts: dict[str, str]) -> str:
-    # `safe=""` and %20: these addresses stand in srcset too, where commas and blanks separate.
-    return f"{path}?{urlencode(parts, safe='', quote_via=quote, errors='replace')}"
+    # No comma or blank is left: they separate addresses where these stand in a srcset.
+    return f"{path}?{urlencode(parts, errors='replace')}"
 
 
 def _quoted(text: str) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_alerts.wording import change
-from tidegauge_probes.findings import ALL
+from tidegauge_probes.findings import ALL, SeriesKey
 from tidegauge_service.web import addresses
 from tidegauge_service.web.pictures import Picture, series_picture
-from tidegauge_service.web.words import Fact, Link, band, chance, count, moment, odds, place, share
+from tidegauge_service.web.words import Fact, Link, chance, count, moment, odds, place, share
 
 MOST_CHARTS = 6
 """Firing alerts that are shown with a chart: each costs some 50 ms to draw."""
@@ -57,8 +57,8 @@ def lists(
     )
 
 
-def _strongest_first(alert: Alert) -> tuple[bool, float, str]:
-    return alert.state is not AlertState.FIRING, -abs(alert.rank), alert.id
+def _strongest_first(alert: Alert) -> tuple[bool, float, SeriesKey]:
+    return alert.state is not AlertState.FIRING, -abs(alert.rank), alert.key
 
 
 def card(alert: Alert, picture: Picture | None = None) -> AlertCard:
@@ -80,7 +80,6 @@ def _facts(alert: Alert) -> tuple[Fact, ...]:
         Fact("Since", moment(alert.opened_window_ms)),
         Fact("Segment", place(alert.key.segment)),
         Fact("Observed", f"{share(alert.observed)} ({alert.x:,} of {alert.n:,})"),
-        Fact("Expected", f"{share(alert.expected)} (band {band(alert.low, alert.high)})"),
         Fact("Odds ratio", odds(alert.effect)),
         Fact("Chance at baseline", chance(alert.p_value)),
         Fact("Shifted windows", count(alert.streak)),

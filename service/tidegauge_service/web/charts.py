@@ -37,11 +37,11 @@ NOT_COMPARED: Final = (Verdict.NO_DATA, Verdict.LOW_VOLUME)
 SMALL_SHARE, TINY_SHARE = 0.2, 0.02
 """Below these, percentages on an axis need one and two decimals."""
 
-MAP_WIDTH, CELL_WIDTH, CELL_HEIGHT = 720, 24, 18
+MAP_WIDTH, CELL_WIDTH, CELL_HEIGHT = 900, 24, 18
 SERIES_WIDTH, SERIES_HEIGHT = 420, 110
 LABEL_EVERY_PX: Final = 80
 
-_DATA: Final = alt.Data(name="figures")
+_DATA: Final = alt.NamedData("figures")
 """Filled in by :func:`_finished`: altair would check every row against its schema (1 s)."""
 
 LIGHT: Final = THEMES[ThemeName.LIGHT]
@@ -125,7 +125,10 @@ def heat_map(figures: HeatMap, theme: Theme = LIGHT, title: str = "") -> Spec:
         .transform_filter("datum.shifted")
         .encode(fill=alt.value("#ffffff"), stroke=alt.value("#101418")),
     ).properties(width=width, height=alt.Step(CELL_HEIGHT))
-    return _finished(chart, cells, theme, title)
+    # The reader's font may be wider than the one that was measured: leave room for the labels.
+    room = round(1.5 * max(map(len, labels), default=0))
+    spec = _finished(chart, cells, theme, title)
+    return spec | {"padding": {"left": 15, "top": 5, "right": 5 + room, "bottom": 5}}
 
 
 def _cell(label: str, start: str, figure: SeriesFigure | None) -> dict[str, Any]:
@@ -147,15 +150,14 @@ def _across(starts: Sequence[str], width: int) -> alt.X:
 
 
 def _down(labels: Sequence[str]) -> alt.Y:
-    axis = alt.Axis(title=None, labelLimit=260, ticks=False, domain=False)
+    # On the right, beside the newest windows: there a narrow screen begins to scroll.
+    axis = alt.Axis(title=None, orient="right", labelLimit=260, ticks=False, domain=False)
     return alt.Y("row", type="nominal", sort=list(labels), axis=axis)
 
 
 def _diverging(theme: Theme) -> alt.Color:
     stops = [-CLIP, -CLIP / 2, 0, CLIP / 2, CLIP]
-    scale = alt.Scale(
-        domain=stops, range=list(theme.diverging), clamp=True, interpolate="lab"
-    )
+    scale = alt.Scale(domain=stops, range=list(theme.diverging), clamp=True, interpolate="lab")
     legend = alt.Legend(
         title="deviation from baseline (about a z-score)",
         orient="top",
@@ -172,7 +174,8 @@ def series(history: History, theme: Theme = LIGHT, title: str = "") -> Spec:
     """Return one series as shares over windows: observed, expected (dashed), the 99 % band."""
     starts = [stamp(ms) for ms in history.starts]
     points = [_point(at, f) for at, f in zip(starts, history.figures, strict=True)]
-    axis = alt.Axis(title=None, format=_percent_format(history.figures), tickCount=4)
+    format_ = _percent_format(history.figures)
+    axis = alt.Axis(title=None, orient="right", format=format_, tickCount=4)
     base = alt.Chart(_DATA).encode(_across(starts, SERIES_WIDTH))
     expected, observed = _share("expected", axis), _share("observed", axis)
     chart = alt.layer(
@@ -207,7 +210,7 @@ def _percent_format(figures: Iterable[SeriesFigure | None]) -> str:
 
 
 def _finished(
-    chart: alt.LayerChart, rows: list[dict[str, Any]], theme: Theme, title: str
+    chart: alt.LayerChart | alt.FacetChart, rows: list[dict[str, Any]], theme: Theme, title: str
 ) -> Spec:
     """Return the chart with its data, in the theme's colours."""
     spec: Spec = chart.to_dict()
@@ -224,7 +227,9 @@ def _config(theme: Theme) -> dict[str, Any]:
         "font": FONT,
         "view": {"stroke": None},
         "title": {"color": theme.ink, "fontSize": 14},
-        "axis": text | {"grid": False, "labelFontSize": 12, "titleFontSize": 12}
+        "axis": text
+        | {"grid": False, "labelFontSize": 12, "titleFontSize": 12}
         | {"domainColor": theme.faint, "tickColor": theme.faint},
-        "legend": text | {"labelFontSize": 12, "titleFontSize": 12},
+        "legend": text
+        | {"labelFontSize": 12, "titleFontSize": 12, "layout": {"top": {"anchor": "end"}}},
     }

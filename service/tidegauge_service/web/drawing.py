@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import lru_cache
+from importlib.metadata import version
 from typing import Any, Final
 
 import vl_convert
@@ -31,7 +32,7 @@ def to_png(spec: Spec, scale: float = 2.0) -> bytes:
 
 def fingerprint(spec: Spec) -> str:
     """Return a name of the picture's content, for ETag headers."""
-    content = f"{vl_convert.__version__}\n{_canonical(spec)}"
+    content = f"{version('vl-convert-python')}\n{_canonical(spec)}"
     return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
 

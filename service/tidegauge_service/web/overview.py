@@ -83,13 +83,15 @@ def detail(
         card=streams.card(summary, chosen=True),
         segment=place(choice.segment),
         segments=_segments(summary, choice),
-        windows=tuple(
-            Link(str(n), addresses.page(name, choice.segment, n) + "#map", n == choice.windows)
-            for n in WINDOW_CHOICES
-        ),
+        windows=tuple(_windows(name, choice, number) for number in WINDOW_CHOICES),
         map=pictures.map_view(name, choice.segment, choice.windows, figures),
         alerts=alerts.lists(name, open_, resolved, total),
     )
+
+
+def _windows(name: str, choice: Choice, number: int) -> Link:
+    href = addresses.page(name, choice.segment, number) + "#map"
+    return Link(f"{number} windows", href, number == choice.windows)
 
 
 def _segments(summary: StreamSummary, choice: Choice) -> tuple[Link, ...]:

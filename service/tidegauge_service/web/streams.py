@@ -78,7 +78,7 @@ def state(*summaries: StreamSummary) -> State:
     if pending:
         return State(Light.WATCH, f"{count(pending, 'alert')} pending")
     if any(_phase(s) in {"compared", "learning"} for s in summaries):
-        return State(Light.CALM, "no alert")
+        return State(Light.CALM, "no open alert")
     return State(Light.UNKNOWN, "nothing compared yet")
 
 
@@ -109,16 +109,16 @@ def next_step(summary: StreamSummary) -> str:
     row = summary.stream
     if not summary.partitions:
         return (
-            "No partition was seen yet. Is `tidegauge run` reading this stream, and does its file "
-            "or topic exist? `tidegauge doctor` tells."
+            "No partition was seen yet. Is 'tidegauge run' reading this stream, and does its file "
+            "or topic exist? 'tidegauge doctor' tells."
         )
     if summary.dead_letters and not summary.records:
-        return "No input was a record: compare `record` in the stream file with the inputs."
+        return "No input was a record: compare 'record' in the stream file with the inputs."
     steps = {
         "none": f"A window of {duration(row.window_ms)} closes when event time has passed its end "
         f"by {duration(row.lateness_ms)}.",
-        "before": "Records are counted; the range of `baseline` in the stream file begins later.",
-        "baseline": "Windows are counted. The first one after the range of `baseline` in the "
+        "before": "Records are counted; the range of 'baseline' in the stream file begins later.",
+        "baseline": "Windows are counted. The first one after the range of 'baseline' in the "
         "stream file freezes the baseline, and is compared with it.",
         "learning": "The baseline has few windows, so only gross shifts are called.",
     }
@@ -166,9 +166,11 @@ def _last_window(summary: StreamSummary) -> str:
 
 
 def _watermark(summary: StreamSummary) -> int | None:
-    """Return the stream's event time: the slowest partition's, unknown if any is."""
-    known = [p.watermark_ms for p in summary.partitions]
-    return None if not known or None in known else min(ms for ms in known if ms is not None)
+    """Return the stream's event time in whole seconds: the slowest partition's, if all have one."""
+    known = [p.watermark_ms for p in summary.partitions if p.watermark_ms is not None]
+    if not known or len(known) < len(summary.partitions):
+        return None
+    return min(known) // 1000 * 1000
 
 
 def _links(name: str) -> tuple[Link, ...]:

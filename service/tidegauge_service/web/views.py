@@ -1,4 +1,4 @@
-"""The routes of the page: HTML, its pictures, its style. Reading only; nothing runs in a browser."""
+"""The routes of the page: HTML, pictures, style. Reading only; nothing runs in a browser."""
 
 from __future__ import annotations
 

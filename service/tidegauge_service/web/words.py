@@ -53,7 +53,7 @@ def signed(value: float | None) -> str:
     """Return a deviation with its sign: ``+4.2``, ``−7.0``."""
     if value is None or not math.isfinite(value):
         return NOTHING
-    return f"{value:+.1f}".replace("-", "−")
+    return f"{value:+.1f}".replace("-", "−") if round(value, 1) else "0.0"
 
 
 def odds(value: float | None) -> str:

@@ -1,0 +1,137 @@
+"""A database with streams, windows and alerts made by the store itself, and its page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from tests.service.streams_for_tests import HOUR, START, write_stream
+from tests.web.document import Document
+from tidegauge_alerts.lifecycle import advance
+from tidegauge_alerts.model import Context, Rule
+from tidegauge_probes import load
+from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
+from tidegauge_service.store import alerts, streams, windows
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import EVALUATED, StreamRow
+from tidegauge_service.stream_config import load_stream
+from tidegauge_service.web.views import pages
+
+BASELINE = "base-1"
+NOW = START + 1_000 * HOUR
+
+
+class Site:
+    """Streams to look at."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.database = Database(f"sqlite:///{folder}/web.db")
+        self.database.upgrade()
+        self.client = TestClient(self.app())
+
+    def app(self, authorize: Callable[..., object] = lambda: None) -> FastAPI:
+        app = FastAPI()
+        app.include_router(pages(self.database, lambda: NOW, authorize))
+        return app
+
+    def get(self, path: str = "/") -> Document:
+        answer = self.client.get(path)
+        assert answer.status_code == 200, answer.text
+        return Document(answer.text)
+
+    def stream(
+        self,
+        name: str = "spam",
+        probes: Sequence[str] = ("check_out", "short"),
+        partitions: int = 1,
+    ) -> StreamRow:
+        """Register a stream with keyword LFs of these names."""
+        found = [{"name": p, "label": "SPAM", "keyword": {"any": ["x"]}} for p in probes]
+        spec: dict[str, Any] = {"classes": ["HAM", "SPAM"], "probes": found}
+        config = load_stream(write_stream(self._folder, spec, name=name))
+        probe_set = load(config.probes, self._folder)
+        row = streams.register(self.database, config, probe_set, NOW)
+        starts = dict.fromkeys(range(partitions), 0)
+        streams.seed_partitions(self.database, row.id, starts, NOW)
+        return row
+
+    def window(
+        self, stream: StreamRow, number: int, *findings: Finding, state: str = "compared"
+    ) -> None:
+        """Evaluate a window with these findings, as the evaluator does."""
+        start = START + number * HOUR
+        context = Context(
+            stream=stream.name,
+            window_start_ms=start,
+            window_ms=HOUR,
+            probe_set=stream.probe_set,
+            baseline=BASELINE,
+        )
+        with self.database.write() as connection:
+            ids = windows.series_ids(connection, stream, [f.key for f in findings])
+            windows.save_window(
+                connection,
+                stream,
+                start,
+                state=state,
+                baseline=BASELINE,
+                records=1_000,
+                now_ms=NOW,
+            )
+            windows.save_findings(connection, stream, findings, ids)
+            before = alerts.open_alerts(connection, stream.id)
+            after = advance(before, findings, Rule(), context)
+            alerts.save(connection, stream.id, after.alerts, after.transitions)
+            streams.move_cursor(connection, stream.id, EVALUATED, start + HOUR)
+
+
+def finding(
+    number: int,
+    rate: float = 0.08,
+    *,
+    probe: str = "check_out",
+    segment: str = "_all",
+    kind: SeriesKind = SeriesKind.COVERAGE,
+    verdict: Verdict | None = None,
+) -> Finding:
+    """Return a finding on 1,000 records with 8 % expected; it is shifted if far from that."""
+    key = SeriesKey(kind, segment, "" if kind is SeriesKind.BLIND_SPOT else probe)
+    far = abs(rate - 0.08) > 0.03
+    rank = (rate - 0.08) * 500
+    odds = (rate + 0.001) / (1 - rate) * 0.92 / 0.08
+    return Finding(
+        key,
+        START + number * HOUR,
+        round(rate * 1_000),
+        1_000,
+        verdict or (Verdict.SHIFTED if far else Verdict.OK),
+        observed=rate,
+        expected=0.08,
+        low=0.05,
+        high=0.11,
+        effect=odds,
+        p_value=1e-9 if far else 0.5,
+        n_eff=500.0,
+        rank=rank,
+    )
+
+
+def drifting(site: Site, **stream: Any) -> StreamRow:
+    """Six windows; in the last two the LF check_out goes silent and the blind spot grows."""
+    row = site.stream(**stream)
+    for number in range(6):
+        moved = number >= 4
+        site.window(
+            row,
+            number,
+            finding(number, 0.24 if moved else 0.08, kind=SeriesKind.BLIND_SPOT),
+            finding(number, 0.004 if moved else 0.078),
+            finding(number, probe="short"),
+            finding(number, 0.5 if moved else 0.08, segment="party=D"),
+        )
+    return row

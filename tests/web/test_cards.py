@@ -1,0 +1,112 @@
+"""View models from summaries: pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tidegauge_service.store.queries import StreamSummary, WindowFigures
+from tidegauge_service.store.streams import PartitionRow, StreamRow
+from tidegauge_service.web import overview, streams
+from tidegauge_service.web.streams import Light
+
+NOON = 1_584_273_600_000
+READING = PartitionRow(0, 90, 100, NOON + 999, NOON, False, 90, 2, "worker")  # noqa: FBT003
+COMPARED = WindowFigures(NOON, "compared", "p", "b", 300, 0, ())
+PENDING = ("pending", "warning", "spike")
+FIRING = ("firing", "warning", "spike")
+CRITICAL = ("firing", "critical", "drift")
+
+
+def summary(name: str = "spam", **changes: Any) -> StreamSummary:
+    values: dict[str, Any] = {
+        "stream": StreamRow(1, name, 3_600_000, 600_000, "probes-1", "base-1"),
+        "closed_through_ms": None,
+        "evaluated_through_ms": None,
+        "partitions": (READING,),
+        "windows": 5,
+        "last_window": COMPARED,
+        "dead_letters": {},
+        "alerts": {},
+        "candidates": {},
+        "notifications": {},
+    }
+    return StreamSummary(**{**values, **changes})
+
+
+def fact(found: StreamSummary, name: str) -> str:
+    facts = {f.name: f.value for f in streams.card(found, chosen=False).facts}
+    return facts[name]
+
+
+@pytest.mark.parametrize(
+    ("alerts", "light", "text"),
+    [
+        ({}, Light.CALM, "no open alert"),
+        ({("resolved", "critical", "spike"): 4}, Light.CALM, "no open alert"),
+        ({PENDING: 1}, Light.WATCH, "1 alert pending"),
+        ({PENDING: 1, FIRING: 1}, Light.ALARM, "1 alert firing, 0 critical"),
+        ({FIRING: 1, CRITICAL: 1}, Light.ALARM, "2 alerts firing, 1 critical"),
+    ],
+)
+def test_the_light(alerts: Any, light: Light, text: str) -> None:
+    state = streams.state(summary(alerts=alerts))
+    assert (state.light, state.text) == (light, text)
+
+
+def test_the_light_of_the_page_is_that_of_all_streams() -> None:
+    both = streams.state(summary(alerts={FIRING: 1}), summary(alerts={CRITICAL: 2}))
+    assert both.text == "3 alerts firing, 2 critical"
+    assert streams.state().light is Light.UNKNOWN
+
+
+def test_no_light_is_green_before_anything_was_compared() -> None:
+    early = replace(COMPARED, state="baseline")
+    assert streams.state(summary(last_window=early)).light is Light.UNKNOWN
+    assert streams.state(summary(last_window=None)).light is Light.UNKNOWN
+
+
+def test_drained_means_all_partitions() -> None:
+    done = replace(READING, drained=True)
+    assert streams.reading(summary(partitions=(done, READING))).startswith("reading")
+    assert streams.reading(summary(partitions=(done, done))).startswith("drained")
+
+
+def test_inputs_that_are_no_records_are_said_to_be_so() -> None:
+    none = replace(READING, records=0)
+    found = summary(partitions=(none,), last_window=None, dead_letters={"not_json": 3})
+    assert "No input was a record" in streams.next_step(found)
+
+
+def test_figures_of_a_stream() -> None:
+    slow = replace(READING, partition=1, next_offset=5, end_offset=7, watermark_ms=NOON - 5_500)
+    found = summary(
+        partitions=(READING, slow),
+        dead_letters={"missing_id": 2, "not_json": 1_000},
+        candidates={"proposed": 7, "labeled": 3},
+    )
+    assert fact(found, "Records") == "180"
+    assert fact(found, "Late records") == "4"
+    assert fact(found, "Not read yet") == "12"
+    assert fact(found, "Dead letters") == "1,002 (1,000 not_json, 2 missing_id)"
+    assert fact(found, "Watermark") == "2020-03-15T11:59:54Z"
+    assert fact(found, "Last window") == "2020-03-15T12:00:00Z, 300 records"
+    assert fact(found, "Candidates waiting") == "7"
+
+
+def test_an_unread_partition_holds_the_watermark() -> None:
+    unread = replace(READING, partition=1, watermark_ms=None, end_offset=None)
+    found = summary(partitions=(READING, unread))
+    assert fact(found, "Watermark") == "–"
+    assert fact(found, "Not read yet") == "unknown"
+
+
+def test_the_stream_with_alerts_is_chosen_unasked() -> None:
+    quiet, alarmed = summary("a"), summary("b", alerts={FIRING: 1})
+    assert overview.choose([quiet, alarmed], None) is alarmed
+    assert overview.choose([quiet, alarmed], "a") is quiet
+    assert overview.choose([quiet, alarmed], "c") is None
+    assert overview.choose([quiet], None) is quiet
+    assert overview.choose([], None) is None

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tidegauge_service.store.queries import BLIND_SPOT_ROW, HeatMap, SeriesFigure
+from tidegauge_service.web import charts, drawing
+from tidegauge_service.web.charts import History
+from tidegauge_service.web.themes import THEMES, ThemeName
+
+HOUR = 3_600_000
+NOON = 1_584_273_600_000  # 2020-03-15T12:00:00Z
+
+
+def figure(deviation: float = 0.0, verdict: str = "ok", **changes: Any) -> SeriesFigure:
+    """Return a figure whose deviation from the baseline is this."""
+    values = {
+        "series": "coverage",
+        "segment": "_all",
+        "probe": "check_out",
+        "other": "",
+        "label": "",
+        "x": 8,
+        "n": 100,
+        "expected": 0.1,
+        "low": 0.05,
+        "high": 0.15,
+        "effect": 1.0,
+        "p_value": 0.5,
+        "n_eff": 50.0,
+        "rank": math.copysign(deviation**2, deviation),
+        "verdict": verdict,
+    }
+    return SeriesFigure(**{**values, **changes})
+
+
+def heat_map(**rows: Sequence[SeriesFigure | None]) -> HeatMap:
+    windows = max(map(len, rows.values()))
+    names = tuple(BLIND_SPOT_ROW if name == "blind" else name for name in rows)
+    starts = tuple(NOON + n * HOUR for n in range(windows))
+    return HeatMap(starts, names, tuple(map(tuple, rows.values())))
+
+
+def cells(spec: drawing.Spec) -> list[tuple[Any, ...]]:
+    return [tuple(row.values()) for row in spec["datasets"]["figures"]]
+
+
+# -- The heat map ---------------------------------------------------------------------------------
+
+
+def test_the_heat_map_holds_the_numbers_row_by_row() -> None:
+    spec = charts.heat_map(
+        heat_map(blind=[figure(1.5), figure(5, "shifted")], a=[None, figure(-2)])
+    )
+    assert cells(spec) == [
+        ("(blind spot)", "2020-03-15T12:00", 1.5, False),
+        ("(blind spot)", "2020-03-15T13:00", 5.0, True),
+        ("a", "2020-03-15T12:00", None, False),
+        ("a", "2020-03-15T13:00", -2.0, False),
+    ]
+    assert spec["layer"][0]["encoding"]["y"]["sort"] == ["(blind spot)", "a"]
+
+
+@pytest.mark.parametrize(("given", "drawn"), [(40.0, 8.0), (-40.0, -8.0), (7.9996, 8.0)])
+def test_deviations_are_clipped(given: float, drawn: float) -> None:
+    assert cells(charts.heat_map(heat_map(blind=[figure(given)])))[0][2] == drawn
+
+
+@pytest.mark.parametrize("verdict", ["no_data", "low_volume"])
+def test_what_could_not_be_compared_is_no_zero(verdict: str) -> None:
+    assert charts.deviation_of(figure(3.0, verdict)) is None
+
+
+@pytest.mark.parametrize("rank", [None, math.inf, math.nan])
+def test_figures_that_are_no_numbers_are_no_data(rank: float | None) -> None:
+    assert charts.deviation_of(figure(rank=rank)) is None
+
+
+def test_of_many_lfs_the_blind_spot_and_those_that_moved_most_are_drawn() -> None:
+    rows = {f"lf{n}": [figure(n % 7)] for n in range(70)}
+    wide = heat_map(blind=[figure()], **rows)
+    shown = charts.shown_rows(wide)
+    assert len(shown) == charts.MAX_ROWS
+    assert shown[0] == 0
+    assert list(shown) == sorted(shown)
+    left_out = [wide.cells[row][0] for row in range(71) if row not in shown]
+    assert all(f is not None and (f.rank or 0) <= 4 for f in left_out)
+
+
+def test_names_that_look_alike_keep_rows_of_their_own() -> None:
+    assert charts.distinct(["a\x07", "a\x08", "a"]) == ["a\ufffd", "a\ufffd (2)", "a"]
+    assert len(set(charts.distinct(["x" * 50 + "1", "x" * 50 + "2"]))) == 2
+
+
+def test_an_lf_may_be_named_like_the_blind_spot() -> None:
+    spec = charts.heat_map(heat_map(blind=[figure(1)], **{"(blind spot)": [figure(2)]}))
+    assert [row[0] for row in cells(spec)] == ["(blind spot)", "(blind spot) (2)"]
+
+
+def test_a_shift_is_marked_by_more_than_colour() -> None:
+    [_, _, dots] = charts.heat_map(heat_map(blind=[figure(5, "shifted")]))["layer"]
+    assert dots["mark"]["type"] == "point"
+    assert dots["transform"] == [{"filter": "datum.shifted"}]
+
+
+# -- One series -----------------------------------------------------------------------------------
+
+
+def test_a_series_holds_its_shares_and_leaves_gaps() -> None:
+    history = History((NOON, NOON + HOUR), (figure(verdict="shifted"), None))
+    assert charts.series(history)["datasets"]["figures"] == [
+        {
+            "window": "2020-03-15T12:00",
+            "shifted": True,
+            "observed": 0.08,
+            "expected": 0.1,
+            "low": 0.05,
+            "high": 0.15,
+        },
+        {
+            "window": "2020-03-15T13:00",
+            "shifted": False,
+            "observed": None,
+            "expected": None,
+            "low": None,
+            "high": None,
+        },
+    ]
+
+
+@pytest.mark.parametrize(("x", "form"), [(1, ".2%"), (8, ".1%"), (50, ".0%")])
+def test_small_shares_get_more_digits(x: int, form: str) -> None:
+    spec = charts.series(History((NOON,), (figure(x=x),)))
+    assert spec["layer"][2]["encoding"]["y"]["axis"]["format"] == form
+
+
+# -- Drawing --------------------------------------------------------------------------------------
+
+EMPTY = HeatMap((), (BLIND_SPOT_ROW,), ((),))
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=list(THEMES))
+def test_charts_are_drawn_as_svg_and_png(theme: Any) -> None:
+    for spec in (
+        charts.heat_map(heat_map(blind=[figure(5, "shifted")]), theme, "Title"),
+        charts.heat_map(EMPTY, theme),
+        charts.series(History((NOON,), (figure(),)), theme),
+        charts.series(History((NOON,), (None,)), theme),
+        charts.series(History((), ()), theme),
+    ):
+        svg = drawing.to_svg(spec)
+        assert svg.startswith("<svg")
+        assert theme.ground in svg
+        assert drawing.to_png(spec, 1).startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_a_picture_needs_neither_script_nor_inline_style() -> None:
+    svg = drawing.to_svg(charts.heat_map(heat_map(blind=[figure(5, "shifted")])))
+    assert not any(found in svg for found in ("<script", "<style", "style=", "href"))
+
+
+HOSTILE = [
+    "\x00\x07\x1f",
+    "\x7f\x85",
+    "\ufffe\uffff",
+    "\ud800",
+    "\u202e",
+    "</text><script>",
+    "\\u0007",
+]
+
+DRAW = """
+import json, sys
+from tidegauge_service.web import drawing
+for spec in json.load(sys.stdin):
+    drawing.to_png(spec, 1)
+    print(drawing.to_svg(spec))
+"""
+
+
+def test_no_text_ends_the_process() -> None:
+    """vl-convert aborts its process at a character that XML does not know: so a process it is."""
+    texts = [{"values": [{"t": text}]} for text in HOSTILE]
+    encoding = {"text": {"field": "t"}}
+    specs: list[drawing.Spec] = [{"mark": "text", "data": d, "encoding": encoding} for d in texts]
+    specs += [charts.heat_map(heat_map(**{name: [figure()]}), title=name) for name in HOSTILE]
+    done = subprocess.run(
+        [sys.executable, "-c", DRAW],
+        input=json.dumps(specs),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("<svg") == len(specs)
+    assert "<script" not in done.stdout
+    assert "&lt;script&gt;" in done.stdout
+
+
+def test_drawing_fetches_nothing() -> None:
+    spec = {"data": {"url": "http://127.0.0.1:9/figures.json"}, "mark": "point", "encoding": {}}
+    with pytest.raises(ValueError, match=r"(?i)not allowed|external|base"):
+        drawing.to_svg(spec)
+
+
+def test_the_last_pictures_are_kept_and_no_more() -> None:
+    spec = charts.series(History((NOON,), (figure(x=17),)))
+    drawing.to_svg(spec)
+    hits = drawing._svg.cache_info().hits
+    drawing.to_svg(json.loads(json.dumps(spec)))
+    assert drawing._svg.cache_info().hits == hits + 1
+    assert (
+        drawing._svg.cache_info().maxsize
+        == drawing.KEPT_PICTURES
+        == drawing._png.cache_info().maxsize
+    )
+
+
+def test_a_fingerprint_names_the_content() -> None:
+    one, same, other = (
+        drawing.fingerprint(charts.heat_map(heat_map(blind=[figure(d)]))) for d in (1, 1, 2)
+    )
+    assert one == same != other
+
+
+# -- Colours --------------------------------------------------------------------------------------
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2)."""
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("name", ThemeName)
+def test_texts_and_lines_of_charts_can_be_read(name: ThemeName) -> None:
+    theme = THEMES[name]
+    for colour in (theme.ink, theme.faint, theme.line, theme.alarm):
+        assert contrast(colour, theme.ground) >= 4.5
+    for end in (theme.diverging[0], theme.diverging[-1]):
+        assert contrast(end, theme.diverging[2]) >= 4.5
+    assert contrast(theme.no_data, theme.diverging[2]) >= 1.5
