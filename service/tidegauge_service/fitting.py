@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def fit_records(
         decoded = [codec.decode(raw) for raw in inputs]
         records = [item for item in decoded if isinstance(item, Record)]
         rejected += len(decoded) - len(records)
-        for start, pane in count_by_window(config, probe_set, records).items():
+        for start, pane in count_by_window(config, probe_set, records, windows).items():
             windows[start] = windows[start] + pane if start in windows else pane
         advance(len(inputs))
     facts = {"path": path.name, "rejected": rejected, "window_ms": config.window}
@@ -52,9 +53,15 @@ def fit_records(
 
 
 def count_by_window(
-    config: StreamConfig, probe_set: ProbeSet, records: list[Record]
+    config: StreamConfig,
+    probe_set: ProbeSet,
+    records: list[Record],
+    running: Mapping[int, PaneCounts],
 ) -> dict[int, PaneCounts]:
-    """Return the counts of a batch by window: window start in ms → counts."""
+    """Return the counts of a batch by window: window start in ms → counts.
+
+    *running* are the counts before it, whose segments stay as they are (``capped``).
+    """
     slices = [probe.name for probe in probe_set.slices]
     by_window: dict[int, list[Record]] = {}
     for record in records:
@@ -65,7 +72,8 @@ def count_by_window(
         fields = [record.fields for record in group]
         matrix = engine.run(probe_set, fields)
         segments = memberships(fields, config.segment_by, matrix, slices)
-        kept = capped(segments, (), slices, config.limits.max_segments)
+        known = running[start].segments if start in running else ()
+        kept = capped(segments, known, slices, config.limits.max_segments)
         found[start] = counts.fold(matrix, probe_set.cardinality, kept)
     return found
 
@@ -95,16 +103,17 @@ def fit_votes(config: StreamConfig, probe_set: ProbeSet, path: Path) -> Baseline
 
 def _read_votes(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
     try:
-        loaded = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:  # ours: of a broken archive, np.load leaves its own open
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
+            if not loaded.files:
+                msg = f"{path} holds no array"
+                raise BaselineError(msg)
+            return np.asarray(loaded[loaded.files[0]])
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         msg = f"cannot read the vote matrix {path}: {error}"
         raise BaselineError(msg) from error
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    if not loaded.files:
-        msg = f"{path} holds no array"
-        raise BaselineError(msg)
-    return np.asarray(loaded[loaded.files[0]])
 
 
 def _freeze(

@@ -105,7 +105,7 @@ def open_pipeline(
         config,
         stream,
         database,
-        Worker(config, stream, probe_set, opened, database, clock),
+        Worker(config, stream, probe_set, opened, database, clock=clock),
         Evaluator(config, stream, probe_set, database, clock, url=settings.url or ""),
     )
 

@@ -44,9 +44,11 @@ def _positive(value: int) -> int:
     return value
 
 
-Moment = Annotated[int, BeforeValidator(_moment)]
-Duration = Annotated[int, BeforeValidator(_span), AfterValidator(_positive)]
-Delay = Annotated[int, BeforeValidator(_span), Field(ge=0)]
+# In the JSON Schema they are texts too: editors check stream files with it.
+_Span = BeforeValidator(_span, json_schema_input_type=int | str)
+Moment = Annotated[int, BeforeValidator(_moment, json_schema_input_type=int | str)]
+Duration = Annotated[int, _Span, AfterValidator(_positive)]
+Delay = Annotated[int, _Span, Field(ge=0)]
 
 
 class FileSource(Spec):
@@ -200,7 +202,7 @@ def load_stream(path: Path) -> StreamConfig:
     except OSError as error:
         msg = f"cannot read {path}: {error.strerror or error}"
         raise SettingsError(msg) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or the 30th of February
         msg = f"{path} is not YAML: {error}"
         raise SettingsError(msg) from error
     if not isinstance(data, dict):

@@ -26,10 +26,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 
 @pytest.fixture(params=KINDS)
-def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+def database(request: pytest.FixtureRequest) -> Database:
     """Give a new database with tidegauge's tables: SQLite, then PostgreSQL."""
     kind = "sqlite_database" if request.param == "sqlite" else "postgres_database"
-    yield request.getfixturevalue(kind)
+    found: Database = request.getfixturevalue(kind)
+    return found
 
 
 @pytest.fixture(scope="session")

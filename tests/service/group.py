@@ -57,7 +57,9 @@ class Group:
     ) -> Member:
         """Start another worker; all partitions are its unless *assigned* says which."""
         source = MemorySource(self.topic, assigned, on_poll=on_poll, most=most)
-        worker = Worker(self.config, self.stream, self.probe_set, source, self.database, clock)
+        worker = Worker(
+            self.config, self.stream, self.probe_set, source, self.database, clock=clock
+        )
         return Member(worker, source)
 
     def partitions(self) -> list[PartitionRow]:

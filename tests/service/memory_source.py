@@ -13,9 +13,10 @@ Topic = Sequence[Sequence[bytes]]
 
 
 class MemorySource:
-    """One member of a group. The test assigns; two members may hold one partition at a time,
+    """One member of a group.
 
-    as they do when a member was thought dead and was not. ``fail_after`` lets the poll after
+    The test assigns; two members may hold one partition at a time, as they do when a member was
+    thought dead and was not. ``fail_after`` lets the poll after
     that many others raise SourceError, once. ``on_poll`` is called before each.
     """
 

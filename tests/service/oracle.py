@@ -144,4 +144,3 @@ def topic(partitions: int, records: int, *, dead_every: int = 0) -> list[list[by
             inputs.append(b"broken" if broken else message(n, n * (p + 2) + p, country=country))
         found.append(inputs)
     return found
-

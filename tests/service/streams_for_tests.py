@@ -46,9 +46,7 @@ def write_jsonl(path: Path, records: Iterable[Mapping[str, Any] | bytes]) -> Pat
     return path
 
 
-def write_stream(
-    folder: Path, probes: Mapping[str, Any] | str = PROBES, **changes: Any
-) -> Path:
+def write_stream(folder: Path, probes: Mapping[str, Any] | str = PROBES, **changes: Any) -> Path:
     """Write stream.yaml and probes.yaml; *changes* replace top-level keys.
 
     *probes* may be a reference (``module:attribute``, a file) instead of LFs to write.
@@ -94,11 +92,14 @@ def reading(
     url: str | None = None,
     source: Source | None = None,
     clock: Clock = now_ms,
+    source_config: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Reading:
     """Put a worker together over *records* (written to a file) or over *source*."""
     if records:
         write_jsonl(folder / "records.jsonl", records)
+    if source_config:
+        changes["source"] = dict(source_config)
     config = load_stream(write_stream(folder, **changes))
     probe_set = load(config.probes, folder)
     database = Database(url or f"sqlite:///{folder}/test.db")
@@ -106,5 +107,5 @@ def reading(
     opened = source or FileSource("records.jsonl", folder)
     stream = streams.register(database, config, probe_set, clock())
     streams.seed_partitions(database, stream.id, opened.beginnings(), clock())
-    worker = Worker(config, stream, probe_set, opened, database, clock)
+    worker = Worker(config, stream, probe_set, opened, database, clock=clock)
     return Reading(config, probe_set, stream, database, worker)

@@ -254,7 +254,9 @@ def test_a_number_of_a_file_that_is_no_time_is_a_bad_timestamp(value: float) -> 
 
 
 def test_an_object_may_be_nested_64_deep_and_no_deeper() -> None:
-    inside, outside = (b'{"id": "a", "timestamp": 0, "x": %b}' % (b"[" * n + b"]" * n) for n in (63, 64))
+    inside, outside = (
+        b'{"id": "a", "timestamp": 0, "x": %b}' % (b"[" * n + b"]" * n) for n in (63, 64)
+    )
     assert isinstance(decode(inside), Record)
     letter = rejected(outside)
     assert (letter.reason, letter.detail) == ("not_json", "nested too deeply")

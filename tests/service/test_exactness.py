@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from tests.service import oracle
 from tests.service.group import Group, Member
 from tests.service.streams_for_tests import HOUR, START
-from tidegauge_service.errors import StoreError
-from tidegauge_service.ingest import worker as worker_module
+from tidegauge_service import meters
+from tidegauge_service.errors import SourceError, StoreError
 from tidegauge_service.store import commit as store
 from tidegauge_service.store import windows
 from tidegauge_service.store.engine import Database
@@ -56,7 +56,7 @@ def test_threads_that_are_reassigned_at_random_count_what_the_oracle_counts(
         tmp_path, database, oracle.topic(4, 90, dead_every=11), limits={"commit_records": 10}
     )
     fences = list[str]()
-    monkeypatch.setattr(worker_module.meters, "fenced", fences.append)
+    monkeypatch.setattr(meters, "fenced", fences.append)
 
     def work(seed: int) -> None:
         chance = random.Random(seed)
@@ -102,7 +102,7 @@ def test_windows_that_close_and_are_evaluated_meanwhile_lose_and_repeat_nothing(
 
     def evaluate() -> None:
         while True:
-            last = done.is_set()  # asked first: what is closed after it is closed for good
+            last = done.wait(0.01)  # asked first: what is closed after it is closed for good
             store.close_windows(database, group.stream)
             while take_one(database, group, evaluated):
                 pass
@@ -187,15 +187,13 @@ def test_any_history_ends_in_the_oracles_counts(
     group = Group(folder, database, topic, limits={"commit_records": batch})
     members = [group.member(most=most) for _ in range(3)]
     for action, who, how in actions:
-        act(group, members, action, who, how, most)
+        act(group, members, action, who, how=how, most=most)
     group.member().to_end()
     group.assert_exact()
     database.close()
 
 
-def act(
-    group: Group, members: list[Member], action: str, who: int, how: Any, most: int
-) -> None:
+def act(group: Group, members: list[Member], action: str, who: int, *, how: Any, most: int) -> None:
     member = members[who]
     if action == "crash":
         members[who] = group.member(most=most)
@@ -216,7 +214,7 @@ def act(
 def step(member: Member, *, finite: bool = False) -> None:
     try:
         member.worker.step(finite=finite)
-    except (ConnectionResetError, StoreError, worker_module.SourceError):
+    except (ConnectionResetError, StoreError, SourceError):
         assert not member.worker.drained
 
 

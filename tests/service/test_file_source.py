@@ -184,7 +184,7 @@ def test_an_unknown_suffix_says_which_are_known(tmp_path: Path, name: str) -> No
 
 
 def test_no_match_says_where_it_looked(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="source.path") as caught:
+    with pytest.raises(SourceError, match=r"source\.path") as caught:
         FileSource("*.jsonl", tmp_path)
     assert str(tmp_path) in str(caught.value)
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,8 +31,7 @@ def smallest(kept: list[tuple[int, tuple[str, ...]]], sizes: SampleSizes) -> Kep
     sampler = WindowSampler(sizes)
     names = {name for _, of in kept for name in of}
     return {
-        name: set(sorted(p for p, of in kept if name in of)[: sampler.size(name)])
-        for name in names
+        name: set(sorted(p for p, of in kept if name in of)[: sampler.size(name)]) for name in names
     }
 
 
@@ -40,7 +42,7 @@ def take_in_pieces(
     priority, where = priorities("s", 0, offsets(n)), belongs(n)
     sampler, kept = WindowSampler(sizes), list[tuple[int, tuple[str, ...]]]()
     edges = [0, *sorted(cuts), n]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         if restart:
             sampler = WindowSampler.restored(sizes, kept)
         piece = {name: mask[start:end] for name, mask in where.items()}
@@ -126,7 +128,14 @@ def no_slices(n: int) -> VoteMatrix:
 
 
 def test_records_belong_to_slices_and_to_the_values_of_fields() -> None:
-    records = [{"c": "DE"}, {"c": None}, {}, {"c": 7}, {"c": "x" * 500}, {"c": True}]
+    records: list[dict[str, Any]] = [
+        {"c": "DE"},
+        {"c": None},
+        {},
+        {"c": 7},
+        {"c": "x" * 500},
+        {"c": True},
+    ]
     matrix = VoteMatrix(np.empty((6, 0), np.int8), np.eye(6, 1, dtype=np.bool_), np.zeros(0))
     found = memberships(records, ["c"], matrix, ["long"])
     assert {name: np.flatnonzero(mask).tolist() for name, mask in found.items()} == {

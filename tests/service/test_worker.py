@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from tests.service import oracle
 from tests.service.group import NOW, Group
 from tests.service.streams_for_tests import HOUR, START
+from tidegauge_probes import engine
+from tidegauge_service import meters
 from tidegauge_service.errors import SourceError, StoreError, StreamHalted
-from tidegauge_service.ingest import worker as worker_module
 from tidegauge_service.ingest.codec import Reason
 from tidegauge_service.store import commit as store
 from tidegauge_service.store import schema
@@ -44,7 +45,7 @@ def test_two_workers_on_one_partition_take_turns_and_lose_nothing(
 ) -> None:
     group = Group(tmp_path, database, oracle.topic(2, 60, dead_every=9))
     fences = list[str]()
-    monkeypatch.setattr(worker_module.meters, "fenced", fences.append)
+    monkeypatch.setattr(meters, "fenced", fences.append)
     one, two = group.member(), group.member()
     while not (one.worker.drained and two.worker.drained):
         before = [p.next_offset for p in group.partitions()]
@@ -150,9 +151,7 @@ def test_a_partition_that_is_only_said_to_be_gained_is_read_from_the_database_to
 
 
 @pytest.mark.parametrize("after", [1, 2, 4, 5, 7, 11])
-def test_a_poll_that_fails_loses_nothing(
-    database: Database, tmp_path: Path, after: int
-) -> None:
+def test_a_poll_that_fails_loses_nothing(database: Database, tmp_path: Path, after: int) -> None:
     group = Group(tmp_path, database, oracle.topic(2, 30))
     member = group.member(most=2)
     member.source.fail_after = after
@@ -170,7 +169,7 @@ def test_an_lf_engine_that_breaks_loses_nothing(
     member = group.member()
     member.worker.step()
     with monkeypatch.context() as patched, pytest.raises(MemoryError):
-        patched.setattr(worker_module.engine, "run", _out_of_memory)
+        patched.setattr(engine, "run", _out_of_memory)
         member.worker.step()
     member.to_end()
     group.assert_exact()

@@ -103,14 +103,16 @@ def _matching(pattern: str, folder: Path) -> list[Path]:
     """Return the files of a pattern; a file of exactly that name is meant before any pattern."""
     if (folder / pattern).is_file():
         return [folder / pattern]
-    return [folder / name for name in sorted(glob.glob(pattern, root_dir=folder))]
+    return [folder / name for name in sorted(glob.glob(pattern, root_dir=folder))]  # noqa: PTH207  (absolute patterns too)
 
 
 def _format(path: Path) -> str:
     suffixes = [s for s in path.suffixes if s != ".gz"]
     kind = suffixes[-1].lower() if suffixes else ""
     if kind not in FORMATS:
-        msg = f"cannot tell the format of {path}: name it .jsonl, .csv or .parquet (with .gz or not)"
+        msg = (
+            f"cannot tell the format of {path}: name it .jsonl, .csv or .parquet (with .gz or not)"
+        )
         raise SourceError(msg)
     return kind
 
@@ -120,8 +122,7 @@ def _values(path: Path) -> Iterator[bytes | Mapping[str, Any]]:
     if kind == ".parquet":
         yield from _parquet(path)
         return
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    with opened as file:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         if kind == ".csv":
             csv.field_size_limit(MAX_CSV_FIELD)
             text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")

@@ -152,9 +152,7 @@ class KafkaTopic:
 
 
 def _options(config: KafkaConfig, password: str | None) -> dict[str, Any]:
-    secret = password or (
-        config.sasl_password.get_secret_value() if config.sasl_password else None
-    )
+    secret = password or (config.sasl_password.get_secret_value() if config.sasl_password else None)
     options: dict[str, Any] = {
         "bootstrap_servers": config.bootstrap.split(","),
         "group_id": config.group,

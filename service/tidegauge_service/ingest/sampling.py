@@ -99,5 +99,5 @@ class WindowSampler:
             for name in names:
                 by_bucket.setdefault(name, []).append(priority)
         for name, values in by_bucket.items():
-            sampler._enter(name, np.array(values, dtype=np.int64))  # noqa: SLF001
+            sampler._enter(name, np.array(values, dtype=np.int64))
         return sampler

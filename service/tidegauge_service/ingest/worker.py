@@ -103,13 +103,14 @@ class _Judge:
 class Worker:
     """Reads the partitions that its source assigns to it."""
 
-    def __init__(  # noqa: PLR0913  (each is a part it works with)
+    def __init__(
         self,
         config: StreamConfig,
         stream: StreamRow,
         probe_set: ProbeSet,
         source: Source,
         database: Database,
+        *,
         clock: Clock,
     ) -> None:
         self._config = config
@@ -213,8 +214,11 @@ class Worker:
             self._doubted.discard(partition)
 
     def _take(self, partition: int) -> PartitionState:
-        """Read a partition's state. One that was read to its end once holds the watermark again
-        until its new end is proved: there may be more by now."""
+        """Read a partition's state.
+
+        One that was read to its end once holds the watermark again until its new end is proved:
+        there may be more by now.
+        """
         while True:
             state = store.load_partition(self._database, self._stream, partition)
             if state is None:
@@ -254,19 +258,20 @@ class Worker:
         batches = [
             self._batch(
                 partition,
-                to_offset,
-                np.flatnonzero(partition_of == partition),
-                records,
-                matrix,
-                [letter for letter in dead if letter.partition == partition],
+                to_offset=to_offset,
+                rows=np.flatnonzero(partition_of == partition),
+                records=records,
+                matrix=matrix,
+                dead=[letter for letter in dead if letter.partition == partition],
             )
             for partition, to_offset in sorted(reached.items())
         ]
         return batches, len(records), len(dead)
 
-    def _batch(  # noqa: PLR0913
+    def _batch(
         self,
         partition: int,
+        *,
         to_offset: int,
         rows: np.ndarray[tuple[int], np.dtype[np.int64]],
         records: Sequence[Record],
@@ -394,9 +399,7 @@ class Worker:
         self._source.close()
 
 
-def _rows_of(
-    matrix: VoteMatrix, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
-) -> VoteMatrix:
+def _rows_of(matrix: VoteMatrix, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> VoteMatrix:
     """Return the matrix of some rows; faults are those of these rows."""
     place = {int(row): i for i, row in enumerate(rows)} if matrix.faults else {}
     faults = tuple(

@@ -196,7 +196,7 @@ class Evaluator:
                     receiver,
                     message.dedup_key,
                     message.body,
-                    self._clock(),
+                    now_ms=self._clock(),
                 )
 
     def _propose(

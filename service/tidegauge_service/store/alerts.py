@@ -58,7 +58,7 @@ def save(
 Place = tuple[int, str]
 
 
-def page(  # noqa: PLR0913  (filters of the API)
+def page(
     database: Database,
     *,
     stream: str | None = None,

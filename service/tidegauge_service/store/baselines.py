@@ -26,9 +26,7 @@ class BaselineRow:
     created_ms: int
 
 
-def save(
-    connection: sa.Connection, baseline: Baseline, name: str | None, now_ms: int
-) -> None:
+def save(connection: sa.Connection, baseline: Baseline, name: str | None, now_ms: int) -> None:
     """Freeze a baseline; equal content is stored once. BaselineError if the name is taken."""
     t = schema.baseline
     if name is not None:
@@ -74,7 +72,15 @@ def find(connection: sa.Connection, name: str) -> Baseline:
 def listing(connection: sa.Connection) -> list[BaselineRow]:
     """Return all baselines, newest first."""
     t = schema.baseline
-    columns = (t.c.id, t.c.name, t.c.probe_set, t.c.source, t.c.records, t.c.windows, t.c.created_ms)
+    columns = (
+        t.c.id,
+        t.c.name,
+        t.c.probe_set,
+        t.c.source,
+        t.c.records,
+        t.c.windows,
+        t.c.created_ms,
+    )
     query = sa.select(*columns).order_by(t.c.created_ms.desc(), t.c.id)
     return [BaselineRow(*row) for row in connection.execute(query)]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from tidegauge_service.store import schema, upsert
 from tidegauge_service.store.engine import Database
@@ -100,14 +101,17 @@ Place = tuple[int, str]
 """Where a page ended: window start and candidate id, the order of the pages."""
 
 
-def page(database: Database, wanted: Filter, limit: int, after: Place | None = None) -> list[Candidate]:
+def page(
+    database: Database, wanted: Filter, limit: int, after: Place | None = None
+) -> list[Candidate]:
     """Return up to *limit* candidates after a place, by window and id."""
     c, s = schema.candidate, schema.stream
     query = sa.select(c, s.c.name.label("stream")).join(s, s.c.id == c.c.stream_id)
-    query = query.where(*_conditions(wanted)).order_by(c.c.window_start_ms, c.c.id).limit(limit)
+    query = query.order_by(c.c.window_start_ms, c.c.id).limit(limit)
     if after is not None:
         query = query.where(sa.tuple_(c.c.window_start_ms, c.c.id) > sa.tuple_(*after))
     with database.read() as connection:
+        query = query.where(*_conditions(connection, wanted))
         rows = list(connection.execute(query))
         reasons = _reasons(connection, [row.id for row in rows])
     return [_candidate(row, reasons.get(row.id, ())) for row in rows]
@@ -125,18 +129,18 @@ def count(connection: sa.Connection, wanted: Filter) -> int:
     """Return how many candidates there are."""
     c, s = schema.candidate, schema.stream
     query = sa.select(sa.func.count()).select_from(c.join(s, s.c.id == c.c.stream_id))
-    return int(connection.execute(query.where(*_conditions(wanted))).scalar_one())
+    return int(connection.execute(query.where(*_conditions(connection, wanted))).scalar_one())
 
 
-def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
+def _conditions(connection: sa.Connection, wanted: Filter) -> list[sa.ColumnElement[bool]]:
     c, s = schema.candidate, schema.stream
     checks: list[tuple[Any, Any]] = [
         (wanted.stream, s.c.name == wanted.stream),
         (wanted.state, c.c.state == wanted.state),
         (wanted.since_ms, c.c.window_start_ms >= (wanted.since_ms or 0)),
         (wanted.until_ms, c.c.window_start_ms < (wanted.until_ms or 0)),
-        (wanted.segment, _json_holds(c.c.segments, wanted.segment or "", "\"")),
-        (wanted.lf, _json_holds(c.c.votes, wanted.lf or "", "\": ")),
+        (wanted.segment, _json_has(connection, c.c.segments, "value", wanted.segment)),
+        (wanted.lf, _json_has(connection, c.c.votes, "key", wanted.lf)),
     ]
     found = [condition for given, condition in checks if given is not None]
     r = schema.candidate_reason
@@ -146,10 +150,17 @@ def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     return found
 
 
-def _json_holds(column: sa.Column[str], name: str, end: str) -> sa.ColumnElement[bool]:
-    """Whether a JSON list holds a text (*end* is a quote) or an object a key (quote, colon)."""
-    quoted = json.dumps(name, ensure_ascii=False)[:-1] + end
-    return column.contains(quoted, autoescape=True)
+def _json_has(
+    connection: sa.Connection, column: sa.Column[str], part: str, name: str | None
+) -> sa.ColumnElement[bool]:
+    """Whether a JSON list holds a text (*part* "value") or an object has a key ("key").
+
+    Not by LIKE: names may hold quotes and commas, and SQLite's LIKE knows no case.
+    """
+    if connection.dialect.name == "sqlite":
+        each = sa.func.json_each(column).table_valued("key", "value")
+        return sa.exists().select_from(each).where(each.c[part] == name)
+    return sa.cast(column, JSONB).bool_op("?")(name)
 
 
 def _reasons(

@@ -24,7 +24,7 @@ from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import CLOSED, StreamRow
 
 
-class Fenced(ServiceError):
+class Fenced(ServiceError):  # noqa: N818  (the term of the literature)
     """Another worker has moved the position on; what this one counted was dropped."""
 
     def __init__(self, partition: int) -> None:
@@ -186,7 +186,10 @@ def _write(
 
 
 def _write_samples(
-    connection: sa.Connection, where: Mapping[str, int], samples: Sequence[Sample], closed: int | None
+    connection: sa.Connection,
+    where: Mapping[str, int],
+    samples: Sequence[Sample],
+    closed: int | None,
 ) -> None:
     rows = [
         {
@@ -223,9 +226,7 @@ class PartitionState:
     """Window → (priority, buckets) of the samples kept so far."""
 
 
-def load_partition(
-    database: Database, stream: StreamRow, partition: int
-) -> PartitionState | None:
+def load_partition(database: Database, stream: StreamRow, partition: int) -> PartitionState | None:
     """Read the state of a partition: after an assignment, a fence, or a failed commit.
 
     None if the stream has no such partition (yet).

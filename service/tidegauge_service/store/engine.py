@@ -23,6 +23,9 @@ Connection = sa.Connection
 
 BUSY_TIMEOUT_MS = 30_000
 
+UPGRADE_LOCK = 7_453_384
+"""Key of PostgreSQL's advisory lock: replicas that start together upgrade one after another."""
+
 
 class Database:
     """An SQLite or PostgreSQL database."""
@@ -45,8 +48,8 @@ class Database:
         SQLite takes its write lock at once (BEGIN IMMEDIATE): a transaction that first reads
         and then finds the lock taken could only fail.
         """
-        with _advice(self.url), self.engine.connect() as connection:
-            connection = connection.execution_options(writes=True)
+        with _advice(self.url), self.engine.connect() as opened:
+            connection = opened.execution_options(writes=True)
             with connection.begin():
                 yield connection
 
@@ -63,6 +66,8 @@ class Database:
     def upgrade(self) -> None:
         """Bring the tables to this version's shape."""
         with self.write() as connection:
+            if not self.is_sqlite:  # whose write transactions exclude each other anyway
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
             config = _alembic()
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
@@ -85,9 +90,9 @@ class Database:
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):
         msg = "the database setting is not a URL, e.g. sqlite:///tidegauge.db"
-        raise SettingsError(msg) from error
+        raise SettingsError(msg) from None  # its text may quote a part of the password
     if parsed.drivername in {"postgres", "postgresql"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
@@ -127,22 +132,32 @@ def _advice(url: URL) -> Iterator[None]:
     except OperationalError as error:
         raise StoreError(_explain(str(error.orig), url)) from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if error.connection_invalidated or _unusable(error.orig):
             raise StoreError(_explain(str(error.orig), url)) from error
         raise
 
 
+def _unusable(cause: BaseException | None) -> bool:
+    """Whether it is no database (SQLite's plain DatabaseError), or one without our tables."""
+    undefined_table = getattr(cause, "sqlstate", None) == "42P01"
+    return undefined_table or type(cause) is sqlite3.DatabaseError
+
+
 def _explain(problem: str, url: URL) -> str:
-    where = url.render_as_string(hide_password=True)
+    secrets = [name for name in url.query if "password" in name]
+    where = url.difference_update_query(secrets).render_as_string(hide_password=True)
     hints = {
         "readonly": "it is read-only: check the file's owner and mode, or name another with "
         "TIDEGAUGE_DATABASE",
         "unable to open": "its folder does not exist or cannot be written",
         "password authentication": "user or password is wrong: check TIDEGAUGE_DATABASE",
+        'relation "': "run `tidegauge db upgrade`",
         "does not exist": "create the database or role first",
         "refused": "is the server running at that host and port?",
         "locked": "another process holds it for long: is a backup running?",
         "full": "the disk is full: free some room, nothing is lost",
+        "not a database": "name another file with TIDEGAUGE_DATABASE",
+        "malformed": "the file is damaged: restore a backup",
         "no such table": "run `tidegauge db upgrade`",
     }
     hint = next((text for mark, text in hints.items() if mark in problem), "see the cause above")

@@ -38,6 +38,7 @@ def enqueue(
     receiver: str,
     dedup_key: str,
     message: Mapping[str, Any],
+    *,
     now_ms: int,
 ) -> None:
     """Add a message; one with the same key is already there."""
@@ -72,7 +73,7 @@ def lease(database: Database, now_ms: int, lease_ms: int) -> Outgoing | None:
     )
 
 
-def settle(  # noqa: PLR0913  (what became of it)
+def settle(
     database: Database,
     outgoing: Outgoing,
     *,

@@ -169,7 +169,9 @@ def partitions(connection: sa.Connection, stream_id: int) -> list[PartitionRow]:
     return [PartitionRow(*row) for row in connection.execute(query)]
 
 
-def cursor(connection: sa.Connection, stream_id: int, kind: str, *, lock: bool = False) -> int | None:
+def cursor(
+    connection: sa.Connection, stream_id: int, kind: str, *, lock: bool = False
+) -> int | None:
     """Return where a cursor stands; *lock* holds it until the transaction ends."""
     t = schema.cursor
     query = sa.select(t.c.through_ms).where(t.c.stream_id == stream_id, t.c.kind == kind)

@@ -38,9 +38,7 @@ def add(
     )
 
 
-def keep(
-    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
-) -> None:
+def keep(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows; where any unique key exists, leave what is there."""
     if rows:
         connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)

@@ -83,7 +83,7 @@ def counts_between(
     return {start: reduce(add, parts) for start, parts in panes.items()}
 
 
-def save_window(  # noqa: PLR0913  (the columns of the row)
+def save_window(
     connection: sa.Connection,
     stream: StreamRow,
     start: int,

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.service import oracle
+from tests.service.streams_for_tests import HOUR, START, write_stream
+from tidegauge_probes import engine, load
+from tidegauge_probes.baseline import Baseline
+from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.findings import OTHER
+from tidegauge_probes.probe_set import ProbeSet
+from tidegauge_service import fitting
+from tidegauge_service.errors import SourceError
+from tidegauge_service.stream_config import StreamConfig, load_stream
+
+NOW = START + 1_000 * HOUR
+
+
+def rows(n: int) -> list[dict[str, Any]]:
+    return [json.loads(oracle.message(i, i, country="DE" if i % 3 else "FR")) for i in range(n)]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> StreamConfig:
+    return load_stream(write_stream(tmp_path, segment_by=["country"]))
+
+
+@pytest.fixture
+def probe_set(tmp_path: Path, config: StreamConfig) -> ProbeSet:
+    return load(config.probes, tmp_path)
+
+
+def fit(config: StreamConfig, probe_set: ProbeSet, path: Path) -> Baseline:
+    heard = list[int]()
+    fitted = fitting.fit_records(config, probe_set, path, lambda: NOW, heard.append)
+    assert sum(heard) == fitted.total.records + fitted.source["rejected"]
+    return fitted
+
+
+def write(path: Path, records: list[dict[str, Any]]) -> Path:
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    elif path.suffix == ".csv":
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(records[0]))
+            writer.writeheader()
+            writer.writerows(records)
+    else:
+        pq.write_table(pa.Table.from_pylist(records), path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_training_records_are_counted_as_a_loop_counts(
+    config: StreamConfig, probe_set: ProbeSet, tmp_path: Path, suffix: str
+) -> None:
+    records = rows(60)
+    fitted = fit(config, probe_set, write(tmp_path / f"train.{suffix}", records))
+    assert oracle.tally_pane(fitted.total) == oracle.tally_records(records)
+    assert fitted.starts.tolist() == [START + h * HOUR for h in range(10)]
+    assert fitted.probe_set == probe_set.id
+    assert fitted.window_ms == HOUR
+    assert fitted.source == {"path": f"train.{suffix}", "rejected": 0, "window_ms": HOUR}
+
+
+def test_batches_do_not_show(
+    config: StreamConfig, probe_set: ProbeSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "train.jsonl", rows(60))
+    whole = fit(config, probe_set, path)
+    monkeypatch.setattr(fitting, "BATCH", 7)
+    assert fit(config, probe_set, path).encode() == whole.encode()
+
+
+def test_segments_stay_below_the_cap_however_many_batches_there_are(
+    probe_set: ProbeSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_stream(tmp_path, segment_by=["id"], limits={"max_segments": 3})
+    config = load_stream(path)
+    monkeypatch.setattr(fitting, "BATCH", 2)
+    path = write(tmp_path / "train.jsonl", rows(6))  # one window
+    fitted = fit(config, probe_set, path)
+    assert set(fitted.total.segments) == {"_all", "id=r0", "id=r1", "id=r2", f"id={OTHER}"}
+
+
+def test_what_is_no_record_is_counted_in_the_source(
+    config: StreamConfig, probe_set: ProbeSet, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "train.jsonl", rows(10))
+    path.write_text(path.read_text() + "broken\n[]\n")
+    fitted = fit(config, probe_set, path)
+    assert (fitted.total.records, fitted.source["rejected"]) == (10, 2)
+
+
+@pytest.mark.parametrize("content", ["", "broken\n"])
+def test_no_records_are_no_baseline(
+    config: StreamConfig, probe_set: ProbeSet, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "train.jsonl").write_text(content)
+    with pytest.raises(BaselineError):
+        fit(config, probe_set, tmp_path / "train.jsonl")
+
+
+def test_a_missing_file_is_a_source_error(
+    config: StreamConfig, probe_set: ProbeSet, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceError, match="no file matches"):
+        fit(config, probe_set, tmp_path / "train.jsonl")
+
+
+def votes_of(probe_set: ProbeSet, records: list[dict[str, Any]]) -> np.ndarray[Any, Any]:
+    return np.asarray(engine.run(probe_set, records).votes)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_records_and_their_vote_matrix_count_alike(
+    probe_set: ProbeSet, tmp_path: Path, suffix: str, dtype: type[np.signedinteger[Any]]
+) -> None:
+    config = load_stream(write_stream(tmp_path))  # a vote matrix knows no segments
+    records = rows(60)
+    from_records = fit(config, probe_set, write(tmp_path / "train.jsonl", records))
+    votes, path = votes_of(probe_set, records).astype(dtype), tmp_path / f"L_train.{suffix}"
+    if suffix == "npy":
+        np.save(path, votes)
+    else:
+        np.savez(path, L_train=votes)
+    from_votes = fitting.fit_votes(config, probe_set, path)
+    assert from_votes.total == from_records.total
+    assert from_votes.starts.tolist() == []
+    assert from_votes.source == {"votes": path.name}
+
+
+def refused(config: StreamConfig, probe_set: ProbeSet, path: Path) -> str:
+    with pytest.raises(BaselineError) as caught:
+        fitting.fit_votes(config, probe_set, path)
+    return str(caught.value)
+
+
+NO_VOTES: dict[str, tuple[Any, str]] = {
+    "two columns": (np.zeros((5, 2), np.int8), r"shape (5, 2), not (records, 3)"),
+    "one dimension": (np.zeros(3, np.int8), r"shape (3,), not (records, 3)"),
+    "three dimensions": (np.zeros((5, 3, 1), np.int8), "shape (5, 3, 1)"),
+    "floats": (np.zeros((5, 3)), "float64, not integers"),
+    "truths": (np.zeros((5, 3), np.bool_), "bool, not integers"),
+    "texts": (np.full((5, 3), "x"), "not integers"),
+    "a class too high": (np.full((5, 3), 2, np.int8), "votes 2…2; the ProbeSet has classes 0…1"),
+    "256 that wraps to 0": (np.full((5, 3), 256, np.int64), "votes 256…256"),
+    "a vote too low": (np.full((5, 3), -2, np.int8), "votes -2…-2"),
+    "no records": (np.zeros((0, 3), np.int8), "the baseline is empty"),
+}
+
+
+@pytest.mark.parametrize("name", NO_VOTES)
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_what_is_no_vote_matrix_is_refused(
+    config: StreamConfig, probe_set: ProbeSet, tmp_path: Path, name: str, suffix: str
+) -> None:
+    votes, said = NO_VOTES[name]
+    path = tmp_path / f"L.{suffix}"
+    if suffix == "npy":
+        np.save(path, votes)
+    else:
+        np.savez(path, votes)
+    assert said in refused(config, probe_set, path)
+
+
+class Trap:
+    """Would write a file if it were unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return (Path.touch, (self.path,))
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_a_pickled_object_is_refused_and_not_run(
+    config: StreamConfig, probe_set: ProbeSet, tmp_path: Path, suffix: str
+) -> None:
+    path, sprung = tmp_path / f"L.{suffix}", tmp_path / "sprung"
+    objects = np.array([[Trap(sprung)] * 3], dtype=object)
+    if suffix == "npy":
+        np.save(path, objects, allow_pickle=True)
+    else:
+        np.savez(path, objects)
+    assert "cannot read the vote matrix" in refused(config, probe_set, path)
+    assert not sprung.exists()
+
+
+@pytest.mark.parametrize("name", ["L.npy", "L.npz"])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"PK\x03\x04 a zip that breaks off", b"\x93NUMPY"]
+)
+def test_a_broken_file_is_refused(
+    config: StreamConfig, probe_set: ProbeSet, tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert f"cannot read the vote matrix {tmp_path / name}" in refused(
+        config, probe_set, tmp_path / name
+    )
+
+
+def test_a_missing_matrix_is_named(
+    config: StreamConfig, probe_set: ProbeSet, tmp_path: Path
+) -> None:
+    assert "No such file" in refused(config, probe_set, tmp_path / "L.npy")
+
+
+def test_an_archive_without_arrays_is_refused(
+    config: StreamConfig, probe_set: ProbeSet, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "L.npz")
+    assert "holds no array" in refused(config, probe_set, tmp_path / "L.npz")
