@@ -49,7 +49,7 @@ class FiniteSource:
     """One partition of inputs made before."""
 
     def __init__(self, inputs: Sequence[bytes]) -> None:
-        self._inputs = [Raw(0, offset, value) for offset, value in enumerate(inputs)]
+        self._inputs = inputs
         self._next = 0
         self._announced = False
 
@@ -63,9 +63,9 @@ class FiniteSource:
         if not self._announced:
             self._announced = True
             return Polled(gained=frozenset({0}))
-        inputs = self._inputs[self._next : self._next + max_records]
-        self._next += len(inputs)
-        return Polled(inputs)
+        first, values = self._next, self._inputs[self._next : self._next + max_records]
+        self._next += len(values)
+        return Polled([Raw(0, first + i, value) for i, value in enumerate(values)])
 
     def seek(self, partition: int, offset: int) -> None:
         """Continue at an offset."""
@@ -109,7 +109,7 @@ class Pipeline:
         self._database.upgrade()
         self._stream = streams.register(self._database, config, probe_set, now_ms())
         streams.seed_partitions(self._database, self._stream.id, source.beginnings(), now_ms())
-        self._worker = Worker(config, self._stream, probe_set, source, self._database, now_ms)
+        self._worker = Worker(config, self._stream, probe_set, source, self._database, clock=now_ms)
         self._worker.step()  # the partition is assigned
         self.commits: list[float] = []
 
@@ -127,7 +127,8 @@ class Pipeline:
 
     def close(self) -> None:
         """Check that everything was counted, and leave."""
-        query = sa.select(schema.stream_partition.c["next_offset", "records", "late"])
+        t = schema.stream_partition
+        query = sa.select(t.c.next_offset, t.c.records, t.c.late)
         with self._database.read() as connection:
             counted = tuple(connection.execute(query).one())
         self._database.close()
@@ -201,7 +202,7 @@ def measure(
             pipeline.close_windows()
 
     steps = {name: pipeline.step for name, pipeline in pipelines.items()}
-    found = race(Peers(inputs, probe_set).contestants() | steps, BATCHES, after)
+    found = race(Peers(inputs, probe_set).contestants() | steps, BATCHES, after=after)
     for pipeline in pipelines.values():
         pipeline.close()
     settled = {

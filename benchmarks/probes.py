@@ -2,7 +2,8 @@
 
 Contestants: Snorkel's `LFApplier` and `PandasLFApplier`; Snorkel's own LF objects on tidegauge's
 engine (`python`); the same LFs as templates (`templates`); and from JSON bytes to counts
-(`json_to_counts`). Snorkel's get their records ready-made: building them is not timed. Ours
+(`json_to_counts`). `plain_loop` calls the bare Python functions: no engine can run them faster.
+Snorkel's get their records ready-made: building them is not timed. Ours
 start from dicts, or from bytes.
 """
 
@@ -41,15 +42,12 @@ SIZES_OF_COUNTS = (10, 50, 100)
 class Contest:
     """Five ways to apply some labeling functions to a batch of records a round."""
 
-    def __init__(self, batches: Sequence[list[dict[str, Any]]], lfs: int) -> None:
+    def __init__(self, lfs: int) -> None:
         snorkel = load_snorkel()
         twins = labeling_functions(lfs)
         theirs = [snorkel.LabelingFunction(twin.name, twin.python) for twin in twins]
         self.wrong_votes = 0
-        self._batches = batches
-        self._points = [[SimpleNamespace(**record) for record in batch] for batch in batches]
-        self._frames = [_frame(batch[:PANDAS]) for batch in batches]
-        self._raws = [_raws(batch) for batch in batches]
+        self._functions = [twin.python for twin in twins]
         self._applier = snorkel.LFApplier(theirs)
         self._pandas_applier = snorkel.PandasLFApplier(theirs)
         self._python = ProbeSet.of(theirs, classes=CLASSES)
@@ -57,45 +55,60 @@ class Contest:
         self._codec = Codec(RecordMapping(text="text"), Limits(), now_ms)
         self._votes: dict[str, Any] = {}
         self._pane: PaneCounts | None = None
+        self.prepare(0)
+
+    def prepare(self, n: int) -> None:
+        """Make the round's records, in each contestant's form."""
+        self._records = records(BATCH, seed=n)
+        self._points = [SimpleNamespace(**record) for record in self._records]
+        self._frame = _frame(self._records[:PANDAS])
+        self._raws = [
+            Raw(0, offset, value)
+            for offset, value in enumerate(as_json(self._records, BATCH, 3_600_000))
+        ]
 
     def contestants(self) -> dict[str, Contestant]:
         """Name them."""
         return {
             "lfapplier": self._run_lfapplier,
             "pandas": self._run_pandas,
+            "plain_loop": self._run_plain_loop,
             "python": self._run_python,
             "templates": self._run_templates,
             "json_to_counts": self._run_json,
         }
 
-    def _run_lfapplier(self, n: int) -> int:
-        self._votes["lfapplier"] = self._applier.apply(self._points[n], progress_bar=False)
+    def _run_lfapplier(self, _: int) -> int:
+        self._votes["lfapplier"] = self._applier.apply(self._points, progress_bar=False)
         return BATCH
 
-    def _run_pandas(self, n: int) -> int:
-        frame = self._frames[n]
-        self._votes["pandas"] = self._pandas_applier.apply(frame, progress_bar=False)
-        return len(frame)
+    def _run_pandas(self, _: int) -> int:
+        self._votes["pandas"] = self._pandas_applier.apply(self._frame, progress_bar=False)
+        return PANDAS
 
-    def _run_python(self, n: int) -> int:
-        self._votes["python"] = engine.run(self._python, self._batches[n]).outcomes
+    def _run_plain_loop(self, _: int) -> int:
+        votes = [[f(point) for point in self._points] for f in self._functions]
+        self._votes["plain_loop"] = np.array(votes, dtype=np.int8).T
         return BATCH
 
-    def _run_templates(self, n: int) -> int:
-        self._votes["templates"] = engine.run(self._templates, self._batches[n]).outcomes
+    def _run_python(self, _: int) -> int:
+        self._votes["python"] = engine.run(self._python, self._records).outcomes
         return BATCH
 
-    def _run_json(self, n: int) -> int:
-        decoded = [self._codec.decode(raw) for raw in self._raws[n]]
+    def _run_templates(self, _: int) -> int:
+        self._votes["templates"] = engine.run(self._templates, self._records).outcomes
+        return BATCH
+
+    def _run_json(self, _: int) -> int:
+        decoded = [self._codec.decode(raw) for raw in self._raws]
         fields = [record.fields for record in decoded if isinstance(record, Record)]
         matrix = engine.run(self._templates, fields)
         self._pane = counts.fold(matrix, len(CLASSES), {})
         self._votes["json_to_counts"] = matrix.outcomes
         return BATCH
 
-    def check(self, n: int) -> None:
-        """Compare every vote of the round with LFApplier's."""
-        del n
+    def check(self, _: int) -> None:
+        """Compare every vote of the round with LFApplier's, and the counts with the votes."""
         reference = self._votes["lfapplier"]
         for name, votes in self._votes.items():
             if len(votes) != (PANDAS if name == "pandas" else BATCH):
@@ -114,16 +127,13 @@ def _frame(batch: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return frame
 
 
-def _raws(batch: Sequence[dict[str, Any]]) -> list[Raw]:
-    return [Raw(0, offset, value) for offset, value in enumerate(as_json(batch, BATCH, 3_600_000))]
-
-
-def counts_share(batches: Sequence[list[dict[str, Any]]], lfs: int) -> float:
+def counts_share(lfs: int) -> float:
     """Return the time of `counts.fold` as a share of votes and counts, with templates."""
     specs = [twin.template() for twin in labeling_functions(lfs)]
     probe_set = ProbeSet.of(specs, classes=CLASSES)
     shares = []
-    for batch in batches:
+    for n in range(ROUNDS):
+        batch = records(BATCH, seed=n)
         started = time.process_time()
         matrix = engine.run(probe_set, batch)
         voted = time.process_time()
@@ -142,6 +152,7 @@ def figures(found: dict[int, dict[str, Seconds]]) -> dict[str, Any]:
     return {
         "python_vs_lfapplier": ratios("python", "lfapplier"),
         "python_vs_pandas": ratios("python", "pandas"),
+        "python_vs_plain_loop": ratios("python", "plain_loop"),
         "templates_vs_lfapplier": ratios("templates", "lfapplier"),
         "json_to_counts_vs_templates": ratios("json_to_counts", "templates"),
         "records_per_second": {
@@ -153,18 +164,17 @@ def figures(found: dict[int, dict[str, Seconds]]) -> dict[str, Any]:
 
 def main() -> int:
     """Run the contest at each size; the exit code is 1 if any vote was wrong."""
-    every = records(BATCH * ROUNDS)
-    batches = [every[start : start + BATCH] for start in range(0, len(every), BATCH)]
-    characters = sum(len(record["text"]) for record in every) / len(every)
-    say(f"{len(every):,} records of {characters:.0f} characters on average, {ROUNDS} rounds")
+    some = records(BATCH, seed=0)
+    characters = sum(len(record["text"]) for record in some) / BATCH
+    say(f"{ROUNDS} rounds of {BATCH:,} records, {characters:.0f} characters on average")
     found, wrong = {}, 0
     for lfs in SIZES:
-        contest = Contest(batches, lfs)
-        found[lfs] = race(contest.contestants(), ROUNDS, contest.check)
+        contest = Contest(lfs)
+        found[lfs] = race(contest.contestants(), ROUNDS, contest.prepare, contest.check)
         wrong += contest.wrong_votes
         for name, seconds in found[lfs].items():
             say(f"{lfs:>3} LFs  {name:<15} {rate(seconds.cpu):>9,} records/s")
-    shares = {str(lfs): counts_share(batches, lfs) for lfs in SIZES_OF_COUNTS}
+    shares = {str(lfs): counts_share(lfs) for lfs in SIZES_OF_COUNTS}
     result = figures(found) | {"counts_share": shares, "wrong_votes": wrong}
     print(json.dumps({"benchmark": "probes", "quick": QUICK, **result}))
     return int(wrong > 0)
