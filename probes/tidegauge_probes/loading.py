@@ -97,7 +97,8 @@ def _python(item: dict[str, Any], file: ProbeFile, path: Path, part: str) -> Seq
             msg = f"{path}: {spec.python} votes for the classes {', '.join(found.classes)}"
             raise ProbeError(f"{msg}, this file for {', '.join(file.classes)}: name them alike")
         return found.probes if part == "probes" else found.slices
-    return found if isinstance(found, list | tuple) else [found]
+    listed = found if isinstance(found, list | tuple) else [found]
+    return [one for one in listed if _is_slice(one) == (part == "slices")]
 
 
 def _validate(spec: type[_S], data: Any, where: str) -> _S:

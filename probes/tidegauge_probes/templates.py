@@ -24,7 +24,8 @@ Faults = dict[int, tuple[str, str]]
 """Row → (type, message) of records on which a condition could not be decided."""
 
 _FIELD = Field(default="text", description="Path of the field, e.g. `text` or `payload.body`.")
-_Texts = Annotated[list[str], Field(min_length=1)]
+_Text = Annotated[str, Field(min_length=1)]  # an empty one would be in every text
+_Texts = Annotated[list[_Text], Field(min_length=1)]
 
 
 class _Leaf(Spec):

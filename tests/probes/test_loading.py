@@ -208,6 +208,14 @@ def test_a_python_probe_set_gives_its_lfs_and_its_slices(write: Any, module: str
     assert [piece.name for piece in probe_set.slices] == ["asks"]
 
 
+def test_a_python_list_gives_its_lfs_or_its_slices(write: Any, module: str) -> None:
+    text = f"classes: [HAM, SPAM]\nprobes: [{{python: '{module}:WITH_SLICE'}}]\n"
+    assert load(write(text)).slices == ()
+    probe_set = load(write(text + f"slices: [{{python: '{module}:WITH_SLICE'}}]\n"))
+    assert names(probe_set) == ["pills"]
+    assert [piece.name for piece in probe_set.slices] == ["asks"]
+
+
 def test_a_python_probe_set_of_other_classes_is_refused(write: Any, module: str) -> None:
     text = f"classes: [HAM, SPAM]\nprobes: [{{python: '{module}:FOREIGN'}}]\n"
     with pytest.raises(ProbeError, match=r"for the classes SPAM, HAM, this file for HAM, SPAM"):

@@ -61,7 +61,13 @@ def produce(broker: Cluster, topic: str, inputs: Sequence[Sequence[bytes]]) -> N
 
 
 def assigned(*sources: KafkaTopic, partitions: int) -> list[set[int]]:
-    """Poll until the sources hold all partitions between them, sought at their beginnings."""
+    """Poll until the sources hold all partitions between them.
+
+    Each asks for the beginnings first, as a pipeline does: a group whose leader has not heard of
+    a new topic yet shares out nothing until its metadata is five minutes old.
+    """
+    for source in sources:
+        assert len(source.beginnings()) == partitions
     held: list[set[int]] = [set() for _ in sources]
 
     def settled() -> bool:
