@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import Depends, FastAPI
 
 from tidegauge_service.api import problems
-from tidegauge_service.api.context import Context, authorize
+from tidegauge_service.api.context import Context, authorize, refuse_nul
 from tidegauge_service.api.routes import alerts, candidates, health, streams
 
 
@@ -22,5 +22,5 @@ def create_app(context: Context) -> FastAPI:
     problems.install(app)
     app.include_router(health.router)
     for module in (streams, alerts, candidates):
-        app.include_router(module.router, dependencies=[Depends(authorize)])
+        app.include_router(module.router, dependencies=[Depends(authorize), Depends(refuse_nul)])
     return app

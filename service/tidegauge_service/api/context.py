@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import unquote
 
 from fastapi import Depends, Query, Request
 
@@ -44,6 +45,12 @@ def authorize(request: Request, ctx: Ctx) -> None:
     if not ctx.gate.opens_for(request.headers.get("authorization"), cookie):
         detail = "send `Authorization: Bearer TOKEN`; the token was printed when tidegauge started"
         raise Problem(401, "unauthorized", detail)
+
+
+def refuse_nul(request: Request) -> None:
+    """Problem 422 for U+0000 in the address: PostgreSQL refuses even to be asked for it."""
+    if "\0" in request.url.path + unquote(request.url.query):
+        raise Problem(422, "invalid_parameter", "a NUL character is in no name and no id")
 
 
 def find_stream(ctx: Context, name: str) -> StreamRow:
