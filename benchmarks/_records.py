@@ -18,7 +18,7 @@ _QUIET = Plan(dirty_share=0.0)
 
 
 def records(count: int, seed: int = 1) -> list[dict[str, Any]]:
-    """Return *count* records: id, timestamp, text, channel, author (or None), links, score."""
+    """Return *count* records; `author` is None in some, `region` has ten values."""
     return list(_records(count, seed))
 
 
@@ -30,6 +30,7 @@ def _records(count: int, seed: int) -> Iterator[dict[str, Any]]:
             "timestamp": to_iso(START_MS + n),
             "text": f"{first['text']} {second['text']}",
             "channel": first["channel"],
+            "region": f"region {n % 10}",
             "author": first["author"],
             "links": first["links"],
             "score": first["model"]["score"],

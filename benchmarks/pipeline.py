@@ -41,6 +41,7 @@ WARM_UP = 2
 BATCHES = 6 if QUICK else 26
 HOUR = 3_600_000
 SIZES = (12, 50)
+SMALL_BATCH = 1_000
 WINDOWS = {"few_windows": BATCH * BATCHES // 4, "many_windows": 240}
 """Records in a window: four windows in all, so that samples settle; or some twenty a batch."""
 
@@ -102,8 +103,16 @@ class TimedDatabase(Database):
 class Pipeline:
     """A worker on a database, one batch a round."""
 
-    def __init__(self, url: str, inputs: Sequence[bytes], probe_set: ProbeSet) -> None:
-        config = _config()
+    def __init__(
+        self,
+        url: str,
+        inputs: Sequence[bytes],
+        probe_set: ProbeSet,
+        *,
+        batch: int = BATCH,
+        segment_by: Sequence[str] = (),
+    ) -> None:
+        config = _config(batch, segment_by)
         source = FiniteSource(inputs)
         self._database = TimedDatabase(url)
         self._database.upgrade()
@@ -136,16 +145,17 @@ class Pipeline:
             raise SystemExit(f"position, records, late: {counted}: the benchmark is wrong")
 
 
-def _config() -> StreamConfig:
+def _config(batch: int = BATCH, segment_by: Sequence[str] = ()) -> StreamConfig:
     return StreamConfig.model_validate(
         {
             "name": "benchmark",
             "source": {"kind": "demo"},
             "record": {"text": "text"},
             "probes": "made by the benchmark",
+            "segment_by": list(segment_by),
             "baseline": {"from": to_iso(START_MS), "until": to_iso(START_MS + HOUR)},
             # A busy machine must not cut batches short.
-            "limits": {"commit_records": BATCH, "commit_interval": "1h"},
+            "limits": {"commit_records": batch, "commit_interval": "1h"},
         }
     )
 
@@ -232,6 +242,20 @@ def figures(found: dict[str, Seconds], name: str, commits: list[float]) -> dict[
     }
 
 
+def small_commits(databases: Mapping[str, str], inputs: Sequence[bytes]) -> dict[str, float]:
+    """Return the median time of small commits, ms: 1,000 records, 50 LFs, 10 segments."""
+    probe_set = ProbeSet.of([t.template() for t in labeling_functions(50)], classes=CLASSES)
+    found = {}
+    for name, url in databases.items():
+        pipeline = Pipeline(url, inputs, probe_set, batch=SMALL_BATCH, segment_by=["region"])
+        for n in range(len(inputs) // SMALL_BATCH):
+            pipeline.step(n)
+            pipeline.close_windows()
+        pipeline.close()
+        found[name] = round(statistics.median(pipeline.commits[WARM_UP:]), 1)
+    return found
+
+
 def bench(server: PostgresServer | None, folder: Path) -> dict[str, Any]:
     """Measure each number of LFs and kind of windows on each database."""
     result: dict[str, Any] = {}
@@ -249,7 +273,11 @@ def bench(server: PostgresServer | None, folder: Path) -> dict[str, Any]:
             result.setdefault(kind, {})[str(lfs)] = entry
             for name in databases:
                 say(f"{kind}, {lfs} LFs, {name}: {entry[name]}")
-    return result
+    databases = {"sqlite": f"sqlite:///{folder}/commits.db"}
+    if server is not None:
+        databases["postgresql"] = server.create_database()
+    few = as_json(some, WINDOWS["few_windows"], HOUR)
+    return result | {"small_commit_ms": small_commits(databases, few)}
 
 
 def main() -> int:

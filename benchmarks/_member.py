@@ -1,0 +1,139 @@
+"""One process of the Kafka benchmark: a bare poll loop, or one worker of a group.
+
+Reads its orders as JSON from its arguments, prints "ready" when its partitions are assigned, starts
+at a line on standard input, and prints what it used as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+
+from tidegauge_service import logs
+from tidegauge_service.clock import now_ms
+from tidegauge_service.ingest.kafka_source import KafkaTopic
+from tidegauge_service.ingest.source import Polled
+from tidegauge_service.pipeline import open_pipeline
+from tidegauge_service.settings import Settings
+from tidegauge_service.store.engine import Database
+from tidegauge_service.stream_config import KafkaSource, load_stream
+
+POLL_RECORDS = 2_000
+
+
+class Gated:
+    """A source whose members find each other first; inputs flow when the gate opens."""
+
+    def __init__(self, inner: KafkaTopic) -> None:
+        self._inner = inner
+        self._at: dict[int, int] = {}
+        self._open = False
+
+    def beginnings(self) -> dict[int, int]:
+        """Ask the topic."""
+        return self._inner.beginnings()
+
+    def poll(self, max_records: int, timeout_s: float) -> Polled:
+        """Return what came; before the gate opens, only assignments."""
+        polled = self._inner.poll(max_records if self._open else 1, timeout_s)
+        return polled if self._open else Polled((), polled.gained, polled.lost)
+
+    def open(self) -> None:
+        """Let inputs through, from where the worker wanted to start."""
+        self._open = True
+        for partition, offset in self._at.items():
+            self._inner.seek(partition, offset)
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Continue at an offset."""
+        self._at[partition] = offset
+        self._inner.seek(partition, offset)
+
+    def ends(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Ask the topic."""
+        return self._inner.ends(partitions)
+
+    def report(self, positions: Mapping[int, int]) -> None:
+        """Tell the topic."""
+        self._inner.report(positions)
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._inner.close()
+
+
+class Meter:
+    """CPU and wall time from the opening of the gate to the last batch."""
+
+    def __init__(self) -> None:
+        self._records = 0
+        self._first = self._last = (time.process_time(), time.perf_counter())
+
+    def count(self, records: int) -> None:
+        """Note a batch that was just done."""
+        if records:
+            self._records += records
+            self._last = (time.process_time(), time.perf_counter())
+
+    def figures(self) -> dict[str, float]:
+        """Return what was used."""
+        cpu, wall = (last - first for last, first in zip(self._last, self._first, strict=True))
+        return {"records": self._records, "cpu": cpu, "wall": wall}
+
+
+def ready_and_wait() -> None:
+    """Tell the parent, and wait for its word."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+def poll_loop(orders: Mapping[str, Any]) -> dict[str, float]:
+    """Count records, as fast as kafka-python brings them, and do nothing else."""
+    consumer = KafkaConsumer(
+        bootstrap_servers=orders["bootstrap"],
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_poll_records=POLL_RECORDS,
+    )
+    consumer.assign([TopicPartition(orders["topic"], p) for p in range(orders["partitions"])])
+    ready_and_wait()
+    meter, left = Meter(), int(orders["records"])
+    while left > 0:
+        batches = consumer.poll(500, max_records=POLL_RECORDS)
+        counted = sum(len(records) for records in batches.values())
+        left -= counted
+        meter.count(counted)
+    consumer.close()
+    return meter.figures()
+
+
+def worker(orders: Mapping[str, Any]) -> dict[str, float]:
+    """Be one worker of the stream: read, count, commit, close and evaluate."""
+    config = load_stream(Path(orders["stream"]))
+    if not isinstance(config.source, KafkaSource):
+        raise TypeError(config.source)
+    database = Database(orders["database"])
+    gate = Gated(KafkaTopic(config.source))
+    pipeline = open_pipeline(config, Settings(), database, now_ms, source=gate)
+    while len(pipeline.worker.partitions) != orders["partitions"] // orders["members"]:
+        pipeline.step()
+    ready_and_wait()
+    gate.open()
+    meter = Meter()
+    while not pipeline.finished:
+        meter.count(pipeline.step(finite=True).records)
+    pipeline.close()
+    database.close()
+    return meter.figures()
+
+
+if __name__ == "__main__":
+    logs.configure("warning")
+    told = json.loads(sys.argv[1])
+    print(json.dumps(poll_loop(told) if told["kind"] == "poll" else worker(told)))
