@@ -19,8 +19,9 @@ from tidegauge_service import logs
 from tidegauge_service.clock import now_ms
 from tidegauge_service.ingest.kafka_source import KafkaTopic
 from tidegauge_service.ingest.source import Polled
-from tidegauge_service.pipeline import open_pipeline
+from tidegauge_service.pipeline import Pipeline, open_pipeline
 from tidegauge_service.settings import Settings
+from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.stream_config import KafkaSource, load_stream
 
@@ -125,15 +126,23 @@ def worker(orders: Mapping[str, Any]) -> dict[str, float]:
         pipeline.step()
     ready_and_wait()
     gate.open()
-    meter = Meter()
-    while not pipeline.finished:
-        meter.count(pipeline.step(finite=True).records)
+    meter, done = Meter(), False
+    while not done:
+        counted = pipeline.step().records
+        meter.count(counted)
+        done = not counted and _counted(pipeline) >= orders["records"]
     pipeline.close()
     database.close()
     return meter.figures()
 
 
+def _counted(pipeline: Pipeline) -> int:
+    """Return how many records all members have committed."""
+    with pipeline.database.read() as connection:
+        return sum(p.records for p in streams.partitions(connection, pipeline.stream.id))
+
+
 if __name__ == "__main__":
-    logs.configure("warning")
+    logs.configure("error")
     told = json.loads(sys.argv[1])
     print(json.dumps(poll_loop(told) if told["kind"] == "poll" else worker(told)))

@@ -59,6 +59,7 @@ class Group:
             "database": database,
             "partitions": PARTITIONS,
             "members": members,
+            "records": RECORDS,
         }
         return _together([orders] * members)
 
