@@ -8,6 +8,7 @@
         ├── SourceError       exit 3   the source cannot be read
         │   └── StreamHalted  exit 4   too many inputs are no records
         └── StoreError        exit 5   the database cannot be used
+            └── DataRefused            it does not take what was to be written
 """
 
 from __future__ import annotations
@@ -45,3 +46,7 @@ class StoreError(ServiceError):
     """The database cannot be reached, read or written."""
 
     exit_code = 5
+
+
+class DataRefused(StoreError):  # noqa: N818  (the database's answer)
+    """The database works, but does not take what was to be written."""

@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from tests.servers.ports import HOST, free_port
-from tidegauge_service.errors import SettingsError, StoreError
+from tidegauge_service.errors import DataRefused, SettingsError, StoreError
 from tidegauge_service.store import engine as engine_module
 from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
@@ -135,7 +135,10 @@ def test_a_broken_rule_of_the_tables_is_not_taken_for_a_broken_database(
     database: Database,
 ) -> None:
     row = {"id": "x", "origin": "", "layout": "", "description": "", "created_ms": 0}
-    with pytest.raises(sa.exc.IntegrityError), database.write() as connection:
+    with (
+        pytest.raises(DataRefused, match="the database refuses a value"),
+        database.write() as connection,
+    ):
         connection.execute(sa.insert(schema.probe_set), [row, row])
 
 

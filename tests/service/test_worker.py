@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +269,47 @@ def test_dead_letters_are_kept_once(database: Database, tmp_path: Path) -> None:
         (Reason.NOT_AN_OBJECT, b"[]", 2),
     ]
     assert rows[0].received_ms == NOW
+
+
+REFUSE = {
+    "sqlite": (
+        (
+            "CREATE TRIGGER refuse BEFORE INSERT ON sample WHEN NEW.record_id IN ('r5', 'r6', 'r21') "
+            "BEGIN SELECT RAISE(ABORT, 'not r5, r6 or r21'); END"
+        ),
+        "DROP TRIGGER refuse",
+    ),
+    "postgresql": (
+        "ALTER TABLE sample ADD CONSTRAINT refuse CHECK (record_id NOT IN ('r5', 'r6', 'r21'))",
+        "ALTER TABLE sample DROP CONSTRAINT refuse",
+    ),
+}
+
+
+@contextlib.contextmanager
+def refusing(database: Database) -> Iterator[None]:
+    """Let the database refuse three records."""
+    refuse, accept = (sa.text(text) for text in REFUSE[database.engine.dialect.name])
+    with database.write() as connection:
+        connection.execute(refuse)
+    yield
+    with database.write() as connection:
+        connection.execute(accept)
+
+
+def test_records_that_the_database_refuses_become_dead_letters_and_the_rest_is_counted(
+    database: Database, tmp_path: Path
+) -> None:
+    group = Group(tmp_path, database, oracle.topic(1, 60), limits={"commit_records": 16})
+    with refusing(database):
+        group.member().to_end()
+    t = schema.dead_letter
+    with database.read() as connection:
+        dead = connection.execute(sa.select(t.c.offset, t.c.reason).order_by(t.c.offset)).all()
+    assert [tuple(row) for row in dead] == [(5, "database"), (6, "database"), (21, "database")]
+    [partition] = group.partitions()
+    assert (partition.next_offset, partition.records, partition.late) == (60, 57, 0)
+    assert {id_ for _, id_ in samples(group).values()}.isdisjoint({"r5", "r6", "r21"})
 
 
 @pytest.mark.parametrize("dead", [50, 51])

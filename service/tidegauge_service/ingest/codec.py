@@ -49,6 +49,7 @@ class Reason(StrEnum):
     MISSING_TIMESTAMP = "missing_timestamp"
     BAD_TIMESTAMP = "bad_timestamp"
     FUTURE_TIMESTAMP = "future_timestamp"
+    DATABASE = "database"
 
 
 class _Rejected(Exception):  # noqa: N818  (never leaves this module)
@@ -81,7 +82,7 @@ class Codec:
                 raw.offset,
             )
         except _Rejected as rejected:
-            return _dead_letter(raw, rejected.reason, str(rejected))
+            return dead_letter(raw, rejected.reason, str(rejected))
 
     def _fields(self, raw: Raw) -> Mapping[str, Any]:
         value = raw.value
@@ -205,7 +206,8 @@ def _to_ms(value: Any, path: str) -> int:
     raise _Rejected(Reason.BAD_TIMESTAMP, detail)
 
 
-def _dead_letter(raw: Raw, reason: Reason, detail: str) -> DeadLetter:
+def dead_letter(raw: Raw, reason: Reason, detail: str) -> DeadLetter:
+    """Keep an input that is no record, with the reason; of a large one the first 64 KiB."""
     value = raw.value
     if isinstance(value, bytes):
         payload = value

@@ -25,8 +25,8 @@ from tidegauge_probes.model import Fault, Record, VoteMatrix
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service import meters
 from tidegauge_service.clock import Clock, window_start
-from tidegauge_service.errors import SourceError, StreamHalted
-from tidegauge_service.ingest.codec import Codec
+from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
+from tidegauge_service.ingest.codec import Codec, Reason, dead_letter
 from tidegauge_service.ingest.sampling import WindowSampler, buckets, priorities
 from tidegauge_service.ingest.segments import capped, memberships
 from tidegauge_service.ingest.source import Raw, Source
@@ -121,6 +121,8 @@ class Worker:
         self._clock = clock
         self._codec = Codec(config.record, config.limits, clock)
         self._judge = _Judge(config.limits.dead_letter_share)
+        self._most = config.limits.commit_records
+        self._refused: dict[tuple[int, int], str] = {}
         self._owned: dict[int, _Owned] = {}
         self._doubted: set[int] = set()
         self._assigned = False
@@ -158,6 +160,28 @@ class Worker:
 
     def _step(self, timeout_s: float, *, finite: bool) -> Progress:
         inputs = self._gather(timeout_s)
+        try:
+            progress = self._settle(inputs, finite=finite)
+        except DataRefused as error:
+            if not inputs:
+                raise
+            self._corner(inputs, error)
+            return Progress()
+        if inputs:
+            self._most = min(self._config.limits.commit_records, 2 * self._most)
+            self._refused.clear()
+        return progress
+
+    def _corner(self, inputs: Sequence[Raw], error: DataRefused) -> None:
+        """Read again, half as many at a time, until the input at fault stands alone."""
+        log.warning("batch_refused", stream=self._stream.name, n=len(inputs), error=str(error))
+        self._most = max(1, len(inputs) // 2)
+        if len(inputs) == 1:
+            self._refused[inputs[0].partition, inputs[0].offset] = str(error)
+        self._reload(self._owned)
+
+    def _settle(self, inputs: Sequence[Raw], *, finite: bool) -> Progress:
+        """Count inputs and commit; or find that somebody else did, and start over there."""
         batches, records, dead = self._count(inputs)
         batches += self._idle(batches, finite=finite)
         if not batches:
@@ -184,8 +208,8 @@ class Worker:
         deadline = time.monotonic() + limits.commit_interval / 1000
         gathered: list[Raw] = []
         self._reload(())
-        while len(gathered) < limits.commit_records:
-            polled = self._source.poll(limits.commit_records - len(gathered), timeout_s)
+        while len(gathered) < self._most:
+            polled = self._source.poll(self._most - len(gathered), timeout_s)
             changed = polled.lost | polled.gained
             if changed:
                 gathered = [raw for raw in gathered if raw.partition not in changed]
@@ -244,9 +268,15 @@ class Worker:
             raise SourceError(msg)
         streams.seed_partitions(self._database, self._stream.id, starts, self._clock())
 
+    def _decode(self, raw: Raw) -> Record | DeadLetter:
+        refusal = self._refused.get((raw.partition, raw.offset))
+        if refusal is not None:
+            return dead_letter(raw, Reason.DATABASE, refusal)
+        return self._codec.decode(raw)
+
     def _count(self, inputs: Sequence[Raw]) -> tuple[list[PartitionBatch], int, int]:
         """Decode, run the LFs over the whole batch, and fold per partition and window."""
-        decoded = [self._codec.decode(raw) for raw in inputs]
+        decoded = [self._decode(raw) for raw in inputs]
         records = [record for record in decoded if isinstance(record, Record)]
         dead = [letter for letter in decoded if isinstance(letter, DeadLetter)]
         matrix = engine.run(self._probe_set, [record.fields for record in records])

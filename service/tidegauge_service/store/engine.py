@@ -14,9 +14,17 @@ import alembic.migration
 import alembic.script
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+    StatementError,
+)
 
-from tidegauge_service.errors import SettingsError, StoreError
+from tidegauge_service.errors import DataRefused, SettingsError, StoreError
 
 Connection = sa.Connection
 """An open transaction; what the functions of the store work on."""
@@ -134,7 +142,17 @@ def _advice(url: URL) -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated or _unusable(error.orig):
             raise StoreError(_explain(str(error.orig), url)) from error
+        if isinstance(error, DataError | IntegrityError):
+            raise DataRefused(_refusal(error.orig)) from error
         raise
+    except StatementError as error:  # raised by the driver, before anything was sent
+        if isinstance(error.orig, OverflowError | UnicodeError):
+            raise DataRefused(_refusal(error.orig)) from error
+        raise
+
+
+def _refusal(cause: BaseException | None) -> str:
+    return f"the database refuses a value: {str(cause).strip()}"
 
 
 def _unusable(cause: BaseException | None) -> bool:
