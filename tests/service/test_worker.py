@@ -274,8 +274,8 @@ def test_dead_letters_are_kept_once(database: Database, tmp_path: Path) -> None:
 REFUSE = {
     "sqlite": (
         (
-            "CREATE TRIGGER refuse BEFORE INSERT ON sample WHEN NEW.record_id IN ('r5', 'r6', 'r21') "
-            "BEGIN SELECT RAISE(ABORT, 'not r5, r6 or r21'); END"
+            "CREATE TRIGGER refuse BEFORE INSERT ON sample "
+            "WHEN NEW.record_id IN ('r5', 'r6', 'r21') BEGIN SELECT RAISE(ABORT, 'not r5, r6 or r21'); END"
         ),
         "DROP TRIGGER refuse",
     ),
