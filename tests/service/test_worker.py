@@ -275,7 +275,8 @@ REFUSE = {
     "sqlite": (
         (
             "CREATE TRIGGER refuse BEFORE INSERT ON sample "
-            "WHEN NEW.record_id IN ('r5', 'r6', 'r21') BEGIN SELECT RAISE(ABORT, 'not r5, r6 or r21'); END"
+            "WHEN NEW.record_id IN ('r5', 'r6', 'r21') "
+            "BEGIN SELECT RAISE(ABORT, 'not r5, r6 or r21'); END"
         ),
         "DROP TRIGGER refuse",
     ),
