@@ -159,6 +159,9 @@ class Limits(Spec):
     dead_letter_share: float = Field(
         default=0.05, gt=0, le=1, description="Above this share of 1,000 inputs the stream stops."
     )
+    dead_letter_bytes: int = Field(
+        default=65_536, ge=0, description="Kept of each dead letter; cut ones cannot be replayed."
+    )
     max_segments: int = Field(default=200, ge=1, description="Values counted per segment field.")
     commit_records: int = Field(default=5_000, ge=1)
     commit_interval: Duration = 1_000
