@@ -160,8 +160,7 @@ event_partition = Table(
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("next_offset", BigInteger, nullable=False),  # of the next event to append
     Column("bytes", BigInteger, nullable=False),  # appended so far
-    Column("owner", String(200)),  # who reads it, until lease_ms
-    Column("lease_ms", BigInteger, nullable=False, default=0),
+    Column("owner", String(200)),  # the reader whose it is, while its lease lasts
 )
 
 event_reader = Table(

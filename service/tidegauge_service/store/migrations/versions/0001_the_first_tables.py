@@ -172,7 +172,6 @@ def upgrade() -> None:
         sa.Column("next_offset", sa.BigInteger(), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("owner", sa.String(length=200), nullable=True),
-        sa.Column("lease_ms", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["stream_id"], ["stream.id"], name=op.f("fk_event_partition_stream_id_stream")
         ),
