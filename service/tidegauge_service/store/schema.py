@@ -151,6 +151,7 @@ event = Table(
     Column("payload", LargeBinary, nullable=False),
     Column("at_byte", BigInteger, nullable=False),  # bytes appended to the partition before it
     Column("received_ms", BigInteger, nullable=False),
+    Index("ix_event_received", "stream_id", "received_ms"),
 )
 
 event_partition = Table(

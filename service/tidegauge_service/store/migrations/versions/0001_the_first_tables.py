@@ -149,6 +149,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("stream_id", "partition", "offset", name=op.f("pk_event")),
     )
+    with op.batch_alter_table("event", schema=None) as batch_op:
+        batch_op.create_index("ix_event_received", ["stream_id", "received_ms"], unique=False)
+
     op.create_table(
         "event_key",
         sa.Column("stream_id", sa.Integer(), nullable=False),
@@ -415,6 +418,9 @@ def downgrade() -> None:
         batch_op.drop_index("ix_event_key_created")
 
     op.drop_table("event_key")
+    with op.batch_alter_table("event", schema=None) as batch_op:
+        batch_op.drop_index("ix_event_received")
+
     op.drop_table("event")
     op.drop_table("dead_letter_count")
     op.drop_table("stream_partition")
