@@ -114,7 +114,8 @@ def replay(
         job = Replay(config, row, probe_set, database, clock=now_ms, owner=owner)
         outcome = job.run(Filter(reason))
     if as_json:
-        print_json({"stream": row.name, **asdict(outcome)})
+        done = {"counted": outcome.counted, "late": outcome.late, "left": dict(outcome.left)}
+        print_json({"stream": row.name, **done})
         return
     out.print(f"{outcome.counted} counted, {outcome.late} of them late", highlight=False)
     for why, n in sorted(outcome.left.items()):

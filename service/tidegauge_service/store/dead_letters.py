@@ -152,7 +152,7 @@ def _kept(row: Any) -> KeptLetter:
         row.offset,
         row.reason,
         row.detail,
-        bytes(row.payload),
+        bytes(row.payload or b""),  # SQLite's substr of nothing is NULL
         row.size,
         row.timestamp_ms,
     )

@@ -6,6 +6,7 @@ a baseline still needs.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -130,8 +131,8 @@ def prune(
             return Removed(stream.name, rule.table.name, 0, 0)
         if dry_run:
             streamed = connection.execution_options(yield_per=BATCH)
-            for _ in excess.doomed(streamed.execute(_oldest(connection, stream, rule))):
-                pass  # it counts
+            with streamed.execute(_oldest(connection, stream, rule)) as rows:
+                deque(excess.doomed(rows), maxlen=0)  # which counts them
     while not dry_run and not stopping():
         with database.write() as connection:
             query = _oldest(connection, stream, rule).limit(BATCH)
