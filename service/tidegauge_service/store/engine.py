@@ -135,14 +135,15 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # The driver must not begin transactions by itself: _begin_sqlite does.
     connection.isolation_level = None
     # NORMAL: a power cut may undo the last commits, whole; their records are then read again.
-    # auto_vacuum takes effect in a new file only, and before anything is written to it.
-    pragmas = (
-        "auto_vacuum=INCREMENTAL",
+    pragmas = [
         "journal_mode=WAL",
         f"journal_size_limit={JOURNAL_BYTES}",
         "synchronous=NORMAL",
         "foreign_keys=ON",
-    )
+    ]
+    if not connection.execute("PRAGMA page_count").fetchone()[0]:
+        # For the file's whole life, and before anything is in it; later it would need the lock.
+        pragmas.insert(0, "auto_vacuum=INCREMENTAL")
     for pragma in pragmas:
         try:
             connection.execute(f"PRAGMA {pragma}")
