@@ -33,7 +33,7 @@ class Kept(Spec):
 class Retention(Spec):
     """What the database keeps, by age and size."""
 
-    every: Duration = Field(default=60_000, description="How often it is seen to.")
+    every: Duration = Field(default=300_000, description="How often it is seen to.")
     panes: Kept = Kept(keep=35 * DAY, rows=200_000, bytes=1024 * MEBIBYTE)
     samples: Kept = Kept(keep=35 * DAY, rows=200_000, bytes=512 * MEBIBYTE)
     windows: Kept = Kept(keep=400 * DAY, rows=5_000_000)

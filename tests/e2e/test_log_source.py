@@ -46,6 +46,7 @@ class Server:
             log=self._folder / "server.log",
             database=self._url,
             token=TOKEN,
+            retention=json.dumps({"every": "1s", "events": {"keep": "1ms"}}),
         )
         wait_until(self._answers, timeout=60, what=f"tidegauge on port {self.port}")
 
@@ -117,6 +118,10 @@ def test_events_are_counted_once_though_the_server_is_killed(tmp_path: Path, url
                 assert post(server, n, part, timeout=30) == EACH
         wait_until(
             lambda: counted(server) == REQUESTS * EACH, timeout=60, what="everything counted"
+        )
+        gone = f'tidegauge_rows_removed_total{{stream="test",table="event"}} {REQUESTS * EACH}.0'
+        wait_until(
+            lambda: gone in server.get("/metrics").text, timeout=60, what="counted events gone"
         )
     finally:
         server.kill()

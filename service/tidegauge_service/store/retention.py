@@ -6,6 +6,7 @@ a baseline still needs.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from tidegauge_service.store import outbox, schema, streams, upsert
 from tidegauge_service.store.candidates import PROPOSED
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import EVALUATED, StreamRow
-from tidegauge_service.stream_config import BaselineRange
 
 BATCH = 500
 """Rows a transaction removes at most."""
@@ -157,22 +157,28 @@ def _excess(
     before_ms = age_from - kept.keep
     if not rule.capped:
         return _Excess(before_ms, 0, 0)
-    t, size = rule.table, _size(rule)
-    query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(size), 0))
+    t = rule.table
+    size = sa.func.sum(_size(connection, rule))
+    query = sa.select(sa.func.count(), sa.func.coalesce(size, 0))
     rows, size_now = connection.execute(query.where(t.c.stream_id == stream.id)).one()
     most_bytes = kept.bytes if kept.bytes is not None else int(size_now)
     return _Excess(before_ms, int(rows) - kept.rows, int(size_now) - most_bytes)
 
 
-def _size(rule: Rule) -> sa.ColumnElement[int]:
-    return sa.literal(0) if rule.size is None else sa.func.length(rule.table.c[rule.size])
+def _size(connection: sa.Connection, rule: Rule) -> sa.ColumnElement[int]:
+    """Return the bytes of a row's content, which neither database has to read for it."""
+    if rule.size is None:
+        return sa.literal(0)
+    column = rule.table.c[rule.size]
+    sqlite = connection.dialect.name == "sqlite"
+    return sa.func.length(column) if sqlite else sa.func.octet_length(column)
 
 
 def _oldest(connection: sa.Connection, stream: StreamRow, rule: Rule) -> sa.Select[Any]:
     """Select what may go at all, oldest first."""
     t, age = rule.table, rule.table.c[rule.age]
     keys = list(t.primary_key.columns)
-    query = sa.select(*keys, age.label("age"), _size(rule).label("size")).where(
+    query = sa.select(*keys, age.label("age"), _size(connection, rule).label("size")).where(
         t.c.stream_id == stream.id, *rule.may_go()
     )
     if rule.event_time:
@@ -185,13 +191,14 @@ def _oldest(connection: sa.Connection, stream: StreamRow, rule: Rule) -> sa.Sele
 
 def _not_needed(connection: sa.Connection, stream: StreamRow) -> list[Condition]:
     """Keep the panes from which the baseline will be fitted."""
-    chosen = streams.config_of(connection, stream.id).baseline
     t = schema.stream
-    attached = sa.select(t.c.baseline).where(t.c.id == stream.id)
-    if not isinstance(chosen, BaselineRange) or connection.execute(attached).scalar_one():
+    query = sa.select(t.c.config, t.c.baseline).where(t.c.id == stream.id)
+    config, attached = connection.execute(query).one()
+    chosen = json.loads(config)["baseline"]
+    if attached or "from" not in chosen:
         return []
     start = schema.pane.c.window_start_ms
-    return [sa.or_(start < chosen.from_, start >= chosen.until)]
+    return [sa.or_(start < chosen["from"], start >= chosen["until"])]
 
 
 def _remove(connection: sa.Connection, stream: StreamRow, rule: Rule, doomed: list[Any]) -> None:

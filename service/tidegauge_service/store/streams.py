@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 
 from tidegauge_probes.probe_set import Layout, ProbeSet
 from tidegauge_service.errors import SettingsError, StoreError
@@ -84,7 +85,14 @@ def config_of(connection: sa.Connection, stream_id: int) -> StreamConfig:
     """Return the configuration that the stream was last opened with, without its secrets."""
     t = schema.stream
     text = connection.execute(sa.select(t.c.config).where(t.c.id == stream_id)).scalar_one()
-    return StreamConfig.model_validate_json(text)
+    try:
+        return StreamConfig.model_validate_json(text)
+    except ValidationError as error:
+        msg = (
+            f"another version of tidegauge has opened stream {stream_id}, and this one cannot read "
+            "its configuration: start `tidegauge run` of this version on its stream file"
+        )
+        raise StoreError(msg) from error
 
 
 def _insert(
