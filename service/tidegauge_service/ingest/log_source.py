@@ -87,7 +87,8 @@ class EventLog:
     def _read(self, most: int) -> list[Raw]:
         """Take turns between the partitions, so that none waits for another's backlog."""
         inputs: list[Raw] = []
-        partitions = sorted(self._at)
+        ends = events.ends(self._database, self._stream, sorted(self._at))
+        partitions = [p for p, end in ends.items() if end > self._at[p]]
         self._turn += 1
         for i in range(len(partitions)):
             partition = partitions[(self._turn + i) % len(partitions)]
