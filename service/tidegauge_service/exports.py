@@ -6,13 +6,15 @@ the number of candidates.
 
 from __future__ import annotations
 
+import base64
+import codecs
 import csv as csv_module
 import io
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import msgspec
 import pyarrow as pa
@@ -24,6 +26,17 @@ from tidegauge_service.store.candidates import Candidate
 
 PAGE = 1_000
 CHUNK_BYTES = 65_536
+
+
+def as_text(data: bytes, *, complete: bool) -> tuple[Literal["utf-8", "base64"], str]:
+    """Return bytes as a text, and how it stands for them.
+
+    Where the end was cut off, half a character at the end is left out.
+    """
+    try:
+        return "utf-8", codecs.getincrementaldecoder("utf-8")().decode(data, final=complete)
+    except UnicodeDecodeError:
+        return "base64", base64.b64encode(data).decode()
 
 
 class Row(TypedDict):

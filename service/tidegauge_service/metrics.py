@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, TypeVar
@@ -108,6 +108,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _gauge("alert_effect_ratio", _ALERT, "Odds ratio, observed to expected, of a firing alert."),
     _gauge("candidates", "stream state", "Candidates for labeling by state."),
     _gauge("notifications", "stream state", "Messages to receivers by state."),
+    _counter("rows_removed_total", "stream table", "Rows that retention has removed."),
     _gauge("window_records", _SEGMENT, "Records of the last window."),
     _gauge("blind_spot_ratio", _SEGMENT, "Share of records on which every LF abstains."),
     _gauge("blind_spot_expected_ratio", _SEGMENT, "Blind spot that the baseline expects."),
@@ -237,6 +238,8 @@ class StreamFigures:
     evaluated_ms: int | None = None
     """When the last window was evaluated. A replay of old records has an old ``window_end_ms``;
     only this tells whether the stream stands still."""
+    rows_removed: Mapping[str, int] = field(default_factory=dict)
+    """Table → how many, by retention."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +301,7 @@ _TALLIES: Final[Mapping[str, Callable[[StreamFigures], Mapping[str, int]]]] = {
     "tidegauge_dead_letters_total": lambda s: s.dead_letters,
     "tidegauge_candidates": lambda s: s.candidates,
     "tidegauge_notifications": lambda s: s.notifications,
+    "tidegauge_rows_removed_total": lambda s: s.rows_removed,
 }
 
 _FIRING_METRICS: Final[Mapping[str, Callable[[FiringAlert], float | None]]] = {

@@ -86,7 +86,7 @@ def open_pipeline(
     _check_receivers(config, settings)
     probe_set = load(config.probes, Path(config.folder))
     password = settings.kafka_password.get_secret_value() if settings.kafka_password else None
-    opened = source or open_source(config, password)
+    opened = source or open_source(config, password, database)
     try:
         stream = streams.register(database, config, probe_set, clock())
         streams.seed_partitions(database, stream.id, opened.beginnings(), clock())

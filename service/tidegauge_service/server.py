@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -24,6 +24,7 @@ from tidegauge_service.auth import COOKIE, Gate
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import SourceError, StoreError, StreamHalted
 from tidegauge_service.jobs.dispatcher import Dispatcher
+from tidegauge_service.jobs.retention import Pruner
 from tidegauge_service.metrics import Collector
 from tidegauge_service.pipeline import Pipeline
 from tidegauge_service.settings import Settings
@@ -78,8 +79,13 @@ class Service:
             threading.Thread(target=self._ingest, args=(p,), name=f"ingest-{p.config.name}")
             for p in pipelines
         ]
+        retention = settings.retention
+        self._pruner = Pruner(database, retention, clock, stopping=self.stopping.is_set)
+        self._prune_seconds = retention.every / 1000
         # One thread: ticks of one process never overlap; cursors guard against other processes.
-        self._scheduler = BackgroundScheduler(executors={"default": ThreadPoolExecutor(1)})
+        # Pruning has a thread of its own: nothing waits for a long one.
+        executors = {"default": ThreadPoolExecutor(1), "retention": ThreadPoolExecutor(1)}
+        self._scheduler = BackgroundScheduler(executors=executors)
 
     def start(self) -> None:
         """Start workers and ticks."""
@@ -88,6 +94,7 @@ class Service:
         for pipeline in self._pipelines:
             self._tick(f"evaluate-{pipeline.config.name}", pipeline.evaluator.tick)
         self._tick("dispatch", self._dispatcher.tick)
+        self._tick("retention", self._pruner.tick, self._prune_seconds, executor="retention")
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -107,10 +114,17 @@ class Service:
             pipeline.run_to_end(lambda _progress: None)
         self._dispatcher.tick()
 
-    def _tick(self, name: str, job: Mapping[str, object] | object) -> None:
+    def _tick(
+        self,
+        name: str,
+        job: Callable[[], object],
+        seconds: float = TICK_SECONDS,
+        *,
+        executor: str = "default",
+    ) -> None:
         def guarded() -> None:
             try:
-                job()  # type: ignore[operator]
+                job()
                 self.health.report(name, None)
             except TidegaugeError as error:
                 log.error("tick_failed", job=name, error=str(error))
@@ -122,8 +136,9 @@ class Service:
         self._scheduler.add_job(
             guarded,
             "interval",
-            seconds=TICK_SECONDS,
+            seconds=seconds,
             id=name,
+            executor=executor,
             max_instances=1,
             coalesce=True,
             misfire_grace_time=None,

@@ -7,13 +7,55 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tidegauge_alerts.receivers import Receiver, parse_receivers
 from tidegauge_probes.errors import nearest
-from tidegauge_probes.spec import explain
+from tidegauge_probes.spec import Spec, explain
 from tidegauge_service.errors import SettingsError
+from tidegauge_service.stream_config import Duration
+
+DAY = 86_400_000
+MEBIBYTE = 2**20
+
+
+class Kept(Spec):
+    """How much is kept of a kind of rows, of each stream."""
+
+    keep: Duration = Field(description="Older rows go.")
+    rows: int = Field(ge=1, description="Beyond so many, the oldest go.")
+    bytes: int | None = Field(
+        default=None, ge=1, description="Beyond so many bytes of content, the oldest go."
+    )
+
+
+class Retention(Spec):
+    """What the database keeps, by age and size."""
+
+    every: Duration = Field(default=300_000, description="How often it is seen to.")
+    panes: Kept = Kept(keep=35 * DAY, rows=200_000, bytes=1024 * MEBIBYTE)
+    samples: Kept = Kept(keep=35 * DAY, rows=200_000, bytes=512 * MEBIBYTE)
+    windows: Kept = Kept(keep=400 * DAY, rows=5_000_000)
+    dead_letters: Kept = Kept(keep=30 * DAY, rows=100_000, bytes=256 * MEBIBYTE)
+    events: Kept = Kept(keep=DAY // 24, rows=1_000_000, bytes=256 * MEBIBYTE)
+    idempotency_keys: Kept = Kept(keep=DAY, rows=5_000_000)
+    notifications: Kept = Kept(keep=30 * DAY, rows=100_000, bytes=256 * MEBIBYTE)
+    candidates: Kept = Kept(keep=365 * DAY, rows=1_000_000, bytes=1024 * MEBIBYTE)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_is_not_said_is_as_before(cls, data: Any) -> Any:
+        """`panes: {keep: 7d}` changes the age only."""
+        if not isinstance(data, dict):
+            return data
+        known = {k: f.default for k, f in cls.model_fields.items() if isinstance(f.default, Kept)}
+        return {
+            key: known[key].model_dump() | value
+            if key in known and isinstance(value, dict)
+            else value
+            for key, value in data.items()
+        }
 
 
 class Settings(BaseSettings):
@@ -33,6 +75,9 @@ class Settings(BaseSettings):
     url: str | None = Field(default=None, description="Public address, for links in messages.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     kafka_password: SecretStr | None = Field(default=None, description="SASL password of Kafka.")
+    retention: Retention = Field(
+        default=Retention(), description="What the database keeps (docs/retention.md)."
+    )
     receivers: dict[str, dict[str, Any]] = Field(
         default={}, description="Name → where its messages go (docs/alerts.md)."
     )

@@ -48,7 +48,7 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
                 records_total=p.records,
                 late_total=p.late,
             )
-            for p in summary.partitions
+            for p in summary.counted
         ),
         dead_letters=summary.dead_letters,
         alerts=tuple(
@@ -72,6 +72,7 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
         candidates=summary.candidates,
         notifications=summary.notifications,
         evaluated_ms=None if last is None else last.evaluated_ms,
+        rows_removed=summary.removed,
     )
 
 

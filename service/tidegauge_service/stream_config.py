@@ -80,6 +80,27 @@ class KafkaSource(Spec):
     ssl_cafile: str | None = None
 
 
+class LogSource(Spec):
+    """Events that come by HTTP and wait in tidegauge's own database: no Kafka is needed."""
+
+    kind: Literal["log"]
+    partitions: int = Field(default=4, ge=1, le=256, description="May grow, not shrink.")
+    deduplicate: bool = Field(
+        default=True, description="An event whose id (`record.id`) came before is not counted."
+    )
+    idle_grace: Delay = Field(
+        default=60_000, description="How far behind now the watermark of a drained partition stays."
+    )
+    max_request_bytes: int = Field(default=8 * 2**20, ge=1)
+    max_backlog: int = Field(
+        default=1_000_000, ge=1, description="Events that wait to be counted, at most."
+    )
+    max_backlog_bytes: int = Field(default=2**30, ge=1)
+    lease: Duration = Field(
+        default=10_000, description="A reader that is silent for so long loses its partitions."
+    )
+
+
 class DemoSource(Spec):
     """A built-in, seeded stream: a spam filter whose world changes after a while."""
 
@@ -89,7 +110,7 @@ class DemoSource(Spec):
     limit: int | None = Field(default=None, description="Ends after this many records.")
 
 
-Source = Annotated[FileSource | KafkaSource | DemoSource, Field(discriminator="kind")]
+Source = Annotated[FileSource | KafkaSource | LogSource | DemoSource, Field(discriminator="kind")]
 
 
 class RecordMapping(Spec):
@@ -158,6 +179,9 @@ class Limits(Spec):
     )
     dead_letter_share: float = Field(
         default=0.05, gt=0, le=1, description="Above this share of 1,000 inputs the stream stops."
+    )
+    dead_letter_bytes: int = Field(
+        default=65_536, ge=0, description="Kept of each dead letter; cut ones cannot be replayed."
     )
     max_segments: int = Field(default=200, ge=1, description="Values counted per segment field.")
     commit_records: int = Field(default=5_000, ge=1)

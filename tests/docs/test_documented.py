@@ -17,11 +17,18 @@ from tidegauge_probes.spec import Spec
 from tidegauge_probes.templates import CONDITIONS, Keyword, Length, Numeric, Regex
 from tidegauge_service import stream_config
 from tidegauge_service.api.problems import CODES
-from tidegauge_service.api.routes import alerts, candidates, health, streams
+from tidegauge_service.api.routes import (
+    alerts,
+    candidates,
+    dead_letters,
+    events,
+    health,
+    streams,
+)
 from tidegauge_service.cli.main import app
 from tidegauge_service.ingest.codec import Reason
 from tidegauge_service.jobs import proposal
-from tidegauge_service.settings import Settings
+from tidegauge_service.settings import Retention, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,7 +50,12 @@ def stream_keys() -> Iterator[str]:
 
 
 def source_keys() -> Iterator[str]:
-    for source in (stream_config.FileSource, stream_config.KafkaSource, stream_config.DemoSource):
+    for source in (
+        stream_config.FileSource,
+        stream_config.KafkaSource,
+        stream_config.LogSource,
+        stream_config.DemoSource,
+    ):
         yield from (key for key in source.model_fields if key != "kind")
 
 
@@ -59,7 +71,7 @@ def commands(group: Any, path: str = "tidegauge") -> Iterator[tuple[str, Any]]:
 COMMANDS = dict(commands(typer.main.get_command(app)))
 ROUTES = [
     f"{method} {route.path}"
-    for module in (health, streams, alerts, candidates)
+    for module in (health, streams, events, dead_letters, alerts, candidates)
     for route in module.router.routes
     for method in route.methods
 ]
@@ -78,6 +90,11 @@ def test_source_keys(key: str) -> None:
 @pytest.mark.parametrize("key", list(Settings.model_fields))
 def test_settings(key: str) -> None:
     assert f"| `{key}` |" in page("settings.md")
+
+
+@pytest.mark.parametrize("key", list(Retention.model_fields))
+def test_retention(key: str) -> None:
+    assert f"`retention.{key}`" in page("retention.md")
 
 
 @pytest.mark.parametrize("key", [f.name for f in fields(WebhookReceiver) if f.name != "name"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tidegauge_probes.model import Record
 from tidegauge_service.clock import from_iso
-from tidegauge_service.ingest.codec import KEPT_BYTES, Codec
+from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.source import Raw
 from tidegauge_service.store.commit import DeadLetter
 from tidegauge_service.stream_config import Limits, RecordMapping
@@ -111,7 +111,7 @@ def test_what_is_no_record_is_a_dead_letter_with_its_reason(name: str) -> None:
     assert letter.reason == reason
     assert letter.detail
     assert (letter.partition, letter.offset) == (3, 17)
-    assert letter.payload == (value or b"")[:KEPT_BYTES]
+    assert letter.payload == (value or b"")[:65_536]
     assert letter.size == len(value or b"")
     assert "\0" not in letter.detail
     letter.detail.encode()
@@ -245,7 +245,7 @@ def test_a_nul_anywhere_in_the_fields_of_a_file_is_a_dead_letter(fields: dict[st
 def test_a_row_above_the_size_limit_is_a_dead_letter() -> None:
     letter = rejected({"id": "a", "timestamp": 0, "text": "x" * 10_000_000})
     assert letter.reason == "too_large"
-    assert len(letter.payload) == KEPT_BYTES
+    assert len(letter.payload) == 65_536
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -16,12 +16,22 @@ from tidegauge_service.errors import StoreError
 
 log = structlog.get_logger()
 
+RETRY_AFTER_S = 5
+
 CODES: dict[str, str] = {
     "unauthorized": "The token is missing or wrong.",
     "not_found": "There is no such address.",
     "method_not_allowed": "The address does not take this method.",
     "unknown_stream": "There is no stream of that name.",
     "unknown_alert": "There is no alert of that id.",
+    "unknown_dead_letter": "There is no dead letter at that position.",
+    "not_a_log": "The stream does not take events by HTTP.",
+    "incomplete_body": "The body ended before it was complete.",
+    "body_too_large": "The body is larger than the stream takes at once.",
+    "unsupported_media_type": "The body is of a type that is not read.",
+    "invalid_events": "The body holds something that is no event; nothing was appended.",
+    "idempotency_key_reused": "The Idempotency-Key was used for another body.",
+    "backlog_full": "Too many events wait to be counted; try again later.",
     "invalid_parameter": "A parameter is of the wrong type or form.",
     "invalid_cursor": "The cursor is not one that a page gave out.",
     "database_unavailable": "The database cannot be used right now; try again.",
@@ -32,11 +42,14 @@ CODES: dict[str, str] = {
 class Problem(Exception):  # noqa: N818  (RFC 9457's word)
     """An error to tell the caller."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, *, retry_after_s: int | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.detail = detail
+        self.retry_after_s = retry_after_s
 
 
 def problem_response(problem: Problem, **more: Any) -> JSONResponse:
@@ -50,6 +63,8 @@ def problem_response(problem: Problem, **more: Any) -> JSONResponse:
         **more,
     }
     headers = {"WWW-Authenticate": "Bearer"} if problem.status == HTTPStatus.UNAUTHORIZED else {}
+    if problem.retry_after_s is not None:
+        headers["Retry-After"] = str(problem.retry_after_s)
     return JSONResponse(body, problem.status, headers, media_type="application/problem+json")
 
 
@@ -77,5 +92,8 @@ def install(app: FastAPI) -> None:
     def _ours(request: Request, error: TidegaugeError) -> Response:
         log.error("request_failed", path=request.url.path, error=str(error))
         if isinstance(error, StoreError):
-            return problem_response(Problem(503, "database_unavailable", str(error)))
+            unavailable = Problem(
+                503, "database_unavailable", str(error), retry_after_s=RETRY_AFTER_S
+            )
+            return problem_response(unavailable)
         return problem_response(Problem(500, "internal_error", str(error)))

@@ -97,7 +97,9 @@ def _probes(path: Path) -> str:
 def _source(path: Path, settings: Settings) -> str:
     config = load_stream(path)
     password = settings.kafka_password.get_secret_value() if settings.kafka_password else None
-    source = open_source(config, password)
+    if config.source.kind == "log":
+        return f"log, {config.source.partitions} partitions in the database"
+    source = open_source(config, password, Database(settings.database.get_secret_value()))
     try:
         return f"{config.source.kind}, {len(source.beginnings())} partitions"
     finally:

@@ -20,6 +20,7 @@ from tidegauge_service.cli import (
     config,
     dashboards,
     db,
+    dead_letters,
     demo,
     doctor,
     probes,
@@ -71,6 +72,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(probes.app, name="probes")
 app.add_typer(candidates.app, name="candidates")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")
 app.add_typer(dashboards.app, name="dashboards")

@@ -14,6 +14,7 @@ from rich.table import Table
 from tidegauge_service import report
 from tidegauge_service.cli.terminal import opened, out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms
+from tidegauge_service.errors import SettingsError
 from tidegauge_service.pipeline import open_pipeline
 from tidegauge_service.stream_config import load_stream
 
@@ -31,6 +32,12 @@ def replay(
     Nobody is notified. Without --database the results are printed and forgotten.
     """
     config = load_stream(stream)
+    if config.source.kind == "log":
+        msg = (
+            "a log's events wait in the service's own database, and are counted there once: there "
+            "is no history to replay. Name its records in a file, with `source: {kind: file, …}`"
+        )
+        raise SettingsError(msg)
     with tempfile.TemporaryDirectory(prefix="tidegauge-") as folder:
         url = database or f"sqlite:///{folder}/replay.db"
         settings = settings_of(context, database=SecretStr(url))

@@ -16,9 +16,6 @@ from tidegauge_service.ingest.source import Raw
 from tidegauge_service.store.commit import DeadLetter
 from tidegauge_service.stream_config import Limits, RecordMapping
 
-KEPT_BYTES: Final = 65_536
-"""Dead letters keep this much of what came."""
-
 SOURCE_TIMESTAMP: Final = "@source"
 
 MAX_NESTING: Final = 64
@@ -82,7 +79,11 @@ class Codec:
                 raw.offset,
             )
         except _Rejected as rejected:
-            return dead_letter(raw, rejected.reason, str(rejected))
+            return self.refuse(raw, rejected.reason, str(rejected))
+
+    def refuse(self, raw: Raw, reason: Reason, detail: str) -> DeadLetter:
+        """Keep an input that is no record, with the reason; of a large one only the beginning."""
+        return _dead_letter(raw, reason, detail, self._limits.dead_letter_bytes)
 
     def _fields(self, raw: Raw) -> Mapping[str, Any]:
         value = raw.value
@@ -206,15 +207,27 @@ def _to_ms(value: Any, path: str) -> int:
     raise _Rejected(Reason.BAD_TIMESTAMP, detail)
 
 
-def dead_letter(raw: Raw, reason: Reason, detail: str) -> DeadLetter:
-    """Keep an input that is no record, with the reason; of a large one the first 64 KiB."""
+def _dead_letter(raw: Raw, reason: Reason, detail: str, most_bytes: int) -> DeadLetter:
     value = raw.value
-    if isinstance(value, bytes):
-        payload = value
-    else:
-        payload = repr(dict(value)).encode("utf-8", "replace") if value else b""
+    payload = value if isinstance(value, bytes) else _as_json(value)
     # PostgreSQL refuses NUL in texts, and details quote the input.
     shown = detail.replace("\0", "\\0").encode("utf-8", "replace").decode()
     return DeadLetter(
-        raw.partition, raw.offset, str(reason), shown, payload[:KEPT_BYTES], len(payload)
+        raw.partition,
+        raw.offset,
+        str(reason),
+        shown,
+        payload[:most_bytes],
+        len(payload),
+        raw.timestamp_ms,
     )
+
+
+def _as_json(fields: Mapping[str, Any] | None) -> bytes:
+    """Return fields of CSV and Parquet as JSON, so that a dead letter can be replayed."""
+    if not fields:
+        return b""
+    try:
+        return msgspec.json.encode(dict(fields), enc_hook=str)
+    except (TypeError, ValueError, RecursionError):  # lone surrogates, keys that are no texts
+        return repr(dict(fields)).encode("utf-8", "replace")

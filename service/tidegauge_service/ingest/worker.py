@@ -15,20 +15,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
 import numpy as np
 import structlog
 
-from tidegauge_probes import counts, engine
+from tidegauge_probes import engine
 from tidegauge_probes.counts import PaneCounts
-from tidegauge_probes.model import Fault, Record, VoteMatrix
+from tidegauge_probes.model import Record, VoteMatrix
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service import meters
-from tidegauge_service.clock import Clock, window_start
+from tidegauge_service.clock import Clock
 from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
-from tidegauge_service.ingest.codec import Codec, Reason, dead_letter
-from tidegauge_service.ingest.sampling import WindowSampler, buckets, priorities
-from tidegauge_service.ingest.segments import capped, memberships
+from tidegauge_service.ingest.codec import Codec, Reason
+from tidegauge_service.ingest.counting import Counting
+from tidegauge_service.ingest.sampling import WindowSampler
 from tidegauge_service.ingest.source import Raw, Source
 from tidegauge_service.store import commit as store
 from tidegauge_service.store import streams
@@ -37,7 +36,6 @@ from tidegauge_service.store.commit import (
     Fenced,
     PartitionBatch,
     PartitionState,
-    Sample,
 )
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
@@ -120,6 +118,7 @@ class Worker:
         self._database = database
         self._clock = clock
         self._codec = Codec(config.record, config.limits, clock)
+        self._counting = Counting(config, probe_set)
         self._judge = _Judge(config.limits.dead_letter_share)
         self._most = config.limits.commit_records
         self._refused: dict[tuple[int, int], str] = {}
@@ -271,7 +270,7 @@ class Worker:
     def _decode(self, raw: Raw) -> Record | DeadLetter:
         refusal = self._refused.get((raw.partition, raw.offset))
         if refusal is not None:
-            return dead_letter(raw, Reason.DATABASE, refusal)
+            return self._codec.refuse(raw, Reason.DATABASE, refusal)
         return self._codec.decode(raw)
 
     def _count(self, inputs: Sequence[Raw]) -> tuple[list[PartitionBatch], int, int]:
@@ -309,27 +308,19 @@ class Worker:
         dead: list[DeadLetter],
     ) -> PartitionBatch:
         owned = self._owned[partition]
-        times = np.array([records[int(row)].timestamp_ms for row in rows], dtype=np.int64)
-        starts = window_start(times, self._config.window)  # type: ignore[arg-type]
-        panes, added, samples = {}, {}, list[Sample]()
-        for start in (int(s) for s in np.unique(starts)):
-            mine = rows[starts == start]
-            part = _rows_of(matrix, mine)
-            group = [records[int(row)] for row in mine]
-            pane, segments = self._fold(group, part, owned.panes.get(start))
-            panes[start], added[start] = pane, len(group)
-            samples += self._sample(owned, start, group, part, segments)
-        latest = int(times.max()) if len(times) else None
+        counted = self._counting.count(
+            records, matrix, rows, running=owned.panes, samplers=owned.samplers
+        )
         return PartitionBatch(
             partition=partition,
             from_offset=owned.next_offset,
             to_offset=to_offset,
             end_offset=self._end(partition),
-            watermark_ms=latest,
-            latest_event_ms=latest,
-            panes=panes,
-            added=added,
-            samples=samples,
+            watermark_ms=counted.latest_ms,
+            latest_event_ms=counted.latest_ms,
+            panes=counted.panes,
+            added=counted.added,
+            samples=counted.samples,
             dead_letters=dead,
         )
 
@@ -340,44 +331,6 @@ class Worker:
             self._ends = self._source.ends(sorted(self._owned))
             self._asked_ms = now
         return self._ends.get(partition)
-
-    def _fold(
-        self, group: Sequence[Record], part: VoteMatrix, running: PaneCounts | None
-    ) -> tuple[PaneCounts, dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]]]:
-        slices = [probe.name for probe in self._probe_set.slices]
-        fields = [record.fields for record in group]
-        found = memberships(fields, self._config.segment_by, part, slices)
-        known = running.segments if running else {}
-        segments = capped(found, known, slices, self._config.limits.max_segments)
-        pane = counts.fold(part, self._probe_set.cardinality, segments)
-        return (running + pane if running else pane), segments
-
-    def _sample(
-        self,
-        owned: _Owned,
-        start: int,
-        group: Sequence[Record],
-        part: VoteMatrix,
-        segments: dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]],
-    ) -> list[Sample]:
-        sampler = owned.samplers.setdefault(start, WindowSampler(self._config.samples))
-        offsets = np.array([record.offset for record in group], dtype=np.int64)
-        priority = priorities(self._stream.name, group[0].partition, offsets)
-        taken = sampler.take(priority, buckets(part.outcomes, self._probe_set.layout.probes))
-        return [
-            Sample(
-                window_start_ms=start,
-                offset=group[row].offset,
-                priority=int(priority[row]),
-                buckets=tuple(names),
-                record_id=group[row].id,
-                timestamp_ms=group[row].timestamp_ms,
-                payload=msgspec.json.encode(group[row].fields, enc_hook=str).decode(),
-                outcomes=part.outcomes[row].tobytes(),
-                segments=tuple(name for name, mask in segments.items() if mask[row]),
-            )
-            for row, names in taken.items()
-        ]
 
     def _idle(self, batches: Sequence[PartitionBatch], *, finite: bool) -> list[PartitionBatch]:
         """Say of partitions without inputs that they were read to their end, if they were.
@@ -427,12 +380,3 @@ class Worker:
     def close(self) -> None:
         """Leave the group."""
         self._source.close()
-
-
-def _rows_of(matrix: VoteMatrix, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> VoteMatrix:
-    """Return the matrix of some rows; faults are those of these rows."""
-    place = {int(row): i for i, row in enumerate(rows)} if matrix.faults else {}
-    faults = tuple(
-        Fault(f.probe, place[f.row], f.type, f.message) for f in matrix.faults if f.row in place
-    )
-    return VoteMatrix(matrix.outcomes[rows], matrix.segments[rows], matrix.seconds, faults)

@@ -10,6 +10,7 @@ rebalance protocol.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +22,7 @@ from tidegauge_service.clock import window_start
 from tidegauge_service.errors import ServiceError
 from tidegauge_service.store import schema, streams, upsert
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.streams import CLOSED, StreamRow
+from tidegauge_service.store.streams import CLOSED, REPLAYED, StreamRow
 
 
 class Fenced(ServiceError):  # noqa: N818  (the term of the literature)
@@ -57,6 +58,8 @@ class DeadLetter:
     detail: str
     payload: bytes
     size: int
+    timestamp_ms: int | None = None
+    """The source's own timestamp: a replay may need it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class PartitionBatch:
 
     ``panes``: the running counts of each window it touched, this batch included.
     ``added``: this batch's records by window. ``watermark_ms`` never falls in the database.
+    ``replayed``: the dead letters that its records were, which are dead letters no more.
     """
 
     partition: int
@@ -78,6 +82,7 @@ class PartitionBatch:
     added: Mapping[int, int] = field(default_factory=dict)
     samples: Sequence[Sample] = ()
     dead_letters: Sequence[DeadLetter] = ()
+    replayed: Sequence[DeadLetter] = ()
 
 
 def commit(
@@ -96,8 +101,10 @@ def commit(
     with database.write() as connection:
         for batch in ordered:
             _advance(connection, stream, batch, owner, now_ms)
-        # Closing needs all partition rows of the stream; while we hold one it cannot move.
-        closed = streams.cursor(connection, stream.id, CLOSED)
+        # Closing needs all partition rows of the stream; while we hold one it cannot move. But a
+        # closer that began before the row of the replayed existed does not wait for that row.
+        replays = any(batch.partition == REPLAYED for batch in ordered)
+        closed = streams.cursor(connection, stream.id, CLOSED, lock=replays)
         for batch in ordered:
             _write(connection, stream, batch, closed, now_ms)
     return closed
@@ -170,7 +177,15 @@ def _write(
     ]
     upsert.replace(connection, schema.pane, panes)
     _write_samples(connection, where, batch.samples, closed)
-    dead = [
+    _write_dead_letters(connection, where, batch.dead_letters, now_ms)
+    if batch.replayed:
+        _end_dead_letters(connection, batch.partition, stream, batch.replayed)
+
+
+def _write_dead_letters(
+    connection: sa.Connection, where: Mapping[str, int], letters: Sequence[DeadLetter], now_ms: int
+) -> None:
+    rows = [
         {
             **where,
             "offset": letter.offset,
@@ -179,10 +194,36 @@ def _write(
             "payload": letter.payload,
             "size": letter.size,
             "received_ms": now_ms,
+            "timestamp_ms": letter.timestamp_ms,
         }
-        for letter in batch.dead_letters
+        for letter in letters
     ]
-    upsert.keep(connection, schema.dead_letter, dead)
+    upsert.keep(connection, schema.dead_letter, rows)
+    reasons = Counter(letter.reason for letter in letters)
+    counts = [
+        {**where, "reason": reason, "received": n, "replayed": 0}
+        for reason, n in sorted(reasons.items())
+    ]
+    upsert.add(connection, schema.dead_letter_count, counts, "received")
+
+
+def _end_dead_letters(
+    connection: sa.Connection, partition: int, stream: StreamRow, letters: Sequence[DeadLetter]
+) -> None:
+    """Remove what this transaction has counted; Fenced if any of it is gone already."""
+    t, c = schema.dead_letter, schema.dead_letter_count
+    places = [(letter.partition, letter.offset) for letter in letters]
+    removed = connection.execute(
+        sa.delete(t).where(
+            t.c.stream_id == stream.id, sa.tuple_(t.c.partition, t.c.offset).in_(places)
+        )
+    )
+    if removed.rowcount != len(places):
+        raise Fenced(partition)
+    ended = Counter((letter.partition, letter.reason) for letter in letters)
+    for (of, reason), n in sorted(ended.items()):
+        here = (c.c.stream_id == stream.id, c.c.partition == of, c.c.reason == reason)
+        connection.execute(sa.update(c).where(*here).values(replayed=c.c.replayed + n))
 
 
 def _write_samples(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from typing import Any
@@ -30,6 +30,12 @@ Connection = sa.Connection
 """An open transaction; what the functions of the store work on."""
 
 BUSY_TIMEOUT_MS = 30_000
+
+JOURNAL_BYTES = 64 * 2**20
+"""SQLite's write-ahead log is cut back to this once its content is in the file."""
+
+VACUUM_PAGES = 1_000
+"""Free pages that one transaction gives back to the file system: writers wait for it."""
 
 UPGRADE_LOCK = 7_453_384
 """Key of PostgreSQL's advisory lock: replicas that start together upgrade one after another."""
@@ -66,6 +72,25 @@ class Database:
         """One transaction that only reads: a consistent snapshot (SQLite), no lock taken."""
         with _advice(self.url), self.engine.connect() as connection, connection.begin():
             yield connection
+
+    def give_back(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Give the room of removed rows back to the file system, a little at a time.
+
+        SQLite only: PostgreSQL's autovacuum does it by itself.
+        """
+        while self.is_sqlite and not stopping():
+            with self.write() as connection:
+                free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
+                if not free:
+                    return
+                # The driver's own cursor: the pragma frees a page with each row it is asked for.
+                driver = connection.connection.cursor()
+                driver.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
+                driver.fetchall()
+                driver.close()
+                left = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
+            if left >= free:
+                return  # a file that was made before auto_vacuum was set
 
     def close(self) -> None:
         """Close all connections."""
@@ -118,7 +143,16 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # The driver must not begin transactions by itself: _begin_sqlite does.
     connection.isolation_level = None
     # NORMAL: a power cut may undo the last commits, whole; their records are then read again.
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    pragmas = [
+        "journal_mode=WAL",
+        f"journal_size_limit={JOURNAL_BYTES}",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+    ]
+    if not connection.execute("PRAGMA page_count").fetchone()[0]:
+        # For the file's whole life, and before anything is in it; later it would need the lock.
+        pragmas.insert(0, "auto_vacuum=INCREMENTAL")
+    for pragma in pragmas:
         try:
             connection.execute(f"PRAGMA {pragma}")
         except sqlite3.OperationalError as error:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
 from tidegauge_probes.findings import ALL, SeriesKind
 from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.streams import CLOSED, EVALUATED, PartitionRow, StreamRow
+from tidegauge_service.store.streams import (
+    CLOSED,
+    EVALUATED,
+    REPLAYED,
+    PartitionRow,
+    StreamRow,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +76,33 @@ class StreamSummary:
     evaluated_through_ms: int | None
     partitions: tuple[PartitionRow, ...]
     windows: int
+    """Evaluated so far; retention removes rows, not from this."""
     last_window: WindowFigures | None
     dead_letters: dict[str, int]
+    """Reason → received so far, those that are removed or replayed by now included."""
     alerts: dict[tuple[str, str, str], int]
     """(state, severity, kind) → number."""
     candidates: dict[str, int]
     notifications: dict[str, int]
+    replayed: PartitionRow | None = None
+    """What was counted of replayed dead letters."""
+    removed: Mapping[str, int] = field(default_factory=dict)
+    """Table → rows that retention has removed so far."""
+
+    @property
+    def counted(self) -> tuple[PartitionRow, ...]:
+        """The partitions, and what was replayed as one more."""
+        return self.partitions if self.replayed is None else (*self.partitions, self.replayed)
 
     @property
     def records(self) -> int:
-        """Records counted so far, late ones included."""
-        return sum(p.records for p in self.partitions)
+        """Records counted so far, late and replayed ones included."""
+        return sum(p.records for p in self.counted)
 
     @property
     def late(self) -> int:
         """Records that came after their window had closed."""
-        return sum(p.late for p in self.partitions)
+        return sum(p.late for p in self.counted)
 
 
 def window_page(
@@ -224,14 +241,17 @@ def summary(database: Database, stream: StreamRow) -> StreamSummary:
     """Return how a stream is doing."""
     with database.read() as connection:
         last = _windows(connection, stream, (), limit=1, newest_first=True)
+        partitions = streams.partitions(connection, stream.id)
+        removed = _removed(connection, stream)
+        windows = _tally(connection, schema.window, stream, ()).get((), 0)
         return StreamSummary(
             stream=stream,
             closed_through_ms=streams.cursor(connection, stream.id, CLOSED),
             evaluated_through_ms=streams.cursor(connection, stream.id, EVALUATED),
-            partitions=tuple(streams.partitions(connection, stream.id)),
-            windows=_tally(connection, schema.window, stream, ()).get((), 0),
+            partitions=tuple(p for p in partitions if p.partition != REPLAYED),
+            windows=windows + removed.get(schema.window.name, 0),
             last_window=last[0] if last else None,
-            dead_letters=_by(connection, schema.dead_letter, stream, "reason"),
+            dead_letters=_dead_letters(connection, stream),
             alerts={
                 (state, severity, kind): n
                 for (state, severity, kind), n in _tally(
@@ -240,7 +260,21 @@ def summary(database: Database, stream: StreamRow) -> StreamSummary:
             },
             candidates=_by(connection, schema.candidate, stream, "state"),
             notifications=_by(connection, schema.notification, stream, "state"),
+            replayed=next((p for p in partitions if p.partition == REPLAYED), None),
+            removed=removed,
         )
+
+
+def _dead_letters(connection: sa.Connection, stream: StreamRow) -> dict[str, int]:
+    t = schema.dead_letter_count
+    query = sa.select(t.c.reason, sa.func.sum(t.c.received)).where(t.c.stream_id == stream.id)
+    return {reason: int(n) for reason, n in connection.execute(query.group_by(t.c.reason))}
+
+
+def _removed(connection: sa.Connection, stream: StreamRow) -> dict[str, int]:
+    t = schema.removed_rows
+    query = sa.select(t.c.name, t.c.n).where(t.c.stream_id == stream.id).order_by(t.c.name)
+    return {row.name: row.n for row in connection.execute(query)}
 
 
 def _by(

@@ -109,7 +109,20 @@ dead_letter = Table(
     Column("payload", LargeBinary, nullable=False),  # raw bytes, cut at 64 KiB
     Column("size", BigInteger, nullable=False),  # bytes before the cut
     Column("received_ms", BigInteger, nullable=False),
+    Column("timestamp_ms", BigInteger),  # the source's own
     Index("ix_dead_letter_reason", "stream_id", "reason"),
+    Index("ix_dead_letter_received", "stream_id", "received_ms"),
+)
+
+# Outlives the rows, which retention, replays and people remove.
+dead_letter_count = Table(
+    "dead_letter_count",
+    metadata,
+    _stream(),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("reason", String(40), primary_key=True),
+    Column("received", BigInteger, nullable=False),
+    Column("replayed", BigInteger, nullable=False, default=0),
 )
 
 sample = Table(
@@ -126,6 +139,57 @@ sample = Table(
     Column("payload", Text, nullable=False),  # JSON
     Column("outcomes", LargeBinary, nullable=False),  # int8 per LF
     Column("segments", Text, nullable=False),  # JSON list
+)
+
+# The `log` source: events that came by HTTP. `stream_partition` says how far they are counted.
+event = Table(
+    "event",
+    metadata,
+    _stream(),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("at_byte", BigInteger, nullable=False),  # bytes appended to the partition before it
+    Column("received_ms", BigInteger, nullable=False),
+    Index("ix_event_received", "stream_id", "received_ms"),
+)
+
+event_partition = Table(
+    "event_partition",
+    metadata,
+    _stream(),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next_offset", BigInteger, nullable=False),  # of the next event to append
+    Column("bytes", BigInteger, nullable=False),  # appended so far
+    Column("owner", String(200)),  # the reader whose it is, while its lease lasts
+)
+
+event_reader = Table(
+    "event_reader",
+    metadata,
+    _stream(),
+    Column("name", String(200), primary_key=True),
+    Column("lease_ms", BigInteger, nullable=False),
+)
+
+event_key = Table(
+    "event_key",
+    metadata,
+    _stream(),
+    Column("kind", String(10), primary_key=True),  # request | event
+    Column("digest", String(32), primary_key=True),  # of the key
+    Column("body", String(32)),  # digest of a request's body
+    Column("answer", Text),  # JSON: what a request was answered
+    Column("created_ms", BigInteger, nullable=False),
+    Index("ix_event_key_created", "stream_id", "created_ms"),
+)
+
+removed_rows = Table(
+    "removed_rows",
+    metadata,
+    _stream(),
+    Column("name", String(40), primary_key=True),  # of the table
+    Column("n", BigInteger, nullable=False),
 )
 
 probe_set = Table(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 
 from tidegauge_probes.probe_set import Layout, ProbeSet
 from tidegauge_service.errors import SettingsError, StoreError
@@ -15,6 +16,11 @@ from tidegauge_service.store.engine import Database
 from tidegauge_service.stream_config import StreamConfig
 
 CLOSED, EVALUATED = "closed", "evaluated"
+
+REPLAYED = -1
+"""The partition of dead letters that were replayed: its position counts them. The owners of the
+other partitions keep their panes in memory and replace them whole, so replays have panes of their
+own. It is always drained: it holds no watermark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,32 @@ def register(
         msg = f"stream '{config.name}' vanished while it was being created"
         raise StoreError(msg)
     _refuse_changes(found, config, probe_set)
+    _keep_current(database, found, config)
     return found
+
+
+def _keep_current(database: Database, found: StreamRow, config: StreamConfig) -> None:
+    """Write the configuration that runs now: the API and retention read it."""
+    t = schema.stream
+    text = config.model_dump_json(by_alias=True)
+    with database.write() as connection:
+        connection.execute(
+            sa.update(t).where(t.c.id == found.id, t.c.config != text).values(config=text)
+        )
+
+
+def config_of(connection: sa.Connection, stream_id: int) -> StreamConfig:
+    """Return the configuration that the stream was last opened with, without its secrets."""
+    t = schema.stream
+    text = connection.execute(sa.select(t.c.config).where(t.c.id == stream_id)).scalar_one()
+    try:
+        return StreamConfig.model_validate_json(text)
+    except ValidationError as error:
+        msg = (
+            f"another version of tidegauge has opened stream {stream_id}, and this one cannot read "
+            "its configuration: start `tidegauge run` of this version on its stream file"
+        )
+        raise StoreError(msg) from error
 
 
 def _insert(
@@ -132,7 +163,12 @@ def layout_of(connection: sa.Connection, probe_set: str) -> Layout:
 
 
 def seed_partitions(
-    database: Database, stream_id: int, starts: dict[int, int], now_ms: int
+    database: Database,
+    stream_id: int,
+    starts: dict[int, int],
+    now_ms: int,
+    *,
+    drained: bool = False,
 ) -> None:
     """Make a row for each partition, owned or not: one that nobody reads holds the watermark."""
     rows = [
@@ -140,7 +176,7 @@ def seed_partitions(
             "stream_id": stream_id,
             "partition": partition,
             "next_offset": offset,
-            "drained": False,
+            "drained": drained,
             "records": 0,
             "late": 0,
             "updated_ms": now_ms,

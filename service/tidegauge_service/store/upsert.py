@@ -42,3 +42,17 @@ def keep(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str,
     """Insert rows; where any unique key exists, leave what is there."""
     if rows:
         connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
+
+
+def claim(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], column: str
+) -> set[Any]:
+    """Insert rows whose key does not exist yet; return *column* of those inserted.
+
+    A key that another transaction is inserting is waited for. Rows must come in the order of
+    their keys, or two callers may wait for each other.
+    """
+    if not rows:
+        return set()
+    statement = _insert(connection, table).on_conflict_do_nothing().returning(table.c[column])
+    return set(connection.execute(statement, rows).scalars())

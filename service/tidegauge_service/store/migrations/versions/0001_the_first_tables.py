@@ -112,6 +112,7 @@ def upgrade() -> None:
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("received_ms", sa.BigInteger(), nullable=False),
+        sa.Column("timestamp_ms", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["stream_id"], ["stream.id"], name=op.f("fk_dead_letter_stream_id_stream")
         ),
@@ -119,7 +120,86 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("dead_letter", schema=None) as batch_op:
         batch_op.create_index("ix_dead_letter_reason", ["stream_id", "reason"], unique=False)
+        batch_op.create_index("ix_dead_letter_received", ["stream_id", "received_ms"], unique=False)
 
+    op.create_table(
+        "dead_letter_count",
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=False),
+        sa.Column("received", sa.BigInteger(), nullable=False),
+        sa.Column("replayed", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["stream_id"], ["stream.id"], name=op.f("fk_dead_letter_count_stream_id_stream")
+        ),
+        sa.PrimaryKeyConstraint(
+            "stream_id", "partition", "reason", name=op.f("pk_dead_letter_count")
+        ),
+    )
+    op.create_table(
+        "event",
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("offset", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.Column("at_byte", sa.BigInteger(), nullable=False),
+        sa.Column("received_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["stream_id"], ["stream.id"], name=op.f("fk_event_stream_id_stream")
+        ),
+        sa.PrimaryKeyConstraint("stream_id", "partition", "offset", name=op.f("pk_event")),
+    )
+    with op.batch_alter_table("event", schema=None) as batch_op:
+        batch_op.create_index("ix_event_received", ["stream_id", "received_ms"], unique=False)
+
+    op.create_table(
+        "event_key",
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("digest", sa.String(length=32), nullable=False),
+        sa.Column("body", sa.String(length=32), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["stream_id"], ["stream.id"], name=op.f("fk_event_key_stream_id_stream")
+        ),
+        sa.PrimaryKeyConstraint("stream_id", "kind", "digest", name=op.f("pk_event_key")),
+    )
+    with op.batch_alter_table("event_key", schema=None) as batch_op:
+        batch_op.create_index("ix_event_key_created", ["stream_id", "created_ms"], unique=False)
+
+    op.create_table(
+        "event_partition",
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("next_offset", sa.BigInteger(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("owner", sa.String(length=200), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["stream_id"], ["stream.id"], name=op.f("fk_event_partition_stream_id_stream")
+        ),
+        sa.PrimaryKeyConstraint("stream_id", "partition", name=op.f("pk_event_partition")),
+    )
+    op.create_table(
+        "event_reader",
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("lease_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["stream_id"], ["stream.id"], name=op.f("fk_event_reader_stream_id_stream")
+        ),
+        sa.PrimaryKeyConstraint("stream_id", "name", name=op.f("pk_event_reader")),
+    )
+    op.create_table(
+        "removed_rows",
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("n", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["stream_id"], ["stream.id"], name=op.f("fk_removed_rows_stream_id_stream")
+        ),
+        sa.PrimaryKeyConstraint("stream_id", "name", name=op.f("pk_removed_rows")),
+    )
     op.create_table(
         "late_count",
         sa.Column("stream_id", sa.Integer(), nullable=False),
@@ -331,6 +411,18 @@ def downgrade() -> None:
 
     op.drop_table("alert_transition")
     op.drop_table("window")
+    op.drop_table("removed_rows")
+    op.drop_table("event_reader")
+    op.drop_table("event_partition")
+    with op.batch_alter_table("event_key", schema=None) as batch_op:
+        batch_op.drop_index("ix_event_key_created")
+
+    op.drop_table("event_key")
+    with op.batch_alter_table("event", schema=None) as batch_op:
+        batch_op.drop_index("ix_event_received")
+
+    op.drop_table("event")
+    op.drop_table("dead_letter_count")
     op.drop_table("stream_partition")
     op.drop_table("series")
     op.drop_table("sample")
@@ -341,6 +433,7 @@ def downgrade() -> None:
     op.drop_table("notification")
     op.drop_table("late_count")
     with op.batch_alter_table("dead_letter", schema=None) as batch_op:
+        batch_op.drop_index("ix_dead_letter_received")
         batch_op.drop_index("ix_dead_letter_reason")
 
     op.drop_table("dead_letter")

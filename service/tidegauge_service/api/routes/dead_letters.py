@@ -1,0 +1,133 @@
+"""Dead letters: what could not be a record, and why."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel
+
+from tidegauge_service.api.context import Ctx, Cursor, Limit, Until, find_stream, moment
+from tidegauge_service.api.paging import from_cursor, to_cursor
+from tidegauge_service.api.problems import Problem
+from tidegauge_service.clock import to_iso
+from tidegauge_service.exports import as_text
+from tidegauge_service.store import dead_letters
+from tidegauge_service.store.dead_letters import Filter, KeptLetter, Place
+
+router = APIRouter(prefix="/api/v1/streams", tags=["dead letters"])
+
+SHOWN_BYTES = 4_096
+"""Of each payload in a list; the letter's own address has all that was kept."""
+
+
+class Payload(BaseModel):
+    """What came. ``complete``: all of it is here."""
+
+    encoding: Literal["utf-8", "base64"]
+    data: str
+    complete: bool
+
+
+class Letter(BaseModel):
+    """One dead letter."""
+
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    size: int
+    received: str
+    payload: Payload
+
+
+class Tally(BaseModel):
+    """How many of one reason. What is neither kept nor replayed was dropped or aged out."""
+
+    received: int
+    kept: int
+    replayed: int
+
+
+class Letters(BaseModel):
+    """A page of dead letters; `next` is the cursor of the following one."""
+
+    counts: dict[str, Tally]
+    items: list[Letter]
+    next: str | None
+
+
+@router.get("/{name}/dead-letters")
+def list_dead_letters(
+    name: str,
+    ctx: Ctx,
+    reason: Annotated[str | None, Query(description="e.g. not_json")] = None,
+    until: Until = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Letters:
+    """List dead letters, newest first, with up to 4 KiB of each payload."""
+    stream = find_stream(ctx, name)
+    found = dead_letters.page(
+        ctx.database,
+        stream,
+        Filter(reason, moment(until, "until")),
+        limit=limit,
+        after=_place(cursor),
+        most_bytes=SHOWN_BYTES,
+    )
+    return Letters(
+        counts={
+            t.reason: Tally(received=t.received, kept=t.kept, replayed=t.replayed)
+            for t in dead_letters.tallies(ctx.database, stream)
+        },
+        items=[_letter(kept) for kept in found],
+        next=_cursor(found[-1].place) if len(found) == limit else None,
+    )
+
+
+@router.get("/{name}/dead-letters/{partition}/{offset}")
+def show_dead_letter(
+    name: str,
+    partition: Annotated[int, Path(ge=0, lt=2**31)],
+    offset: Annotated[int, Path(ge=0, lt=2**63)],
+    ctx: Ctx,
+) -> Letter:
+    """Show one dead letter with all of its payload that was kept."""
+    found = dead_letters.find(ctx.database, find_stream(ctx, name), partition, offset)
+    if found is None:
+        detail = f"partition {partition}, offset {offset}: replayed, dropped, or never there"
+        raise Problem(404, "unknown_dead_letter", detail)
+    return _letter(found)
+
+
+def _letter(kept: KeptLetter) -> Letter:
+    letter = kept.letter
+    complete = len(letter.payload) == letter.size
+    encoding, data = as_text(letter.payload, complete=complete)
+    return Letter(
+        partition=letter.partition,
+        offset=letter.offset,
+        reason=letter.reason,
+        detail=letter.detail,
+        size=letter.size,
+        received=to_iso(kept.received_ms),
+        payload=Payload(encoding=encoding, data=data, complete=complete),
+    )
+
+
+def _cursor(place: Place) -> str:
+    received_ms, partition, offset = place
+    return to_cursor((received_ms, f"{partition}:{offset}"))
+
+
+def _place(cursor: str | None) -> Place | None:
+    found = from_cursor(cursor)
+    if found is None:
+        return None
+    partition, _, offset = found[1].partition(":")
+    try:
+        return found[0], int(partition), int(offset)
+    except ValueError as error:
+        detail = "give back the `next` of the page before, unchanged"
+        raise Problem(422, "invalid_cursor", detail) from error

@@ -1,0 +1,113 @@
+"""Events by HTTP, for streams whose source is a `log`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
+
+from tidegauge_service.api import event_body
+from tidegauge_service.api.context import Context, Ctx, find_stream
+from tidegauge_service.api.problems import RETRY_AFTER_S, Problem
+from tidegauge_service.store import events, streams
+from tidegauge_service.store.events import BacklogFull, KeyReused
+from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.stream_config import LogSource, StreamConfig
+
+router = APIRouter(prefix="/api/v1/streams", tags=["events"])
+
+REPEATED: Final = "Idempotency-Replayed"
+
+_OBJECT: Final = {"type": "object"}
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            event_body.JSON: {"schema": {"type": "array", "items": _OBJECT}},
+            event_body.NDJSON[0]: {"schema": {"type": "string"}},
+        },
+    }
+}
+
+
+class Appended(BaseModel):
+    """How many events were appended; duplicates came before and were not appended again."""
+
+    appended: int
+    duplicates: int
+
+
+@router.post("/{name}/events", status_code=202, response_model=Appended, openapi_extra=_BODY)
+async def append_events(
+    name: str,
+    request: Request,
+    ctx: Ctx,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            description="A request that is sent again with its key is answered as before.",
+        ),
+    ] = None,
+) -> Response:
+    """Append events to a stream of kind `log`; all of them are kept when this answers."""
+    stream, config = await run_in_threadpool(_log, ctx, name)
+    source = config.source
+    assert isinstance(source, LogSource)  # noqa: S101  (_log has seen to it)
+    body = await _read(request, source.max_request_bytes)
+
+    def append() -> tuple[events.Appended, bool]:
+        parsed = event_body.parse(body, request.headers.get("content-type", ""), config)
+        known = events.Request(idempotency_key, events.digest(body)) if idempotency_key else None
+        return events.append(
+            ctx.database, stream, source, parsed, now_ms=ctx.clock(), request=known
+        )
+
+    try:
+        answer, repeated = await run_in_threadpool(append)
+    except BacklogFull as error:
+        raise Problem(429, "backlog_full", str(error), retry_after_s=RETRY_AFTER_S) from error
+    except KeyReused as error:
+        raise Problem(422, "idempotency_key_reused", str(error)) from error
+    said = {"appended": answer.appended, "duplicates": answer.duplicates}
+    return JSONResponse(said, 202, {REPEATED: "true"} if repeated else {})
+
+
+def _log(ctx: Context, name: str) -> tuple[StreamRow, StreamConfig]:
+    """Return a stream that takes events; Problem 404 or 409."""
+    stream = find_stream(ctx, name)
+    with ctx.database.read() as connection:
+        config = streams.config_of(connection, stream.id)
+    if not isinstance(config.source, LogSource):
+        detail = (
+            f"'{name}' reads a {config.source.kind}: send its records there, or make a stream of "
+            "another name with `source: {kind: log}`"
+        )
+        raise Problem(409, "not_a_log", detail)
+    return stream, config
+
+
+async def _read(request: Request, most: int) -> bytes:
+    """Return the body; never keeps more than *most* bytes of it."""
+    announced = request.headers.get("content-length", "0")
+    body = bytearray()
+    if not announced.isdecimal() or int(announced) > most:
+        raise _too_large(most)
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > most:
+                raise _too_large(most)
+    except ClientDisconnect as error:
+        raise Problem(400, "incomplete_body", "the connection broke: send it again") from error
+    return bytes(body)
+
+
+def _too_large(most: int) -> Problem:
+    detail = f"source.max_request_bytes of the stream is {most}: send fewer events at once"
+    return Problem(413, "body_too_large", detail)

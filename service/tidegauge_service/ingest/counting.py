@@ -1,0 +1,114 @@
+"""From records and their votes to the panes and samples of each window. Pure.
+
+Batches of a partition and replayed dead letters are counted by this one code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes import counts
+from tidegauge_probes.counts import PaneCounts
+from tidegauge_probes.model import Fault, Record, VoteMatrix
+from tidegauge_probes.probe_set import ProbeSet
+from tidegauge_service.clock import window_start
+from tidegauge_service.ingest.sampling import WindowSampler, buckets, priorities
+from tidegauge_service.ingest.segments import capped, memberships
+from tidegauge_service.store.commit import Sample
+from tidegauge_service.stream_config import StreamConfig
+
+Rows = npt.NDArray[np.int64]
+Segments = dict[str, npt.NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What records of one partition add up to, by window."""
+
+    panes: Mapping[int, PaneCounts]
+    """The running counts, these records included."""
+    added: Mapping[int, int]
+    samples: Sequence[Sample]
+    latest_ms: int | None
+
+
+class Counting:
+    """Counts records of one partition of a stream."""
+
+    def __init__(self, config: StreamConfig, probe_set: ProbeSet) -> None:
+        self._config = config
+        self._probe_set = probe_set
+
+    def count(
+        self,
+        records: Sequence[Record],
+        matrix: VoteMatrix,
+        rows: Rows,
+        *,
+        running: Mapping[int, PaneCounts],
+        samplers: MutableMapping[int, WindowSampler],
+    ) -> Counted:
+        """Count *rows* of *records* on top of *running*; *samplers* remember what they took."""
+        times = np.array([records[int(row)].timestamp_ms for row in rows], dtype=np.int64)
+        starts = window_start(times, self._config.window)  # type: ignore[arg-type]
+        panes, added, samples = {}, {}, list[Sample]()
+        for start in (int(s) for s in np.unique(starts)):
+            mine = rows[starts == start]
+            part = _rows_of(matrix, mine)
+            group = [records[int(row)] for row in mine]
+            pane, segments = self._fold(group, part, running.get(start))
+            panes[start], added[start] = pane, len(group)
+            sampler = samplers.setdefault(start, WindowSampler(self._config.samples))
+            samples += self._sample(sampler, start, group, part, segments)
+        return Counted(panes, added, samples, int(times.max()) if len(times) else None)
+
+    def _fold(
+        self, group: Sequence[Record], part: VoteMatrix, running: PaneCounts | None
+    ) -> tuple[PaneCounts, Segments]:
+        slices = [probe.name for probe in self._probe_set.slices]
+        fields = [record.fields for record in group]
+        found = memberships(fields, self._config.segment_by, part, slices)
+        known = running.segments if running else {}
+        segments = capped(found, known, slices, self._config.limits.max_segments)
+        pane = counts.fold(part, self._probe_set.cardinality, segments)
+        return (running + pane if running else pane), segments
+
+    def _sample(
+        self,
+        sampler: WindowSampler,
+        start: int,
+        group: Sequence[Record],
+        part: VoteMatrix,
+        segments: Segments,
+    ) -> list[Sample]:
+        offsets = np.array([record.offset for record in group], dtype=np.int64)
+        priority = priorities(self._config.name, group[0].partition, offsets)
+        taken = sampler.take(priority, buckets(part.outcomes, self._probe_set.layout.probes))
+        return [
+            Sample(
+                window_start_ms=start,
+                offset=group[row].offset,
+                priority=int(priority[row]),
+                buckets=tuple(names),
+                record_id=group[row].id,
+                timestamp_ms=group[row].timestamp_ms,
+                payload=msgspec.json.encode(group[row].fields, enc_hook=str).decode(),
+                outcomes=part.outcomes[row].tobytes(),
+                segments=tuple(name for name, mask in segments.items() if mask[row]),
+            )
+            for row, names in taken.items()
+        ]
+
+
+def _rows_of(matrix: VoteMatrix, rows: Rows) -> VoteMatrix:
+    """Return the matrix of some rows; faults are those of these rows."""
+    place = {int(row): i for i, row in enumerate(rows)} if matrix.faults else {}
+    faults = tuple(
+        Fault(f.probe, place[f.row], f.type, f.message) for f in matrix.faults if f.row in place
+    )
+    return VoteMatrix(matrix.outcomes[rows], matrix.segments[rows], matrix.seconds, faults)

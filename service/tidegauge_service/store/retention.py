@@ -1,0 +1,215 @@
+"""What may be removed, oldest first, in small transactions that nobody waits for long.
+
+Nothing goes that is not evaluated, not counted or not delivered yet, nor a pane that the range of
+a baseline still needs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+
+from tidegauge_service.settings import Kept, Retention
+from tidegauge_service.store import outbox, schema, streams, upsert
+from tidegauge_service.store.candidates import PROPOSED
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import EVALUATED, StreamRow
+
+BATCH = 500
+"""Rows a transaction removes at most."""
+
+Condition = sa.ColumnElement[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one table is pruned.
+
+    ``setting``: its name under `retention`. ``age``: the column that says how old a row is, as
+    event time (then it is compared with what was evaluated) or by the clock. ``capped``: whether
+    limits of rows and bytes apply. ``first``: rows of another table that refer to it.
+    """
+
+    setting: str
+    table: sa.Table
+    age: str
+    size: str | None = None
+    event_time: bool = False
+    capped: bool = True
+    may_go: Callable[[], list[Condition]] = list
+    first: sa.Column[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What was removed of a stream's rows in a table, or would be."""
+
+    stream: str
+    table: str
+    rows: int
+    bytes: int
+
+
+_REASONS = schema.candidate_reason.c.candidate_id
+
+
+def _counted() -> list[Condition]:
+    e, p = schema.event, schema.stream_partition
+    position = sa.select(p.c.next_offset).where(
+        p.c.stream_id == e.c.stream_id, p.c.partition == e.c.partition
+    )
+    return [e.c.offset < position.scalar_subquery()]
+
+
+def _delivered() -> list[Condition]:
+    return [schema.notification.c.state != outbox.WAITING]
+
+
+def _fetched() -> list[Condition]:
+    return [schema.candidate.c.state != PROPOSED]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("panes", schema.pane, "window_start_ms", "counts", event_time=True),
+    Rule("samples", schema.sample, "window_start_ms", "payload", event_time=True),
+    Rule("windows", schema.window_stat, "window_start_ms", event_time=True),
+    Rule("windows", schema.window, "window_start_ms", event_time=True),
+    Rule("windows", schema.late_count, "window_start_ms", event_time=True),
+    Rule("dead_letters", schema.dead_letter, "received_ms", "payload"),
+    Rule("events", schema.event, "received_ms", "payload", may_go=_counted),
+    Rule("idempotency_keys", schema.event_key, "created_ms"),
+    Rule("notifications", schema.notification, "created_ms", "message", may_go=_delivered),
+    # Candidates that nobody has fetched go by their age only.
+    Rule("candidates", schema.candidate, "created_ms", "payload", capped=False, first=_REASONS),
+    Rule("candidates", schema.candidate, "created_ms", "payload", may_go=_fetched, first=_REASONS),
+)
+
+
+@dataclass
+class _Excess:
+    """Which of the rows, oldest first, must go: those too old, and those too many."""
+
+    before_ms: int
+    rows: int
+    bytes: int
+    gone: int = field(default=0)
+    gone_bytes: int = field(default=0)
+
+    def doomed(self, rows: Iterable[Any]) -> Iterator[Any]:
+        """Yield rows up to the first that may stay; all after it are younger."""
+        for row in rows:
+            if row.age >= self.before_ms and self.rows <= 0 and self.bytes <= 0:
+                return
+            self.rows -= 1
+            self.bytes -= row.size
+            self.gone += 1
+            self.gone_bytes += row.size
+            yield row
+
+
+def prune(
+    database: Database,
+    stream: StreamRow,
+    rule: Rule,
+    retention: Retention,
+    *,
+    now_ms: int,
+    dry_run: bool = False,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Removed:
+    """Remove a stream's rows of one table, batch by batch; *stopping* is asked between them."""
+    kept: Kept = getattr(retention, rule.setting)
+    with database.read() as connection:
+        excess = _excess(connection, stream, rule, kept, now_ms)
+        if excess is None:
+            return Removed(stream.name, rule.table.name, 0, 0)
+        if dry_run:
+            streamed = connection.execution_options(yield_per=BATCH)
+            with streamed.execute(_oldest(connection, stream, rule)) as rows:
+                deque(excess.doomed(rows), maxlen=0)  # which counts them
+    while not dry_run and not stopping():
+        with database.write() as connection:
+            query = _oldest(connection, stream, rule).limit(BATCH)
+            # Another process that prunes takes other rows.
+            found = connection.execute(query.with_for_update(skip_locked=True, of=rule.table)).all()
+            doomed = list(islice(excess.doomed(found), BATCH))
+            _remove(connection, stream, rule, doomed)
+        if len(doomed) < BATCH:
+            break
+    return Removed(stream.name, rule.table.name, excess.gone, excess.gone_bytes)
+
+
+def _excess(
+    connection: sa.Connection, stream: StreamRow, rule: Rule, kept: Kept, now_ms: int
+) -> _Excess | None:
+    """Return what is too much; None if nothing was evaluated yet, so that nothing may go."""
+    age_from: int | None = now_ms
+    if rule.event_time:
+        age_from = streams.cursor(connection, stream.id, EVALUATED)
+    if age_from is None:
+        return None
+    before_ms = age_from - kept.keep
+    if not rule.capped:
+        return _Excess(before_ms, 0, 0)
+    t = rule.table
+    size = sa.func.sum(_size(connection, rule))
+    query = sa.select(sa.func.count(), sa.func.coalesce(size, 0))
+    rows, size_now = connection.execute(query.where(t.c.stream_id == stream.id)).one()
+    most_bytes = kept.bytes if kept.bytes is not None else int(size_now)
+    return _Excess(before_ms, int(rows) - kept.rows, int(size_now) - most_bytes)
+
+
+def _size(connection: sa.Connection, rule: Rule) -> sa.ColumnElement[int]:
+    """Return the bytes of a row's content, which neither database has to read for it."""
+    if rule.size is None:
+        return sa.literal(0)
+    column = rule.table.c[rule.size]
+    sqlite = connection.dialect.name == "sqlite"
+    return sa.func.length(column) if sqlite else sa.func.octet_length(column)
+
+
+def _oldest(connection: sa.Connection, stream: StreamRow, rule: Rule) -> sa.Select[Any]:
+    """Select what may go at all, oldest first."""
+    t, age = rule.table, rule.table.c[rule.age]
+    keys = list(t.primary_key.columns)
+    query = sa.select(*keys, age.label("age"), _size(connection, rule).label("size")).where(
+        t.c.stream_id == stream.id, *rule.may_go()
+    )
+    if rule.event_time:
+        evaluated = streams.cursor(connection, stream.id, EVALUATED)
+        query = query.where(age < (evaluated or 0))
+    if t is schema.pane:
+        query = query.where(*_not_needed(connection, stream))
+    return query.order_by(age, *keys)
+
+
+def _not_needed(connection: sa.Connection, stream: StreamRow) -> list[Condition]:
+    """Keep the panes from which the baseline will be fitted."""
+    t = schema.stream
+    query = sa.select(t.c.config, t.c.baseline).where(t.c.id == stream.id)
+    config, attached = connection.execute(query).one()
+    chosen = json.loads(config)["baseline"]
+    if attached or "from" not in chosen:
+        return []
+    start = schema.pane.c.window_start_ms
+    return [sa.or_(start < chosen["from"], start >= chosen["until"])]
+
+
+def _remove(connection: sa.Connection, stream: StreamRow, rule: Rule, doomed: list[Any]) -> None:
+    if not doomed:
+        return
+    t = rule.table
+    keys = list(t.primary_key.columns)
+    if rule.first is not None:
+        ids = [row.id for row in doomed]
+        connection.execute(sa.delete(rule.first.table).where(rule.first.in_(ids)))
+    places = [tuple(getattr(row, key.name) for key in keys) for row in doomed]
+    connection.execute(sa.delete(t).where(sa.tuple_(*keys).in_(places)))
+    tally = {"stream_id": stream.id, "name": t.name, "n": len(doomed)}
+    upsert.add(connection, schema.removed_rows, [tally], "n")
