@@ -249,6 +249,23 @@ def mislead(broker: Cluster, group: str, topic: str) -> None:
     consumer.close(autocommit=False)
 
 
+def test_a_member_without_partitions_hears_that_it_has_none(
+    kafka_broker: Cluster, open_topic: Open
+) -> None:
+    topic = kafka_broker.create_topic()
+    sources = [open_topic(topic), open_topic(topic)]
+    for source in sources:
+        source.beginnings()
+    told = [False, False]
+
+    def both_told() -> bool:
+        for i, source in enumerate(sources):
+            told[i] |= source.poll(100, 0.05).assigned
+        return all(told)
+
+    wait_until(both_told, what="an answer to both members")
+
+
 def test_an_offset_that_the_topic_no_longer_holds_is_an_error(
     kafka_broker: Cluster, open_topic: Open
 ) -> None:

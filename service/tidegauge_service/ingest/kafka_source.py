@@ -89,23 +89,24 @@ class KafkaTopic:
             raise SourceError(msg) from error
         except KafkaError as error:
             raise SourceError(_unreachable(self._config, error)) from error
-        gained, lost = self._changes()
+        gained, lost, assigned = self._changes()
         inputs = [
             Raw(tp.partition, record.offset, record.value, record.timestamp)
             for tp, records in batches.items()
             if tp.partition in self._sought
             for record in records
         ]
-        return Polled(inputs, gained, lost)
+        return Polled(inputs, gained, lost, assigned)
 
-    def _changes(self) -> tuple[frozenset[int], frozenset[int]]:
-        """Return what was gained and lost since the last poll.
+    def _changes(self) -> tuple[frozenset[int], frozenset[int], bool]:
+        """Return what was gained and lost since the last poll, and whether the group has spoken.
 
         A partition that was lost and came back counts as both: somebody may have moved it on
         meanwhile, so what this poll brought of it is not used.
         """
         gained: set[int] = set()
         lost: set[int] = set()
+        assigned = False
         while self._noted:
             what, partitions = self._noted.popleft()
             if what == "lost":
@@ -113,8 +114,9 @@ class KafkaTopic:
                 gained -= partitions
             else:
                 gained |= partitions
+                assigned = True
         self._sought -= lost | gained
-        return frozenset(gained), frozenset(lost)
+        return frozenset(gained), frozenset(lost), assigned
 
     def seek(self, partition: int, offset: int) -> None:
         """Continue *partition* at *offset*; one that was taken away meanwhile is left alone."""

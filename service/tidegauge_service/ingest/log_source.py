@@ -63,11 +63,11 @@ class EventLog:
         """Return the next events of the partitions held, or how the division has changed."""
         gained, lost = self._divide()
         if gained or lost:
-            return Polled(gained=gained, lost=lost)
+            return Polled(gained=gained, lost=lost, assigned=True)
         inputs = self._read(max_records)
         if not inputs:
             time.sleep(timeout_s)
-        return Polled(inputs)
+        return Polled(inputs, assigned=True)
 
     def _divide(self) -> tuple[frozenset[int], frozenset[int]]:
         """Renew the lease when it is due; return what was gained and lost by it."""

@@ -23,12 +23,14 @@ class Polled:
     """What one poll brought: inputs, and partitions that came or went meanwhile.
 
     ``gained`` partitions must be sought before their inputs are used; inputs of partitions
-    that are not the caller's (yet) are never among ``inputs``.
+    that are not the caller's (yet) are never among ``inputs``. ``assigned``: it was said which
+    partitions are the caller's; there may be none.
     """
 
     inputs: Sequence[Raw] = ()
     gained: frozenset[int] = field(default=frozenset())
     lost: frozenset[int] = field(default=frozenset())
+    assigned: bool = False
 
 
 class Source(Protocol):

@@ -209,6 +209,7 @@ class Worker:
         self._reload(())
         while len(gathered) < self._most:
             polled = self._source.poll(self._most - len(gathered), timeout_s)
+            self._assigned |= polled.assigned
             changed = polled.lost | polled.gained
             if changed:
                 gathered = [raw for raw in gathered if raw.partition not in changed]
