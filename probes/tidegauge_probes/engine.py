@@ -21,7 +21,7 @@ def run(probe_set: ProbeSet, records: Sequence[Fields]) -> VoteMatrix:
 
     Never raises for what an LF does: its failures are outcomes. Empty in, empty out.
     """
-    batch = Batch(records)
+    batch = Batch(records, probe_set.needles)
     n, m = len(records), len(probe_set.probes)
     outcomes = np.empty((n, m), dtype=np.int8)
     segments = np.zeros((n, len(probe_set.slices)), dtype=np.bool_)
