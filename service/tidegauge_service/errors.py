@@ -7,12 +7,11 @@
         ├── SettingsError     exit 2   a setting or stream file is wrong
         ├── SourceError       exit 3   the source cannot be read
         │   └── StreamHalted  exit 4   too many inputs are no records
-        └── StoreError        exit 5   the database cannot be used
+        ├── StoreError        exit 5   the database cannot be used
+        └── WorkerFailed      the exit code of the worker
 """
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 from tidegauge_probes.errors import TidegaugeError
 
@@ -20,7 +19,7 @@ from tidegauge_probes.errors import TidegaugeError
 class ServiceError(TidegaugeError):
     """Base class of the service's errors."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
 
 class SettingsError(ServiceError):
@@ -45,3 +44,11 @@ class StoreError(ServiceError):
     """The database cannot be reached, read or written."""
 
     exit_code = 5
+
+
+class WorkerFailed(ServiceError):  # noqa: N818  (what happened to it)
+    """A worker process ended in a way that starting it again would not mend."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -14,6 +14,7 @@ from tidegauge_alerts.receivers import Receiver, parse_receivers
 from tidegauge_probes.errors import nearest
 from tidegauge_probes.spec import explain
 from tidegauge_service.errors import SettingsError
+from tidegauge_service.stream_config import Duration
 
 
 class Settings(BaseSettings):
@@ -33,6 +34,9 @@ class Settings(BaseSettings):
     url: str | None = Field(default=None, description="Public address, for links in messages.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     kafka_password: SecretStr | None = Field(default=None, description="SASL password of Kafka.")
+    grace: Duration = Field(
+        default=8_000, description="How long a stop may take; workers that need more are ended."
+    )
     receivers: dict[str, dict[str, Any]] = Field(
         default={}, description="Name → where its messages go (docs/alerts.md)."
     )
