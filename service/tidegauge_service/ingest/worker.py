@@ -211,6 +211,12 @@ class Worker:
             polled = self._source.poll(limits.commit_records - len(gathered), timeout_s)
             changed = polled.lost | polled.gained
             if changed:
+                log.info(
+                    "assignment",
+                    stream=self._stream.name,
+                    gained=sorted(polled.gained),
+                    lost=sorted(polled.lost),
+                )
                 gathered = [raw for raw in gathered if raw.partition not in changed]
                 for partition in polled.lost:
                     self._owned.pop(partition, None)

@@ -10,7 +10,6 @@ from tidegauge_alerts import notices
 from tidegauge_alerts.messages import Message
 from tidegauge_service.store import outbox, quarantine
 from tidegauge_service.store.engine import Connection, Database
-from tidegauge_service.store.quarantine import Quarantined
 from tidegauge_service.store.streams import StreamRow
 
 log = structlog.get_logger()
@@ -38,23 +37,20 @@ def quarantine_lf(
 
 
 def release_lf(
-    database: Database,
-    stream: StreamRow,
-    probe: str,
-    *,
-    receivers: Sequence[str],
-    now_ms: int,
-    url: str = "",
-) -> Sequence[Quarantined]:
-    """Let LFs of that name be called again from the workers' next batches on."""
+    database: Database, stream: StreamRow, probe: str, *, now_ms: int, url: str = ""
+) -> None:
+    """Let LFs of that name be called again; those who heard of the quarantine hear of it."""
     with database.write() as connection:
         found = quarantine.release(connection, stream, probe, now_ms=now_ms)
         for one in found:
+            said = notices.quarantined(
+                stream.name, probe, one.reason, probe_set=stream.probe_set, strikes=one.strikes
+            )
             message = notices.released(
                 stream.name, probe, probe_set=stream.probe_set, strikes=one.strikes, url=url
             )
+            receivers = outbox.receivers_of(connection, stream.id, said.dedup_key)
             _enqueue(connection, stream, receivers, message, now_ms)
-    return found
 
 
 def _enqueue(

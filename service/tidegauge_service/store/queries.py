@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from tidegauge_probes.findings import ALL, SeriesKind
-from tidegauge_service.store import schema, streams
+from tidegauge_service.store import quarantine, schema, streams
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.quarantine import Quarantined
 from tidegauge_service.store.streams import CLOSED, EVALUATED, PartitionRow, StreamRow
 
 
@@ -76,6 +77,8 @@ class StreamSummary:
     """(state, severity, kind) → number."""
     candidates: dict[str, int]
     notifications: dict[str, int]
+    quarantined: tuple[Quarantined, ...] = ()
+    """LFs that are not called, because they did not come back."""
 
     @property
     def records(self) -> int:
@@ -240,6 +243,7 @@ def summary(database: Database, stream: StreamRow) -> StreamSummary:
             },
             candidates=_by(connection, schema.candidate, stream, "state"),
             notifications=_by(connection, schema.notification, stream, "state"),
+            quarantined=tuple(quarantine.active(connection, stream)),
         )
 
 
