@@ -122,6 +122,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _gauge("lf_conflict_ratio", _LF, "Share of the LF's votes that another LF contradicts."),
     _gauge("lf_agreement_ratio", _LF, "Share of overlapping votes that no LF contradicts."),
     _gauge("lf_error_ratio", _LF, "Share of records on which the LF failed."),
+    _gauge("lf_quarantined", "stream probe", "1 for an LF that is not called any more."),
     _own_gauge("series_dropped", "", "Series left out: beyond the cap, or twice the same."),
     _own_gauge("snapshot_up", "", "1 if the shared state could be read; else it is not shown."),
     _own_gauge("snapshot_timestamp_seconds", "", "When the shared state was read."),
@@ -235,6 +236,8 @@ class StreamFigures:
     """State → how many."""
     notifications: Mapping[str, int]
     """State → how many."""
+    quarantined: Sequence[str] = ()
+    """LFs that are not called any more, because they did not come back."""
     evaluated_ms: int | None = None
     """When the last window was evaluated. A replay of old records has an old ``window_end_ms``;
     only this tells whether the stream stands still."""
@@ -329,6 +332,8 @@ def _of_stream(s: StreamFigures) -> Iterator[Sample]:
     for name, tally in _TALLIES.items():
         for key, count in tally(s).items():
             yield Sample(name, (s.stream, key), count)
+    for probe in s.quarantined:
+        yield Sample("tidegauge_lf_quarantined", (s.stream, probe), 1)
     for a in s.alerts:
         yield Sample("tidegauge_alerts", (s.stream, a.state, a.severity, a.kind), a.count)
     for f in s.firing:

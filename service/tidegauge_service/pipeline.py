@@ -17,6 +17,7 @@ from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service import fitting
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import SettingsError
+from tidegauge_service.heartbeat import Phase, no_beat
 from tidegauge_service.ingest.opening import open_source
 from tidegauge_service.ingest.source import Source
 from tidegauge_service.ingest.worker import Progress, Worker
@@ -38,6 +39,7 @@ class Pipeline:
 
     config: StreamConfig
     stream: StreamRow
+    probe_set: ProbeSet
     database: Database
     worker: Worker
     evaluator: Evaluator
@@ -76,14 +78,16 @@ def open_pipeline(
     *,
     source: Source | None = None,
     fitted: Callable[[int], None] = _unheard,
+    beat: Callable[[Phase, int], None] = no_beat,
 ) -> Pipeline:
     """Load the LFs, open the source, register the stream, attach its baseline.
 
-    *source* replaces the configured one; *fitted* hears of training records as they are read.
+    *source* replaces the configured one; *fitted* hears of training records as they are read;
+    *beat* of what the worker is doing.
     Raises ProbeError, SettingsError, SourceError, BaselineError, StoreError, each saying what
     to do.
     """
-    _check_receivers(config, settings)
+    check_receivers(config, settings)
     probe_set = load(config.probes, Path(config.folder))
     password = settings.kafka_password.get_secret_value() if settings.kafka_password else None
     opened = source or open_source(config, password, database)
@@ -104,13 +108,15 @@ def open_pipeline(
     return Pipeline(
         config,
         stream,
+        probe_set,
         database,
-        Worker(config, stream, probe_set, opened, database, clock=clock),
+        Worker(config, stream, probe_set, opened, database, clock=clock, beat=beat),
         Evaluator(config, stream, probe_set, database, clock, url=settings.url or ""),
     )
 
 
-def _check_receivers(config: StreamConfig, settings: Settings) -> None:
+def check_receivers(config: StreamConfig, settings: Settings) -> None:
+    """SettingsError if the stream alerts a receiver that the settings do not have."""
     known = settings.parsed_receivers()
     for name in config.alerts.receivers:
         if name not in known:

@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     retention: Retention = Field(
         default=Retention(), description="What the database keeps (docs/retention.md)."
     )
+    grace: Duration = Field(
+        default=8_000, description="How long a stop may take; workers that need more are ended."
+    )
     receivers: dict[str, dict[str, Any]] = Field(
         default={}, description="Name → where its messages go (docs/alerts.md)."
     )

@@ -65,6 +65,14 @@ class KafkaSource(Spec):
     bootstrap: str = Field(description="host:port[,host:port]")
     topic: str
     group: str = "tidegauge"
+    instance: str | None = Field(
+        default=None,
+        description="Name of a worker's seat in the group (static membership), from {hostname}, "
+        "{stream} and {worker}. Empty: none.",
+    )
+    session_timeout: Duration = Field(
+        default=45_000, description="A worker that is silent for so long loses its partitions."
+    )
     start: Literal["earliest", "latest"] = Field(
         default="earliest", description="Where a partition starts that was never read before."
     )
@@ -188,6 +196,15 @@ class Limits(Spec):
     commit_interval: Duration = 1_000
 
 
+class Watchdog(Spec):
+    """When a worker is taken for stuck, and is ended."""
+
+    batch: Duration = Field(
+        default=60_000, description="One LF (or decoding, or counting) over one batch, at most."
+    )
+    poll: Duration = Field(default=120_000, description="One question to the source, at most.")
+
+
 class StreamConfig(Spec):
     """One monitored application: source, ProbeSet, baseline, windows, rules."""
 
@@ -202,6 +219,7 @@ class StreamConfig(Spec):
     alerts: AlertRules = AlertRules()
     samples: SampleSizes = SampleSizes()
     limits: Limits = Limits()
+    watchdog: Watchdog = Watchdog()
     folder: str = Field(
         default=".", exclude=True, description="Set by the loader: where paths start."
     )

@@ -11,20 +11,18 @@ from rich.table import Table
 
 from tidegauge_probes import ProbeSet, analysis, counts, engine, load
 from tidegauge_probes.model import Record
-from tidegauge_service.cli.terminal import out, print_json
+from tidegauge_service.cli.terminal import opened, out, print_json, settings_of
 from tidegauge_service.clock import now_ms
+from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.file_source import FileSource
+from tidegauge_service.jobs.quarantining import release_lf
+from tidegauge_service.store import quarantine, streams
 from tidegauge_service.stream_config import Limits, RecordMapping
 
 app = typer.Typer(help="Labeling functions.", no_args_is_help=True)
 
 SAMPLE = 5_000
-
-
-@app.callback()
-def group() -> None:
-    """Keep `check` a subcommand."""
 
 
 @app.command()
@@ -54,6 +52,29 @@ def check(
     )
     if sample is not None:
         _show(found)
+
+
+@app.command()
+def release(
+    context: typer.Context,
+    stream: Annotated[str, typer.Argument(help="The stream's name.")],
+    lf: Annotated[str, typer.Argument(help="The LF's name.")],
+) -> None:
+    """Let a quarantined LF be called again, from the workers' next batches on."""
+    settings = settings_of(context)
+    with opened(settings) as database:
+        found = streams.find(database, stream)
+        if found is None:
+            msg = f"there is no stream '{stream}' in the database: see `GET /api/v1/streams`"
+            raise SettingsError(msg)
+        with database.read() as connection:
+            known = [q.probe for q in quarantine.active(connection, found)]
+        if lf not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            msg = f"LF '{lf}' of stream '{stream}' is not quarantined (quarantined: {listed})"
+            raise SettingsError(msg)
+        release_lf(database, found, lf, now_ms=now_ms(), url=settings.url or "")
+    out.print(f"LF '{lf}' of stream '{stream}' is called again", markup=False)
 
 
 def _try(probe_set: ProbeSet, sample: Path) -> dict[str, object]:

@@ -21,16 +21,23 @@ from typing import Any
 import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
-from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.errors import (
+    FencedInstanceIdError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from kafka.structs import OffsetAndMetadata
 
-from tidegauge_service.errors import SourceError
+from tidegauge_service.errors import SettingsError, SourceError
 from tidegauge_service.ingest.source import Polled, Raw
 from tidegauge_service.stream_config import KafkaSource as KafkaConfig
 
 log = structlog.get_logger()
 
 BOOTSTRAP_TIMEOUT_MS = 15_000
+
+HEARTBEAT_MS = 3_000
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -76,8 +83,12 @@ class KafkaTopic:
             raise SourceError(_unreachable(self._config, error)) from error
 
     def poll(self, max_records: int, timeout_s: float) -> Polled:
-        """Return what the broker sent, and how the assignment changed."""
+        """Return what the broker sent, and how the assignment changed.
+
+        SettingsError when another process has taken this one's seat in the group.
+        """
         try:
+            self._resume()
             batches = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
         except NoOffsetForPartitionError:
             batches = {}  # just assigned; the worker will seek
@@ -87,6 +98,12 @@ class KafkaTopic:
                 "retention or a re-creation passed this stream. Read it under a new stream name"
             )
             raise SourceError(msg) from error
+        except FencedInstanceIdError as error:
+            msg = (
+                f"another process has taken the seat '{self._config.instance}' in the group "
+                f"'{self._config.group}': give each process a `source.instance` of its own"
+            )
+            raise SettingsError(msg) from error
         except KafkaError as error:
             raise SourceError(_unreachable(self._config, error)) from error
         gained, lost, assigned = self._changes()
@@ -117,6 +134,23 @@ class KafkaTopic:
                 assigned = True
         self._sought -= lost | gained
         return frozenset(gained), frozenset(lost), assigned
+
+    def rest(self, timeout_s: float) -> None:
+        """Poll with all partitions paused: the group hears of us, and nothing comes.
+
+        What does come is of a partition that was just assigned: it is sought before it is used.
+        """
+        try:
+            self._consumer.pause(*self._consumer.assignment())
+            self._consumer.poll(int(timeout_s * 1000))
+        except (KafkaError, KeyError) as error:  # KeyError: revoked while we paused it
+            log.debug("rest_failed", topic=self._config.topic, error=str(error))
+
+    def _resume(self) -> None:
+        try:
+            self._consumer.resume(*self._consumer.paused())
+        except KeyError:
+            return  # revoked meanwhile: the next poll says so
 
     def seek(self, partition: int, offset: int) -> None:
         """Continue *partition* at *offset*; one that was taken away meanwhile is left alone."""
@@ -149,7 +183,10 @@ class KafkaTopic:
             log.debug("offset_hint_failed", topic=self._config.topic, error=str(error))
 
     def close(self) -> None:
-        """Leave the group at once, so that others take over without waiting."""
+        """Leave the group at once, so that others take over without waiting.
+
+        A static member (``instance``) does not leave: its seat is kept for ``session_timeout``.
+        """
         self._consumer.close(autocommit=False, timeout_ms=5_000)
 
 
@@ -158,6 +195,9 @@ def _options(config: KafkaConfig, password: str | None) -> dict[str, Any]:
     options: dict[str, Any] = {
         "bootstrap_servers": config.bootstrap.split(","),
         "group_id": config.group,
+        "group_instance_id": config.instance or None,
+        "session_timeout_ms": config.session_timeout,
+        "heartbeat_interval_ms": min(HEARTBEAT_MS, config.session_timeout // 3),
         "client_id": "tidegauge",
         "enable_auto_commit": False,
         "auto_offset_reset": "none",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +53,11 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of everything."""
+
+
+@runtime_checkable
+class Member(Protocol):
+    """A source that is read by a group, whose members must be heard of to keep their partitions."""
+
+    def rest(self, timeout_s: float) -> None:
+        """Take no input for so long, and stay a member; the next poll goes on. Raises nothing."""

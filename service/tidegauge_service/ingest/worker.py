@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,12 +25,13 @@ from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service import meters
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
+from tidegauge_service.heartbeat import NO_LF, Phase, no_beat
 from tidegauge_service.ingest.codec import Codec, Reason
 from tidegauge_service.ingest.counting import Counting
 from tidegauge_service.ingest.sampling import WindowSampler
-from tidegauge_service.ingest.source import Raw, Source
+from tidegauge_service.ingest.source import Member, Raw, Source
 from tidegauge_service.store import commit as store
-from tidegauge_service.store import streams
+from tidegauge_service.store import quarantine, streams
 from tidegauge_service.store.commit import (
     DeadLetter,
     Fenced,
@@ -45,6 +46,10 @@ log = structlog.get_logger()
 
 ENDS_EVERY_MS = 5_000
 """How often the source is asked for its ends, to tell the lag."""
+
+QUARANTINE_EVERY_S = 2.0
+"""How often the quarantine is read: an LF that another worker's watchdog has stopped, or that
+somebody has released, is known after so long."""
 
 JUDGED_INPUTS = 1_000
 """The dead-letter share is judged over at least this many inputs."""
@@ -110,7 +115,12 @@ class Worker:
         database: Database,
         *,
         clock: Clock,
+        beat: Callable[[Phase, int], None] = no_beat,
     ) -> None:
+        """Make a worker; *beat* hears what it is doing (``heartbeat.Phase``, and which LF)."""
+        self._beat = beat
+        self._quarantined: frozenset[int] = frozenset()
+        self._quarantine_read_s: float | None = None
         self._config = config
         self._stream = stream
         self._probe_set = probe_set
@@ -157,6 +167,16 @@ class Worker:
             self._owned.clear()
             raise
 
+    def rest(self, timeout_s: float) -> None:
+        """Take nothing for so long and stay in the group: what is owned was dropped (``step``)."""
+        if isinstance(self._source, Member):
+            self._beat(Phase.POLLING, NO_LF)
+            self._source.rest(timeout_s)
+            self._beat(Phase.WAITING, NO_LF)
+        else:
+            self._beat(Phase.WAITING, NO_LF)
+            time.sleep(timeout_s)
+
     def _step(self, timeout_s: float, *, finite: bool) -> Progress:
         inputs = self._gather(timeout_s)
         try:
@@ -183,6 +203,7 @@ class Worker:
         """Count inputs and commit; or find that somebody else did, and start over there."""
         batches, records, dead = self._count(inputs)
         batches += self._idle(batches, finite=finite)
+        self._beat(Phase.STORING, NO_LF)
         if not batches:
             return Progress()
         try:
@@ -207,11 +228,19 @@ class Worker:
         deadline = time.monotonic() + limits.commit_interval / 1000
         gathered: list[Raw] = []
         self._reload(())
+        self._read_quarantine()
         while len(gathered) < self._most:
+            self._beat(Phase.POLLING, NO_LF)
             polled = self._source.poll(self._most - len(gathered), timeout_s)
             self._assigned |= polled.assigned
             changed = polled.lost | polled.gained
             if changed:
+                log.info(
+                    "assignment",
+                    stream=self._stream.name,
+                    gained=sorted(polled.gained),
+                    lost=sorted(polled.lost),
+                )
                 gathered = [raw for raw in gathered if raw.partition not in changed]
                 for partition in polled.lost:
                     self._owned.pop(partition, None)
@@ -229,6 +258,7 @@ class Worker:
         Each is in doubt until it was read: if the database cannot be, the next step tries again.
         """
         self._doubted |= set(partitions)
+        self._beat(Phase.STORING, NO_LF)
         for partition in sorted(self._doubted):
             state = self._take(partition)
             sizes = self._config.samples
@@ -236,6 +266,16 @@ class Worker:
             self._owned[partition] = _Owned(state.next_offset, dict(state.panes), samplers)
             self._source.seek(partition, state.next_offset)
             self._doubted.discard(partition)
+
+    def _read_quarantine(self) -> None:
+        now = time.monotonic()
+        read = self._quarantine_read_s
+        if read is not None and now - read < QUARANTINE_EVERY_S:
+            return
+        with self._database.read() as connection:
+            found = quarantine.active(connection, self._stream)
+        self._quarantined = frozenset(q.place for q in found)
+        self._quarantine_read_s = now
 
     def _take(self, partition: int) -> PartitionState:
         """Read a partition's state.
@@ -262,7 +302,9 @@ class Worker:
 
     def _seed(self, partition: int) -> None:
         """Make the row of a partition that the source has gained since the stream was opened."""
+        self._beat(Phase.POLLING, NO_LF)
         starts = self._source.beginnings()
+        self._beat(Phase.STORING, NO_LF)
         if partition not in starts:
             msg = f"partition {partition} was assigned, but the source has none: was it re-created?"
             raise SourceError(msg)
@@ -276,10 +318,17 @@ class Worker:
 
     def _count(self, inputs: Sequence[Raw]) -> tuple[list[PartitionBatch], int, int]:
         """Decode, run the LFs over the whole batch, and fold per partition and window."""
+        self._beat(Phase.DECODING, NO_LF)
         decoded = [self._decode(raw) for raw in inputs]
         records = [record for record in decoded if isinstance(record, Record)]
         dead = [letter for letter in decoded if isinstance(letter, DeadLetter)]
-        matrix = engine.run(self._probe_set, [record.fields for record in records])
+        matrix = engine.run(
+            self._probe_set,
+            [record.fields for record in records],
+            skipped=self._quarantined,
+            entering=lambda column: self._beat(Phase.PROBING, column),
+        )
+        self._beat(Phase.COUNTING, NO_LF)
         meters.ran(self._stream.name, self._probe_set.layout.probes, matrix.seconds)
         reached: dict[int, int] = {}
         for raw in inputs:
@@ -329,9 +378,14 @@ class Worker:
         """Return the partition's end as of some seconds ago, if the source knows it."""
         now = self._clock()
         if now - self._asked_ms >= ENDS_EVERY_MS:
-            self._ends = self._source.ends(sorted(self._owned))
+            self._ends = self._ask_ends(sorted(self._owned))
+            self._beat(Phase.COUNTING, NO_LF)
             self._asked_ms = now
         return self._ends.get(partition)
+
+    def _ask_ends(self, partitions: Sequence[int]) -> dict[int, int]:
+        self._beat(Phase.POLLING, NO_LF)
+        return self._source.ends(partitions)
 
     def _idle(self, batches: Sequence[PartitionBatch], *, finite: bool) -> list[PartitionBatch]:
         """Say of partitions without inputs that they were read to their end, if they were.
@@ -351,7 +405,7 @@ class Worker:
             and not owned.drained
             and now - owned.proved_ms >= self._config.limits.commit_interval
         ]
-        ends = self._source.ends(quiet) if quiet else {}
+        ends = self._ask_ends(quiet) if quiet else {}
         for partition in ends:
             self._owned[partition].proved_ms = 0 if finite else now
         return [

@@ -56,6 +56,13 @@ def enqueue(
     upsert.keep(connection, schema.notification, [row])
 
 
+def receivers_of(connection: sa.Connection, stream_id: int, dedup_key: str) -> list[str]:
+    """Return whom a message was written to."""
+    t = schema.notification
+    mine = (t.c.stream_id == stream_id, t.c.dedup_key == dedup_key)
+    return list(connection.execute(sa.select(t.c.receiver).where(*mine)).scalars())
+
+
 def lease(database: Database, now_ms: int, lease_ms: int) -> Outgoing | None:
     """Take the message that is due longest, for *lease_ms*; None if there is none."""
     t = schema.notification

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from tidegauge_probes.findings import ALL, SeriesKind
-from tidegauge_service.store import schema, streams
+from tidegauge_service.store import quarantine, schema, streams
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.quarantine import Quarantined
 from tidegauge_service.store.streams import (
     CLOSED,
     EVALUATED,
@@ -88,6 +89,8 @@ class StreamSummary:
     """What was counted of replayed dead letters."""
     removed: Mapping[str, int] = field(default_factory=dict)
     """Table → rows that retention has removed so far."""
+    quarantined: tuple[Quarantined, ...] = ()
+    """LFs that are not called, because they did not come back."""
 
     @property
     def counted(self) -> tuple[PartitionRow, ...]:
@@ -262,6 +265,7 @@ def summary(database: Database, stream: StreamRow) -> StreamSummary:
             notifications=_by(connection, schema.notification, stream, "state"),
             replayed=next((p for p in partitions if p.partition == REPLAYED), None),
             removed=removed,
+            quarantined=tuple(quarantine.active(connection, stream)),
         )
 
 

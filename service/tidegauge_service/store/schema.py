@@ -202,6 +202,19 @@ probe_set = Table(
     Column("created_ms", BigInteger, nullable=False),
 )
 
+quarantine = Table(
+    "quarantine",
+    metadata,
+    _stream(),
+    Column("probe_set", String(16), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),  # LFs, then slices
+    Column("probe", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("strikes", Integer, nullable=False),
+    Column("released_ms", BigInteger),  # null: it is not called
+)
+
 baseline = Table(
     "baseline",
     metadata,

@@ -26,6 +26,15 @@ class Partition(BaseModel):
     drained: bool
 
 
+class Quarantined(BaseModel):
+    """An LF that is not called any more, because it did not come back."""
+
+    probe: str
+    since: str
+    strikes: int
+    reason: str
+
+
 class Stream(BaseModel):
     """A stream and how it is doing."""
 
@@ -41,6 +50,7 @@ class Stream(BaseModel):
     late: int
     dead_letters: dict[str, int]
     candidates: dict[str, int]
+    quarantined: list[Quarantined]
     partitions: list[Partition]
 
 
@@ -147,6 +157,10 @@ def _stream(summary: StreamSummary) -> Stream:
         late=summary.late,
         dead_letters=summary.dead_letters,
         candidates=summary.candidates,
+        quarantined=[
+            Quarantined(probe=q.probe, since=to_iso(q.since_ms), strikes=q.strikes, reason=q.reason)
+            for q in summary.quarantined
+        ],
         partitions=[
             Partition(
                 partition=p.partition,

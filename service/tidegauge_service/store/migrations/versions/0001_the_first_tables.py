@@ -254,6 +254,21 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "quarantine",
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("probe_set", sa.String(length=16), nullable=False),
+        sa.Column("place", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("probe", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("since_ms", sa.BigInteger(), nullable=False),
+        sa.Column("strikes", sa.Integer(), nullable=False),
+        sa.Column("released_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["stream_id"], ["stream.id"], name=op.f("fk_quarantine_stream_id_stream")
+        ),
+        sa.PrimaryKeyConstraint("stream_id", "probe_set", "place", name=op.f("pk_quarantine")),
+    )
+    op.create_table(
         "sample",
         sa.Column("stream_id", sa.Integer(), nullable=False),
         sa.Column("window_start_ms", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -426,6 +441,7 @@ def downgrade() -> None:
     op.drop_table("stream_partition")
     op.drop_table("series")
     op.drop_table("sample")
+    op.drop_table("quarantine")
     op.drop_table("pane")
     with op.batch_alter_table("notification", schema=None) as batch_op:
         batch_op.drop_index("ix_notification_due")
