@@ -203,6 +203,7 @@ def _explain(problem: str, url: URL) -> str:
         "TIDEGAUGE_DATABASE",
         "unable to open": "its folder does not exist or cannot be written",
         "password authentication": "user or password is wrong: check TIDEGAUGE_DATABASE",
+        "deadlock": "nothing: it is tried again",
         'relation "': "run `tidegauge db upgrade`",
         "does not exist": "create the database or role first",
         "refused": "is the server running at that host and port?",
