@@ -20,11 +20,12 @@ from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
 from tests.servers.waiting import wait_until
 from tests.service import oracle
-from tests.service.streams_for_tests import HOUR, START
+from tests.service.streams_for_tests import HOUR, START, record, write_jsonl, write_stream
 from tidegauge_probes.counts import PaneCounts, SegmentCounts
 from tidegauge_probes.engine import QUARANTINED
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import alerts, queries
+from tidegauge_service.store.engine import Database
 
 TOKEN = "a-token-of-the-tests"
 
@@ -353,6 +354,63 @@ def gone(pid: int) -> bool:
     except FileNotFoundError:
         return True
     return stat.rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_restart_in_its_seat_moves_nobody_and_a_seat_has_one_worker(
+    tmp_path: Path, kafka_broker: Cluster, postgres_url: str
+) -> None:
+    topic = traffic(kafka_broker, partitions=4, records=900)
+    streams = []
+    for n in "ab":
+        (tmp_path / n).mkdir()
+        seat = {"instance": f"{n}-{{worker}}", "session_timeout": "30s"}
+        streams.append(stream_of(tmp_path / n, topic, source=seat))
+    with store(postgres_url) as kept:
+        with crew("consume", streams[1], name="b", database=postgres_url) as two:
+            with crew("consume", streams[0], name="a", database=postgres_url) as one:
+                wait_until(
+                    lambda: len(one.held("test-1")) == len(two.held("test-1")) == 2,
+                    what="both to own partitions",
+                )
+                topic.send(300)
+                kept.wait_for(topic, two)
+                before = len(two.events("assignment"))
+                assert one.stop() == 0
+            with crew("consume", streams[0], name="a2", database=postgres_url) as again:
+                topic.send(600)
+                kept.wait_for(topic, again)
+                assert len(two.events("assignment")) == before
+                with crew("consume", streams[0], name="a3", database=postgres_url) as third:
+                    assert again.process.wait(timeout=60) == 2
+                    assert "source.instance" in again.log.read_text()
+                    topic.send(900)
+                    kept.wait_for(topic, third)
+                    assert third.stop() == 0
+            assert two.stop() == 0
+        kept.assert_exact(topic)
+
+
+def test_a_worker_that_crashes_is_started_again(tmp_path: Path) -> None:
+    (tmp_path / "my_lfs.py").write_text(
+        "import os, pathlib\n"
+        "tries = pathlib.Path('tries')\n"
+        "n = int(tries.read_text()) if tries.exists() else 0\n"
+        "tries.write_text(str(n + 1))\n"
+        "if n < 2:\n    os.kill(os.getpid(), 11)\n"
+        "def lf(x):\n    return 1\n"
+        "LFS = [lf]\n"
+    )
+    write_jsonl(tmp_path / "records.jsonl", [record(n, "hello") for n in range(100)])
+    stream = write_stream(tmp_path, probes="my_lfs:LFS")
+    database = f"sqlite:///{tmp_path}/x.db"
+    done = tidegauge("consume", stream, "--drain", cwd=tmp_path, database=database)
+    died = [line for line in done.stderr.splitlines() if '"event": "worker_died"' in line]
+    assert len(died) == 2
+    assert all("signal SIGSEGV" in line for line in died)
+    found = Database(database)
+    [summary] = queries.summaries(found)
+    found.close()
+    assert summary.records == 100
 
 
 def test_settings_that_are_wrong_end_it_with_their_exit_code(

@@ -175,7 +175,7 @@ def test_an_lf_engine_that_breaks_loses_nothing(
     group.assert_exact()
 
 
-def _out_of_memory(*_args: object) -> None:
+def _out_of_memory(*_args: object, **_more: object) -> None:
     raise MemoryError
 
 
