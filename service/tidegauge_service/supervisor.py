@@ -11,6 +11,7 @@ import json
 import os
 import pickle
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -100,10 +101,22 @@ def seats(configs: Sequence[StreamConfig], workers: int, *, static: bool) -> lis
         for n in range(1, workers + 1):
             seated = _seated(config, n, static=static)
             found.append(Seat(f"{config.name}-{n}", seated, Watch(config.watchdog)))
+        if workers > 1 and _named_alike(found[-workers:]):
+            msg = f"stream '{config.name}': source.instance must hold {{worker}}: one seat each"
+            raise SettingsError(msg)
     return found
 
 
+def _named_alike(found: Sequence[Seat]) -> bool:
+    sources = [seat.config.source for seat in found]
+    names = [s.instance for s in sources if isinstance(s, KafkaSource) and s.instance]
+    return len(set(names)) < len(names)
+
+
 DEFAULT_INSTANCE: Final = "{hostname}-{stream}-{worker}"
+
+_INSTANCE: Final = re.compile(r"[A-Za-z0-9._-]{0,249}")
+"""What Kafka takes for a name; empty: none."""
 
 
 def _seated(config: StreamConfig, worker: int, *, static: bool) -> StreamConfig:
@@ -117,12 +130,14 @@ def _seated(config: StreamConfig, worker: int, *, static: bool) -> StreamConfig:
     host = "".join(c if c.isalnum() and c.isascii() else "-" for c in socket.gethostname())
     try:
         name = (template or "").format(hostname=host, stream=config.name, worker=worker)
-    except (KeyError, IndexError, ValueError) as error:
+    except (KeyError, IndexError, ValueError, AttributeError):
+        name = "?"
+    if not _INSTANCE.fullmatch(name):
         msg = (
             f"stream '{config.name}': source.instance '{template}' may hold {{hostname}}, "
-            f"{{stream}} and {{worker}} only ({error!r})"
+            "{stream} and {worker} only, beside letters, digits, '.', '_' and '-'; at most 249"
         )
-        raise SettingsError(msg) from error
+        raise SettingsError(msg)
     return config.model_copy(update={"source": source.model_copy(update={"instance": name})})
 
 

@@ -64,6 +64,7 @@ def test_released_it_is_called_again_and_a_second_strike_counts(
 ) -> None:
     group = Group(tmp_path, database, oracle.topic(1, 10))
     stop_lf(group, 1)
+    stop_lf(group, 1, now_ms=NOW + 1)  # another worker hung in it, too: nothing new
     stop_lf(group, 2, receivers=())
     release_lf(database, group.stream, "thanks", now_ms=NOW)
     assert [q.probe for q in active(group)] == ["short"]

@@ -29,6 +29,8 @@ def quarantine_lf(
     """Record the strike and the messages that tell of it. Raises StoreError, with neither done."""
     with database.write() as connection:
         strikes = quarantine.strike(connection, stream, place, probe, reason, now_ms=now_ms)
+        if strikes is None:
+            return  # another worker hung in it, too
         message = notices.quarantined(
             stream.name, probe, reason, probe_set=stream.probe_set, strikes=strikes, url=url
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from tidegauge_service.store import schema
+from tidegauge_service.store import schema, upsert
 from tidegauge_service.store.streams import StreamRow
 
 
@@ -33,18 +33,19 @@ def strike(
     reason: str,
     *,
     now_ms: int,
-) -> int:
-    """Quarantine an LF; return how often that has happened now."""
+) -> int | None:
+    """Quarantine an LF; return how often that has happened now, None if it is in it already."""
     t = schema.quarantine
     key = {"stream_id": stream.id, "probe_set": stream.probe_set, "place": place}
     mine = sa.and_(*(t.c[name] == value for name, value in key.items()))
-    before = connection.execute(sa.select(t.c.strikes).where(mine).with_for_update()).scalar()
-    values = {"probe": probe, "reason": reason, "since_ms": now_ms, "strikes": (before or 0) + 1}
-    if before is None:
-        connection.execute(sa.insert(t).values(**key, **values))
-    else:
-        connection.execute(sa.update(t).where(mine).values(**values, released_ms=None))
-    return (before or 0) + 1
+    query = sa.select(t.c.strikes, t.c.released_ms).where(mine).with_for_update()
+    before = connection.execute(query).one_or_none()
+    if before is not None and before.released_ms is None:
+        return None
+    strikes = 1 + (before.strikes if before else 0)
+    row = {**key, "probe": probe, "reason": reason, "since_ms": now_ms, "strikes": strikes}
+    upsert.replace(connection, t, [{**row, "released_ms": None}])
+    return strikes
 
 
 def active(connection: sa.Connection, stream: StreamRow) -> list[Quarantined]:
