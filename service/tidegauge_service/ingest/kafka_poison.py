@@ -17,11 +17,14 @@ from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord, Fetcher
+from kafka.errors import CorruptRecordError
 
 # Of the header of a batch (https://kafka.apache.org/documentation/#recordbatch), from its start:
 _BASE_OFFSET: Final = struct.Struct(">q")
 _LAST_OFFSET_DELTA: Final = struct.Struct(">i")
 _LAST_OFFSET_DELTA_AT: Final = 23
+_COUNT: Final = struct.Struct(">i")
+_COUNT_AT: Final = 57
 _MAGIC_AT: Final = 16
 _HEADER_BYTES: Final = 61
 _SMALLEST: Final = 26
@@ -93,7 +96,7 @@ class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]
 
     def _instead(self, tp: TopicPartition, batches: _Batches, error: Exception) -> Iterator[Any]:
         """Give a ``Poison`` for each offset of the batch that was not read."""
-        first, last = self._span(tp, batches)
+        first, last = self._span(tp, batches, error)
         why = f"offsets {first}-{last}: {type(error).__name__}: {error}"
         for offset in range(first, last + 1):
             poison = Poison(why, bytes(batches.last) if offset == first else b"")
@@ -103,16 +106,22 @@ class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]
                 -1, -1, -1,
             )  # fmt: skip
 
-    def _span(self, tp: TopicPartition, batches: _Batches) -> tuple[int, int]:
+    def _span(self, tp: TopicPartition, batches: _Batches, error: Exception) -> tuple[int, int]:
         """Return the first and last offset to skip.
 
-        The header may be what is broken: a span never reaches into the next batch, nor past the
-        end of the partition, and never stands still.
+        Where the CRC is wrong the header may be what is broken: a span never reaches into the
+        next batch, nor past the end of the partition. The last span goes on by one at least, or
+        the same would be fetched for ever.
         """
-        [base], delta = _BASE_OFFSET.unpack_from(batches.last), 0
+        [base], delta, doubtful = _BASE_OFFSET.unpack_from(batches.last), 0, False
         if len(batches.last) >= _HEADER_BYTES and batches.last[_MAGIC_AT] > 1:
             [delta] = _LAST_OFFSET_DELTA.unpack_from(batches.last, _LAST_OFFSET_DELTA_AT)
+            [count] = _COUNT.unpack_from(batches.last, _COUNT_AT)
+            doubtful = isinstance(error, CorruptRecordError) and delta != count - 1
+            delta = min(delta, count - 1) if doubtful else delta
+        following = batches.next_base_offset
+        last = following - 1 if doubtful and following is not None else base + delta
+        ends = [end - 1 for end in (following, self._highwater(tp)) if end is not None]
         first = max(base, self.fetch_offset, self.next_fetch_offset)
-        ends = (batches.next_base_offset, self._highwater(tp))
-        last = min([base + delta, *(end - 1 for end in ends if end is not None)])
-        return first, max(first, last)
+        last = min([last, *ends])
+        return first, last if following is not None else max(first, last)
