@@ -13,6 +13,7 @@ from tests.servers.broker import Cluster, KafkaBroker
 from tests.servers.chromium import Chromium
 from tests.servers.postgres import PostgresServer
 from tests.servers.prometheus import PrometheusServer, ScrapeTarget
+from tests.servers.secure_broker import SecureBroker
 from tests.snorkel_stub import Snorkel, load_snorkel
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -28,6 +29,7 @@ MARKERS = {
 # A fixture that starts a server marks its tests, so that `-m "not kafka"` finds them all.
 FIXTURE_MARKERS = {
     "kafka_broker": "kafka",
+    "secure_broker": "kafka",
     "postgres_server": "postgres",
     "prometheus_server": "prometheus",
     "alertmanager_server": "prometheus",
@@ -73,6 +75,17 @@ def kafka_broker() -> Iterator[Cluster]:
     try:
         if isinstance(broker, KafkaBroker):
             broker.start()
+        yield broker
+    finally:
+        broker.close()
+
+
+@pytest.fixture(scope="session")
+def secure_broker() -> Iterator[SecureBroker]:
+    """Give a Kafka broker of our own with TLS and SASL listeners."""
+    broker = SecureBroker()
+    try:
+        broker.start()
         yield broker
     finally:
         broker.close()

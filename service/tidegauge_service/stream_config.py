@@ -85,7 +85,32 @@ class KafkaSource(Spec):
     sasl_password: SecretStr | None = Field(
         default=None, description="Better: the variable TIDEGAUGE_KAFKA_PASSWORD."
     )
-    ssl_cafile: str | None = None
+    ssl_cafile: str | None = Field(
+        default=None, description="CA certificates (PEM) that the broker's is checked with."
+    )
+    ssl_certfile: str | None = Field(default=None, description="Our certificate (PEM): mTLS.")
+    ssl_keyfile: str | None = Field(default=None, description="Its key, if not in ssl_certfile.")
+    ssl_check_hostname: bool = Field(
+        default=True, description="Must the broker's certificate name the host?"
+    )
+
+    @model_validator(mode="after")
+    def _security_fits(self) -> Self:
+        sasl = self.security_protocol.startswith("SASL")
+        given = self.model_fields_set
+        if sasl and not (self.sasl_mechanism and self.sasl_username):
+            msg = f"{self.security_protocol} needs sasl_mechanism and sasl_username"
+            raise ValueError(msg)
+        for prefix, used in (("sasl_", sasl), ("ssl_", self.security_protocol.endswith("SSL"))):
+            idle = sorted(name for name in given if name.startswith(prefix) and not used)
+            if idle:
+                which = "a SASL protocol" if prefix == "sasl_" else "SSL or SASL_SSL"
+                msg = f"{', '.join(idle)} would not be used: set security_protocol to {which}"
+                raise ValueError(msg)
+        if self.ssl_keyfile and not self.ssl_certfile:
+            msg = "ssl_keyfile needs ssl_certfile"
+            raise ValueError(msg)
+        return self
 
 
 class LogSource(Spec):

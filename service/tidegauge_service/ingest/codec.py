@@ -47,6 +47,7 @@ class Reason(StrEnum):
     BAD_TIMESTAMP = "bad_timestamp"
     FUTURE_TIMESTAMP = "future_timestamp"
     DATABASE = "database"
+    UNDECODABLE_BATCH = "undecodable_batch"
 
 
 class _Rejected(Exception):  # noqa: N818  (never leaves this module)
@@ -66,6 +67,8 @@ class Codec:
 
     def decode(self, raw: Raw) -> Record | DeadLetter:
         """Return the record, or a dead letter; never raises for what the input holds."""
+        if raw.fault is not None:
+            return self.refuse(raw, Reason.UNDECODABLE_BATCH, raw.fault)
         try:
             fields = self._fields(raw)
             text_path = self._mapping.text

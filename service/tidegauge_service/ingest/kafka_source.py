@@ -3,12 +3,16 @@
 Positions live in our database; Kafka's committed offsets are only a hint for lag tools. What
 to know of kafka-python (3.0.12):
 
-* No ``value_deserializer``: an error in it makes ``poll`` spin and never return.
+* No ``value_deserializer``: an error in it makes ``poll`` spin and never return; so does a
+  batch that cannot be read, but for ``kafka_poison``.
 * Rebalance listeners run on the client's IO thread, where ``seek`` may not be called: ours
   only notes what happened, and the worker seeks.
 * With ``auto_offset_reset="none"`` a partition without committed offset makes ``poll`` raise
   ``NoOffsetForPartitionError`` until it is sought; that is how we want it: no silent jump.
-* A wrong password or certificate shows as "Unable to bootstrap" after a timeout.
+* A wrong password or certificate shows as "Unable to bootstrap" after a timeout; the reason is
+  only logged (``kafka_security``).
+* Offsets have gaps: markers of transactions, aborted records, compaction. The position goes past
+  them though no record tells of it.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from __future__ import annotations
 import importlib.util
 from collections import deque
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -24,18 +29,26 @@ from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import (
     FencedInstanceIdError,
     KafkaError,
+    KafkaTimeoutError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
 )
 from kafka.structs import OffsetAndMetadata
 
 from tidegauge_service.errors import SettingsError, SourceError
+from tidegauge_service.ingest import kafka_security as security
+from tidegauge_service.ingest.kafka_poison import Poison, tolerate
 from tidegauge_service.ingest.source import Polled, Raw
 from tidegauge_service.stream_config import KafkaSource as KafkaConfig
 
 log = structlog.get_logger()
 
 BOOTSTRAP_TIMEOUT_MS = 15_000
+FIRST_ATTEMPT_MS = 2_000
+"""After so long a wrong password or certificate is known, and need not be tried again."""
+
+METADATA_MAX_AGE_MS = 30_000
+"""A new partition is found after so long at most; it holds the watermark from then on."""
 
 HEARTBEAT_MS = 3_000
 
@@ -56,16 +69,16 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 class KafkaTopic:
     """One topic, read by one member of a consumer group."""
 
-    def __init__(self, config: KafkaConfig, password: str | None = None) -> None:
+    def __init__(
+        self, config: KafkaConfig, password: str | None = None, folder: Path = Path()
+    ) -> None:
         self._config = config
         self._noted: deque[tuple[str, frozenset[int]]] = deque()
         self._sought: set[int] = set()
         _warn_without_crc32c()
-        try:
-            self._consumer = KafkaConsumer(**_options(config, password))
-            self._consumer.subscribe([config.topic], listener=_Listener(self._noted))
-        except (KafkaError, ValueError, AssertionError, OSError) as error:
-            raise SourceError(_unreachable(config, error)) from error
+        self._consumer = _connected(config, security.options(config, password, folder))
+        tolerate(self._consumer)
+        self._consumer.subscribe([config.topic], listener=_Listener(self._noted))
 
     def beginnings(self) -> dict[int, int]:
         """Return the topic's partitions with the offset at which a new stream starts."""
@@ -106,14 +119,25 @@ class KafkaTopic:
             raise SettingsError(msg) from error
         except KafkaError as error:
             raise SourceError(_unreachable(self._config, error)) from error
+        reached = self._positions()  # before the changes: one that went meanwhile is among them
         gained, lost, assigned = self._changes()
         inputs = [
-            Raw(tp.partition, record.offset, record.value, record.timestamp)
+            _raw(record)
             for tp, records in batches.items()
             if tp.partition in self._sought
             for record in records
         ]
-        return Polled(inputs, gained, lost, assigned)
+        reached = {p: offset for p, offset in reached.items() if p in self._sought}
+        return Polled(inputs, gained, lost, assigned, reached)
+
+    def _positions(self) -> dict[int, int]:
+        """Return where each partition goes on: past markers of transactions, and compacted ends.
+
+        Not ``consumer.position``: that waits for the coordinator if a rebalance is under way.
+        """
+        states = self._consumer._subscription.assignment  # noqa: SLF001
+        found = {tp.partition: states.get(tp) for tp in self._consumer.assignment()}
+        return {p: at.position.offset for p, at in found.items() if at and at.position}
 
     def _changes(self) -> tuple[frozenset[int], frozenset[int], bool]:
         """Return what was gained and lost since the last poll, and whether the group has spoken.
@@ -190,9 +214,16 @@ class KafkaTopic:
         self._consumer.close(autocommit=False, timeout_ms=5_000)
 
 
-def _options(config: KafkaConfig, password: str | None) -> dict[str, Any]:
-    secret = password or (config.sasl_password.get_secret_value() if config.sasl_password else None)
-    options: dict[str, Any] = {
+def _raw(record: Any) -> Raw:
+    value = record.value
+    if isinstance(value, Poison):
+        return Raw(record.partition, record.offset, value.batch, fault=value.why)
+    return Raw(record.partition, record.offset, value, record.timestamp)
+
+
+def _connected(config: KafkaConfig, secured: Mapping[str, Any]) -> KafkaConsumer:
+    """Return a consumer that has reached a broker; SourceError says what to check."""
+    wanted: dict[str, Any] = {
         "bootstrap_servers": config.bootstrap.split(","),
         "group_id": config.group,
         "group_instance_id": config.instance or None,
@@ -201,25 +232,31 @@ def _options(config: KafkaConfig, password: str | None) -> dict[str, Any]:
         "client_id": "tidegauge",
         "enable_auto_commit": False,
         "auto_offset_reset": "none",
+        "isolation_level": "read_committed",
         "max_poll_records": 2_000,
-        "bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS,
-        "security_protocol": config.security_protocol,
-        "ssl_cafile": config.ssl_cafile,
+        "metadata_max_age_ms": METADATA_MAX_AGE_MS,
+        **secured,
     }
-    if config.sasl_mechanism:
-        options |= {
-            "sasl_mechanism": config.sasl_mechanism,
-            "sasl_plain_username": config.sasl_username,
-            "sasl_plain_password": secret,
-        }
-    return options
+    security.keep_quiet()
+    first = min(FIRST_ATTEMPT_MS, BOOTSTRAP_TIMEOUT_MS)
+    with security.Heard() as heard:
+        try:
+            try:
+                return KafkaConsumer(**wanted, bootstrap_timeout_ms=first)
+            except KafkaTimeoutError:
+                if security.what_to_check(heard.errors):
+                    raise
+                rest = max(BOOTSTRAP_TIMEOUT_MS - first, 1)
+                return KafkaConsumer(**wanted, bootstrap_timeout_ms=rest)
+        except (KafkaError, ValueError, AssertionError, OSError) as error:
+            raise SourceError(_unreachable(config, error, heard.errors)) from error
 
 
-def _unreachable(config: KafkaConfig, error: Exception) -> str:
-    checks = "is the broker up, and bootstrap right?"
-    if config.security_protocol != "PLAINTEXT":
-        checks += " Is it the right security_protocol, CA file, user and password?"
-    return f"cannot use Kafka at {config.bootstrap}: {type(error).__name__}: {error}. {checks}"
+def _unreachable(config: KafkaConfig, error: Exception, heard: Sequence[str] = ()) -> str:
+    errors = [*heard, f"{type(error).__name__}: {error}"]
+    unknown = (errors[0], "is the broker up, and bootstrap right?")
+    told, checks = security.what_to_check(errors) or unknown
+    return f"cannot use Kafka at {config.bootstrap}: {told}. {checks}"
 
 
 def _warn_without_crc32c() -> None:

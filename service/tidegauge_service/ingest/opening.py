@@ -28,4 +28,4 @@ def open_source(config: StreamConfig, kafka_password: str | None, database: Data
         )
     if isinstance(source, LogSource):
         return EventLog(source, config.name, database)
-    return KafkaTopic(source, kafka_password)
+    return KafkaTopic(source, kafka_password, Path(config.folder))

@@ -16,6 +16,8 @@ class Raw:
     value: bytes | Mapping[str, Any] | None
     timestamp_ms: int | None = None
     """The source's own timestamp, if it has one (Kafka)."""
+    fault: str | None = None
+    """Why the source itself could not read it; ``value`` is what there is of it, then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +26,16 @@ class Polled:
 
     ``gained`` partitions must be sought before their inputs are used; inputs of partitions
     that are not the caller's (yet) are never among ``inputs``. ``assigned``: it was said which
-    partitions are the caller's; there may be none.
+    partitions are the caller's; there may be none. ``reached``: where partitions go on, if that
+    may be past the last input, because offsets are missing (Kafka: markers of transactions,
+    compaction).
     """
 
     inputs: Sequence[Raw] = ()
     gained: frozenset[int] = field(default=frozenset())
     lost: frozenset[int] = field(default=frozenset())
     assigned: bool = False
+    reached: Mapping[int, int] = field(default_factory=dict)
 
 
 class Source(Protocol):

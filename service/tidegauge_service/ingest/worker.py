@@ -62,9 +62,16 @@ class _Owned:
     next_offset: int
     panes: dict[int, PaneCounts]
     samplers: dict[int, WindowSampler]
+    reached: int = 0
+    """Where reading goes on; past the last input where offsets are missing."""
     drained: bool = False
     proved_ms: int = 0
     """When its end was last proved to be reached."""
+
+    @property
+    def goes_on_at(self) -> int:
+        """The offset up to which there is nothing more to count."""
+        return max(self.next_offset, self.reached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +255,8 @@ class Worker:
                 self._assigned = True
                 self._reload(polled.gained)
             gathered.extend(raw for raw in polled.inputs if raw.partition in self._owned)
+            for partition in polled.reached.keys() & self._owned.keys():
+                self._owned[partition].reached = polled.reached[partition]
             if not polled.inputs or time.monotonic() >= deadline:
                 break
         return gathered
@@ -332,7 +341,7 @@ class Worker:
         meters.ran(self._stream.name, self._probe_set.layout.probes, matrix.seconds)
         reached: dict[int, int] = {}
         for raw in inputs:
-            reached[raw.partition] = raw.offset + 1
+            reached[raw.partition] = max(raw.offset + 1, self._owned[raw.partition].reached)
         partition_of = np.array([record.partition for record in records], dtype=np.int64)
         batches = [
             self._batch(
@@ -412,13 +421,13 @@ class Worker:
             PartitionBatch(
                 partition,
                 self._owned[partition].next_offset,
-                self._owned[partition].next_offset,
+                self._owned[partition].goes_on_at,
                 watermark_ms=None if finite or grace is None else now - grace,
                 end_offset=end,
                 drained=finite,
             )
             for partition, end in sorted(ends.items())
-            if end <= self._owned[partition].next_offset
+            if end <= self._owned[partition].goes_on_at
         ]
 
     def _remember(self, batches: Sequence[PartitionBatch], closed: int | None) -> None:
