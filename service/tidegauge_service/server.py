@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from types import FrameType
 from typing import Annotated
 
 import uvicorn
@@ -22,6 +23,9 @@ from tidegauge_service.metrics import Collector
 from tidegauge_service.snapshot import take_snapshot
 from tidegauge_service.store.engine import Database
 from tidegauge_service.web.views import pages
+
+REQUEST_GRACE_S = 5
+"""How long a stop waits for requests under way."""
 
 SNAPSHOT_SECONDS = 2
 """Figures of /metrics are read from the database this often at most."""
@@ -59,10 +63,18 @@ def create_service_app(
 
 
 class Server(uvicorn.Server):
-    """Uvicorn that knows its address, and stops when the service does."""
+    """Uvicorn that knows its address, and stops when the service does, and the other way round."""
 
     def __init__(self, app: FastAPI, host: str, port: int, stopping: threading.Event) -> None:
-        super().__init__(uvicorn.Config(app, host=host, port=port, log_level="warning"))
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                log_level="warning",
+                timeout_graceful_shutdown=REQUEST_GRACE_S,
+            )
+        )
         self._stopping = stopping
         self.bound = threading.Event()
 
@@ -70,6 +82,11 @@ class Server(uvicorn.Server):
         """Start to listen; ``bound`` is set when it does."""
         await super().startup(sockets)  # type: ignore[arg-type]
         self.bound.set()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop the service at once: it need not wait for requests under way."""
+        self._stopping.set()
+        super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
         """Stop when the service has stopped."""

@@ -27,6 +27,8 @@ from tidegauge_service.clock import to_iso
 from tidegauge_service.store import alerts, queries
 from tidegauge_service.store.engine import Database
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a-token-of-the-tests"
 
 
@@ -254,18 +256,18 @@ def test_a_database_that_is_down_stops_nothing_for_good_and_loses_nothing(
     record_property: Any,
 ) -> None:
     url = own_postgres.create_database()
-    topic = traffic(kafka_broker, partitions=4, records=20_000)
+    topic = traffic(kafka_broker, partitions=4, records=8_000)
     stream = stream_of(tmp_path, topic, limits={"commit_records": 1_000})
     port = free_port()
     with store(url) as kept:
         options = ("--workers", "2", "--port", str(port))
         with crew("run", stream, *options, database=url, token=TOKEN) as running:
-            topic.send(5_000)
+            topic.send(2_000)
             kept.wait_for(topic, running)
             before = [resident_mib(pid) for pid in running.pids()]
             own_postgres.stop("immediate")
             began = time.monotonic()
-            topic.send(20_000)
+            topic.send(8_000)
 
             def told() -> Any:
                 answer = httpx2.get(f"http://127.0.0.1:{port}/readyz")

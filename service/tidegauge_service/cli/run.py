@@ -14,7 +14,6 @@ import typer
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service import logs
 from tidegauge_service.auth import new_token
 from tidegauge_service.cli.terminal import err, opened, settings_of
@@ -103,7 +102,7 @@ def _stop_on_signals(supervisor: Supervisor) -> None:
 
 def _serve(supervisor: Supervisor, settings: Settings, database: Database, meters: str) -> None:
     """Serve until a signal, or until a worker ends for good; workers are watched beside it."""
-    failed: list[TidegaugeError] = []
+    failed: list[Exception] = []
     watching = threading.Thread(target=_watch, args=(supervisor.run, failed), name="supervisor")
     watching.start()
     try:
@@ -117,10 +116,10 @@ def _serve(supervisor: Supervisor, settings: Settings, database: Database, meter
         raise failed[0]
 
 
-def _watch(run: Callable[[], None], failed: list[TidegaugeError]) -> None:
+def _watch(run: Callable[[], None], failed: list[Exception]) -> None:
     try:
         run()
-    except TidegaugeError as error:
+    except Exception as error:  # noqa: BLE001  (raised again by the main thread)
         failed.append(error)
 
 
