@@ -19,6 +19,7 @@ from tidegauge_service.clock import Clock
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.heartbeat import Phase, no_beat
 from tidegauge_service.ingest.opening import open_source
+from tidegauge_service.ingest.places import seed
 from tidegauge_service.ingest.source import Source
 from tidegauge_service.ingest.worker import Progress, Worker
 from tidegauge_service.jobs.evaluator import Evaluator
@@ -93,7 +94,7 @@ def open_pipeline(
     opened = source or open_source(config, password, database)
     try:
         stream = streams.register(database, config, probe_set, clock())
-        streams.seed_partitions(database, stream.id, opened.beginnings(), clock())
+        seed(database, stream, opened, clock())
         _attach_baseline(
             config=config,
             stream=stream,

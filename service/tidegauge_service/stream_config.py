@@ -79,6 +79,11 @@ class KafkaSource(Spec):
     idle_grace: Delay = Field(
         default=60_000, description="How far behind now the watermark of a drained partition stays."
     )
+    on_gap: Literal["continue", "halt"] = Field(
+        default="continue",
+        description="When the topic no longer holds what would be read next: go on where it does, "
+        "or hold the partition until somebody accepts the gap. Both alert.",
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None

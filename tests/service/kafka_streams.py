@@ -62,6 +62,12 @@ def counted(run: Reading) -> int:
     return sum(pane.records for pane in oracle.panes(run.database, run.stream).values())
 
 
+def recorded(run: Reading) -> int:
+    """Return how many records were counted, late ones too."""
+    with run.database.read() as connection:
+        return sum(p.records for p in streams.partitions(connection, run.stream.id))
+
+
 def letters(run: Reading) -> list[tuple[int, str, int]]:
     """Return (offset, reason, bytes kept) of the dead letters."""
     t = schema.dead_letter

@@ -13,6 +13,7 @@ import yaml
 from tidegauge_probes import ProbeSet, load
 from tidegauge_service.clock import Clock, now_ms, to_iso
 from tidegauge_service.ingest.file_source import FileSource
+from tidegauge_service.ingest.places import seed
 from tidegauge_service.ingest.source import Source
 from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.store import streams
@@ -106,6 +107,6 @@ def reading(
     database.upgrade()
     opened = source or FileSource("records.jsonl", folder)
     stream = streams.register(database, config, probe_set, clock())
-    streams.seed_partitions(database, stream.id, opened.beginnings(), clock())
+    seed(database, stream, opened, clock())
     worker = Worker(config, stream, probe_set, opened, database, clock=clock)
     return Reading(config, probe_set, stream, database, worker)

@@ -18,6 +18,7 @@ to know of kafka-python (3.0.12):
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from kafka.errors import (
     FencedInstanceIdError,
     KafkaError,
     KafkaTimeoutError,
+    LogTruncationError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
 )
@@ -44,6 +46,8 @@ from tidegauge_service.stream_config import KafkaSource as KafkaConfig
 log = structlog.get_logger()
 
 BOOTSTRAP_TIMEOUT_MS = 15_000
+METADATA_TIMEOUT_MS = 10_000
+
 FIRST_ATTEMPT_MS = 2_000
 """After so long a wrong password or certificate is known, and need not be tried again."""
 
@@ -75,6 +79,7 @@ class KafkaTopic:
         self._config = config
         self._noted: deque[tuple[str, frozenset[int]]] = deque()
         self._sought: set[int] = set()
+        self._sought_in: str | None = None
         _warn_without_crc32c()
         self._consumer = _connected(config, security.options(config, password, folder))
         tolerate(self._consumer)
@@ -100,17 +105,17 @@ class KafkaTopic:
 
         SettingsError when another process has taken this one's seat in the group.
         """
+        batches: dict[TopicPartition, list[Any]] = {}
+        astray: dict[TopicPartition, int] = {}
         try:
             self._resume()
             batches = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
         except NoOffsetForPartitionError:
-            batches = {}  # just assigned; the worker will seek
+            pass  # just assigned; the worker will seek
         except OffsetOutOfRangeError as error:
-            msg = (
-                f"topic '{self._config.topic}' no longer holds the next offset ({error.args}): "
-                "retention or a re-creation passed this stream. Read it under a new stream name"
-            )
-            raise SourceError(msg) from error
+            astray = dict.fromkeys(error.args[0], sys.maxsize)
+        except LogTruncationError as error:
+            astray = {tp: at.offset if at else 0 for tp, at in error.divergent_offsets.items()}
         except FencedInstanceIdError as error:
             msg = (
                 f"another process has taken the seat '{self._config.instance}' in the group "
@@ -121,6 +126,10 @@ class KafkaTopic:
             raise SourceError(_unreachable(self._config, error)) from error
         reached = self._positions()  # before the changes: one that went meanwhile is among them
         gained, lost, assigned = self._changes()
+        if self._topic_id() not in (None, self._sought_in):  # made anew under its name
+            astray = {TopicPartition(self._config.topic, p): sys.maxsize for p in self._sought}
+        places = {tp.partition: end for tp, end in astray.items() if tp.partition in self._sought}
+        self._sought -= places.keys()
         inputs = [
             _raw(record)
             for tp, records in batches.items()
@@ -128,7 +137,7 @@ class KafkaTopic:
             for record in records
         ]
         reached = {p: offset for p, offset in reached.items() if p in self._sought}
-        return Polled(inputs, gained, lost, assigned, reached)
+        return Polled(inputs, gained, lost, assigned, reached, places)
 
     def _positions(self) -> dict[int, int]:
         """Return where each partition goes on: past markers of transactions, and compacted ends.
@@ -172,17 +181,55 @@ class KafkaTopic:
 
     def _resume(self) -> None:
         try:
-            self._consumer.resume(*self._consumer.paused())
+            rested = (tp for tp in self._consumer.paused() if tp.partition in self._sought)
+            self._consumer.resume(*rested)  # those that are held stay so
         except KeyError:
             return  # revoked meanwhile: the next poll says so
 
     def seek(self, partition: int, offset: int) -> None:
         """Continue *partition* at *offset*; one that was taken away meanwhile is left alone."""
+        tp = TopicPartition(self._config.topic, partition)
         try:
-            self._consumer.seek(TopicPartition(self._config.topic, partition), offset)
-        except ValueError:
+            self._consumer.seek(tp, offset)
+            self._consumer.resume(tp)
+        except (ValueError, KeyError):
             return  # no longer assigned: the next poll says so
         self._sought.add(partition)
+        self._sought_in = self._topic_id() or self._sought_in
+
+    def hold(self, partition: int) -> None:
+        """Fetch nothing of *partition*. It gets a position, or ``poll`` would ask for one."""
+        tp = TopicPartition(self._config.topic, partition)
+        self._sought.discard(partition)
+        try:
+            self._consumer.seek(tp, self.ends([partition]).get(partition, 0))
+            self._consumer.pause(tp)
+        except (ValueError, KeyError):
+            return
+
+    def identity(self) -> str | None:
+        """Return the topic's id, as of now."""
+        consumer = self._consumer
+        try:
+            asked = consumer._cluster.request_update()  # noqa: SLF001
+            consumer._net.run(consumer._manager.wait_for, asked, METADATA_TIMEOUT_MS)  # noqa: SLF001
+        except KafkaError as error:
+            raise SourceError(_unreachable(self._config, error)) from error
+        return self._topic_id()
+
+    def _topic_id(self) -> str | None:
+        found = self._consumer._cluster.topic_id(self._config.topic)  # noqa: SLF001
+        return str(found) if found and found.int else None
+
+    def held(self, partitions: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Return the first offset of each partition, and its end."""
+        existing = self._consumer.partitions_for_topic(self._config.topic) or ()
+        tps = [TopicPartition(self._config.topic, p) for p in partitions if p in existing]
+        try:
+            firsts, ends = self._consumer.beginning_offsets(tps), self._consumer.end_offsets(tps)
+        except KafkaError as error:
+            raise SourceError(_unreachable(self._config, error)) from error
+        return {tp.partition: (firsts[tp], ends[tp]) for tp in tps if tp in firsts and tp in ends}
 
     def ends(self, partitions: Sequence[int]) -> dict[int, int]:
         """Return the log end offsets."""

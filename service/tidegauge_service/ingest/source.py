@@ -28,7 +28,8 @@ class Polled:
     that are not the caller's (yet) are never among ``inputs``. ``assigned``: it was said which
     partitions are the caller's; there may be none. ``reached``: where partitions go on, if that
     may be past the last input, because offsets are missing (Kafka: markers of transactions,
-    compaction).
+    compaction). ``astray``: partitions whose next offset the source does not hold, and where
+    their log ends.
     """
 
     inputs: Sequence[Raw] = ()
@@ -36,6 +37,7 @@ class Polled:
     lost: frozenset[int] = field(default=frozenset())
     assigned: bool = False
     reached: Mapping[int, int] = field(default_factory=dict)
+    astray: Mapping[int, int] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -66,3 +68,17 @@ class Member(Protocol):
 
     def rest(self, timeout_s: float) -> None:
         """Take no input for so long, and stay a member; the next poll goes on. Raises nothing."""
+
+
+@runtime_checkable
+class Retained(Protocol):
+    """A source that may not hold any more what would be read next. All raise SourceError."""
+
+    def identity(self) -> str | None:
+        """Return what the source is now; another one if it was made anew under its name."""
+
+    def held(self, partitions: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Return the first offset that each partition holds, and its end."""
+
+    def hold(self, partition: int) -> None:
+        """Take nothing of a partition that is ours, until it is sought."""

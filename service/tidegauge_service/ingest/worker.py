@@ -12,8 +12,9 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import structlog
@@ -28,10 +29,11 @@ from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
 from tidegauge_service.heartbeat import NO_LF, Phase, no_beat
 from tidegauge_service.ingest.codec import Codec, Reason
 from tidegauge_service.ingest.counting import Counting
+from tidegauge_service.ingest.places import ADVICE, Places, Way, seed
 from tidegauge_service.ingest.sampling import WindowSampler
 from tidegauge_service.ingest.source import Member, Raw, Source
 from tidegauge_service.store import commit as store
-from tidegauge_service.store import quarantine, streams
+from tidegauge_service.store import quarantine
 from tidegauge_service.store.commit import (
     DeadLetter,
     Fenced,
@@ -50,6 +52,11 @@ ENDS_EVERY_MS = 5_000
 QUARANTINE_EVERY_S = 2.0
 """How often the quarantine is read: an LF that another worker's watchdog has stopped, or that
 somebody has released, is known after so long."""
+
+HELD_S = 2.0
+"""How often it is asked whether a gap was accepted."""
+
+EMPTY: Mapping[int, int] = MappingProxyType({})
 
 JUDGED_INPUTS = 1_000
 """The dead-letter share is judged over at least this many inputs."""
@@ -141,6 +148,8 @@ class Worker:
         self._refused: dict[tuple[int, int], str] = {}
         self._owned: dict[int, _Owned] = {}
         self._doubted: set[int] = set()
+        self._places = Places(config, stream, source, database, clock)
+        self._held_until_s: dict[int, float] = {}
         self._assigned = False
         self._ends: dict[int, int] = {}
         self._asked_ms = 0
@@ -154,7 +163,7 @@ class Worker:
     @property
     def drained(self) -> bool:
         """Whether everything it reads was read to its end, and committed so."""
-        known = self._assigned and not self._doubted
+        known = self._assigned and not self._doubted and not self._held_until_s
         return known and all(owned.drained for owned in self._owned.values())
 
     def step(self, timeout_s: float = 0.1, *, finite: bool = False) -> Progress:
@@ -186,6 +195,10 @@ class Worker:
 
     def _step(self, timeout_s: float, *, finite: bool) -> Progress:
         inputs = self._gather(timeout_s)
+        if finite and self._held_until_s:
+            held = ", ".join(map(str, sorted(self._held_until_s)))
+            msg = f"the source does not hold what comes next in partition {held}: {ADVICE}"
+            raise StreamHalted(msg)
         try:
             progress = self._settle(inputs, finite=finite)
         except DataRefused as error:
@@ -252,8 +265,12 @@ class Worker:
                 for partition in polled.lost:
                     self._owned.pop(partition, None)
                     self._doubted.discard(partition)
+                    self._held_until_s.pop(partition, None)
                 self._assigned = True
                 self._reload(polled.gained)
+            if polled.astray:
+                gathered = [raw for raw in gathered if raw.partition not in polled.astray]
+                self._reload(polled.astray, astray=polled.astray)
             gathered.extend(raw for raw in polled.inputs if raw.partition in self._owned)
             for partition in polled.reached.keys() & self._owned.keys():
                 self._owned[partition].reached = polled.reached[partition]
@@ -261,15 +278,26 @@ class Worker:
                 break
         return gathered
 
-    def _reload(self, partitions: Iterable[int]) -> None:
+    def _reload(self, partitions: Iterable[int], astray: Mapping[int, int] = EMPTY) -> None:
         """Continue *partitions*, and those in doubt, where the database stands.
 
         Each is in doubt until it was read: if the database cannot be, the next step tries again.
+        One whose position the source does not hold any more is held until that is decided on.
         """
-        self._doubted |= set(partitions)
+        now = time.monotonic()
+        due = {p for p, until in self._held_until_s.items() if now >= until}
+        self._doubted |= set(partitions) | due
+        self._beat(Phase.POLLING, NO_LF)
+        self._places.survey(self._doubted)
         self._beat(Phase.STORING, NO_LF)
         for partition in sorted(self._doubted):
-            state = self._take(partition)
+            state = self._place(partition, astray.get(partition))
+            if state is None:
+                self._owned.pop(partition, None)
+                self._held_until_s[partition] = now + HELD_S
+                self._doubted.discard(partition)
+                continue
+            self._held_until_s.pop(partition, None)
             sizes = self._config.samples
             samplers = {w: WindowSampler.restored(sizes, k) for w, k in state.sampled.items()}
             self._owned[partition] = _Owned(state.next_offset, dict(state.panes), samplers)
@@ -285,6 +313,17 @@ class Worker:
             found = quarantine.active(connection, self._stream)
         self._quarantined = frozenset(q.place for q in found)
         self._quarantine_read_s = now
+
+    def _place(self, partition: int, ends_at: int | None) -> PartitionState | None:
+        """Read a partition's state, moved over a gap if need be; None if it is to be held."""
+        while True:
+            state = self._take(partition)
+            with contextlib.suppress(Fenced):  # somebody else moved it: read it again
+                way = self._places.way(partition, state, ends_at)
+                if way is Way.ON:
+                    return state
+                if way is Way.HELD:
+                    return None
 
     def _take(self, partition: int) -> PartitionState:
         """Read a partition's state.
@@ -312,12 +351,11 @@ class Worker:
     def _seed(self, partition: int) -> None:
         """Make the row of a partition that the source has gained since the stream was opened."""
         self._beat(Phase.POLLING, NO_LF)
-        starts = self._source.beginnings()
-        self._beat(Phase.STORING, NO_LF)
-        if partition not in starts:
+        if partition not in self._source.beginnings():
             msg = f"partition {partition} was assigned, but the source has none: was it re-created?"
             raise SourceError(msg)
-        streams.seed_partitions(self._database, self._stream.id, starts, self._clock())
+        seed(self._database, self._stream, self._source, self._clock())
+        self._beat(Phase.STORING, NO_LF)
 
     def _decode(self, raw: Raw) -> Record | DeadLetter:
         refusal = self._refused.get((raw.partition, raw.offset))

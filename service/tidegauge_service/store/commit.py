@@ -129,6 +129,7 @@ def _advance(
             drained=batch.drained,
             records=t.c.records + sum(batch.added.values()),
             owner=owner,
+            moved_ms=_when_it_rises(t, batch.watermark_ms, now_ms),
             updated_ms=now_ms,
         )
     )
@@ -140,6 +141,13 @@ def _never_falls(column: sa.Column[int], value: int | None) -> sa.ColumnElement[
     if value is None:
         return column
     return sa.case((column > value, column), else_=value)
+
+
+def _when_it_rises(t: sa.Table, value: int | None, now_ms: int) -> sa.ColumnElement[int]:
+    if value is None:
+        return t.c.moved_ms
+    stands = t.c.watermark_ms >= value
+    return sa.case((stands, t.c.moved_ms), else_=now_ms)
 
 
 def _write(
@@ -265,6 +273,8 @@ class PartitionState:
     panes: Mapping[int, PaneCounts]
     sampled: Mapping[int, Sequence[tuple[int, tuple[str, ...]]]]
     """Window → (priority, buckets) of the samples kept so far."""
+    topic_id: str | None = None
+    end_offset: int | None = None
 
 
 def load_partition(database: Database, stream: StreamRow, partition: int) -> PartitionState | None:
@@ -280,7 +290,9 @@ def load_partition(database: Database, stream: StreamRow, partition: int) -> Par
         closed = streams.cursor(connection, stream.id, CLOSED) or 0
         panes = _load_panes(connection, stream, partition, closed)
         sampled = _load_sampled(connection, stream, partition, closed)
-    return PartitionState(row.next_offset, row.drained, panes, sampled)
+    return PartitionState(
+        row.next_offset, row.drained, panes, sampled, row.topic_id, row.end_offset
+    )
 
 
 def _load_panes(

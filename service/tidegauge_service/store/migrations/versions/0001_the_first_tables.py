@@ -54,7 +54,7 @@ def upgrade() -> None:
         sa.Column("incident", sa.String(length=64), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("severity", sa.String(length=10), nullable=False),
-        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("opened_window_ms", sa.BigInteger(), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -312,6 +312,28 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "source_decision",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("cause", sa.String(length=20), nullable=False),
+        sa.Column("from_offset", sa.BigInteger(), nullable=False),
+        sa.Column("to_offset", sa.BigInteger(), nullable=False),
+        sa.Column("lost", sa.BigInteger(), nullable=False),
+        sa.Column("topic_id", sa.String(length=40), nullable=True),
+        sa.Column("detected_ms", sa.BigInteger(), nullable=False),
+        sa.Column("decided_ms", sa.BigInteger(), nullable=True),
+        sa.Column("decided_by", sa.String(length=200), nullable=True),
+        sa.Column("applied_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["stream_id"], ["stream.id"], name=op.f("fk_source_decision_stream_id_stream")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_source_decision")),
+    )
+    op.create_index(
+        "ix_source_decision_stream", "source_decision", ["stream_id", "applied_ms"], unique=False
+    )
+    op.create_table(
         "stream_partition",
         sa.Column("stream_id", sa.Integer(), nullable=False),
         sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
@@ -323,6 +345,8 @@ def upgrade() -> None:
         sa.Column("records", sa.BigInteger(), nullable=False),
         sa.Column("late", sa.BigInteger(), nullable=False),
         sa.Column("owner", sa.String(length=200), nullable=True),
+        sa.Column("topic_id", sa.String(length=40), nullable=True),
+        sa.Column("moved_ms", sa.BigInteger(), nullable=False),
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["stream_id"], ["stream.id"], name=op.f("fk_stream_partition_stream_id_stream")
@@ -439,6 +463,8 @@ def downgrade() -> None:
     op.drop_table("event")
     op.drop_table("dead_letter_count")
     op.drop_table("stream_partition")
+    op.drop_index("ix_source_decision_stream", table_name="source_decision")
+    op.drop_table("source_decision")
     op.drop_table("series")
     op.drop_table("sample")
     op.drop_table("quarantine")
