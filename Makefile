@@ -12,6 +12,10 @@ INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--fork-strategy fewest --generate-hashes --no-annotate --no-header --no-emit-index-url
 
+# A benchmark is a module or a package of its own.
+BENCHES := $(basename $(notdir $(wildcard benchmarks/[!_]*.py))) \
+	$(notdir $(patsubst %/__main__.py,%,$(wildcard benchmarks/*/__main__.py)))
+
 # What the targets say goes to standard error: the demo's and the benchmarks' output is data.
 SAY := >&2 echo
 
@@ -36,7 +40,7 @@ lint: $(VENV)/.stamp-dev ## Check style, types and who may import whom
 	PYTHONPATH=service:probes:alerts:dashboards $(BIN)/lint-imports
 
 bench: $(VENV)/.stamp-dev ## Run the benchmarks, or one (BENCH=name); the last line is a JSON object
-	@for name in $(or $(BENCH),$(basename $(notdir $(wildcard benchmarks/[!_]*.py)))); do \
+	@for name in $(or $(BENCH),$(BENCHES)); do \
 		echo "benchmark: $$name" >&2; \
 		$(BIN)/python -m "benchmarks.$$name" $(ARGS) || exit 1; \
 	done

@@ -1,0 +1,49 @@
+"""False alarms against delay, of tidegauge, of textbook rules and of other tools.
+
+``python -m benchmarks.detection [--seed N] [--only NAME …]``. Progress goes to standard error; the
+last line of standard output is one JSON object with all figures. QUICK=1 takes two minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from benchmarks._timing import QUICK
+from benchmarks.detection import experiments
+from tidegauge_probes.drift import Detector
+
+SEED: Final = 20_260_105
+
+EXPERIMENTS: Final[dict[str, Callable[[int, float], dict[str, Any]]]] = {
+    "false_alarms": experiments.false_alarms,
+    "calibrations": experiments.calibrations,
+    "found": experiments.found_table,
+    "other_series": experiments.other_series,
+    "incidents": experiments.episodes_of_incidents,
+    "matched": experiments.matched,
+}
+
+
+def main() -> int:
+    """Run the experiments, and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS))
+    chosen = parser.parse_args()
+    budget = Detector().budget
+    result = {
+        "benchmark": "detection",
+        "quick": QUICK,
+        "seed": chosen.seed,
+        "budget": budget,
+        **{name: EXPERIMENTS[name](chosen.seed, budget) for name in chosen.only},
+    }
+    print(json.dumps(result, ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
