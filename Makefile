@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
 BENCH  ?=
+PEERS  ?= .venv-peers
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check --no-input
@@ -21,11 +22,11 @@ SAY := >&2 echo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench lock dashboards clean
+.PHONY: help demo test lint bench bench-peers lock dashboards clean
 
 help: ## Show the targets
 	@echo "make TARGET [ARGS=\"...\"] [PYTHON=python3.12]"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: $(VENV)/.stamp-run ## Show the main job with nothing but Python (ARGS="--once --json")
 	@$(BIN)/tidegauge demo $(ARGS)
@@ -45,6 +46,9 @@ bench: $(VENV)/.stamp-dev ## Run the benchmarks, or one (BENCH=name); the last l
 		$(BIN)/python -m "benchmarks.$$name" $(ARGS) || exit 1; \
 	done
 
+bench-peers: $(VENV)/.stamp-dev ## Run the detection benchmark beside other tools (PEERS=folder)
+	@$(BIN)/python -m benchmarks.detection --peers $(PEERS) $(ARGS)
+
 # New versions: make lock ARGS=--upgrade
 lock: $(VENV)/.stamp-dev ## Pin the requirements again, with hashes (ARGS=--upgrade)
 	$(PIP) install 'uv>=0.9,<1'
@@ -59,7 +63,7 @@ dashboards: $(VENV)/.stamp-dev ## Generate the Grafana dashboards and Prometheus
 	$(BIN)/python -m tidegauge_dashboards.generate $(ARGS)
 
 clean: ## Remove the virtual environment, caches and build results
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 # -- The virtual environment: one stamp per thing installed, so that a second run is quick --------

@@ -1,7 +1,8 @@
 """False alarms against delay, of tidegauge, of textbook rules and of other tools.
 
-``python -m benchmarks.detection [--seed N] [--only NAME …]``. Progress goes to standard error; the
-last line of standard output is one JSON object with all figures. QUICK=1 takes two minutes.
+``python -m benchmarks.detection [--seed N] [--only NAME …] [--peers FOLDER]``. Progress goes to
+standard error; the last line of standard output is one JSON object with all figures. QUICK=1 takes
+two minutes. With ``--peers`` other tools run too, in environments made in that folder.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from benchmarks._timing import QUICK
-from benchmarks.detection import experiments
+from benchmarks.detection import experiments, others
 from tidegauge_probes.drift import Detector
 
 SEED: Final = 20_260_105
@@ -31,16 +33,20 @@ def main() -> int:
     """Run the experiments, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS))
+    parser.add_argument("--only", nargs="*", choices=EXPERIMENTS, default=None)
+    parser.add_argument("--peers", type=Path, help="also run other tools, installed here")
     chosen = parser.parse_args()
     budget = Detector().budget
-    result = {
+    names = list(EXPERIMENTS) if chosen.only is None else chosen.only
+    result: dict[str, Any] = {
         "benchmark": "detection",
         "quick": QUICK,
         "seed": chosen.seed,
         "budget": budget,
-        **{name: EXPERIMENTS[name](chosen.seed, budget) for name in chosen.only},
+        **{name: EXPERIMENTS[name](chosen.seed, budget) for name in names},
     }
+    if chosen.peers is not None:
+        result["peers"] = others.compare(chosen.peers, chosen.seed)
     print(json.dumps(result, ensure_ascii=False))
     return 0
 

@@ -99,6 +99,11 @@ class Delays:
         return sum(HORIZON if w is None else w for w in self.windows) / len(self.windows)
 
     @property
+    def mean_of_24(self) -> float:
+        """Mean delay where only 24 windows were looked at."""
+        return sum(min(w or FOUND_WITHIN, FOUND_WITHIN) for w in self.windows) / len(self.windows)
+
+    @property
     def standard_error(self) -> float:
         """Of the mean."""
         values = np.array([HORIZON if w is None else w for w in self.windows], dtype=np.float64)
@@ -109,6 +114,7 @@ class Delays:
         return {
             "found": round(self.found, 3),
             "mean_delay": round(self.mean, 1),
+            "mean_of_24": round(self.mean_of_24, 1),
             "se": round(self.standard_error, 2),
             "runs": len(self.windows),
         }
