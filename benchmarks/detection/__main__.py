@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.detection [--seed N] [--only NAME …] [--peers FOLDER]``. Progress goes to
 standard error; the last line of standard output is one JSON object with all figures. QUICK=1 takes
-two minutes. With ``--peers`` other tools run too, in environments made in that folder.
+two minutes. With ``--peers`` other tools run too, in environments made in that folder. ``--write
+docs`` writes the page of figures; ``--only --read FILE`` takes figures that were printed before.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks._timing import QUICK
-from benchmarks.detection import experiments, others
+from benchmarks.detection import experiments, figures, others
 from tidegauge_probes.drift import Detector
 
 SEED: Final = 20_260_105
@@ -35,6 +36,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--only", nargs="*", choices=EXPERIMENTS, default=None)
     parser.add_argument("--peers", type=Path, help="also run other tools, installed here")
+    parser.add_argument("--read", type=Path, nargs="*", default=[], help="take figures from JSON")
+    parser.add_argument("--write", type=Path, help="write the page and its pictures here")
     chosen = parser.parse_args()
     budget = Detector().budget
     names = list(EXPERIMENTS) if chosen.only is None else chosen.only
@@ -47,6 +50,10 @@ def main() -> int:
     }
     if chosen.peers is not None:
         result["peers"] = others.compare(chosen.peers, chosen.seed)
+    for path in chosen.read:
+        result |= json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
+    if chosen.write is not None:
+        figures.write(result, chosen.write)
     print(json.dumps(result, ensure_ascii=False))
     return 0
 
