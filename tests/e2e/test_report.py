@@ -143,10 +143,9 @@ def test_a_stream_that_never_reached_its_windows_has_a_report_too(tmp_path: Path
     assert not page.all("img")
 
 
-def test_a_browser_shows_it(tmp_path: Path) -> None:
+def test_a_browser_shows_it(tmp_path: Path, chromium: Chromium) -> None:
     reported(tmp_path, HOSTILE)
-    browser = Chromium()
     page = (tmp_path / "out.html").as_uri()
-    picture = browser.screenshot(page, tmp_path / "report.png", height=2_000)
+    picture = chromium.screenshot(page, tmp_path / "report.png", height=2_000)
     assert picture.stat().st_size > 50_000, "an empty page is smaller"
-    assert "Series with alerts" in browser.dump_dom(page)
+    assert "Series with alerts" in chromium.dump_dom(page)
