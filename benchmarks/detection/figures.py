@@ -63,7 +63,7 @@ Written by one command, `make bench-peers ARGS="--write docs"`, seed {found["see
 other tools by `make bench BENCH=detection ARGS="--write docs"`. How detection works is said in
 [detection.md](detection.md).
 
-All traffic is made by seeded generators (`benchmarks/detection/traffic.py`): hourly windows of
+{_quickly(found)}All traffic is made by seeded generators (`benchmarks/detection/traffic.py`): hourly windows of
 {experiments.RECORDS:,} records, 30 LFs, ten each of coverage .5, 5 and 30 %,
 {experiments.CALIBRATION} calibration windows, unless said otherwise.
 
@@ -82,6 +82,10 @@ tidegauge is measured through its own code: baseline, comparison, alerts' lifecy
 or more series go into alarm; intervals are 95 %, exact for a Poisson count. A delay of 1 is the
 first shifted window; what was not found in {HORIZON} windows counts as {HORIZON}.
 """
+
+
+def _quickly(found: Json) -> str:
+    return "**A quick run (`QUICK=1`): intervals are wide.**\n\n" if found.get("quick") else ""
 
 
 def _quiet(found: Json) -> str:

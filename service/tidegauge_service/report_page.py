@@ -45,6 +45,7 @@ def read(database: Database, stream: StreamRow, config: StreamConfig, seconds: f
     """Read what a replay left in the store."""
     alerts = all_alerts(database, stream.name)
     summary = queries.summary(database, stream)
+    # The windows alone: no series has that name.
     windows = queries.window_page(
         database, stream, series="", limit=MOST_WINDOWS, newest_first=True
     )

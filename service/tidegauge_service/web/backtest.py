@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -230,8 +231,8 @@ def _series(key: SeriesKey, history: History, found: Backtest) -> SeriesView:
 
 
 def _marks(key: SeriesKey, starts: Sequence[int], alerts: Sequence[Alert]) -> Marks:
-    """Return the marks at points, each of which reaches to the next."""
-    ends = [*starts[1:], starts[-1] + 1] if starts else []
+    """Return the marks at points, each of which reaches to the next, the last to the end."""
+    ends = [*starts[1:], sys.maxsize][: len(starts)]
     spans = [
         (a.opened_window_ms, a.resolved_window_ms or starts[-1]) for a in alerts if a.key == key
     ]
