@@ -63,8 +63,8 @@ Written by one command, `make bench-peers ARGS="--write docs"`, seed {found["see
 other tools by `make bench BENCH=detection ARGS="--write docs"`. How detection works is said in
 [detection.md](detection.md).
 
-{_quickly(found)}All traffic is made by seeded generators (`benchmarks/detection/traffic.py`): hourly windows of
-{experiments.RECORDS:,} records, 30 LFs, ten each of coverage .5, 5 and 30 %,
+{_quickly(found)}All traffic is made by seeded generators (`benchmarks/detection/traffic.py`):
+hourly windows of {experiments.RECORDS:,} records, 30 LFs, ten each of coverage .5, 5 and 30 %,
 {experiments.CALIBRATION} calibration windows, unless said otherwise.
 
 | traffic | what varies |

@@ -254,7 +254,7 @@ def timeline(
         for bar in bars
     ]
     scale = alt.Scale(type="utc", domain=[to_iso(since_ms), to_iso(until_ms)])
-    axis = alt.Axis(title="event time (UTC)", labelOverlap=True, grid=True, gridOpacity=0.3)
+    axis = alt.Axis(title="event time (UTC)", format="%Y-%m-%d", tickCount=8, gridOpacity=0.3)
     colour = alt.condition("datum.critical", alt.value(theme.alarm), alt.value(theme.line))
     chart = (
         alt.Chart(_DATA)
