@@ -1,4 +1,4 @@
-"""Messages about tidegauge's own work, not about a window: an LF that had to be stopped. Pure.
+"""Messages about tidegauge's own work, not about a window: what stops it from seeing. Pure.
 
 They have the keys of every message (``messages``), so that receivers need no second format;
 ``window`` is null and ``alerts`` empty, for no series of a window is compared.
@@ -15,6 +15,12 @@ from tidegauge_alerts.wording import clean
 PROBE_BROKEN: Final = "probe_broken"
 """The event of an LF that is quarantined, or released."""
 
+DATA_GAP: Final = "data_gap"
+"""The event of a source that no longer holds what a stream would read next."""
+
+WATERMARK_STALE: Final = "watermark_stale"
+"""The event of a watermark that stands still, or goes on."""
+
 MAX_REASON: Final = 300
 
 
@@ -27,16 +33,45 @@ def quarantined(
         "more and counts as failed on every record; all other LFs go on. What to do: mend it and "
         f"deploy it, or run `tidegauge probes release {clean(stream)} {clean(probe)}`"
     )
-    return _message(Status.FIRING, stream, probe, headline, probe_set, strikes, url)
+    return _of_probe(Status.FIRING, stream, probe, headline, probe_set, strikes, url)
 
 
 def released(stream: str, probe: str, *, probe_set: str, strikes: int, url: str = "") -> Message:
     """Return the message that a quarantined LF is called again."""
     headline = f"LF '{clean(probe)}' was released from quarantine and is called again"
-    return _message(Status.RESOLVED, stream, probe, headline, probe_set, strikes, url)
+    return _of_probe(Status.RESOLVED, stream, probe, headline, probe_set, strikes, url)
 
 
-def _message(  # noqa: PLR0917
+def data_gap(
+    status: Status, stream: str, partition: int, what: str, *, key: str, lost: int, url: str = ""
+) -> Message:
+    """Return the message that a partition could not be read on where it stood, or is again.
+
+    *what*: the gap in words, and what to do. *key*: the same for the same gap.
+    """
+    headline = f"Partition {partition}: {clean(what, MAX_REASON)}"
+    told = {"partition": partition, "lost": lost}
+    return _message(DATA_GAP, status, stream, headline, key=(key,), url=url, told=told)
+
+
+def watermark_stale(
+    stream: str, partition: int, what: str, *, watermark: str | None, since_ms: int, url: str = ""
+) -> Message:
+    """Return the message that no window closes any more, for a partition stands still."""
+    headline = f"The watermark stands still at partition {partition}: {clean(what, MAX_REASON)}"
+    told = {"partition": partition, "watermark": watermark}
+    key = (str(since_ms),)
+    return _message(WATERMARK_STALE, Status.FIRING, stream, headline, key=key, url=url, told=told)
+
+
+def watermark_moves(stream: str, *, since_ms: int, url: str = "") -> Message:
+    """Return the message that the watermark of ``watermark_stale`` goes on."""
+    headline = "The watermark moves again: windows close"
+    key = (str(since_ms),)
+    return _message(WATERMARK_STALE, Status.RESOLVED, stream, headline, key=key, url=url, told={})
+
+
+def _of_probe(  # noqa: PLR0917
     status: Status,
     stream: str,
     probe: str,
@@ -45,21 +80,40 @@ def _message(  # noqa: PLR0917
     strikes: int,
     url: str,
 ) -> Message:
-    name = digest(PROBE_BROKEN, stream, probe_set, probe)
+    told = {"probe": clean(probe), "lineage": {"probe_set": probe_set}}
+    key = (probe_set, probe)
+    return _message(
+        PROBE_BROKEN, status, stream, headline, key=key, again=str(strikes), url=url, told=told
+    )
+
+
+def _message(
+    event: str,
+    status: Status,
+    stream: str,
+    headline: str,
+    *,
+    key: tuple[str, ...],
+    again: str = "",
+    url: str,
+    told: dict[str, Any],
+) -> Message:
+    """Return a message of the incident *key*; *again* tells its repetitions apart."""
+    name = digest(event, stream, *key)
     body: dict[str, Any] = {
         "version": VERSION,
-        "event": PROBE_BROKEN,
+        "event": event,
         "status": str(status),
         "group_key": f"{clean(stream)}:{name}",
         "stream": clean(stream),
         "incident": name,
-        "probe": clean(probe),
         "headline": headline,
         "window": None,
         "alerts": [],
         "truncated": 0,
         "candidates": 0,
         "links": {"page": f"{url.rstrip('/')}/"} if url else {},
-        "lineage": {"probe_set": probe_set},
+        "lineage": {},
+        **told,
     }
-    return Message(f"{digest(name, strikes)}-{status}", body)
+    return Message(f"{digest(name, again)}-{status}", body)

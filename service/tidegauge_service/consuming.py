@@ -27,6 +27,9 @@ log = structlog.get_logger()
 
 TICK_SECONDS = 1
 
+WATCH_SECONDS = 10
+"""How often it is asked whether the watermark stands still."""
+
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 """Pauses while a source or database is down: doubled each time, up to the longest."""
 
@@ -122,6 +125,7 @@ class Service:
             thread.start()
         for pipeline in self._pipelines:
             self._tick(f"evaluate-{pipeline.config.name}", pipeline.evaluator.tick)
+            self._tick(f"watch-{pipeline.config.name}", pipeline.watch.tick, WATCH_SECONDS)
         self._tick("dispatch", self._dispatcher.tick)
         self._tick("retention", self._pruner.tick, self._prune_seconds, executor="retention")
         self._scheduler.start()

@@ -102,6 +102,8 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _counter("late_records_total", "stream partition", "Records that came too late."),
     _gauge("watermark_timestamp_seconds", "stream partition", "Event time reached."),
     _gauge("consumer_lag_records", "stream partition", "Records not counted yet."),
+    _counter("lost_inputs_total", "stream", "Inputs the source removed before they were read."),
+    _gauge("partitions_held", "stream", "Partitions that wait until a gap is accepted."),
     _counter("dead_letters_total", "stream reason", "Inputs that could not be records."),
     _gauge("alerts", "stream state severity kind", "Alerts by state."),
     _gauge("alert_since_timestamp_seconds", _ALERT, "Event time at which a firing alert began."),
@@ -243,6 +245,10 @@ class StreamFigures:
     only this tells whether the stream stands still."""
     rows_removed: Mapping[str, int] = field(default_factory=dict)
     """Table → how many, by retention."""
+    lost_inputs: int = 0
+    """Inputs that were never read and cannot be any more."""
+    held: int = 0
+    """Partitions that nothing is read of until somebody accepts their gap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +304,8 @@ _STREAM_METRICS: Final[Mapping[str, Callable[[StreamFigures], float | None]]] = 
     "tidegauge_window_evaluated_timestamp_seconds": lambda s: _seconds(s.evaluated_ms),
     "tidegauge_window_duration_seconds": lambda s: _seconds(s.window_ms),
     "tidegauge_windows_evaluated_total": lambda s: s.windows_total,
+    "tidegauge_lost_inputs_total": lambda s: s.lost_inputs,
+    "tidegauge_partitions_held": lambda s: s.held,
 }
 
 _TALLIES: Final[Mapping[str, Callable[[StreamFigures], Mapping[str, int]]]] = {

@@ -23,6 +23,7 @@ from tidegauge_service.ingest.places import seed
 from tidegauge_service.ingest.source import Source
 from tidegauge_service.ingest.worker import Progress, Worker
 from tidegauge_service.jobs.evaluator import Evaluator
+from tidegauge_service.jobs.watching import Watch
 from tidegauge_service.settings import Settings
 from tidegauge_service.store import baselines, streams
 from tidegauge_service.store.engine import Database
@@ -44,6 +45,7 @@ class Pipeline:
     database: Database
     worker: Worker
     evaluator: Evaluator
+    watch: Watch
 
     def step(self, timeout_s: float = 0.1, *, finite: bool = False) -> Progress:
         """Read one batch, then close and evaluate what it allows."""
@@ -106,13 +108,15 @@ def open_pipeline(
     except Exception:
         opened.close()
         raise
+    url = settings.url or ""
     return Pipeline(
         config,
         stream,
         probe_set,
         database,
-        Worker(config, stream, probe_set, opened, database, clock=clock, beat=beat),
-        Evaluator(config, stream, probe_set, database, clock, url=settings.url or ""),
+        Worker(config, stream, probe_set, opened, database, clock=clock, beat=beat, url=url),
+        Evaluator(config, stream, probe_set, database, clock, url=url),
+        Watch(config, stream, database, clock, url=url),
     )
 
 

@@ -195,6 +195,10 @@ class AlertRules(Spec):
     )
     receivers: list[str] = Field(default=[], description="Names from `tidegauge.yaml`.")
     for_windows: int = Field(default=1, ge=1, description="Shifted windows before it fires.")
+    stale_after: Duration = Field(
+        default=1_800_000,
+        description="The watermark of a live stream that has not moved for so long is told of.",
+    )
 
 
 class SampleSizes(Spec):

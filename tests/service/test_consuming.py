@@ -20,6 +20,7 @@ from tidegauge_service.consuming import Health, Service, pause_s
 from tidegauge_service.errors import SettingsError, StoreError
 from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.jobs.evaluator import Evaluator
+from tidegauge_service.jobs.watching import Watch
 from tidegauge_service.pipeline import Pipeline
 from tidegauge_service.settings import Settings
 from tidegauge_service.store.engine import Database
@@ -90,8 +91,9 @@ def service(group: Group, source: MemorySource) -> tuple[Service, Worker]:
         group.config, group.stream, group.probe_set, source, group.database, clock=clock
     )
     evaluator = Evaluator(group.config, group.stream, group.probe_set, group.database, clock)
+    watch = Watch(group.config, group.stream, group.database, clock)
     pipeline = Pipeline(
-        group.config, group.stream, group.probe_set, group.database, worker, evaluator
+        group.config, group.stream, group.probe_set, group.database, worker, evaluator, watch
     )
     return Service(group.database, [pipeline], Settings(), clock), worker
 

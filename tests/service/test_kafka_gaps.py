@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from kafka import KafkaAdminClient, TopicPartition
 
 from tests.servers.broker import Cluster, KafkaBroker
@@ -20,7 +22,7 @@ from tests.service.kafka_streams import (
 from tests.service.streams_for_tests import Reading
 from tidegauge_service.errors import StreamHalted
 from tidegauge_service.ingest import kafka_source
-from tidegauge_service.store import decisions, streams
+from tidegauge_service.store import decisions, queries, schema, streams
 from tidegauge_service.store.decisions import Cause, Decision
 
 CONTINUE = "source.on_gap: continue"
@@ -46,7 +48,10 @@ class Stream:
         self.run: Reading | None = None
 
     def open(self) -> Reading:
-        self.run = kafka_stream(self.folder, self.broker, self.topic, source=self.source)
+        told = {"receivers": ["ops"]}
+        self.run = kafka_stream(
+            self.folder, self.broker, self.topic, source=self.source, alerts=told
+        )
         return self.run
 
     def close(self) -> None:
@@ -90,6 +95,14 @@ def what(decision: Decision) -> tuple[str, int, int, int, str | None]:
     return d.cause, d.from_offset, d.to_offset, d.lost, d.decided_by
 
 
+def told(run: Reading) -> list[dict[str, Any]]:
+    """Return the messages to receivers, and when they are due."""
+    t = schema.notification
+    with run.database.read() as connection:
+        rows = list(connection.execute(sa.select(t.c.message, t.c.due_ms).order_by(t.c.id)))
+    return [{**json.loads(row.message), "due": row.due_ms} for row in rows]
+
+
 def test_what_retention_removed_while_nobody_read_is_a_recorded_gap(
     kafka_broker: Cluster, tmp_path: Path, closing: ExitStack
 ) -> None:
@@ -103,6 +116,16 @@ def test_what_retention_removed_while_nobody_read_is_a_recorded_gap(
     read_until(run, [10])
     assert recorded(run) == 3 + 2
     assert list(map(what, stream.decisions())) == [(Cause.RETENTION, 3, 8, 5, CONTINUE)]
+    summary = queries.summary(run.database, run.stream)
+    assert (summary.lost, len(summary.gaps), summary.held) == (5, 1, ())
+    firing, resolved = told(run)
+    assert (firing["event"], firing["status"], firing["lost"]) == ("data_gap", "firing", 5)
+    assert firing["headline"] == (
+        "Partition 0: the topic no longer holds offset 3 (retention); it goes on at 8, 5 inputs "
+        "were never read (decided by source.on_gap: continue)"
+    )
+    assert (resolved["status"], resolved["due"]) == ("resolved", firing["due"] + 3_600_000)
+    assert resolved["incident"] == firing["incident"]
 
 
 def test_retention_that_overtakes_a_halted_stream_waits_for_a_person(
@@ -123,13 +146,18 @@ def test_retention_that_overtakes_a_halted_stream_waits_for_a_person(
     [waiting] = stream.decisions()
     assert what(waiting) == (Cause.RETENTION, 3, 8, 5, None)
     assert not run.worker.drained
-    with pytest.raises(StreamHalted, match="partition 0: look at `tidegauge streams gaps"):
+    with pytest.raises(StreamHalted, match="partition 0: look at it with `tidegauge streams gaps"):
         run.worker.step(finite=True)
+    assert len(queries.summary(run.database, run.stream).held) == 1
+    assert [(said["status"], said["partition"]) for said in told(run)] == [("firing", 0)]
     accepted = decisions.accept(run.database, run.stream, None, "ada", 1)
     assert accepted == [waiting]
     read_until(run, [10, 4])
     assert recorded(run) == 3 + 2 + 4
     assert [what(d) for d in stream.decisions()] == [(Cause.RETENTION, 3, 8, 5, "ada")]
+    firing, resolved = told(run)
+    assert (resolved["status"], resolved["due"]) == ("resolved", firing["due"])
+    assert "(decided by ada)" in resolved["headline"]
     assert decisions.accept(run.database, run.stream, None, "ada", 1) == []
 
 

@@ -26,6 +26,7 @@ from tidegauge_service.cli import (
     probes,
     replay,
     run,
+    streams,
 )
 from tidegauge_service.cli.terminal import err
 
@@ -74,6 +75,7 @@ app.add_typer(baseline.app, name="baseline")
 app.add_typer(probes.app, name="probes")
 app.add_typer(candidates.app, name="candidates")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(streams.app, name="streams")
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")
 app.add_typer(dashboards.app, name="dashboards")

@@ -11,13 +11,13 @@ from rich.table import Table
 
 from tidegauge_probes import ProbeSet, analysis, counts, engine, load
 from tidegauge_probes.model import Record
-from tidegauge_service.cli.terminal import opened, out, print_json, settings_of
+from tidegauge_service.cli.terminal import find_stream, opened, out, print_json, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.file_source import FileSource
 from tidegauge_service.jobs.quarantining import release_lf
-from tidegauge_service.store import quarantine, streams
+from tidegauge_service.store import quarantine
 from tidegauge_service.stream_config import Limits, RecordMapping
 
 app = typer.Typer(help="Labeling functions.", no_args_is_help=True)
@@ -63,10 +63,7 @@ def release(
     """Let a quarantined LF be called again, from the workers' next batches on."""
     settings = settings_of(context)
     with opened(settings) as database:
-        found = streams.find(database, stream)
-        if found is None:
-            msg = f"there is no stream '{stream}' in the database: see `GET /api/v1/streams`"
-            raise SettingsError(msg)
+        found = find_stream(database, stream)
         with database.read() as connection:
             known = [q.probe for q in quarantine.active(connection, found)]
         if lf not in known:

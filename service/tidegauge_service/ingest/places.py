@@ -11,12 +11,14 @@ from enum import Enum, auto
 
 import structlog
 
+from tidegauge_alerts import notices
+from tidegauge_alerts.messages import Status
 from tidegauge_service.clock import Clock
 from tidegauge_service.ingest.source import Retained, Source
-from tidegauge_service.store import decisions, streams
+from tidegauge_service.store import decisions, outbox, streams
 from tidegauge_service.store.commit import PartitionState
 from tidegauge_service.store.decisions import Cause, Gap
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.stream_config import KafkaSource, StreamConfig
 
@@ -61,8 +63,12 @@ class Places:
         source: Source,
         database: Database,
         clock: Clock,
+        *,
+        url: str = "",
     ) -> None:
         self._stream = stream
+        self._receivers = tuple(config.alerts.receivers)
+        self._url = url
         self._source = source
         self._database = database
         self._clock = clock
@@ -88,23 +94,60 @@ class Places:
         gap = find_gap(partition, state, self._identity, held, ends_at)
         if gap is None:
             return Way.ON
-        by = self._by or decisions.accepted(self._database, self._stream, gap, self._clock())
-        told = {"stream": self._stream.name, "gap": describe(gap), "decided_by": by}
+        by = self._by or self._ask(gap)
         if by is None:
-            log.error("data_gap", **told, advice=ADVICE)
             source.hold(partition)
             return Way.HELD
-        existing = source.beginnings().keys()
-        now = self._clock()
-        decisions.go_on(self._database, self._stream, gap, by=by, now_ms=now, existing=existing)
-        log.error("data_gap", **told)
+        self._go_on(gap, by, source.beginnings().keys())
         return Way.MOVED
+
+    def _ask(self, gap: Gap) -> str | None:
+        """Return who has accepted the gap. If nobody has, people hear that it waits for them."""
+        now, said = self._clock(), f"{describe(gap)}. Nothing of it is read: {ADVICE}"
+        with self._database.write() as connection:
+            by = decisions.ask(connection, self._stream, gap, now)
+            if by is None:
+                self._tell(connection, Status.FIRING, gap, said, now)
+        if by is None:
+            log.error("data_gap", stream=self._stream.name, gap=said)
+        return by
+
+    def _go_on(self, gap: Gap, by: str, existing: Collection[int]) -> None:
+        now, said = self._clock(), f"{describe(gap)} (decided by {by})"
+        with self._database.write() as connection:
+            decisions.go_on(connection, self._stream, gap, by=by, now_ms=now, existing=existing)
+            if self._by:
+                self._tell(connection, Status.FIRING, gap, said, now)
+            shown = SHOWN_MS if self._by else 0
+            self._tell(connection, Status.RESOLVED, gap, said, now, after_ms=shown)
+        log.error("data_gap", stream=self._stream.name, gap=said)
+
+    def _tell(
+        self,
+        connection: Connection,
+        status: Status,
+        gap: Gap,
+        said: str,
+        now_ms: int,
+        *,
+        after_ms: int = 0,
+    ) -> None:
+        stream = self._stream
+        key = f"{gap.partition} {gap.cause} {gap.from_offset} {gap.topic_id}"
+        message = notices.data_gap(
+            status, stream.name, gap.partition, said, key=key, lost=gap.lost, url=self._url
+        )
+        outbox.enqueue(
+            connection, stream.id, self._receivers, message, now_ms=now_ms, after_ms=after_ms
+        )
 
 
 ADVICE = (
-    "look at `tidegauge streams gaps STREAM`, and let it go on with `tidegauge streams accept-gap "
-    "STREAM`, or set source.on_gap: continue"
+    "look at it with `tidegauge streams gaps`, and let it go on with `tidegauge streams accept-gap`"
 )
+
+SHOWN_MS = 3_600_000
+"""A gap that was stepped over resolves by itself after so long: it stays lost, and needs nobody."""
 
 
 def find_gap(
@@ -136,10 +179,10 @@ def describe(gap: Gap) -> str:
     """Return a gap in words.
 
     >>> describe(Gap(3, Cause.RETENTION, 40, 100, 60, None))
-    'partition 3, retention: offset 40 is not there; goes on at 100, 60 inputs were never read'
+    'the topic no longer holds offset 40 (retention); it goes on at 100, 60 inputs were never read'
     """
     lost = f", {gap.lost} inputs were never read" if gap.lost else ""
     return (
-        f"partition {gap.partition}, {gap.cause}: offset {gap.from_offset} is not there; "
-        f"goes on at {gap.to_offset}{lost}"
+        f"the topic no longer holds offset {gap.from_offset} ({gap.cause}); "
+        f"it goes on at {gap.to_offset}{lost}"
     )

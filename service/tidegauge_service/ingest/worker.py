@@ -130,8 +130,12 @@ class Worker:
         *,
         clock: Clock,
         beat: Callable[[Phase, int], None] = no_beat,
+        url: str = "",
     ) -> None:
-        """Make a worker; *beat* hears what it is doing (``heartbeat.Phase``, and which LF)."""
+        """Make a worker; *beat* hears what it is doing (``heartbeat.Phase``, and which LF).
+
+        *url*: where people find the page; messages link to it.
+        """
         self._beat = beat
         self._quarantined: frozenset[int] = frozenset()
         self._quarantine_read_s: float | None = None
@@ -148,7 +152,7 @@ class Worker:
         self._refused: dict[tuple[int, int], str] = {}
         self._owned: dict[int, _Owned] = {}
         self._doubted: set[int] = set()
-        self._places = Places(config, stream, source, database, clock)
+        self._places = Places(config, stream, source, database, clock, url=url)
         self._held_until_s: dict[int, float] = {}
         self._assigned = False
         self._ends: dict[int, int] = {}

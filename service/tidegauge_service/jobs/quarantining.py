@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import structlog
 
 from tidegauge_alerts import notices
-from tidegauge_alerts.messages import Message
 from tidegauge_service.store import outbox, quarantine
-from tidegauge_service.store.engine import Connection, Database
+from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
 
 log = structlog.get_logger()
@@ -34,7 +33,7 @@ def quarantine_lf(
         message = notices.quarantined(
             stream.name, probe, reason, probe_set=stream.probe_set, strikes=strikes, url=url
         )
-        _enqueue(connection, stream, receivers, message, now_ms)
+        outbox.enqueue(connection, stream.id, receivers, message, now_ms=now_ms)
     log.error("lf_quarantined", stream=stream.name, lf=probe, strikes=strikes, reason=reason)
 
 
@@ -52,17 +51,4 @@ def release_lf(
                 stream.name, probe, probe_set=stream.probe_set, strikes=one.strikes, url=url
             )
             receivers = outbox.receivers_of(connection, stream.id, said.dedup_key)
-            _enqueue(connection, stream, receivers, message, now_ms)
-
-
-def _enqueue(
-    connection: Connection,
-    stream: StreamRow,
-    receivers: Sequence[str],
-    message: Message,
-    now_ms: int,
-) -> None:
-    for receiver in receivers:
-        outbox.enqueue(
-            connection, stream.id, receiver, message.dedup_key, message.body, now_ms=now_ms
-        )
+            outbox.enqueue(connection, stream.id, receivers, message, now_ms=now_ms)

@@ -59,7 +59,7 @@ class Decision:
 
 
 def go_on(
-    database: Database,
+    connection: sa.Connection,
     stream: StreamRow,
     gap: Gap,
     *,
@@ -72,38 +72,36 @@ def go_on(
     Partitions that are not *existing* in the topic that was made anew promise nothing more.
     """
     t, p = schema.source_decision, schema.stream_partition
-    with database.write() as connection:
-        here = (p.c.stream_id == stream.id, p.c.partition == gap.partition)
-        moved = connection.execute(
-            sa.update(p)
-            .where(*here, p.c.next_offset == gap.from_offset)
-            .values(next_offset=gap.to_offset, topic_id=gap.topic_id, drained=False)
-        )
-        if moved.rowcount != 1:
-            raise Fenced(gap.partition)
-        done = {"decided_ms": now_ms, "decided_by": by, "applied_ms": now_ms}
-        waiting = connection.execute(
-            sa.update(t).where(*_open(stream, gap.partition)).values(**_row(stream, gap), **done)
-        )
-        if not waiting.rowcount:
-            row = {**_row(stream, gap), "detected_ms": now_ms, **done}
-            connection.execute(sa.insert(t).values(**row))
-        if gap.cause is Cause.RECREATED:
-            vanished = (p.c.partition >= 0, p.c.partition.not_in(existing))
-            of_stream = p.c.stream_id == stream.id
-            connection.execute(sa.update(p).where(of_stream, *vanished).values(drained=True))
+    here = (p.c.stream_id == stream.id, p.c.partition == gap.partition)
+    moved = connection.execute(
+        sa.update(p)
+        .where(*here, p.c.next_offset == gap.from_offset)
+        .values(next_offset=gap.to_offset, topic_id=gap.topic_id, drained=False)
+    )
+    if moved.rowcount != 1:
+        raise Fenced(gap.partition)
+    done = {"decided_ms": now_ms, "decided_by": by, "applied_ms": now_ms}
+    waiting = connection.execute(
+        sa.update(t).where(*_open(stream, gap.partition)).values(**_row(stream, gap), **done)
+    )
+    if not waiting.rowcount:
+        row = {**_row(stream, gap), "detected_ms": now_ms, **done}
+        connection.execute(sa.insert(t).values(**row))
+    if gap.cause is Cause.RECREATED:
+        vanished = (p.c.partition >= 0, p.c.partition.not_in(existing))
+        of_stream = p.c.stream_id == stream.id
+        connection.execute(sa.update(p).where(of_stream, *vanished).values(drained=True))
 
 
-def accepted(database: Database, stream: StreamRow, gap: Gap, now_ms: int) -> str | None:
+def ask(connection: sa.Connection, stream: StreamRow, gap: Gap, now_ms: int) -> str | None:
     """Return who has accepted the partition's gap; if nobody has, see that it is asked for."""
     t = schema.source_decision
-    with database.write() as connection:
-        found = connection.execute(
-            sa.select(t.c.decided_by).where(*_open(stream, gap.partition))
-        ).one_or_none()
-        if found is None:
-            connection.execute(sa.insert(t).values(**_row(stream, gap), detected_ms=now_ms))
-            return None
+    found = connection.execute(
+        sa.select(t.c.decided_by).where(*_open(stream, gap.partition)).with_for_update()
+    ).one_or_none()
+    if found is None:
+        connection.execute(sa.insert(t).values(**_row(stream, gap), detected_ms=now_ms))
+        return None
     by: str | None = found.decided_by
     return by
 
@@ -142,11 +140,20 @@ def record_added(
             connection.execute(sa.insert(t).values(**row))
 
 
-def of_stream(connection: sa.Connection, stream_id: int) -> Sequence[Decision]:
-    """Return the decisions of a stream, the oldest first."""
+def of_stream(
+    connection: sa.Connection, stream_id: int, *, newest: int | None = None
+) -> Sequence[Decision]:
+    """Return the decisions of a stream (the *newest* so many), the oldest first."""
     t = schema.source_decision
-    query = _select().where(t.c.stream_id == stream_id).order_by(t.c.id)
-    return [Decision(*row) for row in connection.execute(query)]
+    query = _select().where(t.c.stream_id == stream_id).order_by(t.c.id.desc()).limit(newest)
+    return [Decision(*row) for row in connection.execute(query)][::-1]
+
+
+def lost(connection: sa.Connection, stream_id: int) -> int:
+    """Return how many inputs were never read and cannot be any more, as far as is known."""
+    t = schema.source_decision
+    mine = (t.c.stream_id == stream_id, t.c.applied_ms.is_not(None))
+    return int(connection.execute(sa.select(sa.func.sum(t.c.lost)).where(*mine)).scalar() or 0)
 
 
 def _select() -> sa.Select[Any]:

@@ -51,6 +51,9 @@ stream = Table(
     Column("lateness_ms", BigInteger, nullable=False),
     Column("probe_set", String(16), nullable=False),
     Column("baseline", String(16)),  # null until it is fitted
+    Column(
+        "stale_ms", BigInteger
+    ),  # since when the watermark stood still when it was told; or null
     Column("created_ms", BigInteger, nullable=False),
 )
 

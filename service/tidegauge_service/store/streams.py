@@ -213,6 +213,26 @@ def partitions(connection: sa.Connection, stream_id: int) -> list[PartitionRow]:
     return [PartitionRow(*row) for row in connection.execute(query)]
 
 
+def mark_stale(
+    connection: sa.Connection, stream_id: int, before_ms: int | None, now_ms: int | None
+) -> bool:
+    """Note since when the watermark stands still, or None: it moves. By compare-and-set."""
+    t = schema.stream
+    changed = connection.execute(
+        sa.update(t)
+        .where(t.c.id == stream_id, t.c.stale_ms.is_not_distinct_from(before_ms))
+        .values(stale_ms=now_ms)
+    )
+    return changed.rowcount == 1
+
+
+def stale_since(connection: sa.Connection, stream_id: int) -> int | None:
+    """Return since when the watermark stood still when people were told of it."""
+    t = schema.stream
+    value = connection.execute(sa.select(t.c.stale_ms).where(t.c.id == stream_id)).scalar_one()
+    return None if value is None else int(value)
+
+
 def cursor(
     connection: sa.Connection, stream_id: int, kind: str, *, lock: bool = False
 ) -> int | None:

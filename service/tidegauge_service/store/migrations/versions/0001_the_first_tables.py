@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("lateness_ms", sa.BigInteger(), nullable=False),
         sa.Column("probe_set", sa.String(length=16), nullable=False),
         sa.Column("baseline", sa.String(length=16), nullable=True),
+        sa.Column("stale_ms", sa.BigInteger(), nullable=True),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stream")),
         sa.UniqueConstraint("name", name=op.f("uq_stream_name")),
