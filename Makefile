@@ -52,8 +52,8 @@ bench-peers: $(VENV)/.stamp-dev ## Run the detection benchmark beside other tool
 # New versions: make lock ARGS=--upgrade
 lock: $(VENV)/.stamp-dev ## Pin the requirements again, with hashes (ARGS=--upgrade)
 	$(PIP) install 'uv>=0.9,<1'
-	$(COMPILE) $(ARGS) pyproject.toml -o requirements/run.txt >/dev/null
-	$(COMPILE) $(ARGS) pyproject.toml --group dev -c requirements/run.txt \
+	$(COMPILE) $(ARGS) pyproject.toml --extra avro -o requirements/run.txt >/dev/null
+	$(COMPILE) $(ARGS) pyproject.toml --extra avro --group dev -c requirements/run.txt \
 		-o requirements/dev.txt >/dev/null
 	$(COMPILE) $(ARGS) --group pyproject.toml:build -c requirements/dev.txt \
 		-o requirements/build.txt >/dev/null

@@ -13,13 +13,14 @@ from tests.servers.broker import Cluster, KafkaBroker
 from tests.servers.chromium import Chromium
 from tests.servers.postgres import PostgresServer
 from tests.servers.prometheus import PrometheusServer, ScrapeTarget
+from tests.servers.registry_server import RegistryServer
 from tests.servers.secure_broker import SecureBroker
 from tests.snorkel_stub import Snorkel, load_snorkel
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 MARKERS = {
-    "kafka": "needs an Apache Kafka broker (Java, Maven)",
+    "kafka": "needs an Apache Kafka broker or a schema registry (Java, Maven)",
     "postgres": "needs a PostgreSQL server",
     "prometheus": "needs Prometheus or Alertmanager",
     "chromium": "needs headless Chromium",
@@ -30,6 +31,7 @@ MARKERS = {
 FIXTURE_MARKERS = {
     "kafka_broker": "kafka",
     "secure_broker": "kafka",
+    "schema_registry": "kafka",
     "postgres_server": "postgres",
     "prometheus_server": "prometheus",
     "alertmanager_server": "prometheus",
@@ -89,6 +91,17 @@ def secure_broker() -> Iterator[SecureBroker]:
         yield broker
     finally:
         broker.close()
+
+
+@pytest.fixture(scope="session")
+def schema_registry() -> Iterator[RegistryServer]:
+    """Give a schema registry. A test that stops it starts it again before it ends."""
+    registry = RegistryServer()
+    try:
+        registry.start()
+        yield registry
+    finally:
+        registry.close()
 
 
 @pytest.fixture(scope="session")

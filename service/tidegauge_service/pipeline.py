@@ -18,7 +18,7 @@ from tidegauge_service import fitting
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.heartbeat import Phase, no_beat
-from tidegauge_service.ingest.opening import open_source
+from tidegauge_service.ingest.opening import open_codec, open_source
 from tidegauge_service.ingest.places import seed
 from tidegauge_service.ingest.source import Source
 from tidegauge_service.ingest.worker import Progress, Worker
@@ -92,8 +92,8 @@ def open_pipeline(
     """
     check_receivers(config, settings)
     probe_set = load(config.probes, Path(config.folder))
-    password = settings.kafka_password.get_secret_value() if settings.kafka_password else None
-    opened = source or open_source(config, password, database)
+    codec = open_codec(config, settings, clock)
+    opened = source or open_source(config, settings, database)
     try:
         stream = streams.register(database, config, probe_set, clock())
         seed(database, stream, opened, clock())
@@ -114,7 +114,17 @@ def open_pipeline(
         stream,
         probe_set,
         database,
-        Worker(config, stream, probe_set, opened, database, clock=clock, beat=beat, url=url),
+        Worker(
+            config,
+            stream,
+            probe_set,
+            opened,
+            database,
+            clock=clock,
+            beat=beat,
+            url=url,
+            codec=codec,
+        ),
         Evaluator(config, stream, probe_set, database, clock, url=url),
         Watch(config, stream, database, clock, url=url),
     )

@@ -151,14 +151,43 @@ class DemoSource(Spec):
 Source = Annotated[FileSource | KafkaSource | LogSource | DemoSource, Field(discriminator="kind")]
 
 
+class SchemaRegistry(Spec):
+    """Where the schemas of Avro records are: Confluent's routes, which most registries have."""
+
+    url: str = Field(pattern="^https?://[^@]+$", description="Without name and password.")
+    username: str | None = None
+    password: SecretStr | None = Field(
+        default=None, description="Better: the variable TIDEGAUGE_SCHEMA_REGISTRY_PASSWORD."
+    )
+    ssl_cafile: str | None = Field(default=None, description="CA certificates (PEM).")
+
+
 class RecordMapping(Spec):
     """Where a payload keeps what every record has. Paths may be dotted: `payload.body`."""
 
+    format: Literal["json", "msgpack", "avro"] = Field(
+        default="json", description="What the bytes of a Kafka record are."
+    )
+    schema_registry: SchemaRegistry | None = None
+    avro_schema: str | None = Field(
+        default=None, description="File of the one schema (.avsc) of Avro without a registry."
+    )
     id: str | None = Field(default="id", description="null: the position in the source is the id.")
     timestamp: str = Field(
         default="timestamp", description="Event time; `@source` takes the broker's timestamp."
     )
     text: str | None = Field(default=None, description="Copied to the field `text`.")
+
+    @model_validator(mode="after")
+    def _schemas_fit(self) -> Self:
+        given = [key for key in ("schema_registry", "avro_schema") if getattr(self, key)]
+        if self.format == "avro" and len(given) != 1:
+            msg = "record.format: avro needs either schema_registry or avro_schema"
+            raise ValueError(msg)
+        if self.format != "avro" and given:
+            msg = f"record.{given[0]} is not used with record.format: {self.format}"
+            raise ValueError(msg)
+        return self
 
 
 class BaselineRange(Spec):
@@ -257,6 +286,16 @@ class StreamConfig(Spec):
     folder: str = Field(
         default=".", exclude=True, description="Set by the loader: where paths start."
     )
+
+    @model_validator(mode="after")
+    def _format_fits_source(self) -> Self:
+        if self.record.format != "json" and self.source.kind != "kafka":
+            msg = (
+                f"record.format: {self.record.format} is for Kafka; a source of kind "
+                f"'{self.source.kind}' has a format of its own"
+            )
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _baseline_fits_windows(self) -> Self:

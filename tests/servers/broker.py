@@ -11,7 +11,7 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from tests.servers.kafka_jars import kafka_jars
+from tests.servers.maven import fetched
 from tests.servers.ports import HOST, accepts, free_port
 from tests.servers.process import ServerError, ServerProcess
 from tests.servers.required import require_program
@@ -112,7 +112,7 @@ class KafkaBroker(Cluster):
         self._port = free_port()
         super().__init__(f"{HOST}:{self._port}")
         self._java = require_program("java", install="apt-get install default-jre-headless")
-        self._classpath = f"{kafka_jars()}/*"
+        self._classpath = f"{fetched('kafka')}/*"
         self.folder = Path(tempfile.mkdtemp(prefix="tidegauge-kafka-"))
         self._properties = self._write_properties()
         self._format_storage()

@@ -24,6 +24,7 @@ from tidegauge_service.cli.terminal import (
 from tidegauge_service.clock import from_iso, now_ms, to_iso
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.exports import as_text
+from tidegauge_service.ingest.opening import open_codec
 from tidegauge_service.ingest.replaying import Replay
 from tidegauge_service.store import dead_letters, streams
 from tidegauge_service.store.dead_letters import Filter
@@ -113,10 +114,12 @@ def replay(
     config = load_stream(stream)
     probe_set = load(config.probes, Path(config.folder))
     owner = f"replay:{socket.gethostname()}:{os.getpid()}"
-    with opened(settings_of(context)) as database:
+    settings = settings_of(context)
+    codec = open_codec(config, settings, now_ms)
+    with opened(settings) as database:
         find_stream(database, config.name)
         row = streams.register(database, config, probe_set, now_ms())
-        job = Replay(config, row, probe_set, database, clock=now_ms, owner=owner)
+        job = Replay(config, row, probe_set, database, clock=now_ms, owner=owner, codec=codec)
         outcome = job.run(Filter(reason))
     if as_json:
         done = {"counted": outcome.counted, "late": outcome.late, "left": dict(outcome.left)}

@@ -65,6 +65,7 @@ class Replay:
         *,
         clock: Clock,
         owner: str,
+        codec: Codec | None = None,
     ) -> None:
         self._config = config
         self._stream = stream
@@ -72,7 +73,7 @@ class Replay:
         self._database = database
         self._clock = clock
         self._owner = owner
-        self._codec = Codec(config.record, config.limits, clock)
+        self._codec = codec or Codec(config.record, config.limits, clock)
         self._counting = Counting(config, probe_set)
 
     def run(self, wanted: Filter = Filter()) -> Outcome:  # noqa: B008  (frozen)

@@ -27,9 +27,10 @@ from tidegauge_service import meters
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
 from tidegauge_service.heartbeat import NO_LF, Phase, no_beat
-from tidegauge_service.ingest.codec import Codec, Reason
+from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.counting import Counting
 from tidegauge_service.ingest.places import ADVICE, Places, Way, seed
+from tidegauge_service.ingest.rejecting import Reason
 from tidegauge_service.ingest.sampling import WindowSampler
 from tidegauge_service.ingest.source import Member, Raw, Source
 from tidegauge_service.store import commit as store
@@ -131,10 +132,11 @@ class Worker:
         clock: Clock,
         beat: Callable[[Phase, int], None] = no_beat,
         url: str = "",
+        codec: Codec | None = None,
     ) -> None:
         """Make a worker; *beat* hears what it is doing (``heartbeat.Phase``, and which LF).
 
-        *url*: where people find the page; messages link to it.
+        *url*: where people find the page; messages link to it. *codec*: JSON's if not given.
         """
         self._beat = beat
         self._quarantined: frozenset[int] = frozenset()
@@ -145,7 +147,7 @@ class Worker:
         self._source = source
         self._database = database
         self._clock = clock
-        self._codec = Codec(config.record, config.limits, clock)
+        self._codec = codec or Codec(config.record, config.limits, clock)
         self._counting = Counting(config, probe_set)
         self._judge = _Judge(config.limits.dead_letter_share)
         self._most = config.limits.commit_records
