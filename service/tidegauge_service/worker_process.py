@@ -6,6 +6,7 @@ gone, and the worker leaves. What there is to say goes to a pipe, one JSON array
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import os
@@ -85,6 +86,10 @@ def _work(task: Task, reports: Reports) -> None:
     probe_set = pipeline.probe_set
     names = [probe.name for probe in (*probe_set.probes, *probe_set.slices)]
     reports.say(READY, astuple(pipeline.stream), names)
+    # What is alive now stays alive: the collector need not walk it again and again, which took a
+    # third of the time of a worker.
+    gc.collect()
+    gc.freeze()
     try:
         if task.drain:
             service.drain()

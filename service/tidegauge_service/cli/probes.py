@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import structs
 from rich.table import Table
 
 from tidegauge_probes import ProbeSet, analysis, counts, engine, load
@@ -80,7 +80,7 @@ def _try(probe_set: ProbeSet, sample: Path) -> dict[str, object]:
     source.poll(0, 0)
     inputs = source.poll(SAMPLE, 0).inputs
     # Only the fields matter here: ids and times are the stream's business.
-    decoded = (codec.decode(replace(raw, timestamp_ms=0)) for raw in inputs)
+    decoded = (codec.decode(structs.replace(raw, timestamp_ms=0)) for raw in inputs)
     records = [item.fields for item in decoded if isinstance(item, Record)]
     matrix = engine.run(probe_set, records)
     pane = counts.fold(matrix, probe_set.cardinality, {})

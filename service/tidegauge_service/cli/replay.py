@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
 from pathlib import Path
@@ -53,6 +54,7 @@ def replay(
             )
             with progress("records") as advance:
                 pipeline = open_pipeline(quiet, settings, store, now_ms, fitted=advance)
+                gc.freeze()  # as in worker_process
                 try:
                     pipeline.run_to_end(lambda p: advance(p.records + p.dead_letters))
                 finally:

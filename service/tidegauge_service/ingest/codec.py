@@ -128,7 +128,7 @@ def _to_ms(value: Any, path: str) -> int:
     """Read ISO-8601, epoch seconds or epoch milliseconds; or a datetime of CSV and Parquet."""
     try:
         if isinstance(value, str):
-            if not _EPOCH_TEXT.fullmatch(value):
+            if value[4:5] == "-" or not _EPOCH_TEXT.fullmatch(value):
                 return from_iso(value)
             value = float(value) if "." in value else int(value)
         if isinstance(value, datetime):

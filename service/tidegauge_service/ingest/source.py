@@ -6,10 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """One input as it came: bytes, or fields where the format has them (CSV, Parquet)."""
+
+class Raw(msgspec.Struct, frozen=True, gc=False):
+    """One input as it came: bytes, or fields where the format has them (CSV, Parquet).
+
+    A Struct, for there is one for every input: made five times as fast as a frozen dataclass, and
+    nothing for the garbage collector to look at.
+    """
 
     partition: int
     offset: int
