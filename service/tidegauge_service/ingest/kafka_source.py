@@ -131,7 +131,9 @@ class KafkaTopic:
         places = {tp.partition: end for tp, end in astray.items() if tp.partition in self._sought}
         self._sought -= places.keys()
         inputs = [
-            _raw(record)
+            _poisoned(tp.partition, record)
+            if type(record.value) is Poison
+            else Raw(tp.partition, record.offset, record.value, record.timestamp)
             for tp, records in batches.items()
             if tp.partition in self._sought
             for record in records
@@ -261,11 +263,8 @@ class KafkaTopic:
         self._consumer.close(autocommit=False, timeout_ms=5_000)
 
 
-def _raw(record: Any) -> Raw:
-    value = record.value
-    if isinstance(value, Poison):
-        return Raw(record.partition, record.offset, value.batch, fault=value.why)
-    return Raw(record.partition, record.offset, value, record.timestamp)
+def _poisoned(partition: int, record: Any) -> Raw:
+    return Raw(partition, record.offset, record.value.batch, fault=record.value.why)
 
 
 def _connected(config: KafkaConfig, secured: Mapping[str, Any]) -> KafkaConsumer:

@@ -277,7 +277,7 @@ class Worker:
             if polled.astray:
                 gathered = [raw for raw in gathered if raw.partition not in polled.astray]
                 self._reload(polled.astray, astray=polled.astray)
-            gathered.extend(raw for raw in polled.inputs if raw.partition in self._owned)
+            gathered += [raw for raw in polled.inputs if raw.partition in self._owned]
             for partition in polled.reached.keys() & self._owned.keys():
                 self._owned[partition].reached = polled.reached[partition]
             if not polled.inputs or time.monotonic() >= deadline:
@@ -372,7 +372,8 @@ class Worker:
     def _count(self, inputs: Sequence[Raw]) -> tuple[list[PartitionBatch], int, int]:
         """Decode, run the LFs over the whole batch, and fold per partition and window."""
         self._beat(Phase.DECODING, NO_LF)
-        decoded = [self._decode(raw) for raw in inputs]
+        decode = self._decode if self._refused else self._codec.decode
+        decoded = [decode(raw) for raw in inputs]
         records = [record for record in decoded if isinstance(record, Record)]
         dead = [letter for letter in decoded if isinstance(letter, DeadLetter)]
         matrix = engine.run(
@@ -383,9 +384,8 @@ class Worker:
         )
         self._beat(Phase.COUNTING, NO_LF)
         meters.ran(self._stream.name, self._probe_set.layout.probes, matrix.seconds)
-        reached: dict[int, int] = {}
-        for raw in inputs:
-            reached[raw.partition] = max(raw.offset + 1, self._owned[raw.partition].reached)
+        last = {raw.partition: raw.offset for raw in inputs}  # in order within a partition
+        reached = {p: max(offset + 1, self._owned[p].reached) for p, offset in last.items()}
         partition_of = np.array([record.partition for record in records], dtype=np.int64)
         batches = [
             self._batch(

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import sqlalchemy as sa
 
 from tidegauge_probes import counts
@@ -246,12 +247,12 @@ def _write_samples(
             "window_start_ms": s.window_start_ms,
             "offset": s.offset,
             "priority": s.priority,
-            "buckets": json.dumps(s.buckets),
+            "buckets": msgspec.json.encode(s.buckets).decode(),
             "record_id": s.record_id,
             "timestamp_ms": s.timestamp_ms,
             "payload": s.payload,
             "outcomes": s.outcomes,
-            "segments": json.dumps(s.segments),
+            "segments": msgspec.json.encode(s.segments).decode(),
         }
         for s in samples
         if not is_closed(s.window_start_ms, closed)
