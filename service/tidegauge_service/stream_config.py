@@ -255,7 +255,7 @@ class Limits(Spec):
         default=65_536, ge=0, description="Kept of each dead letter; cut ones cannot be replayed."
     )
     max_segments: int = Field(default=200, ge=1, description="Values counted per segment field.")
-    commit_records: int = Field(default=5_000, ge=1)
+    commit_records: int = Field(default=10_000, ge=1)
     commit_interval: Duration = 1_000
 
 

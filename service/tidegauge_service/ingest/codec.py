@@ -41,6 +41,7 @@ class Codec:
         self._limits = limits
         self._clock = clock
         self._format = format_ or Json()
+        self._text, self._most = mapping.text, limits.max_record_bytes
 
     def decode(self, raw: Raw) -> Record | DeadLetter:
         """Return the record, or a dead letter; never raises for what the input holds.
@@ -51,9 +52,8 @@ class Codec:
             return self.refuse(raw, Reason.UNDECODABLE_BATCH, raw.fault)
         try:
             fields = self._fields(raw)
-            text_path = self._mapping.text
-            if text_path is not None:
-                fields = _with_text(fields, text_path)
+            if self._text is not None:
+                fields = _with_text(fields, self._text)
             return Record(
                 self._id(fields, raw),
                 self._timestamp_ms(fields, raw),
@@ -73,9 +73,9 @@ class Codec:
         if not value:
             raise Rejected(Reason.EMPTY, "nothing in it")
         if not isinstance(value, bytes):
-            return _checked(value, self._limits.max_record_bytes)
-        if len(value) > self._limits.max_record_bytes:
-            raise _too_large(len(value), self._limits.max_record_bytes)
+            return _checked(value, self._most)
+        if len(value) > self._most:
+            raise _too_large(len(value), self._most)
         return self._format.fields(value)
 
     def _id(self, fields: Mapping[str, Any], raw: Raw) -> str:
@@ -83,6 +83,8 @@ class Codec:
         if path is None:
             return f"{raw.partition}:{raw.offset}"
         value = lookup(fields, path)
+        if type(value) is str and value:
+            return value
         if value is None or value == "":
             raise Rejected(Reason.MISSING_ID, f"no value at '{path}' (record.id)")
         if isinstance(value, bool) or not isinstance(value, str | int):
@@ -118,6 +120,8 @@ def _checked(fields: Mapping[str, Any], limit: int) -> Mapping[str, Any]:
 
 def _with_text(fields: Mapping[str, Any], path: str) -> Mapping[str, Any]:
     text = lookup(fields, path)
+    if path == "text" and type(text) is str:
+        return fields
     if text is not None and not isinstance(text, str):
         detail = f"'{path}' (record.text) is {type(text).__name__}, not a text"
         raise Rejected(Reason.WRONG_TYPE, detail)
