@@ -1,0 +1,175 @@
+"""How right each LF is in one window, without labels: from the window's counts alone.
+
+The covariance of two LFs' votes that are independent given the class is
+
+    C_ia,jb = Σ_k p_k (e_ia,k − μ_ia)(e_jb,k − μ_jb),   e_ia,k = P(LF i votes a | class k)
+
+so with all other LFs frozen at the label model, LF i's row is a small weighted least-squares
+problem (moments; cf. Ratner et al. 2019, Fu et al. 2020). The class shares come first: most of
+what looks like LFs getting worse is the mix of classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize
+
+from tidegauge_probes.counts import PaneCounts
+from tidegauge_probes.label_model import MIN_LFS, LabelModel
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+MIN_VOTES: Final = 20
+"""Votes in the window; with fewer nothing is said of that vote's precision."""
+
+MIN_RECORDS: Final = 2_000
+"""In smaller windows the intervals are too wide to be of use."""
+
+MIN_STRENGTH: Final = 0.5
+"""Sum of squared correlations of the other LFs with the class. Below it the window's LFs know too
+little of the class to judge one of their own."""
+
+CHANGED_Z: Final = 5.0
+"""An LF this many standard errors off what its accuracy at baseline explains has changed."""
+
+DEPENDENT_Z: Final = 10.0
+"""LFs that vote together this much more than their model says are not used on each other."""
+
+Z95: Final = 1.959964
+
+
+@dataclass(frozen=True, eq=False)
+class Precision:
+    """What a window says of its LFs.
+
+    ``prior``: float64 [K], class shares. ``value``, ``low``, ``high``: float64 [m, K], P(class is
+    k | LF i votes k) and its 95 % interval, NaN where too little is known. ``expected``: the same
+    at the baseline's accuracies under this window's class shares: what the mix alone explains.
+    ``strength``: float64 [m, K], how well the other LFs know that class.
+    """
+
+    prior: Floats
+    value: Floats
+    low: Floats
+    high: Floats
+    expected: Floats
+    strength: Floats
+
+
+def dependent_pairs(model: LabelModel, counts: PaneCounts) -> Mask:
+    """Return pairs of LFs that are not independent given the class, bool [m, m].
+
+    *counts*: of the records that the model was fitted from. The diagonal is True.
+    """
+    n, says = max(counts.records, 1), _says(model)
+    expected = np.einsum("ak,bk,k->ab", says, says, model.prior)
+    spread = np.sqrt(np.maximum(expected * (1 - expected), 1e-12) / n)
+    z = np.abs(counts.gram / n - expected) / spread
+    m, k = len(model.emission), model.classes
+    strongest = z.reshape(m, k, m, k).max(axis=(1, 3))
+    together = strongest > DEPENDENT_Z
+    np.fill_diagonal(together, val=True)
+    return np.asarray(together)
+
+
+def class_shares(model: LabelModel, counts: PaneCounts, trusted: Mask) -> Floats:
+    """Return the window's class shares, float64 [K]: weighted least squares of μ_ia = Σ p_k e_ia,k.
+
+    *trusted*: the LFs to use, bool [m]. The baseline's shares if nothing was voted on.
+    """
+    mu, says = _mu(counts), _says(model)
+    kept = np.repeat(trusted & model.usable, model.classes) & (mu > 0)
+    if not kept.any():
+        return model.prior
+    root = 1 / np.sqrt(np.maximum(mu * (1 - mu), 1e-12))[kept]
+    heavy = 1e3 * root.max()  # Σ p = 1, as one more equation
+    left = np.vstack([says[kept] * root[:, None], np.full(model.classes, heavy)])
+    right = np.append(mu[kept] * root, heavy)
+    shares, _ = optimize.nnls(left, right)
+    shares = np.maximum(shares, 1e-6)
+    return np.asarray(shares / shares.sum())
+
+
+def of_window(model: LabelModel, counts: PaneCounts, dependent: Mask) -> Precision:
+    """Estimate every LF's precision in a window; *dependent* as of ``dependent_pairs``.
+
+    An LF that has changed would spoil the figures of all others, which are measured by it. So the
+    one that is furthest off is not used on others any more, and the rest is estimated again, until
+    none is off by more than chance.
+    """
+    trusted = np.ones(len(model.emission), dtype=np.bool_)
+    while True:
+        found = _with_trusted(model, counts, dependent, trusted)
+        off = np.abs(found.value - found.expected) / ((found.high - found.low) / (2 * Z95) + 1e-9)
+        worst = np.nan_to_num(off * trusted[:, None]).max(axis=1)
+        changed = int(worst.argmax())
+        if worst[changed] <= CHANGED_Z or trusted.sum() <= max(MIN_LFS, len(trusted) / 2):
+            return found
+        trusted[changed] = False
+
+
+def _with_trusted(
+    model: LabelModel, counts: PaneCounts, dependent: Mask, trusted: Mask
+) -> Precision:
+    k, m = model.classes, len(model.emission)
+    n = max(counts.records, 1)
+    prior, mu, says = class_shares(model, counts, trusted), _mu(counts), _says(model)
+    covariance = counts.gram / n - np.outer(mu, mu)
+    centred = says - (says @ prior)[:, None]
+    weight = 1 / np.maximum(mu * (1 - mu), 1e-12)
+    voted = np.repeat(model.usable, k) & (mu * n >= MIN_VOTES)
+    shape = (m, k)
+    value, error, strength = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)
+    for i in range(m):
+        others = voted & np.repeat(trusted & ~dependent[i], k)
+        known = (prior * centred[others]) ** 2 * weight[others, None]
+        strength[i] = known.sum(axis=0) / (prior * (1 - prior))
+        for a in np.flatnonzero(voted[i * k : (i + 1) * k]):
+            if strength[i, a] < MIN_STRENGTH:
+                continue
+            row = covariance[i * k + a, others]
+            deviation = _row(row, prior, centred[others], weight[others])
+            share = float(np.clip(prior[a] * (1 + deviation[a] / mu[i * k + a]), 0, 1))
+            votes, p = n * mu[i * k + a], prior[a]
+            variance = share * (1 - share) / votes + p * (1 - p) / (votes * strength[i, a])
+            value[i, a], error[i, a] = share, np.sqrt(variance)
+    expected = _expected(model, prior)
+    low, high = np.clip(value - Z95 * error, 0, 1), np.clip(value + Z95 * error, 0, 1)
+    return Precision(prior, value, low, high, expected, strength)
+
+
+def _row(row: Floats, prior: Floats, centred: Floats, weight: Floats) -> Floats:
+    """Return e_ia,k − μ_ia for each class: least squares under Σ_k p_k (e_ia,k − μ_ia) = 0."""
+    k = len(prior)
+    free = _orthogonal_to(prior)  # [K, K − 1]: what is left of K unknowns
+    left = (centred * prior) @ free * np.sqrt(weight)[:, None]
+    normal = left.T @ left + 1e-12 * np.eye(k - 1)
+    solved = np.linalg.solve(normal, left.T @ (row * np.sqrt(weight)))
+    return np.asarray(free @ solved)
+
+
+def _orthogonal_to(prior: Floats) -> Floats:
+    """Return an orthonormal basis of the vectors v with Σ p_k v_k = 0, [K, K − 1]."""
+    q, _ = np.linalg.qr(np.column_stack([prior, np.eye(len(prior))[:, 1:]]))
+    return np.asarray(q[:, 1:])
+
+
+def _expected(model: LabelModel, prior: Floats) -> Floats:
+    joint = model.emission[:, : model.classes] * prior
+    of = joint.sum(axis=2)
+    right = np.einsum("ikk->ik", joint)
+    return np.asarray(np.divide(right, of, out=np.full_like(of, np.nan), where=of > 0))
+
+
+def _says(model: LabelModel) -> Floats:
+    """Return P(LF i votes a | class k), float64 [mK, K]."""
+    return model.emission[:, : model.classes].reshape(-1, model.classes)
+
+
+def _mu(counts: PaneCounts) -> Floats:
+    return np.asarray(np.diag(counts.gram) / max(counts.records, 1))
