@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from re import _compiler as compiler  # type: ignore[attr-defined]
@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidegauge_probes.literals import required
-from tidegauge_probes.texts import OTHER, STAND_INS, Integers, Mask, Texts
+from tidegauge_probes.texts import DIGIT, OTHER, STAND_INS, WORD, Mask, Texts
 
 _ASCII: Final = 128
 _BYTES: Final = 256
@@ -33,6 +33,8 @@ MOST_REPEATS: Final = 200
 
 WORTH_IT: Final = 16
 """Texts below which RE2's preparation takes longer than `re` does."""
+
+_ASCII_WORDS: Final = [b for b in range(_ASCII) if re.match(r"\w", chr(b))]
 
 NOTHING: Final = r"[\xff]"
 """A byte that no blob holds."""
@@ -60,16 +62,39 @@ class _Untranslatable(Exception):  # noqa: N818  (a way out, not an error)
     """The pattern holds something that RE2 lacks, or means otherwise."""
 
 
+@dataclass(frozen=True)
+class Translation:
+    """A pattern for RE2 over bytes (Latin-1), and what it may be asked about."""
+
+    pattern: str
+    reach: Reach
+    table: bytes | None = None
+    r"""Where texts with word characters beyond ASCII must go through before (`bytes.translate`):
+    RE2's `\b` knows only ASCII's, so one that the pattern does not tell apart stands for them."""
+
+
 @dataclass
-class _Translation:
+class _Walk:
     """A walk over a parse tree; it finds out how far the pattern reaches."""
 
     mode: Mode
-    reach: Reach = Reach.ALL
+    ascii_only: bool = False
+    boundaries: bool = False
+    parts: list[Mask] = field(default_factory=list)
 
-    def narrow(self, reach: Reach) -> None:
-        if self.reach is not Reach.ASCII:
-            self.reach = reach
+    def translation(self, pattern: str) -> Translation:
+        """Return what was found out."""
+        if self.ascii_only:
+            return Translation(pattern, Reach.ASCII)
+        if not self.boundaries:
+            return Translation(pattern, Reach.ALL)
+        table = bytearray(range(_BYTES))
+        for stand_in in (WORD, DIGIT):
+            alike = (b for b in _ASCII_WORDS if all(p[b] == p[stand_in] for p in self.parts))
+            table[stand_in] = next(alike, stand_in)
+        if table[WORD] >= _ASCII or table[DIGIT] >= _ASCII:
+            return Translation(pattern, Reach.NO_WORDS)
+        return Translation(pattern, Reach.ALL, bytes(table))
 
     def sequence(self, items: Iterable[Any], flags: int, *, last: bool) -> str:
         """Translate parts one after another; *last*: nothing follows them in the pattern."""
@@ -88,6 +113,10 @@ class _Translation:
             return f"(?:{'|'.join(branches)})"
         if code is op.SUBPATTERN:
             _, added, removed, body = argument
+            if added & (re.ASCII | re.UNICODE):
+                # `re.search(r"(?a:\W)$", "\r\u4e00")` finds nothing, `(?a:\W)\Z` not either,
+                # though the last character fits: its search begins by the outer flags.
+                raise _Untranslatable
             flags = compiler._combine_flags(flags, added, removed)  # noqa: SLF001  (its own rule)
             return f"(?:{self.sequence(body, flags, last=last)})"
         if code in {op.MAX_REPEAT, op.MIN_REPEAT}:
@@ -118,8 +147,7 @@ class _Translation:
             # Before a line's end at the very end; RE2 cannot look ahead, but may take it.
             return "" if self.mode is Mode.FULLMATCH else r"\n?\z"
         if where is op.AT_BOUNDARY:
-            if not flags & re.ASCII:
-                self.narrow(Reach.NO_WORDS)
+            self.boundaries |= not flags & re.ASCII
             return r"\b"
         raise _Untranslatable
 
@@ -131,9 +159,9 @@ class _Translation:
         wanted = np.zeros(_BYTES, dtype=np.bool_)
         for byte, character in _WANTED.items():
             wanted[byte] = fits(character) is not None
-        if _beyond_ascii(code, argument):
-            self.narrow(Reach.ASCII)
+        self.ascii_only |= _beyond_ascii(code, argument)
         wanted[OTHER:-1] = wanted[OTHER]  # the rest of the bytes never occur: one range less
+        self.parts.append(wanted)
         return _class_of(wanted)
 
 
@@ -155,11 +183,11 @@ def _class_of(wanted: Mask) -> str:
 
 
 @lru_cache(maxsize=4_096)
-def translate(pattern: str, flags: int, mode: Mode) -> tuple[str, Reach] | None:
-    """Return the pattern for RE2 over bytes (Latin-1) and its reach, or None."""
+def translate(pattern: str, flags: int, mode: Mode) -> Translation | None:
+    """Return the pattern for RE2, or None."""
     try:
         tree = parser.parse(pattern, flags)
-        walk = _Translation(mode)
+        walk = _Walk(mode)
         inner = walk.sequence(tree, tree.state.flags, last=True)
         anchors = {Mode.SEARCH: ("", ""), Mode.MATCH: (r"\A", ""), Mode.FULLMATCH: (r"\A", r"\z")}
         before, after = anchors[mode]
@@ -167,7 +195,7 @@ def translate(pattern: str, flags: int, mode: Mode) -> tuple[str, Reach] | None:
         pc.match_substring_regex(pa.array([b""], pa.large_binary()), translated)
     except (_Untranslatable, re.error, RecursionError, OverflowError, pa.ArrowInvalid):
         return None
-    return translated, walk.reach
+    return walk.translation(translated)
 
 
 def _decidable(texts: Texts, reach: Reach) -> Mask:
@@ -206,9 +234,17 @@ class Pattern:
         translation = translate(self.pattern, self.flags, self.mode)
         if translation is None:
             return wanted
-        pattern, reach = translation
-        decided = wanted & _decidable(texts, reach)
-        rows: Integers | None = None if decided.all() else np.flatnonzero(decided)
-        hits = pc.match_substring_regex(texts.column(rows), pattern).to_numpy(zero_copy_only=False)
-        found[slice(None) if rows is None else rows] = hits
+        decided = wanted & _decidable(texts, translation.reach)
+        if translation.table is not None:
+            special = np.flatnonzero(decided & texts.wordy)
+            found[special] = _search(texts.column(special, translation.table), translation.pattern)
+            rows = np.flatnonzero(decided & ~texts.wordy)
+        else:
+            rows = np.flatnonzero(decided)
+        found[rows] = _search(texts.column(rows), translation.pattern)
         return wanted & ~decided
+
+
+def _search(column: pa.LargeBinaryArray, pattern: str) -> Mask:
+    found: Mask = pc.match_substring_regex(column, pattern).to_numpy(zero_copy_only=False)
+    return found

@@ -51,6 +51,15 @@ def _kinds() -> Bytes:
     return kinds
 
 
+def _offsets(lengths: Integers) -> Integers:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+
+
+def _arrow(offsets: Integers, blob: bytes) -> pa.LargeBinaryArray:
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(blob)]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
+
+
 class Texts:
     """*n* texts; whatever is no `str` counts as an empty one."""
 
@@ -72,7 +81,7 @@ class Texts:
     @cached_property
     def offsets(self) -> Integers:
         """Where each begins in the blob, and where the last ends, int64 [n + 1]."""
-        return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.lengths)])
+        return _offsets(self.lengths)
 
     @cached_property
     def ascii(self) -> Mask:
@@ -141,12 +150,18 @@ class Texts:
 
     @cached_property
     def _column(self) -> pa.LargeBinaryArray:
-        buffers = [None, pa.py_buffer(self.offsets), pa.py_buffer(self.blob)]
-        return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self), buffers)
+        return _arrow(self.offsets, self.blob)
 
-    def column(self, rows: Integers | None = None) -> pa.LargeBinaryArray:
-        """Return the blob as an Arrow column, of all texts or of some rows."""
-        return self._column if rows is None else self._column.take(pa.array(rows))
+    def column(self, rows: Integers, table: bytes | None = None) -> pa.LargeBinaryArray:
+        """Return some rows of the blob as an Arrow column, through `bytes.translate` if told."""
+        if table is None and len(rows) == len(self):
+            return self._column
+        column = self._column.take(pa.array(rows))
+        if table is None:
+            return column
+        offsets = _offsets(self.lengths[rows])
+        blob = column.buffers()[2].to_pybytes() if offsets[-1] else b""
+        return _arrow(offsets, blob.translate(table))
 
     @cached_property
     def lowered(self) -> Texts:
