@@ -11,13 +11,19 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import chain
-from typing import Any
+from itertools import chain, pairwise
+from typing import Any, Final
 
 import numpy as np
 from ahocorasick_rs import BytesAhoCorasick
 
 from tidegauge_probes.texts import Integers, Mask, Texts
+
+Matches = tuple[Integers, Integers, Integers]
+"""Which word, where it begins and where it ends: int64 [matches] each."""
+
+AT_ONCE: Final = 100
+"""Texts in a piece of a pass."""
 
 
 @dataclass(frozen=True, order=True)
@@ -58,21 +64,31 @@ class _Pass:
     def _automaton(self) -> BytesAhoCorasick:
         return BytesAhoCorasick(self._long)
 
-    def _matches(self, blob: bytes) -> Iterator[tuple[Integers, Integers, Integers]]:
-        """Yield which word, where it begins and where it ends, int64 [matches] each."""
-        if self._long:
-            found = self._automaton.find_matches_as_indexes(blob, overlapping=True)
+    def _pass(self, blob: bytes, edges: Sequence[int]) -> Matches:
+        """Pass over the blob, piece by piece: few matches at a time leave memory as it was."""
+        pieces = []
+        view = memoryview(blob)
+        for start, end in pairwise(edges):
+            found = self._automaton.find_matches_as_indexes(view[start:end], overlapping=True)
             count = 3 * len(found)
             flat = np.fromiter(chain.from_iterable(found), dtype=np.int64, count=count)
-            yield flat[0::3], flat[1::3], flat[2::3]
+            piece = flat.reshape(-1, 3)
+            piece[:, 1:] += start
+            pieces.append(piece)
+        which, starts, ends = np.concatenate(pieces).T
+        return which, starts, ends
+
+    def _matches(self, texts: Texts) -> Iterator[Matches]:
+        blob = texts.lowered_blob if self._lowered else texts.blob
+        if self._long and blob:
+            yield self._pass(blob, [*texts.offsets[:-1:AT_ONCE].tolist(), len(blob)])
         for number, character in enumerate(self._single, start=len(self._long)):
             starts = np.flatnonzero(np.frombuffer(blob, dtype=np.uint8) == character)
             yield np.full(len(starts), number), starts, starts + 1
 
     def mark(self, texts: Texts, found: Mask) -> None:
         """Write into *found*, bool [columns + 1, n]; the last row takes what nobody asked for."""
-        blob = texts.lowered_blob if self._lowered else texts.blob
-        for which, starts, ends in self._matches(blob):
+        for which, starts, ends in self._matches(texts):
             rows = texts.rows_of(starts)
             inside = ends <= texts.offsets[rows + 1]  # and not across the border of two texts
             found[self._anywhere[which[inside]], rows[inside]] = True

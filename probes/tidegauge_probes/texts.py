@@ -76,7 +76,7 @@ class Texts:
     @cached_property
     def lengths(self) -> Integers:
         """Characters of each, int64 [n]."""
-        return np.fromiter(map(len, self.values), dtype=np.int64, count=len(self.values))
+        return np.array(list(map(len, self.values)), dtype=np.int64)
 
     @cached_property
     def offsets(self) -> Integers:
