@@ -28,14 +28,14 @@ MOST: Final = 40
 
 
 @lru_cache(maxsize=4_096)
-def required(pattern: str, *, ignore_case: bool) -> Literals | None:
+def required(pattern: str, flags: int = 0) -> Literals | None:
     """Return literals of which a match holds at least one; None where there are none.
 
     Only ASCII literals, lowered: then `literal in text.lower()` is necessary for a match, case
     ignored or not, in any text that holds none of ODD.
     """
     try:
-        tree = parser.parse(pattern, re.IGNORECASE if ignore_case else 0)
+        tree = parser.parse(pattern, flags)
         return _of_sequence(tree)
     except (re.error, RecursionError, OverflowError):
         return None

@@ -17,7 +17,7 @@ from tidegauge_probes.digest import describe, digest
 from tidegauge_probes.errors import ProbeError, nearest
 from tidegauge_probes.findings import ALL
 from tidegauge_probes.model import ABSTAIN, ERROR, MAX_CLASSES, Fault, Outcomes
-from tidegauge_probes.needles import Needles
+from tidegauge_probes.needles import Needle, Needles
 from tidegauge_probes.templates import Condition, SliceSpec, TemplateSpec
 
 _MAX_SHOWN: Final = 200
@@ -245,12 +245,12 @@ class ProbeSet:
     @cached_property
     def needles(self) -> dict[str, Needles]:
         """Field → all words that the templates look for in it."""
-        words: dict[str, set[str]] = {}
+        needles: dict[str, set[Needle]] = {}
         for probe in (*self.probes, *self.slices):
             if isinstance(probe, TemplateProbe):
-                for path, word in probe.condition.words():
-                    words.setdefault(path, set()).add(word)
-        return {path: Needles(some) for path, some in words.items()}
+                for path, needle in probe.condition.needles():
+                    needles.setdefault(path, set()).add(needle)
+        return {path: Needles(some) for path, some in needles.items()}
 
     @cached_property
     def layout(self) -> Layout:
