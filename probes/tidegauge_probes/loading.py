@@ -16,6 +16,7 @@ from tidegauge_probes.errors import ProbeError, nearest
 from tidegauge_probes.probe_set import ProbeSet, as_probe
 from tidegauge_probes.spec import Spec, explain
 from tidegauge_probes.templates import SliceSpec, TemplateSpec
+from tidegauge_probes.voters import VoterSpec
 
 _S = TypeVar("_S", bound=Spec)
 
@@ -76,13 +77,39 @@ def load_file(path: Path) -> ProbeSet:
 def _probes(item: dict[str, Any], file: ProbeFile, path: Path) -> list[Any]:
     if "python" in item:
         return [as_probe(lf, file.classes) for lf in _python(item, file, path, "probes")]
-    return [as_probe(_validate(TemplateSpec, item, _named(path, item)), file.classes)]
+    spec = VoterSpec if item.keys() & {"external", "prediction"} else TemplateSpec
+    read = _with_lists(item, path)
+    return [as_probe(_validate(spec, read, _named(path, item)), file.classes)]
 
 
 def _slices(item: dict[str, Any], file: ProbeFile, path: Path) -> list[Any]:
     if "python" in item:
         return [as_probe(sf, file.classes) for sf in _python(item, file, path, "slices")]
-    return [as_probe(_validate(SliceSpec, item, _named(path, item)), file.classes)]
+    read = _with_lists(item, path)
+    return [as_probe(_validate(SliceSpec, read, _named(path, item)), file.classes)]
+
+
+def _with_lists(item: Any, path: Path) -> Any:
+    """Return a template with the files of its lookups replaced by what is in them.
+
+    So the ProbeSet's id changes with them. Empty lines, and those that start with #, are left out.
+    """
+    if isinstance(item, list):
+        return [_with_lists(part, path) for part in item]
+    if not isinstance(item, dict):
+        return item
+    found = {key: _with_lists(value, path) for key, value in item.items()}
+    lookup = found.get("lookup")
+    if isinstance(lookup, dict) and isinstance(lookup.get("file"), str) and "values" not in lookup:
+        listed = path.parent / lookup["file"]
+        try:
+            lines = listed.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            msg = f"{_named(path, item)}: cannot read the lookup file {listed}: {error}"
+            raise ProbeError(msg) from error
+        values = [line for line in map(str.strip, lines) if line and not line.startswith("#")]
+        found["lookup"] = {k: v for k, v in lookup.items() if k != "file"} | {"values": values}
+    return found
 
 
 def _named(path: Path, item: dict[str, Any]) -> str:
@@ -150,11 +177,15 @@ def _is_slice(candidate: Any) -> bool:
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a ProbeSet file."""
     document = ProbeFile.model_json_schema()
-    template, piece = TemplateSpec.model_json_schema(), SliceSpec.model_json_schema()
-    python = PythonSpec.model_json_schema()
-    document["$defs"] = {**template.pop("$defs"), **piece.pop("$defs")}
-    document["$defs"] |= {"TemplateSpec": template, "SliceSpec": piece, "PythonSpec": python}
-    for key, name in (("probes", "TemplateSpec"), ("slices", "SliceSpec")):
-        options = [{"$ref": f"#/$defs/{name}"}, {"$ref": "#/$defs/PythonSpec"}]
+    specs = {spec.__name__: spec.model_json_schema() for spec in (TemplateSpec, SliceSpec)}
+    specs |= {spec.__name__: spec.model_json_schema() for spec in (VoterSpec, PythonSpec)}
+    parts = [part.pop("$defs", {}) for part in specs.values()]
+    document["$defs"] = {name: part for some in parts for name, part in some.items()} | specs
+    allowed = {
+        "probes": ("TemplateSpec", "VoterSpec", "PythonSpec"),
+        "slices": ("SliceSpec", "PythonSpec"),
+    }
+    for key, names in allowed.items():
+        options = [{"$ref": f"#/$defs/{name}"} for name in names]
         document["properties"][key]["items"] = {"anyOf": options}
     return document

@@ -19,6 +19,7 @@ from tidegauge_probes.findings import ALL
 from tidegauge_probes.model import ABSTAIN, ERROR, MAX_CLASSES, Fault, Outcomes
 from tidegauge_probes.needles import Needle, Needles
 from tidegauge_probes.templates import Condition, SliceSpec, TemplateSpec
+from tidegauge_probes.voters import VoterProbe, VoterSpec, as_voter
 
 _MAX_SHOWN: Final = 200
 """Characters kept of what an LF raised or returned."""
@@ -289,7 +290,9 @@ def as_probe(candidate: Any, classes: Sequence[str]) -> Probe:
         return TemplateProbe(candidate.name, candidate, _class_index(candidate, classes))
     if isinstance(candidate, SliceSpec):
         return TemplateProbe(candidate.name, candidate, 1)
-    if isinstance(candidate, TemplateProbe | PythonProbe):
+    if isinstance(candidate, VoterSpec):
+        return as_voter(candidate, classes)
+    if isinstance(candidate, TemplateProbe | PythonProbe | VoterProbe):
         return candidate
     return python_probe(candidate)
 

@@ -1,4 +1,4 @@
-"""Labeling functions without code: keyword, regex, numeric, length, missing, all/any/not.
+"""Labeling functions without code: conditions on fields, and mixes of them.
 
 A template is a condition and the class it votes for. It abstains where the condition does
 not hold. Where it cannot look (the field is not there, or is of the wrong type) its outcome
@@ -18,6 +18,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tidegauge_probes.batch import Batch
 from tidegauge_probes.column import ABSENT, Column
+from tidegauge_probes.errors import ProbeError
 from tidegauge_probes.needles import Needle
 from tidegauge_probes.patterns import Pattern
 from tidegauge_probes.spec import Spec
@@ -28,6 +29,7 @@ Faults = dict[int, tuple[str, str]]
 
 _FIELD = Field(default="text", description="Path of the field, e.g. `text` or `payload.body`.")
 _Text = Annotated[str, Field(min_length=1)]  # an empty one would be in every text
+_Scalar = bool | int | float | str
 _Texts = Annotated[list[_Text], Field(min_length=1)]
 
 
@@ -178,6 +180,63 @@ class Length(_Bounds):
         return self._within(texts.lengths if self.unit == "characters" else texts.words)
 
 
+class Categorical(_Leaf):
+    """A value (a text, a number, true or false) is one of some, or none of them."""
+
+    one_of: Annotated[list[_Scalar], Field(min_length=1)] | None = None
+    none_of: Annotated[list[_Scalar], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Self:
+        if (self.one_of is None) == (self.none_of is None):
+            msg = "give either `one_of: [...]` or `none_of: [...]`"
+            raise ValueError(msg)
+        return self
+
+    _wants: ClassVar[str] = "a text, a number, true or false"
+    _reads: ClassVar[frozenset[type]] = frozenset({str, int, float, bool})
+
+    def _test(self, batch: Batch, column: Column) -> Mask:
+        del batch
+        # True is not 1 here: JSON tells them apart, and so do people.
+        wanted = {(type(v) is bool, v) for v in self.one_of or self.none_of or ()}
+        found = [
+            type(v) in self._reads and ((type(v) is bool, v) in wanted) is bool(self.one_of)
+            for v in column.values
+        ]
+        return np.array(found, dtype=np.bool_)
+
+
+class Lookup(_Leaf):
+    """A text, white space around it left out, is in a list or in a file with one a line."""
+
+    values: _Texts | None = None
+    file: str | None = Field(default=None, description="Path, relative to the ProbeSet's file.")
+    case: bool = Field(default=False, description="Tell upper from lower case.")
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Self:
+        if (self.values is None) == (self.file is None):
+            msg = "give either `values: [...]` or `file: ...`"
+            raise ValueError(msg)
+        return self
+
+    @cached_property
+    def _wanted(self) -> frozenset[str]:
+        if self.values is None:  # the loader replaces a file by what is in it
+            msg = f"lookup file '{self.file}': only a ProbeSet's file can name files"
+            raise ProbeError(msg)
+        return frozenset(self._folded(value) for value in self.values)
+
+    def _folded(self, value: str) -> str:
+        return value.strip() if self.case else value.strip().lower()
+
+    def _test(self, batch: Batch, column: Column) -> Mask:
+        del batch
+        found = [self._folded(text) in self._wanted for text in column.texts.values]
+        return np.array(found, dtype=np.bool_)
+
+
 class Missing(_Leaf):
     """A field is absent, null, or an empty text."""
 
@@ -193,6 +252,8 @@ class Condition(Spec):
     regex: Regex | None = None
     numeric: Numeric | None = None
     length: Length | None = None
+    categorical: Categorical | None = None
+    lookup: Lookup | None = None
     missing: Missing | None = None
     all: Annotated[list[Condition], Field(min_length=1)] | None = None
     any: Annotated[list[Condition], Field(min_length=1)] | None = None
@@ -223,9 +284,10 @@ class Condition(Spec):
         Mixes stop early as Python's ``and`` and ``or`` do: in ``all: [a, b]`` a fault of *b*
         counts only where *a* holds, so ``not missing`` guards what follows it.
         """
-        leaf = self.keyword or self.regex or self.numeric or self.length or self.missing
+        leaf = next((leaf for name in LEAVES if (leaf := getattr(self, name)) is not None), None)
         if leaf is not None:
-            return leaf.holds(batch)
+            found: tuple[Mask, Faults] = leaf.holds(batch)
+            return found
         if self.not_ is not None:
             mask, faults = self.not_.holds(batch)
             return _without(~mask, faults), faults
@@ -234,7 +296,8 @@ class Condition(Spec):
         return _mix(self.any or [], batch, stop=True)
 
 
-CONDITIONS = ("keyword", "regex", "numeric", "length", "missing", "all", "any", "not_")
+LEAVES = ("keyword", "regex", "numeric", "length", "categorical", "lookup", "missing")
+CONDITIONS = (*LEAVES, "all", "any", "not_")
 
 
 def _without(mask: Mask, faults: Faults) -> Mask:
