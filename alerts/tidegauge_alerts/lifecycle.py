@@ -136,11 +136,16 @@ def _follow(alert: Alert, finding: Finding | None, rule: Rule, context: Context)
         return alert, []
     if context.window_start_ms <= alert.last_window_ms:
         return alert, []
-    if not finding.shifted:
+    if not finding.shifted or _only_of_the_past(alert, finding, rule):
         return _calm(alert, finding, rule)
     if alert.state is AlertState.PENDING:
         return _confirm(_sustain(alert, finding, rule, context), finding, rule)
     return _escalate(alert, _sustain(alert, finding, rule, context), finding)
+
+
+def _only_of_the_past(alert: Alert, finding: Finding, rule: Rule) -> bool:
+    """Whether only windows before this one are shifted: it speaks for the baseline itself."""
+    return finding.scale > 1 and recovery_step(finding, alert.shift, rule.step_clip) > 0
 
 
 def _sustain(alert: Alert, finding: Finding, rule: Rule, context: Context) -> Alert:
@@ -237,4 +242,5 @@ def _severity(finding: Finding, before: Severity, rule: Rule) -> Severity:
 
 def _rises(alert: Alert) -> bool:
     """Whether the series is shifted upwards."""
-    return (alert.observed or 0.0) >= (alert.expected or 0.0)
+    seen = alert.share if alert.scale > 1 else alert.observed
+    return (seen or 0.0) >= (alert.expected or 0.0)

@@ -188,6 +188,8 @@ def _entry(told: _Told) -> dict[str, Any]:
         "observed": figures.observed,
         "expected": figures.expected,
         "band": [figures.low, figures.high],
+        "scale": figures.scale,
+        "share": figures.share,
         "effect": figures.effect,
         "p_value": figures.p_value,
         "n": figures.n,

@@ -74,14 +74,19 @@ class Figures:
     effect: float | None
     p_value: float | None
     rank: float
+    scale: int = 1
+    """Windows that the test has summed, this one the last."""
+    share: float | None = None
+    """The share over them."""
 
 
 def figures_of(finding: Finding) -> dict[str, Any]:
     """Return the fields of :class:`Figures` that *finding* gives."""
-    shares = ("observed", "expected", "low", "high", "effect", "p_value")
+    shares = ("observed", "expected", "low", "high", "effect", "p_value", "share")
     return {
         "x": finding.x,
         "n": finding.n,
+        "scale": finding.scale,
         **{name: finite(getattr(finding, name)) for name in shares},
         "rank": finite(finding.rank) or 0.0,
     }

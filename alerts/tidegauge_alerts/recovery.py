@@ -17,12 +17,14 @@ EDGE: Final = 1e-9
 
 
 def shift_rate(finding: Finding) -> float:
-    """Return the observed rate, pulled inside 0…1 by half a record (Krichevsky-Trofimov).
+    """Return the shifted rate, pulled inside 0…1 by half a record (Krichevsky-Trofimov).
+
+    It is that of the windows the shift was seen in; of the window alone if that is not known.
 
     An LF that is silent at onset is thus shifted *to a low rate*, not to impossibility: one
     stray vote afterwards is no proof of recovery. Without a figure, 0.5.
     """
-    observed = finite(finding.observed)
+    observed = finite(finding.share if finding.scale > 1 else finding.observed)
     size = _size(finding)
     if observed is None or size <= 0:
         return 0.5

@@ -58,6 +58,11 @@ def change(key: SeriesKey, figures: Figures) -> str:
     """
     if figures.observed is None or figures.expected is None:
         return f"{_subject(key)} shifted{_place(key)}"
+    if figures.scale > 1 and figures.share is not None:
+        # The band is that of one window; a sum of many has a narrower one.
+        moved = f"{percent(figures.expected)} % → {percent(figures.share)} %"
+        over = f" over the last {figures.scale} windows"
+        return f"{_subject(key)} {moved}{_unit(key)}{_place(key)}{over}"
     moved = f"{percent(figures.expected)} % → {percent(figures.observed)} %"
     return f"{_subject(key)} {moved}{_unit(key)}{_place(key)}{_band(figures)}"
 

@@ -18,6 +18,7 @@ from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.drift import Detector
 from tidegauge_probes.findings import SeriesKey, SeriesKind
 from tidegauge_probes.probe_set import Layout
+from tidegauge_probes.scan import Past
 from tidegauge_probes.series import Plan
 
 RULE: Final = Rule()
@@ -69,14 +70,18 @@ def followed(baseline: Baseline, live: Traffic, budget: float) -> Iterator[tuple
     """Return after each window the alerts that are open or that it resolved."""
     detector = Detector(budget)
     alerts: tuple[Alert, ...] = ()
+    past = Past.none(live.x.shape[1])
     for w, start in enumerate(live.starts.tolist()):
         row = cast("PaneCounts", _Row(live.x[w], live.n[w]))
-        findings = drift.compare(start, row, baseline, detector)
+        findings = drift.compare(start, row, baseline, detector, past)
+        past = past.then(start, live.x[w], live.n[w])
         context = Context(
             stream="s", window_start_ms=start, window_ms=HOUR_MS, probe_set="", baseline=""
         )
         alerts = advance(alerts, findings, RULE, context).alerts
         yield alerts
+        resolved = {alert.key for alert in alerts if alert.state is AlertState.RESOLVED}
+        past = past.since_resolved(start, [key in resolved for key in baseline.keys])
         alerts = tuple(alert for alert in alerts if alert.state is not AlertState.RESOLVED)
 
 

@@ -23,12 +23,15 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from tidegauge_probes import counts as counts_
+from tidegauge_probes import season as season_
 from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import SeriesKey
 from tidegauge_probes.probe_set import Layout
+from tidegauge_probes.season import DAY_MS, MIN_PERIODS, NO_SEASON, Season
 from tidegauge_probes.series import Plan, plan
 
 Floats = npt.NDArray[np.float64]
@@ -56,9 +59,10 @@ _VERSION: Final = 1
 class Calibration:
     """What comparing needs to know of each series, float64 [S] each.
 
-    ``p``: share expected; ``tau2``: variance of logit p between windows; ``se2``: variance of
-    the estimate of logit p itself; ``n``: records (or votes) behind it; ``phi``: pooled lag-1
-    autocorrelation of the part that varies between windows.
+    ``p``: share expected, on average over the cycles; ``tau2``: variance of logit p between
+    windows; ``se2``: variance of the estimate of logit p itself; ``n``: records (or votes) behind
+    it; ``phi``: pooled lag-1 autocorrelation of the part that varies between windows;
+    ``season``: the daily and weekly cycles around p.
     """
 
     p: Floats
@@ -67,6 +71,15 @@ class Calibration:
     n: Floats
     phi: float
     learning: bool
+    season: Season = NO_SEASON
+
+    def expected(self, starts: Ints) -> Floats:
+        """Return the shares to expect in windows that start then, float64 [W, S]."""
+        return self.season.expected(self.p, starts)
+
+    def season_variance(self, starts: Ints) -> Floats:
+        """Return the variance of the expected logit that comes from the cycles, float64 [W, S]."""
+        return self.season.variance(starts, len(self.p))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +113,10 @@ class Baseline:
     @property
     def learning(self) -> bool:
         """Whether it has too few windows to know how much variation is normal."""
-        return len(self.starts) < LEARNING_WINDOWS
+        if len(self.starts) < LEARNING_WINDOWS:
+            return True
+        span = int(self.starts[-1] - self.starts[0]) + self.window_ms
+        return self.window_ms < DAY_MS and span < MIN_PERIODS * DAY_MS
 
     @cached_property
     def calibration(self) -> Calibration:
@@ -202,17 +218,39 @@ def calibrate(baseline: Baseline) -> Calibration:
     x, n = baseline.x.astype(np.float64), baseline.n.astype(np.float64)
     keep = n > 0
     for _ in range(2):
-        p = _smoothed(np.where(keep, x, 0).sum(axis=0), np.where(keep, n, 0).sum(axis=0))
-        typical = float(np.median(_tau2(x, n, keep, p)))
-        z = _residuals(x, n, p) / np.sqrt(_variance(n, p, typical))
+        # Without weeks: two of them would take an incident for half a cycle, and hide it.
+        p, season, expected = _mean_and_season(baseline, x, n, keep, weekly=False)
+        typical = float(np.median(_tau2(x, n, keep, expected)))
+        z = _residuals(x, n, expected) / np.sqrt(_variance(n, expected, typical))
         keep = (n > 0) & (np.abs(z) <= TRIM_Z)
-    total = np.where(keep, n, 0).sum(axis=0)
-    p = _smoothed(np.where(keep, x, 0).sum(axis=0), total)
-    tau2 = _tau2(x, n, keep, p)
-    phi = _autocorrelation(x, n, keep, p, tau2)
+    p, season, expected = _mean_and_season(baseline, x, n, keep, weekly=True)
+    tau2 = _tau2(x, n, keep, expected, season.leverage(baseline.starts, len(p)))
+    phi = _autocorrelation(x, n, keep, expected, tau2)
     windows = np.maximum(keep.sum(axis=0), 1)
+    total = np.where(keep, n, 0).sum(axis=0)
     se2 = _counting_error(p, total) + tau2 * (1 + phi) / ((1 - phi) * windows)
-    return Calibration(p, tau2, se2, total, phi, learning=False)
+    return Calibration(p, tau2, se2, total, phi, learning=False, season=season)
+
+
+def _mean_and_season(
+    baseline: Baseline, x: Floats, n: Floats, keep: npt.NDArray[np.bool_], *, weekly: bool
+) -> tuple[Floats, Season, Floats]:
+    """Return mean shares, the cycles around them, and what each window was expected to have.
+
+    A second round takes the cycles out of the mean: volumes differ by time of day, too.
+    """
+    seen, size = np.where(keep, x, 0), np.where(keep, n, 0)
+    total = size.sum(axis=0)
+    p = _smoothed(seen.sum(axis=0), total)
+    counted = season_.Counted(seen, size)
+    season = season_.fit(counted, baseline.starts, baseline.window_ms, p, weekly=weekly)
+    expected = season.expected(p, baseline.starts)
+    for _ in range(2 if season.cycles else 0):
+        due = (size * expected).sum(axis=0)
+        found, meant = _smoothed(seen.sum(axis=0), total), _smoothed(due, total)
+        p = special.expit(special.logit(p) + special.logit(found) - special.logit(meant))
+        expected = season.expected(p, baseline.starts)
+    return p, season, expected
 
 
 def _uncalibrated(baseline: Baseline) -> Calibration:
@@ -241,17 +279,27 @@ def _variance(n: Floats, p: Floats, tau2: Floats | float) -> Floats:
     return np.asarray(np.maximum(n * pq + n * np.maximum(n - 1, 0) * pq**2 * tau2, 1e-12))
 
 
-def _tau2(x: Floats, n: Floats, keep: npt.NDArray[np.bool_], p: Floats) -> Floats:
-    """Return τ² per series: moments, shrunk to the pooled value, made cautious, floored."""
+def _tau2(
+    x: Floats,
+    n: Floats,
+    keep: npt.NDArray[np.bool_],
+    p: Floats,
+    pulled: Floats | float = 0.0,
+) -> Floats:
+    """Return τ² per series: moments, shrunk to the pooled value, made cautious, floored.
+
+    *p*: the shares expected, [S], or [W, S] where there are cycles; *pulled*: their leverage.
+    """
     weight = np.where(keep, n, 0.0)
     pq = p * (1 - p)
     total = np.maximum(weight.sum(axis=0), 1.0)
-    leverage = np.maximum(1 - weight / total, 1e-3)
-    excess = (weight > 0) * _residuals(weight * 0 + x, n, p) ** 2 / leverage
-    between = (weight * np.maximum(weight - 1, 0)).sum(axis=0) * pq**2
+    free = np.maximum(1 - weight / total - pulled, 0.05)
+    excess = (weight > 0) * _residuals(weight * 0 + x, n, p) ** 2 / free
+    between = (weight * np.maximum(weight - 1, 0) * pq**2).sum(axis=0)
     usable = between > 0
     safe = np.where(usable, between, 1.0)
-    raw = np.where(usable, (np.where(keep, excess, 0).sum(axis=0) - total * pq) / safe, 0.0)
+    counting = (weight * pq).sum(axis=0)
+    raw = np.where(usable, (np.where(keep, excess, 0).sum(axis=0) - counting) / safe, 0.0)
     pooled, noise = _pooled(raw, weight, p, safe, usable)
     prior = max((PRIOR_CV * pooled) ** 2, 1e-12)
     precision = 1 / noise + 1 / prior
@@ -285,7 +333,8 @@ def _autocorrelation(
     """
     r = np.where(keep, _residuals(x, n, p), 0.0)
     both = np.where(keep[:-1] & keep[1:], n[:-1] * n[1:], 0.0)
-    scale = (both.sum(axis=0) * (p * (1 - p)) ** 2 * tau2).sum()
+    spread = np.broadcast_to(p * (1 - p), n.shape)
+    scale = (both * spread[:-1] * spread[1:] * tau2).sum()
     lagged = (r[:-1] * r[1:]).sum()
     return float(np.clip(lagged / scale, 0.0, 0.95)) if scale > 0 else 0.0
 

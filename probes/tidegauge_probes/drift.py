@@ -1,8 +1,8 @@
-"""One window against its baseline: the overdispersed test with false-alarm control.
+"""A window, and those before it, against the baseline: the scan with false-alarm control.
 
-The variation between windows shrinks the sample (n → n_eff), so that a busy stream is not
-flagged for being busy; Benjamini–Hochberg over all series holds the expected number of false
-episodes per 1,000 windows to a budget. The same function serves the stream, replays and trials.
+Each series has the smallest p-value over its scales (``scan``); Benjamini–Hochberg over all series
+holds the expected number of false episodes per 1,000 windows to a budget. The same function serves
+the stream, replays and trials.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from scipy import special
 from tidegauge_probes.baseline import Baseline, Calibration
 from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.findings import Finding, Verdict
+from tidegauge_probes.scan import Past, effective, scan
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -31,13 +32,14 @@ MIN_EXPECTED: Final = 13 / 64
 MIN_SEEN: Final = 13
 """Votes in one window that suffice whatever was expected."""
 
-MIN_LOGIT: Final = 0.10
-"""Shifts of logit p smaller than this are not worth a page, however sure."""
-
 LEARNING_ODDS: Final = 3.0
 """While the baseline is learning, only shifts this large are called."""
 
 BAND: Final = 0.99
+
+KAPPA: Final = 3.0
+"""By how much more often the smallest p-value over the overlapping scales crosses a threshold than
+that of one scale (simulated; Bonferroni's 7 would be far too cautious)."""
 
 
 @dataclass(frozen=True)
@@ -48,35 +50,43 @@ class Detector:
 
     @property
     def alpha(self) -> float:
-        """Chance that a quiet window has any shifted series.
-
-        One scale is tested, so no allowance for overlapping scales is needed here.
-        """
-        return self.budget / 1000
+        """Chance that a quiet window opens an episode, shared among the scales."""
+        return self.budget / (1000 * KAPPA)
 
 
 @dataclass(frozen=True)
 class _Comparison:
+    """The window itself (observed … n_eff), and the most telling sum that it ends."""
+
     observed: Floats
+    expected: Floats
     low: Floats
     high: Floats
+    n_eff: Floats
     effect: Floats
     p_value: Floats
-    n_eff: Floats
     rank: Floats
+    share: Floats
+    scale: Ints
+    worth: Mask
 
 
 def compare(
-    window_start_ms: int, window: PaneCounts, baseline: Baseline, detector: Detector
+    window_start_ms: int,
+    window: PaneCounts,
+    baseline: Baseline,
+    detector: Detector,
+    past: Past | None = None,
 ) -> list[Finding]:
     """Return one finding per series of the baseline, in its order.
 
-    Finite for every input; series without data or volume are said to be so.
+    *past*: the windows before this one; without, it is the first. Finite for every input; series
+    without data or volume are said to be so.
     """
     x, n = baseline.plan.extract(window)
     calibration = baseline.calibration
     enough = _enough(x, n, calibration)
-    compared = _compare(x, n, calibration)
+    compared = _compare(window_start_ms, x, n, past or Past.none(len(x)), calibration)
     shifted = _shifted(compared, calibration, enough, detector)
     verdicts = _verdicts(n, enough, shifted, learning=calibration.learning)
     return [
@@ -96,7 +106,7 @@ def compare(
 def describe(window_start_ms: int, window: PaneCounts, baseline: Baseline) -> list[Finding]:
     """Return the figures of a window that belongs to the baseline: shown, never tested."""
     x, n = baseline.plan.extract(window)
-    compared = _compare(x, n, baseline.calibration)
+    compared = _compare(window_start_ms, x, n, Past.none(len(x)), baseline.calibration)
     return [
         _finding(
             baseline,
@@ -125,18 +135,26 @@ def _enough(x: Ints, n: Ints, calibration: Calibration) -> Mask:
     )
 
 
-def _compare(x: Ints, n: Ints, calibration: Calibration) -> _Comparison:
-    p = calibration.p
+def _compare(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> _Comparison:
+    here = np.array([start])
+    [p], [cycles] = calibration.expected(here), calibration.season_variance(here)
     size = np.maximum(n, 1).astype(np.float64)
-    n_eff = 1 / (1 / size + (calibration.tau2 + calibration.se2) * p * (1 - p))
-    observed = x / size
-    x_eff = observed * n_eff
-    odds = (x_eff + 0.5) / (n_eff - x_eff + 0.5)
-    effect = odds * (1 - p) / p
+    n_eff = effective(calibration, size, size**2, np.ones(len(p), dtype=np.int64), p, cycles)
     low, high = _band(n_eff, p)
-    rank = np.sign(observed - p) * 2 * n_eff * _divergence(observed, p)
-    p_value = two_sided_mid_p(x_eff, n_eff, p)
-    return _Comparison(observed, low, high, effect, p_value, n_eff, rank)
+    found = scan(start, x, n, past, calibration)
+    return _Comparison(
+        observed=x / size,
+        expected=p,
+        low=low,
+        high=high,
+        n_eff=n_eff,
+        effect=found.effect,
+        p_value=found.p_value,
+        rank=found.rank,
+        share=found.share,
+        scale=found.scale,
+        worth=found.worth,
+    )
 
 
 def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
@@ -146,35 +164,16 @@ def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
     return np.clip(fewest / n, 0, p), np.clip(1 - fewest_others / n, p, 1)
 
 
-def two_sided_mid_p(x: Floats, n: Floats, p: Floats) -> Floats:
-    """Return the two-sided mid-p value of Binomial(n, p) at x, for real n and x.
-
-    The tails are regularised incomplete beta functions: P(X ≥ x) = I_p(x, n − x + 1).
-    Mid-p counts half of the observed outcome to each tail (Lancaster 1961).
-    """
-    x = np.clip(x, 0.0, n)
-    at_least = np.where(x > 0, special.betainc(np.maximum(x, 1e-300), n - x + 1, p), 1.0)
-    more = np.where(n - x > 0, special.betainc(x + 1, np.maximum(n - x, 1e-300), p), 0.0)
-    at_most = np.where(n - x > 0, special.betainc(np.maximum(n - x, 1e-300), x + 1, 1 - p), 1.0)
-    less = np.where(x > 0, special.betainc(n - x + 1, np.maximum(x, 1e-300), 1 - p), 0.0)
-    upper, lower = (at_least + more) / 2, (at_most + less) / 2
-    return np.asarray(np.minimum(1.0, 2 * np.minimum(upper, lower)))
-
-
-def _divergence(observed: Floats, p: Floats) -> Floats:
-    """KL(observed ‖ p) of two coins, in nats."""
-    return np.asarray(special.rel_entr(observed, p) + special.rel_entr(1 - observed, 1 - p))
-
-
 def _shifted(
     compared: _Comparison, calibration: Calibration, enough: Mask, detector: Detector
 ) -> Mask:
-    worth = np.abs(np.log(compared.effect)) >= MIN_LOGIT
+    worth = compared.worth
     if calibration.learning:
-        worth &= np.abs(np.log(compared.effect)) >= np.log(LEARNING_ODDS)
+        worth = worth & (np.abs(np.log(compared.effect)) >= np.log(LEARNING_ODDS))
     rejected = np.zeros(len(enough), dtype=np.bool_)
-    rejected[enough] = benjamini_hochberg(compared.p_value[enough], detector.alpha)
-    return np.asarray(rejected & worth)
+    p_value = np.where(worth, compared.p_value, 1.0)
+    rejected[enough] = benjamini_hochberg(p_value[enough], detector.alpha)
+    return rejected
 
 
 def benjamini_hochberg(p_values: Floats, alpha: float) -> Mask:
@@ -216,26 +215,18 @@ def _finding(
     verdict: Verdict,
     compared: _Comparison,
 ) -> Finding:
-    expected = float(baseline.calibration.p[s])
+    expected = float(compared.expected[s])
     if verdict is Verdict.NO_DATA:
         return Finding(baseline.keys[s], start, x, n, verdict, expected=expected)
-    figures = (
-        float(getattr(compared, name)[s])
-        for name in ("observed", "low", "high", "effect", "p_value", "n_eff", "rank")
-    )
-    observed, low, high, effect, p_value, n_eff, rank = figures
+    names = ("observed", "low", "high", "effect", "p_value", "n_eff", "share", "rank")
+    figures = {name: float(getattr(compared, name)[s]) for name in names}
     return Finding(
         baseline.keys[s],
         start,
         x,
         n,
         verdict,
-        observed,
-        expected,
-        low,
-        high,
-        effect,
-        p_value,
-        n_eff,
-        rank=rank,
+        expected=expected,
+        scale=int(compared.scale[s]),
+        **figures,
     )

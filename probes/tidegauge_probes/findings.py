@@ -64,10 +64,11 @@ class Finding:
     """The detector's result for one series in one window.
 
     ``observed`` and ``expected`` are shares (0…1), ``low`` and ``high`` the band in which 99 %
-    of quiet windows of this volume lie. ``effect`` is the odds ratio of observed to expected
-    (1 = no change), ``p_value`` the two-sided mid-p value under the baseline, ``n_eff`` the
-    sample size after allowing for window-to-window variation. ``scale`` is the number of
-    windows summed. Figures are ``None`` where there is nothing to compare.
+    of quiet windows of this volume lie, ``n_eff`` the window's sample size after allowing for
+    window-to-window variation. The test is on the most telling sum of the last windows: ``scale``
+    is how many they are, ``share`` their share, ``effect`` its odds ratio to the expected (1 = no
+    change), ``p_value`` the two-sided mid-p value under the baseline. Figures are ``None`` where
+    there is nothing to compare.
     """
 
     key: SeriesKey
@@ -83,6 +84,7 @@ class Finding:
     p_value: float | None = None
     n_eff: float | None = None
     scale: int = 1
+    share: float | None = None
     rank: float = 0.0
     """Signed evidence, 2·n_eff·KL(observed‖expected): how much of an incident it explains."""
 

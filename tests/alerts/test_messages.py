@@ -69,6 +69,8 @@ def test_the_body_is_complete() -> None:
                 "observed": 0.004,
                 "expected": 0.08,
                 "band": [0.064, 0.096],
+                "scale": 1,
+                "share": None,
                 "effect": pytest.approx(0.0519, abs=1e-4),
                 "p_value": 1e-9,
                 "n": 1000,

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +15,15 @@ def figures(
     expected: float | None = 0.348, observed: float | None = 0.631, **changes: float | None
 ) -> Figures:
     values = {"low": 0.3, "high": 0.4, "effect": 3.2, "p_value": 1e-9, **changes}
-    return Figures(x=631, n=1000, expected=expected, observed=observed, rank=1.0, **values)
+    given: dict[str, Any] = {"expected": expected, "observed": observed, **values}
+    return Figures(x=631, n=1000, rank=1.0, **given)
+
+
+def test_a_shift_that_many_windows_show_says_how_many() -> None:
+    summed = replace(figures(), scale=16, share=0.41)
+    assert change(SeriesKey(SeriesKind.BLIND_SPOT), summed) == (
+        "Blind spot 34.8 % → 41 % of records over the last 16 windows"
+    )
 
 
 @pytest.mark.parametrize(

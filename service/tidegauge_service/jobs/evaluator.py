@@ -22,6 +22,7 @@ from tidegauge_probes.drift import Detector
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import Finding, SeriesKey
 from tidegauge_probes.probe_set import ProbeSet
+from tidegauge_probes.scan import Past
 from tidegauge_service.clock import Clock, to_iso
 from tidegauge_service.jobs import proposal
 from tidegauge_service.store import alerts, candidates, commit, outbox, windows
@@ -60,6 +61,8 @@ class Evaluator:
         )
         self._baseline: Baseline | None = None
         self._ids: dict[SeriesKey, int] = {}
+        self._past: Past | None = None
+        self._past_until: int | None = None
 
     def tick(self) -> int:
         """Close what the watermark has passed and evaluate it; return the number of windows."""
@@ -78,31 +81,42 @@ class Evaluator:
             start = windows.take_next(connection, self._stream)
             if start is None:
                 return False
+            # What is remembered of the windows before is true only if this one follows on the
+            # last that was committed from here; else it is read again.
+            past = self._past if self._past_until == start else None
+            self._past = self._past_until = None
             until = start + self._stream.window_ms
             found = windows.counts_between(connection, self._stream, start, until)
             counts = found.get(start) or self._nothing()
-            self._evaluate(connection, start, counts)
+            past = self._evaluate(connection, start, counts, past)
             windows.finish(connection, self._stream, start)
             kept = self._config.samples.keep_windows * self._stream.window_ms
             windows.drop_samples(connection, self._stream, start - kept)
+        self._past, self._past_until = past, until
         return True
 
     def _nothing(self) -> PaneCounts:
         layout = self._probe_set.layout
         return counts_.empty(len(layout.probes), len(layout.classes))
 
-    def _evaluate(self, connection: Connection, start: int, counts: PaneCounts) -> None:
+    def _evaluate(
+        self, connection: Connection, start: int, counts: PaneCounts, past: Past | None
+    ) -> Past | None:
+        """Compare a window; return the past of the next one."""
         chosen = self._config.baseline
         if isinstance(chosen, BaselineRange) and start < chosen.until:
             state = "before" if start < chosen.from_ else "baseline"
             self._save_window(connection, start, counts, state, None)
-            return
+            return None
         baseline = self._get_baseline(connection)
-        findings = drift.compare(start, counts, baseline, self._detector)
+        past = past or windows.before(connection, self._stream, start, baseline)
+        findings = drift.compare(start, counts, baseline, self._detector, past)
         state = "learning" if baseline.learning else "compared"
         self._save_window(connection, start, counts, state, baseline.id)
         windows.save_findings(connection, self._stream, findings, self._ids)
-        self._alert(connection, start, counts, findings, baseline)
+        resolved = self._alert(connection, start, counts, findings, baseline)
+        x, n = baseline.plan.extract(counts)
+        return past.then(start, x, n).since_resolved(start, [k in resolved for k in baseline.keys])
 
     def _save_window(
         self,
@@ -175,7 +189,8 @@ class Evaluator:
         counts: PaneCounts,
         findings: Sequence[Finding],
         baseline: Baseline,
-    ) -> None:
+    ) -> set[SeriesKey]:
+        """Let alerts follow, and tell of them; return the series whose alerts have resolved."""
         context = Context(
             stream=self._stream.name,
             window_start_ms=start,
@@ -191,6 +206,7 @@ class Evaluator:
         to, now = self._rule.receivers, self._clock()
         for message in messages(after, self._rule, context, proposed, self._url):
             outbox.enqueue(connection, self._stream.id, to, message, now_ms=now)
+        return {alert.key for alert in after.alerts if alert.state is AlertState.RESOLVED}
 
     def _propose(
         self,

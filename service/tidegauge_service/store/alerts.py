@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tidegauge_alerts.model import Alert, AlertState, Transition
+from tidegauge_probes.findings import SeriesKey
 from tidegauge_service.store import schema, upsert
 from tidegauge_service.store.engine import Database
 
@@ -53,6 +54,21 @@ def save(
     ]
     if history:
         connection.execute(sa.insert(schema.alert_transition), history)
+
+
+def resolved_since(
+    connection: sa.Connection, stream_id: int, since_ms: int
+) -> list[tuple[SeriesKey, int]]:
+    """Return the series whose alerts resolved in windows from then on, and in which."""
+    t, h = schema.alert, schema.alert_transition
+    changed = sa.select(h.c.alert_id).where(h.c.window_start_ms >= since_ms)
+    query = sa.select(t.c.content).where(
+        t.c.stream_id == stream_id,
+        t.c.state == str(AlertState.RESOLVED),
+        t.c.id.in_(changed),
+    )
+    found = [_decode(content) for content in connection.execute(query).scalars()]
+    return [(a.key, a.resolved_window_ms) for a in found if a.resolved_window_ms is not None]
 
 
 Place = tuple[int, str]

@@ -291,6 +291,8 @@ window_stat = Table(
     Column("p_value", Float),
     Column("n_eff", Float),
     Column("rank", Float),
+    Column("scale", Integer, nullable=False, default=1),  # windows that the test has summed
+    Column("share", Float),  # over them
     Column("verdict", String(12), nullable=False),
     Index("ix_window_stat_series", "series_id", "window_start_ms"),
 )

@@ -7,18 +7,21 @@ evaluated exactly once, in order, whichever process does it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from operator import add
 
+import numpy as np
 import sqlalchemy as sa
 import structlog
 
 from tidegauge_probes import counts
+from tidegauge_probes.baseline import Baseline
 from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.findings import Finding, SeriesKey, Verdict
+from tidegauge_probes.scan import LONGEST, Past
 from tidegauge_service.clock import to_iso
-from tidegauge_service.store import schema, streams, upsert
+from tidegauge_service.store import alerts, schema, streams, upsert
 from tidegauge_service.store.commit import Sample
 from tidegauge_service.store.streams import CLOSED, EVALUATED, StreamRow
 
@@ -127,6 +130,8 @@ def save_findings(
             "p_value": f.p_value,
             "n_eff": f.n_eff,
             "rank": f.rank,
+            "scale": f.scale,
+            "share": f.share,
             "verdict": str(f.verdict),
         }
         for f in findings
@@ -134,6 +139,52 @@ def save_findings(
     ]
     if rows:
         connection.execute(sa.insert(schema.window_stat), rows)
+
+
+def before(connection: sa.Connection, stream: StreamRow, start: int, baseline: Baseline) -> Past:
+    """Return the windows before *start* that were compared with the same baseline.
+
+    Each series from the last resolve of its alert on.
+    """
+    t = schema.window
+    compared = t.c.state.in_(("learning", "compared"))
+    mine = (t.c.stream_id == stream.id, t.c.baseline == baseline.id, compared)
+    query = sa.select(t.c.window_start_ms).where(*mine, t.c.window_start_ms < start)
+    newest = query.order_by(t.c.window_start_ms.desc()).limit(LONGEST - 1)
+    starts = sorted(connection.execute(newest).scalars())
+    place = {key: s for s, key in enumerate(baseline.keys)}
+    x, n = np.zeros((2, len(starts), len(place)), dtype=np.int64)
+    for w, s, seen, size in _figures(connection, stream, starts, place):
+        x[w, s], n[w, s] = seen, size
+    since = Past.none(len(place)).since.copy()
+    oldest = starts[0] if starts else start
+    for key, resolved in alerts.resolved_since(connection, stream.id, oldest):
+        if key in place:
+            since[place[key]] = max(int(since[place[key]]), resolved)
+    return Past(np.array(starts, dtype=np.int64), x, n, since)
+
+
+def _figures(
+    connection: sa.Connection,
+    stream: StreamRow,
+    starts: Sequence[int],
+    place: Mapping[SeriesKey, int],
+) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (window, series, x, n) of windows, by their places."""
+    if not starts:
+        return
+    known = _known_series(connection, stream).items()
+    columns = {series_id: place[key] for key, series_id in known if key in place}
+    rows = {start: w for w, start in enumerate(starts)}
+    t = schema.window_stat
+    query = sa.select(t.c.window_start_ms, t.c.series_id, t.c.x, t.c.n).where(
+        t.c.stream_id == stream.id,
+        t.c.window_start_ms >= starts[0],
+        t.c.window_start_ms <= starts[-1],
+    )
+    for start, series_id, seen, size in connection.execute(query):
+        if start in rows and series_id in columns:
+            yield rows[start], columns[series_id], seen, size
 
 
 def series_ids(

@@ -417,6 +417,8 @@ def upgrade() -> None:
         sa.Column("p_value", sa.Float(), nullable=True),
         sa.Column("n_eff", sa.Float(), nullable=True),
         sa.Column("rank", sa.Float(), nullable=True),
+        sa.Column("scale", sa.Integer(), nullable=False),
+        sa.Column("share", sa.Float(), nullable=True),
         sa.Column("verdict", sa.String(length=12), nullable=False),
         sa.ForeignKeyConstraint(
             ["series_id"], ["series.id"], name=op.f("fk_window_stat_series_id_series")

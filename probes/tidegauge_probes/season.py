@@ -1,0 +1,181 @@
+"""Daily and weekly cycles of a series, on the logit scale.
+
+Each time of day gets its own deviation from the mean, then each time of week what is left. A
+deviation is shrunk by its own signal to noise, d · σ²/(σ² + v): where a series has no cycle, or too
+few votes to show it, next to nothing is left of the noise. All times are UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+DAY_MS: Final = 86_400_000
+WEEK_MS: Final = 7 * DAY_MS
+HOUR_MS: Final = 3_600_000
+
+MONDAY_MS: Final = 4 * DAY_MS
+"""The epoch was a Thursday; weeks begin on Monday."""
+
+MIN_PERIODS: Final = 2
+"""A cycle that was not seen twice is not known."""
+
+MOST_SHIFT: Final = 3.0
+"""Logits beyond which no cycle is believed: odds of 20 to 1."""
+
+CHANCE: Final = 1.0
+"""Standard errors by which the strength of a cycle is taken to be less than it looks."""
+
+POOLED: Final = 10
+"""Degrees of freedom that the typical series lends to each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cycle:
+    """Deviations by time within a period. ``shift``: float64 [bins, S], logit."""
+
+    period_ms: int
+    bin_ms: int
+    shift: Floats
+    variance: Floats
+    """Variance of what was estimated, float64 [bins, S]."""
+    pull: Floats
+    """By how much a window has drawn its own bin's deviation towards itself, [bins, S]."""
+
+    def at(self, starts: Ints) -> Floats:
+        """Return the deviation of windows that start then, float64 [W, S]."""
+        return np.asarray(self.shift[bins(starts, self.period_ms, self.bin_ms)])
+
+
+@dataclass(frozen=True, eq=False)
+class Season:
+    """What a series does by time of day and of week; ``cycles`` is empty where nothing is known."""
+
+    cycles: tuple[Cycle, ...] = ()
+
+    def expected(self, p: Floats, starts: Ints) -> Floats:
+        """Return the share to expect in windows that start then, float64 [W, S], from the mean."""
+        if not self.cycles:
+            return np.broadcast_to(p, (len(starts), len(p)))
+        logit = special.logit(p) + sum(cycle.at(starts) for cycle in self.cycles)
+        return np.asarray(special.expit(logit))
+
+    def leverage(self, starts: Ints, series: int) -> Floats:
+        """Return by how much each calibration window has drawn its expected value to itself."""
+        total = np.zeros((len(starts), series))
+        for cycle in self.cycles:
+            total += cycle.pull[bins(starts, cycle.period_ms, cycle.bin_ms)]
+        return total
+
+    def variance(self, starts: Ints, series: int) -> Floats:
+        """Return the variance of the expected logit that comes from the cycles, [W, S]."""
+        total = np.zeros((len(starts), series))
+        for cycle in self.cycles:
+            total += cycle.variance[bins(starts, cycle.period_ms, cycle.bin_ms)]
+        return total
+
+
+NO_SEASON: Final = Season()
+
+
+def bins(starts: Ints, period_ms: int, bin_ms: int) -> Ints:
+    """Return the place of each start within its period."""
+    return np.asarray((starts - MONDAY_MS) % period_ms // bin_ms)
+
+
+def fit(
+    counted: Counted, starts: Ints, window_ms: int, p: Floats, *, weekly: bool = True
+) -> Season:
+    """Fit the cycles of windows that start then, around the mean shares *p*.
+
+    First by time of day, then by day of week, then by time of week: what few windows of each hour
+    of the week cannot show, all windows of a Sunday can.
+    """
+    cycles: list[Cycle] = []
+    span = int(starts[-1] - starts[0]) + window_ms if len(starts) else 0
+    fine = max(window_ms, HOUR_MS)
+    wanted = [(DAY_MS, fine), (WEEK_MS, max(fine, DAY_MS)), (WEEK_MS, fine)]
+    for period, bin_ms in wanted if weekly else wanted[:1]:
+        if period // bin_ms < MIN_PERIODS or span < MIN_PERIODS * period:
+            continue
+        expected = Season(tuple(cycles)).expected(p, starts)
+        cycles.append(_cycle(counted, starts, expected, period, bin_ms))
+    return Season(tuple(cycles))
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """x of n in each window, float64 [W, S]; 0 of 0 where a window is left out."""
+
+    x: Floats
+    n: Floats
+
+
+def _cycle(counted: Counted, starts: Ints, expected: Floats, period_ms: int, bin_ms: int) -> Cycle:
+    place = bins(starts, period_ms, bin_ms)
+    count = -(-period_ms // bin_ms)
+    which = (starts - MONDAY_MS) // period_ms
+    periods = which - which.min()
+    shape = (count, int(periods.max()) + 1, counted.x.shape[1])
+    off, information = np.zeros(shape), np.zeros(shape)
+    np.add.at(off, (place, periods), counted.x - counted.n * expected)
+    np.add.at(information, (place, periods), counted.n * expected * (1 - expected))
+    seen = information > 0
+    total, times = information.sum(axis=1), seen.sum(axis=1)
+    raw = _deviation(counted, expected, place, count)
+    noise = np.maximum(_noise(off, information), 1 / np.maximum(total, 1e-9))
+    known = times > 0
+    weight = np.where(known, 1 / noise, 0.0)
+    bins_known = np.maximum(known.sum(axis=0), 1)
+    # (raw² / noise) has mean 1 and variance 2 where there is no cycle; chance is not fitted.
+    excess = np.where(known, raw**2 / noise - 1, 0.0).sum(axis=0) / bins_known
+    excess = np.maximum(excess - CHANCE * np.sqrt(2 / bins_known), 0.0)
+    signal = excess * bins_known / np.maximum(weight.sum(axis=0), 1e-12)
+    shrink = np.where(known, signal / (signal + noise), 0.0)
+    shift = np.clip(shrink * raw, -MOST_SHIFT, MOST_SHIFT)
+    variance = np.where(known, shrink * noise, signal)
+    windows = np.zeros((count, shape[2]))
+    np.add.at(windows, place, counted.n > 0)
+    pull = shrink * (2 - shrink) / np.maximum(windows, 1)
+    return Cycle(period_ms, bin_ms, shift, variance, pull)
+
+
+def _deviation(counted: Counted, expected: Floats, place: Ints, count: int) -> Floats:
+    """Return by how much each bin is off what was expected, logit, [bins, S]."""
+    x, n, due = (np.zeros((count, expected.shape[1])) for _ in range(3))
+    np.add.at(x, place, counted.x)
+    np.add.at(n, place, counted.n)
+    np.add.at(due, place, counted.n * expected)
+    return np.asarray(special.logit((x + 0.5) / (n + 1)) - special.logit((due + 0.5) / (n + 1)))
+
+
+def _noise(off: Floats, information: Floats) -> Floats:
+    """Return the variance of each bin's deviation, [bins, S]: how much its periods differ.
+
+    So it holds whatever varies from period to period, neighbours that vary together included.
+    Few periods tell little of one series, so the series are pooled: by the ratio to what
+    counting alone explains.
+    """
+    seen = information > 0
+    times = seen.sum(axis=1)
+    total = np.maximum(information.sum(axis=1), 1e-9)
+    mean = off.sum(axis=1) / total
+    apart = np.where(seen, off - information * mean[:, None], 0.0) ** 2
+    again = times > 1
+    of_bin = apart.sum(axis=1) / total**2 * times / np.maximum(times - 1, 1)
+    counting = 1 / total
+    scale = np.where(again, counting, 0.0).sum(axis=0)
+    ratio = np.where(again, of_bin, 0.0).sum(axis=0) / np.maximum(scale, 1e-12)
+    freedom = np.where(again, times - 1, 0).sum(axis=0)
+    told = freedom > 0
+    typical = float(np.median(ratio[told])) if told.any() else 1.0
+    pooled = (freedom * ratio + POOLED * typical) / (freedom + POOLED)
+    return np.asarray(counting * np.maximum(pooled, 1.0))

@@ -1,0 +1,144 @@
+"""The scan over sums of windows, beside a plain reading of its formulas."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegauge_probes.baseline import Calibration
+from tidegauge_probes.scan import (
+    LONGEST,
+    MIN_LOGIT,
+    SCALES,
+    Past,
+    Scanned,
+    scan,
+    two_sided_mid_p,
+)
+
+HOUR_MS = 3_600_000
+
+
+def calibration(*p: float, tau: float = 0.1, se: float = 0.01, phi: float = 0.0) -> Calibration:
+    shares = np.array(p)
+    same = np.ones(len(p))
+    return Calibration(shares, tau**2 * same, se**2 * same, 1e5 * same, phi, learning=False)
+
+
+def past_of(x: np.ndarray, n: np.ndarray) -> Past:
+    past = Past.none(x.shape[1])
+    for w in range(len(x)):
+        past = past.then(w * HOUR_MS, x[w], n[w])
+    return past
+
+
+def last(x: np.ndarray, n: np.ndarray, known: Calibration) -> Scanned:
+    """Scan the last of some windows."""
+    return scan((len(x) - 1) * HOUR_MS, x[-1], n[-1], past_of(x[:-1], n[:-1]), known)
+
+
+def plainly(x: np.ndarray, n: np.ndarray, known: Calibration) -> tuple[float, int]:
+    """Return the smallest p-value of one series, and its scale, as the formulas read."""
+    p, tau2, se2, phi = known.p[0], known.tau2[0], known.se2[0], known.phi
+    found: list[tuple[bool, float, int]] = []
+    for j in sorted({min(j, len(x)) for j in SCALES}):
+        total, size = x[-j:].sum(), n[-j:].sum()
+        apart = size**2 / (n[-j:].astype(float) ** 2).sum()
+        growth = 1 + 2 * sum((1 - k / j) * phi**k for k in range(1, j))
+        n_eff = 1 / (1 / size + (tau2 * growth / apart + se2) * p * (1 - p))
+        x_eff = total / size * n_eff
+        odds = (x_eff + 0.5) / (n_eff - x_eff + 0.5) * (1 - p) / p
+        [mid_p] = two_sided_mid_p(np.array([x_eff]), np.array([n_eff]), np.array([p]))
+        found.append((abs(np.log(odds)) < MIN_LOGIT, float(mid_p), j))
+    _, p_value, scale = min(found)
+    return p_value, scale
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.6])
+@pytest.mark.parametrize("windows", [1, 3, 20, 64])
+def test_sums_are_as_the_formulas_read(windows: int, phi: float) -> None:
+    rng = np.random.default_rng(windows)
+    n = rng.integers(20_000, 60_000, (windows, 1))
+    x = rng.binomial(n, 0.3 * rng.lognormal(0, 0.1, n.shape))
+    known = calibration(0.33, phi=phi)
+    found = last(x, n, known)
+    p_value, scale = plainly(x[:, 0], n[:, 0], known)
+    # Where nothing is near a threshold, the normal approximation does.
+    near = found.p_value[0] < 0.01
+    assert found.p_value[0] == pytest.approx(p_value, rel=1e-9 if near else 0.2)
+    assert found.scale[0] == scale or not near
+
+
+def test_a_small_shift_shows_in_many_windows_and_a_large_one_at_once() -> None:
+    n = np.full((32, 3), 1_000)
+    rates = np.array([0.30, 0.36, 0.30])
+    x = np.round(n * rates).astype(int)
+    x[-1, 2] = 600
+    found = last(x, n, calibration(0.3, 0.3, 0.3))
+    assert found.scale.tolist()[1:] == [32, 1]
+    assert found.p_value[0] > 0.5
+    assert found.p_value[1] < 1e-9
+    assert found.p_value[2] < 1e-6
+    assert found.share[1] == pytest.approx(0.36, abs=0.001)
+    assert found.effect[1] == pytest.approx((0.36 / 0.64) / (0.3 / 0.7), rel=0.02)
+
+
+def test_after_a_resolve_the_series_begins_anew() -> None:
+    n = np.full((30, 2), 1_000)
+    x = np.round(n * 0.36).astype(int)
+    past = past_of(x, n).since_resolved(29 * HOUR_MS, [True, False])
+    back = np.array([300, 300])
+    found = scan(30 * HOUR_MS, back, n[0], past, calibration(0.3, 0.3))
+    assert found.scale[0] == 1
+    assert found.p_value[0] > 0.5
+    assert found.p_value[1] < 1e-6
+
+
+def test_windows_without_records_are_no_windows() -> None:
+    n = np.full((40, 1), 1_000)
+    n[::2] = 0
+    x = np.round(n * 0.36).astype(int)
+    kept = n[:, 0] > 0
+    known = calibration(0.3)
+    whole, dense = last(x, n, known), last(x[kept], n[kept], known)
+    assert whole.scale[0] <= LONGEST
+    assert whole.p_value[0] >= dense.p_value[0]
+    assert whole.share[0] == pytest.approx(0.36, abs=0.001)
+
+
+def test_only_the_longest_scale_is_remembered() -> None:
+    n = np.full((200, 1), 10)
+    past = past_of(n, n)
+    assert len(past.starts) == LONGEST - 1
+    assert past.starts[-1] == 199 * HOUR_MS
+
+
+def test_a_tiny_shift_is_not_worth_a_page_however_sure() -> None:
+    n = np.full((64, 1), 10_000_000)
+    x = np.round(n * 0.505).astype(int)
+    found = last(x, n, calibration(0.5, tau=1e-6, se=1e-6))
+    assert found.p_value[0] < 1e-12
+    assert not found.worth[0]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2**40), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=70
+    ),
+    st.floats(1e-9, 1 - 1e-9),
+    st.floats(0.0, 0.95),
+)
+def test_every_input_gives_finite_figures(
+    windows: list[tuple[int, float, float]], p: float, phi: float
+) -> None:
+    n = np.array([[size, size] for size, _, _ in windows])
+    x = np.array([[int(size * a), int(size * b)] for size, a, b in windows])
+    found = last(x, n, calibration(p, 1 - p, phi=phi))
+    for field in fields(found):
+        assert np.isfinite(getattr(found, field.name)).all(), field.name
+    assert ((found.p_value >= 0) & (found.p_value <= 1)).all()
+    assert ((found.scale >= 1) & (found.scale <= LONGEST)).all()
