@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import operator
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -96,18 +97,25 @@ class PythonProbe:
         self, batch: Batch, column: int, rows: Sequence[int] | None
     ) -> tuple[list[Any], list[Fault]]:
         """Call the function on records: what it returned (None if it failed), and faults."""
-        f, resources = self.f, self.resources
+        views = batch.views(self.chain)
+        if rows is not None:
+            views = [views[row] for row in rows]
+        f = partial(self.f, **self.resources) if self.resources else self.f
+        f = _unless_failed(f) if self.chain else f
         results: list[Any] = []
         faults: list[Fault] = []
-        views = batch.views(self.chain)
-        for place, view in enumerate(views if rows is None else [views[row] for row in rows]):
+        left = iter(views)
+        while len(results) < len(views):
+            failure: Exception = StopIteration()  # one of the LF's own looks like the end
             try:
-                if isinstance(view, Exception):
-                    raise view  # noqa: TRY301  (a preprocessor's failure is the LF's)
-                results.append(f(view, **resources))
+                # The loop is in C; what was returned before a failure is kept.
+                results.extend(map(f, left))
             except Exception as error:  # noqa: BLE001  (user code may raise anything)
+                failure = error
+            if len(results) < len(views):
+                why = type(failure).__name__, _shown(str, failure)
+                faults.append(Fault(column, len(results), *why))
                 results.append(None)
-                faults.append(Fault(column, place, type(error).__name__, _shown(str, error)))
         return results, faults
 
     def outcomes(
@@ -126,14 +134,26 @@ class PythonProbe:
         self, batch: Batch, column: int, cardinality: int, rows: Sequence[int] | None
     ) -> tuple[Outcomes, list[Fault]]:
         results, faults = self._results(batch, column, rows)
-        if not faults and set(map(type, results)) <= {int, bool}:
+        if not faults and results:
             try:
-                votes = np.array(results, dtype=np.int64)
-            except OverflowError:
-                votes = np.array([cardinality], dtype=np.int64)
-            if not len(votes) or (votes.min() >= ABSTAIN and votes.max() < cardinality):
-                return votes.astype(np.int8), faults
+                # Takes what `operator.index` takes, as `as_vote` does.
+                votes = np.frombuffer(array("b", results), dtype=np.int8)
+            except Exception:  # noqa: BLE001  (a user's `__index__`, or no votes): see one by one
+                return _checked(results, faults, column, cardinality)
+            if votes.min() >= ABSTAIN and votes.max() < cardinality:
+                return votes, faults
         return _checked(results, faults, column, cardinality)
+
+
+def _unless_failed(f: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return *f* for what a preprocessor has returned; its failure is the LF's."""
+
+    def call(view: Any) -> Any:
+        if isinstance(view, Exception):
+            raise view
+        return f(view)
+
+    return call
 
 
 def _checked(
