@@ -6,8 +6,9 @@ preprocessors keep every record they ever saw).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, Final
 
@@ -41,6 +42,9 @@ class Made:
 Place = str | Made
 """Where a column comes from: the path of a field, or a field after preprocessors."""
 
+AT_ONCE: Final = 500
+"""Records whose fields are read together."""
+
 _VIEWS: Final = frozenset({RecordView, SimpleNamespace})
 _NO_NEEDLES: Final[Mapping[Place, Needles]] = MappingProxyType({})
 
@@ -49,12 +53,17 @@ class Batch:
     """*n* records with their columns and preprocessed views, computed on first use.
 
     *needles*: field → the words that will be asked for, so that one pass can find them all.
+    *fields*: what will be read, so that each record is looked into once.
     """
 
     def __init__(
-        self, records: Sequence[Fields], needles: Mapping[Place, Needles] = _NO_NEEDLES
+        self,
+        records: Sequence[Fields],
+        needles: Mapping[Place, Needles] = _NO_NEEDLES,
+        fields: Collection[str] = (),
     ) -> None:
         self.records = records
+        self._fields = fields
         self._needles = needles
         self._found: dict[Place, Mask] = {}
         self._columns: dict[Place, Column] = {}
@@ -67,9 +76,21 @@ class Batch:
 
     def column(self, place: Place) -> Column:
         """Return the values at *place*, ``ABSENT`` where a record has no such field."""
+        if place not in self._columns and place in self._fields:
+            self._read_ahead()
         if place not in self._columns:
             self._columns[place] = Column(self._values(place))
         return self._columns[place]
+
+    def _read_ahead(self) -> None:
+        """Read the fields some records at a time: memory is what this waits for."""
+        columns: dict[str, list[Any]] = {name: [] for name in self._fields if "." not in name}
+        for start in range(0, len(self.records), AT_ONCE):
+            some = self.records[start : start + AT_ONCE]
+            for name, values in columns.items():
+                values.extend(_of_each(some, name))
+        self._columns |= {name: Column(values) for name, values in columns.items()}
+        self._fields = ()
 
     def _values(self, place: Place) -> list[Any]:
         if isinstance(place, Made):
@@ -79,7 +100,7 @@ class Batch:
             ]
         if "." in place:
             return [lookup(fields, place, ABSENT) for fields in self.records]
-        return [fields.get(place, ABSENT) for fields in self.records]
+        return _of_each(self.records, place)
 
     def texts(self, place: Place, methods: tuple[str, ...] = ()) -> Texts:
         """Return the texts at *place*, after some methods of `str` without arguments."""
@@ -112,6 +133,13 @@ class Batch:
             else:
                 self._views[key] = [RecordView(**fields) for fields in self.records]
         return self._views[key]
+
+
+def _of_each(records: Sequence[Fields], name: str) -> list[Any]:
+    try:
+        return list(map(itemgetter(name), records))
+    except KeyError:
+        return [fields.get(name, ABSENT) for fields in records]
 
 
 def _preprocess(view: Any, chain: Chain) -> Any:

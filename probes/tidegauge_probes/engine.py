@@ -42,7 +42,7 @@ def run(
     watchdog knows which LF does not come back. Slicing function j has the column m + j.
     *lifting* runs the LFs it has lifted; it decides by the batch's *name* whether to check them.
     """
-    batch = Batch(records, lifting.needles if lifting else probe_set.needles)
+    batch = Batch(records, (lifting or probe_set).needles, (lifting or probe_set).fields)
     check = lifting is not None and lifting.checks(name)
 
     def outcomes(probe: Probe, column: int, cardinality: int) -> tuple[Outcomes, list[Fault]]:

@@ -111,6 +111,8 @@ class Lifting:
         self._ended = ended
         self._begun = False
         self.needles = _together(probe_set.needles, found)
+        read = {place for lifted in found.values() for place, _ in lifted.reads}
+        self.fields = probe_set.fields | {place for place in read if isinstance(place, str)}
 
     def checks(self, batch_name: str) -> bool:
         """Whether a batch is checked; the same batch always is, or never (but for the first)."""

@@ -278,6 +278,13 @@ class ProbeSet:
         return digest([parts, list(self.classes)])[:16]
 
     @cached_property
+    def fields(self) -> frozenset[str]:
+        """All fields that the templates read."""
+        probes = (*self.probes, *self.slices)
+        conditions = [probe.condition for probe in probes if isinstance(probe, TemplateProbe)]
+        return frozenset(path for condition in conditions for path in condition.fields())
+
+    @cached_property
     def needles(self) -> dict[Place, Needles]:
         """Field → all words that the templates look for in it."""
         needles: dict[Place, set[Needle]] = {}

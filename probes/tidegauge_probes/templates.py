@@ -217,6 +217,14 @@ class Condition(Spec):
         for part in parts:
             yield from part.needles()
 
+    def fields(self) -> Iterator[str]:
+        """Yield the paths of all fields that it reads."""
+        leaf = self.keyword or self.regex or self.numeric or self.length or self.missing
+        if leaf is not None:
+            yield leaf.field
+        for part in (*(self.all or ()), *(self.any or ()), *([self.not_] if self.not_ else ())):
+            yield from part.fields()
+
     def holds(self, batch: Batch) -> tuple[Mask, Faults]:
         """Return where the condition holds, and where and why it could not be decided.
 
