@@ -109,15 +109,14 @@ class Search(_OfText):
     @override
     def of(self, batch: Batch) -> Mask:
         hits = [batch.hits(*needle) for needle in self.needles()]
-        if not hits:
-            return self.pattern.find(self.text.of(batch))
-        likely = np.logical_or.reduce([*hits, batch.texts(self.text.place).odd])
-        return self.pattern.find(self.text.of(batch), likely)
+        odd = batch.texts(self.text.place).odd if hits else None
+        return self.pattern.find(self.text.of(batch), hits, odd)
 
     @override
     def needles(self) -> Iterator[tuple[Place, Needle]]:
         if self.text.in_pass:
-            yield from ((self.text.place, Needle(word)) for word in self.pattern.literals)
+            words = self.pattern.needles(lowered=bool(self.text.methods))
+            yield from ((self.text.place, word) for word in words)
 
 
 @dataclass(frozen=True)

@@ -114,12 +114,11 @@ class Regex(_Leaf):
 
     def needles(self) -> Iterator[Needle]:
         """Yield the literals without which it is not found."""
-        yield from map(Needle, self._wanted.literals)
+        yield from self._wanted.needles()
 
     def _test(self, batch: Batch, column: Column) -> Mask:
         hits = [batch.hits(self.field, needle) for needle in self.needles()]
-        likely = np.logical_or.reduce([*hits, column.texts.odd]) if hits else None
-        return self._wanted.find(column.texts, likely)
+        return self._wanted.find(column.texts, hits, column.texts.odd)
 
 
 class _Bounds(_Leaf):

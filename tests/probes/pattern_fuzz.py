@@ -16,11 +16,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-import numpy as np
-
 from tidegauge_probes.batch import Batch
 from tidegauge_probes.literals import ODD
-from tidegauge_probes.needles import Needle, Needles
+from tidegauge_probes.needles import Needles
 from tidegauge_probes.patterns import Mode, Pattern, translate
 
 TEXTS = 60
@@ -47,6 +45,11 @@ FLAGS = (0, 0, re.IGNORECASE, re.IGNORECASE, re.DOTALL, re.MULTILINE, re.ASCII, 
 
 def pattern(rng: random.Random, depth: int = 3) -> str:
     """Return a pattern; some do not compile."""
+    if rng.random() < 0.05:
+        word = re.escape(rng.choice(WORDS))
+        return rng.choice(
+            (rf"\b{word}\b", rf"(?<!\w){word}(?!\w)", rf"\b{word}", rf"(?i)\b{word}\b")
+        )
     return "".join(_part(rng, depth) for _ in range(rng.choice((1, 1, 2, 2, 3, 4))))
 
 
@@ -96,13 +99,12 @@ def compare(rng: random.Random, seen: Counter[str]) -> list[str]:
     long = rng.random() < 0.03
     texts = [text(rng, 3_000 if long else 12) for _ in range(TEXTS)]
     patterns = [_compiled(rng, simple=long) for _ in range(PATTERNS)]
-    literals = {Needle(word) for wanted, _ in patterns for word in wanted.literals}
-    batch = Batch([{"text": each} for each in texts], {"text": Needles(literals)})
+    needles = {needle for wanted, _ in patterns for needle in wanted.needles()}
+    batch = Batch([{"text": each} for each in texts], {"text": Needles(needles)})
     column, differences = batch.column("text").texts, []
     for wanted, test in patterns:
-        hits = [batch.hits("text", Needle(word)) for word in wanted.literals]
-        likely = np.logical_or.reduce([*hits, column.odd]) if hits else None
-        found = wanted.find(column, likely).tolist()
+        hits = [batch.hits("text", needle) for needle in wanted.needles()]
+        found = wanted.find(column, hits, column.odd).tolist()
         expected = [test(each) is not None for each in texts]
         translated = translate(wanted.pattern, wanted.flags, wanted.mode)
         seen.update(patterns=1, translated=translated is not None, pairs=TEXTS, long=TEXTS * long)
