@@ -43,7 +43,7 @@ def run(
     *lifting* runs the LFs it has lifted; it decides by the batch's *name* whether to check them.
     """
     batch = Batch(records, (lifting or probe_set).needles, (lifting or probe_set).fields)
-    check = lifting is not None and lifting.checks(name)
+    check = lifting is not None and bool(records) and lifting.checks(name)
 
     def outcomes(probe: Probe, column: int, cardinality: int) -> tuple[Outcomes, list[Fault]]:
         if lifting is not None and column in lifting.lifted and isinstance(probe, PythonProbe):

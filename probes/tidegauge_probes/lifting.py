@@ -12,6 +12,7 @@ import dis
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import CodeType
 from typing import Final
 
@@ -70,8 +71,11 @@ def lift(probe: PythonProbe, cardinality: int) -> Lifted | None:
 
 def _writes(probe: PythonProbe) -> bool:
     """Whether an LF may change the record, which the next LF then sees."""
-    call = getattr(type(probe.f), "__call__", None)  # noqa: B004  (the code behind it)
-    code = getattr(probe.f, "__code__", None) or getattr(call, "__code__", None)
+    f = probe.f
+    while isinstance(f, partial):
+        f = f.func
+    call = getattr(type(f), "__call__", None)  # noqa: B004  (the code behind it)
+    code = getattr(f, "__code__", None) or getattr(call, "__code__", None)
     return isinstance(code, CodeType) and _stores(code)
 
 

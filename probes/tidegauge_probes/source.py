@@ -35,7 +35,7 @@ def syntax(function: FunctionType) -> Function | None:
     return next((node for node in candidates if _gives(node, code, imported)), None)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _read(source: str) -> tuple[tuple[Function, ...], tuple[str, ...]]:
     """Return a file's functions, and the names that it imports."""
     tree = ast.parse(source)

@@ -56,7 +56,7 @@ def assert_same(one: VoteMatrix, other: VoteMatrix) -> None:
 def unchecked(some: ProbeSet) -> Lifting:
     """Return a lifting whose first, always checked batch is behind it."""
     lifting = Lifting(some, checked=0)
-    engine.run(some, [], lifting=lifting)
+    assert lifting.checks("the first always is")
     return lifting
 
 
@@ -165,6 +165,15 @@ def test_a_share_of_the_batches_is_checked_and_always_the_same_ones() -> None:
     assert not any(LIFTING.checks(name) for name in names)
     every = Lifting(probe_set(short), checked=1)
     assert all(every.checks(name) for name in names)
+
+
+def test_a_batch_of_nothing_does_not_stand_for_the_first() -> None:
+    some = probe_set(lifting_lfs.contains)
+    lifting = Lifting(some, checked=0)
+    object.__setattr__(some.probes[0], "f", lambda _: SPAM)
+    engine.run(some, [], lifting=lifting)
+    engine.run(some, GOOD, lifting=lifting)
+    assert not lifting.lifted
 
 
 def test_a_name_that_is_bound_anew_ends_the_lifting(monkeypatch: pytest.MonkeyPatch) -> None:
