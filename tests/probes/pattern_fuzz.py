@@ -34,10 +34,12 @@ ATOMS: Final[tuple[str, ...]] = (
     *("é", "Σ", "ß", "٣", "\u017f", "\u212a", "🙂", r"\.", r"\$", r"\n", r"\x00", r"\-", ":"),
     *(".", r"\d", r"\D", r"\s", r"\S", r"\w", r"\W"),
     *("[a-c]", "[^a-c]", "[A-Z]", "[0-9a]", r"[\s.]", r"[^\s]", r"[\w-]", r"[^\W\d]", "[à-ü]"),
+    *("(?:a?)*", "(?:|k)+", "(?:a*b*)*", "(?:a??){2,}"),
     *("[^é]", "[k\u017f]", "[^\n]", r"[\D]", "[:-a]", r"[^\x00-\x7f]", "[s-\u0180]", "abc", "kiss"),
 )
 ANCHORS = (r"\b", r"\B", "^", "$", r"\A", r"\Z")
 REPEATS = ("*", "+", "?", "{2}", "{1,3}", "{0,2}", "{2,}", "*?", "+?", "??", "{1,2}?")
+ENDING = ("?", "{2}", "{1,3}", "{0,2}", "??", "{1,2}?")
 WRAPS = ("({})", "(?:{})", "(?i:{})", "(?-i:{})", "(?s:{})", "(?a:{})", "(?m:{})", "(?P<n{n}>{})")
 LESS_OFTEN = ("(?={})", "(?!{})", "(?<!a){}", "({})\\1", "(?>{})", "(?:{})*+", "(?({n}){}|b)")
 FLAGS = (0, 0, re.IGNORECASE, re.IGNORECASE, re.DOTALL, re.MULTILINE, re.ASCII, re.VERBOSE)
@@ -63,8 +65,10 @@ def _part(rng: random.Random, depth: int) -> str:
     if draw < 0.34:
         return rng.choice(ANCHORS)
     if draw < 0.56:
-        inner = pattern(rng, depth - 1) if depth > 1 and rng.random() < 0.3 else _atom(rng)
-        return f"(?:{inner}){rng.choice(REPEATS)}"
+        if depth > 1 and rng.random() < 0.3:
+            # Endless loops in endless loops would keep `re` busy for hours.
+            return f"(?:{pattern(rng, depth - 1)}){rng.choice(ENDING)}"
+        return f"(?:{_atom(rng)}){rng.choice(REPEATS)}"
     return _atom(rng)
 
 

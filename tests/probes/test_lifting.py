@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.probes import lifting_lfs
+from tests.probes import lifting_fuzz, lifting_lfs
 from tests.probes.lifting_lfs import LIFTED, NOT_LIFTED, SPAM, Keyword, short
 from tidegauge_probes import ABSTAIN, LabelingFunction, ProbeSet, engine, labeling_function
 from tidegauge_probes.lifting import Lifting
@@ -88,6 +88,14 @@ def test_each_alone_votes_as_among_others(records: list[dict[str, Any]]) -> None
     for alone, lifting in ALONE:
         assert_same(engine.run(alone, records, lifting=lifting), engine.run(alone, records))
         assert list(lifting.lifted) == [0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_lfs_vote_and_fail_as_python_does(seed: int) -> None:
+    seen, differences = lifting_fuzz.run(200, seed)
+    assert differences == []
+    assert seen["lifted"] > seen["programs"] / 2
+    assert seen["errors"] > seen["votes"] / 50
 
 
 def test_python_is_not_called_for_good_records() -> None:
