@@ -9,30 +9,33 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from tidegauge_probes.batch import Chain, Made, Place
-from tidegauge_probes.column import MOST_EXACT, PLAIN
+from tidegauge_probes.comparing import (
+    Comparisons,
+    Env,
+    Field,
+    Known,
+    Match,
+    Record,
+    Several,
+    Words,
+    is_condition,
+    negated,
+)  # fmt: skip
 from tidegauge_probes.constants import Names, Unknown
 from tidegauge_probes.lifted import (
-    Compares,
-    Contains,
-    FieldNumber,
     Kind,
     Length,
     Measure,
     Mix,
     Node,
-    Read,
     Search,
     Text,
     TextTest,
-    Token,
     Total,
-    ValueTest,
 )  # fmt: skip
 from tidegauge_probes.model import RecordView
 from tidegauge_probes.patterns import Mode, Pattern
@@ -40,14 +43,6 @@ from tidegauge_probes.patterns import Mode, Pattern
 MOST_CONSTANTS: Final = 2_000
 """Constants in a list beyond which a loop over it is not read."""
 
-_ORDER: Final[Mapping[type[ast.cmpop], Any]] = {
-    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
-    ast.Eq: operator.eq, ast.NotEq: operator.ne,
-}  # fmt: skip
-_FLIPPED: Final[Mapping[Any, Any]] = {
-    operator.lt: operator.gt, operator.le: operator.ge, operator.gt: operator.lt,
-    operator.ge: operator.le, operator.eq: operator.eq, operator.ne: operator.ne,
-}  # fmt: skip
 _TO_TEXT: Final = frozenset({"lower", "upper", "casefold", "strip", "lstrip", "rstrip", "title"})
 _TO_BOOL: Final = frozenset(
     {"isupper", "islower", "isdigit", "isalpha", "isalnum", "isspace", "isnumeric", "istitle"}
@@ -58,186 +53,28 @@ _SEARCHES: Final = {re.search: Mode.SEARCH, re.match: Mode.MATCH, re.fullmatch: 
 _MODES: Final = frozenset(mode.value for mode in Mode)
 
 
-@dataclass(frozen=True)
-class Known:
-    """A constant."""
-
-    value: Any
-
-
-@dataclass(frozen=True)
-class Field:
-    """What a record holds in a field, of whatever type."""
-
-    place: Place
-
-
-@dataclass(frozen=True)
-class Words:
-    """`text.split()`."""
-
-    text: Text
-
-
-@dataclass(frozen=True)
-class Match:
-    """What `re.search` returns: true where it is found, else None."""
-
-    search: Node
-
-
-@dataclass(frozen=True)
-class Several:
-    """What a comprehension over constants yields."""
-
-    values: tuple[Any, ...]
-
-
-class Record:
-    """The record itself."""
-
-
-_Number = FieldNumber | Length | Measure | Total
-Env = Mapping[str, Any]
-
-
-def is_condition(value: Any) -> bool:
-    """Whether a value is a condition: in Python it would be `True` or `False`."""
-    return isinstance(value, Node) and not isinstance(value, _Number)
-
-
-def _not(node: Node) -> Node:
-    return Mix((node,), negated=True)
-
-
-class Expressions:
-    """Reads the expressions of one function; ``reads`` gathers what its columns must be."""
+class Expressions(Comparisons):
+    """Reads the expressions of one function."""
 
     def __init__(self, names: Names, chain: Chain) -> None:
+        super().__init__()
         self._names = names
         self._chain = chain
-        self.reads: set[Read] = set()
-
-    # -- Conditions ---------------------------------------------------------------------------
 
     def condition(self, node: ast.expr, env: Env) -> Node:
         """Return where an expression is true."""
         if isinstance(node, ast.BoolOp):
             parts = tuple(self.condition(part, env) for part in node.values)
             return Mix(parts, every=isinstance(node.op, ast.And))
-        return self._truth(self.value(node, env))
-
-    def _truth(self, value: Any) -> Node:
-        if isinstance(value, Known) and type(value.value) in PLAIN:
-            return Mix((), every=bool(value.value))
-        if isinstance(value, Field):
-            self.reads.add((value.place, Kind.PLAIN))
-            return ValueTest(value.place, Kind.PLAIN, operator.truth)
-        if isinstance(value, Match):
-            return value.search
-        if isinstance(value, Text | Words):
-            value = Length(value) if isinstance(value, Text) else Length(value.text, words=True)
-        if isinstance(value, _Number):
-            return Compares(value, operator.ne, 0)
-        if is_condition(value):
-            return cast("Node", value)
-        raise Unknown
+        return self.truth(self.value(node, env))
 
     def _comparison(self, node: ast.Compare, env: Env) -> Node:
         values = [self.value(part, env) for part in (node.left, *node.comparators)]
         parts = [
-            self._compared(values[n], operation, values[n + 1])
+            self.compared(values[n], operation, values[n + 1])
             for n, operation in enumerate(node.ops)
         ]
         return parts[0] if len(parts) == 1 else Mix(tuple(parts))
-
-    def _compared(self, left: Any, operation: ast.cmpop, right: Any) -> Node:
-        if isinstance(operation, ast.In):
-            return self._within(left, right)
-        if isinstance(operation, ast.NotIn):
-            return _not(self._within(left, right))
-        if isinstance(operation, ast.Is):
-            return self._is_none(left, right)
-        if isinstance(operation, ast.IsNot):
-            return _not(self._is_none(left, right))
-        test = _ORDER[type(operation)]
-        if isinstance(left, Known):
-            left, right, test = right, left, _FLIPPED[test]
-        if not isinstance(right, Known):
-            raise Unknown
-        if test in {operator.eq, operator.ne} and not isinstance(left, _Number):
-            equal = self._equal(left, right.value)
-            return _not(equal) if test is operator.ne else equal
-        return self._ordered(left, test, right.value)
-
-    def _ordered(self, left: Any, test: Callable[[Any, Any], Any], bound: Any) -> Node:
-        if type(bound) not in {int, float} or abs(bound) > MOST_EXACT:
-            raise Unknown
-        if isinstance(left, Field):
-            self.reads.add((left.place, Kind.NUMBER))
-            left = FieldNumber(left.place)
-        if not isinstance(left, _Number):
-            raise Unknown
-        return Compares(left, test, bound)
-
-    def _equal(self, left: Any, constant: Any) -> Node:
-        if constant is None:
-            return self._is_none(left, Known(None))
-        if isinstance(left, Field) and type(constant) in {int, float}:
-            return self._ordered(left, operator.eq, constant)
-        if isinstance(left, Field) and type(constant) in PLAIN:
-            self.reads.add((left.place, Kind.PLAIN))
-            return ValueTest(left.place, Kind.PLAIN, partial(operator.eq, constant))
-        if isinstance(left, Text) and type(constant) is str:
-            return TextTest(left, partial(operator.eq, constant))
-        raise Unknown
-
-    def _is_none(self, left: Any, right: Any) -> Node:
-        if right != Known(None):
-            raise Unknown
-        if isinstance(left, Match):
-            return _not(left.search)
-        if isinstance(left, Field):
-            return ValueTest(left.place, Kind.PRESENT, partial(operator.is_, None))
-        raise Unknown
-
-    def _within(self, left: Any, right: Any) -> Node:
-        if isinstance(right, Known):
-            return self._one_of(left, right.value)
-        if not isinstance(left, Known) or type(left.value) is not str:
-            raise Unknown
-        word = left.value
-        if isinstance(right, Words):
-            if len(word.split()) != 1 or word != word.strip():
-                return Mix((), every=False)
-            return Token(right.text, word)
-        text = self.text(right)
-        return Contains(text, word) if word else Mix(())
-
-    def _one_of(self, left: Any, constants: Any) -> Node:
-        if type(constants) is str:
-            return TextTest(self.text(left), constants.__contains__)
-        if not isinstance(constants, tuple | frozenset) or not all(
-            type(c) in PLAIN for c in constants
-        ):
-            raise Unknown
-        if isinstance(left, Text):
-            return TextTest(left, constants.__contains__)
-        if not isinstance(left, Field):
-            raise Unknown
-        self.reads.add((left.place, Kind.PLAIN))
-        return ValueTest(left.place, Kind.PLAIN, constants.__contains__)
-
-    # -- Values -------------------------------------------------------------------------------
-
-    def text(self, value: Any) -> Text:
-        """Return a value as a text, which it must then be."""
-        if isinstance(value, Field):
-            self.reads.add((value.place, Kind.TEXT))
-            return Text(value.place)
-        if isinstance(value, Text):
-            return value
-        raise Unknown
 
     def value(self, node: ast.expr, env: Env) -> Any:
         """Return what an expression stands for."""
@@ -270,7 +107,7 @@ class Expressions:
 
     def _unary(self, node: ast.UnaryOp, env: Env) -> Any:
         if isinstance(node.op, ast.Not):
-            return _not(self.condition(node.operand, env))
+            return negated(self.condition(node.operand, env))
         value = self._known(node.operand, env)
         if isinstance(node.op, ast.USub) and type(value) in {int, float}:
             return Known(-value)
@@ -344,9 +181,9 @@ class Expressions:
                 return Total(value.values)
             if function is sum:
                 raise Unknown
-            return Mix(tuple(self._truth(part) for part in value.values), every=function is all)
+            return Mix(tuple(self.truth(part) for part in value.values), every=function is all)
         if function is bool:
-            return self._truth(value)
+            return self.truth(value)
         if function is str:
             return self.text(value)
         if function is len and isinstance(value, Words):

@@ -12,8 +12,9 @@ from functools import partial
 from typing import Final
 
 from tidegauge_probes.batch import Chain
+from tidegauge_probes.comparing import Env, Known, Record, is_condition
 from tidegauge_probes.constants import Names, Unknown
-from tidegauge_probes.expressions import Env, Expressions, Known, Record, is_condition
+from tidegauge_probes.expressions import Expressions
 from tidegauge_probes.lifted import If, Node, Python, Tree, Vote
 
 MOST_BRANCHES: Final = 500
