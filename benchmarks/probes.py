@@ -42,8 +42,8 @@ SIZES_OF_COUNTS = (10, 50, 100)
 
 
 def unread(n: int) -> bool:
-    """Whether LF *n*'s source is not at hand: three of ten, of each kind as many."""
-    return (n + 3 * (n // 10)) % 10 in {2, 5, 8}
+    """Whether LF *n*'s source is not at hand: three of ten, of fifty one or two of each kind."""
+    return sum(divmod(n, 10)) % 10 in {0, 3, 6}
 
 
 class Contest:

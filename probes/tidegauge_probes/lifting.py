@@ -30,6 +30,9 @@ from tidegauge_probes.source import syntax
 CHECKED: Final = 0.02
 """Share of the batches on which lifted LFs also run as they are."""
 
+FEWEST: Final = 4
+"""LFs to lift below which looking into the columns takes longer than the functions do."""
+
 _WRITES: Final = frozenset({"STORE_ATTR", "DELETE_ATTR"})
 
 
@@ -92,8 +95,8 @@ def _unheard(_name: str, _why: str) -> None:
 class Lifting:
     """The lifted LFs and slicing functions of a ProbeSet, by column (as in ``engine.run``).
 
-    *checked*: share of the batches that are checked, and the first always is. *ended* hears of
-    each LF whose lifting ends: its name, and why.
+    *checked*: share of the batches that are checked, and the first always is. *fewest*: with less
+    to lift, none is. *ended* hears of each LF whose lifting ends: its name, and why.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class Lifting:
         probe_set: ProbeSet,
         *,
         checked: float = CHECKED,
+        fewest: int = FEWEST,
         ended: Callable[[str, str], None] = _unheard,
     ) -> None:
         probes = (*probe_set.probes, *probe_set.slices)
@@ -110,6 +114,7 @@ class Lifting:
             classes = {n: probe_set.cardinality if n < len(probe_set.probes) else 2 for n in python}
             each = {n: lift(probe, classes[n]) for n, probe in python.items()}
             found = {n: lifted for n, lifted in each.items() if lifted is not None}
+            found = found if len(found) >= fewest else {}
         self.lifted: dict[int, Lifted] = found
         self._checked = checked
         self._ended = ended

@@ -167,7 +167,7 @@ def compare(rng: random.Random, seen: Counter[str]) -> list[str]:
     records = [record(rng) for _ in range(RECORDS)]
     lfs = [program(rng, seen["programs"] + n) for n in range(PROGRAMS)]
     probe_set = ProbeSet.of(lfs, cardinality=2)
-    lifting = Lifting(probe_set, checked=0)
+    lifting = Lifting(probe_set, fewest=1, checked=0)
     lifting.checks("the first always is")
     lifted = set(lifting.lifted)
     with warnings.catch_warnings():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import types
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -55,7 +54,7 @@ def assert_same(one: VoteMatrix, other: VoteMatrix) -> None:
 
 def unchecked(some: ProbeSet) -> Lifting:
     """Return a lifting whose first, always checked batch is behind it."""
-    lifting = Lifting(some, checked=0)
+    lifting = Lifting(some, fewest=1, checked=0)
     assert lifting.checks("the first always is")
     return lifting
 
@@ -66,7 +65,7 @@ ALONE = [(some, unchecked(some)) for some in map(probe_set, LIFTED)]
 
 
 def test_what_is_lifted_is_known() -> None:
-    lifting = Lifting(ALL)
+    lifting = Lifting(ALL, fewest=1)
     names = [probe.name for probe in (*ALL.probes, *ALL.slices)]
     lifted = {names[column] for column in lifting.lifted}
     assert lifted == {probe.name for probe in probe_set(*LIFTED).probes} | {"short"}
@@ -136,7 +135,7 @@ def test_templates_and_lifted_lfs_share_a_pass() -> None:
 def test_the_first_difference_ends_the_lifting_of_that_lf_alone() -> None:
     some = probe_set(lifting_lfs.contains, lifting_lfs.length)
     ended: list[tuple[str, str]] = []
-    lifting = Lifting(some, checked=1, ended=lambda name, why: ended.append((name, why)))
+    lifting = Lifting(some, fewest=1, checked=1, ended=lambda name, why: ended.append((name, why)))
     # As if the reading were wrong: the function says something else than its source.
     object.__setattr__(some.probes[0], "f", lambda _: SPAM)
     assert_same(engine.run(some, GOOD, lifting=lifting), engine.run(some, GOOD))
@@ -148,7 +147,7 @@ def test_the_first_difference_ends_the_lifting_of_that_lf_alone() -> None:
 
 def test_other_faults_are_a_difference_too() -> None:
     some = probe_set(lifting_lfs.contains)
-    lifting = Lifting(some, checked=1)
+    lifting = Lifting(some, fewest=1, checked=1)
     before = lifting_lfs.contains._f
 
     def other(x: Any) -> int:
@@ -164,20 +163,20 @@ def test_other_faults_are_a_difference_too() -> None:
 
 
 def test_a_share_of_the_batches_is_checked_and_always_the_same_ones() -> None:
-    lifting = [Lifting(ALL, checked=0.1) for _ in range(2)]
+    lifting = [Lifting(ALL, fewest=1, checked=0.1) for _ in range(2)]
     assert [each.checks("first") for each in lifting] == [True, True]
     names = [f"0:{n}" for n in range(4_000)]
     chosen = [[name for name in names if each.checks(name)] for each in lifting]
     assert chosen[0] == chosen[1]
     assert 300 < len(chosen[0]) < 500
     assert not any(LIFTING.checks(name) for name in names)
-    every = Lifting(probe_set(short), checked=1)
+    every = Lifting(probe_set(short), fewest=1, checked=1)
     assert all(every.checks(name) for name in names)
 
 
 def test_a_batch_of_nothing_does_not_stand_for_the_first() -> None:
     some = probe_set(lifting_lfs.contains)
-    lifting = Lifting(some, checked=0)
+    lifting = Lifting(some, fewest=1, checked=0)
     object.__setattr__(some.probes[0], "f", lambda _: SPAM)
     engine.run(some, [], lifting=lifting)
     engine.run(some, GOOD, lifting=lifting)
@@ -187,7 +186,7 @@ def test_a_batch_of_nothing_does_not_stand_for_the_first() -> None:
 def test_a_name_that_is_bound_anew_ends_the_lifting(monkeypatch: pytest.MonkeyPatch) -> None:
     some = probe_set(lifting_lfs.number, lifting_lfs.contains)
     ended: list[str] = []
-    lifting = Lifting(some, checked=0, ended=lambda name, _why: ended.append(name))
+    lifting = Lifting(some, fewest=1, checked=0, ended=lambda name, _why: ended.append(name))
     engine.run(some, GOOD, lifting=lifting)
     monkeypatch.setattr(lifting_lfs, "LIMIT", 5)
     assert_same(engine.run(some, GOOD, lifting=lifting), engine.run(some, GOOD))
@@ -210,7 +209,7 @@ def test_where_an_lf_writes_to_the_record_none_is_lifted() -> None:
         x.text = x.text.upper()
         return ABSTAIN
 
-    assert not Lifting(probe_set(writes, lifting_lfs.contains)).lifted
+    assert not Lifting(probe_set(writes, lifting_lfs.contains), fewest=1).lifted
 
 
 def test_a_source_that_is_not_what_runs_is_not_read() -> None:
@@ -219,8 +218,14 @@ def test_a_source_that_is_not_what_runs_is_not_read() -> None:
 
     constants = tuple("then" if c == "now" else c for c in now.__code__.co_consts)
     then = types.FunctionType(now.__code__.replace(co_consts=constants), now.__globals__, "then")
-    assert Lifting(probe_set(now)).lifted
-    assert not Lifting(probe_set(then)).lifted
+    assert Lifting(probe_set(now), fewest=1).lifted
+    assert not Lifting(probe_set(then), fewest=1).lifted
+
+
+def test_few_are_not_worth_it() -> None:
+    some = (lifting_lfs.contains, lifting_lfs.number, lifting_lfs.length, lifting_lfs.regex)
+    assert len(Lifting(probe_set(*some)).lifted) == len(some)
+    assert not Lifting(probe_set(*some[1:], *NOT_LIFTED)).lifted
 
 
 def test_two_lambdas_of_one_line_are_told_apart() -> None:
@@ -235,6 +240,7 @@ def test_code_without_a_source_runs_as_it_is() -> None:
     names: dict[str, Any] = {}
     exec("def lf(x):\n    return 1 if 'k' in x.text else -1\n", names)  # noqa: S102
     some = probe_set(names["lf"])
-    assert not Lifting(some).lifted
-    assert np.array_equal(engine.run(some, GOOD, lifting=Lifting(some)).outcomes[:, 0] == 1,
-                          ["k" in record["text"] for record in GOOD])  # fmt: skip
+    lifting = Lifting(some, fewest=1)
+    assert not lifting.lifted
+    outcomes = engine.run(some, GOOD, lifting=lifting).outcomes[:, 0]
+    assert (outcomes == 1).tolist() == ["k" in record["text"] for record in GOOD]

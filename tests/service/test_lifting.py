@@ -28,7 +28,13 @@ def prize(x):
 def many(x):
     return SPAM if x.links > 2 else ABSTAIN
 
-LFS = [prize, many]
+def short(x):
+    return 0 if len(x.text) < 3 else ABSTAIN
+
+def few(x):
+    return 0 if x.links < 2 else ABSTAIN
+
+LFS = [prize, many, short, few]
 """
 RECORDS: list[dict[str, Any]] = [
     {"id": str(n), "timestamp": to_iso(START + n * 60_000), "text": "a PRIZE" * (n % 2)}
@@ -59,13 +65,16 @@ def test_lifted_lfs_are_counted_as_they_are(tmp_path: Path, checked: float) -> N
     assert none is None
     lifted, lifting = counted(tmp_path / "lifted", lifting={"checked": checked})
     assert lifting is not None
-    assert sorted(lifting.lifted) == [0, 1]
+    assert sorted(lifting.lifted) == [0, 1, 2, 3]
     assert lifted == plain
     assert any(pane.faults for pane in plain.values()), "missing fields are errors either way"
 
 
 def test_an_end_is_logged_and_counted(tmp_path: Path) -> None:
-    probe_set = ProbeSet.of([LabelingFunction("ends", lambda x: 1 if "a" in x.text else -1)])
+    lfs = [
+        LabelingFunction(name, lambda x: 1 if "a" in x.text else -1) for name in ("ends", *"bcd")
+    ]
+    probe_set = ProbeSet.of(lfs)
     lifting = lifting_of(probe_set, Settings(), "a stream")
     assert lifting is not None
     object.__setattr__(probe_set.probes[0], "f", lambda _: -1)  # as if it were misread
