@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from types import FunctionType
+from typing import Any, Final, cast
 
 from tidegauge_probes.templates import TemplateSpec
 
@@ -28,13 +29,19 @@ class Twin:
     name: str
     label: int
     condition: Mapping[str, Any]
-    python: Function
+    python: FunctionType
 
     def template(self) -> TemplateSpec:
         """Return the template."""
         return TemplateSpec.model_validate(
             {"name": self.name, "label": CLASSES[self.label], **self.condition}
         )
+
+    def without_source(self) -> Function:
+        """Return the function as if it had been made at a prompt: nobody can read its source."""
+        code = self.python.__code__.replace(co_filename="<no file>")
+        f = self.python
+        return FunctionType(code, f.__globals__, f.__name__, f.__defaults__, f.__closure__)
 
 
 # fmt: off
@@ -87,7 +94,7 @@ def _twin(n: int) -> Twin:
     else:
         make = (_length, _number, _author, _any_word, _regex, _mix)[kind - _SIMPLE]
         condition, python = make(group, label)
-    return Twin(f"lf_{n}", label, condition, python)
+    return Twin(f"lf_{n}", label, condition, cast("FunctionType", python))
 
 
 def _variant(words: tuple[str, ...] | list[str], n: int) -> str:

@@ -1,7 +1,8 @@
 """Votes per second beside Snorkel: the same labeling functions, the same records, one thread.
 
 Contestants: Snorkel's `LFApplier` and `PandasLFApplier`; Snorkel's own LF objects on tidegauge's
-engine (`python`); the same LFs as templates (`templates`); and from JSON bytes to counts
+engine as they are (`python`), and lifted (`lifted`: 70 % of them, the others have no source at
+hand; `all_lifted`); the same LFs as templates (`templates`); and from JSON bytes to counts
 (`json_to_counts`). `plain_loop` calls the bare Python functions: no engine can run them faster.
 Snorkel's get their records ready-made: building them is not timed. Ours
 start from dicts, or from bytes.
@@ -24,6 +25,7 @@ from benchmarks._timing import QUICK, Contestant, Seconds, faster, race, rate, s
 from tests.snorkel_stub import load_snorkel
 from tidegauge_probes import ProbeSet, counts, engine
 from tidegauge_probes.counts import PaneCounts
+from tidegauge_probes.lifting import Lifting
 from tidegauge_probes.model import Record
 from tidegauge_service.clock import now_ms
 from tidegauge_service.ingest.codec import Codec
@@ -35,22 +37,35 @@ PANDAS = 300
 """Records for PandasLFApplier, which is slow."""
 
 ROUNDS = 3 if QUICK else 11
-SIZES = (10, 50)
+SIZES = (10, 50) if QUICK else (10, 50, 100)
 SIZES_OF_COUNTS = (10, 50, 100)
 
 
+def unread(n: int) -> bool:
+    """Whether LF *n*'s source is not at hand: three of ten, of fifty one or two of each kind."""
+    return sum(divmod(n, 10)) % 10 in {0, 3, 6}
+
+
 class Contest:
-    """Five ways to apply some labeling functions to a batch of records a round."""
+    """Some ways to apply some labeling functions to a batch of records a round."""
 
     def __init__(self, lfs: int) -> None:
         snorkel = load_snorkel()
         twins = labeling_functions(lfs)
         theirs = [snorkel.LabelingFunction(twin.name, twin.python) for twin in twins]
+        mixed = [
+            snorkel.LabelingFunction(twin.name, twin.without_source() if unread(n) else twin.python)
+            for n, twin in enumerate(twins)
+        ]
         self.wrong_votes = 0
         self._functions = [twin.python for twin in twins]
         self._applier = snorkel.LFApplier(theirs)
         self._pandas_applier = snorkel.PandasLFApplier(theirs)
         self._python = ProbeSet.of(theirs, classes=CLASSES)
+        self._mixed = ProbeSet.of(mixed, classes=CLASSES)
+        self._lifting, self._lifting_mixed = Lifting(self._python), Lifting(self._mixed)
+        for some in (self._lifting, self._lifting_mixed):
+            some.checks("the first batch always is")
         self._templates = ProbeSet.of([twin.template() for twin in twins], classes=CLASSES)
         self._codec = Codec(RecordMapping(text="text"), Limits(), now_ms)
         self._votes: dict[str, Any] = {}
@@ -74,6 +89,8 @@ class Contest:
             "pandas": self._run_pandas,
             "plain_loop": self._run_plain_loop,
             "python": self._run_python,
+            "lifted": self._run_lifted,
+            "all_lifted": self._run_all_lifted,
             "templates": self._run_templates,
             "json_to_counts": self._run_json,
         }
@@ -94,6 +111,22 @@ class Contest:
     def _run_python(self, _: int) -> int:
         self._votes["python"] = engine.run(self._python, self._records).outcomes
         return BATCH
+
+    def _run_lifted(self, n: int) -> int:
+        return self._lift("lifted", self._mixed, self._lifting_mixed, n)
+
+    def _run_all_lifted(self, n: int) -> int:
+        return self._lift("all_lifted", self._python, self._lifting, n)
+
+    def _lift(self, name: str, some: ProbeSet, lifting: Lifting, n: int) -> int:
+        matrix = engine.run(some, self._records, lifting=lifting, name=f"0:{n * BATCH}")
+        self._votes[name] = matrix.outcomes
+        return BATCH
+
+    @property
+    def lifted_share(self) -> float:
+        """Share of the LFs that the contestant `lifted` has lifted."""
+        return len(self._lifting_mixed.lifted) / len(self._mixed.probes)
 
     def _run_templates(self, _: int) -> int:
         self._votes["templates"] = engine.run(self._templates, self._records).outcomes
@@ -153,6 +186,8 @@ def figures(found: dict[int, dict[str, Seconds]]) -> dict[str, Any]:
         "python_vs_lfapplier": ratios("python", "lfapplier"),
         "python_vs_pandas": ratios("python", "pandas"),
         "python_vs_plain_loop": ratios("python", "plain_loop"),
+        "lifted_vs_lfapplier": ratios("lifted", "lfapplier"),
+        "all_lifted_vs_lfapplier": ratios("all_lifted", "lfapplier"),
         "templates_vs_lfapplier": ratios("templates", "lfapplier"),
         "json_to_counts_vs_templates": ratios("json_to_counts", "templates"),
         "records_per_second": {
@@ -167,15 +202,17 @@ def main() -> int:
     some = records(BATCH, seed=0)
     characters = sum(len(record["text"]) for record in some) / BATCH
     say(f"{ROUNDS} rounds of {BATCH:,} records, {characters:.0f} characters on average")
-    found, wrong = {}, 0
+    found, wrong, lifted = {}, 0, {}
     for lfs in SIZES:
         contest = Contest(lfs)
         found[lfs] = race(contest.contestants(), ROUNDS, contest.prepare, contest.check)
         wrong += contest.wrong_votes
+        lifted[str(lfs)] = contest.lifted_share
         for name, seconds in found[lfs].items():
             say(f"{lfs:>3} LFs  {name:<15} {rate(seconds.cpu):>9,} records/s")
     shares = {str(lfs): counts_share(lfs) for lfs in SIZES_OF_COUNTS}
-    result = figures(found) | {"counts_share": shares, "wrong_votes": wrong}
+    result = figures(found) | {"lifted_share": lifted, "counts_share": shares}
+    result["wrong_votes"] = wrong
     print(json.dumps({"benchmark": "probes", "quick": QUICK, **result}))
     return int(wrong > 0)
 

@@ -6,58 +6,122 @@ preprocessors keep every record they ever saw).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, Final
 
 from tidegauge_probes.column import ABSENT, Column
 from tidegauge_probes.model import Fields, RecordView, lookup
 from tidegauge_probes.needles import Needle, Needles
-from tidegauge_probes.texts import Mask
-
-_NO_NEEDLES: Final[Mapping[str, Needles]] = MappingProxyType({})
+from tidegauge_probes.texts import Mask, Texts
 
 Chain = tuple[Callable[[Any], Any], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A field as the preprocessors of a chain leave it."""
+
+    name: str
+    chain: Chain
+
+    def _key(self) -> tuple[str, tuple[int, ...]]:
+        return self.name, tuple(map(id, self.chain))  # user objects need not be hashable
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same field after the same preprocessors."""
+        return isinstance(other, Made) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        """Hash what is compared."""
+        return hash(self._key())
+
+
+Place = str | Made
+"""Where a column comes from: the path of a field, or a field after preprocessors."""
+
+AT_ONCE: Final = 500
+"""Records whose fields are read together."""
+
+_VIEWS: Final = frozenset({RecordView, SimpleNamespace})
+_NO_NEEDLES: Final[Mapping[Place, Needles]] = MappingProxyType({})
 
 
 class Batch:
     """*n* records with their columns and preprocessed views, computed on first use.
 
     *needles*: field → the words that will be asked for, so that one pass can find them all.
+    *fields*: what will be read, so that each record is looked into once.
     """
 
     def __init__(
-        self, records: Sequence[Fields], needles: Mapping[str, Needles] = _NO_NEEDLES
+        self,
+        records: Sequence[Fields],
+        needles: Mapping[Place, Needles] = _NO_NEEDLES,
+        fields: Collection[str] = (),
     ) -> None:
         self.records = records
+        self._fields = fields
         self._needles = needles
-        self._found: dict[str, Mask] = {}
-        self._columns: dict[str, Column] = {}
+        self._found: dict[Place, Mask] = {}
+        self._columns: dict[Place, Column] = {}
+        self._texts: dict[tuple[Place, tuple[str, ...]], Texts] = {}
         self._views: dict[tuple[int, ...], list[Any]] = {}
 
     def __len__(self) -> int:
         """Return the number of records."""
         return len(self.records)
 
-    def column(self, path: str) -> Column:
-        """Return the values at *path*, ``ABSENT`` where a record has no such field."""
-        if path not in self._columns:
-            if "." in path:
-                values = [lookup(fields, path, ABSENT) for fields in self.records]
-            else:
-                values = [fields.get(path, ABSENT) for fields in self.records]
-            self._columns[path] = Column(values)
-        return self._columns[path]
+    def column(self, place: Place) -> Column:
+        """Return the values at *place*, ``ABSENT`` where a record has no such field."""
+        if place not in self._columns and place in self._fields:
+            self._read_ahead()
+        if place not in self._columns:
+            self._columns[place] = Column(self._values(place))
+        return self._columns[place]
 
-    def hits(self, path: str, needle: Needle) -> Mask:
+    def _read_ahead(self) -> None:
+        """Read the fields some records at a time: memory is what this waits for."""
+        columns: dict[str, list[Any]] = {name: [] for name in self._fields if "." not in name}
+        for start in range(0, len(self.records), AT_ONCE):
+            some = self.records[start : start + AT_ONCE]
+            for name, values in columns.items():
+                values.extend(_of_each(some, name))
+        self._columns |= {name: Column(values) for name, values in columns.items()}
+        self._fields = ()
+
+    def _values(self, place: Place) -> list[Any]:
+        if isinstance(place, Made):
+            return [
+                view.__dict__.get(place.name, ABSENT) if type(view) in _VIEWS else ABSENT
+                for view in self.views(place.chain)
+            ]
+        if "." in place:
+            return [lookup(fields, place, ABSENT) for fields in self.records]
+        return _of_each(self.records, place)
+
+    def texts(self, place: Place, methods: tuple[str, ...] = ()) -> Texts:
+        """Return the texts at *place*, after some methods of `str` without arguments."""
+        if not methods:
+            return self.column(place).texts
+        key = (place, methods)
+        if key not in self._texts:
+            method = getattr(str, methods[-1])
+            before = self.texts(place, methods[:-1])
+            self._texts[key] = Texts([method(text) for text in before.values], sure=True)
+        return self._texts[key]
+
+    def hits(self, place: Place, needle: Needle) -> Mask:
         """Return which texts of the column hold *needle*, bool [n]; not to be written to."""
-        needles = self._needles.get(path)
+        needles = self._needles.get(place)
         if needles is None or needle not in needles.columns:
-            alone: Mask = Needles([needle]).find(self.column(path).texts)[0]
+            alone: Mask = Needles([needle]).find(self.texts(place))[0]
             return alone
-        if path not in self._found:
-            self._found[path] = needles.find(self.column(path).texts)
-        hits: Mask = self._found[path][needles.columns[needle]]
+        if place not in self._found:
+            self._found[place] = needles.find(self.texts(place))
+        hits: Mask = self._found[place][needles.columns[needle]]
         return hits
 
     def views(self, chain: Chain = ()) -> list[Any]:
@@ -69,6 +133,13 @@ class Batch:
             else:
                 self._views[key] = [RecordView(**fields) for fields in self.records]
         return self._views[key]
+
+
+def _of_each(records: Sequence[Fields], name: str) -> list[Any]:
+    try:
+        return list(map(itemgetter(name), records))
+    except KeyError:
+        return [fields.get(name, ABSENT) for fields in records]
 
 
 def _preprocess(view: Any, chain: Chain) -> Any:

@@ -14,6 +14,12 @@ from tidegauge_probes.texts import Mask, Texts
 
 _NUMBERS: Final = frozenset({int, float})
 
+PLAIN: Final[frozenset[type]] = frozenset({str, int, float, bool, type(None)})
+"""Types whose values can be compared and hashed with no user's code."""
+
+MOST_EXACT: Final = 2.0**53
+"""Integers beyond it need not be floats."""
+
 
 class Absent:
     """Marks a field that a record does not have (``None`` is a value like any other)."""
@@ -46,7 +52,14 @@ class Column:
         wanted = frozenset(types)
         if self.types <= wanted:
             return np.ones(len(self), dtype=np.bool_)
+        if self.types.isdisjoint(wanted):
+            return np.zeros(len(self), dtype=np.bool_)
         return np.array([type(value) in wanted for value in self.values], dtype=np.bool_)
+
+    @cached_property
+    def absent(self) -> Mask:
+        """Which are absent, bool [n]."""
+        return self.among((Absent,))
 
     @cached_property
     def is_text(self) -> Mask:
@@ -73,6 +86,12 @@ class Column:
             return np.array(values, dtype=np.float64)
         except OverflowError:
             return np.array([_as_float(value) for value in values], dtype=np.float64)
+
+    @cached_property
+    def is_exact(self) -> Mask:
+        """Which values are numbers that are exactly in ``numbers``, bool [n]."""
+        small: Mask = ~(np.abs(self.numbers) > MOST_EXACT)  # not-a-number is exact, too
+        return self.is_number & small
 
     @cached_property
     def missing(self) -> Mask:

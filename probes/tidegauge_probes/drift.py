@@ -173,7 +173,7 @@ def _shifted(
     rejected = np.zeros(len(enough), dtype=np.bool_)
     p_value = np.where(worth, compared.p_value, 1.0)
     rejected[enough] = benjamini_hochberg(p_value[enough], detector.alpha)
-    return rejected
+    return np.asarray(rejected & worth)
 
 
 def benjamini_hochberg(p_values: Floats, alpha: float) -> Mask:

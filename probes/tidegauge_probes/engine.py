@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 
 from tidegauge_probes.batch import Batch
-from tidegauge_probes.model import ERROR, Fault, Fields, VoteMatrix
-from tidegauge_probes.probe_set import Probe, ProbeSet, PythonProbe, members
+from tidegauge_probes.lifting import Lifting
+from tidegauge_probes.model import ERROR, Fault, Fields, Outcomes, VoteMatrix
+from tidegauge_probes.probe_set import Probe, ProbeSet, PythonProbe
 
 QUARANTINED: Final = "quarantined"
 """Type of the faults of an LF that is not called any more."""
@@ -30,6 +31,8 @@ def run(
     *,
     skipped: Collection[int] = (),
     entering: Callable[[int], None] = _unheard,
+    lifting: Lifting | None = None,
+    name: str = "",
 ) -> VoteMatrix:
     """Apply *probe_set* to *records*: int8 outcomes [n, m], bool segments [n, s].
 
@@ -37,21 +40,29 @@ def run(
     *skipped* columns are not called: an LF's outcome is an error for every record, a slicing
     function takes none. *entering* hears of each column before it runs, once a batch, so that a
     watchdog knows which LF does not come back. Slicing function j has the column m + j.
+    *lifting* runs the LFs it has lifted; it decides by the batch's *name* whether to check them.
     """
-    batch = Batch(records, probe_set.needles)
+    batch = Batch(records, (lifting or probe_set).needles, (lifting or probe_set).fields)
+    check = lifting is not None and bool(records) and lifting.checks(name)
+
+    def outcomes(probe: Probe, column: int, cardinality: int) -> tuple[Outcomes, list[Fault]]:
+        if lifting is not None and column in lifting.lifted and isinstance(probe, PythonProbe):
+            return lifting.outcomes(probe, batch, column, cardinality, check=check)
+        return probe.outcomes(batch, column, cardinality)
+
     n, m = len(records), len(probe_set.probes)
-    outcomes = np.empty((n, m), dtype=np.int8)
+    matrix = np.empty((n, m), dtype=np.int8)
     segments = np.zeros((n, len(probe_set.slices)), dtype=np.bool_)
     seconds = np.zeros(m, dtype=np.float64)
     faults: list[Fault] = []
     for column, probe in enumerate(probe_set.probes):
         if column in skipped:
-            outcomes[:, column] = ERROR
+            matrix[:, column] = ERROR
             faults.extend(_quarantined(column, n))
             continue
         entering(column)
         start = perf_counter()
-        outcomes[:, column], failed = probe.outcomes(batch, column, probe_set.cardinality)
+        matrix[:, column], failed = outcomes(probe, column, probe_set.cardinality)
         seconds[column] = perf_counter() - start
         faults.extend(failed)
     for column, probe in enumerate(probe_set.slices):
@@ -60,11 +71,12 @@ def run(
             faults.extend(_quarantined(m + column, n))
             continue
         entering(m + column)
-        segments[:, column], failed = members(probe, batch, m + column)
+        taken, failed = outcomes(probe, m + column, 2)
+        segments[:, column] = taken == 1  # False, 0 and −1 leave a record, as does a failure
         faults.extend(failed)
     _forget(probe_set.probes)
     _forget(probe_set.slices)
-    return VoteMatrix(outcomes, segments, seconds, tuple(faults))
+    return VoteMatrix(matrix, segments, seconds, tuple(faults))
 
 
 def _quarantined(column: int, n: int) -> list[Fault]:

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidegauge_probes.literals import required
+from tidegauge_probes.needles import Needle
 from tidegauge_probes.texts import DIGIT, OTHER, STAND_INS, WORD, Mask, Texts
 
 _ASCII: Final = 128
@@ -35,6 +36,10 @@ WORTH_IT: Final = 16
 """Texts below which RE2's preparation takes longer than `re` does."""
 
 _ASCII_WORDS: Final = [b for b in range(_ASCII) if re.match(r"\w", chr(b))]
+
+_BORDERS: Final = tuple(map(str, parser.parse(r"(?<!\w)(?!\w)")))
+_BOUNDARIES: Final = (str((op.AT, op.AT_BOUNDARY)),) * 2
+_ENDS: Final = re.compile(r"\w(?:.*\w)?", re.DOTALL)
 
 NOTHING: Final = r"[\xff]"
 """A byte that no blob holds."""
@@ -198,6 +203,25 @@ def translate(pattern: str, flags: int, mode: Mode) -> Translation | None:
     return walk.translation(translated)
 
 
+@lru_cache(maxsize=4_096)
+def whole_word(pattern: str, flags: int) -> str | None:
+    r"""Return the ASCII word that `\bword\b` or `(?<!\w)word(?!\w)` looks for; else None."""
+    try:
+        tree = parser.parse(pattern, flags)
+    except (re.error, RecursionError, OverflowError):
+        return None
+    if len(tree) < 3 or tree.state.flags != flags | re.UNICODE:  # noqa: PLR2004  (two borders)
+        return None
+    [before, *letters, after] = tree
+    if any(code is not op.LITERAL or argument >= _ASCII for code, argument in letters):
+        return None
+    word = "".join(chr(argument) for _, argument in letters)
+    borders = str(before), str(after)
+    if borders == _BORDERS or (borders == _BOUNDARIES and _ENDS.fullmatch(word)):
+        return word
+    return None
+
+
 def _decidable(texts: Texts, reach: Reach) -> Mask:
     if reach is Reach.ASCII:
         return texts.ascii
@@ -213,14 +237,32 @@ class Pattern:
     mode: Mode = Mode.SEARCH
 
     @property
-    def literals(self) -> Sequence[str]:
-        """Return words of which a lowered text with a match holds one; none, if unknown."""
-        return sorted(required(self.pattern, flags=self.flags) or ())
+    def _word(self) -> str | None:
+        """The word that it looks for, if it does nothing else."""
+        return whole_word(self.pattern, self.flags) if self.mode is Mode.SEARCH else None
 
-    def find(self, texts: Texts, likely: Mask | None = None) -> Mask:
-        """Return in which texts it is found, bool [n]; *likely*: it is in no others."""
+    def needles(self, *, lowered: bool = False) -> tuple[Needle, ...]:
+        """Return words of which every text that it is found in holds one; none, if unknown.
+
+        *lowered*: it is searched in texts that are in lower case.
+        """
+        word, ignores_case = self._word, bool(self.flags & re.IGNORECASE)
+        if word is not None:
+            word = word.lower() if ignores_case else word
+            return (Needle(word, lowered=lowered or ignores_case, whole=True),)
+        return tuple(map(Needle, sorted(required(self.pattern, self.flags) or ())))
+
+    def find(self, texts: Texts, hits: Sequence[Mask] = (), odd: Mask | None = None) -> Mask:
+        """Return in which texts it is found, bool [n].
+
+        *hits*: where each of its ``needles`` is, of which nothing is known where a text is *odd*.
+        """
         found = np.zeros(len(texts), dtype=np.bool_)
-        wanted = np.ones(len(texts), dtype=np.bool_) if likely is None else likely
+        wanted = np.ones(len(texts), dtype=np.bool_)
+        if hits and odd is not None:
+            likely = np.logical_or.reduce(hits)
+            wanted = odd if self._word is not None else likely | odd
+            found = likely & ~odd if self._word is not None else found
         left = self._by_re2(texts, wanted, found)
         test = getattr(re.compile(self.pattern, self.flags), self.mode.value)
         for row, text in texts.where(left):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import operator
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any, Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from tidegauge_probes.batch import Batch, Chain
+from tidegauge_probes.batch import Batch, Chain, Place
 from tidegauge_probes.digest import describe, digest
 from tidegauge_probes.errors import ProbeError, nearest
 from tidegauge_probes.findings import ALL
@@ -94,32 +94,67 @@ class PythonProbe:
         """Return name and a description of the user's object."""
         return [self.name, describe(self.source)]
 
-    def _results(self, batch: Batch, column: int) -> tuple[list[Any], list[Fault]]:
-        """Call the function on each record: what it returned (None if it failed), and faults."""
-        f, resources = self.f, self.resources
+    def _results(
+        self, batch: Batch, column: int, rows: Sequence[int] | None
+    ) -> tuple[list[Any], list[Fault]]:
+        """Call the function on records: what it returned (None if it failed), and faults."""
+        views = batch.views(self.chain)
+        if rows is not None:
+            views = [views[row] for row in rows]
+        f = partial(self.f, **self.resources) if self.resources else self.f
+        f = _unless_failed(f) if self.chain else f
         results: list[Any] = []
         faults: list[Fault] = []
-        for row, view in enumerate(batch.views(self.chain)):
+        left = iter(views)
+        while len(results) < len(views):
+            failure: Exception = StopIteration()  # one of the LF's own looks like the end
             try:
-                if isinstance(view, Exception):
-                    raise view  # noqa: TRY301  (a preprocessor's failure is the LF's)
-                results.append(f(view, **resources))
+                # The loop is in C; what was returned before a failure is kept.
+                results.extend(map(f, left))
             except Exception as error:  # noqa: BLE001  (user code may raise anything)
+                failure = error
+            if len(results) < len(views):
+                why = type(failure).__name__, _shown(str, failure)
+                faults.append(Fault(column, len(results), *why))
                 results.append(None)
-                faults.append(Fault(column, row, type(error).__name__, _shown(str, error)))
         return results, faults
 
-    def outcomes(self, batch: Batch, column: int, cardinality: int) -> tuple[Outcomes, list[Fault]]:
-        """Vote on each record; exceptions and things that are no votes become errors."""
-        results, faults = self._results(batch, column)
-        if not faults and set(map(type, results)) <= {int, bool}:
+    def outcomes(
+        self, batch: Batch, column: int, cardinality: int, rows: Sequence[int] | None = None
+    ) -> tuple[Outcomes, list[Fault]]:
+        """Vote on each record, or on some *rows*, int8 [rows].
+
+        Exceptions and things that are no votes become errors.
+        """
+        outcomes, faults = self._outcomes(batch, column, cardinality, rows)
+        if rows is not None:
+            faults = [replace(fault, row=rows[fault.row]) for fault in faults]
+        return outcomes, faults
+
+    def _outcomes(
+        self, batch: Batch, column: int, cardinality: int, rows: Sequence[int] | None
+    ) -> tuple[Outcomes, list[Fault]]:
+        results, faults = self._results(batch, column, rows)
+        if not faults and results:
             try:
-                votes = np.array(results, dtype=np.int64)
-            except OverflowError:
-                votes = np.array([cardinality], dtype=np.int64)
-            if not len(votes) or (votes.min() >= ABSTAIN and votes.max() < cardinality):
-                return votes.astype(np.int8), faults
+                # Takes what `operator.index` takes, as `as_vote` does.
+                votes = np.frombuffer(array("b", results), dtype=np.int8)
+            except Exception:  # noqa: BLE001  (a user's `__index__`, or no votes): see one by one
+                return _checked(results, faults, column, cardinality)
+            if votes.min() >= ABSTAIN and votes.max() < cardinality:
+                return votes, faults
         return _checked(results, faults, column, cardinality)
+
+
+def _unless_failed(f: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return *f* for what a preprocessor has returned; its failure is the LF's."""
+
+    def call(view: Any) -> Any:
+        if isinstance(view, Exception):
+            raise view
+        return f(view)
+
+    return call
 
 
 def _checked(
@@ -131,7 +166,7 @@ def _checked(
     for row, result in enumerate(results):
         if row in failed:
             continue
-        vote = _as_vote(result)
+        vote = as_vote(result)
         if vote is not None and ABSTAIN <= vote < cardinality:
             outcomes[row] = vote
         else:
@@ -140,7 +175,7 @@ def _checked(
     return outcomes, faults
 
 
-def _as_vote(result: Any) -> int | None:
+def as_vote(result: Any) -> int | None:
     """Read ints, numpy ints and bools; floats and None are bugs of the LF (Snorkel rounds them)."""
     if isinstance(result, np.bool_):
         return int(result)
@@ -244,9 +279,16 @@ class ProbeSet:
         return digest([parts, list(self.classes)])[:16]
 
     @cached_property
-    def needles(self) -> dict[str, Needles]:
+    def fields(self) -> frozenset[str]:
+        """All fields that the templates read."""
+        probes = (*self.probes, *self.slices)
+        conditions = [probe.condition for probe in probes if isinstance(probe, TemplateProbe)]
+        return frozenset(path for condition in conditions for path in condition.fields())
+
+    @cached_property
+    def needles(self) -> dict[Place, Needles]:
         """Field → all words that the templates look for in it."""
-        needles: dict[str, set[Needle]] = {}
+        needles: dict[Place, set[Needle]] = {}
         for probe in (*self.probes, *self.slices):
             if isinstance(probe, TemplateProbe):
                 for path, needle in probe.condition.needles():
@@ -305,12 +347,3 @@ def _class_index(spec: TemplateSpec, classes: Sequence[str]) -> int:
     hint = nearest(str(spec.label), classes)
     msg = f"labeling function '{spec.name}': unknown label {spec.label!r}{hint}"
     raise ProbeError(msg)
-
-
-def members(probe: Probe, batch: Batch, column: int) -> tuple[npt.NDArray[np.bool_], list[Fault]]:
-    """Return which records a slicing function takes; one that fails takes none, and is named.
-
-    ``True`` and 1 take a record; ``False``, 0 and −1 leave it; anything else is a failure.
-    """
-    outcomes, faults = probe.outcomes(batch, column, 2)
-    return outcomes == 1, faults

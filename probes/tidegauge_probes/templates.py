@@ -116,12 +116,11 @@ class Regex(_Leaf):
 
     def needles(self) -> Iterator[Needle]:
         """Yield the literals without which it is not found."""
-        yield from map(Needle, self._wanted.literals)
+        yield from self._wanted.needles()
 
     def _test(self, batch: Batch, column: Column) -> Mask:
         hits = [batch.hits(self.field, needle) for needle in self.needles()]
-        likely = np.logical_or.reduce([*hits, column.texts.odd]) if hits else None
-        return self._wanted.find(column.texts, likely)
+        return self._wanted.find(column.texts, hits, column.texts.odd)
 
 
 class _Bounds(_Leaf):
@@ -269,6 +268,10 @@ class Condition(Spec):
             raise ValueError(msg)
         return self
 
+    @property
+    def _leaf(self) -> _Leaf | None:
+        return next((leaf for name in LEAVES if (leaf := getattr(self, name)) is not None), None)
+
     def needles(self) -> Iterator[tuple[str, Needle]]:
         """Yield (field, word) of all that it will look for."""
         leaf = self.keyword or self.regex
@@ -278,16 +281,23 @@ class Condition(Spec):
         for part in parts:
             yield from part.needles()
 
+    def fields(self) -> Iterator[str]:
+        """Yield the paths of all fields that it reads."""
+        leaf = self._leaf
+        if leaf is not None:
+            yield leaf.field
+        for part in (*(self.all or ()), *(self.any or ()), *([self.not_] if self.not_ else ())):
+            yield from part.fields()
+
     def holds(self, batch: Batch) -> tuple[Mask, Faults]:
         """Return where the condition holds, and where and why it could not be decided.
 
         Mixes stop early as Python's ``and`` and ``or`` do: in ``all: [a, b]`` a fault of *b*
         counts only where *a* holds, so ``not missing`` guards what follows it.
         """
-        leaf = next((leaf for name in LEAVES if (leaf := getattr(self, name)) is not None), None)
+        leaf = self._leaf
         if leaf is not None:
-            found: tuple[Mask, Faults] = leaf.holds(batch)
-            return found
+            return leaf.holds(batch)
         if self.not_ is not None:
             mask, faults = self.not_.holds(batch)
             return _without(~mask, faults), faults

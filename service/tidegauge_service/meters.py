@@ -1,4 +1,4 @@
-"""Figures of this process alone: time spent in LFs and commits, fenced commits.
+"""Figures of this process alone: time spent in LFs and commits, liftings ended, fenced commits.
 
 Everything else in /metrics is read from the database, so that every process answers alike.
 """
@@ -33,12 +33,23 @@ _FENCED: Final = Counter(
     ("stream",),
     registry=REGISTRY,
 )
+_LIFTING_ENDED: Final = Counter(
+    "tidegauge_lf_lifting_ended",
+    "Labeling functions that this process runs as they are again, after a difference.",
+    ("stream", "probe"),
+    registry=REGISTRY,
+)
 
 
 def ran(stream: str, probes: Sequence[str], seconds: npt.NDArray[np.float64]) -> None:
     """Add the time a batch spent in each LF."""
     for probe, spent in zip(probes, seconds, strict=True):
         _LF_SECONDS.labels(stream, probe).inc(float(spent))
+
+
+def lifting_ended(stream: str, probe: str) -> None:
+    """Note an LF that is not lifted any more."""
+    _LIFTING_ENDED.labels(stream, probe).inc()
 
 
 def committed(stream: str, seconds: float) -> None:

@@ -132,6 +132,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _own_counter("snapshot_failures_total", "", "Reads of the shared state that failed."),
     _own_gauge("build_info", "version", "1, with the version of tidegauge."),
     _own_counter("lf_run_seconds_total", "stream probe", "Time this process spent in an LF."),
+    _own_counter("lf_lifting_ended_total", "stream probe", "LFs run as they are again."),
     _own_histogram("commit_seconds", "stream", "Time a commit of this process took."),
     _own_counter("commits_fenced_total", "stream", "Commits dropped: another worker had moved on."),
 )

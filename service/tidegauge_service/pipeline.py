@@ -10,11 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from tidegauge_probes import load
 from tidegauge_probes.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.lifting import Lifting
 from tidegauge_probes.probe_set import ProbeSet
-from tidegauge_service import fitting
+from tidegauge_service import fitting, meters
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.heartbeat import Phase, no_beat
@@ -29,6 +32,8 @@ from tidegauge_service.store import baselines, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.stream_config import BaselineName, BaselinePath, StreamConfig
+
+log = structlog.get_logger()
 
 
 def _unheard(_records: int) -> None:
@@ -124,10 +129,23 @@ def open_pipeline(
             beat=beat,
             url=url,
             codec=codec,
+            lifting=lifting_of(probe_set, settings, stream.name),
         ),
         Evaluator(config, stream, probe_set, database, clock, url=url),
         Watch(config, stream, database, clock, url=url),
     )
+
+
+def lifting_of(probe_set: ProbeSet, settings: Settings, stream: str) -> Lifting | None:
+    """Lift the LFs that can be, if the settings want it; what ends is logged and counted."""
+    if not settings.lifting.enabled:
+        return None
+
+    def ended(probe: str, why: str) -> None:
+        log.warning("lifting_ended", stream=stream, probe=probe, why=why)
+        meters.lifting_ended(stream, probe)
+
+    return Lifting(probe_set, checked=settings.lifting.checked, ended=ended)
 
 
 def check_receivers(config: StreamConfig, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tidegauge_alerts.receivers import Receiver, parse_receivers
 from tidegauge_probes.errors import nearest
+from tidegauge_probes.lifting import CHECKED
 from tidegauge_probes.spec import Spec, explain
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.stream_config import Duration
@@ -58,6 +59,15 @@ class Retention(Spec):
         }
 
 
+class LiftingSettings(Spec):
+    """Python LFs whose source is a template run as one."""
+
+    enabled: bool = Field(default=True, description="False runs every Python LF as it is.")
+    checked: float = Field(
+        default=CHECKED, ge=0, le=1, description="Share of batches on which both ways are compared."
+    )
+
+
 class Settings(BaseSettings):
     """What one process needs to know beside its streams."""
 
@@ -80,6 +90,9 @@ class Settings(BaseSettings):
     )
     retention: Retention = Field(
         default=Retention(), description="What the database keeps (docs/retention.md)."
+    )
+    lifting: LiftingSettings = Field(
+        default=LiftingSettings(), description="Compiled Python LFs (docs/probes.md)."
     )
     grace: Duration = Field(
         default=8_000, description="How long a stop may take; workers that need more are ended."

@@ -400,3 +400,20 @@ def test_a_subclass_with_its_own_call_is_called_whole() -> None:
             return 1 + super().__call__(x)
 
     assert run(Own("own", lambda _: 1)).outcomes[:, 0].tolist() == [2, 2, 2]
+
+
+def test_each_failure_stands_for_its_own_record() -> None:
+    def fails(x: Any) -> int:
+        if x.n == 1:
+            raise StopIteration
+        if x.n == 2:
+            raise ValueError("two")
+        return 1
+
+    records = [{"n": n % 4} for n in range(12)]
+    matrix = run(lf(fails), records=records)
+    assert matrix.outcomes[:, 0].tolist() == [1, ERROR, ERROR, 1] * 3
+    assert [(f.row, f.type, f.message) for f in matrix.faults] == [
+        (row, *("StopIteration", "")) if row % 4 == 1 else (row, "ValueError", "two")
+        for row in (1, 2, 5, 6, 9, 10)
+    ]

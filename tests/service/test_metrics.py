@@ -97,6 +97,7 @@ def test_every_metric_of_the_catalogue_is_rendered_and_no_other() -> None:
     meters.ran("spam", PROBES[:1], np.array([0.5]))
     meters.committed("spam", 0.1)
     meters.fenced("spam")
+    meters.lifting_ended("spam", PROBES[0])
     families = {f"{f.name}": f for f in collector.collect()}
     for metric in CATALOGUE:
         family = families.pop(metric.name.removesuffix("_total"))

@@ -21,6 +21,7 @@ import structlog
 
 from tidegauge_probes import engine
 from tidegauge_probes.counts import PaneCounts
+from tidegauge_probes.lifting import Lifting
 from tidegauge_probes.model import Record, VoteMatrix
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service import meters
@@ -133,12 +134,15 @@ class Worker:
         beat: Callable[[Phase, int], None] = no_beat,
         url: str = "",
         codec: Codec | None = None,
+        lifting: Lifting | None = None,
     ) -> None:
         """Make a worker; *beat* hears what it is doing (``heartbeat.Phase``, and which LF).
 
         *url*: where people find the page; messages link to it. *codec*: JSON's if not given.
+        *lifting* runs the LFs that it has compiled.
         """
         self._beat = beat
+        self._lifting = lifting
         self._quarantined: frozenset[int] = frozenset()
         self._quarantine_read_s: float | None = None
         self._config = config
@@ -381,6 +385,8 @@ class Worker:
             [record.fields for record in records],
             skipped=self._quarantined,
             entering=lambda column: self._beat(Phase.PROBING, column),
+            lifting=self._lifting,
+            name=f"{inputs[0].partition}:{inputs[0].offset}" if inputs else "",
         )
         self._beat(Phase.COUNTING, NO_LF)
         meters.ran(self._stream.name, self._probe_set.layout.probes, matrix.seconds)

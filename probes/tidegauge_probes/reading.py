@@ -1,0 +1,107 @@
+"""From the syntax of a Python LF to a decision on columns.
+
+Whatever is not understood becomes a leaf that says *Python*: the records that get there are given
+to the function itself.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+from tidegauge_probes.batch import Chain
+from tidegauge_probes.comparing import Env, Known, Record, is_condition
+from tidegauge_probes.constants import Names, Unknown
+from tidegauge_probes.expressions import Expressions
+from tidegauge_probes.lifted import If, Node, Python, Tree, Vote
+
+MOST_BRANCHES: Final = 500
+"""A decision with more is not worth it: every branch is a few operations on whole columns."""
+
+
+class Reader(Expressions):
+    """Reads one function."""
+
+    def __init__(self, names: Names, chain: Chain, vote: Callable[[object], int | None]) -> None:
+        """Take what names stand for, and *vote*: a constant's vote, None if it is none."""
+        super().__init__(names, chain)
+        self._vote = vote
+        self._branches = 0
+
+    def tree(self, function: ast.FunctionDef | ast.Lambda, record: str) -> Tree:
+        """Read the whole function."""
+        env = {record: Record()}
+        if isinstance(function, ast.Lambda):
+            return self._leaf(partial(self._returned, function.body, env))
+        return self._leaf(partial(self._block, function.body, env))
+
+    @staticmethod
+    def _leaf(read: Callable[[], Tree]) -> Tree:
+        try:
+            return read()
+        except Unknown:
+            return Python()
+
+    def _block(self, statements: Sequence[ast.stmt], env: Env) -> Tree:
+        if not statements:
+            raise Unknown  # it returns None
+        first, rest = statements[0], statements[1:]
+        if isinstance(first, ast.Return):
+            return self._returned(first.value, env)
+        if isinstance(first, ast.If):
+            return self._branch(
+                self.condition(first.test, env),
+                partial(self._block, [*first.body, *rest], env),
+                partial(self._block, [*first.orelse, *rest], env),
+            )
+        if isinstance(first, ast.For):
+            return self._block([*self._unrolled(first, env), *rest], env)
+        if isinstance(first, ast.Assign | ast.AnnAssign):
+            return self._block(rest, self._assigned(first, env))
+        docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+        if docstring or isinstance(first, ast.Pass):
+            return self._block(rest, env)
+        raise Unknown
+
+    def _branch(self, test: Node, then: Callable[[], Tree], other: Callable[[], Tree]) -> Tree:
+        self._branches += 1
+        if self._branches > MOST_BRANCHES:
+            raise Unknown
+        return If(test, self._leaf(then), self._leaf(other))
+
+    def _assigned(self, statement: ast.Assign | ast.AnnAssign, env: Env) -> Env:
+        single = isinstance(statement, ast.AnnAssign) or len(statement.targets) == 1
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+        if not single or not isinstance(target, ast.Name) or statement.value is None:
+            raise Unknown
+        return {**env, target.id: self.value(statement.value, env)}
+
+    def _unrolled(self, loop: ast.For, env: Env) -> list[ast.stmt]:
+        """Return a loop over constants as what it does each time."""
+        if not isinstance(loop.target, ast.Name) or loop.orelse:
+            raise Unknown
+        if any(isinstance(node, ast.Break | ast.Continue) for node in ast.walk(loop)):
+            raise Unknown
+        statements: list[ast.stmt] = []
+        for value in self._constants(loop.iter, env, ordered=True):
+            statements += [ast.Assign([loop.target], ast.Constant(value)), *loop.body]
+        return statements
+
+    def _returned(self, node: ast.expr | None, env: Env) -> Tree:
+        if node is None:
+            raise Unknown
+        if isinstance(node, ast.IfExp):
+            return self._branch(
+                self.condition(node.test, env),
+                partial(self._returned, node.body, env),
+                partial(self._returned, node.orelse, env),
+            )
+        value = self.value(node, env)
+        if isinstance(value, Known):
+            vote = self._vote(value.value)
+            return Python() if vote is None else Vote(vote)
+        if is_condition(value):
+            return If(value, Vote(1), Vote(0))
+        raise Unknown
