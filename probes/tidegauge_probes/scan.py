@@ -78,7 +78,7 @@ class Scanned:
 
     ``scale``: windows summed; ``share``, ``expected``: over them; ``effect``: odds ratio of the
     two; ``p_value``: two-sided mid-p; ``n_eff``; ``rank``: signed 2·n_eff·KL; ``worth``: whether
-    the shift is large enough to be of interest, however sure.
+    the shift is large enough to be of interest, however sure, and has not ended.
     """
 
     scale: Ints
@@ -101,7 +101,8 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
     seen = np.where(used, every_x, 0).astype(np.float64)[::-1]
     due = (size.T * calibration.expected(starts).T[:, ::-1]).T
     last = np.minimum(np.array(SCALES), len(starts)) - 1
-    total, found, expected = (np.cumsum(a, axis=0)[last] for a in (size, seen, due))
+    sums = [np.cumsum(a, axis=0) for a in (size, seen, due)]
+    total, found, expected = (a[last] for a in sums)
     squares = np.cumsum(size**2, axis=0)[last]
     windows = np.cumsum(size > 0, axis=0)[last]
     p = np.clip(expected / np.maximum(total, 1e-300), 1e-12, 1 - 1e-12)
@@ -112,7 +113,7 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
     x_eff = np.where(total > 0, found / np.maximum(total, 1), p) * n_eff
     odds = (x_eff + 0.5) / (n_eff - x_eff + 0.5) * (1 - p) / p
     p_value = np.where(total > 0, _p_values(x_eff, n_eff, p), 1.0)
-    worth = np.abs(np.log(odds)) >= MIN_LOGIT
+    worth = (np.abs(np.log(odds)) >= MIN_LOGIT) & _lasts(sums, last)
     best = np.where(worth, p_value, 1 + p_value).argmin(axis=0)
     pick = (best, np.arange(len(x)))
     share = (x_eff / n_eff)[pick]
@@ -127,6 +128,14 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
         rank,
         worth[pick],
     )
+
+
+def _lasts(sums: Sequence[Floats], last: Ints) -> Mask:
+    """Mark sums whose newest quarter is shifted half as far, too: what is over opens no alert."""
+    total, ahead = sums[0], (sums[1] - sums[2]) / np.maximum(sums[0], 1)
+    quarter = np.maximum((last + 1) // 4, 1) - 1
+    lately = ahead[quarter] * np.sign(ahead[last])
+    return np.asarray((total[quarter] == 0) | (lately >= np.abs(ahead[last]) / 2))
 
 
 def effective(  # noqa: PLR0917

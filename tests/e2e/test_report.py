@@ -54,7 +54,13 @@ def traffic(place: str) -> list[Any]:
 def reported(folder: Path, name: str = "mentions_free", place: str = "north") -> Document:
     write_jsonl(folder / "records.jsonl", traffic(place))
     baseline = {"from": to_iso(START), "until": to_iso(START + BASELINE_HOURS * HOUR)}
-    stream = write_stream(folder, probes(name), baseline=baseline, segment_by=["place"])
+    stream = write_stream(
+        folder,
+        probes(name),
+        baseline=baseline,
+        segment_by=["place"],
+        limits={"commit_records": 1_000},  # what is late is told from one commit to the next
+    )
     done = tidegauge("replay", stream, "--report", "out.html", "--json", cwd=folder)
     assert last_json(done.stdout)["alerts"]
     return Document((folder / "out.html").read_text(encoding="utf-8"))

@@ -53,7 +53,11 @@ def plainly(x: np.ndarray, n: np.ndarray, known: Calibration) -> tuple[float, in
         x_eff = total / size * n_eff
         odds = (x_eff + 0.5) / (n_eff - x_eff + 0.5) * (1 - p) / p
         [mid_p] = two_sided_mid_p(np.array([x_eff]), np.array([n_eff]), np.array([p]))
-        found.append((abs(np.log(odds)) < MIN_LOGIT, float(mid_p), j))
+        quarter = max(j // 4, 1)
+        ahead = total / size - p
+        lately = x[-quarter:].sum() / n[-quarter:].sum() - p
+        lasts = lately * np.sign(ahead) >= abs(ahead) / 2
+        found.append((abs(np.log(odds)) < MIN_LOGIT or not lasts, float(mid_p), j))
     _, p_value, scale = min(found)
     return p_value, scale
 
@@ -96,6 +100,15 @@ def test_after_a_resolve_the_series_begins_anew() -> None:
     assert found.scale[0] == 1
     assert found.p_value[0] > 0.5
     assert found.p_value[1] < 1e-6
+
+
+def test_a_shift_that_is_over_opens_nothing() -> None:
+    n = np.full((32, 2), 1_000)
+    x = np.round(n * 0.36).astype(int)
+    x[-8:, 0] = 300
+    over, lasting = last(x, n, calibration(0.3, 0.3)).worth
+    assert lasting
+    assert not over
 
 
 def test_windows_without_records_are_no_windows() -> None:

@@ -38,7 +38,7 @@ SEED = 7
 RATE = 1_500
 """Records a second: five windows, so that the story takes some twenty seconds."""
 
-HISTORY_DAYS = 14
+HISTORY_DAYS = 60
 PATIENCE_SECONDS = 120
 MOST_LINES = 12
 
@@ -188,7 +188,7 @@ class _Show:
             ("mentions_vicodin", "coverage", "mentions_vicodin"),
         )
         lines = [f"  {name:<18}{self._sparkline(kind, probe)}" for name, kind, probe in rows]
-        return "\n".join(["", *lines, f"  {'':18}one block per window of 10 minutes", ""])
+        return "\n".join(["", *lines, f"  {'':18}one block per window of an hour", ""])
 
     def _sparkline(self, series: str, probe: str) -> str:
         found = queries.window_page(

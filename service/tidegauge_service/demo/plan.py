@@ -33,7 +33,7 @@ class Plan:
     """
 
     start_ms: int = 1_767_225_600_000  # 2026-01-01T00:00:00Z
-    window_ms: int = 600_000
+    window_ms: int = 3_600_000
     records_per_window: int = 300
     quiet_windows: int = 60
     shift_window: int = 66
