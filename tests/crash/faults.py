@@ -1,0 +1,164 @@
+"""A storm of faults: which one when is decided by the seed; what it hits may be busy by then."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.crash.proxy import Proxy
+from tests.crash.workers import Worker
+
+HOUR_MS = 3_600_000
+
+Pause = Callable[[float], object]
+"""Waits some seconds, or until the storm is over."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Breaks something, waits, and mends it."""
+
+    name: str
+    weight: int
+    strike: Callable[[random.Random, Pause], bool]
+    """Returns whether it has struck; False: what it would hit was busy."""
+
+
+@dataclass
+class Storm:
+    """Runs faults side by side until the time is over, and lets each mend what it broke."""
+
+    faults: Sequence[Fault]
+    seed: int
+    gap_s: tuple[float, float]
+    struck: Counter[str]
+    say: Callable[[str], None]
+    errors: list[str]
+
+    def blow(self, seconds: float, watch: Callable[[], bool]) -> None:
+        """Strike until *seconds* are over or *watch*, asked between strikes, says enough."""
+        over = threading.Event()
+        dice = random.Random(f"storm:{self.seed}")
+        deadline = time.monotonic() + seconds
+        with ThreadPoolExecutor(6) as pool:
+            while time.monotonic() < deadline and watch():
+                [fault] = dice.choices(self.faults, [f.weight for f in self.faults])
+                pool.submit(self._strike, fault, random.Random(dice.random()), over.wait)
+                over.wait(dice.uniform(*self.gap_s))
+            over.set()
+
+    def _strike(self, fault: Fault, dice: random.Random, pause: Pause) -> None:
+        try:
+            if fault.strike(dice, pause):
+                self.struck[fault.name] += 1
+                self.say(f"struck {fault.name}")
+        except Exception as error:  # noqa: BLE001  (the storm goes on; the run fails at its end)
+            self.errors.append(f"fault {fault.name}: {error!r}")
+
+
+@contextmanager
+def taken(lock: threading.Lock) -> Iterator[bool]:
+    """Take a lock if it is free; say whether it was."""
+    got = lock.acquire(blocking=False)
+    try:
+        yield got
+    finally:
+        if got:
+            lock.release()
+
+
+WorkerFault = Callable[[Worker, random.Random, Pause], None]
+
+
+def on_worker(name: str, weight: int, workers: Sequence[Worker], strike: WorkerFault) -> Fault:
+    """Make a fault of any one of the workers."""
+
+    def one(dice: random.Random, pause: Pause) -> bool:
+        worker = dice.choice(workers)
+        with taken(worker.busy) as mine:
+            if mine and worker.running:
+                strike(worker, dice, pause)
+                return True
+        return False
+
+    return Fault(name, weight, one)
+
+
+def alone(
+    name: str, weight: int, lock: threading.Lock, strike: Callable[[random.Random, Pause], object]
+) -> Fault:
+    """Make a fault of something that there is one of."""
+
+    def one(dice: random.Random, pause: Pause) -> bool:
+        with taken(lock) as mine:
+            if mine:
+                strike(dice, pause)
+            return mine
+
+    return Fault(name, weight, one)
+
+
+def sigkill(worker: Worker, dice: random.Random, pause: Pause) -> None:
+    """Kill it, and start another in its place."""
+    worker.kill()
+    pause(dice.uniform(0, 1.5))
+    worker.start()
+
+
+def sigterm(worker: Worker, dice: random.Random, pause: Pause) -> None:
+    """Ask it to end, and start another in its place."""
+    worker.terminate()
+    pause(dice.uniform(0, 1))
+    worker.start()
+
+
+def sigstop(longest_s: float) -> WorkerFault:
+    """Freeze it, long enough now and then that the others think it dead; it wakes as a zombie."""
+
+    def strike(worker: Worker, dice: random.Random, pause: Pause) -> None:
+        worker.signal(signal.SIGSTOP)
+        try:
+            pause(dice.uniform(0.2, longest_s))
+        finally:
+            worker.signal(signal.SIGCONT)
+
+    return strike
+
+
+def clock_jump(worker: Worker, dice: random.Random, pause: Pause) -> None:
+    """Let its clock jump by hours or days, either way, and back."""
+    worker.clock.set(dice.choice((-1, 1)) * dice.randint(1, 72) * HOUR_MS)
+    pause(dice.uniform(1, 6))
+    worker.clock.set(0)
+
+
+def disk_full(worker: Worker, dice: random.Random, pause: Pause) -> None:
+    """Let no file of it grow any more."""
+    worker.limit_files(256 * 1024)
+    try:
+        pause(dice.uniform(1, 4))
+    finally:
+        worker.limit_files(None)
+
+
+def network(proxies: Sequence[Proxy], dice: random.Random, pause: Pause) -> None:
+    """Cut the network, or let it hang."""
+    cut = dice.random() < 0.5
+    for proxy in proxies:
+        proxy.cut() if cut else proxy.freeze()
+    try:
+        pause(dice.uniform(0.5, 8))
+    finally:
+        for proxy in proxies:
+            proxy.heal()
+
+
+Closing = AbstractContextManager[object]
