@@ -7,11 +7,10 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from tests.crash.proxy import Proxy
 from tests.crash.workers import Worker
@@ -39,9 +38,9 @@ class Storm:
     faults: Sequence[Fault]
     seed: int
     gap_s: tuple[float, float]
-    struck: Counter[str]
     say: Callable[[str], None]
-    errors: list[str]
+    struck: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
 
     def blow(self, seconds: float, watch: Callable[[], bool]) -> None:
         """Strike until *seconds* are over or *watch*, asked between strikes, says enough."""
@@ -160,5 +159,3 @@ def network(proxies: Sequence[Proxy], dice: random.Random, pause: Pause) -> None
         for proxy in proxies:
             proxy.heal()
 
-
-Closing = AbstractContextManager[object]

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from tests.crash import judge, oracle, reference, traffic
+from tests.crash.faults import Storm
 from tests.crash.judge import WAITING, Differences, Held
 from tests.crash.oracle import Expected
 from tests.crash.receiver import Mood, Receiver
@@ -21,6 +22,7 @@ from tests.crash.traffic import LATENESS_MS, WINDOW_MS, Mix
 from tests.crash.workers import Trouble, Worker
 from tests.servers.waiting import wait_until
 from tidegauge_service.errors import StoreError
+from tidegauge_service.jobs.dispatcher import LEASE_MS
 
 SETTLE_S = 180.0
 
@@ -90,6 +92,11 @@ class Scene:
             inject=inject,
         )
 
+    @property
+    def everyone(self) -> list[Worker]:
+        """All workers that ever ran."""
+        return self.workers
+
     def start(self) -> None:
         """Start the workers, and watch over them and the cursors."""
         for worker in self.workers:
@@ -128,13 +135,15 @@ class Scene:
         """Return through when windows must be closed in the end."""
         return expected.latest_ms - expected.latest_ms % WINDOW_MS + WINDOW_MS
 
-    def finish(self, struck: Counter[str] | None = None) -> Outcome:
+    def finish(self, wind: Storm | None = None) -> Outcome:
         """Wait until everything is counted, evaluated and told; stop the workers; judge."""
         expected = oracle.judge_inputs(self.topic())
         closed_ms = self.closed_ms(expected)
         goal = {**expected.ends, "closed": closed_ms, "evaluated": closed_ms, WAITING: 0}
         found = Differences()
-        self.say("storm over, settling")
+        self.say("settling")
+        for worker in self.everyone:  # the lease of a killed sender lasts a minute: not to wait
+            worker.clock.set(2 * LEASE_MS)
         began = time.monotonic()
         try:
             wait_until(lambda: self.look() == goal, timeout=self.settle_s, interval=0.5)
@@ -147,22 +156,21 @@ class Scene:
         self._watcher.join()
         for worker in self.workers:
             worker.terminate()
-        return self._judge(expected, closed_ms, found, struck or Counter())
+        return self._judge(expected, closed_ms, found, wind)
 
     def _judge(
-        self, expected: Expected, closed_ms: int, found: Differences, struck: Counter[str]
+        self, expected: Expected, closed_ms: int, found: Differences, wind: Storm | None
     ) -> Outcome:
         held = judge.read(self.url)
         (self.folder / "held.json").write_text(judge.dump(held))
-        for kind, lines in (("trouble", self.trouble.lines),):
-            for line in lines:
-                found.add(kind, line)
+        for line in [*self.trouble.lines, *(wind.errors if wind else ())]:
+            found.add("trouble", line)
         compared = judge.compare(held, expected, closed_ms)
         found.lines += compared.lines
         found.kinds += compared.kinds
         clean = reference.run(self.folder / "clean", expected, held, closed_ms)
         judge.compare_runs(found, held, clean.held, self.receiver.delivered)
-        return self._outcome(expected, held, found, struck)
+        return self._outcome(expected, held, found, wind.struck if wind else Counter())
 
     def _outcome(
         self, expected: Expected, held: Held, found: Differences, struck: Counter[str]
@@ -171,7 +179,7 @@ class Scene:
             records=expected.records,
             late=held.late.total(),
             dead_letters=len(held.letters),
-            fenced=sum(worker.events("fenced") for worker in self.workers),
+            fenced=sum(worker.events("fenced") for worker in self.everyone),
             windows=len(held.windows),
             transitions=held.transitions.total(),
             notifications=len(held.messages),

@@ -57,6 +57,8 @@ class _Owned:
     next_offset: int
     panes: dict[int, PaneCounts]
     samplers: dict[int, WindowSampler]
+    reached: int
+    """The offset after the last input that was gathered, committed or not."""
     drained: bool = False
     proved_ms: int = 0
     """When its end was last proved to be reached."""
@@ -218,10 +220,31 @@ class Worker:
                     self._doubted.discard(partition)
                 self._assigned = True
                 self._reload(polled.gained)
-            gathered.extend(raw for raw in polled.inputs if raw.partition in self._owned)
+            gathered.extend(self._new(polled.inputs))
             if not polled.inputs or time.monotonic() >= deadline:
                 break
         return gathered
+
+    def _new(self, inputs: Iterable[Raw]) -> list[Raw]:
+        """Return the inputs of owned partitions that come for the first time.
+
+        The compare-and-set guards positions, not what lies between them: a source that delivers
+        an input again must not have it counted again.
+        """
+        new: list[Raw] = []
+        again = 0
+        for raw in inputs:
+            owned = self._owned.get(raw.partition)
+            if owned is None:
+                continue
+            if raw.offset < owned.reached:
+                again += 1
+                continue
+            owned.reached = raw.offset + 1
+            new.append(raw)
+        if again:
+            log.warning("delivered_again", stream=self._stream.name, n=again)
+        return new
 
     def _reload(self, partitions: Iterable[int]) -> None:
         """Continue *partitions*, and those in doubt, where the database stands.
@@ -233,7 +256,9 @@ class Worker:
             state = self._take(partition)
             sizes = self._config.samples
             samplers = {w: WindowSampler.restored(sizes, k) for w, k in state.sampled.items()}
-            self._owned[partition] = _Owned(state.next_offset, dict(state.panes), samplers)
+            self._owned[partition] = _Owned(
+                state.next_offset, dict(state.panes), samplers, reached=state.next_offset
+            )
             self._source.seek(partition, state.next_offset)
             self._doubted.discard(partition)
 
