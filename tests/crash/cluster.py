@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -186,10 +185,12 @@ class ThreeNodes:
                         found[tp.partition].append(record.value or b"")
         return found
 
+    def keep_logs(self, folder: Path) -> None:
+        """Copy the nodes' logs to a folder."""
+        for node in self.nodes:
+            shutil.copy(node.process.log, folder / f"kafka{node.number}.log")
+
     def close(self) -> None:
         """Kill the nodes and remove their data."""
         for node in self.nodes:
             node.close()
-
-    def __iter__(self) -> Iterator[Node]:
-        return iter(self.nodes)

@@ -43,13 +43,18 @@ class Storm:
     errors: list[str] = field(default_factory=list)
 
     def blow(self, seconds: float, watch: Callable[[], bool]) -> None:
-        """Strike until *seconds* are over or *watch*, asked between strikes, says enough."""
+        """Strike until *seconds* are over or *watch*, asked between strikes, says enough.
+
+        First each kind once, in any order: a short storm knows all of them.
+        """
         over = threading.Event()
         dice = random.Random(f"storm:{self.seed}")
+        first = dice.sample(self.faults, len(self.faults))
+        weights = [fault.weight for fault in self.faults]
         deadline = time.monotonic() + seconds
         with ThreadPoolExecutor(6) as pool:
             while time.monotonic() < deadline and watch():
-                [fault] = dice.choices(self.faults, [f.weight for f in self.faults])
+                fault = first.pop() if first else dice.choices(self.faults, weights)[0]
                 pool.submit(self._strike, fault, random.Random(dice.random()), over.wait)
                 over.wait(dice.uniform(*self.gap_s))
             over.set()
@@ -158,4 +163,3 @@ def network(proxies: Sequence[Proxy], dice: random.Random, pause: Pause) -> None
     finally:
         for proxy in proxies:
             proxy.heal()
-

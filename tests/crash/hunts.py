@@ -74,7 +74,7 @@ def closing_while_committing(ground: Ground, inject: Mapping[str, str]) -> Outco
     tidegauge("db", "upgrade", cwd=ground.folder.parent, database=url)
     mix = Mix(partitions=1, per_window=40, stragglers=0.4, behind=(35_000, 110_000))
     scene = _scene(
-        ground, {"slow_commit": "0.4", **inject}, url=url, workers=1, mix=mix, records=1_200
+        ground, {"slow_commit": "0.4", **inject}, url=url, workers=1, mix=mix, records=800
     )
     try:
         scene.start()

@@ -5,6 +5,7 @@ Runs inside the worker, before the product is imported by anybody else.
 
 from __future__ import annotations
 
+import importlib
 import mmap
 import os
 import random
@@ -49,8 +50,7 @@ def shift_clock(path: str) -> None:
 
 def shorten_sessions() -> None:
     """Let the group find out soon that a member is gone."""
-    from tidegauge_service.ingest import kafka_source
-
+    kafka_source: Any = importlib.import_module("tidegauge_service.ingest.kafka_source")
     consumer = kafka_source.KafkaConsumer
 
     def soon(**options: Any) -> Any:
@@ -90,8 +90,7 @@ def deliver_twice(share: float) -> None:
 
 def slow_commits(seconds: float) -> None:
     """Wait in each commit between its reading of the closed cursor and its end."""
-    from tidegauge_service.store import commit
-
+    commit: Any = importlib.import_module("tidegauge_service.store.commit")
     write = commit._write
 
     def slow(*arguments: Any) -> None:

@@ -189,9 +189,7 @@ def _compare_positions(found: Differences, held: Held, expected: Expected) -> No
         found.same("partition_late", row.late, late, partition)
 
 
-def _compare_windows(
-    found: Differences, held: Held, expected: Expected, closed_ms: int
-) -> None:
+def _compare_windows(found: Differences, held: Held, expected: Expected, closed_ms: int) -> None:
     """Every window up to the last was evaluated, once, with all that its panes hold."""
     found.same("closed", held.cursors.get("closed"), closed_ms)
     found.same("evaluated", held.cursors.get("evaluated"), closed_ms)
@@ -228,8 +226,10 @@ def compare_runs(found: Differences, held: Held, clean: Held, delivered: Mapping
 
 def dump(held: Held) -> str:
     """Return what the database holds as text, to keep as evidence."""
-    plain = {name: {str(k): v for k, v in value.items()} if isinstance(value, Mapping) else value
-             for name, value in vars(held).items()}
+    plain = {
+        name: {str(k): v for k, v in value.items()} if isinstance(value, Mapping) else value
+        for name, value in vars(held).items()
+    }
     return json.dumps(plain, default=str, indent=1)
 
 

@@ -29,6 +29,9 @@ from tests.servers.postgres import PostgresServer
 
 TOPIC = "crash"
 
+GAP_S = (0.5, 3.0)
+"""From one strike to the next: a worker needs some seconds to start, and shall do some work."""
+
 
 class KafkaScene(Scene):
     """Workers of one group, and now and then one of another group that reads everything too."""
@@ -137,7 +140,7 @@ class KafkaScene(Scene):
             faults.alone("broker_kill", 2, self.broker_lock, self._kill_broker),
             faults.alone("broker_cut", 2, self.broker_lock, self._cut_brokers),
             faults.alone("leader_change", 2, self.broker_lock, self._move_leaders),
-            faults.alone("overlap", 3, self.intruder_lock, self._intrude),
+            faults.alone("overlap", 5, self.intruder_lock, self._intrude),
         ]
 
     def _cut_database(self, worker: Worker, dice: random.Random, pause: Pause) -> None:
@@ -186,11 +189,9 @@ class KafkaScene(Scene):
             proxy.close()
 
 
-def storm(
-    scene: KafkaScene, *, seconds: float, rate: float, gap_s: tuple[float, float]
-) -> faults.Storm:
+def storm(scene: KafkaScene, *, seconds: float, rate: float) -> faults.Storm:
     """Produce and strike for so many seconds; then let the last windows close."""
-    wind = faults.Storm(scene.faults(), scene.seed, gap_s, scene.say)
+    wind = faults.Storm(scene.faults(), scene.seed, GAP_S, scene.say)
     producing = threading.Thread(target=scene.produce, args=(int(rate * seconds), seconds))
     producing.start()
     try:

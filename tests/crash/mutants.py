@@ -5,6 +5,7 @@ Each patches one function of the running worker, in its own process; nothing in 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,19 +13,25 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Mutant:
-    """A safeguard less. ``shown_by``: what the harness then finds."""
+    """A safeguard less. ``kinds``: of differences, any of which gives it away."""
 
     removes: str
-    shown_by: str
+    kinds: frozenset[str]
     patch: Callable[[], None]
+
+
+def _module(name: str) -> Any:
+    """Import a module of the store, to be patched."""
+    return importlib.import_module(f"tidegauge_service.store.{name}")
 
 
 def _no_fence() -> None:
     """``UPDATE … SET next_offset = :to`` wherever it stands."""
     import sqlalchemy as sa
 
-    from tidegauge_service.store import commit, schema
+    from tidegauge_service.store import schema
 
+    commit = _module("commit")
     advance = commit._advance
 
     def unfenced(connection: Any, stream: Any, batch: Any, owner: str, now_ms: int) -> None:
@@ -43,13 +50,12 @@ def _no_closers_lock() -> None:
     """The closer reads the watermarks as any reader does."""
     from sqlalchemy.sql import Select
 
-    from tidegauge_service.store import commit
-
+    commit = _module("commit")
     close = commit.close_windows
 
     def unlocked(*arguments: Any) -> Any:
         lock = Select.with_for_update
-        Select.with_for_update = lambda self, *_, **__: self  # type: ignore[assignment,method-assign]
+        Select.with_for_update = lambda self, *_, **__: self  # type: ignore[method-assign]
         try:
             return close(*arguments)
         finally:
@@ -78,8 +84,9 @@ def _foreign_watermark() -> None:
     """A worker's commit moves the watermark of partitions that it does not read."""
     import sqlalchemy as sa
 
-    from tidegauge_service.store import commit, schema
+    from tidegauge_service.store import schema
 
+    commit = _module("commit")
     advance = commit._advance
 
     def everywhere(connection: Any, stream: Any, batch: Any, owner: str, now_ms: int) -> None:
@@ -109,24 +116,24 @@ def _sent_before_sending() -> None:
 
 MUTANTS = {
     "fence_removed": Mutant(
-        "the compare of `next_offset` in the commit", "records counted twice or late", _no_fence
+        "the compare of `next_offset` in the commit", frozenset({"cell", "late"}), _no_fence
     ),
     "closers_lock_removed": Mutant(
         "`FOR UPDATE` of the partition rows in the closer",
-        "windows evaluated with fewer records than their panes hold",
+        frozenset({"window"}),
         _no_closers_lock,
     ),
     "cache_not_reloaded": Mutant(
-        "reading the panes again after a fence", "records missing from panes", _stale_cache
+        "reading the panes again after a fence", frozenset({"cell"}), _stale_cache
     ),
     "foreign_watermark": Mutant(
         "the rule that only its owner moves a partition's watermark",
-        "records late that were on time",
+        frozenset({"late"}),
         _foreign_watermark,
     ),
     "sent_before_sending": Mutant(
         "marking a message sent only after the receiver's yes",
-        "a message marked sent that nobody got",
+        frozenset({"notification_lost"}),
         _sent_before_sending,
     ),
 }

@@ -21,7 +21,7 @@ LF_NAMES = ("mentions_free", "thanks", "short", "deal")
 _REASONS = {value: reason for reason, value in BROKEN.items()}
 
 
-class Unfair(AssertionError):
+class UnfairError(AssertionError):
     """The traffic itself breaks the rules by which exactness can be told."""
 
 
@@ -74,7 +74,9 @@ def judge_inputs(topic: Mapping[int, Sequence[bytes]]) -> Expected:
                 expected.late_able[place].append(value)
                 continue
             if at_ms < latest_ms - LATENESS_MS:
-                raise Unfair(f"{partition}:{offset} is no straggler but {latest_ms - at_ms} behind")
+                raise UnfairError(
+                    f"{partition}:{offset} is no straggler but {latest_ms - at_ms} behind"
+                )
             expected.on_time[place].update(cells(record))
             expected.by_place[place].append(value)
         expected.latest_ms = max(expected.latest_ms, latest_ms)

@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from tests.crash import judge, oracle, reference, traffic
-from tests.crash.faults import Storm
+from tests.crash import faults, judge, oracle, reference, traffic
+from tests.crash.faults import Fault, Storm
 from tests.crash.judge import WAITING, Differences, Held
 from tests.crash.oracle import Expected
 from tests.crash.receiver import Mood, Receiver
@@ -40,6 +40,8 @@ class Outcome:
     notifications: int = 0
     repeated: int = 0
     """Deliveries beyond the first of a message."""
+    delivered_again: int = 0
+    """Batches in which a source brought inputs for the second time."""
     differences: Differences = field(default_factory=Differences)
     struck: Counter[str] = field(default_factory=Counter)
 
@@ -139,7 +141,12 @@ class Scene:
         """Wait until everything is counted, evaluated and told; stop the workers; judge."""
         expected = oracle.judge_inputs(self.topic())
         closed_ms = self.closed_ms(expected)
-        goal = {**expected.ends, "closed": closed_ms, "evaluated": closed_ms, WAITING: 0}
+        goal: dict[Any, int] = {
+            **expected.ends,
+            "closed": closed_ms,
+            "evaluated": closed_ms,
+            WAITING: 0,
+        }
         found = Differences()
         self.say("settling")
         for worker in self.everyone:  # the lease of a killed sender lasts a minute: not to wait
@@ -184,6 +191,7 @@ class Scene:
             transitions=held.transitions.total(),
             notifications=len(held.messages),
             repeated=self.receiver.delivered.total() - len(self.receiver.delivered),
+            delivered_again=sum(w.events("delivered_again") for w in self.everyone),
             differences=found,
             struck=struck,
         )
@@ -212,9 +220,7 @@ class FileScene(Scene):
         limits: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(
-            folder, seed=seed, url=url or f"sqlite:///{folder}/store.db", **options
-        )
+        super().__init__(folder, seed=seed, url=url or f"sqlite:///{folder}/store.db", **options)
         mix = mix or Mix(partitions=3)
         self._topic = {
             p: list(islice(traffic.values(seed, p, mix), records // mix.partitions))
@@ -233,6 +239,16 @@ class FileScene(Scene):
     def topic(self) -> Mapping[int, list[bytes]]:
         """Return the lines of the files."""
         return self._topic
+
+    def faults(self) -> list[Fault]:
+        """Return everything that can happen here, with its weight."""
+        return [
+            faults.on_worker("sigkill", 6, self.workers, faults.sigkill),
+            faults.on_worker("sigterm", 2, self.workers, faults.sigterm),
+            faults.on_worker("sigstop", 2, self.workers, faults.sigstop(6)),
+            faults.on_worker("clock_jump", 2, self.workers, faults.clock_jump),
+            faults.on_worker("disk_full", 3, self.workers, faults.disk_full),
+        ]
 
     def done(self) -> bool:
         """Whether all was read."""

@@ -30,7 +30,7 @@ PHASE_WINDOWS = 15
 
 CLASSES = ("HAM", "SPAM")
 
-LFS_MODULE = '''\
+LFS_MODULE = """\
 from tidegauge_probes import labeling_function
 
 
@@ -42,7 +42,7 @@ def deal(x):
 
 
 LFS = [deal]
-'''
+"""
 
 PROBES: dict[str, Any] = {
     "classes": list(CLASSES),

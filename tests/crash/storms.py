@@ -1,0 +1,59 @@
+"""The two storms: over Apache Kafka and PostgreSQL, and over files and SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.crash import kafka_scene
+from tests.crash.cluster import ThreeNodes
+from tests.crash.faults import Storm
+from tests.crash.kafka_scene import KafkaScene
+from tests.crash.scenes import FileScene, Outcome
+from tests.servers.postgres import PostgresServer
+
+Say = Callable[[str], None]
+
+REFUSING = 0.1
+"""Share of the messages that the receiver does not take at first."""
+
+
+def over_kafka(
+    folder: Path,
+    cluster: ThreeNodes,
+    postgres: PostgresServer,
+    *,
+    seed: int,
+    seconds: float,
+    rate: float,
+    say: Say,
+) -> Outcome:
+    """Three workers of one group on three nodes and PostgreSQL."""
+    scene = KafkaScene(folder, cluster, postgres, seed=seed, refusing=REFUSING, say=say)
+    try:
+        scene.start()
+        wind = kafka_scene.storm(scene, seconds=seconds, rate=rate)
+        return scene.finish(wind)
+    finally:
+        scene.close()
+        cluster.keep_logs(folder)
+
+
+def over_files(folder: Path, *, seed: int, seconds: float, rate: float, say: Say) -> Outcome:
+    """Two workers that both read all files into one SQLite database."""
+    scene = FileScene(
+        folder,
+        seed=seed,
+        records=int(rate * seconds),
+        inject={"slow_commit": "0.02", "duplicates": "0.05"},
+        limits={"commit_records": 50, "commit_interval": "200ms", "dead_letter_share": 1},
+        refusing=REFUSING,
+        say=say,
+    )
+    try:
+        scene.start()
+        wind = Storm(scene.faults(), seed, (0.5, 2.5), say)
+        wind.blow(seconds, lambda: not scene.done())
+        return scene.finish(wind)
+    finally:
+        scene.close()

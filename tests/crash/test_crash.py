@@ -1,0 +1,82 @@
+"""The short version of the proof. The long one: `make crash SECONDS=3600 SEED=1`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash import storms
+from tests.crash.cluster import ThreeNodes
+from tests.crash.hunts import HUNTS, Ground
+from tests.crash.mutants import MUTANTS
+from tests.crash.run import servers
+from tests.crash.scenes import Outcome
+from tests.servers.postgres import PostgresServer
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+SEED = 1
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def cluster() -> Iterator[tuple[ThreeNodes, PostgresServer]]:
+    with servers() as started:
+        yield started
+
+
+def assert_exact(outcome: Outcome) -> None:
+    assert not outcome.differences.lines, "\n".join(outcome.differences.lines[:20])
+    assert outcome.records
+    assert outcome.windows
+    assert outcome.dead_letters
+
+
+@pytest.mark.kafka
+@pytest.mark.postgres
+def test_a_storm_over_kafka_and_postgres_changes_nothing(
+    tmp_path: Path, cluster: tuple[ThreeNodes, PostgresServer]
+) -> None:
+    outcome = storms.over_kafka(
+        tmp_path / "kafka", *cluster, seed=SEED, seconds=25, rate=400, say=print
+    )
+    assert_exact(outcome)
+    assert outcome.struck["sigkill"]
+    assert outcome.notifications
+
+
+def test_a_storm_over_files_and_sqlite_changes_nothing(tmp_path: Path) -> None:
+    outcome = storms.over_files(tmp_path / "files", seed=SEED, seconds=12, rate=400, say=print)
+    assert_exact(outcome)
+    assert outcome.struck["sigkill"]
+    assert outcome.struck["disk_full"]
+
+
+def test_every_mutant_is_hunted() -> None:
+    assert HUNTS.keys() == MUTANTS.keys()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("name", ["closers_lock_removed", "sent_before_sending"])
+def test_the_scenes_of_mutants_are_exact_without_them(
+    tmp_path: Path, postgres: PostgresServer, name: str
+) -> None:
+    assert_exact(HUNTS[name](Ground(tmp_path / "scene", SEED, postgres, print), {}))
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("name", HUNTS)
+def test_a_mutant_is_caught(tmp_path: Path, postgres: PostgresServer, name: str) -> None:
+    outcome = HUNTS[name](Ground(tmp_path / "scene", SEED, postgres, print), {"mutant": name})
+    assert outcome.differences.kinds.keys() & MUTANTS[name].kinds
