@@ -6,6 +6,7 @@ ARGS   ?=
 BENCH  ?=
 SECONDS ?= 300
 SEED   ?= 1
+PEERS  ?= .venv-peers
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check --no-input
@@ -14,16 +15,20 @@ INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--fork-strategy fewest --generate-hashes --no-annotate --no-header --no-emit-index-url
 
+# A benchmark is a module or a package of its own.
+BENCHES := $(basename $(notdir $(wildcard benchmarks/[!_]*.py))) \
+	$(notdir $(patsubst %/__main__.py,%,$(wildcard benchmarks/*/__main__.py)))
+
 # What the targets say goes to standard error: the demo's and the benchmarks' output is data.
 SAY := >&2 echo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test crash lint bench lock dashboards clean
+.PHONY: help demo test crash lint bench bench-peers lock dashboards clean
 
 help: ## Show the targets
 	@echo "make TARGET [ARGS=\"...\"] [PYTHON=python3.12]"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: $(VENV)/.stamp-run ## Show the main job with nothing but Python (ARGS="--once --json")
 	@$(BIN)/tidegauge demo $(ARGS)
@@ -41,16 +46,19 @@ lint: $(VENV)/.stamp-dev ## Check style, types and who may import whom
 	PYTHONPATH=service:probes:alerts:dashboards $(BIN)/lint-imports
 
 bench: $(VENV)/.stamp-dev ## Run the benchmarks, or one (BENCH=name); the last line is a JSON object
-	@for name in $(or $(BENCH),$(basename $(notdir $(wildcard benchmarks/[!_]*.py)))); do \
+	@for name in $(or $(BENCH),$(BENCHES)); do \
 		echo "benchmark: $$name" >&2; \
 		$(BIN)/python -m "benchmarks.$$name" $(ARGS) || exit 1; \
 	done
 
+bench-peers: $(VENV)/.stamp-dev ## Run the detection benchmark beside other tools (PEERS=folder)
+	@$(BIN)/python -m benchmarks.detection --peers $(PEERS) $(ARGS)
+
 # New versions: make lock ARGS=--upgrade
 lock: $(VENV)/.stamp-dev ## Pin the requirements again, with hashes (ARGS=--upgrade)
 	$(PIP) install 'uv>=0.9,<1'
-	$(COMPILE) $(ARGS) pyproject.toml -o requirements/run.txt >/dev/null
-	$(COMPILE) $(ARGS) pyproject.toml --group dev -c requirements/run.txt \
+	$(COMPILE) $(ARGS) pyproject.toml --extra avro -o requirements/run.txt >/dev/null
+	$(COMPILE) $(ARGS) pyproject.toml --extra avro --group dev -c requirements/run.txt \
 		-o requirements/dev.txt >/dev/null
 	$(COMPILE) $(ARGS) --group pyproject.toml:build -c requirements/dev.txt \
 		-o requirements/build.txt >/dev/null
@@ -60,7 +68,7 @@ dashboards: $(VENV)/.stamp-dev ## Generate the Grafana dashboards and Prometheus
 	$(BIN)/python -m tidegauge_dashboards.generate $(ARGS)
 
 clean: ## Remove the virtual environment, caches and build results
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 # -- The virtual environment: one stamp per thing installed, so that a second run is quick --------

@@ -6,6 +6,7 @@ at a line on standard input, and prints what it used as JSON.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
@@ -124,6 +125,8 @@ def worker(orders: Mapping[str, Any]) -> dict[str, float]:
     pipeline = open_pipeline(config, Settings(), database, now_ms, source=gate)
     while len(pipeline.worker.partitions) != orders["partitions"] // orders["members"]:
         pipeline.step()
+    gc.collect()
+    gc.freeze()  # as the worker's process does
     ready_and_wait()
     gate.open()
     meter, done = Meter(), False

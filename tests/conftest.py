@@ -13,12 +13,14 @@ from tests.servers.broker import Cluster, KafkaBroker
 from tests.servers.chromium import Chromium
 from tests.servers.postgres import PostgresServer
 from tests.servers.prometheus import PrometheusServer, ScrapeTarget
+from tests.servers.registry_server import RegistryServer
+from tests.servers.secure_broker import SecureBroker
 from tests.snorkel_stub import Snorkel, load_snorkel
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 MARKERS = {
-    "kafka": "needs an Apache Kafka broker (Java, Maven)",
+    "kafka": "needs an Apache Kafka broker or a schema registry (Java, Maven)",
     "postgres": "needs a PostgreSQL server",
     "prometheus": "needs Prometheus or Alertmanager",
     "chromium": "needs headless Chromium",
@@ -28,6 +30,8 @@ MARKERS = {
 # A fixture that starts a server marks its tests, so that `-m "not kafka"` finds them all.
 FIXTURE_MARKERS = {
     "kafka_broker": "kafka",
+    "secure_broker": "kafka",
+    "schema_registry": "kafka",
     "postgres_server": "postgres",
     "prometheus_server": "prometheus",
     "alertmanager_server": "prometheus",
@@ -76,6 +80,28 @@ def kafka_broker() -> Iterator[Cluster]:
         yield broker
     finally:
         broker.close()
+
+
+@pytest.fixture(scope="session")
+def secure_broker() -> Iterator[SecureBroker]:
+    """Give a Kafka broker of our own with TLS and SASL listeners."""
+    broker = SecureBroker()
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.close()
+
+
+@pytest.fixture(scope="session")
+def schema_registry() -> Iterator[RegistryServer]:
+    """Give a schema registry. A test that stops it starts it again before it ends."""
+    registry = RegistryServer()
+    try:
+        registry.start()
+        yield registry
+    finally:
+        registry.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,39 +6,72 @@ without a clock call per record. Preprocessors run once per record and chain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from time import perf_counter
+from typing import Final
 
 import numpy as np
 
 from tidegauge_probes.batch import Batch
-from tidegauge_probes.model import Fault, Fields, VoteMatrix
+from tidegauge_probes.model import ERROR, Fault, Fields, VoteMatrix
 from tidegauge_probes.probe_set import Probe, ProbeSet, PythonProbe, members
 
+QUARANTINED: Final = "quarantined"
+"""Type of the faults of an LF that is not called any more."""
 
-def run(probe_set: ProbeSet, records: Sequence[Fields]) -> VoteMatrix:
+
+def _unheard(_column: int) -> None:
+    pass
+
+
+def run(
+    probe_set: ProbeSet,
+    records: Sequence[Fields],
+    *,
+    skipped: Collection[int] = (),
+    entering: Callable[[int], None] = _unheard,
+) -> VoteMatrix:
     """Apply *probe_set* to *records*: int8 outcomes [n, m], bool segments [n, s].
 
     Never raises for what an LF does: its failures are outcomes. Empty in, empty out.
+    *skipped* columns are not called: an LF's outcome is an error for every record, a slicing
+    function takes none. *entering* hears of each column before it runs, once a batch, so that a
+    watchdog knows which LF does not come back. Slicing function j has the column m + j.
     """
-    batch = Batch(records)
+    batch = Batch(records, probe_set.needles)
     n, m = len(records), len(probe_set.probes)
     outcomes = np.empty((n, m), dtype=np.int8)
     segments = np.zeros((n, len(probe_set.slices)), dtype=np.bool_)
     seconds = np.zeros(m, dtype=np.float64)
     faults: list[Fault] = []
     for column, probe in enumerate(probe_set.probes):
+        if column in skipped:
+            outcomes[:, column] = ERROR
+            faults.extend(_quarantined(column, n))
+            continue
+        entering(column)
         start = perf_counter()
         outcomes[:, column], failed = probe.outcomes(batch, column, probe_set.cardinality)
         seconds[column] = perf_counter() - start
         faults.extend(failed)
     for column, probe in enumerate(probe_set.slices):
         # Slicing functions are named after the LFs: column m + j in the faults.
+        if m + column in skipped:
+            faults.extend(_quarantined(m + column, n))
+            continue
+        entering(m + column)
         segments[:, column], failed = members(probe, batch, m + column)
         faults.extend(failed)
     _forget(probe_set.probes)
     _forget(probe_set.slices)
     return VoteMatrix(outcomes, segments, seconds, tuple(faults))
+
+
+def _quarantined(column: int, n: int) -> list[Fault]:
+    return [
+        Fault(column, row, QUARANTINED, "it did not come back, and is not called")
+        for row in range(n)
+    ]
 
 
 def _forget(probes: Sequence[Probe]) -> None:

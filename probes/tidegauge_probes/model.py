@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -42,8 +43,7 @@ class RecordView(SimpleNamespace):
         return self.__dict__.get(name, default)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One event of live traffic.
 
     ``timestamp_ms`` is its event time (UTC, epoch milliseconds); ``partition`` and ``offset``

@@ -17,6 +17,7 @@ from tidegauge_probes.digest import describe, digest
 from tidegauge_probes.errors import ProbeError, nearest
 from tidegauge_probes.findings import ALL
 from tidegauge_probes.model import ABSTAIN, ERROR, MAX_CLASSES, Fault, Outcomes
+from tidegauge_probes.needles import Needles
 from tidegauge_probes.templates import Condition, SliceSpec, TemplateSpec
 
 _MAX_SHOWN: Final = 200
@@ -240,6 +241,16 @@ class ProbeSet:
         """Content hash: 16 hex digits."""
         parts = [[p.description() for p in group] for group in (self.probes, self.slices)]
         return digest([parts, list(self.classes)])[:16]
+
+    @cached_property
+    def needles(self) -> dict[str, Needles]:
+        """Field → all words that the templates look for in it."""
+        words: dict[str, set[str]] = {}
+        for probe in (*self.probes, *self.slices):
+            if isinstance(probe, TemplateProbe):
+                for path, word in probe.condition.words():
+                    words.setdefault(path, set()).add(word)
+        return {path: Needles(some) for path, some in words.items()}
 
     @cached_property
     def layout(self) -> Layout:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 Clock = Callable[[], int]
@@ -45,7 +45,8 @@ def from_iso(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    since = moment - _EPOCH  # once a record: `// timedelta(milliseconds=1)` takes thrice as long
+    return since.days * _UNITS["d"] + since.seconds * 1000 + since.microseconds // 1000
 
 
 def window_start(ms: int, window_ms: int) -> int:

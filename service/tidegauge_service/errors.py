@@ -7,13 +7,12 @@
         ├── SettingsError     exit 2   a setting or stream file is wrong
         ├── SourceError       exit 3   the source cannot be read
         │   └── StreamHalted  exit 4   too many inputs are no records
-        └── StoreError        exit 5   the database cannot be used
-            └── DataRefused            it does not take what was to be written
+        ├── StoreError        exit 5   the database cannot be used
+        │   └── DataRefused            it does not take what was to be written
+        └── WorkerFailed      the exit code of the worker
 """
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 from tidegauge_probes.errors import TidegaugeError
 
@@ -21,7 +20,7 @@ from tidegauge_probes.errors import TidegaugeError
 class ServiceError(TidegaugeError):
     """Base class of the service's errors."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
 
 class SettingsError(ServiceError):
@@ -50,3 +49,11 @@ class StoreError(ServiceError):
 
 class DataRefused(StoreError):  # noqa: N818  (the database's answer)
     """The database works, but does not take what was to be written."""
+
+
+class WorkerFailed(ServiceError):  # noqa: N818  (what happened to it)
+    """A worker process ended in a way that starting it again would not mend."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

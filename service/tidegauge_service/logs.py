@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 
 
-def configure(level: str = "INFO", *, as_json: bool | None = None) -> None:
-    """Set up structlog and the standard library's logging to write to stderr."""
+def configure(level: str = "INFO", *, as_json: bool | None = None, worker: str = "") -> None:
+    """Set up structlog and the standard library's logging to write to stderr.
+
+    *worker* is named in each line of a worker process.
+    """
     json_lines = not sys.stderr.isatty() if as_json is None else as_json
     renderer: Any = (
         structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer()
@@ -18,6 +22,7 @@ def configure(level: str = "INFO", *, as_json: bool | None = None) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            *([_naming(worker)] if worker else []),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
@@ -34,6 +39,10 @@ def configure(level: str = "INFO", *, as_json: bool | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
     # It warns of every tick that is skipped while the one before still runs: meant to be so.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
+
+
+def _naming(worker: str) -> Callable[[Any, str, Any], Any]:
+    return lambda _logger, _method, event: {**event, "worker": worker}
 
 
 def _escape_control(_logger: Any, _method: str, event: Any) -> Any:

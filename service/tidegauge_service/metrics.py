@@ -102,6 +102,8 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _counter("late_records_total", "stream partition", "Records that came too late."),
     _gauge("watermark_timestamp_seconds", "stream partition", "Event time reached."),
     _gauge("consumer_lag_records", "stream partition", "Records not counted yet."),
+    _counter("lost_inputs_total", "stream", "Inputs the source removed before they were read."),
+    _gauge("partitions_held", "stream", "Partitions that wait until a gap is accepted."),
     _counter("dead_letters_total", "stream reason", "Inputs that could not be records."),
     _gauge("alerts", "stream state severity kind", "Alerts by state."),
     _gauge("alert_since_timestamp_seconds", _ALERT, "Event time at which a firing alert began."),
@@ -122,6 +124,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _gauge("lf_conflict_ratio", _LF, "Share of the LF's votes that another LF contradicts."),
     _gauge("lf_agreement_ratio", _LF, "Share of overlapping votes that no LF contradicts."),
     _gauge("lf_error_ratio", _LF, "Share of records on which the LF failed."),
+    _gauge("lf_quarantined", "stream probe", "1 for an LF that is not called any more."),
     _own_gauge("series_dropped", "", "Series left out: beyond the cap, or twice the same."),
     _own_gauge("snapshot_up", "", "1 if the shared state could be read; else it is not shown."),
     _own_gauge("snapshot_timestamp_seconds", "", "When the shared state was read."),
@@ -235,11 +238,17 @@ class StreamFigures:
     """State → how many."""
     notifications: Mapping[str, int]
     """State → how many."""
+    quarantined: Sequence[str] = ()
+    """LFs that are not called any more, because they did not come back."""
     evaluated_ms: int | None = None
     """When the last window was evaluated. A replay of old records has an old ``window_end_ms``;
     only this tells whether the stream stands still."""
     rows_removed: Mapping[str, int] = field(default_factory=dict)
     """Table → how many, by retention."""
+    lost_inputs: int = 0
+    """Inputs that were never read and cannot be any more."""
+    held: int = 0
+    """Partitions that nothing is read of until somebody accepts their gap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +304,8 @@ _STREAM_METRICS: Final[Mapping[str, Callable[[StreamFigures], float | None]]] = 
     "tidegauge_window_evaluated_timestamp_seconds": lambda s: _seconds(s.evaluated_ms),
     "tidegauge_window_duration_seconds": lambda s: _seconds(s.window_ms),
     "tidegauge_windows_evaluated_total": lambda s: s.windows_total,
+    "tidegauge_lost_inputs_total": lambda s: s.lost_inputs,
+    "tidegauge_partitions_held": lambda s: s.held,
 }
 
 _TALLIES: Final[Mapping[str, Callable[[StreamFigures], Mapping[str, int]]]] = {
@@ -329,6 +340,8 @@ def _of_stream(s: StreamFigures) -> Iterator[Sample]:
     for name, tally in _TALLIES.items():
         for key, count in tally(s).items():
             yield Sample(name, (s.stream, key), count)
+    for probe in s.quarantined:
+        yield Sample("tidegauge_lf_quarantined", (s.stream, probe), 1)
     for a in s.alerts:
         yield Sample("tidegauge_alerts", (s.stream, a.state, a.severity, a.kind), a.count)
     for f in s.firing:

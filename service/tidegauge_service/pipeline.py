@@ -17,10 +17,13 @@ from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service import fitting
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.ingest.opening import open_source
+from tidegauge_service.heartbeat import Phase, no_beat
+from tidegauge_service.ingest.opening import open_codec, open_source
+from tidegauge_service.ingest.places import seed
 from tidegauge_service.ingest.source import Source
 from tidegauge_service.ingest.worker import Progress, Worker
 from tidegauge_service.jobs.evaluator import Evaluator
+from tidegauge_service.jobs.watching import Watch
 from tidegauge_service.settings import Settings
 from tidegauge_service.store import baselines, streams
 from tidegauge_service.store.engine import Database
@@ -38,9 +41,11 @@ class Pipeline:
 
     config: StreamConfig
     stream: StreamRow
+    probe_set: ProbeSet
     database: Database
     worker: Worker
     evaluator: Evaluator
+    watch: Watch
 
     def step(self, timeout_s: float = 0.1, *, finite: bool = False) -> Progress:
         """Read one batch, then close and evaluate what it allows."""
@@ -76,20 +81,22 @@ def open_pipeline(
     *,
     source: Source | None = None,
     fitted: Callable[[int], None] = _unheard,
+    beat: Callable[[Phase, int], None] = no_beat,
 ) -> Pipeline:
     """Load the LFs, open the source, register the stream, attach its baseline.
 
-    *source* replaces the configured one; *fitted* hears of training records as they are read.
+    *source* replaces the configured one; *fitted* hears of training records as they are read;
+    *beat* of what the worker is doing.
     Raises ProbeError, SettingsError, SourceError, BaselineError, StoreError, each saying what
     to do.
     """
-    _check_receivers(config, settings)
+    check_receivers(config, settings)
     probe_set = load(config.probes, Path(config.folder))
-    password = settings.kafka_password.get_secret_value() if settings.kafka_password else None
-    opened = source or open_source(config, password, database)
+    codec = open_codec(config, settings, clock)
+    opened = source or open_source(config, settings, database)
     try:
         stream = streams.register(database, config, probe_set, clock())
-        streams.seed_partitions(database, stream.id, opened.beginnings(), clock())
+        seed(database, stream, opened, clock())
         _attach_baseline(
             config=config,
             stream=stream,
@@ -101,16 +108,30 @@ def open_pipeline(
     except Exception:
         opened.close()
         raise
+    url = settings.url or ""
     return Pipeline(
         config,
         stream,
+        probe_set,
         database,
-        Worker(config, stream, probe_set, opened, database, clock=clock),
-        Evaluator(config, stream, probe_set, database, clock, url=settings.url or ""),
+        Worker(
+            config,
+            stream,
+            probe_set,
+            opened,
+            database,
+            clock=clock,
+            beat=beat,
+            url=url,
+            codec=codec,
+        ),
+        Evaluator(config, stream, probe_set, database, clock, url=url),
+        Watch(config, stream, database, clock, url=url),
     )
 
 
-def _check_receivers(config: StreamConfig, settings: Settings) -> None:
+def check_receivers(config: StreamConfig, settings: Settings) -> None:
+    """SettingsError if the stream alerts a receiver that the settings do not have."""
     known = settings.parsed_receivers()
     for name in config.alerts.receivers:
         if name not in known:

@@ -75,8 +75,14 @@ class Settings(BaseSettings):
     url: str | None = Field(default=None, description="Public address, for links in messages.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     kafka_password: SecretStr | None = Field(default=None, description="SASL password of Kafka.")
+    schema_registry_password: SecretStr | None = Field(
+        default=None, description="Password at the schema registry."
+    )
     retention: Retention = Field(
         default=Retention(), description="What the database keeps (docs/retention.md)."
+    )
+    grace: Duration = Field(
+        default=8_000, description="How long a stop may take; workers that need more are ended."
     )
     receivers: dict[str, dict[str, Any]] = Field(
         default={}, description="Name → where its messages go (docs/alerts.md)."

@@ -71,8 +71,11 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
         ),
         candidates=summary.candidates,
         notifications=summary.notifications,
+        quarantined=tuple(q.probe for q in summary.quarantined),
         evaluated_ms=None if last is None else last.evaluated_ms,
         rows_removed=summary.removed,
+        lost_inputs=summary.lost,
+        held=len(summary.held),
     )
 
 

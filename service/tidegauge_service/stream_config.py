@@ -65,11 +65,24 @@ class KafkaSource(Spec):
     bootstrap: str = Field(description="host:port[,host:port]")
     topic: str
     group: str = "tidegauge"
+    instance: str | None = Field(
+        default=None,
+        description="Name of a worker's seat in the group (static membership), from {hostname}, "
+        "{stream} and {worker}. Empty: none.",
+    )
+    session_timeout: Duration = Field(
+        default=45_000, description="A worker that is silent for so long loses its partitions."
+    )
     start: Literal["earliest", "latest"] = Field(
         default="earliest", description="Where a partition starts that was never read before."
     )
     idle_grace: Delay = Field(
         default=60_000, description="How far behind now the watermark of a drained partition stays."
+    )
+    on_gap: Literal["continue", "halt"] = Field(
+        default="continue",
+        description="When the topic no longer holds what would be read next: go on where it does, "
+        "or hold the partition until somebody accepts the gap. Both alert.",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
@@ -77,7 +90,32 @@ class KafkaSource(Spec):
     sasl_password: SecretStr | None = Field(
         default=None, description="Better: the variable TIDEGAUGE_KAFKA_PASSWORD."
     )
-    ssl_cafile: str | None = None
+    ssl_cafile: str | None = Field(
+        default=None, description="CA certificates (PEM) that the broker's is checked with."
+    )
+    ssl_certfile: str | None = Field(default=None, description="Our certificate (PEM): mTLS.")
+    ssl_keyfile: str | None = Field(default=None, description="Its key, if not in ssl_certfile.")
+    ssl_check_hostname: bool = Field(
+        default=True, description="Must the broker's certificate name the host?"
+    )
+
+    @model_validator(mode="after")
+    def _security_fits(self) -> Self:
+        sasl = self.security_protocol.startswith("SASL")
+        given = self.model_fields_set
+        if sasl and not (self.sasl_mechanism and self.sasl_username):
+            msg = f"{self.security_protocol} needs sasl_mechanism and sasl_username"
+            raise ValueError(msg)
+        for prefix, used in (("sasl_", sasl), ("ssl_", self.security_protocol.endswith("SSL"))):
+            idle = sorted(name for name in given if name.startswith(prefix) and not used)
+            if idle:
+                which = "a SASL protocol" if prefix == "sasl_" else "SSL or SASL_SSL"
+                msg = f"{', '.join(idle)} would not be used: set security_protocol to {which}"
+                raise ValueError(msg)
+        if self.ssl_keyfile and not self.ssl_certfile:
+            msg = "ssl_keyfile needs ssl_certfile"
+            raise ValueError(msg)
+        return self
 
 
 class LogSource(Spec):
@@ -113,14 +151,43 @@ class DemoSource(Spec):
 Source = Annotated[FileSource | KafkaSource | LogSource | DemoSource, Field(discriminator="kind")]
 
 
+class SchemaRegistry(Spec):
+    """Where the schemas of Avro records are: Confluent's routes, which most registries have."""
+
+    url: str = Field(pattern="^https?://[^@]+$", description="Without name and password.")
+    username: str | None = None
+    password: SecretStr | None = Field(
+        default=None, description="Better: the variable TIDEGAUGE_SCHEMA_REGISTRY_PASSWORD."
+    )
+    ssl_cafile: str | None = Field(default=None, description="CA certificates (PEM).")
+
+
 class RecordMapping(Spec):
     """Where a payload keeps what every record has. Paths may be dotted: `payload.body`."""
 
+    format: Literal["json", "msgpack", "avro"] = Field(
+        default="json", description="What the bytes of a Kafka record are."
+    )
+    schema_registry: SchemaRegistry | None = None
+    avro_schema: str | None = Field(
+        default=None, description="File of the one schema (.avsc) of Avro without a registry."
+    )
     id: str | None = Field(default="id", description="null: the position in the source is the id.")
     timestamp: str = Field(
         default="timestamp", description="Event time; `@source` takes the broker's timestamp."
     )
     text: str | None = Field(default=None, description="Copied to the field `text`.")
+
+    @model_validator(mode="after")
+    def _schemas_fit(self) -> Self:
+        given = [key for key in ("schema_registry", "avro_schema") if getattr(self, key)]
+        if self.format == "avro" and len(given) != 1:
+            msg = "record.format: avro needs either schema_registry or avro_schema"
+            raise ValueError(msg)
+        if self.format != "avro" and given:
+            msg = f"record.{given[0]} is not used with record.format: {self.format}"
+            raise ValueError(msg)
+        return self
 
 
 class BaselineRange(Spec):
@@ -157,6 +224,10 @@ class AlertRules(Spec):
     )
     receivers: list[str] = Field(default=[], description="Names from `tidegauge.yaml`.")
     for_windows: int = Field(default=1, ge=1, description="Shifted windows before it fires.")
+    stale_after: Duration = Field(
+        default=1_800_000,
+        description="The watermark of a live stream that has not moved for so long is told of.",
+    )
 
 
 class SampleSizes(Spec):
@@ -188,6 +259,15 @@ class Limits(Spec):
     commit_interval: Duration = 1_000
 
 
+class Watchdog(Spec):
+    """When a worker is taken for stuck, and is ended."""
+
+    batch: Duration = Field(
+        default=60_000, description="One LF (or decoding, or counting) over one batch, at most."
+    )
+    poll: Duration = Field(default=120_000, description="One question to the source, at most.")
+
+
 class StreamConfig(Spec):
     """One monitored application: source, ProbeSet, baseline, windows, rules."""
 
@@ -202,9 +282,20 @@ class StreamConfig(Spec):
     alerts: AlertRules = AlertRules()
     samples: SampleSizes = SampleSizes()
     limits: Limits = Limits()
+    watchdog: Watchdog = Watchdog()
     folder: str = Field(
         default=".", exclude=True, description="Set by the loader: where paths start."
     )
+
+    @model_validator(mode="after")
+    def _format_fits_source(self) -> Self:
+        if self.record.format != "json" and self.source.kind != "kafka":
+            msg = (
+                f"record.format: {self.record.format} is for Kafka; a source of kind "
+                f"'{self.source.kind}' has a format of its own"
+            )
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _baseline_fits_windows(self) -> Self:

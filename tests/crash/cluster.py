@@ -17,7 +17,7 @@ from kafka.errors import KafkaError
 
 from tests.crash.proxy import Proxy
 from tests.servers.broker import START_TIMEOUT, cluster_id
-from tests.servers.kafka_jars import kafka_jars
+from tests.servers.maven import fetched
 from tests.servers.ports import HOST, accepts, free_port
 from tests.servers.process import ServerProcess
 from tests.servers.required import require_program
@@ -112,7 +112,7 @@ class Node:
         rest = [argument for argument in arguments if not argument.startswith("-X")]
         quiet = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dlog4j2.level=WARN"]
         small = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-        classpath = f"{kafka_jars()}/*"
+        classpath = f"{fetched('kafka')}/*"
         return [str(self._java), *options, *small, *quiet, "-cp", classpath, main, *rest]
 
 

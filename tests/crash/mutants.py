@@ -70,9 +70,9 @@ def _stale_cache() -> None:
 
     reload = Worker._reload
 
-    def stale(self: Any, partitions: Any) -> None:
+    def stale(self: Any, partitions: Any, **options: Any) -> None:
         before = {p: owned.panes for p, owned in self._owned.items()}
-        reload(self, partitions)
+        reload(self, partitions, **options)
         for partition, panes in before.items():
             if partition in self._owned:
                 self._owned[partition].panes = panes

@@ -26,7 +26,7 @@ from tidegauge_service.api.routes import (
     streams,
 )
 from tidegauge_service.cli.main import app
-from tidegauge_service.ingest.codec import Reason
+from tidegauge_service.ingest.rejecting import Reason
 from tidegauge_service.jobs import proposal
 from tidegauge_service.settings import Retention, Settings
 

@@ -119,3 +119,27 @@ def test_spam_comments_run_with_python_lfs(tmp_path: Path, data_dir: Path) -> No
     assert found["records"] == 1_711
     spam = [a for a in found["alerts"] if a["probe"] in {"keyword_my", "has_link"}]
     assert all(a["observed"] < a["expected"] for a in spam if a["opened_window"] > "2015-04")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("window", "broken"), [("1d", "1997-05-04"), ("12h", "1997-05-04T12")])
+def test_electricity_breaks_when_the_other_market_wakes_and_its_cycles_are_no_alarm(
+    tmp_path: Path, data_dir: Path, window: str, broken: str
+) -> None:
+    found = backtest(
+        tmp_path,
+        data_dir / "elec2_1996_1998.jsonl.gz",
+        name="elec2",
+        probes="elec2_probes.yaml",
+        record={"id": "id", "timestamp": "timestamp", "text": None},
+        window=window,
+        lateness="1h",
+        baseline={"from": "1996-05-07", "until": "1997-02-01"},
+    )
+    assert found["records"] == 45_312
+    # Columns of the other market are constants until 1997-05-04T14:00Z.
+    awake = opened(found, series="coverage", probe="victoria_awake")
+    assert awake[0].startswith(broken), "in the very window"
+    assert min(alert["opened_window"] for alert in found["alerts"]) == awake[0], "and none before"
+    for cycle in ("night", "weekend"):
+        assert not opened(found, series="coverage", probe=cycle)

@@ -11,7 +11,7 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from tests.servers.kafka_jars import kafka_jars
+from tests.servers.maven import fetched
 from tests.servers.ports import HOST, accepts, free_port
 from tests.servers.process import ServerError, ServerProcess
 from tests.servers.required import require_program
@@ -25,9 +25,9 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners={listeners},CONTROLLER://{host}:{controller_port}
+advertised.listeners={listeners}
+listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
@@ -112,7 +112,7 @@ class KafkaBroker(Cluster):
         self._port = free_port()
         super().__init__(f"{HOST}:{self._port}")
         self._java = require_program("java", install="apt-get install default-jre-headless")
-        self._classpath = f"{kafka_jars()}/*"
+        self._classpath = f"{fetched('kafka')}/*"
         self.folder = Path(tempfile.mkdtemp(prefix="tidegauge-kafka-"))
         self._properties = self._write_properties()
         self._format_storage()
@@ -143,15 +143,33 @@ class KafkaBroker(Cluster):
         controller_port = free_port()
         while controller_port == self._port:
             controller_port = free_port()
-        path.write_text(
-            PROPERTIES.format(
-                host=HOST,
-                port=self._port,
-                controller_port=controller_port,
-                data=self.folder / "data",
-            )
+        listeners = {"PLAINTEXT": (self.bootstrap, "PLAINTEXT"), **self.listeners()}
+        text = PROPERTIES.format(
+            host=HOST,
+            controller_port=controller_port,
+            data=self.data,
+            listeners=",".join(f"{name}://{at}" for name, (at, _) in listeners.items()),
+            protocols=",".join(f"{name}:{protocol}" for name, (_, protocol) in listeners.items()),
         )
+        path.write_text(f"{text}{self.more_properties()}\n")
         return path
+
+    @property
+    def data(self) -> Path:
+        """The folder of the log segments."""
+        return self.folder / "data"
+
+    def listeners(self) -> dict[str, tuple[str, str]]:
+        """Return name → (address, protocol) of the listeners beside the plain one."""
+        return {}
+
+    def more_properties(self) -> str:
+        """Return more lines of server.properties."""
+        return ""
+
+    def format_options(self) -> list[str]:
+        """Return more options of the tool that formats the storage."""
+        return []
 
     def _command(self, main: str, *options: str) -> list[str | Path]:
         return [
@@ -170,6 +188,7 @@ class KafkaBroker(Cluster):
         """Give the data folder its cluster id, as KRaft wants before the first start."""
         command = self._command("kafka.tools.StorageTool", "-Xmx128m")
         arguments = ["format", f"--cluster-id={cluster_id()}", f"--config={self._properties}"]
+        arguments += self.format_options()
         done = subprocess.run(
             [*command, *arguments],
             stdin=subprocess.DEVNULL,

@@ -13,8 +13,11 @@ import yaml
 from tidegauge_probes import ProbeSet, load
 from tidegauge_service.clock import Clock, now_ms, to_iso
 from tidegauge_service.ingest.file_source import FileSource
+from tidegauge_service.ingest.opening import open_codec
+from tidegauge_service.ingest.places import seed
 from tidegauge_service.ingest.source import Source
 from tidegauge_service.ingest.worker import Worker
+from tidegauge_service.settings import Settings
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
@@ -93,6 +96,7 @@ def reading(
     source: Source | None = None,
     clock: Clock = now_ms,
     source_config: Mapping[str, Any] | None = None,
+    settings: Settings = Settings(),  # noqa: B008  (frozen)
     **changes: Any,
 ) -> Reading:
     """Put a worker together over *records* (written to a file) or over *source*."""
@@ -106,6 +110,7 @@ def reading(
     database.upgrade()
     opened = source or FileSource("records.jsonl", folder)
     stream = streams.register(database, config, probe_set, clock())
-    streams.seed_partitions(database, stream.id, opened.beginnings(), clock())
-    worker = Worker(config, stream, probe_set, opened, database, clock=clock)
+    seed(database, stream, opened, clock())
+    codec = open_codec(config, settings, clock)
+    worker = Worker(config, stream, probe_set, opened, database, clock=clock, codec=codec)
     return Reading(config, probe_set, stream, database, worker)

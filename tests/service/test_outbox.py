@@ -7,6 +7,7 @@ import pytest
 
 from tests.service.group import Group
 from tests.service.test_exactness import in_threads
+from tidegauge_alerts.messages import Message
 from tidegauge_service.store import outbox
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.outbox import FAILED, SENT, WAITING, Outgoing
@@ -23,9 +24,8 @@ def enqueue(
     database: Database, stream_id: int, key: str, *, now_ms: int = 0, receiver: str = "ops"
 ) -> None:
     with database.write() as connection:
-        outbox.enqueue(
-            connection, stream_id, receiver, key, {"key": key, "text": "ö\n"}, now_ms=now_ms
-        )
+        message = Message(key, {"key": key, "text": "ö\n"})
+        outbox.enqueue(connection, stream_id, [receiver], message, now_ms=now_ms)
 
 
 def drain(database: Database, now_ms: int) -> list[str]:
@@ -109,7 +109,7 @@ def test_what_is_settled_for_good_is_not_taken_again(
 def test_senders_in_threads_take_each_message_once(database: Database, stream_id: int) -> None:
     with database.write() as connection:
         for n in range(40):
-            outbox.enqueue(connection, stream_id, "ops", f"m{n}", {}, now_ms=0)
+            outbox.enqueue(connection, stream_id, ["ops"], Message(f"m{n}", {}), now_ms=0)
     taken = list[str]()
     start_together = threading.Barrier(4)
 
@@ -126,6 +126,6 @@ def test_a_message_is_sent_only_if_its_transaction_commits(
     database: Database, stream_id: int
 ) -> None:
     with pytest.raises(ZeroDivisionError), database.write() as connection:
-        outbox.enqueue(connection, stream_id, "ops", "a", {}, now_ms=0)
+        outbox.enqueue(connection, stream_id, ["ops"], Message("a", {}), now_ms=0)
         raise ZeroDivisionError
     assert drain(database, 10) == []

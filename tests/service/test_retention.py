@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from tests.service import oracle
 from tests.service.streams_for_tests import HOUR, START, reading, write_stream
 from tests.service.test_events import Log
+from tidegauge_alerts.messages import Message
 from tidegauge_probes import load
 from tidegauge_service.clock import to_iso
 from tidegauge_service.ingest.demo_source import DemoStream
@@ -200,7 +201,7 @@ def test_events_stay_until_they_are_counted(database: Database, tmp_path: Path) 
 def test_messages_that_wait_stay(database: Database, stream: StreamRow) -> None:
     with database.write() as connection:
         for n in range(5):
-            outbox.enqueue(connection, stream.id, "ops", f"{n}", {"n": n}, now_ms=n)
+            outbox.enqueue(connection, stream.id, ["ops"], Message(f"{n}", {"n": n}), now_ms=n)
     for _ in range(3):
         taken = outbox.lease(database, NOW, 1_000)
         assert taken

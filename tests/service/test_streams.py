@@ -83,7 +83,9 @@ def test_secrets_are_not_stored(database: Database, tmp_path: Path) -> None:
         "kind": "kafka",
         "bootstrap": "b:1",
         "topic": "t",
+        "security_protocol": "SASL_SSL",
         "sasl_mechanism": "PLAIN",
+        "sasl_username": "u",
         "sasl_password": "hush",
     }
     register(database, tmp_path, source=source)

@@ -14,7 +14,7 @@ from tests.service.streams_for_tests import HOUR, START
 from tidegauge_probes import engine
 from tidegauge_service import meters
 from tidegauge_service.errors import SourceError, StoreError, StreamHalted
-from tidegauge_service.ingest.codec import Reason
+from tidegauge_service.ingest.rejecting import Reason
 from tidegauge_service.store import commit as store
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
@@ -175,7 +175,7 @@ def test_an_lf_engine_that_breaks_loses_nothing(
     group.assert_exact()
 
 
-def _out_of_memory(*_args: object) -> None:
+def _out_of_memory(*_args: object, **_kwargs: object) -> None:
     raise MemoryError
 
 

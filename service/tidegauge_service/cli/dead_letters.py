@@ -13,15 +13,21 @@ import typer
 from rich.table import Table
 
 from tidegauge_probes import load
-from tidegauge_service.cli.terminal import err, opened, out, print_json, settings_of
+from tidegauge_service.cli.terminal import (
+    err,
+    find_stream,
+    opened,
+    out,
+    print_json,
+    settings_of,
+)
 from tidegauge_service.clock import from_iso, now_ms, to_iso
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.exports import as_text
+from tidegauge_service.ingest.opening import open_codec
 from tidegauge_service.ingest.replaying import Replay
 from tidegauge_service.store import dead_letters, streams
 from tidegauge_service.store.dead_letters import Filter
-from tidegauge_service.store.engine import Database
-from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.stream_config import load_stream
 
 app = typer.Typer(help="Inputs that could not be records.", no_args_is_help=True)
@@ -45,7 +51,7 @@ def list_(
 ) -> None:
     """Show how many there were and are by reason, and the newest of them."""
     with opened(settings_of(context)) as database:
-        row = _find(database, stream)
+        row = find_stream(database, stream)
         tallies = dead_letters.tallies(database, row)
         found = dead_letters.page(database, row, Filter(reason), limit=limit)
     if as_json:
@@ -78,7 +84,7 @@ def show(
 ) -> None:
     """Show one with all that was kept of it."""
     with opened(settings_of(context)) as database:
-        row = _find(database, stream)
+        row = find_stream(database, stream)
         kept = dead_letters.find(database, row, partition, offset)
     if kept is None:
         msg = f"'{row.name}' has no dead letter at partition {partition}, offset {offset}: see "
@@ -108,10 +114,12 @@ def replay(
     config = load_stream(stream)
     probe_set = load(config.probes, Path(config.folder))
     owner = f"replay:{socket.gethostname()}:{os.getpid()}"
-    with opened(settings_of(context)) as database:
-        _find(database, config.name)
+    settings = settings_of(context)
+    codec = open_codec(config, settings, now_ms)
+    with opened(settings) as database:
+        find_stream(database, config.name)
         row = streams.register(database, config, probe_set, now_ms())
-        job = Replay(config, row, probe_set, database, clock=now_ms, owner=owner)
+        job = Replay(config, row, probe_set, database, clock=now_ms, owner=owner, codec=codec)
         outcome = job.run(Filter(reason))
     if as_json:
         done = {"counted": outcome.counted, "late": outcome.late, "left": dict(outcome.left)}
@@ -138,20 +146,8 @@ def drop(
         raise SettingsError(msg)
     wanted = Filter(reason, _moment(before))
     with opened(settings_of(context)) as database:
-        dropped = dead_letters.drop(database, _find(database, stream), wanted)
+        dropped = dead_letters.drop(database, find_stream(database, stream), wanted)
     err.print(f"{dropped} dropped", highlight=False)
-
-
-def _find(database: Database, named: str) -> StreamRow:
-    """Return the stream of a name, or of the name in a stream file."""
-    name = load_stream(Path(named)).name if named.endswith((".yaml", ".yml")) else named
-    found = streams.find(database, name)
-    if found is None:
-        with database.read() as connection:
-            known = ", ".join(streams.names(streams.select_streams(connection))) or "none yet"
-        msg = f"there is no stream '{name}' in this database; streams: {known}"
-        raise SettingsError(msg)
-    return found
 
 
 def _moment(text: str | None) -> int | None:

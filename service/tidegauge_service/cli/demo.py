@@ -22,12 +22,13 @@ from tidegauge_service import report
 from tidegauge_service.auth import new_token
 from tidegauge_service.cli.terminal import err, opened, out, print_json, settings_of, sparkline
 from tidegauge_service.clock import now_ms, to_iso, window_start
+from tidegauge_service.consuming import Service
 from tidegauge_service.demo.generator import raw_at
 from tidegauge_service.demo.plan import Plan
 from tidegauge_service.errors import ServiceError
 from tidegauge_service.ingest.demo_source import DemoStream
 from tidegauge_service.pipeline import Pipeline, open_pipeline
-from tidegauge_service.server import Server, Service, create_service_app
+from tidegauge_service.server import Server, create_service_app
 from tidegauge_service.settings import Settings
 from tidegauge_service.store import alerts, queries
 from tidegauge_service.store.engine import Database

@@ -14,7 +14,7 @@ from tidegauge_probes import load
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.cli.terminal import out, settings_of
 from tidegauge_service.errors import ServiceError, SettingsError, SourceError, StoreError
-from tidegauge_service.ingest.opening import open_source
+from tidegauge_service.ingest.opening import check_format, open_source
 from tidegauge_service.settings import Settings
 from tidegauge_service.store.engine import Database
 from tidegauge_service.stream_config import load_stream
@@ -38,6 +38,7 @@ def doctor(
     ]
     for path in streams or ():
         checks.append((f"{path}: LFs", lambda path=path: _probes(path)))  # type: ignore[misc]
+        checks.append((f"{path}: format", lambda path=path: _format(path, settings)))  # type: ignore[misc]
         checks.append((f"{path}: source", lambda path=path: _source(path, settings)))  # type: ignore[misc]
     failed = [name for name, check in checks if not _passes(name, check)]
     if failed:
@@ -94,12 +95,15 @@ def _probes(path: Path) -> str:
     return f"{len(probe_set.probes)} LFs, ProbeSet {probe_set.id}"
 
 
+def _format(path: Path, settings: Settings) -> str:
+    return check_format(load_stream(path), settings)
+
+
 def _source(path: Path, settings: Settings) -> str:
     config = load_stream(path)
-    password = settings.kafka_password.get_secret_value() if settings.kafka_password else None
     if config.source.kind == "log":
         return f"log, {config.source.partitions} partitions in the database"
-    source = open_source(config, password, Database(settings.database.get_secret_value()))
+    source = open_source(config, settings, Database(settings.database.get_secret_value()))
     try:
         return f"{config.source.kind}, {len(source.beginnings())} partitions"
     finally:

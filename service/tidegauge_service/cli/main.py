@@ -26,6 +26,7 @@ from tidegauge_service.cli import (
     probes,
     replay,
     run,
+    streams,
 )
 from tidegauge_service.cli.terminal import err
 
@@ -67,12 +68,14 @@ def options(
 
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
+app.command("consume")(run.consume)
 app.command("replay")(replay.replay)
 app.command("doctor")(doctor.doctor)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(probes.app, name="probes")
 app.add_typer(candidates.app, name="candidates")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(streams.app, name="streams")
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")
 app.add_typer(dashboards.app, name="dashboards")

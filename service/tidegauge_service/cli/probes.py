@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import structs
 from rich.table import Table
 
 from tidegauge_probes import ProbeSet, analysis, counts, engine, load
 from tidegauge_probes.model import Record
-from tidegauge_service.cli.terminal import out, print_json
+from tidegauge_service.cli.terminal import find_stream, opened, out, print_json, settings_of
 from tidegauge_service.clock import now_ms
+from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.file_source import FileSource
+from tidegauge_service.jobs.quarantining import release_lf
+from tidegauge_service.store import quarantine
 from tidegauge_service.stream_config import Limits, RecordMapping
 
 app = typer.Typer(help="Labeling functions.", no_args_is_help=True)
 
 SAMPLE = 5_000
-
-
-@app.callback()
-def group() -> None:
-    """Keep `check` a subcommand."""
 
 
 @app.command()
@@ -56,13 +54,33 @@ def check(
         _show(found)
 
 
+@app.command()
+def release(
+    context: typer.Context,
+    stream: Annotated[str, typer.Argument(help="The stream's name.")],
+    lf: Annotated[str, typer.Argument(help="The LF's name.")],
+) -> None:
+    """Let a quarantined LF be called again, from the workers' next batches on."""
+    settings = settings_of(context)
+    with opened(settings) as database:
+        found = find_stream(database, stream)
+        with database.read() as connection:
+            known = [q.probe for q in quarantine.active(connection, found)]
+        if lf not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            msg = f"LF '{lf}' of stream '{stream}' is not quarantined (quarantined: {listed})"
+            raise SettingsError(msg)
+        release_lf(database, found, lf, now_ms=now_ms(), url=settings.url or "")
+    out.print(f"LF '{lf}' of stream '{stream}' is called again", markup=False)
+
+
 def _try(probe_set: ProbeSet, sample: Path) -> dict[str, object]:
     source = FileSource(str(sample), Path())
     codec = Codec(RecordMapping(id=None, timestamp="@source"), Limits(), now_ms)
     source.poll(0, 0)
     inputs = source.poll(SAMPLE, 0).inputs
     # Only the fields matter here: ids and times are the stream's business.
-    decoded = (codec.decode(replace(raw, timestamp_ms=0)) for raw in inputs)
+    decoded = (codec.decode(structs.replace(raw, timestamp_ms=0)) for raw in inputs)
     records = [item.fields for item in decoded if isinstance(item, Record)]
     matrix = engine.run(probe_set, records)
     pane = counts.fold(matrix, probe_set.cardinality, {})

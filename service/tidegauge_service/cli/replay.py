@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 from pydantic import SecretStr
 from rich.table import Table
 
-from tidegauge_service import report
+from tidegauge_service import report, report_page
 from tidegauge_service.cli.terminal import opened, out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import SettingsError
@@ -24,6 +25,9 @@ def replay(
     stream: Annotated[Path, typer.Argument(help="The stream file.")],
     database: Annotated[
         str | None, typer.Option(help="Keep the results in this database (URL).")
+    ] = None,
+    report_to: Annotated[
+        Path | None, typer.Option("--report", help="Write the charts to this HTML file.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
 ) -> None:
@@ -38,6 +42,8 @@ def replay(
             "is no history to replay. Name its records in a file, with `source: {kind: file, …}`"
         )
         raise SettingsError(msg)
+    if report_to is not None:
+        report_page.check_writable(report_to)
     with tempfile.TemporaryDirectory(prefix="tidegauge-") as folder:
         url = database or f"sqlite:///{folder}/replay.db"
         settings = settings_of(context, database=SecretStr(url))
@@ -48,11 +54,16 @@ def replay(
             )
             with progress("records") as advance:
                 pipeline = open_pipeline(quiet, settings, store, now_ms, fitted=advance)
+                gc.freeze()  # as in worker_process
                 try:
                     pipeline.run_to_end(lambda p: advance(p.records + p.dead_letters))
                 finally:
                     pipeline.close()
-            summary = report.summarise(store, pipeline.stream, time.monotonic() - started)
+            seconds = time.monotonic() - started
+            summary = report.summarise(store, pipeline.stream, seconds)
+            if report_to is not None:
+                found = report_page.read(store, pipeline.stream, config, seconds)
+                report_page.write(report_to, found, now_ms)
     if as_json:
         print_json(summary)
     else:

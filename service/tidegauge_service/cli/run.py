@@ -1,25 +1,35 @@
-"""``tidegauge run``: the service in one process."""
+"""``tidegauge run`` and ``tidegauge consume``: the service, with and without its page."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from tidegauge_service import logs
 from tidegauge_service.auth import new_token
 from tidegauge_service.cli.terminal import err, opened, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import ServiceError
-from tidegauge_service.pipeline import Pipeline, open_pipeline
-from tidegauge_service.server import Server, Service, create_service_app
+from tidegauge_service.pipeline import check_receivers
+from tidegauge_service.server import Server, create_service_app
 from tidegauge_service.settings import Settings
 from tidegauge_service.store.engine import Database
-from tidegauge_service.stream_config import load_stream
+from tidegauge_service.stream_config import StreamConfig, load_stream
+from tidegauge_service.supervisor import Supervisor, seats
+
+Workers = Annotated[int, typer.Option(min=1, help="Processes that share each stream.")]
+Drain = Annotated[
+    bool, typer.Option("--drain", help="Read to the present end, close all windows, and stop.")
+]
 
 
 def run(
@@ -28,63 +38,102 @@ def run(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
     api: Annotated[bool, typer.Option(help="Serve API, page and metrics.")] = True,  # noqa: FBT002
-    drain: Annotated[  # noqa: FBT002
-        bool, typer.Option("--drain", help="Read to the present end, close all windows, and stop.")
-    ] = False,
+    workers: Workers = 1,
+    drain: Drain = False,  # noqa: FBT002
 ) -> None:
     """Watch streams: consume, judge, alert, and serve the page, the API and the metrics.
 
-    Several processes may run the same stream: they share its partitions.
+    Each stream has worker processes of its own; this one serves, and watches over them. The same
+    stream may be run more than once: all workers share its partitions.
     """
     settings = settings_of(context, host=host, port=port)
     logs.configure(settings.log_level)
-    with opened(settings) as database:
-        service = _open(streams, settings, database)
-        if drain:
-            try:
-                service.drain()
-            finally:
-                service.stop()
-            return
-        service.start()
-        try:
-            _wait(service, settings, database, serve=api)
-        finally:
-            service.stop()
-        if service.health.fatal is not None:
-            raise service.health.fatal
-
-
-def _open(paths: Sequence[Path], settings: Settings, database: Database) -> Service:
-    pipelines: list[Pipeline] = []
-    try:
-        # One by one: those that are open must be closed if the next one fails.
-        pipelines.extend(
-            open_pipeline(load_stream(path), settings, database, now_ms) for path in paths
+    configs = _load(streams, settings)
+    meters = tempfile.TemporaryDirectory(prefix="tidegauge-meters-")
+    with meters as folder, opened(settings) as database:
+        supervisor = Supervisor(
+            seats(configs, workers, static=False),
+            settings,
+            database,
+            now_ms,
+            drain=drain,
+            # Where the workers' figures of themselves are, for /metrics to add up.
+            environment={"PROMETHEUS_MULTIPROC_DIR": folder},
         )
-        return Service(database, pipelines, settings, now_ms)
-    except Exception:
-        for pipeline in pipelines:
-            pipeline.close()
-        raise
+        _stop_on_signals(supervisor)
+        if drain or not api:
+            supervisor.run()
+        else:
+            _serve(supervisor, settings, database, folder)
 
 
-def _wait(service: Service, settings: Settings, database: Database, *, serve: bool) -> None:
-    """Serve until a signal, or until a stream halts."""
-    # Uvicorn raises the signal again when it has stopped; this handler then outlives it, and
-    # the workers get to finish what they do.
+def consume(
+    context: typer.Context,
+    stream: Annotated[Path, typer.Argument(help="The stream file.")],
+    workers: Workers = 1,
+    drain: Drain = False,  # noqa: FBT002
+) -> None:
+    """Watch a stream without page, API and metrics: consume, judge and alert.
+
+    Starts worker processes of one group and starts again those that die or get stuck.
+    """
+    settings = settings_of(context)
+    logs.configure(settings.log_level)
+    configs = _load([stream], settings)
+    with opened(settings) as database:
+        supervisor = Supervisor(
+            seats(configs, workers, static=True), settings, database, now_ms, drain=drain
+        )
+        _stop_on_signals(supervisor)
+        supervisor.run()
+
+
+def _load(paths: Sequence[Path], settings: Settings) -> list[StreamConfig]:
+    configs = [load_stream(path) for path in paths]
+    for config in configs:
+        check_receivers(config, settings)
+    return configs
+
+
+def _stop_on_signals(supervisor: Supervisor) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: service.stopping.set())
-    if not serve:
-        service.stopping.wait()
-        return
+        signal.signal(number, lambda *_: supervisor.stopping.set())
+
+
+def _serve(supervisor: Supervisor, settings: Settings, database: Database, meters: str) -> None:
+    """Serve until a signal, or until a worker ends for good; workers are watched beside it."""
+    failed: list[Exception] = []
+    watching = threading.Thread(target=_watch, args=(supervisor.run, failed), name="supervisor")
+    watching.start()
+    try:
+        supervisor.ready.wait()
+        if not supervisor.stopping.is_set():
+            _listen(supervisor, settings, database, meters)
+    finally:
+        supervisor.stopping.set()
+        watching.join()
+    if failed:
+        raise failed[0]
+
+
+def _watch(run: Callable[[], None], failed: list[Exception]) -> None:
+    try:
+        run()
+    except Exception as error:  # noqa: BLE001  (raised again by the main thread)
+        failed.append(error)
+
+
+def _listen(supervisor: Supervisor, settings: Settings, database: Database, meters: str) -> None:
     token = settings.token.get_secret_value() if settings.token else new_token()
-    app = create_service_app(database, service.health, token, now_ms)
-    server = Server(app, settings.host, settings.port, service.stopping)
+    of_workers = CollectorRegistry()
+    MultiProcessCollector(of_workers, path=meters)  # type: ignore[no-untyped-call]
+    app = create_service_app(database, supervisor.health, token, now_ms, meters_of=[of_workers])
+    server = Server(app, settings.host, settings.port, supervisor.stopping)
     if settings.token is None:
         shown = f"http://{settings.host}:{settings.port}/login?token={token}"
         err.print(f"open {shown}", highlight=False, soft_wrap=True)
     try:
+        # Uvicorn raises a signal again when it has stopped; our handler then outlives it.
         server.run()
     except SystemExit as error:
         msg = (

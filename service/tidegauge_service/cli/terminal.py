@@ -19,8 +19,12 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from tidegauge_service.errors import SettingsError
 from tidegauge_service.settings import Settings, load_settings
+from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.stream_config import load_stream
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True)
@@ -49,6 +53,18 @@ def opened(settings: Settings, *, upgrade: bool = False) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def find_stream(database: Database, named: str) -> StreamRow:
+    """Return the stream of a name, or of the name in a stream file; SettingsError lists them."""
+    name = load_stream(Path(named)).name if named.endswith((".yaml", ".yml")) else named
+    found = streams.find(database, name)
+    if found is None:
+        with database.read() as connection:
+            known = ", ".join(streams.names(streams.select_streams(connection))) or "none yet"
+        msg = f"there is no stream '{name}' in this database; streams: {known}"
+        raise SettingsError(msg)
+    return found
 
 
 @contextmanager

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
 
 from tidegauge_probes.model import Record, lookup
 from tidegauge_service.clock import Clock, from_iso
+from tidegauge_service.ingest.formats import Format, Json, size_of
+from tidegauge_service.ingest.rejecting import Reason, Rejected
 from tidegauge_service.ingest.source import Raw
 from tidegauge_service.store.commit import DeadLetter
 from tidegauge_service.stream_config import Limits, RecordMapping
 
 SOURCE_TIMESTAMP: Final = "@source"
-
-MAX_NESTING: Final = 64
-"""Levels of objects and lists. Python's recursion limit would let through what it refuses a few
-calls deeper: a record that is counted here and cannot be written there."""
 
 _SECONDS_UP_TO: Final = 100_000_000_000
 """Numbers below are epoch seconds (up to the year 5138), above milliseconds (from 1973)."""
@@ -28,44 +25,30 @@ _SECONDS_UP_TO: Final = 100_000_000_000
 _EPOCH_TEXT: Final = re.compile(r"-?[0-9]{9,}(\.[0-9]+)?")
 """CSV has texts only. Eight digits are a date: 20200315."""
 
-_ESCAPED_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-r"""An even number of backslashes before it are themselves escaped: ``\\u0000`` is text."""
-
-
-class Reason(StrEnum):
-    """Why an input is a dead letter."""
-
-    EMPTY = "empty"
-    TOO_LARGE = "too_large"
-    NUL_BYTE = "nul_byte"
-    NOT_UTF8 = "not_utf8"
-    NOT_JSON = "not_json"
-    NOT_AN_OBJECT = "not_an_object"
-    WRONG_TYPE = "wrong_type"
-    MISSING_ID = "missing_id"
-    MISSING_TIMESTAMP = "missing_timestamp"
-    BAD_TIMESTAMP = "bad_timestamp"
-    FUTURE_TIMESTAMP = "future_timestamp"
-    DATABASE = "database"
-
-
-class _Rejected(Exception):  # noqa: N818  (never leaves this module)
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-
 
 class Codec:
     """Decodes the inputs of one stream."""
 
-    def __init__(self, mapping: RecordMapping, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self,
+        mapping: RecordMapping,
+        limits: Limits,
+        clock: Clock,
+        format_: Format | None = None,
+    ) -> None:
+        """Make a codec of JSON, unless *format_* says how else bytes are read."""
         self._mapping = mapping
         self._limits = limits
         self._clock = clock
-        self._decoder = msgspec.json.Decoder()
+        self._format = format_ or Json()
 
     def decode(self, raw: Raw) -> Record | DeadLetter:
-        """Return the record, or a dead letter; never raises for what the input holds."""
+        """Return the record, or a dead letter; never raises for what the input holds.
+
+        SourceError if the format needs somebody's answer (a schema registry's), and has none.
+        """
+        if raw.fault is not None:
+            return self.refuse(raw, Reason.UNDECODABLE_BATCH, raw.fault)
         try:
             fields = self._fields(raw)
             text_path = self._mapping.text
@@ -78,7 +61,7 @@ class Codec:
                 raw.partition,
                 raw.offset,
             )
-        except _Rejected as rejected:
+        except Rejected as rejected:
             return self.refuse(raw, rejected.reason, str(rejected))
 
     def refuse(self, raw: Raw, reason: Reason, detail: str) -> DeadLetter:
@@ -88,27 +71,12 @@ class Codec:
     def _fields(self, raw: Raw) -> Mapping[str, Any]:
         value = raw.value
         if not value:
-            raise _Rejected(Reason.EMPTY, "nothing in it")
+            raise Rejected(Reason.EMPTY, "nothing in it")
         if not isinstance(value, bytes):
             return _checked(value, self._limits.max_record_bytes)
         if len(value) > self._limits.max_record_bytes:
             raise _too_large(len(value), self._limits.max_record_bytes)
-        if b"\0" in value or (rb"\u0000" in value and _ESCAPED_NUL.search(value)):
-            raise _Rejected(Reason.NUL_BYTE, "a NUL byte: databases cannot keep it in a text")
-        try:
-            fields = self._decoder.decode(value)
-        except msgspec.DecodeError as error:
-            raise _Rejected(_why_undecodable(value), str(error)) from error
-        except UnicodeDecodeError as error:
-            raise _Rejected(Reason.NOT_UTF8, str(error)) from error
-        except RecursionError as error:
-            raise _Rejected(Reason.NOT_JSON, "nested too deeply") from error
-        if value.count(b"[") + value.count(b"{") > MAX_NESTING and _deeper(fields, MAX_NESTING):
-            raise _Rejected(Reason.NOT_JSON, "nested too deeply")
-        if not isinstance(fields, dict):
-            detail = f"a JSON {type(fields).__name__}, not an object"
-            raise _Rejected(Reason.NOT_AN_OBJECT, detail)
-        return fields
+        return self._format.fields(value)
 
     def _id(self, fields: Mapping[str, Any], raw: Raw) -> str:
         path = self._mapping.id
@@ -116,74 +84,43 @@ class Codec:
             return f"{raw.partition}:{raw.offset}"
         value = lookup(fields, path)
         if value is None or value == "":
-            raise _Rejected(Reason.MISSING_ID, f"no value at '{path}' (record.id)")
+            raise Rejected(Reason.MISSING_ID, f"no value at '{path}' (record.id)")
         if isinstance(value, bool) or not isinstance(value, str | int):
             detail = f"'{path}' (record.id) is {type(value).__name__}, not a text or an integer"
-            raise _Rejected(Reason.WRONG_TYPE, detail)
+            raise Rejected(Reason.WRONG_TYPE, detail)
         return str(value)
 
     def _timestamp_ms(self, fields: Mapping[str, Any], raw: Raw) -> int:
         path = self._mapping.timestamp
         value = raw.timestamp_ms if path == SOURCE_TIMESTAMP else lookup(fields, path)
         if value is None:
-            raise _Rejected(Reason.MISSING_TIMESTAMP, f"no value at '{path}' (record.timestamp)")
+            raise Rejected(Reason.MISSING_TIMESTAMP, f"no value at '{path}' (record.timestamp)")
         ms = _to_ms(value, path)
         if ms < 0:
-            raise _Rejected(Reason.BAD_TIMESTAMP, f"'{path}' lies before 1970: {value!r}")
+            raise Rejected(Reason.BAD_TIMESTAMP, f"'{path}' lies before 1970: {value!r}")
         if ms > self._clock() + self._limits.max_skew:
             detail = f"'{path}' lies further ahead of now than limits.max_skew: {value!r}"
-            raise _Rejected(Reason.FUTURE_TIMESTAMP, detail)
+            raise Rejected(Reason.FUTURE_TIMESTAMP, detail)
         return ms
 
 
-def _why_undecodable(value: bytes) -> Reason:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return Reason.NOT_UTF8
-    return Reason.NOT_JSON
-
-
-def _too_large(size: int, limit: int) -> _Rejected:
-    return _Rejected(Reason.TOO_LARGE, f"{size} bytes; limits.max_record_bytes is {limit}")
-
-
-def _deeper(value: Any, levels: int) -> bool:
-    """Whether objects and lists are nested more than *levels* deep."""
-    if not isinstance(value, dict | list):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_deeper(child, levels - 1) for child in inner)
+def _too_large(size: int, limit: int) -> Rejected:
+    return Rejected(Reason.TOO_LARGE, f"{size} bytes; limits.max_record_bytes is {limit}")
 
 
 def _checked(fields: Mapping[str, Any], limit: int) -> Mapping[str, Any]:
     """Hold the fields of CSV and Parquet to what bytes are held to."""
-    size = 0
-    for name, value in fields.items():
-        for text in _texts((name, value)):
-            if isinstance(text, str) and "\0" in text:
-                raise _Rejected(Reason.NUL_BYTE, f"a NUL character in '{name}'")
-            size += len(text)
+    size = size_of(fields)
     if size > limit:
         raise _too_large(size, limit)
     return fields
-
-
-def _texts(value: Any) -> Iterator[str | bytes]:
-    if isinstance(value, str | bytes):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from _texts(list(value.items()))
-    elif isinstance(value, list | tuple):
-        for child in value:
-            yield from _texts(child)
 
 
 def _with_text(fields: Mapping[str, Any], path: str) -> Mapping[str, Any]:
     text = lookup(fields, path)
     if text is not None and not isinstance(text, str):
         detail = f"'{path}' (record.text) is {type(text).__name__}, not a text"
-        raise _Rejected(Reason.WRONG_TYPE, detail)
+        raise Rejected(Reason.WRONG_TYPE, detail)
     return fields if path == "text" else {**fields, "text": text}
 
 
@@ -191,7 +128,7 @@ def _to_ms(value: Any, path: str) -> int:
     """Read ISO-8601, epoch seconds or epoch milliseconds; or a datetime of CSV and Parquet."""
     try:
         if isinstance(value, str):
-            if not _EPOCH_TEXT.fullmatch(value):
+            if value[4:5] == "-" or not _EPOCH_TEXT.fullmatch(value):
                 return from_iso(value)
             value = float(value) if "." in value else int(value)
         if isinstance(value, datetime):
@@ -202,9 +139,9 @@ def _to_ms(value: Any, path: str) -> int:
             return round(value * 1_000_000) // 1000 if seconds else int(value)
     except (ValueError, OverflowError) as error:
         detail = f"'{path}' is not ISO-8601 or epoch seconds/milliseconds: {value!r:.80}"
-        raise _Rejected(Reason.BAD_TIMESTAMP, detail) from error
+        raise Rejected(Reason.BAD_TIMESTAMP, detail) from error
     detail = f"'{path}' is {type(value).__name__}, not a time"
-    raise _Rejected(Reason.BAD_TIMESTAMP, detail)
+    raise Rejected(Reason.BAD_TIMESTAMP, detail)
 
 
 def _dead_letter(raw: Raw, reason: Reason, detail: str, most_bytes: int) -> DeadLetter:

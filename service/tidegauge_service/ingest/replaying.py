@@ -14,10 +14,11 @@ deletes both rows. A second replay that read them too finds the position at 2, a
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import structlog
+from msgspec import structs
 
 from tidegauge_probes import engine
 from tidegauge_probes.model import Record
@@ -65,6 +66,7 @@ class Replay:
         *,
         clock: Clock,
         owner: str,
+        codec: Codec | None = None,
     ) -> None:
         self._config = config
         self._stream = stream
@@ -72,7 +74,7 @@ class Replay:
         self._database = database
         self._clock = clock
         self._owner = owner
-        self._codec = Codec(config.record, config.limits, clock)
+        self._codec = codec or Codec(config.record, config.limits, clock)
         self._counting = Counting(config, probe_set)
 
     def run(self, wanted: Filter = Filter()) -> Outcome:  # noqa: B008  (frozen)
@@ -118,7 +120,10 @@ class Replay:
         matrix = engine.run(self._probe_set, [record.fields for record in records])
         state = self._state()
         since, n = state.next_offset, len(records)
-        placed = [replace(r, partition=REPLAYED, offset=since + i) for i, r in enumerate(records)]
+        placed = [
+            structs.replace(record, partition=REPLAYED, offset=since + i)
+            for i, record in enumerate(records)
+        ]
         sizes = self._config.samples
         counted = self._counting.count(
             placed,

@@ -21,6 +21,8 @@ from tidegauge_service.stream_config import SampleSizes
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+MAX_PRIORITY: Final = 2**62
+
 ALL_BUCKET: Final = "all"
 BLIND_SPOT_BUCKET: Final = "blind_spot"
 CONFLICT_BUCKET: Final = "conflict"
@@ -60,6 +62,8 @@ class WindowSampler:
 
     sizes: SampleSizes
     smallest: dict[str, Ints] = field(default_factory=dict)
+    _limits: dict[str, int] = field(default_factory=dict)
+    """Bucket that is full → its highest priority: only what is lower enters."""
 
     def size(self, bucket: str) -> int:
         """Return k of a bucket."""
@@ -72,7 +76,8 @@ class WindowSampler:
         """
         taken: dict[int, list[str]] = {}
         for bucket, mask in belongs.items():
-            rows = np.flatnonzero(mask)
+            limit = self._limits.get(bucket)
+            rows = np.flatnonzero(mask if limit is None else mask & (priority < limit))
             if not len(rows):
                 continue
             for row in rows[self._enter(bucket, priority[rows])]:
@@ -83,10 +88,11 @@ class WindowSampler:
         k = self.size(bucket)
         seen = self.smallest.get(bucket, np.empty(0, dtype=np.int64))
         together = np.concatenate([seen, priority])
-        if len(together) > k:
+        if len(together) >= k:
             together = np.partition(together, k - 1)[:k] if k else together[:0]
+            self._limits[bucket] = int(together[-1]) if k else -1
         self.smallest[bucket] = together
-        return np.isin(priority, together)
+        return priority <= self._limits.get(bucket, MAX_PRIORITY)
 
     @classmethod
     def restored(

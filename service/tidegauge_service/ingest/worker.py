@@ -12,8 +12,9 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import structlog
@@ -25,12 +26,15 @@ from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service import meters
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
-from tidegauge_service.ingest.codec import Codec, Reason
+from tidegauge_service.heartbeat import NO_LF, Phase, no_beat
+from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.counting import Counting
+from tidegauge_service.ingest.places import ADVICE, Places, Way, seed
+from tidegauge_service.ingest.rejecting import Reason
 from tidegauge_service.ingest.sampling import WindowSampler
-from tidegauge_service.ingest.source import Raw, Source
+from tidegauge_service.ingest.source import Member, Raw, Source
 from tidegauge_service.store import commit as store
-from tidegauge_service.store import streams
+from tidegauge_service.store import quarantine
 from tidegauge_service.store.commit import (
     DeadLetter,
     Fenced,
@@ -46,6 +50,15 @@ log = structlog.get_logger()
 ENDS_EVERY_MS = 5_000
 """How often the source is asked for its ends, to tell the lag."""
 
+QUARANTINE_EVERY_S = 2.0
+"""How often the quarantine is read: an LF that another worker's watchdog has stopped, or that
+somebody has released, is known after so long."""
+
+HELD_S = 2.0
+"""How often it is asked whether a gap was accepted."""
+
+EMPTY: Mapping[int, int] = MappingProxyType({})
+
 JUDGED_INPUTS = 1_000
 """The dead-letter share is judged over at least this many inputs."""
 
@@ -57,11 +70,16 @@ class _Owned:
     next_offset: int
     panes: dict[int, PaneCounts]
     samplers: dict[int, WindowSampler]
-    reached: int
-    """The offset after the last input that was gathered, committed or not."""
+    reached: int = 0
+    """Where reading goes on, committed or not; past the last input where offsets are missing."""
     drained: bool = False
     proved_ms: int = 0
     """When its end was last proved to be reached."""
+
+    @property
+    def goes_on_at(self) -> int:
+        """The offset up to which there is nothing more to count."""
+        return max(self.next_offset, self.reached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +130,32 @@ class Worker:
         database: Database,
         *,
         clock: Clock,
+        beat: Callable[[Phase, int], None] = no_beat,
+        url: str = "",
+        codec: Codec | None = None,
     ) -> None:
+        """Make a worker; *beat* hears what it is doing (``heartbeat.Phase``, and which LF).
+
+        *url*: where people find the page; messages link to it. *codec*: JSON's if not given.
+        """
+        self._beat = beat
+        self._quarantined: frozenset[int] = frozenset()
+        self._quarantine_read_s: float | None = None
         self._config = config
         self._stream = stream
         self._probe_set = probe_set
         self._source = source
         self._database = database
         self._clock = clock
-        self._codec = Codec(config.record, config.limits, clock)
+        self._codec = codec or Codec(config.record, config.limits, clock)
         self._counting = Counting(config, probe_set)
         self._judge = _Judge(config.limits.dead_letter_share)
         self._most = config.limits.commit_records
         self._refused: dict[tuple[int, int], str] = {}
         self._owned: dict[int, _Owned] = {}
         self._doubted: set[int] = set()
+        self._places = Places(config, stream, source, database, clock, url=url)
+        self._held_until_s: dict[int, float] = {}
         self._assigned = False
         self._ends: dict[int, int] = {}
         self._asked_ms = 0
@@ -139,7 +169,7 @@ class Worker:
     @property
     def drained(self) -> bool:
         """Whether everything it reads was read to its end, and committed so."""
-        known = self._assigned and not self._doubted
+        known = self._assigned and not self._doubted and not self._held_until_s
         return known and all(owned.drained for owned in self._owned.values())
 
     def step(self, timeout_s: float = 0.1, *, finite: bool = False) -> Progress:
@@ -159,8 +189,22 @@ class Worker:
             self._owned.clear()
             raise
 
+    def rest(self, timeout_s: float) -> None:
+        """Take nothing for so long and stay in the group: what is owned was dropped (``step``)."""
+        if isinstance(self._source, Member):
+            self._beat(Phase.POLLING, NO_LF)
+            self._source.rest(timeout_s)
+            self._beat(Phase.WAITING, NO_LF)
+        else:
+            self._beat(Phase.WAITING, NO_LF)
+            time.sleep(timeout_s)
+
     def _step(self, timeout_s: float, *, finite: bool) -> Progress:
         inputs = self._gather(timeout_s)
+        if finite and self._held_until_s:
+            held = ", ".join(map(str, sorted(self._held_until_s)))
+            msg = f"the source does not hold what comes next in partition {held}: {ADVICE}"
+            raise StreamHalted(msg)
         try:
             progress = self._settle(inputs, finite=finite)
         except DataRefused as error:
@@ -185,6 +229,7 @@ class Worker:
         """Count inputs and commit; or find that somebody else did, and start over there."""
         batches, records, dead = self._count(inputs)
         batches += self._idle(batches, finite=finite)
+        self._beat(Phase.STORING, NO_LF)
         if not batches:
             return Progress()
         try:
@@ -209,18 +254,33 @@ class Worker:
         deadline = time.monotonic() + limits.commit_interval / 1000
         gathered: list[Raw] = []
         self._reload(())
+        self._read_quarantine()
         while len(gathered) < self._most:
+            self._beat(Phase.POLLING, NO_LF)
             polled = self._source.poll(self._most - len(gathered), timeout_s)
             self._assigned |= polled.assigned
             changed = polled.lost | polled.gained
             if changed:
+                log.info(
+                    "assignment",
+                    stream=self._stream.name,
+                    gained=sorted(polled.gained),
+                    lost=sorted(polled.lost),
+                )
                 gathered = [raw for raw in gathered if raw.partition not in changed]
                 for partition in polled.lost:
                     self._owned.pop(partition, None)
                     self._doubted.discard(partition)
+                    self._held_until_s.pop(partition, None)
                 self._assigned = True
                 self._reload(polled.gained)
-            gathered.extend(self._new(polled.inputs))
+            if polled.astray:
+                gathered = [raw for raw in gathered if raw.partition not in polled.astray]
+                self._reload(polled.astray, astray=polled.astray)
+            gathered += self._new(polled.inputs)
+            for partition in polled.reached.keys() & self._owned.keys():
+                owned = self._owned[partition]
+                owned.reached = max(owned.reached, polled.reached[partition])
             if not polled.inputs or time.monotonic() >= deadline:
                 break
         return gathered
@@ -246,14 +306,26 @@ class Worker:
             log.warning("delivered_again", stream=self._stream.name, n=again)
         return new
 
-    def _reload(self, partitions: Iterable[int]) -> None:
+    def _reload(self, partitions: Iterable[int], astray: Mapping[int, int] = EMPTY) -> None:
         """Continue *partitions*, and those in doubt, where the database stands.
 
         Each is in doubt until it was read: if the database cannot be, the next step tries again.
+        One whose position the source does not hold any more is held until that is decided on.
         """
-        self._doubted |= set(partitions)
+        now = time.monotonic()
+        due = {p for p, until in self._held_until_s.items() if now >= until}
+        self._doubted |= set(partitions) | due
+        self._beat(Phase.POLLING, NO_LF)
+        self._places.survey(self._doubted)
+        self._beat(Phase.STORING, NO_LF)
         for partition in sorted(self._doubted):
-            state = self._take(partition)
+            state = self._place(partition, astray.get(partition))
+            if state is None:
+                self._owned.pop(partition, None)
+                self._held_until_s[partition] = now + HELD_S
+                self._doubted.discard(partition)
+                continue
+            self._held_until_s.pop(partition, None)
             sizes = self._config.samples
             samplers = {w: WindowSampler.restored(sizes, k) for w, k in state.sampled.items()}
             self._owned[partition] = _Owned(
@@ -261,6 +333,27 @@ class Worker:
             )
             self._source.seek(partition, state.next_offset)
             self._doubted.discard(partition)
+
+    def _read_quarantine(self) -> None:
+        now = time.monotonic()
+        read = self._quarantine_read_s
+        if read is not None and now - read < QUARANTINE_EVERY_S:
+            return
+        with self._database.read() as connection:
+            found = quarantine.active(connection, self._stream)
+        self._quarantined = frozenset(q.place for q in found)
+        self._quarantine_read_s = now
+
+    def _place(self, partition: int, ends_at: int | None) -> PartitionState | None:
+        """Read a partition's state, moved over a gap if need be; None if it is to be held."""
+        while True:
+            state = self._take(partition)
+            with contextlib.suppress(Fenced):  # somebody else moved it: read it again
+                way = self._places.way(partition, state, ends_at)
+                if way is Way.ON:
+                    return state
+                if way is Way.HELD:
+                    return None
 
     def _take(self, partition: int) -> PartitionState:
         """Read a partition's state.
@@ -287,11 +380,12 @@ class Worker:
 
     def _seed(self, partition: int) -> None:
         """Make the row of a partition that the source has gained since the stream was opened."""
-        starts = self._source.beginnings()
-        if partition not in starts:
+        self._beat(Phase.POLLING, NO_LF)
+        if partition not in self._source.beginnings():
             msg = f"partition {partition} was assigned, but the source has none: was it re-created?"
             raise SourceError(msg)
-        streams.seed_partitions(self._database, self._stream.id, starts, self._clock())
+        seed(self._database, self._stream, self._source, self._clock())
+        self._beat(Phase.STORING, NO_LF)
 
     def _decode(self, raw: Raw) -> Record | DeadLetter:
         refusal = self._refused.get((raw.partition, raw.offset))
@@ -301,14 +395,21 @@ class Worker:
 
     def _count(self, inputs: Sequence[Raw]) -> tuple[list[PartitionBatch], int, int]:
         """Decode, run the LFs over the whole batch, and fold per partition and window."""
-        decoded = [self._decode(raw) for raw in inputs]
+        self._beat(Phase.DECODING, NO_LF)
+        decode = self._decode if self._refused else self._codec.decode
+        decoded = [decode(raw) for raw in inputs]
         records = [record for record in decoded if isinstance(record, Record)]
         dead = [letter for letter in decoded if isinstance(letter, DeadLetter)]
-        matrix = engine.run(self._probe_set, [record.fields for record in records])
+        matrix = engine.run(
+            self._probe_set,
+            [record.fields for record in records],
+            skipped=self._quarantined,
+            entering=lambda column: self._beat(Phase.PROBING, column),
+        )
+        self._beat(Phase.COUNTING, NO_LF)
         meters.ran(self._stream.name, self._probe_set.layout.probes, matrix.seconds)
-        reached: dict[int, int] = {}
-        for raw in inputs:
-            reached[raw.partition] = raw.offset + 1
+        last = {raw.partition: raw.offset for raw in inputs}  # in order within a partition
+        reached = {p: max(offset + 1, self._owned[p].reached) for p, offset in last.items()}
         partition_of = np.array([record.partition for record in records], dtype=np.int64)
         batches = [
             self._batch(
@@ -354,9 +455,14 @@ class Worker:
         """Return the partition's end as of some seconds ago, if the source knows it."""
         now = self._clock()
         if now - self._asked_ms >= ENDS_EVERY_MS:
-            self._ends = self._source.ends(sorted(self._owned))
+            self._ends = self._ask_ends(sorted(self._owned))
+            self._beat(Phase.COUNTING, NO_LF)
             self._asked_ms = now
         return self._ends.get(partition)
+
+    def _ask_ends(self, partitions: Sequence[int]) -> dict[int, int]:
+        self._beat(Phase.POLLING, NO_LF)
+        return self._source.ends(partitions)
 
     def _idle(self, batches: Sequence[PartitionBatch], *, finite: bool) -> list[PartitionBatch]:
         """Say of partitions without inputs that they were read to their end, if they were.
@@ -376,20 +482,20 @@ class Worker:
             and not owned.drained
             and now - owned.proved_ms >= self._config.limits.commit_interval
         ]
-        ends = self._source.ends(quiet) if quiet else {}
+        ends = self._ask_ends(quiet) if quiet else {}
         for partition in ends:
             self._owned[partition].proved_ms = 0 if finite else now
         return [
             PartitionBatch(
                 partition,
                 self._owned[partition].next_offset,
-                self._owned[partition].next_offset,
+                self._owned[partition].goes_on_at,
                 watermark_ms=None if finite or grace is None else now - grace,
                 end_offset=end,
                 drained=finite,
             )
             for partition, end in sorted(ends.items())
-            if end <= self._owned[partition].next_offset
+            if end <= self._owned[partition].goes_on_at
         ]
 
     def _remember(self, batches: Sequence[PartitionBatch], closed: int | None) -> None:

@@ -188,16 +188,9 @@ class Evaluator:
         alerts.save(connection, self._stream.id, after.alerts, after.transitions)
         firing = _firing(before, after.alerts)
         proposed = self._propose(connection, start, counts, firing, baseline)
-        for receiver in self._rule.receivers:
-            for message in messages(after, self._rule, context, proposed, self._url):
-                outbox.enqueue(
-                    connection,
-                    self._stream.id,
-                    receiver,
-                    message.dedup_key,
-                    message.body,
-                    now_ms=self._clock(),
-                )
+        to, now = self._rule.receivers, self._clock()
+        for message in messages(after, self._rule, context, proposed, self._url):
+            outbox.enqueue(connection, self._stream.id, to, message, now_ms=now)
 
     def _propose(
         self,

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import sqlalchemy as sa
 
 from tidegauge_probes import counts
@@ -129,6 +130,7 @@ def _advance(
             drained=batch.drained,
             records=t.c.records + sum(batch.added.values()),
             owner=owner,
+            moved_ms=_when_it_rises(t, batch.watermark_ms, now_ms),
             updated_ms=now_ms,
         )
     )
@@ -140,6 +142,13 @@ def _never_falls(column: sa.Column[int], value: int | None) -> sa.ColumnElement[
     if value is None:
         return column
     return sa.case((column > value, column), else_=value)
+
+
+def _when_it_rises(t: sa.Table, value: int | None, now_ms: int) -> sa.ColumnElement[int]:
+    if value is None:
+        return t.c.moved_ms
+    stands = t.c.watermark_ms >= value
+    return sa.case((stands, t.c.moved_ms), else_=now_ms)
 
 
 def _write(
@@ -238,12 +247,12 @@ def _write_samples(
             "window_start_ms": s.window_start_ms,
             "offset": s.offset,
             "priority": s.priority,
-            "buckets": json.dumps(s.buckets),
+            "buckets": msgspec.json.encode(s.buckets).decode(),
             "record_id": s.record_id,
             "timestamp_ms": s.timestamp_ms,
             "payload": s.payload,
             "outcomes": s.outcomes,
-            "segments": json.dumps(s.segments),
+            "segments": msgspec.json.encode(s.segments).decode(),
         }
         for s in samples
         if not is_closed(s.window_start_ms, closed)
@@ -265,6 +274,8 @@ class PartitionState:
     panes: Mapping[int, PaneCounts]
     sampled: Mapping[int, Sequence[tuple[int, tuple[str, ...]]]]
     """Window → (priority, buckets) of the samples kept so far."""
+    topic_id: str | None = None
+    end_offset: int | None = None
 
 
 def load_partition(database: Database, stream: StreamRow, partition: int) -> PartitionState | None:
@@ -280,7 +291,9 @@ def load_partition(database: Database, stream: StreamRow, partition: int) -> Par
         closed = streams.cursor(connection, stream.id, CLOSED) or 0
         panes = _load_panes(connection, stream, partition, closed)
         sampled = _load_sampled(connection, stream, partition, closed)
-    return PartitionState(row.next_offset, row.drained, panes, sampled)
+    return PartitionState(
+        row.next_offset, row.drained, panes, sampled, row.topic_id, row.end_offset
+    )
 
 
 def _load_panes(

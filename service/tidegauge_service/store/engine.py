@@ -37,6 +37,10 @@ JOURNAL_BYTES = 64 * 2**20
 VACUUM_PAGES = 1_000
 """Free pages that one transaction gives back to the file system: writers wait for it."""
 
+PATIENCE = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
+"""Seconds to connect, and ms until a PostgreSQL that does not answer at all is taken for gone:
+without them a cut cable is noticed after a quarter of an hour. The URL may say otherwise."""
+
 UPGRADE_LOCK = 7_453_384
 """Key of PostgreSQL's advisory lock: replicas that start together upgrade one after another."""
 
@@ -50,6 +54,9 @@ class Database:
         options: dict[str, Any] = {"pool_pre_ping": not self.is_sqlite}
         if self.is_sqlite:
             options["connect_args"] = {"timeout": BUSY_TIMEOUT_MS / 1000}
+        else:
+            given = self.url.query
+            options["connect_args"] = {k: v for k, v in PATIENCE.items() if k not in given}
         self.engine = sa.create_engine(self.url, **options)
         if self.is_sqlite:
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
@@ -203,6 +210,7 @@ def _explain(problem: str, url: URL) -> str:
         "TIDEGAUGE_DATABASE",
         "unable to open": "its folder does not exist or cannot be written",
         "password authentication": "user or password is wrong: check TIDEGAUGE_DATABASE",
+        "deadlock": "nothing: it is tried again",
         'relation "': "run `tidegauge db upgrade`",
         "does not exist": "create the database or role first",
         "refused": "is the server running at that host and port?",

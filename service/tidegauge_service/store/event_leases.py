@@ -22,16 +22,15 @@ def divide(
     what is due to it once nobody else holds it: its owner lets go at its own next call, or its
     lease ends.
     """
-    t, r = schema.event_partition, schema.event_reader
+    r = schema.event_reader
     with database.write() as connection:
+        rows = _locked(connection, stream)
         lease = {"stream_id": stream.id, "name": reader, "lease_ms": now_ms + lease_ms}
         upsert.replace(connection, r, [lease])
         connection.execute(sa.delete(r).where(r.c.stream_id == stream.id, r.c.lease_ms < now_ms))
         names = sa.select(r.c.name).where(r.c.stream_id == stream.id).order_by(r.c.name)
         readers = list(connection.execute(names).scalars())
-        query = sa.select(t.c.partition, t.c.owner).where(t.c.stream_id == stream.id)
         held = set[int]()
-        rows = connection.execute(query.order_by(t.c.partition).with_for_update()).all()
         for i, row in enumerate(rows):
             due = readers[i % len(readers)]
             if due == reader and (row.owner == reader or row.owner not in readers):
@@ -46,9 +45,21 @@ def release(database: Database, stream: StreamRow, reader: str) -> None:
     """Let go of everything, so that others need not wait for the lease to end."""
     t, r = schema.event_partition, schema.event_reader
     with database.write() as connection:
+        _locked(connection, stream)
         connection.execute(sa.delete(r).where(r.c.stream_id == stream.id, r.c.name == reader))
         mine = sa.and_(t.c.stream_id == stream.id, t.c.owner == reader)
         connection.execute(sa.update(t).where(mine).values(owner=None))
+
+
+def _locked(connection: sa.Connection, stream: StreamRow) -> list[sa.Row[tuple[int, str | None]]]:
+    """Return partition and owner of all partitions, locked: readers divide one after another.
+
+    Locked before any lease is touched: two readers that each renewed their own lease and then
+    removed the other's, which had ended, would wait for each other.
+    """
+    t = schema.event_partition
+    query = sa.select(t.c.partition, t.c.owner).where(t.c.stream_id == stream.id)
+    return list(connection.execute(query.order_by(t.c.partition).with_for_update()))
 
 
 def _give(connection: sa.Connection, stream: StreamRow, partition: int, owner: str | None) -> None:

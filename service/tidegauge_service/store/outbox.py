@@ -7,12 +7,13 @@ yes: delivery is at least once, and receivers get a key to drop repeats by.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from tidegauge_alerts.messages import Message
 from tidegauge_service.store import schema, upsert
 from tidegauge_service.store.engine import Database
 
@@ -35,25 +36,35 @@ class Outgoing:
 def enqueue(
     connection: sa.Connection,
     stream_id: int,
-    receiver: str,
-    dedup_key: str,
-    message: Mapping[str, Any],
+    receivers: Sequence[str],
+    message: Message,
     *,
     now_ms: int,
+    after_ms: int = 0,
 ) -> None:
-    """Add a message; one with the same key is already there."""
-    row = {
-        "stream_id": stream_id,
-        "receiver": receiver,
-        "dedup_key": dedup_key,
-        "message": json.dumps(message),
-        "state": WAITING,
-        "attempts": 0,
-        "due_ms": now_ms,
-        "lease_ms": 0,
-        "created_ms": now_ms,
-    }
-    upsert.keep(connection, schema.notification, [row])
+    """Write a message to each receiver, sent after *after_ms*; once for one ``dedup_key``."""
+    rows = [
+        {
+            "stream_id": stream_id,
+            "receiver": receiver,
+            "dedup_key": message.dedup_key,
+            "message": json.dumps(message.body),
+            "state": WAITING,
+            "attempts": 0,
+            "due_ms": now_ms + after_ms,
+            "lease_ms": 0,
+            "created_ms": now_ms,
+        }
+        for receiver in receivers
+    ]
+    upsert.keep(connection, schema.notification, rows)
+
+
+def receivers_of(connection: sa.Connection, stream_id: int, dedup_key: str) -> list[str]:
+    """Return whom a message was written to."""
+    t = schema.notification
+    mine = (t.c.stream_id == stream_id, t.c.dedup_key == dedup_key)
+    return list(connection.execute(sa.select(t.c.receiver).where(*mine)).scalars())
 
 
 def lease(database: Database, now_ms: int, lease_ms: int) -> Outgoing | None:

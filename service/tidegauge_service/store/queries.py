@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from tidegauge_probes.findings import ALL, SeriesKind
-from tidegauge_service.store import schema, streams
+from tidegauge_service.store import decisions, quarantine, schema, streams
+from tidegauge_service.store.decisions import Decision
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.quarantine import Quarantined
 from tidegauge_service.store.streams import (
     CLOSED,
     EVALUATED,
@@ -17,6 +19,9 @@ from tidegauge_service.store.streams import (
     PartitionRow,
     StreamRow,
 )
+
+NEWEST_GAPS = 256
+"""Of more decisions about a source, only the newest are read along with the stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,19 @@ class StreamSummary:
     """What was counted of replayed dead letters."""
     removed: Mapping[str, int] = field(default_factory=dict)
     """Table → rows that retention has removed so far."""
+    quarantined: tuple[Quarantined, ...] = ()
+    """LFs that are not called, because they did not come back."""
+    gaps: tuple[Decision, ...] = ()
+    """The newest decisions about what the source does not hold any more, the oldest first."""
+    lost: int = 0
+    """Inputs that were never read and cannot be any more, as far as is known."""
+    stale_ms: int | None = None
+    """Since when the watermark stands still, if people were told of it."""
+
+    @property
+    def held(self) -> tuple[Decision, ...]:
+        """Gaps that wait for a decision: nothing of their partitions is read."""
+        return tuple(gap for gap in self.gaps if gap.applied_ms is None)
 
     @property
     def counted(self) -> tuple[PartitionRow, ...]:
@@ -262,6 +280,10 @@ def summary(database: Database, stream: StreamRow) -> StreamSummary:
             notifications=_by(connection, schema.notification, stream, "state"),
             replayed=next((p for p in partitions if p.partition == REPLAYED), None),
             removed=removed,
+            quarantined=tuple(quarantine.active(connection, stream)),
+            gaps=tuple(decisions.of_stream(connection, stream.id, newest=NEWEST_GAPS)),
+            lost=decisions.lost(connection, stream.id),
+            stale_ms=streams.stale_since(connection, stream.id),
         )
 
 

@@ -51,6 +51,9 @@ stream = Table(
     Column("lateness_ms", BigInteger, nullable=False),
     Column("probe_set", String(16), nullable=False),
     Column("baseline", String(16)),  # null until it is fitted
+    Column(
+        "stale_ms", BigInteger
+    ),  # since when the watermark stood still when it was told; or null
     Column("created_ms", BigInteger, nullable=False),
 )
 
@@ -75,7 +78,27 @@ stream_partition = Table(
     Column("records", BigInteger, nullable=False, default=0),
     Column("late", BigInteger, nullable=False, default=0),
     Column("owner", String(200)),
+    Column("topic_id", String(40)),  # of which the offsets are, if the source has such a thing
+    Column("moved_ms", BigInteger, nullable=False, default=0),  # when the watermark last rose
     Column("updated_ms", BigInteger, nullable=False),
+)
+
+source_decision = Table(
+    "source_decision",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    _stream(key=False),
+    Column("partition", Integer, nullable=False),
+    Column("cause", String(20), nullable=False),
+    Column("from_offset", BigInteger, nullable=False),
+    Column("to_offset", BigInteger, nullable=False),
+    Column("lost", BigInteger, nullable=False),  # inputs never read, as far as is known
+    Column("topic_id", String(40)),
+    Column("detected_ms", BigInteger, nullable=False),
+    Column("decided_ms", BigInteger),  # null: it waits for a person
+    Column("decided_by", String(200)),
+    Column("applied_ms", BigInteger),  # null: the position was not moved yet
+    Index("ix_source_decision_stream", "stream_id", "applied_ms"),
 )
 
 pane = Table(
@@ -202,6 +225,19 @@ probe_set = Table(
     Column("created_ms", BigInteger, nullable=False),
 )
 
+quarantine = Table(
+    "quarantine",
+    metadata,
+    _stream(),
+    Column("probe_set", String(16), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),  # LFs, then slices
+    Column("probe", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("strikes", Integer, nullable=False),
+    Column("released_ms", BigInteger),  # null: it is not called
+)
+
 baseline = Table(
     "baseline",
     metadata,
@@ -268,7 +304,7 @@ alert = Table(
     Column("incident", String(64), nullable=False),
     Column("state", String(10), nullable=False),
     Column("severity", String(10), nullable=False),
-    Column("kind", String(10), nullable=False),
+    Column("kind", String(20), nullable=False),
     Column("opened_window_ms", BigInteger, nullable=False),
     Column("content", Text, nullable=False),  # JSON of the whole Alert
     Index("ix_alert_state", "stream_id", "state"),

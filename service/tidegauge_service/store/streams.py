@@ -48,6 +48,9 @@ class PartitionRow:
     records: int
     late: int
     owner: str | None
+    topic_id: str | None = None
+    moved_ms: int = 0
+    """When its watermark last rose."""
 
 
 def register(
@@ -169,6 +172,7 @@ def seed_partitions(
     now_ms: int,
     *,
     drained: bool = False,
+    topic_id: str | None = None,
 ) -> None:
     """Make a row for each partition, owned or not: one that nobody reads holds the watermark."""
     rows = [
@@ -179,6 +183,8 @@ def seed_partitions(
             "drained": drained,
             "records": 0,
             "late": 0,
+            "topic_id": topic_id,
+            "moved_ms": now_ms,
             "updated_ms": now_ms,
         }
         for partition, offset in sorted(starts.items())
@@ -200,9 +206,31 @@ def partitions(connection: sa.Connection, stream_id: int) -> list[PartitionRow]:
         t.c.records,
         t.c.late,
         t.c.owner,
+        t.c.topic_id,
+        t.c.moved_ms,
     )
     query = sa.select(*columns).where(t.c.stream_id == stream_id).order_by(t.c.partition)
     return [PartitionRow(*row) for row in connection.execute(query)]
+
+
+def mark_stale(
+    connection: sa.Connection, stream_id: int, before_ms: int | None, now_ms: int | None
+) -> bool:
+    """Note since when the watermark stands still, or None: it moves. By compare-and-set."""
+    t = schema.stream
+    changed = connection.execute(
+        sa.update(t)
+        .where(t.c.id == stream_id, t.c.stale_ms.is_not_distinct_from(before_ms))
+        .values(stale_ms=now_ms)
+    )
+    return changed.rowcount == 1
+
+
+def stale_since(connection: sa.Connection, stream_id: int) -> int | None:
+    """Return since when the watermark stood still when people were told of it."""
+    t = schema.stream
+    value = connection.execute(sa.select(t.c.stale_ms).where(t.c.id == stream_id)).scalar_one()
+    return None if value is None else int(value)
 
 
 def cursor(

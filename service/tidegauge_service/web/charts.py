@@ -55,6 +55,29 @@ class History:
     figures: tuple[SeriesFigure | None, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is marked beside a series' figures, by start of window."""
+
+    alerted: frozenset[int] = frozenset()
+    """Its alert is open: shaded."""
+    incidents: frozenset[int] = frozenset()
+    """An incident of the stream begins: a line."""
+
+
+NO_MARKS: Final = Marks()
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One alert in a timeline. Times in epoch ms."""
+
+    row: str
+    opened_ms: int
+    until_ms: int
+    critical: bool
+
+
 def deviation_of(figure: SeriesFigure | None) -> float | None:
     """Return what a cell shows: the deviation, or None where nothing could be compared."""
     if figure is None or figure.verdict in NOT_COMPARED or figure.deviation is None:
@@ -125,10 +148,13 @@ def heat_map(figures: HeatMap, theme: Theme = LIGHT, title: str = "") -> Spec:
         .transform_filter("datum.shifted")
         .encode(fill=alt.value("#ffffff"), stroke=alt.value("#101418")),
     ).properties(width=width, height=alt.Step(CELL_HEIGHT))
-    # The reader's font may be wider than the one that was measured: leave room for the labels.
+    return _finished(chart, cells, theme, title) | _room(labels)
+
+
+def _room(labels: Sequence[str]) -> Spec:
+    """Return padding: the reader's font may be wider than the one that was measured."""
     room = round(1.5 * max(map(len, labels), default=0))
-    spec = _finished(chart, cells, theme, title)
-    return spec | {"padding": {"left": 15, "top": 5, "right": 5 + room, "bottom": 5}}
+    return {"padding": {"left": 15, "top": 5, "right": 5 + room, "bottom": 5}}
 
 
 def _cell(label: str, start: str, figure: SeriesFigure | None) -> dict[str, Any]:
@@ -170,23 +196,78 @@ def _diverging(theme: Theme) -> alt.Color:
     return alt.Color("deviation", type="quantitative", scale=scale, legend=legend)
 
 
-def series(history: History, theme: Theme = LIGHT, title: str = "") -> Spec:
+def series(
+    history: History,
+    theme: Theme = LIGHT,
+    title: str = "",
+    marks: Marks = NO_MARKS,
+    width: int = SERIES_WIDTH,
+) -> Spec:
     """Return one series as shares over windows: observed, expected (dashed), the 99 % band."""
     starts = [stamp(ms) for ms in history.starts]
-    points = [_point(at, f) for at, f in zip(starts, history.figures, strict=True)]
+    points = [
+        _point(at, f)
+        | ({"alerted": True} if ms in marks.alerted else {})
+        | ({"incident": True} if ms in marks.incidents else {})
+        for at, ms, f in zip(starts, history.starts, history.figures, strict=True)
+    ]
     format_ = _percent_format(history.figures)
     axis = alt.Axis(title=None, orient="right", format=format_, tickCount=4)
-    base = alt.Chart(_DATA).encode(_across(starts, SERIES_WIDTH))
+    base = alt.Chart(_DATA).encode(_across(starts, width))
     expected, observed = _share("expected", axis), _share("observed", axis)
     chart = alt.layer(
+        *_marked(base, theme, marks),
         base.mark_area(color=theme.band).encode(_share("low", axis), alt.Y2("high")),
         base.mark_line(color=theme.faint, strokeDash=[4, 3], strokeWidth=1.5).encode(expected),
         base.mark_line(color=theme.line, strokeWidth=2).encode(observed),
         base.mark_point(shape="circle", filled=True, size=30, opacity=1, color=theme.alarm)
         .transform_filter("datum.shifted")
         .encode(observed),
-    ).properties(width=SERIES_WIDTH, height=SERIES_HEIGHT)
+    ).properties(width=width, height=SERIES_HEIGHT)
     return _finished(chart, points, theme, title)
+
+
+def _marked(base: alt.Chart, theme: Theme, marks: Marks) -> list[alt.Chart]:
+    layers = []
+    if marks.alerted:
+        shade = base.mark_rect(color=theme.alarm, opacity=0.18)
+        layers.append(shade.transform_filter("datum.alerted"))
+    if marks.incidents:
+        line = base.mark_rule(color=theme.faint, opacity=0.6, strokeWidth=1)
+        layers.append(line.transform_filter("datum.incident"))
+    return layers
+
+
+def timeline(
+    bars: Sequence[Bar], since_ms: int, until_ms: int, theme: Theme = LIGHT, title: str = ""
+) -> Spec:
+    """Return alerts as bars from opening to resolve, one row for each series, in given order."""
+    names = list(dict.fromkeys(bar.row for bar in bars))
+    shown = dict(zip(names, distinct(names, MAX_TITLE), strict=True))
+    rows = [
+        {
+            "row": shown[bar.row],
+            "opened": to_iso(bar.opened_ms),
+            "until": to_iso(bar.until_ms),
+            "critical": bar.critical,
+        }
+        for bar in bars
+    ]
+    scale = alt.Scale(type="utc", domain=[to_iso(since_ms), to_iso(until_ms)])
+    axis = alt.Axis(title="event time (UTC)", format="%Y-%m-%d", tickCount=8, gridOpacity=0.3)
+    colour = alt.condition("datum.critical", alt.value(theme.alarm), alt.value(theme.line))
+    chart = (
+        alt.Chart(_DATA)
+        .mark_bar(height=CELL_HEIGHT - 6, minBandSize=2)
+        .encode(
+            alt.X("opened", type="temporal", scale=scale, axis=axis),
+            alt.X2("until"),
+            _down(list(shown.values())),
+            color=colour,
+        )
+        .properties(width=MAP_WIDTH, height=alt.Step(CELL_HEIGHT))
+    )
+    return _finished(chart, rows, theme, title) | _room(list(shown.values()))
 
 
 def _point(start: str, figure: SeriesFigure | None) -> dict[str, Any]:
@@ -210,7 +291,10 @@ def _percent_format(figures: Iterable[SeriesFigure | None]) -> str:
 
 
 def _finished(
-    chart: alt.LayerChart | alt.FacetChart, rows: list[dict[str, Any]], theme: Theme, title: str
+    chart: alt.Chart | alt.LayerChart | alt.FacetChart,
+    rows: list[dict[str, Any]],
+    theme: Theme,
+    title: str,
 ) -> Spec:
     """Return the chart with its data, in the theme's colours."""
     spec: Spec = chart.to_dict()

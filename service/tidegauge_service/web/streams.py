@@ -112,6 +112,23 @@ def next_step(summary: StreamSummary) -> str:
             "No partition was seen yet. Is 'tidegauge run' reading this stream, and does its file "
             "or topic exist? 'tidegauge doctor' tells."
         )
+    if summary.quarantined:
+        names = ", ".join(f"'{clean(q.probe)}'" for q in summary.quarantined)
+        return (
+            f"Quarantined, because it did not come back: LF {names}. Mend and deploy it, or let it "
+            "be called again with 'tidegauge probes release'."
+        )
+    if summary.held:
+        where = ", ".join(str(gap.partition) for gap in summary.held)
+        return (
+            f"Not read: partition {where}. The source no longer holds what comes next. See "
+            "'tidegauge streams gaps', then let it go on with 'tidegauge streams accept-gap'."
+        )
+    if summary.stale_ms is not None:
+        return (
+            f"The watermark stands still since {moment(summary.stale_ms)}, so no window closes. "
+            "Do workers run, and do they own every partition?"
+        )
     if summary.dead_letters and not summary.records:
         return "No input was a record: compare 'record' in the stream file with the inputs."
     steps = {

@@ -9,7 +9,6 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from tidegauge_alerts.model import AlertState
@@ -17,11 +16,12 @@ from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
 from tidegauge_service.clock import Clock
 from tidegauge_service.store import alerts, queries, streams
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.queries import SeriesFigure, StreamSummary
+from tidegauge_service.store.queries import StreamSummary
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.web import addresses, charts, drawing, overview
-from tidegauge_service.web.charts import History
+from tidegauge_service.web.histories import history
 from tidegauge_service.web.overview import Choice, Detail
+from tidegauge_service.web.rendering import TEMPLATES
 from tidegauge_service.web.themes import THEMES, ThemeName
 
 POLICY: Final = (
@@ -43,14 +43,6 @@ RESOLVED_READ: Final = 200
 Name = Annotated[str, Query(max_length=200)]
 Windows = Annotated[int, Query(ge=1, le=addresses.MOST_WINDOWS)]
 
-_templates: Final = Environment(
-    loader=PackageLoader("tidegauge_service.web"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-
 
 def pages(database: Database, clock: Clock, authorize: Callable[..., object]) -> APIRouter:
     """Return the routes of the page; *authorize* is the dependency that guards them."""
@@ -67,7 +59,7 @@ def pages(database: Database, clock: Clock, authorize: Callable[..., object]) ->
         detail = _detail(database, chosen, choice) if chosen else None
         missing = stream is not None and chosen is None
         page = overview.overview(summaries, detail, clock(), missing=missing)
-        text = _templates.get_template("overview.html").render(page=page)
+        text = TEMPLATES.get_template("overview.html").render(page=page)
         return HTMLResponse(text, 404 if missing else 200, HEADERS)
 
     @router.get("/charts/heatmap.svg")
@@ -96,8 +88,8 @@ def pages(database: Database, clock: Clock, authorize: Callable[..., object]) ->
     ) -> Response:
         row = _find(database, stream)
         key = SeriesKey(series, *(_storable(part) for part in (segment, probe, other, label)))
-        history = _history(database, row, key, windows)
-        return _drawn(request, charts.series(history, THEMES[theme]))
+        found = history(database, row, key, windows)
+        return _drawn(request, charts.series(found, THEMES[theme]))
 
     @router.get("/static/{name}")
     def static(request: Request, name: str) -> Response:
@@ -121,25 +113,6 @@ def _detail(database: Database, chosen: StreamSummary, choice: Choice) -> Detail
         database, stream=choice.stream, state=AlertState.RESOLVED, limit=RESOLVED_READ
     )
     return overview.detail(chosen, choice, figures, [*firing, *pending], resolved)
-
-
-def _history(database: Database, row: StreamRow, key: SeriesKey, windows: int) -> History:
-    """Read one series over the last windows, oldest first."""
-    found = queries.window_page(
-        database,
-        row,
-        series=key.series,
-        segment=key.segment,
-        probe=key.probe,
-        limit=windows,
-        newest_first=True,
-    )
-
-    def same(figure: SeriesFigure) -> bool:
-        return (figure.other, figure.label) == (key.other, key.label)
-
-    figures = [next(filter(same, window.series), None) for window in reversed(found)]
-    return History(tuple(w.start_ms for w in reversed(found)), tuple(figures))
 
 
 def _find(database: Database, name: str) -> StreamRow:

@@ -11,6 +11,7 @@ from tidegauge_service.api.context import Ctx, Cursor, Limit, Since, Until, find
 from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import queries
+from tidegauge_service.store.decisions import Decision
 from tidegauge_service.store.queries import SeriesFigure, StreamSummary, WindowFigures
 
 router = APIRouter(prefix="/api/v1/streams", tags=["streams"])
@@ -24,6 +25,31 @@ class Partition(BaseModel):
     lag: int | None
     watermark: str | None
     drained: bool
+
+
+class Quarantined(BaseModel):
+    """An LF that is not called any more, because it did not come back."""
+
+    probe: str
+    since: str
+    strikes: int
+    reason: str
+
+
+class Gap(BaseModel):
+    """Inputs that the source did not hold when they were to be read, and what was decided.
+
+    Nothing of the partition is read while `decided_by` is null.
+    """
+
+    partition: int
+    cause: str
+    from_offset: int
+    to_offset: int
+    lost: int
+    found: str
+    decided: str | None
+    decided_by: str | None
 
 
 class Stream(BaseModel):
@@ -41,6 +67,10 @@ class Stream(BaseModel):
     late: int
     dead_letters: dict[str, int]
     candidates: dict[str, int]
+    quarantined: list[Quarantined]
+    lost: int
+    gaps: list[Gap]
+    stale_since: str | None
     partitions: list[Partition]
 
 
@@ -147,6 +177,13 @@ def _stream(summary: StreamSummary) -> Stream:
         late=summary.late,
         dead_letters=summary.dead_letters,
         candidates=summary.candidates,
+        quarantined=[
+            Quarantined(probe=q.probe, since=to_iso(q.since_ms), strikes=q.strikes, reason=q.reason)
+            for q in summary.quarantined
+        ],
+        lost=summary.lost,
+        gaps=[_gap(decision) for decision in summary.gaps],
+        stale_since=_iso(summary.stale_ms),
         partitions=[
             Partition(
                 partition=p.partition,
@@ -157,6 +194,19 @@ def _stream(summary: StreamSummary) -> Stream:
             )
             for p in summary.partitions
         ],
+    )
+
+
+def _gap(decision: Decision) -> Gap:
+    return Gap(
+        partition=decision.partition,
+        cause=decision.cause,
+        from_offset=decision.from_offset,
+        to_offset=decision.to_offset,
+        lost=decision.lost,
+        found=to_iso(decision.detected_ms),
+        decided=_iso(decision.decided_ms),
+        decided_by=decision.decided_by,
     )
 
 

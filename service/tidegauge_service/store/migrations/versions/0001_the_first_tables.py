@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("lateness_ms", sa.BigInteger(), nullable=False),
         sa.Column("probe_set", sa.String(length=16), nullable=False),
         sa.Column("baseline", sa.String(length=16), nullable=True),
+        sa.Column("stale_ms", sa.BigInteger(), nullable=True),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stream")),
         sa.UniqueConstraint("name", name=op.f("uq_stream_name")),
@@ -54,7 +55,7 @@ def upgrade() -> None:
         sa.Column("incident", sa.String(length=64), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("severity", sa.String(length=10), nullable=False),
-        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("opened_window_ms", sa.BigInteger(), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -254,6 +255,21 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "quarantine",
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("probe_set", sa.String(length=16), nullable=False),
+        sa.Column("place", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("probe", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("since_ms", sa.BigInteger(), nullable=False),
+        sa.Column("strikes", sa.Integer(), nullable=False),
+        sa.Column("released_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["stream_id"], ["stream.id"], name=op.f("fk_quarantine_stream_id_stream")
+        ),
+        sa.PrimaryKeyConstraint("stream_id", "probe_set", "place", name=op.f("pk_quarantine")),
+    )
+    op.create_table(
         "sample",
         sa.Column("stream_id", sa.Integer(), nullable=False),
         sa.Column("window_start_ms", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -297,6 +313,28 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "source_decision",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("cause", sa.String(length=20), nullable=False),
+        sa.Column("from_offset", sa.BigInteger(), nullable=False),
+        sa.Column("to_offset", sa.BigInteger(), nullable=False),
+        sa.Column("lost", sa.BigInteger(), nullable=False),
+        sa.Column("topic_id", sa.String(length=40), nullable=True),
+        sa.Column("detected_ms", sa.BigInteger(), nullable=False),
+        sa.Column("decided_ms", sa.BigInteger(), nullable=True),
+        sa.Column("decided_by", sa.String(length=200), nullable=True),
+        sa.Column("applied_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["stream_id"], ["stream.id"], name=op.f("fk_source_decision_stream_id_stream")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_source_decision")),
+    )
+    op.create_index(
+        "ix_source_decision_stream", "source_decision", ["stream_id", "applied_ms"], unique=False
+    )
+    op.create_table(
         "stream_partition",
         sa.Column("stream_id", sa.Integer(), nullable=False),
         sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
@@ -308,6 +346,8 @@ def upgrade() -> None:
         sa.Column("records", sa.BigInteger(), nullable=False),
         sa.Column("late", sa.BigInteger(), nullable=False),
         sa.Column("owner", sa.String(length=200), nullable=True),
+        sa.Column("topic_id", sa.String(length=40), nullable=True),
+        sa.Column("moved_ms", sa.BigInteger(), nullable=False),
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["stream_id"], ["stream.id"], name=op.f("fk_stream_partition_stream_id_stream")
@@ -424,8 +464,11 @@ def downgrade() -> None:
     op.drop_table("event")
     op.drop_table("dead_letter_count")
     op.drop_table("stream_partition")
+    op.drop_index("ix_source_decision_stream", table_name="source_decision")
+    op.drop_table("source_decision")
     op.drop_table("series")
     op.drop_table("sample")
+    op.drop_table("quarantine")
     op.drop_table("pane")
     with op.batch_alter_table("notification", schema=None) as batch_op:
         batch_op.drop_index("ix_notification_due")

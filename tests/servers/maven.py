@@ -1,4 +1,4 @@
-"""The jars of Apache Kafka, fetched once by Maven into a cache folder that test runs share."""
+"""What Maven Central has, fetched once into a cache folder that test runs share."""
 
 import hashlib
 import os
@@ -9,7 +9,6 @@ from pathlib import Path
 
 from tests.servers.required import absent, require_program
 
-POM = Path(__file__).parent / "kafka" / "pom.xml"
 FETCH_TIMEOUT = 900.0
 
 
@@ -19,26 +18,27 @@ def cache_folder() -> Path:
     return Path(named) if named else Path.home() / ".cache" / "tidegauge-tests"
 
 
-def kafka_jars() -> Path:
-    """Return the folder of the broker's jars, fetching them when this pom.xml is new here.
+def fetched(name: str) -> Path:
+    """Return the folder of what `NAME/pom.xml` depends on, fetched when that file is new here.
 
     Runs in parallel are safe: each fetches into a folder of its own and renames it; a rename to
     a name that exists already fails, and the folder that came first is used.
     """
-    key = hashlib.sha256(POM.read_bytes()).hexdigest()[:16]
-    jars = cache_folder() / f"kafka-{key}"
+    pom = Path(__file__).parent / name / "pom.xml"
+    key = hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
+    jars = cache_folder() / f"{name}-{key}"
     if not jars.is_dir():
         cache_folder().mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix="fetching-", dir=cache_folder()))
         try:
-            _fetch(fresh / "jars")
+            _fetch(pom, fresh / "jars")
             _publish(fresh / "jars", jars)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     return jars
 
 
-def _fetch(into: Path) -> None:
+def _fetch(pom: Path, into: Path) -> None:
     mvn = require_program("mvn", install="apt-get install maven")
     done = subprocess.run(
         [
@@ -46,7 +46,7 @@ def _fetch(into: Path) -> None:
             "--quiet",
             "--batch-mode",
             "-Dstyle.color=never",
-            f"--file={POM}",
+            f"--file={pom}",
             "dependency:copy-dependencies",
             f"-DoutputDirectory={into}",
         ],
@@ -57,7 +57,7 @@ def _fetch(into: Path) -> None:
         check=False,
     )
     if done.returncode != 0:
-        absent(f"Maven could not fetch Apache Kafka:\n{(done.stdout + done.stderr)[-2000:]}")
+        absent(f"Maven could not fetch what {pom} names:\n{(done.stdout + done.stderr)[-2000:]}")
 
 
 def _publish(fetched: Path, jars: Path) -> None:

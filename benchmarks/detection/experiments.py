@@ -1,0 +1,323 @@
+"""The experiments: each returns figures as plain data, the same for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks._timing import QUICK, say
+from benchmarks.detection import traffic
+from benchmarks.detection.ours import Tidegauge, fit, followed
+from benchmarks.detection.rules import TEXTBOOK, Rule
+from benchmarks.detection.scoring import (
+    HORIZON,
+    NONE_YET,
+    Delays,
+    PerThousand,
+    delay,
+    episodes,
+    median,
+    threshold_for,
+)
+from benchmarks.detection.traffic import CLIMATES, OF_EACH, RATES, SHIFTS, Floats, Traffic, World
+from tidegauge_alerts.model import AlertState
+
+CALIBRATION: Final = 336
+RECORDS: Final = 1_000
+SIZES: Final = (200, 1_000, 10_000)
+RUN_IN: Final = 24
+"""Quiet windows between calibration and shift."""
+
+LIVE: Final = 1_000
+"""Quiet windows after each calibration, in which every onset is false."""
+
+QUIET_RUNS: Final = 2 if QUICK else 20
+RUNS: Final = 6 if QUICK else 100
+HEADLINE_RUNS: Final = 20 if QUICK else 400
+HEADLINE: Final = ("+25 %", "+50 %")
+HEADLINE_LF: Final = OF_EACH
+"""The first LF of 5 %, at 1,000 records a window."""
+
+NAMES: Final = {0.005: ".5 %", 0.05: "5 %", 0.30: "30 %"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A seed, and which quiet traffic."""
+
+    seed: int
+    climate: str = "overdispersed"
+    records: int = RECORDS
+    calibration: int = CALIBRATION
+    incident: bool = False
+
+    def quiet(self, run: int, live: int) -> tuple[World, np.random.Generator]:
+        """Return a quiet world of calibration and *live* windows, and what to count it with."""
+        rng = traffic.seeded(self.seed, self.climate, self.records, run)
+        windows = self.calibration + live
+        world = traffic.world(rng, CLIMATES[self.climate], windows, self.records)
+        if self.incident:
+            world = traffic.with_incident(world, self.calibration)
+        return world, rng
+
+    def counted(self, run: int) -> tuple[Traffic, Traffic]:
+        """Return calibration and live windows."""
+        world, rng = self.quiet(run, LIVE)
+        counts = world.count(rng)
+        return counts[: self.calibration], counts[self.calibration :]
+
+
+# -- False alarms -----------------------------------------------------------------------------
+
+
+def quiet_tidegauge(setting: Setting, budget: float, runs: int) -> dict[str, Any]:
+    """Return how often alerts open in quiet traffic, through the whole lifecycle."""
+    onsets, in_alarm = NONE_YET, NONE_YET
+    for run in range(runs):
+        history, live = setting.counted(run)
+        opened = Tidegauge(budget).alarms(history, live)
+        # What is open is one episode until it resolves, so no gap is bridged here.
+        onsets += PerThousand(episodes(opened, quiet=1), len(live))
+        in_alarm += PerThousand(int(opened.any(axis=1).sum()), len(live))
+    return onsets.as_json() | {"in_alarm": round(in_alarm.rate, 1)}
+
+
+def quiet_rule(setting: Setting, rule: Rule, runs: int) -> dict[str, Any]:
+    """Return the same of a textbook rule, whose alarms have no state."""
+    onsets, in_alarm = NONE_YET, NONE_YET
+    for run in range(runs):
+        history, live = setting.counted(run)
+        alarms = rule.score(history, live) > rule.threshold
+        onsets += PerThousand(episodes(alarms), len(live))
+        in_alarm += PerThousand(int(alarms.any(axis=1).sum()), len(live))
+    return onsets.as_json() | {"in_alarm": round(in_alarm.rate, 1)}
+
+
+def false_alarms(seed: int, budget: float) -> dict[str, Any]:
+    """Return, for each kind of quiet traffic and each contestant, the false onsets."""
+    found: dict[str, Any] = {}
+    for climate in CLIMATES:
+        setting = Setting(seed, climate)
+        entry = {"tidegauge": quiet_tidegauge(setting, budget, QUIET_RUNS)}
+        entry |= {name: quiet_rule(setting, rule, QUIET_RUNS) for name, rule in TEXTBOOK.items()}
+        found[climate] = entry
+        say(f"quiet, {climate}: {entry['tidegauge']}")
+    return found
+
+
+def calibrations(seed: int, budget: float) -> dict[str, Any]:
+    """Return tidegauge's false onsets by what it was calibrated on, and by volume."""
+    settings = {
+        f"{climate}, {windows} calibration windows": Setting(seed, climate, calibration=windows)
+        for windows in (48, 168)
+        for climate in ("overdispersed", "season", "stress")
+    }
+    settings |= {
+        f"{climate}, an incident in the calibration": Setting(seed, climate, incident=True)
+        for climate in ("overdispersed", "season")
+    }
+    settings |= {
+        f"{climate}, {records:,} records a window": Setting(seed, climate, records=records)
+        for records in (200, 10_000)
+        for climate in ("overdispersed", "season")
+    }
+    runs = max(1, QUIET_RUNS // 2)
+    found = {name: quiet_tidegauge(setting, budget, runs) for name, setting in settings.items()}
+    for name, figures in found.items():
+        say(f"quiet, {name}: {figures}")
+    return found
+
+
+# -- Delays -----------------------------------------------------------------------------------
+
+
+def first_alert(history: Traffic, live: Traffic, series: int, budget: float) -> int | None:
+    """Return windows from the shift to the series' alert, None if there is none.
+
+    An alert that was open before the shift, falsely, does not count; the next one does.
+    """
+    for w, alerts in enumerate(followed(fit(history), live, budget)):
+        if w >= RUN_IN and any(
+            a.key.probe == f"lf{series}" and a.opened_window_ms >= live.starts[RUN_IN]
+            for a in alerts
+        ):
+            return w - RUN_IN + 1
+    return None
+
+
+def shifted(setting: Setting, run: int, shift: str, series: int) -> tuple[Traffic, Traffic]:
+    """Return calibration and live windows; the shift begins after the live windows' run-in."""
+    world, rng = setting.quiet(run, RUN_IN + HORIZON)
+    moved = world.shifted(series, SHIFTS[shift](HORIZON))
+    counts = moved.count(rng)
+    return counts[: setting.calibration], counts[setting.calibration :]
+
+
+def delays(setting: Setting, shift: str, coverage: int, budget: float, runs: int) -> Delays:
+    """Return tidegauge's delays for one shift of one LF of a coverage."""
+    series = coverage * OF_EACH
+    return Delays(
+        tuple(
+            first_alert(*shifted(setting, run, shift, series), series, budget)
+            for run in range(runs)
+        )
+    )
+
+
+def found_table(seed: int, budget: float) -> dict[str, Any]:
+    """Return the table of shifts by volume and coverage."""
+    table: dict[str, Any] = {}
+    for records in SIZES:
+        setting = Setting(seed, records=records)
+        for c, coverage in enumerate(traffic.COVERAGES):
+            entry = {name: delays(setting, name, c, budget, RUNS).as_json() for name in SHIFTS}
+            table[f"{records:,}, {NAMES[coverage]}"] = entry
+            say(f"{records} records, {NAMES[coverage]}: {entry}")
+    return table
+
+
+def other_series(seed: int, budget: float) -> dict[str, Any]:
+    """Return delays of a pair's agreement (.9 → .75) and of the blind spot (15 → 18 %)."""
+    found: dict[str, Any] = {}
+    for records in SIZES:
+        setting = Setting(seed, records=records)
+        for overlap in (0.09, 0.015, 0.0025):
+            delays_ = _of_last(setting, budget, overlap)
+            found[f"agreement, overlap {overlap:.2%}, {records:,}"] = delays_.as_json()
+        found[f"blind spot, {records:,}"] = _of_last(setting, budget, None).as_json()
+        say(f"pairs and blind spot, {records} records: {found}")
+    return found
+
+
+def _of_last(setting: Setting, budget: float, overlap: float | None) -> Delays:
+    """Return the delays of one more series: a pair of that overlap, or the blind spot."""
+    windows: list[int | None] = []
+    for run in range(RUNS):
+        world, rng = setting.quiet(run, RUN_IN + HORIZON)
+        if overlap is None:
+            world, factor = traffic.with_blind_spot(rng, world, 0.15), 0.18 / 0.15
+        else:
+            world, factor = traffic.with_pair(rng, world, overlap, 0.9), 0.75 / 0.9
+        counts = world.shifted(len(RATES), np.full(HORIZON, factor)).count(rng)
+        live = counts[setting.calibration :]
+        windows.append(first_alert(counts[: setting.calibration], live, len(RATES), budget))
+    return Delays(tuple(windows))
+
+
+# -- Opens and closes -------------------------------------------------------------------------
+
+INCIDENT, AFTER = 24, 72
+"""Windows of an incident, and after it."""
+
+
+def episodes_of_incidents(seed: int, budget: float) -> dict[str, Any]:
+    """Return how often one incident opens its series' alert, and when that closes."""
+    found: dict[str, Any] = {}
+    for climate in ("overdispersed", "season"):
+        for shift in ("+50 %", "+100 %", "−50 %", "dead"):
+            entry = _incidents(Setting(seed, climate), shift, budget)
+            found[f"{climate}, {shift}"] = entry
+            say(f"incidents, {climate}, {shift}: {entry}")
+    return found
+
+
+def _incidents(setting: Setting, shift: str, budget: float) -> dict[str, Any]:
+    opens: list[int] = []
+    closes: list[float] = []
+    for run in range(RUNS):
+        series = (1 + run % 2) * OF_EACH  # LFs of 5 and of 30 %
+        world, rng = setting.quiet(run, RUN_IN + INCIDENT + AFTER)
+        factors = np.concatenate([SHIFTS[shift](INCIDENT), np.ones(AFTER)])
+        counts = world.shifted(series, factors).count(rng)
+        opened, closed = _of_series(counts, setting.calibration, series, budget)
+        if opened:
+            opens.append(opened)
+            closes += [closed] if closed is not None else []
+    return {
+        "found": len(opens),
+        "opens_per_incident": round(float(np.mean(opens)), 3) if opens else None,
+        "windows_to_close": median(closes),
+        "closed": len(closes),
+    }
+
+
+def _of_series(
+    counts: Traffic, calibration: int, series: int, budget: float
+) -> tuple[int, int | None]:
+    """Return how many alerts the incident opened, and windows from its end to the last close."""
+    history, live = counts[:calibration], counts[calibration:]
+    begin, end = live.starts[RUN_IN], live.starts[RUN_IN + INCIDENT]
+    opened: set[str] = set()
+    closed: int | None = None
+    for w, alerts in enumerate(followed(fit(history), live, budget)):
+        for alert in alerts:
+            if alert.key.probe != f"lf{series}" or alert.opened_window_ms < begin:
+                continue
+            opened.add(alert.id)
+            if alert.state is AlertState.RESOLVED and live.starts[w] >= end:
+                closed = w - (RUN_IN + INCIDENT) + 1
+    return len(opened), closed
+
+
+# -- Matched ----------------------------------------------------------------------------------
+
+BUDGETS: Final = (0.5, 1.0, 2.0) if QUICK else (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+ALLOWED: Final = 1.0
+"""False episodes per 1,000 windows at which contestants are compared."""
+
+MATCHED: Final = {
+    "z / χ² p < .05": "z / χ²",
+    "mean ± 3 SD": "mean ± k·SD",
+    "Jensen–Shannon ≥ .1": "Jensen–Shannon",
+    "PSI ≥ .2": "PSI",
+    "CUSUM k = .5, h = 5": "CUSUM",
+    "GLR, ln(1000 m)": "GLR",
+}
+RATES_OF_CURVES: Final = (0.3, 1.0, 3.0, 10.0, 30.0)
+
+
+def matched(seed: int, _budget: float) -> dict[str, Any]:
+    """Return delays against false onsets: tidegauge by its budget, rules by their thresholds."""
+    setting = Setting(seed)
+    quiet = [setting.counted(run) for run in range(QUIET_RUNS)]
+    false = {budget: quiet_tidegauge(setting, budget, QUIET_RUNS) for budget in BUDGETS}
+    scores = {name: [TEXTBOOK[name].score(*pair) for pair in quiet] for name in MATCHED}
+    found: dict[str, Any] = {}
+    for shift in HEADLINE:
+        cases = [shifted(setting, run, shift, HEADLINE_LF) for run in range(HEADLINE_RUNS)]
+        curves = {"tidegauge": [_by_budget(cases, b, false[b]) for b in BUDGETS]}
+        for name, label in MATCHED.items():
+            after = [TEXTBOOK[name].score(*case)[RUN_IN:, HEADLINE_LF] for case in cases]
+            curves[label] = _curve(scores[name], after)
+        found[shift] = curves
+        say(f"matched, {shift}: {curves}")
+    return found
+
+
+def _by_budget(
+    cases: list[tuple[Traffic, Traffic]], budget: float, false: Mapping[str, Any]
+) -> dict[str, Any]:
+    late = Delays(tuple(first_alert(h, live, HEADLINE_LF, budget) for h, live in cases))
+    return {"budget": budget, "false": false["per_1000"], **late.as_json()}
+
+
+def _curve(scores: list[Floats], after: list[Floats]) -> list[dict[str, Any]]:
+    """Return delays at thresholds set, with hindsight, to rates of false episodes."""
+    together = np.concatenate(scores)
+    entries = []
+    for allowed in RATES_OF_CURVES:
+        if allowed * len(together) < 1000:  # less than one episode cannot be told from none
+            continue
+        threshold = threshold_for(together, allowed)
+        late = Delays(tuple(delay((s > threshold)[:, None], 0) for s in after))
+        entries.append({"false": allowed, "threshold": threshold, **late.as_json()})
+    return entries
+
+
+def at_allowed(curve: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the entry that finds soonest of those that keep to ALLOWED false episodes."""
+    kept = [entry for entry in curve if entry["false"] <= ALLOWED]
+    return min(kept, key=lambda entry: float(entry["mean_delay"]), default=None)

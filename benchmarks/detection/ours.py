@@ -1,0 +1,101 @@
+"""tidegauge's own code on arrays: its baseline, its comparison, its alerts' lifecycle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, cast
+
+import numpy as np
+
+from benchmarks.detection.scoring import Mask
+from benchmarks.detection.traffic import HOUR_MS, Ints, Traffic
+from tidegauge_alerts.lifecycle import advance
+from tidegauge_alerts.model import Alert, AlertState, Context, Rule
+from tidegauge_probes import counts, drift
+from tidegauge_probes.baseline import Baseline
+from tidegauge_probes.counts import PaneCounts
+from tidegauge_probes.drift import Detector
+from tidegauge_probes.findings import SeriesKey, SeriesKind
+from tidegauge_probes.probe_set import Layout
+from tidegauge_probes.series import Plan
+
+RULE: Final = Rule()
+_LAYOUT: Final = Layout((), (), ())
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One window of series, in the place of the counts that they are extracted from."""
+
+    x: Ints
+    n: Ints
+
+
+@dataclass(frozen=True)
+class _Columns(Plan):
+    """A plan of as many series as there are columns."""
+
+    width: int = 0
+    total: _Row | None = None
+
+    def keys(self) -> tuple[SeriesKey, ...]:
+        return tuple(SeriesKey(SeriesKind.COVERAGE, probe=f"lf{s}") for s in range(self.width))
+
+    def extract(self, counts: PaneCounts) -> tuple[Ints, Ints]:
+        row = cast("_Row", counts)
+        if isinstance(counts, PaneCounts):  # the baseline's total
+            row = cast("_Row", self.total)
+        return row.x, row.n
+
+
+def fit(history: Traffic) -> Baseline:
+    """Return the baseline of calibration windows."""
+    total = _Row(history.x.sum(axis=0), history.n.sum(axis=0))
+    kept = history.n.any(axis=1)
+    return Baseline(
+        probe_set="benchmark",
+        plan=_Columns(_LAYOUT, (), (), history.x.shape[1], total),
+        total=counts.empty(0, 2),
+        window_ms=HOUR_MS,
+        starts=history.starts[kept],
+        x=history.x[kept],
+        n=history.n[kept],
+        source={},
+    )
+
+
+def followed(baseline: Baseline, live: Traffic, budget: float) -> Iterator[tuple[Alert, ...]]:
+    """Return after each window the alerts that are open or that it resolved."""
+    detector = Detector(budget)
+    alerts: tuple[Alert, ...] = ()
+    for w, start in enumerate(live.starts.tolist()):
+        row = cast("PaneCounts", _Row(live.x[w], live.n[w]))
+        findings = drift.compare(start, row, baseline, detector)
+        context = Context(
+            stream="s", window_start_ms=start, window_ms=HOUR_MS, probe_set="", baseline=""
+        )
+        alerts = advance(alerts, findings, RULE, context).alerts
+        yield alerts
+        alerts = tuple(alert for alert in alerts if alert.state is not AlertState.RESOLVED)
+
+
+@dataclass(frozen=True)
+class Tidegauge:
+    """As shipped, at a budget of false episodes per 1,000 windows."""
+
+    budget: float = Detector().budget
+
+    def alarms(self, history: Traffic, live: Traffic) -> Mask:
+        """Return where series have an open alert."""
+        opened, _ = self.opens_and_closes(history, live)
+        return opened
+
+    def opens_and_closes(self, history: Traffic, live: Traffic) -> tuple[Mask, Mask]:
+        """Return where alerts of series are open, and where they are resolved, bool [W, S]."""
+        is_open, resolved = np.zeros((2, *live.x.shape), dtype=np.bool_)
+        for w, alerts in enumerate(followed(fit(history), live, self.budget)):
+            for alert in alerts:
+                where = resolved if alert.state is AlertState.RESOLVED else is_open
+                where[w, int(alert.key.probe[2:])] = True
+        return is_open, resolved

@@ -1,0 +1,1 @@
+"""Other tools, each for real, in an environment of its own."""

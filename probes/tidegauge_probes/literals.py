@@ -1,0 +1,92 @@
+r"""What a text must hold for a regular expression to be found in it: a cheap look before `re`.
+
+`check\s.*\sout` is found only where `check` stands; `(viagra|cialis) now` only where one of the
+two does. `re` still decides about every text that holds one. Read from `re`'s own parse tree, so
+that it cannot mean something else by the pattern.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from re import _constants as op  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any, Final
+
+Literals = frozenset[str]
+"""One of them must occur, in lower case, in the lowered text."""
+
+ODD: Final = "\u0130\u0131\u017f\u212a"
+"""Characters beyond ASCII that match an ASCII letter when case is ignored: i twice, s, k."""
+
+SHORTEST: Final = 3
+"""Shorter literals of letters and blanks are in too many texts to be of use."""
+
+MOST: Final = 40
+"""Alternatives beyond which nothing is said."""
+
+
+@lru_cache(maxsize=4_096)
+def required(pattern: str, *, ignore_case: bool) -> Literals | None:
+    """Return literals of which a match holds at least one; None where there are none.
+
+    Only ASCII literals, lowered: then `literal in text.lower()` is necessary for a match, case
+    ignored or not, in any text that holds none of ODD.
+    """
+    try:
+        tree = parser.parse(pattern, re.IGNORECASE if ignore_case else 0)
+        return _of_sequence(tree)
+    except (re.error, RecursionError, OverflowError):
+        return None
+
+
+def _of_sequence(items: Iterable[tuple[Any, Any]]) -> Literals | None:
+    """Return the best of what each part of a sequence requires."""
+    found: list[Literals] = []
+    run = ""
+    for code, argument in items:
+        if code is op.LITERAL and argument < 128:  # noqa: PLR2004  (ASCII)
+            run += chr(argument)
+            continue
+        _keep(found, run)
+        run = ""
+        inner = _of_part(code, argument)
+        if inner is not None:
+            found.append(inner)
+    _keep(found, run)
+    return max(found, key=_worth, default=None)
+
+
+def _keep(found: list[Literals], run: str) -> None:
+    if len(run) >= SHORTEST or (run.strip() and not run.isalnum()):
+        found.append(frozenset({run.lower()}))
+
+
+def _worth(literals: Literals) -> tuple[int, int]:
+    """Few and long alternatives exclude the most texts."""
+    return -len(literals), min(map(len, literals))
+
+
+def _of_part(code: Any, argument: Any) -> Literals | None:
+    if code is op.SUBPATTERN:
+        return _of_sequence(argument[3])
+    if code is op.ATOMIC_GROUP:
+        return _of_sequence(argument)
+    if code in {op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT}:
+        least, _, body = argument
+        return _of_sequence(body) if least else None
+    if code is op.BRANCH:
+        return _of_branches(argument[1])
+    return None
+
+
+def _of_branches(branches: Sequence[Iterable[tuple[Any, Any]]]) -> Literals | None:
+    """Return what one or another branch requires; None if any requires nothing."""
+    every: set[str] = set()
+    for branch in branches:
+        inner = _of_sequence(branch)
+        if inner is None:
+            return None
+        every |= inner
+    return frozenset(every) if len(every) <= MOST else None

@@ -1,0 +1,127 @@
+"""Record batches that kafka-python cannot read: skipped exactly, and told of.
+
+In kafka-python 3.0.12 an error while a batch is unpacked (its CRC is wrong, its codec is not
+installed, its bytes are no records) is raised by ``poll`` once; the generator behind it is dead
+then, and the next ``poll`` asks it for records for ever, at full CPU. Here the error ends where
+it happens: in place of the records that the batch held come as many ``Poison``, the position
+moves past the batch, and the batches after it are read as ever.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord, Fetcher
+from kafka.errors import CorruptRecordError
+
+# Of the header of a batch (https://kafka.apache.org/documentation/#recordbatch), from its start:
+_BASE_OFFSET: Final = struct.Struct(">q")
+_LAST_OFFSET_DELTA: Final = struct.Struct(">i")
+_LAST_OFFSET_DELTA_AT: Final = 23
+_COUNT: Final = struct.Struct(">i")
+_COUNT_AT: Final = 57
+_MAGIC_AT: Final = 16
+_HEADER_BYTES: Final = 61
+_SMALLEST: Final = 26
+"""A message of before Kafka 0.11, which had no batches (magic 0 and 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """The value of a record that could not be read: why, and the batch's bytes (the first only)."""
+
+    why: str
+    batch: bytes
+
+
+def tolerate(consumer: KafkaConsumer) -> None:
+    """Let a consumer hand out ``Poison`` instead of raising, and then spinning, in ``poll``."""
+    consumer._fetcher.PartitionRecords = partial(_Records, highwater=consumer.highwater)  # noqa: SLF001
+
+
+class _NoBatch(Exception):  # noqa: N818  (never leaves this module)
+    """The bytes that follow are no batch: nobody knows where the next one begins."""
+
+
+class _Batches:
+    """What was fetched of a partition, batch by batch; remembers the bytes of the last one."""
+
+    def __init__(self, records: Any) -> None:
+        self._records = records
+        self.last: bytes | memoryview = b""
+
+    @property
+    def next_base_offset(self) -> int | None:
+        """Where the batch after the last one begins, if it was fetched too."""
+        following = self._records._next_slice  # noqa: SLF001
+        if following is None or len(following) < _SMALLEST:
+            return None
+        return int(_BASE_OFFSET.unpack_from(following)[0])
+
+    def next_batch(self) -> Any:
+        following = self._records._next_slice  # noqa: SLF001
+        if following is not None:
+            if len(following) < _SMALLEST:
+                raise _NoBatch
+            self.last = following
+        return self._records.next_batch()
+
+
+class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]
+    """The records of one partition in one response."""
+
+    def __init__(
+        self, *args: Any, highwater: Callable[[TopicPartition], int | None], **kwargs: Any
+    ) -> None:
+        self._highwater = highwater
+        super().__init__(*args, **kwargs)
+
+    def _unpack_records(self, tp: TopicPartition, records: Any, *deserializers: Any) -> Any:
+        batches = _Batches(records)
+        while True:
+            try:
+                yield from super()._unpack_records(tp, batches, *deserializers)
+            except _NoBatch:
+                self.drain()  # asked for again from here, the broker will say what it has
+                return
+            except Exception as error:  # noqa: BLE001  (it reads foreign bytes: anything may come)
+                yield from self._instead(tp, batches, error)
+            else:
+                return
+
+    def _instead(self, tp: TopicPartition, batches: _Batches, error: Exception) -> Iterator[Any]:
+        """Give a ``Poison`` for each offset of the batch that was not read."""
+        first, last = self._span(tp, batches, error)
+        why = f"offsets {first}-{last}: {type(error).__name__}: {error}"
+        for offset in range(first, last + 1):
+            poison = Poison(why, bytes(batches.last) if offset == first else b"")
+            self.next_fetch_offset = offset + 1
+            yield ConsumerRecord(
+                tp.topic, tp.partition, self.leader_epoch, offset, -1, 0, None, poison, [], None,
+                -1, -1, -1,
+            )  # fmt: skip
+
+    def _span(self, tp: TopicPartition, batches: _Batches, error: Exception) -> tuple[int, int]:
+        """Return the first and last offset to skip.
+
+        Where the CRC is wrong the header may be what is broken: a span never reaches into the
+        next batch, nor past the end of the partition. The last span goes on by one at least, or
+        the same would be fetched for ever.
+        """
+        [base], delta, doubtful = _BASE_OFFSET.unpack_from(batches.last), 0, False
+        if len(batches.last) >= _HEADER_BYTES and batches.last[_MAGIC_AT] > 1:
+            [delta] = _LAST_OFFSET_DELTA.unpack_from(batches.last, _LAST_OFFSET_DELTA_AT)
+            [count] = _COUNT.unpack_from(batches.last, _COUNT_AT)
+            doubtful = isinstance(error, CorruptRecordError) and delta != count - 1
+            delta = min(delta, count - 1) if doubtful else delta
+        following = batches.next_base_offset
+        last = following - 1 if doubtful and following is not None else base + delta
+        ends = [end - 1 for end in (following, self._highwater(tp)) if end is not None]
+        first = max(base, self.fetch_offset, self.next_fetch_offset)
+        last = min([last, *ends])
+        return first, last if following is not None else max(first, last)

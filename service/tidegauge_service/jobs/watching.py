@@ -1,0 +1,109 @@
+"""Say so when the watermark stands still: then no window closes, and drift is not watched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from tidegauge_alerts import notices
+from tidegauge_alerts.messages import Message
+from tidegauge_service.clock import Clock, to_iso
+from tidegauge_service.store import outbox, streams
+from tidegauge_service.store.engine import Connection, Database
+from tidegauge_service.store.streams import PartitionRow, StreamRow
+from tidegauge_service.stream_config import KafkaSource, LogSource, StreamConfig
+
+log = structlog.get_logger()
+
+SETTLE_MS = 120_000
+"""A process that has just started takes nothing for stale: it may be what has to read it."""
+
+
+class Watch:
+    """Watches the watermark of one stream. Any number of processes may; one of them tells."""
+
+    def __init__(
+        self,
+        config: StreamConfig,
+        stream: StreamRow,
+        database: Database,
+        clock: Clock,
+        *,
+        url: str = "",
+    ) -> None:
+        self._stream = stream
+        self._database = database
+        self._clock = clock
+        self._url = url
+        self._receivers = tuple(config.alerts.receivers)
+        self._after_ms = config.alerts.stale_after
+        self._live = isinstance(config.source, KafkaSource | LogSource)
+        self._since_ms = clock()
+
+    def tick(self) -> None:
+        """Tell of a watermark that stands still, or that it moves again: once, in one commit."""
+        if not self._live:
+            return
+        now = self._clock()
+        with self._database.read() as connection:
+            told = streams.stale_since(connection, self._stream.id)
+            holder = holder_of(streams.partitions(connection, self._stream.id))
+        stale = holder is not None and now - holder.moved_ms >= self._after_ms
+        if holder is not None and stale and told is None:
+            if now - self._since_ms >= SETTLE_MS:
+                self._tell(holder, now)
+        elif told is not None and not stale:
+            self._untell(told, now)
+
+    def _tell(self, holder: PartitionRow, now: int) -> None:
+        reached = None if holder.watermark_ms is None else to_iso(holder.watermark_ms)
+        said = why(holder, now)
+        message = notices.watermark_stale(
+            self._stream.name,
+            holder.partition,
+            said,
+            watermark=reached,
+            since_ms=holder.moved_ms,
+            url=self._url,
+        )
+        with self._database.write() as connection:
+            if not streams.mark_stale(connection, self._stream.id, None, holder.moved_ms):
+                return
+            self._send(connection, message, now)
+        log.error("watermark_stale", stream=self._stream.name, watermark=reached, why=said)
+
+    def _untell(self, told: int, now: int) -> None:
+        message = notices.watermark_moves(self._stream.name, since_ms=told, url=self._url)
+        with self._database.write() as connection:
+            if streams.mark_stale(connection, self._stream.id, told, None):
+                self._send(connection, message, now)
+
+    def _send(self, connection: Connection, message: Message, now: int) -> None:
+        outbox.enqueue(connection, self._stream.id, self._receivers, message, now_ms=now)
+
+
+def holder_of(partitions: Sequence[PartitionRow]) -> PartitionRow | None:
+    """Return the partition that holds the watermark; None if nothing does.
+
+    One that has none yet holds it more than any that has.
+    """
+    holding = [p for p in partitions if not p.drained]
+    return min(
+        holding,
+        key=lambda p: (p.watermark_ms is not None, p.watermark_ms or 0, p.moved_ms),
+        default=None,
+    )
+
+
+def why(holder: PartitionRow, now_ms: int) -> str:
+    """Say what is known of a partition that stands still, and what to look at."""
+    minutes = (now_ms - holder.moved_ms) // 60_000
+    behind = None if holder.end_offset is None else holder.end_offset - holder.next_offset
+    stands = f"it has not moved for {minutes} min, so no window closes"
+    if behind:
+        return f"{stands}; {behind} inputs wait there. Does a worker run, and own this partition?"
+    return (
+        f"{stands}. Does a worker run, and own this partition? Do its records carry a timestamp "
+        "that goes on?"
+    )
