@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tests.crash.processes import tell
 from tests.crash.proxy import Proxy
 from tests.crash.workers import Worker
 
@@ -111,28 +112,46 @@ def alone(
 
 
 def sigkill(worker: Worker, dice: random.Random, pause: Pause) -> None:
-    """Kill it, and start another in its place."""
+    """Kill supervisor and worker, and start them again."""
     worker.kill()
     pause(dice.uniform(0, 1.5))
     worker.start()
 
 
+def worker_kill(worker: Worker, _dice: random.Random, _pause: Pause) -> None:
+    """Kill the worker; its supervisor starts another."""
+    worker.kill_worker()
+
+
+def supervisor_kill(worker: Worker, dice: random.Random, pause: Pause) -> None:
+    """Kill the supervisor; the next one meets the worker that is about to leave."""
+    orphans = worker.orphan()
+    pause(dice.choice((0.0, dice.uniform(0, 2))))
+    worker.start()
+    worker.bury(orphans)
+
+
 def sigterm(worker: Worker, dice: random.Random, pause: Pause) -> None:
-    """Ask it to end, and start another in its place."""
+    """Ask it to end, and start it again."""
     worker.terminate()
     pause(dice.uniform(0, 1))
     worker.start()
 
 
 def sigstop(longest_s: float) -> WorkerFault:
-    """Freeze it, long enough now and then that the others think it dead; it wakes as a zombie."""
+    """Freeze it, long enough now and then that the others think it dead; it wakes as a zombie.
+
+    Either the worker alone, which its supervisor must bear with, or both.
+    """
 
     def strike(worker: Worker, dice: random.Random, pause: Pause) -> None:
-        worker.signal(signal.SIGSTOP)
+        pids = worker.pids
+        frozen = pids[1:] if dice.random() < 0.5 else pids
+        tell(frozen, signal.SIGSTOP)
         try:
             pause(dice.uniform(0.2, longest_s))
         finally:
-            worker.signal(signal.SIGCONT)
+            tell(reversed(frozen), signal.SIGCONT)
 
     return strike
 
@@ -163,3 +182,19 @@ def network(proxies: Sequence[Proxy], dice: random.Random, pause: Pause) -> None
     finally:
         for proxy in proxies:
             proxy.heal()
+
+
+def on_workers(workers: Sequence[Worker], longest_s: float) -> list[Fault]:
+    """Return the faults of any worker, whatever it reads, with their weights."""
+    return [
+        on_worker("sigkill", 6, workers, sigkill),
+        on_worker("worker_kill", 6, workers, worker_kill),
+        on_worker("supervisor_kill", 3, workers, supervisor_kill),
+        on_worker("sigterm", 3, workers, sigterm),
+        on_worker("sigstop", 4, workers, sigstop(longest_s)),
+        on_worker("clock_jump", 4, workers, clock_jump),
+    ]
+
+
+KILLS = ("sigkill", "worker_kill", "supervisor_kill")
+"""The faults that end processes with SIGKILL."""

@@ -10,18 +10,16 @@ import mmap
 import os
 import random
 import struct
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-SESSION_MS = 6_000
-"""Session of the workers' consumers: shorter than Kafka's 45 s, so that runs need not wait."""
-
-
 def install() -> None:
-    """Patch what the environment asks for."""
+    """Patch what the environment asks for: the clock everywhere, all else in workers only."""
     shift_clock(os.environ["TIDEGAUGE_TEST_CLOCK"])
-    shorten_sessions()
+    if "tidegauge_service.worker_process" not in sys.orig_argv:
+        return
     duplicates = float(os.environ.get("TIDEGAUGE_TEST_DUPLICATES", "0"))
     if duplicates:
         deliver_twice(duplicates)
@@ -48,25 +46,13 @@ def shift_clock(path: str) -> None:
     clock.now_ms = now_ms
 
 
-def shorten_sessions() -> None:
-    """Let the group find out soon that a member is gone."""
-    kafka_source: Any = importlib.import_module("tidegauge_service.ingest.kafka_source")
-    consumer = kafka_source.KafkaConsumer
-
-    def soon(**options: Any) -> Any:
-        return consumer(
-            **{**options, "session_timeout_ms": SESSION_MS, "heartbeat_interval_ms": 1_000}
-        )
-
-    kafka_source.KafkaConsumer = soon
-
-
 def deliver_twice(share: float) -> None:
     """Let polls bring again, now and then, what the poll before had brought."""
     from dataclasses import replace
 
     from tidegauge_service.ingest.file_source import FileSource
     from tidegauge_service.ingest.kafka_source import KafkaTopic
+    from tidegauge_service.ingest.log_source import EventLog
 
     dice = random.Random(os.getpid())
 
@@ -84,7 +70,7 @@ def deliver_twice(share: float) -> None:
 
         return again
 
-    for source in (FileSource, KafkaTopic):
+    for source in (FileSource, EventLog, KafkaTopic):
         source.poll = wrapped(source.poll)  # type: ignore[method-assign]
 
 

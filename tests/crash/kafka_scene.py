@@ -17,7 +17,6 @@ from kafka.errors import KafkaError
 from tests.crash import faults, oracle, traffic
 from tests.crash.cluster import Node, ThreeNodes
 from tests.crash.faults import Fault, Pause
-from tests.crash.injection import SESSION_MS
 from tests.crash.oracle import Expected
 from tests.crash.proxy import Proxy
 from tests.crash.scenes import Scene, end_ms
@@ -28,6 +27,9 @@ from tests.servers.ports import HOST
 from tests.servers.postgres import PostgresServer
 
 TOPIC = "crash"
+
+SESSION_S = 6
+"""A member that is silent for so long is taken for dead: sooner than Kafka's 45 s."""
 
 GAP_S = (0.5, 3.0)
 """From one strike to the next: a worker needs some seconds to start, and shall do some work."""
@@ -57,10 +59,12 @@ class KafkaScene(Scene):
         cluster.create_topic(TOPIC, self.mix.partitions)
         tidegauge("db", "upgrade", cwd=folder, database=self.url)
         self.proxies: dict[str, Proxy] = {}
-        self.workers = [self._worker(f"worker{i}", "crash") for i in range(workers)]
-        self.intruder = self._worker("intruder", "intruder")
+        # The first is a member like any other; the others keep their seats when they restart.
+        names = [f"worker{i}" for i in range(workers)]
+        self.workers = [self._worker(n, "crash", n if n != names[0] else "") for n in names]
+        self.intruder = self._worker("intruder", "intruder", "")
 
-    def _worker(self, name: str, group: str) -> Worker:
+    def _worker(self, name: str, group: str, instance: str) -> Worker:
         """Prepare a worker with its own way to the database.
 
         Its partitions never go idle by the clock: only records move the time of this stream.
@@ -72,6 +76,8 @@ class KafkaScene(Scene):
             "topic": TOPIC,
             "group": group,
             "idle_grace": "36500d",
+            "session_timeout": f"{SESSION_S}s",
+            "instance": instance,
         }
         url = self.url.replace(f"{HOST}:{self.postgres.port}", f"{HOST}:{proxy.port}")
         return self.worker(name, source, database=url, inject={"duplicates": "0.05"})
@@ -129,12 +135,8 @@ class KafkaScene(Scene):
 
     def faults(self) -> Sequence[Fault]:
         """Return everything that can happen here, with its weight."""
-        longest_s = 2.5 * SESSION_MS / 1000
         return [
-            faults.on_worker("sigkill", 10, self.workers, faults.sigkill),
-            faults.on_worker("sigterm", 3, self.workers, faults.sigterm),
-            faults.on_worker("sigstop", 4, self.workers, faults.sigstop(longest_s)),
-            faults.on_worker("clock_jump", 3, self.workers, faults.clock_jump),
+            *faults.on_workers(self.workers, 2.5 * SESSION_S),
             faults.on_worker("database_cut", 3, self.workers, self._cut_database),
             faults.alone("database_crash", 3, self.database_lock, self._crash_database),
             faults.alone("broker_kill", 2, self.broker_lock, self._kill_broker),

@@ -170,7 +170,8 @@ class Scene:
     ) -> Outcome:
         held = judge.read(self.url)
         (self.folder / "held.json").write_text(judge.dump(held))
-        for line in [*self.trouble.lines, *(wind.errors if wind else ())]:
+        complaints = [line for worker in self.everyone for line in worker.complaints()]
+        for line in [*self.trouble.lines, *complaints, *(wind.errors if wind else ())]:
             found.add("trouble", line)
         compared = judge.compare(held, expected, closed_ms)
         found.lines += compared.lines
@@ -243,10 +244,7 @@ class FileScene(Scene):
     def faults(self) -> list[Fault]:
         """Return everything that can happen here, with its weight."""
         return [
-            faults.on_worker("sigkill", 6, self.workers, faults.sigkill),
-            faults.on_worker("sigterm", 2, self.workers, faults.sigterm),
-            faults.on_worker("sigstop", 2, self.workers, faults.sigstop(6)),
-            faults.on_worker("clock_jump", 2, self.workers, faults.clock_jump),
+            *faults.on_workers(self.workers, 6),
             faults.on_worker("disk_full", 3, self.workers, faults.disk_full),
         ]
 

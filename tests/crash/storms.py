@@ -45,8 +45,8 @@ def over_files(folder: Path, *, seed: int, seconds: float, rate: float, say: Say
         folder,
         seed=seed,
         records=int(rate * seconds),
-        inject={"slow_commit": "0.02", "duplicates": "0.05"},
-        limits={"commit_records": 50, "commit_interval": "200ms", "dead_letter_share": 1},
+        inject={"slow_commit": "0.04", "duplicates": "0.05"},
+        limits={"commit_records": 20, "commit_interval": "200ms", "dead_letter_share": 1},
         refusing=REFUSING,
         say=say,
     )

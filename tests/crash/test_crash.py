@@ -57,7 +57,7 @@ def test_a_storm_over_kafka_and_postgres_changes_nothing(
 
 
 def test_a_storm_over_files_and_sqlite_changes_nothing(tmp_path: Path) -> None:
-    outcome = storms.over_files(tmp_path / "files", seed=SEED, seconds=12, rate=400, say=print)
+    outcome = storms.over_files(tmp_path / "files", seed=SEED, seconds=15, rate=250, say=print)
     assert_exact(outcome)
     assert outcome.struck["sigkill"]
     assert outcome.struck["disk_full"]

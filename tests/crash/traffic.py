@@ -158,7 +158,7 @@ def write_stream(folder: Path, source: dict[str, Any], **changes: Any) -> Path:
             "from": datetime.fromtimestamp(START_MS / 1000, UTC).isoformat(),
             "until": datetime.fromtimestamp(until_ms / 1000, UTC).isoformat(),
         },
-        "alerts": {"receivers": ["hook"]},
+        "alerts": {"receivers": ["hook"], "stale_after": "36500d"},
         "limits": {"commit_records": 200, "commit_interval": "200ms", "dead_letter_share": 1},
     }
     path = folder / "stream.yaml"
