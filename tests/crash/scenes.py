@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -79,6 +79,8 @@ class Scene:
         *,
         database: str,
         inject: Mapping[str, str] | None = None,
+        command: Sequence[str] = ("consume",),
+        settings: Mapping[str, str] | None = None,
         **changes: Any,
     ) -> Worker:
         """Prepare a worker with a folder of its own; it is not started."""
@@ -91,7 +93,9 @@ class Scene:
             database=database,
             folder=self.folder,
             trouble=self.trouble,
+            command=command,
             inject=inject,
+            **(settings or {}),
         )
 
     @property
@@ -132,6 +136,9 @@ class Scene:
     def topic(self) -> Mapping[int, list[bytes]]:
         """Return what was there to read."""
         raise NotImplementedError
+
+    def check(self, found: Differences) -> None:
+        """Note what is wrong that only this scene knows of."""
 
     def closed_ms(self, expected: Expected) -> int:
         """Return through when windows must be closed in the end."""
@@ -177,6 +184,7 @@ class Scene:
         found.lines += compared.lines
         found.kinds += compared.kinds
         clean = reference.run(self.folder / "clean", expected, held, closed_ms)
+        self.check(found)
         judge.compare_runs(found, held, clean.held, self.receiver.delivered)
         return self._outcome(expected, held, found, wind.struck if wind else Counter())
 

@@ -1,14 +1,15 @@
-"""The two storms: over Apache Kafka and PostgreSQL, and over files and SQLite."""
+"""The storms: over Kafka and PostgreSQL, over files and SQLite, over events and SQLite."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.crash import kafka_scene
+from tests.crash import kafka_scene, log_scene
 from tests.crash.cluster import ThreeNodes
 from tests.crash.faults import Storm
 from tests.crash.kafka_scene import KafkaScene
+from tests.crash.log_scene import LogScene
 from tests.crash.scenes import FileScene, Outcome
 from tests.servers.postgres import PostgresServer
 
@@ -16,6 +17,12 @@ Say = Callable[[str], None]
 
 REFUSING = 0.1
 """Share of the messages that the receiver does not take at first."""
+
+GAP_S = (0.5, 2.5)
+"""From one strike to the next, over SQLite."""
+
+SMALL = {"commit_records": 20, "commit_interval": "200ms", "dead_letter_share": 1}
+"""Of batches: many transactions to strike at."""
 
 
 def over_kafka(
@@ -46,14 +53,33 @@ def over_files(folder: Path, *, seed: int, seconds: float, rate: float, say: Say
         seed=seed,
         records=int(rate * seconds),
         inject={"slow_commit": "0.04", "duplicates": "0.05"},
-        limits={"commit_records": 20, "commit_interval": "200ms", "dead_letter_share": 1},
+        limits=SMALL,
         refusing=REFUSING,
         say=say,
     )
     try:
         scene.start()
-        wind = Storm(scene.faults(), seed, (0.5, 2.5), say)
+        wind = Storm(scene.faults(), seed, GAP_S, say)
         wind.blow(seconds, lambda: not scene.done())
+        return scene.finish(wind)
+    finally:
+        scene.close()
+
+
+def over_events(folder: Path, *, seed: int, seconds: float, rate: float, say: Say) -> Outcome:
+    """Two services that share the events of one SQLite database, and take new ones."""
+    scene = LogScene(
+        folder,
+        seed=seed,
+        inject={"slow_commit": "0.01", "duplicates": "0.05"},
+        limits=SMALL,
+        refusing=REFUSING,
+        say=say,
+    )
+    try:
+        scene.start()
+        wind = Storm(scene.faults(), seed, GAP_S, say)
+        log_scene.storm(scene, wind, seconds=seconds, rate=rate)
         return scene.finish(wind)
     finally:
         scene.close()

@@ -63,6 +63,12 @@ def test_a_storm_over_files_and_sqlite_changes_nothing(tmp_path: Path) -> None:
     assert outcome.struck["disk_full"]
 
 
+def test_a_storm_over_events_and_sqlite_changes_nothing(tmp_path: Path) -> None:
+    outcome = storms.over_events(tmp_path / "events", seed=SEED, seconds=15, rate=200, say=print)
+    assert_exact(outcome)
+    assert outcome.struck["sigkill"]
+
+
 def test_every_mutant_is_hunted() -> None:
     assert HUNTS.keys() == MUTANTS.keys()
 

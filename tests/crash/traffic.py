@@ -94,6 +94,8 @@ class Mix:
     twice: float = 0.005
     behind: tuple[int, int] = (60_000, 240_000)
     """How far stragglers lie behind, ms: from, to."""
+    kinds: tuple[str, ...] = tuple(BROKEN)
+    """Which inputs that are no records there are."""
 
 
 def values(seed: int, partition: int, mix: Mix) -> Iterator[bytes]:
@@ -104,7 +106,7 @@ def values(seed: int, partition: int, mix: Mix) -> Iterator[bytes]:
         base_ms = START_MS + JITTER_MS + n * step_ms
         roll = dice.random()
         if roll < mix.broken:
-            yield BROKEN[dice.choice(list(BROKEN))]
+            yield BROKEN[dice.choice(mix.kinds)]
         elif roll < mix.broken + mix.stragglers and n > mix.per_window:
             at_ms = max(START_MS, base_ms - dice.randint(*mix.behind))
             yield message(f"s{partition}-{n}", at_ms, **STRAGGLER)
