@@ -55,9 +55,11 @@ class Storm:
         deadline = time.monotonic() + seconds
         with ThreadPoolExecutor(6) as pool:
             while time.monotonic() < deadline and watch():
-                fault = first.pop() if first else dice.choices(self.faults, weights)[0]
-                pool.submit(self._strike, fault, random.Random(dice.random()), over.wait)
+                fault = first.pop(0) if first else dice.choices(self.faults, weights)[0]
+                strike = pool.submit(self._strike, fault, random.Random(dice.random()), over.wait)
                 over.wait(dice.uniform(*self.gap_s))
+                if strike.done() and not self.struck[fault.name]:  # what it would hit was busy
+                    first.append(fault)
             over.set()
 
     def _strike(self, fault: Fault, dice: random.Random, pause: Pause) -> None:

@@ -45,12 +45,13 @@ def _scene(ground: Ground, inject: Mapping[str, str], **options: Any) -> FileSce
         **{"limits": SMALL, "records": 3_000, **options},
     )
     scene.settle_s = HANG_S
+    scene.hasty = True
     return scene
 
 
 def two_at_once(ground: Ground, inject: Mapping[str, str]) -> Outcome:
     """Two processes read the same files at once; each is fenced by the other."""
-    scene = _scene(ground, {"slow_commit": "0.02", **inject}, records=6_000)
+    scene = _scene(ground, {"slow_poll": "0.03", **inject})
     try:
         scene.start()
         return scene.finish()
@@ -59,8 +60,11 @@ def two_at_once(ground: Ground, inject: Mapping[str, str]) -> Outcome:
 
 
 def one_behind_the_other(ground: Ground, inject: Mapping[str, str]) -> Outcome:
-    """One process reads one file to its end before it begins the next."""
-    scene = _scene(ground, inject, workers=1)
+    """One process reads one file to its end before it begins the next.
+
+    Slowly: windows are closed once a second.
+    """
+    scene = _scene(ground, {"slow_poll": "0.03", **inject}, workers=1)
     try:
         scene.start()
         return scene.finish()
@@ -74,7 +78,7 @@ def closing_while_committing(ground: Ground, inject: Mapping[str, str]) -> Outco
     tidegauge("db", "upgrade", cwd=ground.folder.parent, database=url)
     mix = Mix(partitions=1, per_window=40, stragglers=0.4, behind=(35_000, 110_000))
     scene = _scene(
-        ground, {"slow_commit": "0.4", **inject}, url=url, workers=1, mix=mix, records=800
+        ground, {"slow_commit": "0.4", **inject}, url=url, workers=1, mix=mix, records=450
     )
     try:
         scene.start()

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+
 def install() -> None:
     """Patch what the environment asks for: the clock everywhere, all else in workers only."""
     shift_clock(os.environ["TIDEGAUGE_TEST_CLOCK"])
@@ -26,6 +27,9 @@ def install() -> None:
     slow_s = float(os.environ.get("TIDEGAUGE_TEST_SLOW_COMMIT", "0"))
     if slow_s:
         slow_commits(slow_s)
+    wait_s = float(os.environ.get("TIDEGAUGE_TEST_SLOW_POLL", "0"))
+    if wait_s:
+        slow_polls(wait_s)
     mutant = os.environ.get("TIDEGAUGE_TEST_MUTANT")
     if mutant:
         from tests.crash.mutants import MUTANTS
@@ -84,3 +88,20 @@ def slow_commits(seconds: float) -> None:
         time.sleep(seconds)
 
     commit._write = slow
+
+
+def slow_polls(seconds: float) -> None:
+    """Wait before each poll of files, some time or other: now one worker is ahead, now another.
+
+    (Who is slow in its commits only, keeps SQLite's lock nearly always.)
+    """
+    from tidegauge_service.ingest.file_source import FileSource
+
+    poll = FileSource.poll
+    dice = random.Random(os.getpid())
+
+    def slow(self: Any, max_records: int, timeout_s: float) -> Any:
+        time.sleep(dice.uniform(0, 2 * seconds))
+        return poll(self, max_records, timeout_s)
+
+    FileSource.poll = slow  # type: ignore[method-assign]

@@ -25,6 +25,9 @@ from tidegauge_probes.counts import BLIND, CONFLICTED, COVERED, OVERLAPPED, RECO
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
 
+ALERT_KINDS = ("transition", "message", "notification_lost")
+"""Kinds of differences between the alerts of a run and those of a clean one."""
+
 WAITING = "waiting"
 """Messages that nobody has sent yet, among the positions."""
 

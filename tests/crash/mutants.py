@@ -77,7 +77,7 @@ def _stale_cache() -> None:
             if partition in self._owned:
                 self._owned[partition].panes = panes
 
-    Worker._reload = stale  # type: ignore[method-assign]
+    Worker._reload = stale  # type: ignore[method-assign, assignment]
 
 
 def _foreign_watermark() -> None:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,17 +19,22 @@ from tests.crash import storms
 from tests.crash.cluster import ThreeNodes
 from tests.crash.faults import KILLS
 from tests.crash.hunts import HUNTS, Ground
+from tests.crash.judge import ALERT_KINDS
 from tests.crash.mutants import MUTANTS
 from tests.crash.scenes import Outcome
 from tests.servers.postgres import PostgresServer
 
-FILE_SHARE = 0.2
-"""Of the seconds of a run, so many blow over files and SQLite."""
+SHARES = {"kafka": 0.7, "files": 0.15, "events": 0.15}
+"""Of the seconds of a run, so many go to each storm."""
 
-FILE_RATE = 250.0
-"""Records/s that the workers read at most: half of what the injected slow commits allow."""
+RATES = {"kafka": 400.0, "files": 250.0, "events": 200.0}
+"""Records/s. Over files it is the most, and half of what the injected slowness allows."""
+
+HUNTING = "mutants"
+"""The part that hunts them, by the name it is chosen by."""
 
 SHOWN = 20
+"""Lines of differences that are told of each scene."""
 
 
 @dataclass
@@ -72,33 +77,41 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether all is proved."""
-        return not self.difference and self.caught == list(HUNTS)
+        """Whether all that was tried is proved."""
+        return not self.difference and self.caught == list(self.mutants)
 
     def result(self) -> dict[str, Any]:
         """Return the object that is printed."""
         blown = list(self.storms.values())
         struck = sum((o.struck for o in blown), Counter[str]())
         return {
-            "records": sum(o.records for o in blown),
-            "kills": sum(struck[name] for name in KILLS),
-            "fenced": sum(o.fenced for o in blown),
+            **figures(blown),
             "server_restarts": struck["database_crash"],
             "broker_restarts": struck["broker_kill"],
-            "late": sum(o.late for o in blown),
-            "dead_letters": sum(o.dead_letters for o in blown),
             "difference": self.difference,
+            "alerts_difference": sum(
+                o.differences.kinds[kind]
+                for o in [*blown, *self.controls.values()]
+                for kind in ALERT_KINDS
+            ),
             "mutants_caught": len(self.caught),
             "mutants": {n: dict(o.differences.kinds) for n, o in self.mutants.items()},
             "faults": dict(sorted(struck.items())),
-            "windows": sum(o.windows for o in blown),
-            "transitions": sum(o.transitions for o in blown),
-            "notifications": sum(o.notifications for o in blown),
-            "repeated_deliveries": sum(o.repeated for o in blown),
-            "delivered_again": sum(o.delivered_again for o in blown),
+            "scenes": {
+                name: figures([o]) | {"difference": len(o.differences)}
+                for name, o in self.storms.items()
+            },
             "seed": self.seed,
-            "seconds": self.seconds,
+            "seconds": round(time.monotonic() - self.began, 1),
         }
+
+
+def figures(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    """Return what storms have seen, added up."""
+    names = ["records", "fenced", "late", "dead_letters", "windows", "transitions"]
+    names += ["notifications", "repeated", "delivered_again"]
+    kills = sum(o.struck[name] for o in outcomes for name in KILLS)
+    return {"kills": kills} | {n: sum(getattr(o, n) for o in outcomes) for n in names}
 
 
 @contextmanager
@@ -114,30 +127,52 @@ def servers() -> Iterator[tuple[ThreeNodes, PostgresServer]]:
         cluster.close()
 
 
-def prove(proof: Proof, rate: float) -> None:
-    """Run everything."""
-    kafka_s = proof.seconds * (1 - FILE_SHARE)
+def prove(proof: Proof, parts: Collection[str]) -> None:
+    """Run the storms and the hunts that are asked for."""
+    for name, storm in STORMS.items():
+        if name in parts:
+            proof.say(f"a storm over {name}")
+            share = SHARES[name] / sum(SHARES[n] for n in SHARES.keys() & parts)
+            proof.storms[name] = storm(proof, proof.seconds * share)
+            proof.note(name, proof.storms[name])
+    if HUNTING in parts:
+        hunt_all(proof)
+
+
+def _over_kafka(proof: Proof, seconds: float) -> Outcome:
     with servers() as (cluster, postgres):
-        proof.say("servers are up")
-        proof.storms["kafka"] = storms.over_kafka(
+        return storms.over_kafka(
             proof.folder / "kafka",
             cluster,
             postgres,
             seed=proof.seed,
-            seconds=kafka_s,
-            rate=rate,
+            seconds=seconds,
+            rate=RATES["kafka"],
             say=proof.say,
         )
-        proof.note("kafka", proof.storms["kafka"])
-    proof.storms["files"] = storms.over_files(
+
+
+def _over_files(proof: Proof, seconds: float) -> Outcome:
+    return storms.over_files(
         proof.folder / "files",
         seed=proof.seed,
-        seconds=proof.seconds * FILE_SHARE,
-        rate=FILE_RATE,
+        seconds=seconds,
+        rate=RATES["files"],
         say=proof.say,
     )
-    proof.note("files", proof.storms["files"])
-    hunt_all(proof)
+
+
+def _over_events(proof: Proof, seconds: float) -> Outcome:
+    return storms.over_events(
+        proof.folder / "events",
+        seed=proof.seed,
+        seconds=seconds,
+        rate=RATES["events"],
+        say=proof.say,
+    )
+
+
+STORMS = {"kafka": _over_kafka, "files": _over_files, "events": _over_events}
 
 
 def hunt_all(proof: Proof) -> None:
@@ -162,7 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--seconds", type=float, default=300, help="how long the storms blow")
     parser.add_argument("--seed", type=int, default=1, help="of traffic and schedule")
-    parser.add_argument("--rate", type=float, default=400, help="records/s into Kafka")
+    parts = [*STORMS, HUNTING]
+    parser.add_argument("--only", choices=parts, nargs="+", default=parts, help="parts of it")
     parser.add_argument("--keep", action="store_true", help="keep the evidence of success, too")
     options = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="tidegauge-crash-"))
@@ -170,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     proof.say(f"evidence in {folder}")
     kept = True
     try:
-        prove(proof, options.rate)
+        prove(proof, options.only)
         kept = options.keep or not proof.holds
     finally:
         if kept:
@@ -180,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for outcome in [*proof.storms.values(), *proof.controls.values()]:
         for line in outcome.differences.lines[:SHOWN]:
             proof.say(line)
-    for name in HUNTS.keys() - set(proof.caught):
+    for name in proof.mutants.keys() - set(proof.caught):
         proof.say(f"mutant {name} was not caught")
     sys.stdout.write(json.dumps(proof.result()) + "\n")
     return 0 if proof.holds else 1

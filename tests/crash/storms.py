@@ -52,7 +52,7 @@ def over_files(folder: Path, *, seed: int, seconds: float, rate: float, say: Say
         folder,
         seed=seed,
         records=int(rate * seconds),
-        inject={"slow_commit": "0.04", "duplicates": "0.05"},
+        inject={"slow_commit": "0.02", "slow_poll": "0.02", "duplicates": "0.05"},
         limits=SMALL,
         refusing=REFUSING,
         say=say,
