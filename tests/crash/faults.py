@@ -159,8 +159,11 @@ def sigstop(longest_s: float) -> WorkerFault:
 
 
 def clock_jump(worker: Worker, dice: random.Random, pause: Pause) -> None:
-    """Let its clock jump by hours or days, either way, and back."""
-    worker.clock.set(dice.choice((-1, 1)) * dice.randint(1, 72) * HOUR_MS)
+    """Let its clock jump by hours or days, either way, and back.
+
+    A message that was written under a clock ahead may be late by two hours, not by days.
+    """
+    worker.clock.set(dice.choice((-1, 1)) * dice.randint(3, 72) * HOUR_MS)
     pause(dice.uniform(1, 6))
     worker.clock.set(0)
 

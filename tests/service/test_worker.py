@@ -491,6 +491,22 @@ def test_an_idle_partition_follows_the_clock_once_its_end_is_proved(
     assert [p.watermark_ms for p in group.partitions()] == [NOW - 59_000] * 2
 
 
+def test_the_end_is_asked_for_again_when_the_clock_has_jumped_back(
+    database: Database, tmp_path: Path
+) -> None:
+    now = NOW + 72 * HOUR
+    inputs = list(oracle.topic(1, 6)[0])
+    topic = [inputs[:5]]
+    group = Group(tmp_path, database, topic)
+    member = group.member(clock=lambda: now)
+    for _ in range(2):
+        member.worker.step()
+    now = NOW
+    topic[0].append(inputs[5])
+    member.worker.step()
+    assert [(p.next_offset, p.end_offset) for p in group.partitions()] == [(6, 6)]
+
+
 def test_an_idle_partition_whose_end_was_not_reached_does_not_follow_the_clock(
     database: Database, tmp_path: Path
 ) -> None:

@@ -454,7 +454,7 @@ class Worker:
     def _end(self, partition: int) -> int | None:
         """Return the partition's end as of some seconds ago, if the source knows it."""
         now = self._clock()
-        if now - self._asked_ms >= ENDS_EVERY_MS:
+        if abs(now - self._asked_ms) >= ENDS_EVERY_MS:  # clocks jump
             self._ends = self._ask_ends(sorted(self._owned))
             self._beat(Phase.COUNTING, NO_LF)
             self._asked_ms = now
@@ -480,7 +480,7 @@ class Worker:
             for p, owned in self._owned.items()
             if p not in busy
             and not owned.drained
-            and now - owned.proved_ms >= self._config.limits.commit_interval
+            and abs(now - owned.proved_ms) >= self._config.limits.commit_interval  # clocks jump
         ]
         ends = self._ask_ends(quiet) if quiet else {}
         for partition in ends:
