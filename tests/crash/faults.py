@@ -46,18 +46,19 @@ class Storm:
     def blow(self, seconds: float, watch: Callable[[], bool]) -> None:
         """Strike until *seconds* are over or *watch*, asked between strikes, says enough.
 
-        First each kind once, in any order: a short storm knows all of them.
+        First each kind once, in any order and quickly: a short storm knows all of them.
         """
         over = threading.Event()
         dice = random.Random(f"storm:{self.seed}")
         first = dice.sample(self.faults, len(self.faults))
         weights = [fault.weight for fault in self.faults]
         deadline = time.monotonic() + seconds
+        least_s, most_s = self.gap_s
         with ThreadPoolExecutor(6) as pool:
             while time.monotonic() < deadline and watch():
                 fault = first.pop(0) if first else dice.choices(self.faults, weights)[0]
                 strike = pool.submit(self._strike, fault, random.Random(dice.random()), over.wait)
-                over.wait(dice.uniform(*self.gap_s))
+                over.wait(dice.uniform(least_s, least_s + 1 if first else most_s))
                 if strike.done() and not self.struck[fault.name]:  # what it would hit was busy
                     first.append(fault)
             over.set()
@@ -169,8 +170,8 @@ def clock_jump(worker: Worker, dice: random.Random, pause: Pause) -> None:
 
 
 def disk_full(worker: Worker, dice: random.Random, pause: Pause) -> None:
-    """Let no file of it grow any more."""
-    worker.limit_files(256 * 1024)
+    """Let no file of it grow any more: the database and its journal, or its log, too."""
+    worker.limit_files(dice.choice((0, 256 * 1024)))
     try:
         pause(dice.uniform(1, 4))
     finally:

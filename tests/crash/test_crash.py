@@ -43,7 +43,7 @@ def assert_exact(outcome: Outcome) -> None:
 @pytest.mark.postgres
 def test_a_storm_over_kafka_and_postgres_changes_nothing() -> None:
     """As a command, which the long version is, too; its last line is the result."""
-    command = [sys.executable, "-m", "tests.crash", "--seconds=22", f"--seed={SEED}", "--only"]
+    command = [sys.executable, "-m", "tests.crash", "--seconds=20", f"--seed={SEED}", "--only"]
     done = subprocess.run([*command, "kafka"], capture_output=True, text=True, check=False)
     assert not done.returncode, done.stderr[-5_000:]
     found = json.loads(done.stdout.splitlines()[-1])
@@ -54,14 +54,14 @@ def test_a_storm_over_kafka_and_postgres_changes_nothing() -> None:
 
 
 def test_a_storm_over_files_and_sqlite_changes_nothing(tmp_path: Path) -> None:
-    outcome = storms.over_files(tmp_path / "files", seed=SEED, seconds=12, rate=250, say=print)
+    outcome = storms.over_files(tmp_path / "files", seed=SEED, seconds=10, rate=250, say=print)
     assert_exact(outcome)
     assert any(outcome.struck[name] for name in KILLS)
     assert outcome.struck["disk_full"]
 
 
 def test_a_storm_over_events_and_sqlite_changes_nothing(tmp_path: Path) -> None:
-    outcome = storms.over_events(tmp_path / "events", seed=SEED, seconds=12, rate=200, say=print)
+    outcome = storms.over_events(tmp_path / "events", seed=SEED, seconds=10, rate=200, say=print)
     assert_exact(outcome)
     assert any(outcome.struck[name] for name in KILLS)
 
