@@ -12,7 +12,7 @@ from itertools import islice
 import pytest
 
 from tests.crash import oracle, traffic
-from tests.crash.judge import Differences, Held, compare
+from tests.crash.judge import Differences, Held, compare, compare_runs
 from tests.crash.oracle import UnfairError, judge_inputs
 from tests.crash.proxy import Proxy
 from tests.crash.traffic import LATENESS_MS, START_MS, STRAGGLER, WINDOW_MS, Mix, message
@@ -121,6 +121,24 @@ def test_a_record_that_was_counted_twice_is_found() -> None:
 
 def test_a_window_that_was_never_evaluated_is_found() -> None:
     assert differences(held(windows={})).kinds == {"window": 1}
+
+
+def compared(found: Held, delivered: dict[str, int]) -> Counter[str]:
+    clean = held(transitions=Counter({("a", START_MS, "fires"): 1}), messages={"m": "sent"})
+    noted = Differences()
+    compare_runs(noted, found, clean, delivered)
+    return noted.kinds
+
+
+def test_alerts_are_those_of_the_clean_run() -> None:
+    same = {"transitions": Counter({("a", START_MS, "fires"): 1}), "messages": {"m": "sent"}}
+    assert not compared(held(**same), {"m": 2}), "at least once"
+    assert compared(held(**same), {}) == {"notification_lost": 1}
+    assert compared(held(**same | {"messages": {"m": "failed"}}), {"m": 1}) == {"message": 1}
+    assert compared(held(**same | {"messages": {}}), {}) == {"notification_lost": 1}
+    assert compared(held(**same | {"transitions": Counter()}), {"m": 1}) == {"transition": 1}
+    twice = Counter({("a", START_MS, "fires"): 2})
+    assert compared(held(**same | {"transitions": twice}), {"m": 1}) == {"transition": 1}
 
 
 # -- The proxy --------------------------------------------------------------------------------
