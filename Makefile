@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
 BENCH  ?=
+SECONDS ?= 300
+SEED   ?= 1
 PEERS  ?= .venv-peers
 
 BIN := $(VENV)/bin
@@ -22,7 +24,7 @@ SAY := >&2 echo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench bench-peers lock dashboards clean
+.PHONY: help demo test crash lint bench bench-peers lock dashboards clean
 
 help: ## Show the targets
 	@echo "make TARGET [ARGS=\"...\"] [PYTHON=python3.12]"
@@ -33,6 +35,9 @@ demo: $(VENV)/.stamp-run ## Show the main job with nothing but Python (ARGS="--o
 
 test: $(VENV)/.stamp-dev ## Run the tests (ARGS="-k name")
 	$(BIN)/python -m pytest $(ARGS)
+
+crash: $(VENV)/.stamp-dev ## Prove exactness under faults (SECONDS=3600 SEED=1); the last line is a JSON object
+	@$(BIN)/python -m tests.crash --seconds $(SECONDS) --seed $(SEED) $(ARGS)
 
 lint: $(VENV)/.stamp-dev ## Check style, types and who may import whom
 	$(BIN)/ruff check .

@@ -13,6 +13,10 @@ CAP_S: Final = 900.0
 GIVE_UP_AFTER_S: Final = 86_400.0
 """Seconds (24 hours) after which a message is given up and shown as ``failed``."""
 
+LEAST_ATTEMPTS: Final = 10
+"""Attempts that every message gets, however old it is: a clock that jumps by a day, or a service
+that was down for one, takes none of them away."""
+
 MAX_ATTEMPTS: Final = 1_000
 """Attempts after which it is given up earlier than that.
 
@@ -37,4 +41,5 @@ def delay_s(attempt: int, jitter: float) -> float:
 
 def given_up(created_ms: int, now_ms: int, attempts: int = 0) -> bool:
     """Tell whether a message from *created_ms* (epoch ms) is not worth another attempt."""
-    return now_ms - created_ms >= GIVE_UP_AFTER_S * 1000 or attempts >= MAX_ATTEMPTS
+    old = now_ms - created_ms >= GIVE_UP_AFTER_S * 1000
+    return (old and attempts >= LEAST_ATTEMPTS) or attempts >= MAX_ATTEMPTS

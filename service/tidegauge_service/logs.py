@@ -5,9 +5,31 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
+
+
+class Outlet:
+    """Where lines go; one that cannot be written (a full disk) is lost, and nothing else is.
+
+    The standard library's handlers do so by themselves.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, if it can be done."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, if it can be done."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def configure(level: str = "INFO", *, as_json: bool | None = None, worker: str = "") -> None:
@@ -33,7 +55,7 @@ def configure(level: str = "INFO", *, as_json: bool | None = None, worker: str =
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Outlet(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)

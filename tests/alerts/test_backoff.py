@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegauge_alerts import delay_s, given_up
-from tidegauge_alerts.backoff import BASE_S, CAP_S, GIVE_UP_AFTER_S, MAX_ATTEMPTS
+from tidegauge_alerts.backoff import BASE_S, CAP_S, GIVE_UP_AFTER_S, LEAST_ATTEMPTS, MAX_ATTEMPTS
 
 DAY_MS = 86_400_000
 
@@ -31,7 +31,11 @@ def test_a_later_attempt_never_waits_less(attempt: int, jitter: float) -> None:
 
 @pytest.mark.parametrize(("age_ms", "over"), [(0, False), (DAY_MS - 1, False), (DAY_MS, True)])
 def test_a_message_is_given_up_after_a_day(age_ms: int, over: bool) -> None:  # noqa: FBT001
-    assert given_up(1_000, 1_000 + age_ms) is over
+    assert given_up(1_000, 1_000 + age_ms, LEAST_ATTEMPTS) is over
+
+
+def test_an_old_message_gets_some_attempts_too() -> None:
+    assert not given_up(0, 10 * DAY_MS, LEAST_ATTEMPTS - 1)
 
 
 def test_a_clock_that_went_back_gives_nothing_up() -> None:

@@ -134,6 +134,31 @@ def test_the_share_of_a_reader_that_died_goes_to_the_others_when_its_lease_ends(
     assert first.poll() == {0, 1, 2, 3}
 
 
+def test_nobody_waits_for_the_lease_of_a_clock_that_stood_ahead(
+    database: Database, tmp_path: Path
+) -> None:
+    team = Team(tmp_path, database)
+    dead = Holding(team.reader())
+    team.passes(72 * HOUR)
+    dead.poll()
+    team.passes(-72 * HOUR)
+    assert Holding(team.reader()).poll() == {0, 1, 2, 3}
+
+
+def test_a_reader_whose_clock_stood_ahead_shares_as_before(
+    database: Database, tmp_path: Path
+) -> None:
+    team = Team(tmp_path, database)
+    jumped, other = Holding(team.reader()), Holding(team.reader())
+    team.passes(72 * HOUR)
+    jumped.poll()
+    team.passes(-72 * HOUR)
+    for _ in range(3):
+        jumped.poll(), other.poll()
+        team.passes(LEASE // 3)
+    assert (len(jumped.held), len(other.held)) == (2, 2)
+
+
 def test_the_share_of_a_reader_that_closes_is_free_at_once(
     database: Database, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from tests.service.test_exactness import in_threads
 from tidegauge_alerts.messages import Message
 from tidegauge_service.store import outbox
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.outbox import FAILED, SENT, WAITING, Outgoing
+from tidegauge_service.store.outbox import FAILED, FARTHEST_MS, SENT, WAITING, Outgoing
 
 LEASE = 30_000
 
@@ -77,6 +77,24 @@ def test_a_message_under_lease_is_nobody_elses_until_the_lease_ends(
     second = outbox.lease(database, LEASE, LEASE)
     assert second
     assert second.id == first.id
+
+
+def test_a_message_of_a_clock_that_stood_ahead_is_not_waited_for(
+    database: Database, stream_id: int
+) -> None:
+    now = 3 * FARTHEST_MS
+    enqueue(database, stream_id, "soon", now_ms=now + FARTHEST_MS)
+    enqueue(database, stream_id, "ahead", now_ms=now + FARTHEST_MS + 1)
+    assert drain(database, now) == ["ahead"]
+
+
+def test_a_lease_of_a_clock_that_stood_ahead_is_not_waited_for(
+    database: Database, stream_id: int
+) -> None:
+    enqueue(database, stream_id, "a")
+    assert outbox.lease(database, FARTHEST_MS, LEASE)
+    assert outbox.lease(database, FARTHEST_MS - LEASE, LEASE) is None
+    assert outbox.lease(database, FARTHEST_MS - LEASE - 1, LEASE)
 
 
 def test_only_the_holder_of_the_lease_settles(database: Database, stream_id: int) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tidegauge_probes import engine
 from tidegauge_service import meters
 from tidegauge_service.errors import SourceError, StoreError, StreamHalted
 from tidegauge_service.ingest.rejecting import Reason
+from tidegauge_service.ingest.source import Polled, Raw
 from tidegauge_service.store import commit as store
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
@@ -489,6 +491,40 @@ def test_an_idle_partition_follows_the_clock_once_its_end_is_proved(
     member.worker.step()
     group.member(clock=lambda: now).worker.step()
     assert [p.watermark_ms for p in group.partitions()] == [NOW - 59_000] * 2
+
+
+def test_inputs_that_are_delivered_again_are_counted_once(
+    database: Database, tmp_path: Path
+) -> None:
+    group = Group(tmp_path, database, oracle.topic(2, 40, dead_every=9))
+    member = group.member()
+    poll, before = member.source.poll, list[Raw]()
+
+    def again(max_records: int, timeout_s: float) -> Polled:
+        polled = poll(max_records, timeout_s)
+        repeated = replace(polled, inputs=[*before, *polled.inputs])
+        before[:] = polled.inputs
+        return repeated
+
+    member.source.poll = again  # type: ignore[method-assign]
+    member.to_end()
+    group.assert_exact()
+
+
+def test_the_end_is_asked_for_again_when_the_clock_has_jumped_back(
+    database: Database, tmp_path: Path
+) -> None:
+    now = NOW + 72 * HOUR
+    inputs = list(oracle.topic(1, 6)[0])
+    topic = [inputs[:5]]
+    group = Group(tmp_path, database, topic)
+    member = group.member(clock=lambda: now)
+    for _ in range(2):
+        member.worker.step()
+    now = NOW
+    topic[0].append(inputs[5])
+    member.worker.step()
+    assert [(p.next_offset, p.end_offset) for p in group.partitions()] == [(6, 6)]
 
 
 def test_an_idle_partition_whose_end_was_not_reached_does_not_follow_the_clock(

@@ -101,8 +101,11 @@ _LOGGER: Final = logging.getLogger("kafka")
 
 
 def keep_quiet() -> None:
-    """Never let kafka-python log at DEBUG: it would log its requests, the password in them."""
-    _LOGGER.setLevel(max(logging.INFO, _LOGGER.level))
+    """Never let kafka-python log at DEBUG: it would log its requests, the password in them.
+
+    The effective level: a level of its own would let pass what the root's keeps back.
+    """
+    _LOGGER.setLevel(max(logging.INFO, _LOGGER.getEffectiveLevel()))
 
 
 class Heard(logging.Handler):

@@ -71,13 +71,13 @@ class EventLog:
 
     def _divide(self) -> tuple[frozenset[int], frozenset[int]]:
         """Renew the lease when it is due; return what was gained and lost by it."""
-        now = self._clock()
-        if now < self._renew_ms:
+        now, pause = self._clock(), self._config.lease // RENEWALS
+        if now < self._renew_ms <= now + pause:  # else it is due, or the clock has jumped
             return frozenset(), frozenset()
         held = event_leases.divide(
             self._database, self._stream, self.reader, now_ms=now, lease_ms=self._config.lease
         )
-        self._renew_ms = now + self._config.lease // RENEWALS
+        self._renew_ms = now + pause
         gained, lost = held - self._held, self._held - held
         self._held = held
         for partition in gained | lost:

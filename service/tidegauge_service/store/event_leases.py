@@ -12,6 +12,9 @@ from tidegauge_service.store import schema, upsert
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
 
+FARTHEST = 3
+"""Leases that end after so many of their lengths are void: clocks differ by less."""
+
 
 def divide(
     database: Database, stream: StreamRow, reader: str, *, now_ms: int, lease_ms: int
@@ -20,14 +23,16 @@ def divide(
 
     The i-th partition is due to the (i mod n)-th of the n readers whose leases last. It takes
     what is due to it once nobody else holds it: its owner lets go at its own next call, or its
-    lease ends.
+    lease ends. A lease that ends later than any that is given now was taken under a clock that
+    stood ahead: nobody waits for it.
     """
     r = schema.event_reader
     with database.write() as connection:
         rows = _locked(connection, stream)
         lease = {"stream_id": stream.id, "name": reader, "lease_ms": now_ms + lease_ms}
         upsert.replace(connection, r, [lease])
-        connection.execute(sa.delete(r).where(r.c.stream_id == stream.id, r.c.lease_ms < now_ms))
+        lasts = r.c.lease_ms.between(now_ms, now_ms + FARTHEST * lease_ms)
+        connection.execute(sa.delete(r).where(r.c.stream_id == stream.id, ~lasts))
         names = sa.select(r.c.name).where(r.c.stream_id == stream.id).order_by(r.c.name)
         readers = list(connection.execute(names).scalars())
         held = set[int]()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -18,6 +18,10 @@ from tidegauge_service.store import schema, upsert
 from tidegauge_service.store.engine import Database
 
 WAITING, SENT, FAILED = "waiting", "sent", "failed"
+
+FARTHEST_MS: Final = 2 * 3_600_000
+"""No message is ever due later than that, counted from now (a receiver's ``Retry-After`` is cut to
+an hour): one that is was written under a clock that stood ahead, and is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,16 @@ def receivers_of(connection: sa.Connection, stream_id: int, dedup_key: str) -> l
 
 
 def lease(database: Database, now_ms: int, lease_ms: int) -> Outgoing | None:
-    """Take the message that is due longest, for *lease_ms*; None if there is none."""
+    """Take the message that is due longest, for *lease_ms*; None if there is none.
+
+    Clocks jump: a time further ahead than any that is ever set is not waited for.
+    """
     t = schema.notification
-    due = sa.and_(t.c.state == WAITING, t.c.due_ms <= now_ms, t.c.lease_ms <= now_ms)
+    due = sa.and_(
+        t.c.state == WAITING,
+        ~t.c.due_ms.between(now_ms + 1, now_ms + FARTHEST_MS),
+        ~t.c.lease_ms.between(now_ms + 1, now_ms + 2 * lease_ms),
+    )
     with database.write() as connection:
         query = sa.select(t).where(due).order_by(t.c.due_ms, t.c.id).limit(1)
         row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
