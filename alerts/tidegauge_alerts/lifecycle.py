@@ -58,7 +58,8 @@ def advance(
 
     Call it once for each window, in order, with *all* findings of the window. Their order does
     not matter. A window that an alert has already seen does not count again, so evaluating one
-    twice changes nothing. Resolved alerts may be given; they are left out of the answer.
+    twice changes nothing, if the alerts it resolved are given, too: they are left out of the
+    answer.
 
     An example, with the default rule. An LF that votes on 8 % of the records is broken by an
     upstream change in window 10 and mended in window 13 (n_eff = 500; ``S`` is the CUSUM of
@@ -76,8 +77,9 @@ def advance(
     Raises ValueError for a finding of another window, and for two findings of one series.
     """
     by_key = _by_key(findings, context)
-    still_open = [alert for alert in open_alerts if alert.state is not AlertState.RESOLVED]
-    taken = {alert.key for alert in still_open}
+    given = tuple(open_alerts)
+    still_open = [alert for alert in given if alert.state is not AlertState.RESOLVED]
+    taken = {alert.key for alert in given if not _over(alert, context)}
     steps = [_follow(alert, by_key.get(alert.key), rule, context) for alert in still_open]
     steps += [
         _open(finding, rule, context)
@@ -89,6 +91,12 @@ def advance(
         tuple(alert for alert, _ in steps),
         tuple(transition for _, made in steps for transition in made),
     )
+
+
+def _over(alert: Alert, context: Context) -> bool:
+    """Whether it resolved in an earlier window, so that its series may open a new one."""
+    resolved = alert.resolved_window_ms
+    return resolved is not None and resolved < context.window_start_ms
 
 
 def _by_key(findings: Iterable[Finding], context: Context) -> Mapping[SeriesKey, Finding]:

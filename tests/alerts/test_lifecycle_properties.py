@@ -137,7 +137,7 @@ def test_evaluating_a_window_twice_changes_nothing(
     found = [replace(f, window_start_ms=NOON_MS + number * HOUR_MS) for f in given_windows[number]]
     last = history.steps[-1]
     open_alerts = tuple(a for a in last.alerts if a.state is not AlertState.RESOLVED)
-    again = advance(open_alerts, found, rule, context(number))
+    again = advance(last.alerts, found, rule, context(number))
     assert again.alerts == open_alerts
     assert again.transitions == ()
 
