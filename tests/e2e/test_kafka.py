@@ -113,9 +113,9 @@ def demo_base(folder: Path) -> dict[str, Any]:
         "record": {"id": "id", "timestamp": "timestamp", "text": "text"},
         "probes": "probes.yaml",
         "segment_by": ["channel"],
-        "window": "10m",
-        "lateness": "5m",
-        "baseline": {"from": "2026-01-01", "until": "2026-01-01T10:00Z"},
+        "window": "1h",
+        "lateness": "30m",
+        "baseline": {"from": "2026-01-01", "until": "2026-01-03T12:00Z"},
     }
 
 
