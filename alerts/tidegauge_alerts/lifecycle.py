@@ -30,7 +30,7 @@ from tidegauge_alerts.model import (
     TransitionReason,
     figures_of,
 )
-from tidegauge_alerts.recovery import recovery_step, shift_rate
+from tidegauge_alerts.recovery import log_odds_shift, recovery_step
 from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
 
 COMPARED: Final = frozenset({Verdict.SHIFTED, Verdict.OK, Verdict.LEARNING})
@@ -129,7 +129,7 @@ def _open(finding: Finding, rule: Rule, context: Context) -> _Step:
         streak=1,
         quiet=0,
         resolve_score=0.0,
-        shift=shift_rate(finding),
+        shift=log_odds_shift(finding),
         probe_set=context.probe_set,
         baseline=context.baseline,
         **figures_of(finding),
@@ -173,7 +173,7 @@ def _sustain(alert: Alert, finding: Finding, rule: Rule, context: Context) -> Al
     if _rises(alert) is _rises(sustained):
         return sustained
     # Evidence against the old shift says nothing about the new one.
-    return replace(sustained, shift=shift_rate(finding), resolve_score=0.0)
+    return replace(sustained, shift=log_odds_shift(finding), resolve_score=0.0)
 
 
 def _confirm(alert: Alert, finding: Finding, rule: Rule) -> _Step:

@@ -129,7 +129,7 @@ class Alert(Figures):
     resolve_score: float
     """Evidence of recovery, in nats: the CUSUM of :mod:`tidegauge_alerts.recovery`."""
     shift: float
-    """The rate (inside 0…1) at onset, or where it last changed sides: what recovery is from."""
+    """Log odds ratio at onset, or where it last changed sides: what recovery is from."""
     probe_set: str
     baseline: str
 

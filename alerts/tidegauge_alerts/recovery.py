@@ -12,29 +12,32 @@ from typing import Final
 from tidegauge_alerts.model import finite
 from tidegauge_probes.findings import Finding
 
-EDGE: Final = 1e-9
-"""Rates stay this far inside 0…1, so that a logarithm is always finite."""
+EDGE: Final = 1e-12
+"""Rates stay this far inside 0…1, as they do in the scan, so that a logarithm is always finite."""
+
+MOST: Final = 60.0
+"""Log odds beyond which a rate is 0 or 1."""
+
+UNKNOWN: Final = math.log(2)
+"""The shift of a finding without figures."""
 
 
-def shift_rate(finding: Finding) -> float:
-    """Return the shifted rate, pulled inside 0…1 by half a record (Krichevsky-Trofimov).
+def log_odds_shift(finding: Finding) -> float:
+    """Return how far the series is off what is expected of it: the logarithm of the odds ratio.
 
-    It is that of the windows the shift was seen in; of the window alone if that is not known.
-
-    An LF that is silent at onset is thus shifted *to a low rate*, not to impossibility: one
-    stray vote afterwards is no proof of recovery. Without a figure, 0.5.
+    On this scale a shift stays what it is while the expected rate goes through its day. An LF
+    that is silent at onset is shifted far, not infinitely far (the odds are smoothed by half a
+    record): one stray vote afterwards is no proof of recovery.
     """
-    observed = finite(finding.share if finding.scale > 1 else finding.observed)
-    size = _size(finding)
-    if observed is None or size <= 0:
-        return 0.5
-    return _inside((observed * size + 0.5) / (size + 1))
+    odds = finite(finding.effect)
+    return math.log(odds) if odds is not None and odds > 0 else UNKNOWN
 
 
 def recovery_step(finding: Finding, shift: float, clip: tuple[float, float]) -> float:
-    """Return the nats by which a window speaks for the baseline (+) or for *shift* (-), clipped.
+    """Return the nats by which a window speaks for the baseline (+) or for the shift (-), clipped.
 
-    With r = x/n, p0 the expected rate and p1 the shift::
+    With r = x/n, p0 the expected rate and p1 the rate as far off it as at onset (*shift*, in log
+    odds)::
 
         n_eff · (r·ln(p0/p1) + (1 - r)·ln((1 - p0)/(1 - p1)))
 
@@ -44,14 +47,15 @@ def recovery_step(finding: Finding, shift: float, clip: tuple[float, float]) -> 
     >>> from tidegauge_probes.findings import SeriesKey, SeriesKind, Verdict
     >>> key = SeriesKey(SeriesKind.COVERAGE, probe="check_out")
     >>> back = Finding(key, 0, 80, 1000, Verdict.OK, expected=0.08, n_eff=500.0)
-    >>> recovery_step(back, 0.004, (-4.0, 2.0)), round(recovery_step(back, 0.004, (-99, 99)), 1)
-    (2.0, 83.3)
+    >>> recovery_step(back, -3.0, (-4.0, 2.0)), round(recovery_step(back, -3.0, (-99, 99)), 1)
+    (2.0, 80.5)
     """
     expected = finite(finding.expected)
     size = _size(finding)
     if expected is None or finding.n <= 0 or size <= 0:
         return 0.0
-    rate, p0, p1 = finding.x / finding.n, _inside(expected), _inside(shift)
+    rate, p0 = finding.x / finding.n, _inside(expected)
+    p1 = _moved(p0, shift)
     # One product, not the difference of two: for a huge n_eff that would be inf - inf.
     step = size * (rate * math.log(p0 / p1) + (1 - rate) * math.log((1 - p0) / (1 - p1)))
     low, high = clip
@@ -61,6 +65,12 @@ def recovery_step(finding: Finding, shift: float, clip: tuple[float, float]) -> 
 def _size(finding: Finding) -> float:
     size = finite(finding.n_eff)
     return float(finding.n) if size is None else size
+
+
+def _moved(rate: float, shift: float) -> float:
+    """Return the rate whose log odds are *shift* off those of *rate*."""
+    odds = math.log(rate / (1 - rate)) + shift
+    return _inside(1 / (1 + math.exp(min(max(-odds, -MOST), MOST))))
 
 
 def _inside(rate: float) -> float:

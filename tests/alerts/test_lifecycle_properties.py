@@ -56,7 +56,7 @@ def test_everything_stays_finite_and_can_be_stored(history: Run) -> None:
     for alert in history.alerts.values():
         assert math.isfinite(alert.resolve_score)
         assert alert.resolve_score >= 0
-        assert 0 < alert.shift < 1
+        assert math.isfinite(alert.shift)
 
 
 @thorough

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from tests.alerts.builders import (
@@ -52,10 +54,10 @@ def test_transitions_carry_the_figures_of_their_window() -> None:
         assert transition.effect is not None
 
 
-def test_the_shift_at_onset_is_pulled_inside() -> None:
+def test_the_shift_at_onset_is_never_infinite() -> None:
     silent, certain = run([shifted(0.0)]).alert, run([shifted(1.0)]).alert
-    assert silent.shift == pytest.approx(0.5 / 501)
-    assert certain.shift == pytest.approx(500.5 / 501)
+    assert silent.shift == pytest.approx(math.log(0.0005 / 1.0005 * 0.92 / 0.08))
+    assert certain.shift == pytest.approx(math.log(1.0005 / 0.0005 * 0.92 / 0.08))
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import pytest
 
 from tests.alerts.builders import quiet, run, shifted
 from tidegauge_alerts import AlertState, Rule, notify_worthy
-from tidegauge_alerts.recovery import shift_rate
+from tidegauge_alerts.recovery import log_odds_shift
 
-DOWN, UP = shifted(0.02, effect=1.5), shifted(0.3, effect=1.5)
+DOWN, UP = shifted(0.02, effect=0.6), shifted(0.3, effect=1.6)
 
 
 def test_it_sustains_the_alert_and_is_recorded() -> None:
@@ -17,12 +17,12 @@ def test_it_sustains_the_alert_and_is_recorded() -> None:
 
 
 def test_recovery_is_then_measured_from_the_new_side() -> None:
-    assert run([DOWN, UP]).alert.shift == shift_rate(UP)
-    assert run([DOWN, DOWN, UP, DOWN]).alert.shift == shift_rate(DOWN)
+    assert run([DOWN, UP]).alert.shift == log_odds_shift(UP)
+    assert run([DOWN, DOWN, UP, DOWN]).alert.shift == log_odds_shift(DOWN)
 
 
 def test_further_on_the_same_side_the_onset_stays_the_measure() -> None:
-    assert run([DOWN, shifted(0.004)]).alert.shift == shift_rate(DOWN)
+    assert run([DOWN, shifted(0.004)]).alert.shift == log_odds_shift(DOWN)
 
 
 def test_evidence_against_the_old_side_is_dropped() -> None:
@@ -49,4 +49,4 @@ def test_graver_weighs_more_than_reversed() -> None:
 def test_while_pending_it_confirms_as_any_shift_does() -> None:
     history = run([DOWN, UP], Rule(for_windows=2))
     assert history.reasons == ["shifted", "confirmed"]
-    assert history.alert.shift == shift_rate(UP)
+    assert history.alert.shift == log_odds_shift(UP)
