@@ -12,8 +12,8 @@ Everything is pure but for :mod:`tidegauge_alerts.transports`.
 from __future__ import annotations
 
 from tidegauge_alerts.backoff import delay_s, given_up
-from tidegauge_alerts.errors import AddressRefused, DeliveryError, ReceiverError
-from tidegauge_alerts.lifecycle import Advance, advance
+from tidegauge_alerts.errors import AddressRefused, DeliveryError, ReceiverError, RuleError
+from tidegauge_alerts.lifecycle import Advance, advance, together, withdraw
 from tidegauge_alerts.messages import Message, Status, headline, messages, notify_worthy
 from tidegauge_alerts.model import (
     Alert,
@@ -26,7 +26,9 @@ from tidegauge_alerts.model import (
     Transition,
     TransitionReason,
 )
+from tidegauge_alerts.muting import MuteTime, parse_mute
 from tidegauge_alerts.receivers import LogReceiver, Receiver, WebhookReceiver, parse_receivers
+from tidegauge_alerts.rules import UserRule, parse_rule
 from tidegauge_alerts.signing import sign, verify
 
 __all__ = [
@@ -40,13 +42,16 @@ __all__ = [
     "Figures",
     "LogReceiver",
     "Message",
+    "MuteTime",
     "Receiver",
     "ReceiverError",
     "Rule",
+    "RuleError",
     "Severity",
     "Status",
     "Transition",
     "TransitionReason",
+    "UserRule",
     "WebhookReceiver",
     "advance",
     "delay_s",
@@ -54,7 +59,11 @@ __all__ = [
     "headline",
     "messages",
     "notify_worthy",
+    "parse_mute",
     "parse_receivers",
+    "parse_rule",
     "sign",
+    "together",
     "verify",
+    "withdraw",
 ]

@@ -3,9 +3,10 @@
 ::
 
     TidegaugeError (tidegauge_probes.errors)
-    └── DeliveryError           a message could not be delivered
-        ├── ReceiverError       a receiver is configured wrongly
-        └── AddressRefused      a receiver's host has an address we must not connect to
+    ├── DeliveryError           a message could not be delivered
+    │   ├── ReceiverError       a receiver is configured wrongly
+    │   └── AddressRefused      a receiver's host has an address we must not connect to
+    └── RuleError               a rule, or a time in which nobody is told, cannot be read
 
 No message of these errors holds a secret, nor a URL beyond its host: for many receivers the
 path *is* the secret.
@@ -22,6 +23,10 @@ class DeliveryError(TidegaugeError):
 
 class ReceiverError(DeliveryError):
     """A receiver is configured wrongly: a key, a value, or the kind of receiver."""
+
+
+class RuleError(TidegaugeError):
+    """A rule, or a time of the week, is not written as one is."""
 
 
 class AddressRefused(DeliveryError):  # noqa: N818  (says what happened, as ConnectionRefused does)

@@ -20,9 +20,10 @@ def digest(*parts: str | int) -> str:
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=12).hexdigest()
 
 
-def fingerprint(stream: str, key: SeriesKey) -> str:
-    """Return the fingerprint of the alerts of one series: as in Alertmanager, without time."""
-    return digest(stream, key.series, key.segment, key.probe, key.other, key.label)
+def fingerprint(stream: str, key: SeriesKey, rule: str = "") -> str:
+    """Return the fingerprint of one series' alerts of a rule: as in Alertmanager, without time."""
+    parts = (stream, key.series, key.segment, key.probe, key.other, key.label)
+    return digest(*parts, rule) if rule else digest(*parts)
 
 
 def occurrence(fingerprint: str, opened_window_ms: int) -> str:

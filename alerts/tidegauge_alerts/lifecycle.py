@@ -15,7 +15,7 @@ verdict                           effect
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from tidegauge_alerts.identity import fingerprint, incident_of, occurrence
@@ -24,6 +24,7 @@ from tidegauge_alerts.model import (
     AlertKind,
     AlertState,
     Context,
+    Figures,
     Rule,
     Severity,
     Transition,
@@ -46,6 +47,13 @@ class Advance:
 
     alerts: tuple[Alert, ...]
     transitions: tuple[Transition, ...]
+
+
+def together(parts: Iterable[Advance]) -> Advance:
+    """Return what several rules made of one window."""
+    given = tuple(parts)
+    alerts = sorted((a for part in given for a in part.alerts), key=lambda alert: alert.id)
+    return Advance(tuple(alerts), tuple(t for part in given for t in part.transitions))
 
 
 _Step = tuple[Alert, list[Transition]]
@@ -114,7 +122,7 @@ def _by_key(findings: Iterable[Finding], context: Context) -> Mapping[SeriesKey,
 
 
 def _open(finding: Finding, rule: Rule, context: Context) -> _Step:
-    name = fingerprint(context.stream, finding.key)
+    name = fingerprint(context.stream, finding.key, rule.name)
     alert = Alert(
         id=occurrence(name, context.window_start_ms),
         fingerprint=name,
@@ -132,6 +140,7 @@ def _open(finding: Finding, rule: Rule, context: Context) -> _Step:
         shift=log_odds_shift(finding),
         probe_set=context.probe_set,
         baseline=context.baseline,
+        rule=rule.name,
         **figures_of(finding),
     )
     opened = _transition(None, alert, TransitionReason.SHIFTED, finding)
@@ -207,6 +216,29 @@ def _calm(alert: Alert, finding: Finding, rule: Rule) -> _Step:
     return calmer, []
 
 
+def withdraw(alerts: Iterable[Alert], reason: TransitionReason, window_start_ms: int) -> Advance:
+    """Resolve alerts that nothing will be found of any more, with the figures they had."""
+    given = tuple(alerts)
+    transitions = tuple(
+        Transition(
+            alert_id=alert.id,
+            from_state=alert.state,
+            to_state=AlertState.RESOLVED,
+            reason=reason,
+            window_start_ms=window_start_ms,
+            kind=alert.kind,
+            severity=alert.severity,
+            **{field.name: getattr(alert, field.name) for field in fields(Figures)},
+        )
+        for alert in given
+    )
+    over = AlertState.RESOLVED
+    return Advance(
+        tuple(replace(alert, state=over, resolved_window_ms=window_start_ms) for alert in given),
+        transitions,
+    )
+
+
 def _resolve(alert: Alert, reason: TransitionReason, finding: Finding) -> _Step:
     resolved = replace(alert, state=AlertState.RESOLVED, resolved_window_ms=finding.window_start_ms)
     return resolved, [_transition(alert, resolved, reason, finding)]
@@ -233,6 +265,8 @@ def _score(alert: Alert, finding: Finding, rule: Rule) -> float:
 
 def _kind(finding: Finding, before: AlertKind, streak: int, rule: Rule) -> AlertKind:
     """A drift stays one; a finding that itself sums many windows is one from the start."""
+    if rule.name:
+        return AlertKind.RULE
     if finding.key.series is SeriesKind.ERROR:
         return AlertKind.FAULT
     lasted = max(streak, finding.scale) >= rule.drift_after

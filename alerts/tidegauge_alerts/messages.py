@@ -26,7 +26,7 @@ from tidegauge_alerts.model import (
     Transition,
     TransitionReason,
 )
-from tidegauge_alerts.wording import MAX_SEGMENT, change, clean, recovery
+from tidegauge_alerts.wording import MAX_SEGMENT, clean, sentence
 
 VERSION: Final = "1"
 
@@ -60,9 +60,8 @@ class _Told:
 
     @property
     def sentence(self) -> str:
-        if self.transition.to_state is AlertState.RESOLVED:
-            return recovery(self.alert.key, self.transition)
-        return change(self.alert.key, self.transition)
+        over = self.transition.to_state is AlertState.RESOLVED
+        return sentence(self.alert.key, self.transition, rule=self.alert.rule, over=over)
 
 
 def notify_worthy(transition: Transition) -> bool:
@@ -163,7 +162,7 @@ def _body(  # noqa: PLR0917
 def _rule(rule: Rule) -> dict[str, Any]:
     """Return what the rule decides by; who else is told is no receiver's business."""
     values = {**asdict(rule), "step_clip": list(rule.step_clip)}
-    del values["receivers"]
+    del values["receivers"], values["name"]
     return values
 
 
@@ -180,6 +179,7 @@ def _entry(told: _Told) -> dict[str, Any]:
         "other": clean(key.other),
         "segment": clean(key.segment, MAX_SEGMENT),
         "label": clean(key.label),
+        "rule": clean(alert.rule, MAX_SEGMENT),
         "kind": str(figures.kind),
         "kind_text": figures.kind.text,
         "severity": str(figures.severity),

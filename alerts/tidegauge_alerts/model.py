@@ -24,6 +24,7 @@ class AlertKind(StrEnum):
     SPIKE = "spike"  # short
     DRIFT = "drift"  # here to stay
     FAULT = "fault"  # an LF fails
+    RULE = "rule"  # a rule that somebody wrote does not hold
 
     @property
     def text(self) -> str:
@@ -35,6 +36,7 @@ _KIND_TEXTS = {
     AlertKind.SPIKE: "suspicious activity",
     AlertKind.DRIFT: "time to update",
     AlertKind.FAULT: "probe broken",
+    AlertKind.RULE: "rule broken",
 }
 
 
@@ -54,6 +56,7 @@ class TransitionReason(StrEnum):
     REVERSED = "reversed"  # still firing, and shifted to the other side of the baseline
     CLEARED = "cleared"  # pending, and quiet again: it never fired
     RECOVERED = "recovered"  # fired, and is back at the baseline
+    WITHDRAWN = "withdrawn"  # its rule is not in the stream file any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +135,8 @@ class Alert(Figures):
     """Log odds ratio at onset, or where it last changed sides: what recovery is from."""
     probe_set: str
     baseline: str
+    rule: str = ""
+    """The rule that somebody wrote; none: the scan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,13 +159,15 @@ class Rule:
     Raises ValueError for a rule that could never fire or never resolve.
     """
 
+    name: str = ""
+    """As somebody wrote it; none: the scan's."""
     for_windows: int = 1
     """Shifted windows until it fires. One is enough: the test over all series already keeps
     false alarms to the budget."""
     quiet_windows: int = 3
     """Compared windows in a row without a shift, before it may resolve …"""
     resolve_nats: float = 6.9
-    """… and the evidence it takes: e^6.9 ≈ 1,000 to 1 for the baseline."""
+    """… and the evidence it takes: e^6.9 ≈ 1,000 to 1 for the baseline. 0 asks for none."""
     step_clip: tuple[float, float] = (-4.0, 2.0)
     """Nats that one window may take away or add, so that none decides alone."""
     drift_after: int = 8
@@ -178,8 +185,8 @@ class Rule:
         low, high = self.step_clip
         if not low < 0 < high:
             raise ValueError(f"step_clip must span 0, not {self.step_clip}: it could not resolve")
-        if not 0 < self.resolve_nats < math.inf:
-            raise ValueError(f"resolve_nats must be positive, not {self.resolve_nats}")
+        if not 0 <= self.resolve_nats < math.inf:
+            raise ValueError(f"resolve_nats must not be negative, nor {self.resolve_nats}")
         if not self.critical_odds > 1:
             raise ValueError(f"critical_odds must be above 1, not {self.critical_odds}")
 

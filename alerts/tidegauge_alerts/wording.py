@@ -46,6 +46,20 @@ def percent(share: float) -> str:
     return f"{value:.2g}" if 0 < value < 1 else f"{value:.1f}".removesuffix(".0")
 
 
+def sentence(key: SeriesKey, figures: Figures, *, rule: str = "", over: bool = False) -> str:
+    """Return what happened to a series of the scan, or of somebody's rule.
+
+    >>> shares = dict(x=4, n=1000, observed=.004, expected=.09, low=.05, high=.14)
+    >>> figures = Figures(**shares, effect=.04, p_value=1e-9, rank=-90.)
+    >>> sentence(SeriesKey(SeriesKind.COVERAGE, probe="a"), figures, rule="coverage of a below 1 %")
+    'coverage of a below 1 %: 0.4 %'
+    """
+    if not rule:
+        return recovery(key, figures) if over else change(key, figures)
+    now = "no data" if figures.observed is None else f"{percent(figures.observed)} %"
+    return f"{clean(rule, MAX_SEGMENT)}{' no more' if over else ''}: {now}"
+
+
 def change(key: SeriesKey, figures: Figures) -> str:
     """Return what happened to a series, as a sentence without its end.
 

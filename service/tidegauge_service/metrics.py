@@ -86,7 +86,7 @@ _own_histogram = _metric(MetricType.HISTOGRAM, Origin.PROCESS)
 
 _LF = "stream probe segment"
 _SEGMENT = "stream segment"
-_ALERT = "stream series probe other label segment severity kind"
+_ALERT = "stream series probe other label segment severity kind rule"
 
 CATALOGUE: Final[tuple[Metric, ...]] = (
     _gauge("stream_learning", "stream", "1 while the baseline is not ready to compare with."),
@@ -217,6 +217,8 @@ class FiringAlert:
     since_ms: int
     label: str = ""
     """The class of a polarity: without it, the polarities of one LF are one series."""
+    rule: str = ""
+    """The rule that somebody wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,7 +349,7 @@ def _of_stream(s: StreamFigures) -> Iterator[Sample]:
         yield Sample("tidegauge_alerts", (s.stream, a.state, a.severity, a.kind), a.count)
     for f in s.firing:
         what = (f.series, f.probe, f.other, f.label, f.segment)
-        yield from _present(_FIRING_METRICS, f, (s.stream, *what, f.severity, f.kind))
+        yield from _present(_FIRING_METRICS, f, (s.stream, *what, f.severity, f.kind, f.rule))
 
 
 def _of_segments(s: StreamFigures) -> Iterator[Sample]:

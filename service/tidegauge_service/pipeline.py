@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from tidegauge_alerts.rules import check_names
 from tidegauge_probes import load
 from tidegauge_probes.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
@@ -100,6 +101,8 @@ def open_pipeline(
     codec = open_codec(config, settings, clock)
     opened = source or open_source(config, settings, database)
     try:
+        for rule in config.alerts.user_rules:
+            check_names(rule, probe_set.layout.probes, probe_set.classes)
         stream = streams.register(database, config, probe_set, clock())
         seed(database, stream, opened, clock())
         _attach_baseline(

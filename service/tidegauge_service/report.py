@@ -49,6 +49,7 @@ def alert_row(alert: Alert) -> dict[str, Any]:
         "other": alert.key.other,
         "label": alert.key.label,
         "segment": alert.key.segment,
+        "rule": alert.rule,
         "kind": str(alert.kind),
         "severity": str(alert.severity),
         "state": str(alert.state),

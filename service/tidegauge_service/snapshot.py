@@ -62,6 +62,7 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
                 other=alert.key.other,
                 label=alert.key.label,
                 segment=alert.key.segment,
+                rule=alert.rule,
                 severity=str(alert.severity),
                 kind=str(alert.kind),
                 effect=alert.effect,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,6 +16,10 @@ from pydantic import (
     model_validator,
 )
 
+from tidegauge_alerts import muting, rules
+from tidegauge_alerts.errors import RuleError
+from tidegauge_alerts.muting import MuteTime, parse_mute
+from tidegauge_alerts.rules import UserRule, parse_rule
 from tidegauge_probes.spec import Spec, explain
 from tidegauge_service.clock import from_iso, parse_duration, to_iso, window_start
 from tidegauge_service.errors import SettingsError
@@ -42,6 +47,22 @@ def _positive(value: int) -> int:
         msg = "must be longer than zero"
         raise ValueError(msg)
     return value
+
+
+def _rule(text: str) -> str:
+    return _read(parse_rule, text)
+
+
+def _mute(text: str) -> str:
+    return _read(parse_mute, text)
+
+
+def _read(parse: Callable[[str], object], text: str) -> str:
+    try:
+        parse(text)
+    except RuleError as error:
+        raise ValueError(str(error)) from error
+    return text.strip()
 
 
 # In the JSON Schema they are texts too: editors check stream files with it.
@@ -224,10 +245,33 @@ class AlertRules(Spec):
     )
     receivers: list[str] = Field(default=[], description="Names from `tidegauge.yaml`.")
     for_windows: int = Field(default=1, ge=1, description="Shifted windows before it fires.")
+    rules: list[Annotated[str, AfterValidator(_rule)]] = Field(
+        default=[], description=f"Rules beside the scan, e.g. `{rules.EXAMPLE}`."
+    )
+    mute: list[Annotated[str, AfterValidator(_mute)]] = Field(
+        default=[], description=f"When nobody is told, e.g. `{muting.EXAMPLE}`."
+    )
     stale_after: Duration = Field(
         default=1_800_000,
         description="The watermark of a live stream that has not moved for so long is told of.",
     )
+
+    @model_validator(mode="after")
+    def _somebody_is_told(self) -> Self:
+        if muting.always_muted(self.mute_times):
+            msg = "mute: it covers the whole week, so nobody would ever be told"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def user_rules(self) -> list[UserRule]:
+        """The rules as they are meant, each once."""
+        return [parse_rule(text) for text in dict.fromkeys(self.rules)]
+
+    @property
+    def mute_times(self) -> list[MuteTime]:
+        """The times as they are meant."""
+        return [parse_mute(text) for text in self.mute]
 
 
 class SampleSizes(Spec):

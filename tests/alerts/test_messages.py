@@ -61,6 +61,7 @@ def test_the_body_is_complete() -> None:
                 "other": "",
                 "segment": "_all",
                 "label": "",
+                "rule": "",
                 "kind": "spike",
                 "kind_text": "suspicious activity",
                 "severity": "critical",

@@ -11,6 +11,7 @@ def test_kinds_have_the_words_of_messages() -> None:
         "spike": "suspicious activity",
         "drift": "time to update",
         "fault": "probe broken",
+        "rule": "rule broken",
     }
 
 
@@ -22,7 +23,7 @@ def test_states_and_severities_are_those_of_the_field() -> None:
 def test_every_word_that_is_stored_fits_its_column() -> None:
     for words in (AlertState, AlertKind, Severity):
         assert max(len(word) for word in words) <= 10
-    assert len(TransitionReason) == 6
+    assert len(TransitionReason) == 7
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_every_word_that_is_stored_fits_its_column() -> None:
         ({"drift_after": 0}, "drift_after"),
         ({"step_clip": (-4.0, 0.0)}, "could not resolve"),
         ({"step_clip": (0.0, 2.0)}, "step_clip"),
-        ({"resolve_nats": 0.0}, "resolve_nats"),
+        ({"resolve_nats": -0.1}, "resolve_nats"),
         ({"resolve_nats": math.inf}, "resolve_nats"),
         ({"resolve_nats": math.nan}, "resolve_nats"),
         ({"critical_odds": 1.0}, "critical_odds"),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.alerts.builders import quiet, run, shifted
-from tidegauge_alerts import AlertState, Rule, TransitionReason, notify_worthy
+from tests.alerts.builders import NOON_MS, quiet, run, shifted
+from tidegauge_alerts import AlertState, Rule, TransitionReason, notify_worthy, withdraw
 
 
 def told(windows: list, rule: Rule | None = None) -> list[str]:  # type: ignore[type-arg]
@@ -35,8 +35,11 @@ def test_a_reversal_is_not_told() -> None:
 def test_every_reason_has_been_decided_on(reason: TransitionReason) -> None:
     history = run([shifted(effect=1.5), shifted(effect=3.0), shifted(0.3), *[quiet()] * 4])
     history.transitions += run([shifted(), quiet()], Rule(for_windows=2)).transitions
+    firing = run([shifted()]).alert
+    history.transitions += withdraw([firing], TransitionReason.WITHDRAWN, NOON_MS).transitions
     decided = {t.reason: notify_worthy(t) for t in history.transitions}
     heard = {TransitionReason.CONFIRMED, TransitionReason.ESCALATED, TransitionReason.RECOVERED}
+    heard |= {TransitionReason.WITHDRAWN}
     assert decided[reason] is (reason in heard)
 
 

@@ -13,9 +13,10 @@ MODULES = sorted(Path(tidegauge_alerts.__file__).parent.rglob("*.py"))
 
 PUBLIC = {
     "Advance", "AddressRefused", "Alert", "AlertKind", "AlertState", "Context", "DeliveryError",
-    "Figures", "LogReceiver", "Message", "Receiver", "ReceiverError", "Rule", "Severity", "Status",
-    "Transition", "TransitionReason", "WebhookReceiver", "advance", "delay_s", "given_up",
-    "headline", "messages", "notify_worthy", "parse_receivers", "sign", "verify",
+    "Figures", "LogReceiver", "Message", "MuteTime", "Receiver", "ReceiverError", "Rule",
+    "RuleError", "Severity", "Status", "Transition", "TransitionReason", "UserRule",
+    "WebhookReceiver", "advance", "delay_s", "given_up", "headline", "messages",
+    "notify_worthy", "parse_mute", "parse_receivers", "parse_rule", "sign", "together", "verify", "withdraw",
 }  # fmt: skip
 TRANSPORTS = {
     "Clock", "Delivered", "LogTransport", "Outcome", "Refused", "Retry", "Transport",

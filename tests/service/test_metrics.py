@@ -119,7 +119,9 @@ def test_names_follow_prometheus_conventions(metric: metrics.Metric) -> None:
     assert metric.name.startswith("tidegauge_")
     assert metric.name.endswith("_total") == (metric.type is MetricType.COUNTER)
     assert metric.help.endswith(".")
-    allowed = "stream probe other segment label partition reason state severity kind series version"
+    allowed = (
+        "stream probe other segment label partition reason state severity kind series version rule"
+    )
     allowed += " table"
     assert set(metric.labels) <= set(allowed.split())
 

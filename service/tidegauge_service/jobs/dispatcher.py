@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import structlog
 
 from tidegauge_alerts.backoff import delay_s, given_up
+from tidegauge_alerts.muting import parse_mute
 from tidegauge_alerts.transports import Delivered, Retry, Transport
 from tidegauge_service.clock import Clock
-from tidegauge_service.store import outbox
+from tidegauge_service.store import outbox, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.outbox import Outgoing
 
@@ -33,12 +34,20 @@ class Dispatcher:
 
     def tick(self) -> int:
         """Deliver what is due; return how many messages were tried."""
+        muted = self._muted(self._clock())
         for tried in range(MOST_PER_TICK):
-            outgoing = outbox.lease(self._database, self._clock(), LEASE_MS)
+            outgoing = outbox.lease(self._database, self._clock(), LEASE_MS, muted)
             if outgoing is None:
                 return tried
             self._send(outgoing)
         return MOST_PER_TICK
+
+    def _muted(self, now_ms: int) -> list[int]:
+        """Return the streams of which nobody is to be told now, of all those in the database."""
+        with self._database.read() as connection:
+            written = streams.mutes(connection)
+        times = {stream: [parse_mute(text) for text in texts] for stream, texts in written.items()}
+        return [stream for stream, mute in times.items() if any(m.covers(now_ms) for m in mute)]
 
     def _send(self, outgoing: Outgoing) -> None:
         transport = self._transports.get(outgoing.receiver)

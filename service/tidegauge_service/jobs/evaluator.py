@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import structlog
 
-from tidegauge_alerts.lifecycle import advance
+from tidegauge_alerts.lifecycle import Advance, advance, together, withdraw
 from tidegauge_alerts.messages import messages
-from tidegauge_alerts.model import Alert, AlertState, Context, Rule
+from tidegauge_alerts.model import Alert, AlertState, Context, Rule, TransitionReason
 from tidegauge_probes import baseline as baselines
 from tidegauge_probes import counts as counts_
 from tidegauge_probes import drift
@@ -59,6 +59,7 @@ class Evaluator:
             budget=config.alerts.budget,
             receivers=tuple(config.alerts.receivers),
         )
+        self._user_rules = config.alerts.user_rules
         self._baseline: Baseline | None = None
         self._ids: dict[SeriesKey, int] = {}
         self._past: Past | None = None
@@ -199,14 +200,31 @@ class Evaluator:
             baseline=baseline.id,
         )
         before = alerts.open_alerts(connection, self._stream.id)
-        after = advance(before, findings, self._rule, context)
+        after = self._advance(before, findings, context)
         alerts.save(connection, self._stream.id, after.alerts, after.transitions)
         firing = _firing(before, after.alerts)
         proposed = self._propose(connection, start, counts, firing, baseline)
         to, now = self._rule.receivers, self._clock()
         for message in messages(after, self._rule, context, proposed, self._url):
             outbox.enqueue(connection, self._stream.id, to, message, now_ms=now)
-        return {alert.key for alert in after.alerts if alert.state is AlertState.RESOLVED}
+        over = [alert for alert in after.alerts if alert.state is AlertState.RESOLVED]
+        return {alert.key for alert in over if not alert.rule}
+
+    def _advance(
+        self, before: Sequence[Alert], findings: Sequence[Finding], context: Context
+    ) -> Advance:
+        """Let the scan's alerts follow, and those of each rule that people wrote."""
+        of: dict[str, list[Alert]] = {}
+        for alert in before:
+            of.setdefault(alert.rule, []).append(alert)
+        parts = [advance(of.pop("", ()), findings, self._rule, context)]
+        by_key = {finding.key: finding for finding in findings}
+        for rule in self._user_rules:
+            found = rule.judge(by_key)
+            parts.append(advance(of.pop(rule.text, ()), found, rule.rule, context))
+        gone = [alert for alerts in of.values() for alert in alerts]
+        parts.append(withdraw(gone, TransitionReason.WITHDRAWN, context.window_start_ms))
+        return together(parts)
 
     def _propose(
         self,

@@ -59,7 +59,7 @@ def save(
 def resolved_since(
     connection: sa.Connection, stream_id: int, since_ms: int
 ) -> list[tuple[SeriesKey, int]]:
-    """Return the series whose alerts resolved in windows from then on, and in which."""
+    """Return the series whose alerts (of the scan) resolved from then on, and in which window."""
     t, h = schema.alert, schema.alert_transition
     changed = sa.select(h.c.alert_id).where(h.c.window_start_ms >= since_ms)
     query = sa.select(t.c.content).where(
@@ -68,7 +68,8 @@ def resolved_since(
         t.c.id.in_(changed),
     )
     found = [_decode(content) for content in connection.execute(query).scalars()]
-    return [(a.key, a.resolved_window_ms) for a in found if a.resolved_window_ms is not None]
+    scanned = [a for a in found if not a.rule]
+    return [(a.key, a.resolved_window_ms) for a in scanned if a.resolved_window_ms is not None]
 
 
 Place = tuple[int, str]

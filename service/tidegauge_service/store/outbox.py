@@ -7,7 +7,7 @@ yes: delivery is at least once, and receivers get a key to drop repeats by.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -71,8 +71,12 @@ def receivers_of(connection: sa.Connection, stream_id: int, dedup_key: str) -> l
     return list(connection.execute(sa.select(t.c.receiver).where(*mine)).scalars())
 
 
-def lease(database: Database, now_ms: int, lease_ms: int) -> Outgoing | None:
+def lease(
+    database: Database, now_ms: int, lease_ms: int, muted: Collection[int] = ()
+) -> Outgoing | None:
     """Take the message that is due longest, for *lease_ms*; None if there is none.
+
+    Those of *muted* streams wait.
 
     Clocks jump: a time further ahead than any that is ever set is not waited for.
     """
@@ -81,6 +85,7 @@ def lease(database: Database, now_ms: int, lease_ms: int) -> Outgoing | None:
         t.c.state == WAITING,
         ~t.c.due_ms.between(now_ms + 1, now_ms + FARTHEST_MS),
         ~t.c.lease_ms.between(now_ms + 1, now_ms + 2 * lease_ms),
+        t.c.stream_id.not_in(muted),
     )
     with database.write() as connection:
         query = sa.select(t).where(due).order_by(t.c.due_ms, t.c.id).limit(1)

@@ -98,6 +98,16 @@ def config_of(connection: sa.Connection, stream_id: int) -> StreamConfig:
         raise StoreError(msg) from error
 
 
+def mutes(connection: sa.Connection) -> dict[int, list[str]]:
+    """Return stream → the times in which nobody is told of it, as written."""
+    t = schema.stream
+    found = connection.execute(sa.select(t.c.id, t.c.config))
+    written = {
+        stream: json.loads(config).get("alerts", {}).get("mute", []) for stream, config in found
+    }
+    return {stream: times for stream, times in written.items() if times}
+
+
 def _insert(
     connection: sa.Connection, config: StreamConfig, probe_set: ProbeSet, now_ms: int
 ) -> None:

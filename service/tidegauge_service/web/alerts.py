@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tidegauge_alerts.model import Alert, AlertState
-from tidegauge_alerts.wording import change
+from tidegauge_alerts.wording import sentence
 from tidegauge_probes.findings import ALL, SeriesKey
 from tidegauge_service.web import addresses
 from tidegauge_service.web.pictures import Picture, series_picture
@@ -68,7 +68,7 @@ def card(alert: Alert, picture: Picture | None = None) -> AlertCard:
         state=str(alert.state),
         severity=str(alert.severity),
         kind=alert.kind.text,
-        sentence=change(alert.key, alert),
+        sentence=sentence(alert.key, alert, rule=alert.rule),
         facts=_facts(alert),
         links=_links(alert),
         picture=picture,

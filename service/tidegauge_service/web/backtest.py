@@ -12,7 +12,7 @@ from importlib import resources
 from itertools import groupby
 
 from tidegauge_alerts.model import Alert, Severity
-from tidegauge_alerts.wording import change, clean
+from tidegauge_alerts.wording import clean, sentence
 from tidegauge_probes.baseline import Baseline
 from tidegauge_probes.findings import SeriesKey
 from tidegauge_service.store.queries import HeatMap, StreamSummary
@@ -171,7 +171,7 @@ def _incidents(alerts: Sequence[Alert]) -> list[Incident]:
 
 def _incident(number: int, alerts: Sequence[Alert]) -> Incident:
     first = alerts[0]
-    headline = change(first.key, first)
+    headline = sentence(first.key, first, rule=first.rule)
     return Incident(number, moment(first.opened_window_ms), headline, tuple(map(_row, alerts)))
 
 
@@ -180,7 +180,7 @@ def _row(alert: Alert) -> AlertRow:
     return AlertRow(
         opened=moment(alert.opened_window_ms),
         resolved="open" if ended is None else moment(ended),
-        sentence=change(alert.key, alert),
+        sentence=sentence(alert.key, alert, rule=alert.rule),
         kind=alert.kind.text,
         severity=str(alert.severity),
         odds=odds(alert.effect),

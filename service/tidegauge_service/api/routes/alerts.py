@@ -43,8 +43,11 @@ class AlertItem(BaseModel):
     effect: float | None
     p_value: float | None
     n: int
+    scale: int
+    share: float | None
     probe_set: str
     baseline: str
+    rule: str
     links: dict[str, str]
 
 
@@ -100,7 +103,7 @@ def show_alert(alert_id: str, ctx: Ctx) -> AlertDetail:
 
 def _fields(alert: Alert) -> dict[str, Any]:
     same = ["id", "fingerprint", "incident", "stream", "observed", "expected", "low", "high"]
-    same += ["effect", "p_value", "n", "probe_set", "baseline"]
+    same += ["effect", "p_value", "n", "scale", "share", "probe_set", "baseline", "rule"]
     key = alert.key
     return {
         **{name: getattr(alert, name) for name in same},

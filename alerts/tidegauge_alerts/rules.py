@@ -1,0 +1,131 @@
+"""Rules that people write beside the scan: ``coverage of check_out below 1 % for 3 windows``.
+
+::
+
+    rule    = series ["of" LF ["and" LF]] ["to" class] ["in" segment]
+              ("below" | "above") number "%" ["for" count ("window" | "windows")]
+    series  = a value of SeriesKind, such as coverage, blind_spot, agreement
+
+A name with spaces stands in quotes. A rule looks at the share of single windows as it was counted;
+it knows neither baseline nor volume. That is what the scan is for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tidegauge_alerts.errors import RuleError
+from tidegauge_alerts.model import Rule
+from tidegauge_probes.findings import ALL, Finding, SeriesKey, SeriesKind, Verdict
+
+NAME: Final = r"""(?:"[^"]+"|'[^']+'|[^\s"']+)"""
+
+_RULE: Final = re.compile(
+    rf"""(?P<series>\w+)
+    (?:\s+of\s+(?P<probe>{NAME})(?:\s+and\s+(?P<other>{NAME}))?)?
+    (?:\s+to\s+(?P<label>{NAME}))?
+    (?:\s+in\s+(?P<segment>{NAME}))?
+    \s+(?P<side>below|above)
+    \s+(?P<percent>\d+(?:\.\d+)?)\s*%
+    (?:\s+for\s+(?P<windows>\d+)\s+windows?)?""",
+    re.VERBOSE,
+)
+
+EXAMPLE: Final = "coverage of check_out below 1 % for 3 windows"
+
+_PAIRS: Final = frozenset({SeriesKind.CO_VOTE, SeriesKind.AGREEMENT})
+
+
+@dataclass(frozen=True, slots=True)
+class UserRule:
+    """A rule as it was written, and what it means. ``limit`` is a share, 0…1."""
+
+    text: str
+    key: SeriesKey
+    above: bool
+    limit: float
+    windows: int
+
+    @property
+    def rule(self) -> Rule:
+        """How its alerts behave: as many windows to resolve as to fire, and no further evidence."""
+        return Rule(
+            name=self.text,
+            for_windows=self.windows,
+            quiet_windows=self.windows,
+            resolve_nats=0.0,
+        )
+
+    def judge(self, findings: Mapping[SeriesKey, Finding]) -> list[Finding]:
+        """Return the finding of its series, by the rule's own verdict; none if it is not followed.
+
+        Without data it says nothing, as the scan does.
+        """
+        found = findings.get(self.key)
+        if found is None:
+            return []
+        if not found.n:
+            return [replace(found, verdict=Verdict.NO_DATA)]
+        share = found.x / found.n
+        broken = share > self.limit if self.above else share < self.limit
+        verdict = Verdict.SHIFTED if broken else Verdict.OK
+        return [replace(found, verdict=verdict, observed=share, scale=1, share=None)]
+
+
+def parse_rule(text: str) -> UserRule:
+    """Read a rule.
+
+    Raises RuleError, which says what is wrong and shows one that is right.
+
+    >>> rule = parse_rule("polarity of 'a b' to SPAM in channel=mail below 2.5 % for 2 windows")
+    >>> str(rule.key), rule.above, rule.limit, rule.windows
+    ('polarity(a b, SPAM)[channel=mail]', False, 0.025, 2)
+    """
+    found = _RULE.fullmatch(text.strip())
+    if found is None:
+        raise RuleError(f"'{text}' is not a rule; one is, for example: {EXAMPLE}")
+    series = found["series"].lower()
+    if series not in set(SeriesKind):
+        raise RuleError(f"rule '{text}': no series '{series}'; there are {', '.join(SeriesKind)}")
+    percent, windows = float(found["percent"]), int(found["windows"] or 1)
+    if not 0 <= percent <= 100:  # noqa: PLR2004
+        raise RuleError(f"rule '{text}': a share is 0 to 100 %, not {percent:g} %")
+    if windows < 1:
+        raise RuleError(f"rule '{text}': it takes at least 1 window")
+    names = {n: _bare(found[n]) for n in ("probe", "other", "label")}
+    key = SeriesKey(SeriesKind(series), _bare(found["segment"]) or ALL, **names)
+    _check_parts(text, key)
+    return UserRule(text.strip(), key, found["side"] == "above", percent / 100, windows)
+
+
+def check_names(rule: UserRule, probes: Iterable[str], classes: Iterable[str]) -> None:
+    """RuleError if it names an LF or a class that there is not."""
+    parts = {"LF": (rule.key.probe, rule.key.other), "class": (rule.key.label,)}
+    for (what, named), known in zip(parts.items(), (tuple(probes), tuple(classes)), strict=True):
+        for name in named:
+            if name and name not in known:
+                listed = ", ".join(known)
+                raise RuleError(f"rule '{rule.text}': no {what} '{name}'; there are {listed}")
+
+
+def _check_parts(text: str, key: SeriesKey) -> None:
+    """Say which part of its name a series lacks, or has too much."""
+    needed = {
+        "of LF": (key.probe, key.series is not SeriesKind.BLIND_SPOT),
+        "and LF": (key.other, key.series in _PAIRS),
+        "to class": (key.label, key.series is SeriesKind.POLARITY),
+    }
+    for part, (given, wanted) in needed.items():
+        if wanted and not given:
+            raise RuleError(f"rule '{text}': {key.series} needs '{part}'")
+        if given and not wanted:
+            raise RuleError(f"rule '{text}': {key.series} takes no '{part}'")
+    if key.series in _PAIRS and key.segment != ALL:
+        raise RuleError(f"rule '{text}': pairs are followed over all records only, not in segments")
+
+
+def _bare(name: str | None) -> str:
+    return (name or "").strip("\"'")

@@ -1,0 +1,121 @@
+"""Rules that people write: how they are read, and what they make of findings."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.alerts.builders import COVERAGE, DEFAULT, context, finding, nothing
+from tidegauge_alerts import Alert, AlertKind, RuleError, advance, parse_rule
+from tidegauge_alerts.rules import check_names
+from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
+
+BELOW = parse_rule(f"coverage of {COVERAGE.probe} below 1 % for 2 windows")
+
+
+def follow(shares: list[float | None]) -> list[str]:
+    """Return the state after each window of the one alert, "-" where there is none."""
+    states: list[str] = []
+    alerts: tuple[Alert, ...] = ()
+    for window, share in enumerate(shares):
+        found = nothing() if share is None else finding(Verdict.OK, share)
+        judged = BELOW.judge({COVERAGE: at(found, window)})
+        alerts = advance(alerts, judged, BELOW.rule, context(window)).alerts
+        states.append(str(alerts[0].state) if alerts else "-")
+    return states
+
+
+def at(found: Finding, window: int) -> Finding:
+    return replace(found, window_start_ms=context(window).window_start_ms)
+
+
+def test_it_fires_after_its_windows_and_resolves_after_as_many() -> None:
+    low, fine = 0.004, 0.5
+    assert follow([fine, low, fine]) == ["-", "pending", "resolved"]
+    assert follow([low, low, low]) == ["pending", "firing", "firing"]
+    assert follow([low, low, fine, low, fine, fine]) == ["pending", *["firing"] * 4, "resolved"]
+
+
+def test_without_data_it_says_nothing() -> None:
+    assert follow([0.004, None, 0.004]) == ["pending", "pending", "firing"]
+    assert BELOW.judge({}) == []
+
+
+def test_its_alerts_are_its_own() -> None:
+    judged = BELOW.judge({COVERAGE: at(finding(Verdict.OK, 0.001), 0)})
+    [alert] = advance((), judged, BELOW.rule, context(0)).alerts
+    [scanned] = advance((), judged, DEFAULT, context(0)).alerts
+    assert (alert.rule, alert.kind) == (BELOW.text, AlertKind.RULE)
+    assert alert.id != scanned.id
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "above", "limit", "windows"),
+    [
+        ("blind_spot above 40%", SeriesKey(SeriesKind.BLIND_SPOT), True, 0.4, 1),
+        (
+            "blind_spot in channel=mail below 0.5 % for 1 window",
+            SeriesKey(SeriesKind.BLIND_SPOT, "channel=mail"),
+            False,
+            0.005,
+            1,
+        ),
+        (
+            "polarity of \"two words\" to 'VERY GOOD' in a=b above 80 % for 12 windows",
+            SeriesKey(SeriesKind.POLARITY, "a=b", "two words", label="VERY GOOD"),
+            True,
+            0.8,
+            12,
+        ),
+        (
+            "co_vote of a and b above 3.25 %",
+            SeriesKey(SeriesKind.CO_VOTE, probe="a", other="b"),
+            True,
+            0.0325,
+            1,
+        ),
+    ],
+)
+def test_it_is_read(text: str, key: SeriesKey, above: bool, limit: float, windows: int) -> None:  # noqa: FBT001
+    rule = parse_rule(text)
+    assert (rule.key, rule.above, rule.windows) == (key, above, windows)
+    assert rule.limit == pytest.approx(limit)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("coverage", "for example: coverage of"),
+        ("coverage of a below 1", "for example"),
+        ("coverage of a under 1 %", "for example"),
+        ("coverge of a below 1 %", "no series 'coverge'; there are blind_spot, coverage"),
+        ("coverage below 1 %", "coverage needs 'of LF'"),
+        ("coverage of a and b below 1 %", "coverage takes no 'and LF'"),
+        ("blind_spot of a above 1 %", "blind_spot takes no 'of LF'"),
+        ("polarity of a above 1 %", "polarity needs 'to class'"),
+        ("agreement of a below 90 %", "agreement needs 'and LF'"),
+        ("agreement of a and b in c=d below 90 %", "over all records only"),
+        ("coverage of a above 101 %", "0 to 100 %"),
+        ("coverage of a above 1 % for 0 windows", "at least 1 window"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, says: str) -> None:
+    with pytest.raises(RuleError, match=says):
+        parse_rule(text)
+
+
+@given(st.text())
+def test_any_text_is_a_rule_or_is_refused(text: str) -> None:
+    try:
+        parse_rule(text)
+    except RuleError as error:
+        assert "rule" in str(error)  # noqa: PT017
+
+
+def test_unknown_names_are_refused() -> None:
+    check_names(parse_rule("polarity of a to SPAM above 1 %"), ["a"], ["HAM", "SPAM"])
+    with pytest.raises(RuleError, match="no LF 'b'; there are a"):
+        check_names(parse_rule("coverage of b above 1 %"), ["a"], ["SPAM"])
+    with pytest.raises(RuleError, match="no class 'EGGS'; there are HAM, SPAM"):
+        check_names(parse_rule("polarity of a to EGGS above 1 %"), ["a"], ["HAM", "SPAM"])
