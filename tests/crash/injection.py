@@ -51,7 +51,10 @@ def shift_clock(path: str) -> None:
 
 
 def deliver_twice(share: float) -> None:
-    """Let polls bring again, now and then, what the poll before had brought."""
+    """Let polls bring again, now and then, what the poll before had brought.
+
+    Not over a seek: no source brings what lies beyond the place that it was just sent back to.
+    """
     from dataclasses import replace
 
     from tidegauge_service.ingest.file_source import FileSource
@@ -60,22 +63,30 @@ def deliver_twice(share: float) -> None:
 
     dice = random.Random(os.getpid())
 
-    def wrapped(poll: Callable[..., Any]) -> Callable[..., Any]:
-        before: dict[int, list[Any]] = {}
+    before: list[Any] = []
 
+    def wrapped(poll: Callable[..., Any]) -> Callable[..., Any]:
         def again(self: Any, max_records: int, timeout_s: float) -> Any:
             polled = poll(self, max_records, timeout_s)
             if polled.gained or polled.lost:
                 before.clear()
             elif polled.inputs and dice.random() < share:
-                polled = replace(polled, inputs=[*before.get(0, []), *polled.inputs])
-            before[0] = list(polled.inputs)[-50:]
+                polled = replace(polled, inputs=[*before, *polled.inputs])
+            before[:] = list(polled.inputs)[-50:]
             return polled
 
         return again
 
+    def forgetting(seek: Callable[..., None]) -> Callable[..., None]:
+        def sought(self: Any, partition: int, offset: int) -> None:
+            before[:] = [raw for raw in before if raw.partition != partition]
+            seek(self, partition, offset)
+
+        return sought
+
     for source in (FileSource, EventLog, KafkaTopic):
         source.poll = wrapped(source.poll)  # type: ignore[method-assign]
+        source.seek = forgetting(source.seek)  # type: ignore[method-assign]
 
 
 def slow_commits(seconds: float) -> None:

@@ -20,6 +20,9 @@ from tests.crash.processes import Orphan, children, limit_files, tell
 from tests.e2e.running import TIDEGAUGE, environment
 
 INJECT = Path(__file__).parent / "inject"
+PACKAGES = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
+"""Where this process looks for the packages; the workers shall find the same."""
+
 ROOT = Path(__file__).parents[2]
 
 GRACE_S = 30.0
@@ -87,7 +90,7 @@ class Worker:
         self._command += command[1:]
         self._env = {
             **environment(database=database, **settings),
-            "PYTHONPATH": os.pathsep.join((str(INJECT), str(ROOT))),
+            "PYTHONPATH": os.pathsep.join((str(INJECT), str(ROOT), *PACKAGES)),
             "TIDEGAUGE_TEST_CLOCK": str(self.clock.path),
             **{f"TIDEGAUGE_TEST_{k.upper()}": v for k, v in (inject or {}).items()},
         }
