@@ -26,7 +26,8 @@ from tidegauge_alerts.model import (
     Transition,
     TransitionReason,
 )
-from tidegauge_alerts.wording import MAX_SEGMENT, clean, sentence
+from tidegauge_alerts.wording import MAX_SEGMENT, because, clean, sentence
+from tidegauge_probes.findings import Cause
 
 VERSION: Final = "1"
 
@@ -61,7 +62,8 @@ class _Told:
     @property
     def sentence(self) -> str:
         over = self.transition.to_state is AlertState.RESOLVED
-        return sentence(self.alert.key, self.transition, rule=self.alert.rule, over=over)
+        told = sentence(self.alert.key, self.transition, rule=self.alert.rule, over=over)
+        return told if over else told + because(self.alert.cause)
 
 
 def notify_worthy(transition: Transition) -> bool:
@@ -180,6 +182,7 @@ def _entry(told: _Told) -> dict[str, Any]:
         "segment": clean(key.segment, MAX_SEGMENT),
         "label": clean(key.label),
         "rule": clean(alert.rule, MAX_SEGMENT),
+        "cause": None if alert.cause is None else _cause(alert.cause),
         "kind": str(figures.kind),
         "kind_text": figures.kind.text,
         "severity": str(figures.severity),
@@ -198,6 +201,11 @@ def _entry(told: _Told) -> dict[str, Any]:
         "resolved_window": _iso(alert.resolved_window_ms),
         "text": f"{figures.kind.text}: {told.sentence}",
     }
+
+
+def _cause(cause: Cause) -> dict[str, Any]:
+    named = {"field": clean(cause.field), "segment": clean(cause.segment, MAX_SEGMENT)}
+    return {**asdict(cause), "kind": str(cause.kind), **named}
 
 
 def _links(url: str, stream: str) -> dict[str, str]:

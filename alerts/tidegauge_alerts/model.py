@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tidegauge_probes.findings import Finding, SeriesKey
+from tidegauge_probes.findings import Cause, Finding, SeriesKey
 
 
 class AlertState(StrEnum):
@@ -137,6 +137,8 @@ class Alert(Figures):
     baseline: str
     rule: str = ""
     """The rule that somebody wrote; none: the scan."""
+    cause: Cause | None = None
+    """Where the shift of the latest shifted window comes from, if from somewhere in particular."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tidegauge_alerts.model import Figures
-from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
+from tidegauge_probes.findings import ALL, Cause, CauseKind, SeriesKey, SeriesKind
 
 MAX_NAME: Final = 100
 """Characters of a probe, class or stream in a text."""
@@ -58,6 +58,27 @@ def sentence(key: SeriesKey, figures: Figures, *, rule: str = "", over: bool = F
         return recovery(key, figures) if over else change(key, figures)
     now = "no data" if figures.observed is None else f"{percent(figures.observed)} %"
     return f"{clean(rule, MAX_SEGMENT)}{' no more' if over else ''}: {now}"
+
+
+def because(cause: Cause | None) -> str:
+    """Return where a shift comes from, to stand behind a sentence; empty if nowhere in particular.
+
+    >>> because(Cause(CauseKind.WITHIN, "channel", "channel=mail", 0.84, 0.49, confirmed=True))
+    ', 84 % of it within channel=mail (49 % of the volume)'
+    >>> because(Cause(CauseKind.MIX, "channel", "", 0.91, 1.0))
+    ', 91 % of it by another mix of channel (to be confirmed)'
+    """
+    if cause is None:
+        return ""
+    field, share = clean(cause.field), percent(min(cause.share, 1.0))
+    if cause.kind is CauseKind.WITHIN:
+        segment, weight = clean(cause.segment, MAX_SEGMENT), percent(cause.weight)
+        found = f", {share} % of it within {segment} ({weight} % of the volume)"
+    elif cause.kind is CauseKind.MIX:
+        found = f", {share} % of it by another mix of {field}"
+    else:
+        found = f", by another mix of {field}: its values, taken singly, moved the other way"
+    return found if cause.confirmed else f"{found} (to be confirmed)"
 
 
 def change(key: SeriesKey, figures: Figures) -> str:

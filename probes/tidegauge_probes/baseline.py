@@ -110,6 +110,12 @@ class Baseline:
         """Names of the series."""
         return self.plan.keys()
 
+    @cached_property
+    def volumes(self) -> Mapping[SeriesKey, int]:
+        """Records (or votes) behind each series."""
+        _, n = self.plan.extract(self.total)
+        return dict(zip(self.keys, n.tolist(), strict=True))
+
     @property
     def learning(self) -> bool:
         """Whether it has too few windows to know how much variation is normal."""

@@ -48,6 +48,39 @@ class SeriesKey:
         return name if self.segment == ALL else f"{name}[{self.segment}]"
 
 
+class CauseKind(StrEnum):
+    """What a shift of the whole turns out to be."""
+
+    WITHIN = "within"  # one segment has changed
+    MIX = "mix"  # the segments are as ever, their shares are not
+    SIMPSON = "simpson"  # the mix has changed so much that it hides what the segments did
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Where a shift comes from.
+
+    ``share``: of the change that it explains; above 1 where the rest moved the other way.
+    ``weight``: share of the volume that is in ``segment`` (none for a mix). ``confirmed``: the
+    next shifted window said the same; the window that alarms flatters any search.
+    """
+
+    kind: CauseKind
+    field: str
+    segment: str
+    share: float
+    weight: float
+    confirmed: bool = False
+
+    def same(self, other: Cause | None) -> bool:
+        """Whether both name the same."""
+        return other is not None and (self.kind, self.field, self.segment) == (
+            other.kind,
+            other.field,
+            other.segment,
+        )
+
+
 class Verdict(StrEnum):
     """What the detector concludes about one series in one window."""
 

@@ -67,6 +67,11 @@ class Past:
             self.since,
         )
 
+    def total(self, x: Ints, n: Ints, windows: int) -> tuple[Ints, Ints]:
+        """Return x and n over the last *windows*, of which the present one is the last."""
+        earlier = slice(len(self.starts) - min(windows - 1, len(self.starts)), None)
+        return self.x[earlier].sum(axis=0) + x, self.n[earlier].sum(axis=0) + n
+
     def since_resolved(self, start: int, resolved: Sequence[bool] | Mask) -> Past:
         """Return the same, but for series whose alert resolved in that window: they begin anew."""
         return Past(self.starts, self.x, self.n, np.where(resolved, start, self.since))

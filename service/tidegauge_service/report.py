@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from tidegauge_alerts.model import Alert
@@ -50,6 +51,7 @@ def alert_row(alert: Alert) -> dict[str, Any]:
         "label": alert.key.label,
         "segment": alert.key.segment,
         "rule": alert.rule,
+        "cause": asdict(alert.cause) if alert.cause else None,
         "kind": str(alert.kind),
         "severity": str(alert.severity),
         "state": str(alert.state),

@@ -62,6 +62,7 @@ def test_the_body_is_complete() -> None:
                 "segment": "_all",
                 "label": "",
                 "rule": "",
+                "cause": None,
                 "kind": "spike",
                 "kind_text": "suspicious activity",
                 "severity": "critical",

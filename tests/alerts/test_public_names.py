@@ -16,7 +16,8 @@ PUBLIC = {
     "Figures", "LogReceiver", "Message", "MuteTime", "Receiver", "ReceiverError", "Rule",
     "RuleError", "Severity", "Status", "Transition", "TransitionReason", "UserRule",
     "WebhookReceiver", "advance", "delay_s", "given_up", "headline", "messages",
-    "notify_worthy", "parse_mute", "parse_receivers", "parse_rule", "sign", "together", "verify", "withdraw",
+    "notify_worthy", "parse_mute", "parse_receivers", "parse_rule", "sign", "together",
+    "verify", "withdraw",
 }  # fmt: skip
 TRANSPORTS = {
     "Clock", "Delivered", "LogTransport", "Outcome", "Refused", "Retry", "Transport",

@@ -111,6 +111,14 @@ def test_a_shift_that_is_over_opens_nothing() -> None:
     assert not over
 
 
+@pytest.mark.parametrize(("windows", "total"), [(1, 100), (2, 104), (5, 110), (64, 110)])
+def test_the_past_is_summed(windows: int, total: int) -> None:
+    x = np.array([[1], [2], [3], [4]])
+    past = past_of(x, x)
+    found, size = past.total(np.array([100]), np.array([100]), windows)
+    assert (found.tolist(), size.tolist()) == ([total], [total])
+
+
 def test_windows_without_records_are_no_windows() -> None:
     n = np.full((40, 1), 1_000)
     n[::2] = 0

@@ -6,8 +6,10 @@ taking a window to the commit, and everything that follows from the window is in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+import numpy as np
 import structlog
 
 from tidegauge_alerts.lifecycle import Advance, advance, together, withdraw
@@ -20,6 +22,7 @@ from tidegauge_probes.baseline import Baseline
 from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.drift import Detector
 from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.explain import Totals, explain
 from tidegauge_probes.findings import Finding, SeriesKey
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_probes.scan import Past
@@ -115,8 +118,16 @@ class Evaluator:
         state = "learning" if baseline.learning else "compared"
         self._save_window(connection, start, counts, state, baseline.id)
         windows.save_findings(connection, self._stream, findings, self._ids)
-        resolved = self._alert(connection, start, counts, findings, baseline)
         x, n = baseline.plan.extract(counts)
+
+        def totals(last: int) -> Totals:
+            """Sum each series over the last windows."""
+            sums = np.stack(past.total(x, n, last), axis=1).tolist()
+            return dict(zip(baseline.keys, map(tuple, sums), strict=True))
+
+        resolved = self._alert(
+            connection, start, counts, findings, totals=totals, baseline=baseline
+        )
         return past.then(start, x, n).since_resolved(start, [k in resolved for k in baseline.keys])
 
     def _save_window(
@@ -189,6 +200,8 @@ class Evaluator:
         start: int,
         counts: PaneCounts,
         findings: Sequence[Finding],
+        *,
+        totals: Callable[[int], Totals],
         baseline: Baseline,
     ) -> set[SeriesKey]:
         """Let alerts follow, and tell of them; return the series whose alerts have resolved."""
@@ -201,6 +214,7 @@ class Evaluator:
         )
         before = alerts.open_alerts(connection, self._stream.id)
         after = self._advance(before, findings, context)
+        after = self._explained(after, before, findings, totals, baseline)
         alerts.save(connection, self._stream.id, after.alerts, after.transitions)
         firing = _firing(before, after.alerts)
         proposed = self._propose(connection, start, counts, firing, baseline)
@@ -225,6 +239,31 @@ class Evaluator:
         gone = [alert for alerts in of.values() for alert in alerts]
         parts.append(withdraw(gone, TransitionReason.WITHDRAWN, context.window_start_ms))
         return together(parts)
+
+    def _explained(
+        self,
+        after: Advance,
+        before: Sequence[Alert],
+        findings: Sequence[Finding],
+        totals: Callable[[int], Totals],
+        baseline: Baseline,
+    ) -> Advance:
+        """Say of the alerts that are shifted in this window where their shift comes from."""
+        by_key = {finding.key: finding for finding in findings}
+        known = {alert.id: alert.cause for alert in before}
+
+        def explained(alert: Alert) -> Alert:
+            found = by_key.get(alert.key)
+            if found is None or not found.shifted or alert.state is AlertState.RESOLVED:
+                return alert
+            lasted = (found.window_start_ms - alert.opened_window_ms) // self._stream.window_ms + 1
+            shift = totals(max(found.scale, lasted))
+            cause = explain(alert.key, by_key, shift, baseline.volumes)
+            if cause is not None and cause.same(known.get(alert.id)):
+                cause = replace(cause, confirmed=True)
+            return replace(alert, cause=cause)
+
+        return replace(after, alerts=tuple(map(explained, after.alerts)))
 
     def _propose(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tidegauge_alerts.model import Alert, AlertState
-from tidegauge_alerts.wording import sentence
+from tidegauge_alerts.wording import because, sentence
 from tidegauge_probes.findings import ALL, SeriesKey
 from tidegauge_service.web import addresses
 from tidegauge_service.web.pictures import Picture, series_picture
@@ -79,6 +79,7 @@ def _facts(alert: Alert) -> tuple[Fact, ...]:
     shown = [
         Fact("Since", moment(alert.opened_window_ms)),
         Fact("Segment", place(alert.key.segment)),
+        *([Fact("Where", because(alert.cause).removeprefix(", "))] if alert.cause else []),
         Fact("Observed", f"{share(alert.observed)} ({alert.x:,} of {alert.n:,})"),
         Fact("Odds ratio", odds(alert.effect)),
         Fact("Chance at baseline", chance(alert.p_value)),

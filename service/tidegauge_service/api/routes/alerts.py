@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -48,6 +49,7 @@ class AlertItem(BaseModel):
     probe_set: str
     baseline: str
     rule: str
+    cause: dict[str, Any] | None
     links: dict[str, str]
 
 
@@ -107,6 +109,7 @@ def _fields(alert: Alert) -> dict[str, Any]:
     key = alert.key
     return {
         **{name: getattr(alert, name) for name in same},
+        "cause": asdict(alert.cause) if alert.cause else None,
         "series": key.series,
         "segment": key.segment,
         "probe": key.probe,
