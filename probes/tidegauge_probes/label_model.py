@@ -66,6 +66,11 @@ class LabelModel:
         """LFs that voted often enough to be known, bool [m]."""
         return np.asarray(self.votes.sum(axis=1) >= MIN_VOTES)
 
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Votes that were cast often enough to be known, bool [m, K]."""
+        return np.asarray(self.votes >= MIN_VOTES)
+
     def precision(self, prior: Floats | None = None) -> Floats:
         """Return P(class k | LF i votes k), float64 [m, K]; NaN where it hardly ever does.
 
@@ -73,7 +78,7 @@ class LabelModel:
         """
         says = self.emission[:, : self.classes] * (self.prior if prior is None else prior)
         right, of = np.einsum("ikk->ik", says), says.sum(axis=2)  # says: [m, symbol, class]
-        known = (self.votes >= MIN_VOTES) & (of > 0)
+        known = self.known & (of > 0)
         return np.asarray(np.divide(right, of, out=np.full_like(of, np.nan), where=known))
 
     def posterior(self, outcomes: Outcomes) -> Floats:
@@ -124,6 +129,11 @@ def fit(
     records = round(len(weight) ** 2 / float(weight @ weight))
     dependent = _dependent(said.together(weight), emission[:, :classes], prior, records)
     return LabelModel(prior, emission, votes, records, dependent)
+
+
+def fit_if_identified(outcomes: Outcomes, classes: int, weights: Floats) -> LabelModel | None:
+    """Return ``fit``'s model, or None of LFs too few to have one."""
+    return fit(outcomes, classes, weights=weights) if identified(outcomes) else None
 
 
 def _dependent(

@@ -118,7 +118,7 @@ def class_shares(model: LabelModel, counts: Together, trusted: Mask) -> Floats:
     *trusted*: the LFs to use, bool [m]. The baseline's shares if nothing was voted on.
     """
     mu, says = _mu(counts), _says(model)
-    kept = np.repeat(trusted & model.usable, model.classes) & (mu > 0)
+    kept = model.known.ravel() & np.repeat(trusted, model.classes) & (mu > 0)
     if not kept.any():
         return model.prior
     root = 1 / np.sqrt(np.maximum(mu * (1 - mu), 1e-12))[kept]
@@ -155,7 +155,7 @@ def _with_trusted(model: LabelModel, counts: Together, working: Mask, trusted: M
     covariance = counts.gram / n - np.outer(mu, mu)
     centred = says - (says @ prior)[:, None]
     weight = 1 / np.maximum(mu * (1 - mu), 1e-12)
-    voted = np.repeat(model.usable & working, k) & (mu * n >= MIN_VOTES)
+    voted = model.known.ravel() & np.repeat(working, k) & (mu * n >= MIN_VOTES)
     shape = (m, k)
     value, error, strength = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)
     for i in range(m):
@@ -172,11 +172,14 @@ def _with_trusted(model: LabelModel, counts: Together, working: Mask, trusted: M
             variance = share * (1 - share) / votes + p * (1 - p) / (votes * strength[i, a])
             value[i, a], error[i, a] = share, np.sqrt(variance)
     expected = model.precision(prior)
+    # What the others are frozen at was found in a sample, and is about as unsure as this would be
+    # in a window of that sample's votes.
+    seen = np.maximum(model.votes, 1)
+    baseline = expected * (1 - expected) / seen
+    baseline += prior * (1 - prior) / (seen * np.maximum(strength, MIN_STRENGTH))
+    error = np.sqrt(error**2 + baseline)
     low, high = np.clip(value - Z95 * error, 0, 1), np.clip(value + Z95 * error, 0, 1)
-    known_from = np.maximum(model.votes, 1) * np.maximum(strength, MIN_STRENGTH)
-    baseline_variance = expected * (1 - expected) / np.maximum(model.votes, 1)
-    baseline_variance += prior * (1 - prior) / known_from
-    off = np.abs(value - expected) / np.sqrt(error**2 + baseline_variance)
+    off = np.abs(value - expected) / error
     return Precision(prior, value, low, high, expected, off, strength)
 
 
