@@ -131,7 +131,9 @@ def fit(
     return LabelModel(prior, emission, votes, records, dependent)
 
 
-def fit_if_identified(outcomes: Outcomes, classes: int, weights: Floats) -> LabelModel | None:
+def fit_if_identified(
+    outcomes: Outcomes, classes: int, weights: Floats | None = None
+) -> LabelModel | None:
     """Return ``fit``'s model, or None of LFs too few to have one."""
     return fit(outcomes, classes, weights=weights) if identified(outcomes) else None
 
