@@ -141,7 +141,9 @@ def _precision(baseline: Baseline) -> dict[str, dict[str, float]]:
         return {}
     layout, found = baseline.plan.layout, baseline.model.precision()
     return {
-        name: {label: float(p) for label, p in zip(layout.classes, row, strict=True) if not isnan(p)}
+        name: {
+            label: float(p) for label, p in zip(layout.classes, row, strict=True) if not isnan(p)
+        }
         for name, row in zip(layout.probes, found, strict=True)
     }
 
