@@ -92,7 +92,7 @@ def test_a_range_of_the_stream_gives_a_label_model_and_its_windows_precision(
     truth = SPAM * RIGHT / (SPAM * RIGHT + (1 - SPAM) * (1 - RIGHT))
     for name in LFS:
         spam = figures(quiet)[name, "SPAM"]
-        assert spam.value == pytest.approx(truth, abs=0.06)
+        assert spam.precision == pytest.approx(truth, abs=0.06)
         assert not spam.changed
         assert spam.low is not None
         assert spam.high is not None
@@ -101,7 +101,7 @@ def test_a_range_of_the_stream_gives_a_label_model_and_its_windows_precision(
 
     last = figures(judged[-1])
     assert {key for key, f in last.items() if f.changed} == {("e", "HAM"), ("e", "SPAM")}
-    assert last["e", "SPAM"].value == pytest.approx(SPAM, abs=0.1)
+    assert last["e", "SPAM"].precision == pytest.approx(SPAM, abs=0.1)
     assert last["e", "SPAM"].baseline == pytest.approx(truth, abs=0.06)
 
 
@@ -112,7 +112,7 @@ def test_before_there_are_enough_records_nothing_is_said(
     for window in precision.page(sqlite_database, found.stream):
         assert (window.windows, window.records) == (0, 0)
         assert [s.share for s in window.shares] == [None, None]
-        assert {(f.value, f.low, f.high, f.expected) for f in window.lfs} == {(None,) * 4}
+        assert {(f.precision, f.low, f.high, f.expected) for f in window.lfs} == {(None,) * 4}
         assert all(f.baseline for f in window.lfs), "the baseline is known"
 
 

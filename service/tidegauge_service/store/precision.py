@@ -40,7 +40,7 @@ class LfPrecision:
     label: str
     baseline: float | None
     expected: float | None
-    value: float | None
+    precision: float | None
     low: float | None
     high: float | None
     changed: bool
