@@ -30,6 +30,7 @@ from tidegauge_probes import season as season_
 from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import SeriesKey
+from tidegauge_probes.label_model import LabelModel
 from tidegauge_probes.probe_set import Layout
 from tidegauge_probes.season import DAY_MS, MIN_PERIODS, NO_SEASON, Season
 from tidegauge_probes.series import Plan, plan
@@ -52,7 +53,11 @@ PRIOR_CV: Final = 0.5
 TRIM_Z: Final = 5.0
 """Calibration windows further off than this hold an incident, not the baseline."""
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+_WITHOUT_MODEL: Final = 1
+"""Written where there is no label model: the same bytes, and so the same id, as ever."""
+
+_MODEL: Final = ("prior", "emission", "votes", "dependent")
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,8 @@ class Baseline:
 
     ``total``: counts of all its records. ``starts``: int64 [W], its windows (none when it was
     fitted from a vote matrix). ``x``, ``n``: int64 [W, S], the series of each window.
-    ``source`` says where it came from, for the auditor.
+    ``source`` says where it came from, for the auditor. ``model``: None where its LFs are too few,
+    or nobody has kept votes to fit it from.
     """
 
     probe_set: str
@@ -99,6 +105,7 @@ class Baseline:
     x: Ints
     n: Ints
     source: Mapping[str, Any]
+    model: LabelModel | None = None
 
     @cached_property
     def id(self) -> str:
@@ -132,7 +139,7 @@ class Baseline:
     def encode(self) -> bytes:
         """Return the stored form: a zip of a JSON header and arrays, equal for equal content."""
         header = {
-            "version": _VERSION,
+            "version": _WITHOUT_MODEL,
             "probe_set": self.probe_set,
             "window_ms": self.window_ms,
             "layout": [self.plan.layout.probes, self.plan.layout.classes, self.plan.layout.labels],
@@ -140,11 +147,16 @@ class Baseline:
             "pairs": self.plan.pairs,
             "source": dict(self.source),
         }
+        model = {}
+        if self.model is not None:
+            header |= {"version": _VERSION, "model_records": self.model.records}
+            model = {f"model.{name}": _npy(getattr(self.model, name)) for name in _MODEL}
         return _zip(
             {
                 "header.json": msgspec.json.encode(header, order="sorted"),
                 "total.counts": self.total.encode(),
                 **{name: _npy(getattr(self, name)) for name in ("starts", "x", "n")},
+                **model,
             }
         )
 
@@ -157,6 +169,7 @@ class _Header(msgspec.Struct):
     segments: tuple[str, ...]
     pairs: tuple[tuple[int, int], ...]
     source: dict[str, Any]
+    model_records: int | None = None
 
 
 def decode(encoded: bytes) -> Baseline:
@@ -166,18 +179,33 @@ def decode(encoded: bytes) -> Baseline:
             parts = {name: archive.read(name) for name in archive.namelist()}
         header = msgspec.json.decode(parts["header.json"], type=_Header)
         total = counts_.decode(parts["total.counts"])
-        starts, x, n = (
-            np.load(io.BytesIO(parts[name]), allow_pickle=False) for name in ("starts", "x", "n")
-        )
+        starts, x, n = (_array(parts[name]) for name in ("starts", "x", "n"))
         chosen = Plan(Layout(*header.layout), header.segments, header.pairs)
         _refuse_misfit(chosen, total, starts, (x, n))
+        model = _decode_model(parts, header, total)
     except Exception as error:  # zipfile and zlib alone have seven ways to say so
         msg = f"the baseline cannot be read ({error}): fit it again"
         raise BaselineError(msg) from error
-    if header.version != _VERSION:
+    if header.version not in {_WITHOUT_MODEL, _VERSION}:
         msg = f"the baseline has version {header.version}, not {_VERSION}: fit it again"
         raise BaselineError(msg)
-    return Baseline(header.probe_set, chosen, total, header.window_ms, starts, x, n, header.source)
+    return Baseline(
+        header.probe_set, chosen, total, header.window_ms, starts, x, n, header.source, model
+    )
+
+
+def _decode_model(
+    parts: Mapping[str, bytes], header: _Header, total: PaneCounts
+) -> LabelModel | None:
+    if header.model_records is None:
+        return None
+    prior, emission, votes, dependent = (_array(parts[f"model.{name}"]) for name in _MODEL)
+    m, k = total.lfs, total.classes
+    shapes = (prior.shape, emission.shape, votes.shape, dependent.shape)
+    if shapes != ((k,), (m, k + 1, k), (m, k), (m, m)):
+        msg = "its label model is one of other LFs or classes"
+        raise ValueError(msg)
+    return LabelModel(prior, emission, votes, header.model_records, dependent.astype(np.bool_))
 
 
 def _refuse_misfit(chosen: Plan, total: PaneCounts, starts: Ints, series: Sequence[Ints]) -> None:
@@ -196,10 +224,13 @@ def fit(
     window_ms: int,
     source: Mapping[str, Any],
     slices: Sequence[str] = (),
+    model: LabelModel | None = None,
 ) -> Baseline:
     """Freeze a baseline from the counts of its windows (start in ms → counts).
 
     A vote matrix without times is one "window" at the key ``-1``: counted, not calibrated on.
+    *model* was fitted from those records, or a sample of them: counts alone do not identify the
+    class shares (two moments, one unknown too many).
     """
     total = counts_.empty(len(layout.probes), len(layout.classes))
     for pane in windows.values():
@@ -214,7 +245,7 @@ def fit(
     x = np.array([x for x, _ in rows], dtype=np.int64).reshape(len(rows), width)
     n = np.array([n for _, n in rows], dtype=np.int64).reshape(len(rows), width)
     starts = np.array(timed, dtype=np.int64)
-    return Baseline(probe_set, chosen, total, window_ms, starts, x, n, dict(source))
+    return Baseline(probe_set, chosen, total, window_ms, starts, x, n, dict(source), model)
 
 
 def calibrate(baseline: Baseline) -> Calibration:
@@ -345,10 +376,15 @@ def _autocorrelation(
     return float(np.clip(lagged / scale, 0.0, 0.95)) if scale > 0 else 0.0
 
 
-def _npy(array: Ints) -> bytes:
+def _npy(array: Ints | Floats | npt.NDArray[np.bool_]) -> bytes:
     buffer = io.BytesIO()
-    np.save(buffer, array.astype("<i8"), allow_pickle=False)
+    form = "<f8" if array.dtype.kind == "f" else "<i8"
+    np.save(buffer, array.astype(form), allow_pickle=False)
     return buffer.getvalue()
+
+
+def _array(encoded: bytes) -> npt.NDArray[Any]:
+    return np.asarray(np.load(io.BytesIO(encoded), allow_pickle=False))
 
 
 def _zip(parts: Mapping[str, bytes]) -> bytes:

@@ -26,6 +26,9 @@ MIN_LFS: Final = 3
 MIN_VOTES: Final = 20
 """An LF with fewer votes says nothing that could be trusted."""
 
+DEPENDENT_Z: Final = 10.0
+"""LFs that vote together this much more than their model says are not used on each other."""
+
 PRIOR_COUNT: Final = 0.1
 """Records added to each cell, so that no probability is 0."""
 
@@ -41,14 +44,17 @@ class LabelModel:
     """Class shares, and what each LF says of each class.
 
     ``prior``: float64 [K]. ``emission``: float64 [m, K + 1, K], P(LF i says s | class k), where
-    symbol K is an abstain; columns over s sum to 1. ``votes``: int64 [m], votes it was fitted
-    from. ``records``: how many records those were.
+    symbol K is an abstain; columns over s sum to 1. ``votes``: int64 [m, K], votes it was fitted
+    from. ``records``: how many records those were; if they had weights, how many equally weighted
+    ones are worth the same (Kish). ``dependent``: bool [m, m], LFs that are not independent given
+    the class; the diagonal is True.
     """
 
     prior: Floats
     emission: Floats
     votes: npt.NDArray[np.int64]
     records: int
+    dependent: npt.NDArray[np.bool_]
 
     @property
     def classes(self) -> int:
@@ -58,14 +64,22 @@ class LabelModel:
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
         """LFs that voted often enough to be known, bool [m]."""
+        return np.asarray(self.votes.sum(axis=1) >= MIN_VOTES)
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Votes that were cast often enough to be known, bool [m, K]."""
         return np.asarray(self.votes >= MIN_VOTES)
 
-    def precision(self) -> Floats:
-        """Return P(class k | LF i votes k), float64 [m, K]; NaN where it never does."""
-        says = self.emission[:, : self.classes] * self.prior  # [m, symbol, class]
-        of = says.sum(axis=2)
-        right = np.einsum("ikk->ik", says)
-        return np.asarray(np.divide(right, of, out=np.full_like(of, np.nan), where=of > 0))
+    def precision(self, prior: Floats | None = None) -> Floats:
+        """Return P(class k | LF i votes k), float64 [m, K]; NaN where it hardly ever does.
+
+        *prior*: class shares, float64 [K], if they are not those of the model.
+        """
+        says = self.emission[:, : self.classes] * (self.prior if prior is None else prior)
+        right, of = np.einsum("ikk->ik", says), says.sum(axis=2)  # says: [m, symbol, class]
+        known = self.known & (of > 0)
+        return np.asarray(np.divide(right, of, out=np.full_like(of, np.nan), where=known))
 
     def posterior(self, outcomes: Outcomes) -> Floats:
         """Return P(class | what the LFs said), float64 [n, K]; a failed LF says nothing."""
@@ -73,32 +87,71 @@ class LabelModel:
         return _posterior(said, np.log(self.prior), np.log(self.emission), self.usable)
 
 
-def fit(outcomes: Outcomes, classes: int, *, balance: Floats | None = None) -> LabelModel:
+def identified(outcomes: Outcomes) -> bool:
+    """Whether ``fit`` can tell right from wrong: enough LFs of int8 [n, m] vote often enough."""
+    return int(((outcomes >= 0).sum(axis=0) >= MIN_VOTES).sum()) >= MIN_LFS
+
+
+def fit(
+    outcomes: Outcomes,
+    classes: int,
+    *,
+    balance: Floats | None = None,
+    weights: Floats | None = None,
+) -> LabelModel:
     """Fit by EM from int8 [n, m] outcomes; *balance* holds the class shares, if they are known.
 
+    *weights*: positive float64 [n], how many records each row stands for; not given, all alike.
     BaselineError if there are fewer than three LFs that vote, or *balance* is not one of shares.
     """
     said = _Said.of(outcomes, classes)
-    votes = said.votes_by_lf()
-    if int((votes >= MIN_VOTES).sum()) < MIN_LFS:
+    votes = said.votes()
+    usable = votes.sum(axis=1) >= MIN_VOTES
+    if not identified(outcomes):
         msg = (
             f"a label model needs at least {MIN_LFS} LFs with {MIN_VOTES} votes each; only "
-            f"{int((votes >= MIN_VOTES).sum())} of {len(votes)} have them"
+            f"{int(usable.sum())} of {len(votes)} have them"
         )
         raise BaselineError(msg)
     prior = _checked_balance(balance, classes)
-    usable = votes >= MIN_VOTES
-    q = _posterior(said, np.log(prior), np.log(_assumed(said, prior)), usable)
+    weight = np.ones(len(outcomes)) if weights is None else weights / weights.mean()
+    q = _posterior(said, np.log(prior), np.log(_assumed(said, weight, prior)), usable)
     emission = np.zeros((len(votes), classes + 1, classes))
     for _ in range(MOST_STEPS):
         before = emission
+        q *= weight[:, None]
         emission = _emission(said, q)
         if balance is None:
             prior = (q.sum(axis=0) + PRIOR_COUNT) / (len(q) + PRIOR_COUNT * classes)
         q = _posterior(said, np.log(prior), np.log(emission), usable)
         if float(np.abs(emission - before).max()) < TOLERANCE:
             break
-    return LabelModel(prior, emission, votes, len(outcomes))
+    records = round(len(weight) ** 2 / float(weight @ weight))
+    dependent = _dependent(said.together(weight), emission[:, :classes], prior, records)
+    return LabelModel(prior, emission, votes, records, dependent)
+
+
+def fit_if_identified(
+    outcomes: Outcomes, classes: int, weights: Floats | None = None
+) -> LabelModel | None:
+    """Return ``fit``'s model, or None of LFs too few to have one."""
+    return fit(outcomes, classes, weights=weights) if identified(outcomes) else None
+
+
+def _dependent(
+    together: Floats, says: Floats, prior: Floats, records: int
+) -> npt.NDArray[np.bool_]:
+    """Return which LFs vote together more, or less, than their model says, bool [m, m].
+
+    *together*: float64 [mK, mK], share of the records on which both votes are cast.
+    """
+    m, k, _ = says.shape
+    flat = says.reshape(m * k, k)
+    expected = np.einsum("ak,bk,k->ab", flat, flat, prior)
+    spread = np.sqrt(np.maximum(expected * (1 - expected), 1e-12) / records)
+    z = np.abs(together - expected) / spread
+    strongest = z.reshape(m, k, m, k).max(axis=(1, 3))
+    return np.asarray((strongest > DEPENDENT_Z) | np.eye(m, dtype=np.bool_))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +173,14 @@ class _Said:
         failed = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(n, m))
         return cls(psi, failed, m, classes)
 
-    def votes_by_lf(self) -> npt.NDArray[np.int64]:
-        per_symbol = np.asarray(self.psi.sum(axis=0)).reshape(self.lfs, self.classes)
-        return np.asarray(per_symbol.sum(axis=1), dtype=np.int64)
+    def votes(self) -> npt.NDArray[np.int64]:
+        counted = np.asarray(self.psi.sum(axis=0), dtype=np.int64)
+        return counted.reshape(self.lfs, self.classes)
+
+    def together(self, weight: Floats) -> Floats:
+        """Return the weighted shares of records with both votes, float64 [mK, mK]."""
+        weighted = self.psi.multiply(weight[:, None]).tocsr()
+        return np.asarray((self.psi.T @ weighted).toarray() / weight.sum())
 
 
 def _checked_balance(balance: Floats | None, classes: int) -> Floats:
@@ -135,11 +193,10 @@ def _checked_balance(balance: Floats | None, classes: int) -> Floats:
     return np.asarray(given / given.sum())
 
 
-def _assumed(said: _Said, prior: Floats) -> Floats:
+def _assumed(said: _Said, weight: Floats, prior: Floats) -> Floats:
     """Return emissions of LFs that vote as often as they do, and are right at START_ACCURACY."""
     k = said.classes
-    seen = max(said.psi.shape[0], 1)
-    share = np.asarray(said.psi.sum(axis=0)).reshape(said.lfs, k) / seen
+    share = np.asarray(said.psi.T @ weight).reshape(said.lfs, k) / weight.sum()
     wrong = (1 - START_ACCURACY) / max(k - 1, 1)
     right = np.where(np.eye(k, dtype=bool), START_ACCURACY, wrong)  # P(class | vote)
     says = np.minimum(share[:, :, None] * right / prior, 1.0)
@@ -149,7 +206,7 @@ def _assumed(said: _Said, prior: Floats) -> Floats:
 
 
 def _emission(said: _Said, q: Floats) -> Floats:
-    """M step: how often each LF said what, by class."""
+    """M step: how often each LF said what, by class; *q* holds the weights, too."""
     k = said.classes
     votes = (said.psi.T @ q).reshape(said.lfs, k, k)
     present = q.sum(axis=0) - said.failed.T @ q  # [m, K]: records on which it did not fail

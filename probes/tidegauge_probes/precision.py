@@ -11,7 +11,9 @@ what looks like LFs getting worse is the mix of classes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -22,13 +24,21 @@ from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.label_model import MIN_LFS, LabelModel
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MIN_VOTES: Final = 20
 """Votes in the window; with fewer nothing is said of that vote's precision."""
 
 MIN_RECORDS: Final = 2_000
-"""In smaller windows the intervals are too wide to be of use."""
+"""With fewer the intervals are too wide to be of use: add the windows before (``pooled``)."""
+
+MOST_WINDOWS: Final = 24
+"""Windows added up at most; what a day ago was is not now."""
+
+MOST_ERRORS: Final = 0.05
+"""An LF that failed on a larger share of the records is neither judged nor used on others: what it
+says is no longer what its baseline knows."""
 
 MIN_STRENGTH: Final = 0.5
 """Sum of squared correlations of the other LFs with the class. Below it the window's LFs know too
@@ -37,10 +47,44 @@ little of the class to judge one of their own."""
 CHANGED_Z: Final = 5.0
 """An LF this many standard errors off what its accuracy at baseline explains has changed."""
 
-DEPENDENT_Z: Final = 10.0
-"""LFs that vote together this much more than their model says are not used on each other."""
-
 Z95: Final = 1.959964
+
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """What precision is estimated from: additive, and far smaller than a pane.
+
+    ``gram``: int64 [mK, mK], as in ``PaneCounts``. ``errors``: int64 [m]. ``windows``: how many.
+    """
+
+    records: int
+    gram: Ints
+    errors: Ints
+    windows: int = 1
+
+    @classmethod
+    def of(cls, counts: PaneCounts) -> Together:
+        """Take it from the counts of a window."""
+        return cls(counts.records, counts.gram, counts.all.errors)
+
+    def __add__(self, other: Together) -> Together:
+        """Add."""
+        return Together(
+            self.records + other.records,
+            self.gram + other.gram,
+            self.errors + other.errors,
+            self.windows + other.windows,
+        )
+
+
+def pooled(newest_first: Iterable[Together]) -> Together | None:
+    """Add up windows, the newest first, until there are MIN_RECORDS; None if there are not."""
+    total: Together | None = None
+    for window in islice(newest_first, MOST_WINDOWS):
+        total = window if total is None else total + window
+        if total.records >= MIN_RECORDS:
+            return total
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +94,7 @@ class Precision:
     ``prior``: float64 [K], class shares. ``value``, ``low``, ``high``: float64 [m, K], P(class is
     k | LF i votes k) and its 95 % interval, NaN where too little is known. ``expected``: the same
     at the baseline's accuracies under this window's class shares: what the mix alone explains.
+    ``off``: how many standard errors, of window and baseline, lie between value and expected.
     ``strength``: float64 [m, K], how well the other LFs know that class.
     """
 
@@ -58,32 +103,22 @@ class Precision:
     low: Floats
     high: Floats
     expected: Floats
+    off: Floats
     strength: Floats
 
-
-def dependent_pairs(model: LabelModel, counts: PaneCounts) -> Mask:
-    """Return pairs of LFs that are not independent given the class, bool [m, m].
-
-    *counts*: of the records that the model was fitted from. The diagonal is True.
-    """
-    n, says = max(counts.records, 1), _says(model)
-    expected = np.einsum("ak,bk,k->ab", says, says, model.prior)
-    spread = np.sqrt(np.maximum(expected * (1 - expected), 1e-12) / n)
-    z = np.abs(counts.gram / n - expected) / spread
-    m, k = len(model.emission), model.classes
-    strongest = z.reshape(m, k, m, k).max(axis=(1, 3))
-    together = strongest > DEPENDENT_Z
-    np.fill_diagonal(together, val=True)
-    return np.asarray(together)
+    @property
+    def changed(self) -> Mask:
+        """LFs and votes that neither chance nor the mix of classes explains, bool [m, K]."""
+        return np.asarray(np.nan_to_num(self.off) > CHANGED_Z)
 
 
-def class_shares(model: LabelModel, counts: PaneCounts, trusted: Mask) -> Floats:
+def class_shares(model: LabelModel, counts: Together, trusted: Mask) -> Floats:
     """Return the window's class shares, float64 [K]: weighted least squares of μ_ia = Σ p_k e_ia,k.
 
     *trusted*: the LFs to use, bool [m]. The baseline's shares if nothing was voted on.
     """
     mu, says = _mu(counts), _says(model)
-    kept = np.repeat(trusted & model.usable, model.classes) & (mu > 0)
+    kept = model.known.ravel() & np.repeat(trusted, model.classes) & (mu > 0)
     if not kept.any():
         return model.prior
     root = 1 / np.sqrt(np.maximum(mu * (1 - mu), 1e-12))[kept]
@@ -95,38 +130,36 @@ def class_shares(model: LabelModel, counts: PaneCounts, trusted: Mask) -> Floats
     return np.asarray(shares / shares.sum())
 
 
-def of_window(model: LabelModel, counts: PaneCounts, dependent: Mask) -> Precision:
-    """Estimate every LF's precision in a window; *dependent* as of ``dependent_pairs``.
+def of_window(model: LabelModel, counts: Together) -> Precision:
+    """Estimate the class shares, and every LF's precision, in a window or several.
 
     An LF that has changed would spoil the figures of all others, which are measured by it. So the
     one that is furthest off is not used on others any more, and the rest is estimated again, until
     none is off by more than chance.
     """
-    trusted = np.ones(len(model.emission), dtype=np.bool_)
+    working = counts.errors <= MOST_ERRORS * counts.records
+    trusted = working.copy()
     while True:
-        found = _with_trusted(model, counts, dependent, trusted)
-        off = np.abs(found.value - found.expected) / ((found.high - found.low) / (2 * Z95) + 1e-9)
-        worst = np.nan_to_num(off * trusted[:, None]).max(axis=1)
+        found = _with_trusted(model, counts, working, trusted)
+        worst = np.nan_to_num(found.off * trusted[:, None]).max(axis=1)
         changed = int(worst.argmax())
         if worst[changed] <= CHANGED_Z or trusted.sum() <= max(MIN_LFS, len(trusted) / 2):
             return found
         trusted[changed] = False
 
 
-def _with_trusted(
-    model: LabelModel, counts: PaneCounts, dependent: Mask, trusted: Mask
-) -> Precision:
+def _with_trusted(model: LabelModel, counts: Together, working: Mask, trusted: Mask) -> Precision:
     k, m = model.classes, len(model.emission)
     n = max(counts.records, 1)
     prior, mu, says = class_shares(model, counts, trusted), _mu(counts), _says(model)
     covariance = counts.gram / n - np.outer(mu, mu)
     centred = says - (says @ prior)[:, None]
     weight = 1 / np.maximum(mu * (1 - mu), 1e-12)
-    voted = np.repeat(model.usable, k) & (mu * n >= MIN_VOTES)
+    voted = model.known.ravel() & np.repeat(working, k) & (mu * n >= MIN_VOTES)
     shape = (m, k)
     value, error, strength = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)
     for i in range(m):
-        others = voted & np.repeat(trusted & ~dependent[i], k)
+        others = voted & np.repeat(trusted & ~model.dependent[i], k)
         known = (prior * centred[others]) ** 2 * weight[others, None]
         strength[i] = known.sum(axis=0) / (prior * (1 - prior))
         for a in np.flatnonzero(voted[i * k : (i + 1) * k]):
@@ -138,9 +171,16 @@ def _with_trusted(
             votes, p = n * mu[i * k + a], prior[a]
             variance = share * (1 - share) / votes + p * (1 - p) / (votes * strength[i, a])
             value[i, a], error[i, a] = share, np.sqrt(variance)
-    expected = _expected(model, prior)
+    expected = model.precision(prior)
+    # What the others are frozen at was found in a sample, and is about as unsure as this would be
+    # in a window of that sample's votes.
+    seen = np.maximum(model.votes, 1)
+    baseline = expected * (1 - expected) / seen
+    baseline += prior * (1 - prior) / (seen * np.maximum(strength, MIN_STRENGTH))
+    error = np.sqrt(error**2 + baseline)
     low, high = np.clip(value - Z95 * error, 0, 1), np.clip(value + Z95 * error, 0, 1)
-    return Precision(prior, value, low, high, expected, strength)
+    off = np.abs(value - expected) / error
+    return Precision(prior, value, low, high, expected, off, strength)
 
 
 def _row(row: Floats, prior: Floats, centred: Floats, weight: Floats) -> Floats:
@@ -159,17 +199,10 @@ def _orthogonal_to(prior: Floats) -> Floats:
     return np.asarray(q[:, 1:])
 
 
-def _expected(model: LabelModel, prior: Floats) -> Floats:
-    joint = model.emission[:, : model.classes] * prior
-    of = joint.sum(axis=2)
-    right = np.einsum("ikk->ik", joint)
-    return np.asarray(np.divide(right, of, out=np.full_like(of, np.nan), where=of > 0))
-
-
 def _says(model: LabelModel) -> Floats:
     """Return P(LF i votes a | class k), float64 [mK, K]."""
     return model.emission[:, : model.classes].reshape(-1, model.classes)
 
 
-def _mu(counts: PaneCounts) -> Floats:
+def _mu(counts: Together) -> Floats:
     return np.asarray(np.diag(counts.gram) / max(counts.records, 1))

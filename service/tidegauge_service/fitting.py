@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from tidegauge_probes import baseline as baselines
-from tidegauge_probes import counts, engine
+from tidegauge_probes import counts, engine, label_model
 from tidegauge_probes.baseline import Baseline
 from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.model import ABSTAIN, Record, VoteMatrix
+from tidegauge_probes.model import ABSTAIN, Outcomes, Record, VoteMatrix
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service.clock import Clock, window_start
 from tidegauge_service.ingest.codec import Codec
+from tidegauge_service.ingest.counting import rows_of
 from tidegauge_service.ingest.file_source import FileSource
 from tidegauge_service.ingest.segments import capped, memberships
 from tidegauge_service.stream_config import StreamConfig
 
 BATCH = 5_000
+
+MOST_VOTES = 50_000
+"""Records of which the label model is fitted, drawn uniformly: more would cost memory and seconds,
+and tell little."""
+
 UNTIMED = -1
 """Key of the counts of records without a time: counted, not calibrated on."""
 
@@ -39,23 +46,27 @@ def fit_records(
     source = FileSource(str(path), Path())
     codec = Codec(config.record, config.limits, clock)
     windows: dict[int, PaneCounts] = {}
+    kept = _VoteSample()
     rejected = 0
     source.poll(0, 0)  # the announcement of its partitions
     while inputs := source.poll(BATCH, 0).inputs:
         decoded = [codec.decode(raw) for raw in inputs]
         records = [item for item in decoded if isinstance(item, Record)]
         rejected += len(decoded) - len(records)
-        for start, pane in count_by_window(config, probe_set, records, windows).items():
+        matrix = engine.run(probe_set, [record.fields for record in records])
+        kept.add(matrix.outcomes)
+        for start, pane in count_by_window(config, probe_set, records, matrix, windows).items():
             windows[start] = windows[start] + pane if start in windows else pane
         advance(len(inputs))
     facts = {"path": path.name, "rejected": rejected, "window_ms": config.window}
-    return _freeze(config, probe_set, windows, facts)
+    return _freeze(config, probe_set, windows, facts, kept)
 
 
 def count_by_window(
     config: StreamConfig,
     probe_set: ProbeSet,
-    records: list[Record],
+    records: Sequence[Record],
+    matrix: VoteMatrix,
     running: Mapping[int, PaneCounts],
 ) -> dict[int, PaneCounts]:
     """Return the counts of a batch by window: window start in ms → counts.
@@ -63,19 +74,46 @@ def count_by_window(
     *running* are the counts before it, whose segments stay as they are (``capped``).
     """
     slices = [probe.name for probe in probe_set.slices]
-    by_window: dict[int, list[Record]] = {}
-    for record in records:
+    by_window: dict[int, list[int]] = {}
+    for row, record in enumerate(records):
         start = window_start(record.timestamp_ms, config.window)
-        by_window.setdefault(start, []).append(record)
+        by_window.setdefault(start, []).append(row)
     found = {}
-    for start, group in by_window.items():
-        fields = [record.fields for record in group]
-        matrix = engine.run(probe_set, fields)
-        segments = memberships(fields, config.segment_by, matrix, slices)
+    for start, rows in by_window.items():
+        part = rows_of(matrix, np.array(rows))
+        fields = [records[row].fields for row in rows]
+        segments = memberships(fields, config.segment_by, part, slices)
         known = running[start].segments if start in running else ()
         kept = capped(segments, known, slices, config.limits.max_segments)
-        found[start] = counts.fold(matrix, probe_set.cardinality, kept)
+        found[start] = counts.fold(part, probe_set.cardinality, kept)
     return found
+
+
+class _VoteSample:
+    """The outcomes of at most MOST_VOTES records, drawn uniformly, in the records' order."""
+
+    def __init__(self) -> None:
+        self._rng = np.random.default_rng(0)  # the same records give the same baseline
+        self._priorities = np.empty(0)
+        self._parts: list[Outcomes] = []
+
+    def add(self, outcomes: Outcomes) -> None:
+        """Draw among these, too; those of the lowest priorities stay."""
+        self._priorities = np.append(self._priorities, self._rng.random(len(outcomes)))
+        self._parts.append(outcomes)
+        if len(self._priorities) > 2 * MOST_VOTES:
+            self._parts = [self.drawn()]
+            self._priorities = self._priorities[self._lowest()]
+
+    def drawn(self) -> Outcomes:
+        """Return int8 [n, m]."""
+        return np.concatenate(self._parts)[self._lowest()]
+
+    def _lowest(self) -> npt.NDArray[np.bool_]:
+        if len(self._priorities) <= MOST_VOTES:
+            return np.ones(len(self._priorities), dtype=np.bool_)
+        limit = np.partition(self._priorities, MOST_VOTES - 1)[MOST_VOTES - 1]
+        return np.asarray(self._priorities <= limit)
 
 
 def fit_votes(config: StreamConfig, probe_set: ProbeSet, path: Path) -> Baseline:
@@ -98,7 +136,10 @@ def fit_votes(config: StreamConfig, probe_set: ProbeSet, path: Path) -> Baseline
         raise BaselineError(msg)
     outcomes = votes.astype(np.int8)
     matrix = VoteMatrix(outcomes, np.zeros((len(votes), 0), np.bool_), np.zeros(m))
-    return _freeze(config, probe_set, {UNTIMED: counts.fold(matrix, k, {})}, {"votes": path.name})
+    kept = _VoteSample()
+    kept.add(outcomes)
+    windows = {UNTIMED: counts.fold(matrix, k, {})}
+    return _freeze(config, probe_set, windows, {"votes": path.name}, kept)
 
 
 def _read_votes(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
@@ -121,7 +162,9 @@ def _freeze(
     probe_set: ProbeSet,
     windows: dict[int, PaneCounts],
     facts: dict[str, object],
+    kept: _VoteSample,
 ) -> Baseline:
+    outcomes = kept.drawn() if windows else np.empty((0, 0), dtype=np.int8)
     return baselines.fit(
         windows,
         layout=probe_set.layout,
@@ -129,4 +172,5 @@ def _freeze(
         window_ms=config.window,
         source=facts,
         slices=[probe.name for probe in probe_set.slices],
+        model=label_model.fit_if_identified(outcomes, probe_set.cardinality),
     )

@@ -14,7 +14,7 @@ import structlog
 class Outlet:
     """Where lines go; one that cannot be written (a full disk) is lost, and nothing else is.
 
-    The standard library's handlers do so by themselves.
+    The standard library's handlers do so by themselves. ValueError: the stream is closed.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -22,13 +22,13 @@ class Outlet:
 
     def write(self, text: str) -> int:
         """Write, if it can be done."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         """Flush, if it can be done."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             self._stream.flush()
 
 

@@ -1,9 +1,9 @@
-"""Figures for Prometheus: what they are, one snapshot of them, and how it is rendered.
+"""Figures for Prometheus: what they are, and how they are rendered.
 
-Three parts. ``CATALOGUE`` names every metric: the collector, docs/metrics.md and the tests of
-the dashboards read it. The value types hold one snapshot of the shared state, which someone else
-reads from the database. ``Collector`` renders a snapshot: every process answers alike, whichever
-of them Prometheus happens to ask.
+Two parts. ``CATALOGUE`` names every metric: the collector, docs/metrics.md and the tests of
+the dashboards read it. ``Collector`` renders a snapshot of the shared state (``figures``), which
+someone else reads from the database: every process answers alike, whichever of them Prometheus
+happens to ask.
 
 ``None`` means no data: the sample is left out. It is never shown as zero.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, TypeVar
@@ -23,6 +23,16 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector as PrometheusCollector
+
+from tidegauge_service.figures import (
+    FiringAlert,
+    PartitionFigures,
+    PrecisionFigures,
+    ProbeFigures,
+    SegmentFigures,
+    Snapshot,
+    StreamFigures,
+)
 
 log = structlog.get_logger()
 
@@ -85,6 +95,7 @@ _own_counter = _metric(MetricType.COUNTER, Origin.PROCESS)
 _own_histogram = _metric(MetricType.HISTOGRAM, Origin.PROCESS)
 
 _LF = "stream probe segment"
+_VOTE = "stream probe label"
 _SEGMENT = "stream segment"
 _ALERT = "stream series probe other label segment severity kind rule"
 
@@ -124,6 +135,11 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _gauge("lf_conflict_ratio", _LF, "Share of the LF's votes that another LF contradicts."),
     _gauge("lf_agreement_ratio", _LF, "Share of overlapping votes that no LF contradicts."),
     _gauge("lf_error_ratio", _LF, "Share of records on which the LF failed."),
+    _gauge("lf_precision_ratio", _VOTE, "Share of the LF's votes for the class that are right."),
+    _gauge("lf_precision_expected_ratio", _VOTE, "Precision that baseline and class mix expect."),
+    _gauge("lf_precision_low_ratio", _VOTE, "Low end of the precision's 95 % interval."),
+    _gauge("lf_precision_high_ratio", _VOTE, "High end of the precision's 95 % interval."),
+    _gauge("class_prior_ratio", "stream label", "Share of records of the class, as LFs see it."),
     _gauge("lf_quarantined", "stream probe", "1 for an LF that is not called any more."),
     _own_gauge("series_dropped", "", "Series left out: beyond the cap, or twice the same."),
     _own_gauge("snapshot_up", "", "1 if the shared state could be read; else it is not shown."),
@@ -139,127 +155,6 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
 """All metrics. What only one process knows about LFs and commits is measured in ``meters``."""
 
 _BY_NAME: Final[Mapping[str, Metric]] = {metric.name: metric for metric in CATALOGUE}
-
-
-# -- The snapshot -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeFigures:
-    """One LF in one segment, in the last evaluated window. Shares, 0…1."""
-
-    probe: str
-    segment: str
-    coverage: float | None = None
-    coverage_expected: float | None = None
-    coverage_low: float | None = None
-    coverage_high: float | None = None
-    overlap: float | None = None
-    conflict: float | None = None
-    agreement: float | None = None
-    """1 − conflicts ÷ overlaps."""
-    error: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentFigures:
-    """One segment in the last evaluated window. Shares, 0…1."""
-
-    segment: str
-    records: int
-    blind_spot: float | None = None
-    blind_spot_expected: float | None = None
-    blind_spot_low: float | None = None
-    blind_spot_high: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartitionFigures:
-    """How far one partition has been read. Totals never fall."""
-
-    partition: int
-    next_offset: int
-    end_offset: int | None
-    watermark_ms: int | None
-    records_total: int
-    late_total: int
-
-    @property
-    def lag(self) -> int | None:
-        """Records in the source that are not counted yet.
-
-        Never below 0: the end may have been asked for before the last records were counted.
-        """
-        return None if self.end_offset is None else max(0, self.end_offset - self.next_offset)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertFigures:
-    """How many alerts are in a state."""
-
-    state: str
-    severity: str
-    kind: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FiringAlert:
-    """One firing alert. ``effect`` is the odds ratio of observed to expected."""
-
-    series: str
-    probe: str
-    other: str
-    segment: str
-    severity: str
-    kind: str
-    effect: float | None
-    since_ms: int
-    label: str = ""
-    """The class of a polarity: without it, the polarities of one LF are one series."""
-    rule: str = ""
-    """The rule that somebody wrote."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamFigures:
-    """One stream. Event times are epoch milliseconds; ``evaluated_ms`` is by the wall clock."""
-
-    stream: str
-    window_end_ms: int | None
-    window_ms: int
-    windows_total: int
-    learning: bool
-    probes: Sequence[ProbeFigures] = ()
-    segments: Sequence[SegmentFigures] = ()
-    partitions: Sequence[PartitionFigures] = ()
-    dead_letters: Mapping[str, int]
-    """Reason → how many."""
-    alerts: Sequence[AlertFigures] = ()
-    firing: Sequence[FiringAlert] = ()
-    candidates: Mapping[str, int]
-    """State → how many."""
-    notifications: Mapping[str, int]
-    """State → how many."""
-    quarantined: Sequence[str] = ()
-    """LFs that are not called any more, because they did not come back."""
-    evaluated_ms: int | None = None
-    """When the last window was evaluated. A replay of old records has an old ``window_end_ms``;
-    only this tells whether the stream stands still."""
-    rows_removed: Mapping[str, int] = field(default_factory=dict)
-    """Table → how many, by retention."""
-    lost_inputs: int = 0
-    """Inputs that were never read and cannot be any more."""
-    held: int = 0
-    """Partitions that nothing is read of until somebody accepts their gap."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """The shared state of all streams at one moment."""
-
-    streams: Sequence[StreamFigures]
-    taken_at_ms: int
 
 
 # -- From a snapshot to samples ---------------------------------------------------------------
@@ -292,6 +187,13 @@ _SEGMENT_METRICS: Final[Mapping[str, Callable[[SegmentFigures], float | None]]] 
     "tidegauge_blind_spot_expected_ratio": lambda s: s.blind_spot_expected,
     "tidegauge_blind_spot_low_ratio": lambda s: s.blind_spot_low,
     "tidegauge_blind_spot_high_ratio": lambda s: s.blind_spot_high,
+}
+
+_PRECISION_METRICS: Final[Mapping[str, Callable[[PrecisionFigures], float | None]]] = {
+    "tidegauge_lf_precision_ratio": lambda p: p.precision,
+    "tidegauge_lf_precision_expected_ratio": lambda p: p.expected,
+    "tidegauge_lf_precision_low_ratio": lambda p: p.low,
+    "tidegauge_lf_precision_high_ratio": lambda p: p.high,
 }
 
 _PARTITION_METRICS: Final[Mapping[str, Callable[[PartitionFigures], float | None]]] = {
@@ -358,6 +260,10 @@ def _of_segments(s: StreamFigures) -> Iterator[Sample]:
     for probe in s.probes:
         labels = (s.stream, probe.probe, probe.segment)
         yield from _present(_PROBE_METRICS, probe, labels, probe.segment)
+    for vote in s.precision:
+        yield from _present(_PRECISION_METRICS, vote, (s.stream, vote.probe, vote.label), ALL)
+    for label, share in s.class_shares.items():
+        yield Sample("tidegauge_class_prior_ratio", (s.stream, label), share, ALL)
 
 
 def _present(

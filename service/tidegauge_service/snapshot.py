@@ -6,17 +6,19 @@ from collections.abc import Iterable, Mapping
 
 from tidegauge_alerts.model import AlertState
 from tidegauge_probes.findings import SeriesKind
-from tidegauge_service.metrics import (
+from tidegauge_service.figures import (
     AlertFigures,
     FiringAlert,
     PartitionFigures,
+    PrecisionFigures,
     ProbeFigures,
     SegmentFigures,
     Snapshot,
     StreamFigures,
 )
-from tidegauge_service.store import alerts, queries
+from tidegauge_service.store import alerts, precision, queries
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.precision import WindowPrecision
 from tidegauge_service.store.queries import SeriesFigure, StreamSummary, WindowFigures
 
 MOST_FIRING = 200
@@ -31,6 +33,7 @@ def take_snapshot(database: Database, now_ms: int) -> Snapshot:
 def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
     row, last = summary.stream, summary.last_window
     firing = alerts.page(database, stream=row.name, state=AlertState.FIRING, limit=MOST_FIRING)
+    judged = precision.latest(database, row, None if last is None else last.start_ms)
     return StreamFigures(
         stream=row.name,
         window_end_ms=None if last is None else last.start_ms + row.window_ms,
@@ -39,6 +42,10 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
         learning=last is None or last.state != "compared",
         probes=tuple(_probes(last)) if last else (),
         segments=tuple(_segments(last)) if last else (),
+        precision=tuple(_precision(judged)) if judged else (),
+        class_shares={c.label: c.share for c in judged.shares if c.share is not None}
+        if judged
+        else {},
         partitions=tuple(
             PartitionFigures(
                 partition=p.partition,
@@ -118,6 +125,18 @@ def _agreement(overlap: SeriesFigure | None, conflict: SeriesFigure | None) -> f
     if overlap is None or conflict is None or not overlap.x:
         return None
     return 1 - conflict.x / overlap.x
+
+
+def _precision(judged: WindowPrecision) -> Iterable[PrecisionFigures]:
+    for lf in judged.lfs:
+        yield PrecisionFigures(
+            probe=lf.probe,
+            label=lf.label,
+            precision=lf.precision,
+            expected=lf.expected,
+            low=lf.low,
+            high=lf.high,
+        )
 
 
 def _segments(window: WindowFigures) -> Iterable[SegmentFigures]:

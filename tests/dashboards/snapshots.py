@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from tidegauge_service.metrics import (
-    ALL,
+from tidegauge_service.figures import (
     AlertFigures,
     FiringAlert,
     PartitionFigures,
+    PrecisionFigures,
     ProbeFigures,
     SegmentFigures,
     Snapshot,
     StreamFigures,
 )
+from tidegauge_service.metrics import ALL
 
 PROBES = ("check_out", "has_link", 'quotes "and" \\')
 SEGMENTS = (ALL, "channel=web", "channel=wéb\n2")
@@ -38,6 +39,12 @@ def _stream(name: str, step: int) -> StreamFigures:
         learning=False,
         probes=[_probe(probe, segment, step) for segment in SEGMENTS for probe in PROBES],
         segments=[_segment(segment, step) for segment in SEGMENTS],
+        precision=[
+            PrecisionFigures(
+                probe="check_out", label="SPAM", precision=0.7, expected=0.9, low=0.65, high=0.75
+            )
+        ],
+        class_shares={"HAM": 0.6, "SPAM": 0.4},
         partitions=[_partition(number, end, step) for number in (0, 1)],
         dead_letters={"not_json": 3 + step, "no_timestamp": 1},
         alerts=[

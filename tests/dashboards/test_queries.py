@@ -17,7 +17,8 @@ from tests.dashboards.queries import all_queries, substituted
 from tests.dashboards.snapshots import PROBES, SEGMENTS, snapshot
 from tests.servers.prometheus import PrometheusServer, ScrapeTarget
 from tidegauge_service import meters
-from tidegauge_service.metrics import Collector, Snapshot
+from tidegauge_service.figures import Snapshot
+from tidegauge_service.metrics import Collector
 
 TOKEN = "a-made-up-token"
 

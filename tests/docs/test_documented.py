@@ -23,6 +23,7 @@ from tidegauge_service.api.routes import (
     dead_letters,
     events,
     health,
+    precision,
     streams,
 )
 from tidegauge_service.cli.main import app
@@ -71,7 +72,7 @@ def commands(group: Any, path: str = "tidegauge") -> Iterator[tuple[str, Any]]:
 COMMANDS = dict(commands(typer.main.get_command(app)))
 ROUTES = [
     f"{method} {route.path}"
-    for module in (health, streams, events, dead_letters, alerts, candidates)
+    for module in (health, streams, precision, events, dead_letters, alerts, candidates)
     for route in module.router.routes
     for method in route.methods
 ]

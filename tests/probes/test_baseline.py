@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import zipfile
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.testing import assert_allclose
 from tests.probes.simulation import HOUR_MS, Floats, count, fit, layout_of, panes, wobbling
 from tests.probes.strategies import matrix
 from tidegauge_probes import baseline as baselines
-from tidegauge_probes import counts
+from tidegauge_probes import counts, label_model
 from tidegauge_probes.baseline import FLOOR_TAU, LEARNING_WINDOWS, Baseline, Calibration
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import SeriesKind
@@ -78,23 +79,60 @@ def test_the_id_follows_the_content() -> None:
     assert len({made(), *others}) == 5
 
 
+def with_model() -> Baseline:
+    rng = np.random.default_rng(5)
+    pane = count(rng, np.full(3, 0.3), 50)
+    votes = rng.integers(-1, 2, size=(200, 3)).astype(np.int8)
+    return dataclasses.replace(fit([pane]), model=label_model.fit(votes, 2))
+
+
+def test_a_label_model_survives_storage_exactly() -> None:
+    baseline = with_model()
+    again = baselines.decode(baseline.encode())
+    assert baseline.model is not None
+    assert again.model is not None
+    assert again.id == baseline.id != dataclasses.replace(baseline, model=None).id
+    assert again.model.records == baseline.model.records
+    for name in ("prior", "emission", "votes", "dependent"):
+        ours, theirs = getattr(again.model, name), getattr(baseline.model, name)
+        assert ours.dtype == theirs.dtype
+        assert ours.tobytes() == theirs.tobytes()
+
+
+def test_a_baseline_without_a_model_is_written_as_ever() -> None:
+    """Its id names windows that were compared with it: it must not change."""
+    with zipfile.ZipFile(io.BytesIO(ENCODED)) as archive:
+        assert b'"version":1' in archive.read("header.json")
+        assert archive.namelist() == ["header.json", "total.counts", "starts", "x", "n"]
+    assert baselines.decode(ENCODED).model is None
+
+
+def test_a_label_model_of_other_lfs_is_refused() -> None:
+    four = label_model.fit(np.zeros((100, 4), dtype=np.int8), 2)
+    with pytest.raises(BaselineError, match="other LFs or classes"):
+        baselines.decode(dataclasses.replace(small(), model=four).encode())
+
+
 ENCODED = small().encode()
+MODELLED = with_model().encode()
 
 
-@given(st.data())
+@given(st.data(), st.sampled_from([ENCODED, MODELLED]))
 @settings(max_examples=300)
-def test_broken_bytes_are_a_baseline_error_or_the_same_baseline(data: st.DataObject) -> None:
+def test_broken_bytes_are_a_baseline_error_or_the_same_baseline(
+    data: st.DataObject, whole: bytes
+) -> None:
     """Bits that carry no content (a zip's file times) may differ; nothing else gets through."""
-    position = data.draw(st.integers(0, len(ENCODED) - 1))
+    position = data.draw(st.integers(0, len(whole) - 1))
     cut = data.draw(st.booleans())
-    flipped = ENCODED[position] ^ data.draw(st.integers(1, 255))
-    broken = ENCODED[:position] if cut else _put(ENCODED, position, flipped)
+    flipped = whole[position] ^ data.draw(st.integers(1, 255))
+    broken = whole[:position] if cut else _put(whole, position, flipped)
     try:
         again = baselines.decode(broken)
     except BaselineError as error:
         assert "fit it again" in str(error)  # noqa: PT017  (either is right)
     else:
-        assert again.id == small().id
+        assert again.encode() == whole
 
 
 def _put(content: bytes, position: int, byte: int) -> bytes:
@@ -141,7 +179,7 @@ def test_a_zip_of_something_else_is_a_baseline_error(changes: dict[str, bytes | 
 def test_a_baseline_of_another_version_says_so() -> None:
     with zipfile.ZipFile(io.BytesIO(ENCODED)) as archive:
         header = archive.read("header.json").replace(b'"version":1', b'"version":7')
-    with pytest.raises(BaselineError, match="has version 7, not 1: fit it again"):
+    with pytest.raises(BaselineError, match="has version 7, not 2: fit it again"):
         baselines.decode(rezipped(**{"header.json": header}))
 
 

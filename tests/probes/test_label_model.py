@@ -74,6 +74,32 @@ def test_a_failed_lf_says_nothing() -> None:
     assert np.allclose(ratio / ratio.sum(), silence)
 
 
+def test_rows_that_stand_for_several_records_count_as_those_records() -> None:
+    """One class is drawn four times as often as the other; weights undo that."""
+    rng = np.random.default_rng(6)
+    world = unipolar(rng, 12, BINARY, coverage=(0.1, 0.3))
+    y, outcomes = world.draw(rng, 30_000, BINARY)
+    chance = np.where(y == 1, 0.8, 0.2)
+    drawn = rng.random(len(y)) < chance
+    model = label_model.fit(outcomes[drawn], 2, weights=1 / chance[drawn])
+    naive = label_model.fit(outcomes[drawn], 2)
+    assert np.abs(model.prior - BINARY).max() < 0.04
+    assert np.abs(naive.prior - BINARY).max() > 0.2
+    truth = world.precision(BINARY)
+    assert np.abs(model.precision() - truth)[~np.isnan(truth)].mean() < 0.03
+    assert model.records < drawn.sum()
+
+
+def test_a_weight_is_as_good_as_a_copy() -> None:
+    rng = np.random.default_rng(8)
+    _, outcomes = unipolar(rng, 6, BINARY, coverage=(0.2, 0.4)).draw(rng, 2_000, BINARY)
+    times = rng.integers(1, 4, size=len(outcomes))
+    weighted = label_model.fit(outcomes, 2, weights=times.astype(np.float64))
+    copied = label_model.fit(np.repeat(outcomes, times, axis=0), 2)
+    assert np.allclose(weighted.prior, copied.prior, atol=1e-3)
+    assert np.allclose(weighted.emission, copied.emission, atol=1e-2)
+
+
 def test_shares_that_are_known_are_kept() -> None:
     rng = np.random.default_rng(2)
     world = unipolar(rng, 9, BINARY, coverage=(0.1, 0.3))

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from tests.service import oracle
 from tests.service.streams_for_tests import HOUR, START, write_stream
@@ -18,6 +19,7 @@ from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import OTHER
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service import fitting
+from tidegauge_service.cli.main import app
 from tidegauge_service.errors import SourceError
 from tidegauge_service.stream_config import StreamConfig, load_stream
 
@@ -137,6 +139,80 @@ def test_records_and_their_vote_matrix_count_alike(
     assert from_votes.total == from_records.total
     assert from_votes.starts.tolist() == []
     assert from_votes.source == {"votes": path.name}
+
+
+def votes_for(n: int) -> np.ndarray[Any, Any]:
+    """Return votes of three LFs: the class, right in 9 of 10, abstaining on a third."""
+    rng = np.random.default_rng(1)
+    y = rng.random((n, 1)) < 0.4
+    votes = np.where(rng.random((n, 3)) < 0.9, y, ~y).astype(np.int8)
+    votes[rng.random((n, 3)) < 1 / 3] = -1
+    return votes
+
+
+def test_a_vote_matrix_gives_a_label_model(
+    config: StreamConfig, probe_set: ProbeSet, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "L.npy", votes_for(20_000))
+    model = fitting.fit_votes(config, probe_set, tmp_path / "L.npy").model
+    assert model is not None
+    assert model.records == 20_000
+    assert model.prior[1] == pytest.approx(0.4, abs=0.02)
+    assert np.abs(model.precision()[:, 0] - 0.54 / (0.54 + 0.04)).max() < 0.03
+
+
+def test_of_many_votes_a_uniform_sample_is_used(
+    config: StreamConfig, probe_set: ProbeSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "L.npy", votes_for(20_000))
+    whole = fitting.fit_votes(config, probe_set, tmp_path / "L.npy")
+    monkeypatch.setattr(fitting, "MOST_VOTES", 5_000)
+    sampled = fitting.fit_votes(config, probe_set, tmp_path / "L.npy")
+    assert whole.model is not None
+    assert sampled.model is not None
+    assert sampled.model.records == 5_000
+    assert np.abs(sampled.model.votes * 4 / whole.model.votes - 1).max() < 0.1
+    assert sampled.total == whole.total
+
+
+def test_the_sample_does_not_depend_on_the_batches(
+    config: StreamConfig, probe_set: ProbeSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [
+        {"id": i, "timestamp": START, "text": t}
+        for i, t in enumerate(["free", "thanks free", "thank you very much", "a b c d"] * 60)
+    ]
+    path = write(tmp_path / "train.jsonl", records)
+    monkeypatch.setattr(fitting, "MOST_VOTES", 100)
+    whole = fit(config, probe_set, path)
+    assert whole.model is not None
+    assert whole.model.records == 100
+    monkeypatch.setattr(fitting, "BATCH", 7)
+    assert fit(config, probe_set, path).encode() == whole.encode()
+
+
+def test_without_enough_votes_there_is_no_label_model(
+    config: StreamConfig, probe_set: ProbeSet, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "L.npy", votes_for(20))
+    assert fitting.fit_votes(config, probe_set, tmp_path / "L.npy").model is None
+
+
+def test_what_scripts_and_people_are_told_of_a_baseline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGAUGE_DATABASE", f"sqlite:///{tmp_path}/cli.db")
+    np.save(tmp_path / "L.npy", votes_for(5_000))
+    stream, runner = str(write_stream(tmp_path)), CliRunner()
+    votes = ["--name", "b", "--votes", str(tmp_path / "L.npy")]
+    fitted = runner.invoke(app, ["baseline", "fit", stream, *votes, "--json"])
+    assert fitted.exit_code == 0, fitted.output
+    shown = runner.invoke(app, ["baseline", "show", "b", "--json"])
+    facts = json.loads(shown.stdout)
+    assert json.loads(fitted.stdout) == {"name": "b", **facts}
+    assert facts["label_model"]["class_shares"]["SPAM"] == pytest.approx(0.4, abs=0.03)
+    assert set(facts["label_model"]["precision"]) == {"mentions_free", "thanks", "short"}
+    assert "relative to the consensus" in runner.invoke(app, ["baseline", "show", "b"]).stdout
 
 
 def refused(config: StreamConfig, probe_set: ProbeSet, path: Path) -> str:

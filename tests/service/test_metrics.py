@@ -16,16 +16,15 @@ from tests.dashboards.snapshots import NOW_MS, PROBES, SEGMENTS, snapshot
 from tests.servers.prometheus import promtool
 from tidegauge_probes import findings
 from tidegauge_service import meters, metrics
-from tidegauge_service.metrics import (
-    CATALOGUE,
-    Collector,
-    MetricType,
+from tidegauge_service.figures import (
     PartitionFigures,
+    PrecisionFigures,
     ProbeFigures,
     SegmentFigures,
     Snapshot,
     StreamFigures,
 )
+from tidegauge_service.metrics import CATALOGUE, Collector, MetricType
 
 Labels = dict[str, str]
 
@@ -194,9 +193,17 @@ def test_no_data_is_left_out_and_never_zero() -> None:
         late_total=0,
     )
     silent = SegmentFigures(segment="_all", records=0)
-    collector = collector_of(empty_stream(probes=[bare], partitions=[unknown], segments=[silent]))
+    unjudged = PrecisionFigures(probe="p", label="SPAM")
+    stream = empty_stream(
+        probes=[bare], partitions=[unknown], segments=[silent], precision=[unjudged]
+    )
+    collector = collector_of(stream)
     found = {name for name in rendered(collector) if name.startswith("tidegauge_")}
-    assert not {name for name in found if name.startswith(("tidegauge_lf", "tidegauge_blind"))}
+    assert not {
+        name
+        for name in found
+        if name.startswith(("tidegauge_lf", "tidegauge_blind", "tidegauge_class"))
+    }
     assert "tidegauge_consumer_lag_records" not in found
     assert "tidegauge_watermark_timestamp_seconds" not in found
     assert "tidegauge_window_end_timestamp_seconds" not in found

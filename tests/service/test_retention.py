@@ -54,6 +54,7 @@ def write_window(connection: sa.Connection, stream: StreamRow, start: int) -> No
         schema.pane: {**place, "probe_set": "x", "records": 1, "counts": b"c" * 1_000},
         schema.late_count: {**place, "n": 1},
         schema.window: {**where, "state": "compared", "probe_set": "x", "records": 1},
+        schema.precision: {**where, "content": "{}"},
         schema.window_stat: {**where, "series_id": 1, "x": 1, "n": 2, "verdict": "ok"},
         schema.sample: {**place, "offset": start, "priority": 1, "buckets": "[]"},
     }
@@ -82,7 +83,8 @@ def test_what_is_evaluated_goes_by_its_age(database: Database, stream: StreamRow
     removed = prune(
         database, panes={"keep": "10h"}, samples={"keep": "5h"}, windows={"keep": "20h"}
     )
-    assert removed == {"pane": 30, "sample": 35, "window": 20, "window_stat": 20, "late_count": 20}
+    figures = dict.fromkeys(("window", "window_stat", "precision", "late_count"), 20)
+    assert removed == {"pane": 30, "sample": 35, **figures}
     assert starts(database, schema.pane) == list(range(30, 48))
     assert starts(database, schema.sample) == list(range(35, 48))
     assert starts(database, schema.window_stat) == list(range(20, 48))
@@ -149,7 +151,7 @@ def test_totals_do_not_fall(database: Database, stream: StreamRow) -> None:
     prune(database, windows={"keep": "1h"})
     after = queries.summary(database, stream)
     assert after.windows == before.windows == 48
-    assert after.removed == {"late_count": 39, "window": 39, "window_stat": 39}
+    assert after.removed == {"late_count": 39, "precision": 39, "window": 39, "window_stat": 39}
 
 
 def test_many_rows_go_in_small_transactions(

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from tests.service import oracle
@@ -14,7 +15,7 @@ from tests.service.group import NOW, Group
 from tests.service.streams_for_tests import HOUR, START
 from tidegauge_service.clock import to_iso
 from tidegauge_service.jobs.evaluator import Evaluator
-from tidegauge_service.store import commit, schema
+from tidegauge_service.store import commit, precision, schema
 from tidegauge_service.store.engine import Database
 
 CALIBRATION, LIVE, EACH = 50, 90, 60
@@ -46,7 +47,7 @@ def evaluator(group: Group) -> Evaluator:
     return Evaluator(group.config, group.stream, group.probe_set, group.database, lambda: NOW)
 
 
-def found(group: Group) -> tuple[list[Any], list[Any]]:
+def found(group: Group) -> tuple[list[Any], list[Any], list[Any]]:
     s, t, h = schema.window_stat, schema.series, schema.alert_transition
     columns = [column for column in s.c if column.name not in {"stream_id", "series_id"}]
     figures = (
@@ -57,21 +58,23 @@ def found(group: Group) -> tuple[list[Any], list[Any]]:
     with group.database.read() as connection:
         rows = [tuple(row) for row in connection.execute(figures)]
         told = list(connection.execute(sa.select(h.c.content).order_by(h.c.id)).scalars())
-    return rows, told
+    return rows, told, precision.page(group.database, group.stream, limit=1_000)
 
 
 def test_one_process_and_a_new_one_for_every_window_find_the_same(
-    database: Database, sqlite_template: Path, tmp_path: Path
+    database: Database, sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tidegauge_probes.precision.MIN_RECORDS", 10 * EACH)
     for name in "ab":
         (tmp_path / name).mkdir()
     one = stream(tmp_path / "a", database)
     keeps = evaluator(one)
     while keeps.evaluate_next():
         pass
-    rows, told = found(one)
+    rows, told, judged = found(one)
     assert max(row[-3] for row in rows) > 16, "sums of many windows were telling"
     assert any("recovered" in content for content in told), "an alert has resolved"
+    assert [w.windows for w in judged] == [0] * 9 + [10] * (LIVE - 9), "small windows are added up"
 
     shutil.copy(sqlite_template, tmp_path / "b" / "second.db")
     second = Database(f"sqlite:///{tmp_path}/b/second.db")
@@ -79,6 +82,6 @@ def test_one_process_and_a_new_one_for_every_window_find_the_same(
         many = stream(tmp_path / "b", second)
         while evaluator(many).evaluate_next():
             pass
-        assert found(many) == (rows, told)
+        assert found(many) == (rows, told, judged)
     finally:
         second.close()

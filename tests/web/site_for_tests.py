@@ -15,8 +15,9 @@ from tidegauge_alerts.lifecycle import advance
 from tidegauge_alerts.model import Context, Rule
 from tidegauge_probes import load
 from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
-from tidegauge_service.store import alerts, streams, windows
+from tidegauge_service.store import alerts, precision, streams, windows
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.precision import ClassShare, LfPrecision, WindowPrecision
 from tidegauge_service.store.streams import EVALUATED, StreamRow
 from tidegauge_service.stream_config import load_stream
 from tidegauge_service.web.views import pages
@@ -88,6 +89,21 @@ class Site:
             after = advance(before, findings, Rule(), context)
             alerts.save(connection, stream.id, after.alerts, after.transitions)
             streams.move_cursor(connection, stream.id, EVALUATED, start + HOUR)
+
+    def judged(self, stream: StreamRow, number: int, *lfs: LfPrecision, windows: int = 3) -> None:
+        """Write what the label model says of a window: spam went from 40 to 20 %."""
+        spam = ClassShare("SPAM", 0.4, 0.2 if windows else None)
+        found = WindowPrecision(
+            START + number * HOUR, BASELINE, windows, windows * 1_000, (spam,), lfs
+        )
+        with self.database.write() as connection:
+            precision.save(connection, stream, found)
+
+
+def lf(probe: str, now: float | None = 0.9, *, changed: bool = False) -> LfPrecision:
+    """Return an LF's precision, 90 % at baseline; None now if too little is known."""
+    low, high = (None, None) if now is None else (now - 0.05, now + 0.05)
+    return LfPrecision(probe, "SPAM", 0.9, 0.8, now, low, high, changed)
 
 
 def finding(

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.web.document import Document
-from tests.web.site_for_tests import Site, finding
+from tests.web.site_for_tests import Site, finding, lf
 from tidegauge_probes.findings import SeriesKind
 
 HOSTILE = (
@@ -44,6 +44,7 @@ def attack(site: Site, name: str) -> str:
             finding(number, 0.5, probe=name, segment=segment),
             finding(number, 0.5, segment=segment, kind=SeriesKind.BLIND_SPOT),
         )
+    site.judged(row, 2, lf(name))
     return segment
 
 

@@ -6,7 +6,15 @@ from fastapi import Depends, FastAPI
 
 from tidegauge_service.api import problems
 from tidegauge_service.api.context import Context, authorize, refuse_nul
-from tidegauge_service.api.routes import alerts, candidates, dead_letters, events, health, streams
+from tidegauge_service.api.routes import (
+    alerts,
+    candidates,
+    dead_letters,
+    events,
+    health,
+    precision,
+    streams,
+)
 
 
 def create_app(context: Context) -> FastAPI:
@@ -21,6 +29,6 @@ def create_app(context: Context) -> FastAPI:
     app.state.context = context
     problems.install(app)
     app.include_router(health.router)
-    for module in (streams, events, dead_letters, alerts, candidates):
+    for module in (streams, precision, events, dead_letters, alerts, candidates):
         app.include_router(module.router, dependencies=[Depends(authorize), Depends(refuse_nul)])
     return app

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from tidegauge_probes import load
 from tidegauge_probes.analysis import lf_summary
-from tidegauge_probes.baseline import LEARNING_WINDOWS
+from tidegauge_probes.baseline import LEARNING_WINDOWS, Baseline
+from tidegauge_probes.label_model import MIN_LFS, MIN_VOTES
 from tidegauge_service import fitting
 from tidegauge_service.cli.terminal import opened, out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms, to_iso
@@ -48,16 +51,8 @@ def fit(
                 fitted = fitting.fit_records(config, probe_set, records, now_ms, advance)
         with database.write() as connection:
             baselines.save(connection, fitted, name, now_ms())
-    facts = {
-        "id": fitted.id,
-        "name": name,
-        "probe_set": fitted.probe_set,
-        "records": fitted.total.records,
-        "windows": len(fitted.starts),
-        "learning": fitted.learning,
-    }
     if as_json:
-        print_json(facts)
+        print_json({"name": name, **_facts(fitted)})
         return
     out.print(
         f"baseline '{name}' ({fitted.id}): {fitted.total.records} records, "
@@ -68,6 +63,8 @@ def fit(
             f"[yellow]learning:[/] fewer than {LEARNING_WINDOWS} windows, so only shifts of "
             "an odds ratio of 3 or more will alert"
         )
+    if fitted.model is None:
+        out.print(_NO_MODEL)
 
 
 @app.command("list")
@@ -85,15 +82,71 @@ def listing(context: typer.Context) -> None:
 def show(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name or id.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
 ) -> None:
-    """Show a baseline: where it came from, and what each LF did."""
+    """Show a baseline: where it came from, what each LF did, and how right it was."""
     with opened(settings_of(context)) as database, database.read() as connection:
         found = baselines.find(connection, name)
+    if as_json:
+        print_json(_facts(found))
+        return
     out.print(f"baseline {found.id} of ProbeSet {found.probe_set}")
     for key, value in found.source.items():
         out.print(f"  {key}: {value}", highlight=False)
-    table = Table("LF", "coverage", "overlaps", "conflicts", "errors")
+    precision = _precision(found)
+    table = Table("LF", "coverage", "overlaps", "conflicts", "errors", "precision")
     for lf, row in lf_summary(found.total, found.plan.layout.probes).iterrows():
         shares = [f"{row[k]:.2%}" for k in ("Coverage", "Overlaps", "Conflicts", "Errors")]
-        table.add_row(str(lf), *shares)
+        table.add_row(str(lf), *shares, _said(precision.get(str(lf), {})))
     out.print(table)
+    if found.model is None:
+        out.print(_NO_MODEL)
+        return
+    shares_of = zip(found.plan.layout.classes, found.model.prior, strict=True)
+    out.print("class shares: " + ", ".join(f"{label} {share:.1%}" for label, share in shares_of))
+    out.print("Precision and shares are relative to the consensus of the LFs; no label was seen.")
+
+
+_NO_MODEL = (
+    f"no label model: fewer than {MIN_LFS} LFs have {MIN_VOTES} votes, or no votes were kept, so "
+    "nothing is said of precision"
+)
+
+
+def _facts(baseline: Baseline) -> dict[str, Any]:
+    """Return what scripts get to see."""
+    model = baseline.model
+    return {
+        "id": baseline.id,
+        "probe_set": baseline.probe_set,
+        "records": baseline.total.records,
+        "windows": len(baseline.starts),
+        "learning": baseline.learning,
+        "source": dict(baseline.source),
+        "label_model": None
+        if model is None
+        else {
+            "records": model.records,
+            "class_shares": dict(
+                zip(baseline.plan.layout.classes, model.prior.tolist(), strict=True)
+            ),
+            "precision": _precision(baseline),
+        },
+    }
+
+
+def _precision(baseline: Baseline) -> dict[str, dict[str, float]]:
+    """Return LF → class → precision of its votes for that class, where that is known."""
+    if baseline.model is None:
+        return {}
+    layout, found = baseline.plan.layout, baseline.model.precision()
+    return {
+        name: {
+            label: float(p) for label, p in zip(layout.classes, row, strict=True) if not isnan(p)
+        }
+        for name, row in zip(layout.probes, found, strict=True)
+    }
+
+
+def _said(precision: Mapping[str, float]) -> str:
+    return ", ".join(f"{label} {p:.1%}" for label, p in precision.items()) or "–"

@@ -59,7 +59,7 @@ class Counting:
         panes, added, samples = {}, {}, list[Sample]()
         for start in (int(s) for s in np.unique(starts)):
             mine = rows[starts == start]
-            part = _rows_of(matrix, mine)
+            part = rows_of(matrix, mine)
             group = [records[int(row)] for row in mine]
             pane, segments = self._fold(group, part, running.get(start))
             panes[start], added[start] = pane, len(group)
@@ -105,7 +105,7 @@ class Counting:
         ]
 
 
-def _rows_of(matrix: VoteMatrix, rows: Rows) -> VoteMatrix:
+def rows_of(matrix: VoteMatrix, rows: Rows) -> VoteMatrix:
     """Return the matrix of some rows; faults are those of these rows."""
     place = {int(row): i for i, row in enumerate(rows)} if matrix.faults else {}
     faults = tuple(

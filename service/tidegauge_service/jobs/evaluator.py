@@ -7,7 +7,7 @@ taking a window to the commit, and everything that follows from the window is in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import structlog
@@ -17,24 +17,35 @@ from tidegauge_alerts.messages import messages
 from tidegauge_alerts.model import Alert, AlertState, Context, Rule, TransitionReason
 from tidegauge_probes import baseline as baselines
 from tidegauge_probes import counts as counts_
-from tidegauge_probes import drift
+from tidegauge_probes import drift, label_model, precision
 from tidegauge_probes.baseline import Baseline
 from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.drift import Detector
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.explain import Totals, explain
 from tidegauge_probes.findings import Finding, SeriesKey
+from tidegauge_probes.precision import Together
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_probes.scan import Past
 from tidegauge_service.clock import Clock, to_iso
 from tidegauge_service.jobs import proposal
+from tidegauge_service.jobs.judging import judge
 from tidegauge_service.store import alerts, candidates, commit, outbox, windows
 from tidegauge_service.store import baselines as stored
+from tidegauge_service.store import precision as precisions
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.streams import StreamRow, select_streams
 from tidegauge_service.stream_config import BaselineRange, StreamConfig
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """What the next window needs of those before it: ``recent``, the newest first."""
+
+    past: Past
+    recent: tuple[Together, ...]
 
 
 class Evaluator:
@@ -65,8 +76,8 @@ class Evaluator:
         self._user_rules = config.alerts.user_rules
         self._baseline: Baseline | None = None
         self._ids: dict[SeriesKey, int] = {}
-        self._past: Past | None = None
-        self._past_until: int | None = None
+        self._memory: _Memory | None = None
+        self._memory_until: int | None = None
 
     def tick(self) -> int:
         """Close what the watermark has passed and evaluate it; return the number of windows."""
@@ -87,16 +98,16 @@ class Evaluator:
                 return False
             # What is remembered of the windows before is true only if this one follows on the
             # last that was committed from here; else it is read again.
-            past = self._past if self._past_until == start else None
-            self._past = self._past_until = None
+            memory = self._memory if self._memory_until == start else None
+            self._memory = self._memory_until = None
             until = start + self._stream.window_ms
             found = windows.counts_between(connection, self._stream, start, until)
             counts = found.get(start) or self._nothing()
-            past = self._evaluate(connection, start, counts, past)
+            memory = self._evaluate(connection, start, counts, memory)
             windows.finish(connection, self._stream, start)
             kept = self._config.samples.keep_windows * self._stream.window_ms
             windows.drop_samples(connection, self._stream, start - kept)
-        self._past, self._past_until = past, until
+        self._memory, self._memory_until = memory, until
         return True
 
     def _nothing(self) -> PaneCounts:
@@ -104,20 +115,26 @@ class Evaluator:
         return counts_.empty(len(layout.probes), len(layout.classes))
 
     def _evaluate(
-        self, connection: Connection, start: int, counts: PaneCounts, past: Past | None
-    ) -> Past | None:
-        """Compare a window; return the past of the next one."""
+        self, connection: Connection, start: int, counts: PaneCounts, memory: _Memory | None
+    ) -> _Memory | None:
+        """Compare a window; return what the next one needs of it."""
         chosen = self._config.baseline
         if isinstance(chosen, BaselineRange) and start < chosen.until:
             state = "before" if start < chosen.from_ else "baseline"
             self._save_window(connection, start, counts, state, None)
+            if state == "baseline":
+                most, records = self._config.samples.each, counts.records
+                precisions.keep_votes(connection, self._stream, start, records=records, most=most)
             return None
         baseline = self._get_baseline(connection)
-        past = past or windows.before(connection, self._stream, start, baseline)
-        findings = drift.compare(start, counts, baseline, self._detector, past)
+        if memory is None:
+            past = windows.before(connection, self._stream, start, baseline)
+            memory = _Memory(past, self._recent(connection, start, baseline))
+        findings = drift.compare(start, counts, baseline, self._detector, memory.past)
         state = "learning" if baseline.learning else "compared"
         self._save_window(connection, start, counts, state, baseline.id)
         windows.save_findings(connection, self._stream, findings, self._ids)
+        past, recent = memory.past, memory.recent
         x, n = baseline.plan.extract(counts)
 
         def totals(last: int) -> Totals:
@@ -125,10 +142,30 @@ class Evaluator:
             sums = np.stack(past.total(x, n, last), axis=1).tolist()
             return dict(zip(baseline.keys, map(tuple, sums), strict=True))
 
+        if baseline.model is not None:
+            recent = (Together.of(counts), *recent)[: precision.MOST_WINDOWS]
+            found = judge(start, baseline, baseline.model, precision.pooled(recent))
+            precisions.save(connection, self._stream, found)
         resolved = self._alert(
             connection, start, counts, findings, totals=totals, baseline=baseline
         )
-        return past.then(start, x, n).since_resolved(start, [k in resolved for k in baseline.keys])
+        past = past.then(start, x, n)
+        past = past.since_resolved(start, [k in resolved for k in baseline.keys])
+        return _Memory(past, recent)
+
+    def _recent(
+        self, connection: Connection, start: int, baseline: Baseline
+    ) -> tuple[Together, ...]:
+        """Return the windows before *start* that a small one is added up with."""
+        if baseline.model is None:
+            return ()
+        chosen, length = self._config.baseline, self._stream.window_ms
+        since = start - (precision.MOST_WINDOWS - 1) * length
+        if isinstance(chosen, BaselineRange):
+            since = max(since, chosen.until)
+        found = windows.counts_between(connection, self._stream, since, start)
+        newest_first = range(start - length, since - 1, -length)
+        return tuple(Together.of(found.get(w) or self._nothing()) for w in newest_first)
 
     def _save_window(
         self,
@@ -166,9 +203,13 @@ class Evaluator:
             msg = f"stream '{self._stream.name}' has no baseline attached"
             raise BaselineError(msg)  # the pipeline attaches the other kinds before it starts
         panes = windows.counts_between(connection, self._stream, chosen.from_, chosen.until)
+        layout = self._probe_set.layout
+        votes, weights = precisions.kept_votes(
+            connection, self._stream, chosen.from_, chosen.until, len(layout.probes)
+        )
         fitted = baselines.fit(
             panes,
-            layout=self._probe_set.layout,
+            layout=layout,
             probe_set=self._probe_set.id,
             window_ms=self._stream.window_ms,
             source={
@@ -177,7 +218,9 @@ class Evaluator:
                 "until": to_iso(chosen.until),
             },
             slices=[probe.name for probe in self._probe_set.slices],
+            model=label_model.fit_if_identified(votes, len(layout.classes), weights),
         )
+        precisions.drop_votes(connection, self._stream)
         stored.save(connection, fitted, None, self._clock())
         stored.attach(connection, self._stream.id, fitted.id)
         ids = windows.series_ids(connection, self._stream, fitted.keys)
@@ -191,6 +234,7 @@ class Evaluator:
             records=fitted.total.records,
             windows=len(fitted.starts),
             learning=fitted.learning,
+            label_model=None if fitted.model is None else fitted.model.records,
         )
         return fitted
 

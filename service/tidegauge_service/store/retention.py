@@ -79,6 +79,7 @@ RULES: tuple[Rule, ...] = (
     Rule("panes", schema.pane, "window_start_ms", "counts", event_time=True),
     Rule("samples", schema.sample, "window_start_ms", "payload", event_time=True),
     Rule("windows", schema.window_stat, "window_start_ms", event_time=True),
+    Rule("windows", schema.precision, "window_start_ms", event_time=True),
     Rule("windows", schema.window, "window_start_ms", event_time=True),
     Rule("windows", schema.late_count, "window_start_ms", event_time=True),
     Rule("dead_letters", schema.dead_letter, "received_ms", "payload"),

@@ -297,6 +297,25 @@ window_stat = Table(
     Index("ix_window_stat_series", "series_id", "window_start_ms"),
 )
 
+# Votes of a sample of each window of a baseline's range, until its label model is fitted from them.
+vote_sample = Table(
+    "vote_sample",
+    metadata,
+    _stream(),
+    Column("window_start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("probe_set", String(16), primary_key=True),
+    Column("records", BigInteger, nullable=False),  # that the window had
+    Column("outcomes", LargeBinary, nullable=False),  # int8, record by record
+)
+
+precision = Table(
+    "precision",
+    metadata,
+    _stream(),
+    Column("window_start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("content", Text, nullable=False),  # JSON of the whole WindowPrecision
+)
+
 alert = Table(
     "alert",
     metadata,

@@ -53,6 +53,11 @@ def api_windows(stream: str, segment: str = ALL) -> str:
     return _with(f"{api_stream(stream)}/windows", {"segment": segment})
 
 
+def api_precision(stream: str) -> str:
+    """Return how right the stream's LFs are as JSON."""
+    return f"{api_stream(stream)}/precision"
+
+
 def api_alerts(stream: str) -> str:
     """Return the stream's alerts as JSON."""
     return _with(f"{API}/alerts", {"stream": stream})

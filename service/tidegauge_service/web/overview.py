@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_probes.findings import ALL, Verdict
+from tidegauge_service.store.precision import WindowPrecision
 from tidegauge_service.store.queries import HeatMap, StreamSummary
 from tidegauge_service.web import addresses, alerts, pictures, streams
 from tidegauge_service.web.alerts import AlertLists
 from tidegauge_service.web.pictures import MapView
+from tidegauge_service.web.precision import PrecisionView, precision_view
 from tidegauge_service.web.streams import State, StreamCard
 from tidegauge_service.web.words import Link, moment, place
 
@@ -36,6 +38,10 @@ class Detail:
     """Those with a shift in the last window first."""
     windows: tuple[Link, ...]
     map: MapView | None
+    precision: PrecisionView | None
+    """None without a label model."""
+    compared: bool
+    """Whether its last window was compared, so that a label model would have said something."""
     alerts: AlertLists
 
 
@@ -75,6 +81,8 @@ def detail(
     figures: HeatMap,
     open_: Iterable[Alert],
     resolved: Iterable[Alert],
+    *,
+    judged: WindowPrecision | None,
 ) -> Detail:
     """Return what the page shows of the chosen stream."""
     name = summary.stream.name
@@ -85,6 +93,8 @@ def detail(
         segments=_segments(summary, choice),
         windows=tuple(_windows(name, choice, number) for number in WINDOW_CHOICES),
         map=pictures.map_view(name, choice.segment, choice.windows, figures),
+        precision=precision_view(judged),
+        compared=summary.last_window is not None and summary.last_window.baseline is not None,
         alerts=alerts.lists(name, open_, resolved, total),
     )
 

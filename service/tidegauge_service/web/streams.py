@@ -195,6 +195,7 @@ def _links(name: str) -> tuple[Link, ...]:
     return (
         Link("Stream", addresses.api_stream(name)),
         Link("Windows", addresses.api_windows(name)),
+        Link("Precision", addresses.api_precision(name)),
         Link("Alerts", addresses.api_alerts(name)),
         Link("Candidates", addresses.api_candidates(stream=name)),
         *(

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from tidegauge_alerts.model import AlertState
 from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
 from tidegauge_service.clock import Clock
-from tidegauge_service.store import alerts, queries, streams
+from tidegauge_service.store import alerts, precision, queries, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.queries import StreamSummary
 from tidegauge_service.store.streams import StreamRow
@@ -105,6 +105,8 @@ def pages(database: Database, clock: Clock, authorize: Callable[..., object]) ->
 def _detail(database: Database, chosen: StreamSummary, choice: Choice) -> Detail:
     """Read what the page shows of the chosen stream."""
     figures = queries.heat_map(database, chosen.stream, choice.windows, choice.segment)
+    last = chosen.last_window
+    judged = precision.latest(database, chosen.stream, None if last is None else last.start_ms)
     firing, pending = (
         alerts.page(database, stream=choice.stream, state=state, limit=1_000)
         for state in (AlertState.FIRING, AlertState.PENDING)
@@ -112,7 +114,7 @@ def _detail(database: Database, chosen: StreamSummary, choice: Choice) -> Detail
     resolved = alerts.page(
         database, stream=choice.stream, state=AlertState.RESOLVED, limit=RESOLVED_READ
     )
-    return overview.detail(chosen, choice, figures, [*firing, *pending], resolved)
+    return overview.detail(chosen, choice, figures, [*firing, *pending], resolved, judged=judged)
 
 
 def _find(database: Database, name: str) -> StreamRow:
