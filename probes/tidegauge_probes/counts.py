@@ -18,10 +18,13 @@ import numpy.typing as npt
 
 from tidegauge_probes.errors import CountsError
 from tidegauge_probes.findings import ALL
-from tidegauge_probes.model import ABSTAIN, ERROR, Outcomes, VoteMatrix
+from tidegauge_probes.model import ERROR, Outcomes, VoteMatrix
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+
+MOST_EXACT: Final = 2**24
+"""Records whose float32 sums are still exact: batches are added up in slices of so many."""
 
 RECORDS, COVERED, BLIND, OVERLAPPED, CONFLICTED = range(5)
 """Places in ``SegmentCounts.totals``. A record with errors and no vote is neither covered
@@ -142,57 +145,94 @@ def fold(matrix: VoteMatrix, classes: int, segments: Mapping[str, Mask]) -> Pane
 
     *segments* maps a segment's name to bool [n], its records. ``_all`` is always counted.
     """
-    outcomes = matrix.outcomes
-    counted = {ALL: _count(outcomes, classes)}
-    for name, mask in segments.items():
-        if mask.any():
-            counted[name] = _count(outcomes[mask], classes)
+    n, m = matrix.outcomes.shape
+    taken = {ALL: np.ones(n, dtype=np.bool_)}
+    taken |= {name: mask for name, mask in segments.items() if mask.any()}
+    counted = dict.fromkeys(taken, _nothing(m, classes))
+    gram = np.zeros((m * classes, m * classes), dtype=np.int64)
+    for start in range(0, n, MOST_EXACT):
+        part = slice(start, start + MOST_EXACT)
+        votes = _Votes.of(matrix.outcomes[part], classes)
+        gram += votes.gram()
+        for name, mask in taken.items():
+            counted[name] += votes.count(None if name == ALL else np.flatnonzero(mask[part]))
     faults: dict[tuple[int, str], tuple[int, str]] = {}
     for fault in matrix.faults:
-        n, message = faults.get((fault.probe, fault.type), (0, fault.message))
-        faults[(fault.probe, fault.type)] = (n + 1, min(message, fault.message))
-    return PaneCounts(outcomes.shape[1], classes, counted, gram(outcomes, classes), faults)
+        before, message = faults.get((fault.probe, fault.type), (0, fault.message))
+        faults[(fault.probe, fault.type)] = (before + 1, min(message, fault.message))
+    return PaneCounts(m, classes, counted, gram, faults)
 
 
-def _count(outcomes: Outcomes, classes: int) -> SegmentCounts:
-    voted = outcomes >= 0
-    votes_per_record = voted.sum(axis=1)
-    failed = (outcomes == ERROR).any(axis=1)
-    covered, overlapped = votes_per_record > 0, votes_per_record > 1
-    conflicted = _conflicted(outcomes, voted) if len(outcomes) else covered
-    blind = ~covered & ~failed
-    masks = (covered, blind, overlapped, conflicted)
-    totals = [len(outcomes), *(int(mask.sum()) for mask in masks)]
-    codes = [*range(classes), ABSTAIN, ERROR]
-    tally = np.stack([(outcomes == code).sum(axis=0) for code in codes], axis=1)
+def _nothing(lfs: int, classes: int) -> SegmentCounts:
+    none = np.zeros(lfs, dtype=np.int64)
     return SegmentCounts(
-        np.array(totals, dtype=np.int64),
-        tally.astype(np.int64),
-        voted[overlapped].sum(axis=0, dtype=np.int64),
-        voted[conflicted].sum(axis=0, dtype=np.int64),
+        np.zeros(5, np.int64), np.zeros((lfs, classes + 2), np.int64), none, none.copy()
     )
 
 
-def _conflicted(outcomes: Outcomes, voted: Mask) -> Mask:
-    """Mark records on which two LFs vote differently: highest and lowest vote differ."""
-    highest = np.where(voted, outcomes, np.int8(-1)).max(axis=1)
-    lowest = np.where(voted, outcomes, np.int8(127)).min(axis=1)
-    return np.asarray((highest != lowest) & (highest >= 0), dtype=np.bool_)
+@dataclass(frozen=True, eq=False)
+class _Votes:
+    """The votes of a batch as numbers that one matrix product adds up: most of the work.
 
-
-def gram(outcomes: Outcomes, classes: int) -> Ints:
-    """Return ψᵀψ, int64 [mK, mK], of the one-hot votes of int8 [n, m] outcomes.
-
-    The product runs in float32 in slices of 2²⁴ records, up to which it is exact.
+    ``psi``: float32 [n, K·m], 1 where LF j votes k, in column k·m + j (the records of a class
+    are written m at a time). ``failed``: bool [n, m], or None without a failure.
+    ``marks``: float32 [3, n], 1; two LFs vote; two vote differently. Sums are exact up to 2²⁴.
     """
-    n, m = outcomes.shape
-    total = np.zeros((m * classes, m * classes), dtype=np.int64)
-    for start in range(0, n, 2**24):
-        part = outcomes[start : start + 2**24]
-        one_hot = part[:, :, None] == np.arange(classes, dtype=np.int8)
-        psi = one_hot.reshape(len(part), m * classes).astype(np.float32)
-        total += np.rint(psi.T @ psi).astype(np.int64)
-    return total
+
+    psi: npt.NDArray[np.float32]
+    failed: Mask | None
+    marks: npt.NDArray[np.float32]
+    totals: Mask
+    lfs: int
+
+    @classmethod
+    def of(cls, outcomes: Outcomes, classes: int) -> _Votes:
+        n, m = outcomes.shape
+        psi = np.empty((n, classes, m), dtype=np.float32)
+        for k in range(classes):
+            np.equal(outcomes, np.int8(k), out=psi[:, k], casting="unsafe")
+        failed = outcomes == ERROR
+        some_failed = failed.any(axis=1)
+        per_class = psi @ np.ones(m, dtype=np.float32)  # [n, K]
+        voted = per_class @ np.ones(classes, dtype=np.float32)
+        overlapped = voted > 1
+        conflicted = np.count_nonzero(per_class, axis=1) > 1
+        covered = voted > 0
+        totals = np.stack(
+            [np.ones(n, np.bool_), covered, ~covered & ~some_failed, overlapped, conflicted]
+        )
+        return cls(
+            psi.reshape(n, classes * m),
+            failed if some_failed.any() else None,
+            totals[[0, OVERLAPPED, CONFLICTED]].astype(np.float32),
+            totals,
+            m,
+        )
+
+    def gram(self) -> Ints:
+        """Return ψᵀψ, int64 [mK, mK], in the columns of ``PaneCounts.gram``."""
+        m, k = self.lfs, self.psi.shape[1] // max(self.lfs, 1)
+        by_class = np.rint(self.psi.T @ self.psi).astype(np.int64).reshape(k, m, k, m)
+        return np.asarray(by_class.transpose(1, 0, 3, 2).reshape(m * k, m * k))
+
+    def count(self, rows: Ints | None) -> SegmentCounts:
+        """Count some records; None: all."""
+        some = slice(None) if rows is None else rows
+        psi, marks, m = self.psi[some], self.marks[:, some], self.lfs
+        sums = np.rint(marks @ psi).astype(np.int64).reshape(3, -1, m)  # [mark, class, LF]
+        votes, (overlaps, conflicts) = sums[0], sums[1:].sum(axis=1)
+        errors = (
+            np.zeros(m, dtype=np.int64)
+            if self.failed is None
+            else self.failed[some].sum(axis=0, dtype=np.int64)
+        )
+        abstains = len(psi) - votes.sum(axis=0) - errors
+        return SegmentCounts(
+            np.count_nonzero(self.totals[:, some], axis=1).astype(np.int64),
+            np.stack([*votes, abstains, errors], axis=1),
+            overlaps,
+            conflicts,
+        )
 
 
 def _add_faults(

@@ -67,6 +67,15 @@ def test_totals_are_what_a_loop_counts(votes: Outcomes) -> None:
     assert (pane.all.errors == (votes == ERROR).sum(axis=0)).all()
 
 
+def test_batches_too_large_for_exact_sums_are_added_up_in_slices(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    votes = np.random.default_rng(1).integers(ERROR, 2, (50, 4)).astype(np.int8)
+    whole = fold(votes)
+    monkeypatch.setattr(counts, "MOST_EXACT", 7)
+    assert fold(votes) == whole
+
+
 @given(outcomes())
 def test_gram_counts_joint_votes(votes: Outcomes) -> None:
     together, agreeing = pair_counts(fold(votes))
