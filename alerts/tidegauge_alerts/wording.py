@@ -67,6 +67,8 @@ def because(cause: Cause | None) -> str:
     ', 84 % of it within channel=mail (49 % of the volume)'
     >>> because(Cause(CauseKind.MIX, "channel", "", 0.91, 1.0))
     ', 91 % of it by another mix of channel (to be confirmed)'
+    >>> because(Cause(CauseKind.CLASSES, "spam", "", 0.97, 0.19, confirmed=True))
+    ', 97 % of it by another mix of classes (spam now 19 %)'
     """
     if cause is None:
         return ""
@@ -74,6 +76,9 @@ def because(cause: Cause | None) -> str:
     if cause.kind is CauseKind.WITHIN:
         segment, weight = clean(cause.segment, MAX_SEGMENT), percent(cause.weight)
         found = f", {share} % of it within {segment} ({weight} % of the volume)"
+    elif cause.kind is CauseKind.CLASSES:
+        now = f"{field} now {percent(cause.weight)} %"
+        found = f", {share} % of it by another mix of classes ({now})"
     elif cause.kind is CauseKind.MIX:
         found = f", {share} % of it by another mix of {field}"
     else:

@@ -7,6 +7,10 @@ now (1), and R₀ the rate of the whole before,
 
 (the decomposition of Kitagawa 1955, weighted by the present). Rates now are shrunk to those before
 by a few records, and only a segment whose own series is significant is named.
+
+Before all that: another mix of classes, of which the other LFs tell (``precision.class_shares``).
+An LF that is right as often as ever votes less where its class has become rare; on real traffic
+most of what looks like LFs getting worse is that.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ import numpy as np
 
 from tidegauge_probes.drift import benjamini_hochberg
 from tidegauge_probes.findings import ALL, Cause, CauseKind, Finding, SeriesKey
+from tidegauge_probes.label_model import MIN_LFS, LabelModel
+from tidegauge_probes.precision import MIN_RECORDS, Together, class_shares
 
 MOST: Final = 0.8
 """The smallest segment that explains so much of a change is named; so much by mix is a mix."""
@@ -28,6 +34,9 @@ SHRINKAGE: Final = 20.0
 
 SIGNIFICANT: Final = 0.05
 """False-discovery rate among the segments of a field."""
+
+OVERSHOT: Final = 1.5
+"""A mix of classes that would have moved an LF this much further than it did is not the cause."""
 
 TOO_WIDE: Final = 0.95
 """A segment of nearly all records explains nothing."""
@@ -73,6 +82,36 @@ def explain(
     known = [cause for cause in causes if cause is not None]
     # What is within one small segment tells most; a mix least.
     return min(known, key=lambda c: (c.kind is not CauseKind.WITHIN, c.weight), default=None)
+
+
+def of_classes(
+    lf: int,
+    change: float,
+    model: LabelModel,
+    classes: Sequence[str],
+    now: Together,
+) -> Cause | None:
+    """Return another mix of classes as the cause of a shift of an LF's coverage, or None.
+
+    Args:
+        lf: its column. The class shares are told by the other LFs alone.
+        change: of its coverage: now − expected.
+        model: of the baseline.
+        classes: their names.
+        now: counts of the windows of the shift.
+    """
+    others = (np.arange(len(model.emission)) != lf) & ~model.dependent[lf]
+    if now.records < MIN_RECORDS or others.sum() < MIN_LFS or not change:
+        return None
+    shares = class_shares(model, now, others)
+    votes = 1 - model.emission[lf, model.classes]  # P(it votes | class)
+    share = float(votes @ (shares - model.prior)) / change
+    if not MOST <= share <= OVERSHOT:
+        return None
+    moved = int(np.abs(shares - model.prior).argmax())
+    return Cause(
+        CauseKind.CLASSES, classes[moved], "", round(share, 4), round(float(shares[moved]), 4)
+    )
 
 
 def _same_but_for_segment(one: SeriesKey, other: SeriesKey) -> bool:

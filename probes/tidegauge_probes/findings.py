@@ -51,6 +51,7 @@ class SeriesKey:
 class CauseKind(StrEnum):
     """What a shift of the whole turns out to be."""
 
+    CLASSES = "classes"  # the LFs are as ever, the shares of the classes are not
     WITHIN = "within"  # one segment has changed
     MIX = "mix"  # the segments are as ever, their shares are not
     SIMPSON = "simpson"  # the mix has changed so much that it hides what the segments did
@@ -61,8 +62,9 @@ class Cause:
     """Where a shift comes from.
 
     ``share``: of the change that it explains; above 1 where the rest moved the other way.
-    ``weight``: share of the volume that is in ``segment`` (none for a mix). ``confirmed``: the
-    next shifted window said the same; the window that alarms flatters any search.
+    ``weight``: share of the volume that is in ``segment`` (none for a mix). Of another mix of
+    classes, ``field`` is the class whose share moved most, and ``weight`` what that is now.
+    ``confirmed``: the next shifted window said the same; the one that alarms flatters any search.
     """
 
     kind: CauseKind

@@ -6,8 +6,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegauge_probes.explain import explain
+from tests.probes.simulated_votes import pane, unipolar
+from tidegauge_probes import label_model
+from tidegauge_probes.explain import explain, of_classes
 from tidegauge_probes.findings import Cause, CauseKind, Finding, SeriesKey, SeriesKind, Verdict
+from tidegauge_probes.model import ABSTAIN
+from tidegauge_probes.precision import Together
 
 LF = SeriesKey(SeriesKind.COVERAGE, probe="lf")
 Counts = tuple[int, int, float, int]
@@ -101,3 +105,39 @@ def test_any_counts_have_a_finite_answer(segments: dict[str, Counts]) -> None:
     if cause is not None:
         assert np.isfinite([cause.share, cause.weight]).all()
         assert cause.share >= 0.8
+
+
+def of_those_that_moved(
+    now: tuple[float, float], broken: int | None = None
+) -> dict[int, Cause | None]:
+    """Ask why the coverage of some of ten LFs moved when the classes went from 30:70 to *now*."""
+    rng = np.random.default_rng(7)
+    before = np.array([0.3, 0.7])
+    world = unipolar(rng, 10, before, coverage=(0.05, 0.2))
+    _, seen = world.draw(rng, 50_000, before)
+    _, votes = world.draw(rng, 20_000, np.array(now))
+    if broken is not None:  # of its votes every second is lost
+        votes[::2, broken] = ABSTAIN
+    model = label_model.fit(seen, 2)
+    together = Together.of(pane(votes, 2))
+    change = (votes >= 0).mean(axis=0) - (seen >= 0).mean(axis=0)
+    return {
+        int(i): of_classes(int(i), float(change[i]), model, ("ham", "spam"), together)
+        for i in np.flatnonzero(np.abs(change) > 0.01)
+    }
+
+
+def test_another_mix_of_classes_is_told_from_an_lf_that_broke() -> None:
+    """LF 3 lost half of its votes; all the others only follow the class."""
+    causes = of_those_that_moved((0.7, 0.3), broken=3)
+    assert causes.pop(3) is None
+    assert len(causes) > 5
+    for cause in causes.values():
+        assert cause is not None
+        assert (cause.kind, cause.segment) == ("classes", "")
+        assert cause.field in {"ham", "spam"}
+        assert abs(cause.weight - {"ham": 0.7, "spam": 0.3}[cause.field]) < 0.05
+
+
+def test_an_lf_that_broke_alone_is_not_laid_to_the_classes() -> None:
+    assert of_those_that_moved((0.3, 0.7), broken=3) == {3: None}

@@ -6,10 +6,9 @@ taking a window to the commit, and everything that follows from the window is in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import structlog
 
 from tidegauge_alerts.lifecycle import Advance, advance, together, withdraw
@@ -22,13 +21,13 @@ from tidegauge_probes.baseline import Baseline
 from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.drift import Detector
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.explain import Totals, explain
 from tidegauge_probes.findings import Finding, SeriesKey
 from tidegauge_probes.precision import Together
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_probes.scan import Past
 from tidegauge_service.clock import Clock, to_iso
 from tidegauge_service.jobs import proposal
+from tidegauge_service.jobs.explaining import Explainer
 from tidegauge_service.jobs.judging import judge
 from tidegauge_service.store import alerts, candidates, commit, outbox, windows
 from tidegauge_service.store import baselines as stored
@@ -136,19 +135,13 @@ class Evaluator:
         windows.save_findings(connection, self._stream, findings, self._ids)
         past, recent = memory.past, memory.recent
         x, n = baseline.plan.extract(counts)
-
-        def totals(last: int) -> Totals:
-            """Sum each series over the last windows."""
-            sums = np.stack(past.total(x, n, last), axis=1).tolist()
-            return dict(zip(baseline.keys, map(tuple, sums), strict=True))
-
         if baseline.model is not None:
             recent = (Together.of(counts), *recent)[: precision.MOST_WINDOWS]
             found = judge(start, baseline, baseline.model, precision.pooled(recent))
             precisions.save(connection, self._stream, found)
-        resolved = self._alert(
-            connection, start, counts, findings, totals=totals, baseline=baseline
-        )
+        by_key = {finding.key: finding for finding in findings}
+        explainer = Explainer(baseline, by_key, past, x, n, recent)
+        resolved = self._alert(connection, start, counts, explainer)
         past = past.then(start, x, n)
         past = past.since_resolved(start, [k in resolved for k in baseline.keys])
         return _Memory(past, recent)
@@ -243,12 +236,10 @@ class Evaluator:
         connection: Connection,
         start: int,
         counts: PaneCounts,
-        findings: Sequence[Finding],
-        *,
-        totals: Callable[[int], Totals],
-        baseline: Baseline,
+        explainer: Explainer,
     ) -> set[SeriesKey]:
         """Let alerts follow, and tell of them; return the series whose alerts have resolved."""
+        baseline = explainer.baseline
         context = Context(
             stream=self._stream.name,
             window_start_ms=start,
@@ -257,8 +248,7 @@ class Evaluator:
             baseline=baseline.id,
         )
         before = alerts.open_alerts(connection, self._stream.id)
-        after = self._advance(before, findings, context)
-        after = self._explained(after, before, findings, totals, baseline)
+        after = explainer.explained(self._advance(before, explainer.findings, context), before)
         alerts.save(connection, self._stream.id, after.alerts, after.transitions)
         firing = _firing(before, after.alerts)
         proposed = self._propose(connection, start, counts, firing, baseline)
@@ -269,45 +259,19 @@ class Evaluator:
         return {alert.key for alert in over if not alert.rule}
 
     def _advance(
-        self, before: Sequence[Alert], findings: Sequence[Finding], context: Context
+        self, before: Sequence[Alert], findings: Mapping[SeriesKey, Finding], context: Context
     ) -> Advance:
         """Let the scan's alerts follow, and those of each rule that people wrote."""
         of: dict[str, list[Alert]] = {}
         for alert in before:
             of.setdefault(alert.rule, []).append(alert)
-        parts = [advance(of.pop("", ()), findings, self._rule, context)]
-        by_key = {finding.key: finding for finding in findings}
+        parts = [advance(of.pop("", ()), tuple(findings.values()), self._rule, context)]
         for rule in self._user_rules:
-            found = rule.judge(by_key)
+            found = rule.judge(findings)
             parts.append(advance(of.pop(rule.text, ()), found, rule.rule, context))
         gone = [alert for alerts in of.values() for alert in alerts]
         parts.append(withdraw(gone, TransitionReason.WITHDRAWN, context.window_start_ms))
         return together(parts)
-
-    def _explained(
-        self,
-        after: Advance,
-        before: Sequence[Alert],
-        findings: Sequence[Finding],
-        totals: Callable[[int], Totals],
-        baseline: Baseline,
-    ) -> Advance:
-        """Say of the alerts that are shifted in this window where their shift comes from."""
-        by_key = {finding.key: finding for finding in findings}
-        known = {alert.id: alert.cause for alert in before}
-
-        def explained(alert: Alert) -> Alert:
-            found = by_key.get(alert.key)
-            if found is None or not found.shifted or alert.state is AlertState.RESOLVED:
-                return alert
-            lasted = (found.window_start_ms - alert.opened_window_ms) // self._stream.window_ms + 1
-            shift = totals(max(found.scale, lasted))
-            cause = explain(alert.key, by_key, shift, baseline.volumes)
-            if cause is not None and cause.same(known.get(alert.id)):
-                cause = replace(cause, confirmed=True)
-            return replace(alert, cause=cause)
-
-        return replace(after, alerts=tuple(map(explained, after.alerts)))
 
     def _propose(
         self,
