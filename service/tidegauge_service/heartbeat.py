@@ -51,12 +51,9 @@ class Heartbeat:
     """24 bytes that both processes map. One writer; *fd* is handed to it."""
 
     def __init__(self, fd: int | None = None) -> None:
-        if fd is None:
-            with tempfile.TemporaryFile(prefix="tidegauge-") as file:
-                file.truncate(_BEAT.size)
-                fd = os.dup(file.fileno())
-        self.fd = fd
-        self._memory = mmap.mmap(fd, _BEAT.size)
+        """Map *fd*, or new memory; OSError if there is none."""
+        self.fd = _memory() if fd is None else fd
+        self._memory = mmap.mmap(self.fd, _BEAT.size)
 
     def beat(self, phase: Phase, column: int = NO_LF) -> None:
         """Say that *phase* begins now: one small write."""
@@ -72,6 +69,21 @@ class Heartbeat:
         """Let the memory go."""
         self._memory.close()
         os.close(self.fd)
+
+
+def _memory() -> int:
+    """Return a descriptor of memory without a file: a beat into one on a full disk is a SIGBUS."""
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("tidegauge-heartbeat")
+    else:
+        with tempfile.TemporaryFile(prefix="tidegauge-") as file:
+            fd = os.dup(file.fileno())
+    try:
+        os.truncate(fd, _BEAT.size)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
 
 
 def no_beat(_phase: Phase, _column: int = NO_LF) -> None:

@@ -197,7 +197,11 @@ class Supervisor:
             return
         if seat.process is None:
             if self._may_start(seat):
-                self._start(seat)
+                try:
+                    self._start(seat)
+                except OSError as error:  # no memory, no descriptors, a full disk: others live on
+                    _let_go(seat)
+                    self._failed(seat, f"it cannot be started: {error}", 0.0)
             return
         code = seat.process.poll()
         self._listen(seat)
@@ -222,20 +226,24 @@ class Supervisor:
 
     def _start(self, seat: Seat) -> None:
         seat.heartbeat = Heartbeat()
-        reading, writing = os.pipe()
-        os.set_blocking(reading, False)
-        task = Task(seat.name, seat.config, self._settings, self._drain, seat.heartbeat.fd, writing)
-        # -P: modules of the working directory must not stand in for ours. A group of its own:
-        # Ctrl-C reaches the supervisor alone, which tells the workers.
-        seat.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tidegauge_service.worker_process"],
-            stdin=subprocess.PIPE,
-            pass_fds=(task.heartbeat, task.reports),
-            env=self._environment,
-            process_group=0,
-        )
-        os.close(writing)
-        seat.reports, seat.unread, seat.fatal = reading, b"", None
+        seat.reports, writing = os.pipe()
+        seat.unread, seat.fatal = b"", None
+        try:
+            os.set_blocking(seat.reports, False)
+            task = Task(
+                seat.name, seat.config, self._settings, self._drain, seat.heartbeat.fd, writing
+            )
+            # -P: modules of the working directory must not stand in for ours. A group of its own:
+            # Ctrl-C reaches the supervisor alone, which tells the workers.
+            seat.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "tidegauge_service.worker_process"],
+                stdin=subprocess.PIPE,
+                pass_fds=(task.heartbeat, task.reports),
+                env=self._environment,
+                process_group=0,
+            )
+        finally:
+            os.close(writing)
         seat.started_s = time.monotonic()
         with suppress(BrokenPipeError):  # it died at once: its exit code will tell
             _feed(seat.process, pickle.dumps(task))
@@ -298,7 +306,11 @@ class Supervisor:
         fatal, what = seat.fatal or (code, f"it ended with {_ending(code)}; see the log")
         if fatal in FATAL_CODES or (seat.stream is None and fatal > 0):
             raise WorkerFailed(what if seat.fatal else f"worker {seat.name}: {what}", fatal)
-        seat.failures = 1 if lived > STEADY_S else seat.failures + 1
+        self._failed(seat, what, lived)
+
+    def _failed(self, seat: Seat, what: str, lived_s: float) -> None:
+        """Start another after a pause."""
+        seat.failures = 1 if lived_s > STEADY_S else seat.failures + 1
         pause = restart_s(seat.failures, self._random.random())
         seat.start_s = time.monotonic() + pause
         log.error("worker_died", worker=seat.name, why=what, restart_in_s=round(pause, 1))

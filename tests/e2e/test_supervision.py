@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -93,6 +94,31 @@ def test_a_worker_that_is_killed_is_started_again_in_its_seat(
             assert [e["worker"] for e in running.events("worker_died")] == ["test-1"]
             after = len(running.events("assignment", worker="test-2"))
             assert after == other, "a seat that is taken again moves nobody else's partitions"
+            assert running.stop() == 0
+        kept.assert_exact(topic)
+
+
+def test_a_worker_that_cannot_be_started_for_now_is_started_later(
+    tmp_path: Path, kafka_broker: Cluster, postgres_url: str
+) -> None:
+    """Found under a full disk: the supervisor ended, and nobody was left to start a worker."""
+    topic = traffic(kafka_broker, partitions=2, records=2_000)
+    stream = stream_of(tmp_path, topic)
+    with store(postgres_url) as kept:
+        with crew("consume", stream, database=postgres_url) as running:
+            topic.send(700)
+            kept.wait_for(topic, running)
+            supervisor = running.process.pid
+            before = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+            resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (3, before[1]))
+            os.kill(running.pids()[0], signal.SIGKILL)
+            wait_until(
+                lambda: any("cannot be started" in e["why"] for e in running.events("worker_died")),
+                what="a start that fails",
+            )
+            resource.prlimit(supervisor, resource.RLIMIT_NOFILE, before)
+            topic.send(2_000)
+            kept.wait_for(topic, running)
             assert running.stop() == 0
         kept.assert_exact(topic)
 
