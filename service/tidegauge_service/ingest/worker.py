@@ -74,8 +74,8 @@ class _Owned:
     reached: int = 0
     """Where reading goes on, committed or not; past the last input where offsets are missing."""
     drained: bool = False
-    proved_ms: int = 0
-    """When its end was last proved to be reached."""
+    heard_ms: int = 0
+    """When something last came of it, or its end was last asked for."""
 
     @property
     def goes_on_at(self) -> int:
@@ -480,17 +480,20 @@ class Worker:
         if grace is None and not finite:
             return []
         now = self._clock()  # before asking for the ends: what comes later is not covered
+        interval = self._config.limits.commit_interval
         busy = {batch.partition for batch in batches}
+        for partition in busy:
+            self._owned[partition].heard_ms = now
         quiet = [
             p
             for p, owned in self._owned.items()
             if p not in busy
             and not owned.drained
-            and abs(now - owned.proved_ms) >= self._config.limits.commit_interval  # clocks jump
+            and (finite or abs(now - owned.heard_ms) >= interval)  # clocks jump
         ]
         ends = self._ask_ends(quiet) if quiet else {}
         for partition in ends:
-            self._owned[partition].proved_ms = 0 if finite else now
+            self._owned[partition].heard_ms = now
         return [
             PartitionBatch(
                 partition,
