@@ -30,3 +30,18 @@ def test_a_log_on_a_full_disk_stops_nobody(tmp_path: Path) -> None:
     assert done.returncode == 0, text
     assert '"before"' in text
     assert '"after"' in text
+
+
+def test_the_exit_code_is_right_even_if_nobody_can_be_told(tmp_path: Path) -> None:
+    command = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0));"
+        "from tidegauge_service.cli.main import main; main()"
+    )
+    with (tmp_path / "log").open("wb") as file:
+        done = subprocess.run(
+            [sys.executable, "-c", command, "consume", str(tmp_path / "none.yaml")],
+            stdout=file,
+            stderr=file,
+            check=False,
+        )
+    assert done.returncode == 2

@@ -7,6 +7,7 @@ because too many inputs are no records, 5 the database cannot be used.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -86,7 +87,11 @@ def main() -> None:
     try:
         app()
     except TidegaugeError as error:
-        err.print(f"[bold red]error:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
+        # A log on a full disk takes no message; the exit code must be right all the more.
+        with suppress(OSError):
+            err.print(
+                f"[bold red]error:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True
+            )
         sys.exit(getattr(error, "exit_code", BAD_DEFINITION))
 
 
