@@ -80,8 +80,11 @@ class Expressions(Comparisons):
         """Return what an expression stands for."""
         reader = _READERS.get(type(node))
         if reader is None:
-            raise Unknown
-        return getattr(self, reader)(node, env)
+            raise Unknown().at(node)
+        try:
+            return getattr(self, reader)(node, env)
+        except Unknown as unknown:
+            raise unknown.at(node) from None
 
     def _constant(self, node: ast.Constant, _: Env) -> Known:
         return Known(node.value)
@@ -103,7 +106,7 @@ class Expressions(Comparisons):
         value = self.value(node, env)
         if isinstance(value, Known):
             return value.value
-        raise Unknown
+        raise Unknown("is no constant").at(node)
 
     def _unary(self, node: ast.UnaryOp, env: Env) -> Any:
         if isinstance(node.op, ast.Not):
@@ -115,7 +118,7 @@ class Expressions(Comparisons):
 
     def _field(self, name: str) -> Field:
         if "." in name or hasattr(RecordView, name):
-            raise Unknown
+            raise Unknown("is not a plain field of the record")
         place: Place = Made(name, self._chain) if self._chain else name
         self.reads.add((place, Kind.PRESENT))
         return Field(place)
@@ -137,9 +140,9 @@ class Expressions(Comparisons):
     def _constants(self, node: ast.expr, env: Env, *, ordered: bool = False) -> tuple[Any, ...]:
         values = self._known(node, env)
         if not isinstance(values, tuple if ordered else tuple | frozenset):
-            raise Unknown
+            raise Unknown("is no list of constants").at(node)
         if len(values) > MOST_CONSTANTS:
-            raise Unknown
+            raise Unknown(f"holds more than {MOST_CONSTANTS} constants").at(node)
         return tuple(values)
 
     def _several(self, node: ast.GeneratorExp | ast.ListComp, env: Env) -> Several:

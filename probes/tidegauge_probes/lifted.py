@@ -247,8 +247,11 @@ class Vote:
     vote: int
 
 
+@dataclass(frozen=True)
 class Python:
-    """Where only the Python function itself knows what it returns."""
+    """Where only the Python function itself knows what it returns, and why."""
+
+    why: str = ""
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,12 @@ class Reader(Expressions):
     def _leaf(read: Callable[[], Tree]) -> Tree:
         try:
             return read()
-        except Unknown:
-            return Python()
+        except Unknown as unknown:
+            return Python(str(unknown))
 
     def _block(self, statements: Sequence[ast.stmt], env: Env) -> Tree:
         if not statements:
-            raise Unknown  # it returns None
+            raise Unknown("it may end without a return: None is no vote")
         first, rest = statements[0], statements[1:]
         if isinstance(first, ast.Return):
             return self._returned(first.value, env)
@@ -63,27 +63,27 @@ class Reader(Expressions):
         docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
         if docstring or isinstance(first, ast.Pass):
             return self._block(rest, env)
-        raise Unknown
+        raise Unknown(f"({type(first).__name__.lower()}) is not read").at(first)
 
     def _branch(self, test: Node, then: Callable[[], Tree], other: Callable[[], Tree]) -> Tree:
         self._branches += 1
         if self._branches > MOST_BRANCHES:
-            raise Unknown
+            raise Unknown(f"it has more than {MOST_BRANCHES} branches")
         return If(test, self._leaf(then), self._leaf(other))
 
     def _assigned(self, statement: ast.Assign | ast.AnnAssign, env: Env) -> Env:
         single = isinstance(statement, ast.AnnAssign) or len(statement.targets) == 1
         target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
         if not single or not isinstance(target, ast.Name) or statement.value is None:
-            raise Unknown
+            raise Unknown("assigns to more than a local name").at(statement)
         return {**env, target.id: self.value(statement.value, env)}
 
     def _unrolled(self, loop: ast.For, env: Env) -> list[ast.stmt]:
         """Return a loop over constants as what it does each time."""
         if not isinstance(loop.target, ast.Name) or loop.orelse:
-            raise Unknown
+            raise Unknown("is not a plain loop").at(loop)
         if any(isinstance(node, ast.Break | ast.Continue) for node in ast.walk(loop)):
-            raise Unknown
+            raise Unknown("breaks off or continues").at(loop)
         statements: list[ast.stmt] = []
         for value in self._constants(loop.iter, env, ordered=True):
             statements += [ast.Assign([loop.target], ast.Constant(value)), *loop.body]
@@ -91,7 +91,7 @@ class Reader(Expressions):
 
     def _returned(self, node: ast.expr | None, env: Env) -> Tree:
         if node is None:
-            raise Unknown
+            raise Unknown("it returns None, which is no vote")
         if isinstance(node, ast.IfExp):
             return self._branch(
                 self.condition(node.test, env),
@@ -101,7 +101,7 @@ class Reader(Expressions):
         value = self.value(node, env)
         if isinstance(value, Known):
             vote = self._vote(value.value)
-            return Python() if vote is None else Vote(vote)
+            return Vote(vote) if vote is not None else Python(f"{value.value!r:.40} is no vote")
         if is_condition(value):
             return If(value, Vote(1), Vote(0))
-        raise Unknown
+        raise Unknown("is returned, and neither a constant nor a condition").at(node)
