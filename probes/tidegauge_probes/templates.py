@@ -40,32 +40,47 @@ class _Leaf(Spec):
 
     def holds(self, batch: Batch) -> tuple[Mask, Faults]:
         """Return where the condition holds, and why it could not be decided elsewhere."""
+        raise NotImplementedError
+
+    def needles(self) -> Iterator[Needle]:
+        """Yield the words that it will look for in the texts of its field."""
+        yield from ()
+
+    def _fault(self, value: Any, wants: str) -> tuple[str, str]:
+        if value is ABSENT:
+            return "missing_field", f"the record has no field '{self.field}'"
+        kind = "null" if value is None else type(value).__name__
+        return "wrong_type", f"field '{self.field}' is {kind}, not {wants}"
+
+
+class _Typed(_Leaf):
+    """A condition on values of some types."""
+
+    # Not given is left out of the ProbeSet's hash: older files keep their id.
+    on_null: Literal["error"] | None = Field(
+        default=None, description="`error`: null is an error; not given: null does not match."
+    )
+
+    def holds(self, batch: Batch) -> tuple[Mask, Faults]:
+        """Return where the condition holds, and why it could not be decided elsewhere."""
         column = batch.column(self.field)
         mask = self._test(batch, column)
         if column.types <= self._reads:
             return mask, {}
         readable = column.among(self._reads)
         unread = ((row, column.values[row]) for row in np.flatnonzero(~readable).tolist())
-        return mask & readable, {row: self._fault(v) for row, v in unread if v is not None}
+        failing = (each for each in unread if each[1] is not None or self.on_null == "error")
+        return mask & readable, {row: self._fault(v, self._wants) for row, v in failing}
 
     _wants: ClassVar[str] = "a text"
     _reads: ClassVar[frozenset[type]] = frozenset({str})
-
-    def _fault(self, value: Any) -> tuple[str, str]:
-        if value is ABSENT:
-            return "missing_field", f"the record has no field '{self.field}'"
-        return "wrong_type", f"field '{self.field}' is {type(value).__name__}, not {self._wants}"
-
-    def needles(self) -> Iterator[Needle]:
-        """Yield the words that it will look for in the texts of its field."""
-        yield from ()
 
     def _test(self, batch: Batch, column: Column) -> Mask:
         """Return where it holds, bool [n]; where the value is of another type, anything."""
         raise NotImplementedError
 
 
-class Keyword(_Leaf):
+class Keyword(_Typed):
     """Any (or all) of some words or phrases occur in a text."""
 
     any: _Texts | None = None
@@ -94,7 +109,7 @@ class Keyword(_Leaf):
         return found
 
 
-class Regex(_Leaf):
+class Regex(_Typed):
     """A regular expression of Python's `re` is found in a text."""
 
     pattern: str
@@ -123,7 +138,7 @@ class Regex(_Leaf):
         return self._wanted.find(column.texts, hits, column.texts.odd)
 
 
-class _Bounds(_Leaf):
+class _Bounds(_Typed):
     """Comparisons that a number must all satisfy."""
 
     above: float | None = None
@@ -179,7 +194,7 @@ class Length(_Bounds):
         return self._within(texts.lengths if self.unit == "characters" else texts.words)
 
 
-class Categorical(_Leaf):
+class Categorical(_Typed):
     """A value (a text, a number, true or false) is one of some, or none of them."""
 
     one_of: Annotated[list[_Scalar], Field(min_length=1)] | None = None
@@ -206,7 +221,7 @@ class Categorical(_Leaf):
         return np.array(found, dtype=np.bool_)
 
 
-class Lookup(_Leaf):
+class Lookup(_Typed):
     """A text, white space around it left out, is in a list or in a file with one a line."""
 
     values: _Texts | None = None
@@ -244,6 +259,17 @@ class Missing(_Leaf):
         return batch.column(self.field).missing.copy(), {}
 
 
+class IsNull(_Leaf):
+    """A field is there, and null."""
+
+    def holds(self, batch: Batch) -> tuple[Mask, Faults]:
+        """Return where the field is null; of a record without the field it cannot be said."""
+        column = batch.column(self.field)
+        mask = np.array([value is None for value in column.values], dtype=np.bool_)
+        gone = np.flatnonzero(column.absent).tolist()
+        return mask, {row: self._fault(ABSENT, "null") for row in gone}
+
+
 class Condition(Spec):
     """Exactly one of the conditions below; all, any and not nest."""
 
@@ -254,6 +280,7 @@ class Condition(Spec):
     categorical: Categorical | None = None
     lookup: Lookup | None = None
     missing: Missing | None = None
+    is_null: IsNull | None = None
     all: Annotated[list[Condition], Field(min_length=1)] | None = None
     any: Annotated[list[Condition], Field(min_length=1)] | None = None
     not_: Condition | None = Field(default=None, alias="not")
@@ -306,7 +333,7 @@ class Condition(Spec):
         return _mix(self.any or [], batch, stop=True)
 
 
-LEAVES = ("keyword", "regex", "numeric", "length", "categorical", "lookup", "missing")
+LEAVES = ("keyword", "regex", "numeric", "length", "categorical", "lookup", "missing", "is_null")
 CONDITIONS = (*LEAVES, "all", "any", "not_")
 
 
