@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
@@ -101,6 +102,15 @@ class Comparisons:
 
     def __init__(self) -> None:
         self.reads: set[Read] = set()
+
+    @contextmanager
+    def gathered(self) -> Iterator[set[Read]]:
+        """Give what is read in between on its own, too."""
+        known, self.reads = self.reads, set()
+        try:
+            yield self.reads
+        finally:
+            self.reads = known | self.reads
 
     def text(self, value: Any) -> Text:
         """Return a value as a text, which it must then be."""

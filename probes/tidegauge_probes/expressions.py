@@ -60,6 +60,8 @@ class Expressions(Comparisons):
         super().__init__()
         self._names = names
         self._chain = chain
+        self.loose: str | None = None
+        """What in the source says less of a record's types, or order, than the conditions do."""
 
     def condition(self, node: ast.expr, env: Env) -> Node:
         """Return where an expression is true."""
@@ -151,7 +153,11 @@ class Expressions(Comparisons):
             raise Unknown
         values = self._constants(loop.iter, env)
         name = loop.target.id
-        return Several(tuple(self.value(node.elt, {**env, name: Known(v)}) for v in values))
+        with self.gathered() as reads:
+            several = tuple(self.value(node.elt, {**env, name: Known(v)}) for v in values)
+        if isinstance(node, ast.ListComp) and len({place for place, _ in reads}) > 1:
+            self.loose = "a list of answers about several fields, all of which are read"
+        return Several(several)
 
     # -- Calls --------------------------------------------------------------------------------
 
@@ -188,6 +194,7 @@ class Expressions(Comparisons):
         if function is bool:
             return self.truth(value)
         if function is str:
+            self.loose = "`str()`, which takes values of any type"
             return self.text(value)
         if function is len and isinstance(value, Words):
             return Length(value.text, words=True)

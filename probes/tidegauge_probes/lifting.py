@@ -43,6 +43,8 @@ class Lifted:
     tree: Tree
     reads: frozenset[Read]
     guards: tuple[Guard, ...]
+    loose: str | None = None
+    """What says less than the tree does, which does not matter as others go to Python."""
 
     def stands(self) -> bool:
         """Whether the names in the source still stand for the same constants."""
@@ -69,7 +71,7 @@ def lift(probe: PythonProbe, cardinality: int) -> Lifted | Python:
         return Python(f"reading its source raised {type(error).__name__}")
     if isinstance(tree, Python):
         return tree
-    return Lifted(tree, frozenset(reader.reads), tuple(names.guards))
+    return Lifted(tree, frozenset(reader.reads), tuple(names.guards), reader.loose)
 
 
 def readings(probe_set: ProbeSet) -> dict[int, Lifted | Python]:

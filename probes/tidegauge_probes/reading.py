@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -15,7 +16,7 @@ from tidegauge_probes.batch import Chain
 from tidegauge_probes.comparing import Env, Known, Record, is_condition
 from tidegauge_probes.constants import Names, Unknown
 from tidegauge_probes.expressions import Expressions
-from tidegauge_probes.lifted import If, Node, Python, Tree, Vote
+from tidegauge_probes.lifted import If, Node, Python, Read, Tree, Vote
 
 MOST_BRANCHES: Final = 500
 """A decision with more is not worth it: every branch is a few operations on whole columns."""
@@ -59,7 +60,9 @@ class Reader(Expressions):
         if isinstance(first, ast.For):
             return self._block([*self._unrolled(first, env), *rest], env)
         if isinstance(first, ast.Assign | ast.AnnAssign):
-            return self._block(rest, self._assigned(first, env))
+            env, before = self._assigned(first, env)
+            tree = self._block(rest, env)
+            return tree if isinstance(tree, Python) else replace(tree, before=tree.before | before)
         docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
         if docstring or isinstance(first, ast.Pass):
             return self._block(rest, env)
@@ -71,12 +74,17 @@ class Reader(Expressions):
             raise Unknown(f"it has more than {MOST_BRANCHES} branches")
         return If(test, self._leaf(then), self._leaf(other))
 
-    def _assigned(self, statement: ast.Assign | ast.AnnAssign, env: Env) -> Env:
+    def _assigned(
+        self, statement: ast.Assign | ast.AnnAssign, env: Env
+    ) -> tuple[Env, frozenset[Read]]:
+        """Return the names as they stand after it, and what of the record it reads."""
         single = isinstance(statement, ast.AnnAssign) or len(statement.targets) == 1
         target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
         if not single or not isinstance(target, ast.Name) or statement.value is None:
             raise Unknown("assigns to more than a local name").at(statement)
-        return {**env, target.id: self.value(statement.value, env)}
+        with self.gathered() as reads:
+            value = self.value(statement.value, env)
+        return {**env, target.id: value}, frozenset(reads)
 
     def _unrolled(self, loop: ast.For, env: Env) -> list[ast.stmt]:
         """Return a loop over constants as what it does each time."""
