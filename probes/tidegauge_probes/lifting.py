@@ -20,7 +20,7 @@ import numpy as np
 
 from tidegauge_probes.batch import Batch, Place
 from tidegauge_probes.constants import Guard, Unknown, resolve
-from tidegauge_probes.lifted import Python, Read, Tree, decide, needles
+from tidegauge_probes.lifted import If, Python, Read, Tree, Vote, decide, needles
 from tidegauge_probes.model import Fault, Outcomes
 from tidegauge_probes.needles import Needle, Needles
 from tidegauge_probes.probe_set import ProbeSet, PythonProbe, as_vote
@@ -46,9 +46,20 @@ class Lifted:
     loose: str | None = None
     """What says less than the tree does, which does not matter as others go to Python."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether the source says all, and no record of the usual types goes to Python."""
+        return _is_whole(self.tree)
+
     def stands(self) -> bool:
         """Whether the names in the source still stand for the same constants."""
         return all(guard() for guard in self.guards)
+
+
+def _is_whole(tree: Tree) -> bool:
+    if isinstance(tree, If):
+        return _is_whole(tree.then) and _is_whole(tree.otherwise)
+    return isinstance(tree, Vote)
 
 
 def lift(probe: PythonProbe, cardinality: int) -> Lifted | Python:

@@ -56,10 +56,10 @@ def load_file(path: Path) -> ProbeSet:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        msg = f"cannot read the ProbeSet {path}: {error.strerror or error}"
+        msg = f"cannot read the ProbeSet {path}: {error.strerror or error}; check the path"
         raise ProbeError(msg) from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-01
-        msg = f"{path} is not YAML: {error}"
+        msg = f"{path} is not YAML: {error}; mend it there"
         raise ProbeError(msg) from error
     spec = _validate(ProbeFile, data, str(path))
     try:
@@ -148,7 +148,10 @@ def _import(reference: str, base: Path | None) -> Any:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        msg = f"cannot import '{module_name}': {type(error).__name__}: {error}"
+        msg = (
+            f"cannot import '{module_name}': {type(error).__name__}: {error}; "
+            "run this where it can be imported"
+        )
         raise ProbeError(msg) from error
     if not hasattr(module, attribute):
         hint = nearest(attribute, (name for name in vars(module) if not name.startswith("_")))

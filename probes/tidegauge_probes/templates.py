@@ -296,7 +296,8 @@ class Condition(Spec):
         return self
 
     @property
-    def _leaf(self) -> _Leaf | None:
+    def leaf(self) -> _Leaf | None:
+        """The condition on one field; None of a mix."""
         return next((leaf for name in LEAVES if (leaf := getattr(self, name)) is not None), None)
 
     def needles(self) -> Iterator[tuple[str, Needle]]:
@@ -310,7 +311,7 @@ class Condition(Spec):
 
     def fields(self) -> Iterator[str]:
         """Yield the paths of all fields that it reads."""
-        leaf = self._leaf
+        leaf = self.leaf
         if leaf is not None:
             yield leaf.field
         for part in (*(self.all or ()), *(self.any or ()), *([self.not_] if self.not_ else ())):
@@ -322,7 +323,7 @@ class Condition(Spec):
         Mixes stop early as Python's ``and`` and ``or`` do: in ``all: [a, b]`` a fault of *b*
         counts only where *a* holds, so ``not missing`` guards what follows it.
         """
-        leaf = self._leaf
+        leaf = self.leaf
         if leaf is not None:
             return leaf.holds(batch)
         if self.not_ is not None:

@@ -124,11 +124,11 @@ def random_lf(rng: random.Random, number: int) -> LabelingFunction:
     return lifting_fuzz.made(lines[rng.randint(0, 1) :], f"one_class_{number}")
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_templates_of_random_lfs_have_their_outcomes(seed: int) -> None:
     rng = random.Random(seed)
     made = Counter[str]()
-    for number in range(500):
+    for number in range(250):
         candidate = random_lf(rng, number)
         (found,) = readings(ProbeSet.of([candidate])).values()
         if isinstance(found, Python) or not translatable(candidate):
@@ -138,8 +138,8 @@ def test_templates_of_random_lfs_have_their_outcomes(seed: int) -> None:
         assert outcomes(template, records) == outcomes(python, records), found.tree
         made.update(translate(found)[1].keys())
         made["all of them"] += 1
-    assert made["all of them"] > 60, made
-    assert min(made["any"], made["all"], made["not"]) > 5, made
+    assert made["all of them"] > 30, made
+    assert min(made["any"], made["all"], made["not"]) > 2, made
 
 
 FLAGS = [
