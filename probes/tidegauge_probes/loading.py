@@ -13,24 +13,28 @@ from pydantic import Field, ValidationError
 
 from tidegauge_probes.decorators import SlicingFunction
 from tidegauge_probes.errors import ProbeError, nearest
+from tidegauge_probes.model import MAX_CLASSES
 from tidegauge_probes.probe_set import ProbeSet, as_probe
-from tidegauge_probes.spec import Spec, explain
+from tidegauge_probes.spec import ExactSpec, Spec, explain
 from tidegauge_probes.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.voters import VoterSpec
 
 _S = TypeVar("_S", bound=Spec)
 
 
-class PythonSpec(Spec):
+class PythonSpec(ExactSpec):
     """Python LFs by import path: one LF, a list of LFs, or a ProbeSet."""
 
     python: str = Field(description="`module:attribute`")
 
 
-class ProbeFile(Spec):
+class ProbeFile(ExactSpec):
     """A ProbeSet as a file: class names, LFs, slicing functions."""
 
-    classes: Annotated[list[str], Field(min_length=2)]
+    classes: Annotated[
+        list[str],
+        Field(min_length=2, max_length=MAX_CLASSES, json_schema_extra={"uniqueItems": True}),
+    ]
     probes: Annotated[list[dict[str, Any]], Field(min_length=1)]
     slices: list[dict[str, Any]] = Field(default_factory=list)
 
@@ -178,7 +182,11 @@ def _is_slice(candidate: Any) -> bool:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of a ProbeSet file."""
+    """Return the JSON Schema of a ProbeSet file, generated from what reads it.
+
+    Beyond it a file is refused for labels that are no class, names that are taken, patterns that
+    do not compile, and files and modules that cannot be read.
+    """
     document = ProbeFile.model_json_schema()
     specs = {spec.__name__: spec.model_json_schema() for spec in (TemplateSpec, SliceSpec)}
     specs |= {spec.__name__: spec.model_json_schema() for spec in (VoterSpec, PythonSpec)}

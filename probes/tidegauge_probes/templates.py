@@ -10,18 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from tidegauge_probes.batch import Batch
 from tidegauge_probes.column import ABSENT, Column
 from tidegauge_probes.errors import ProbeError
 from tidegauge_probes.needles import Needle
 from tidegauge_probes.patterns import Pattern
-from tidegauge_probes.spec import Spec
+from tidegauge_probes.spec import ExactSpec
 from tidegauge_probes.texts import Mask
 
 Faults = dict[int, tuple[str, str]]
@@ -33,7 +33,7 @@ _Scalar = bool | int | float | str
 _Texts = Annotated[list[_Text], Field(min_length=1)]
 
 
-class _Leaf(Spec):
+class _Leaf(ExactSpec):
     """A condition on one field."""
 
     field: str = _FIELD
@@ -83,17 +83,12 @@ class _Typed(_Leaf):
 class Keyword(_Typed):
     """Any (or all) of some words or phrases occur in a text."""
 
+    EXACTLY_ONE: ClassVar[tuple[str, ...]] = ("any", "all")
+
     any: _Texts | None = None
     all: _Texts | None = None
     whole_word: bool = Field(default=False, description="Match whole words only.")
     case: bool = Field(default=False, description="Tell upper from lower case.")
-
-    @model_validator(mode="after")
-    def _one_list(self) -> Self:
-        if (self.any is None) == (self.all is None):
-            msg = "give either `any: [...]` or `all: [...]`"
-            raise ValueError(msg)
-        return self
 
     def needles(self) -> Iterator[Needle]:
         """Yield its words."""
@@ -141,19 +136,16 @@ class Regex(_Typed):
 class _Bounds(_Typed):
     """Comparisons that a number must all satisfy."""
 
+    AT_LEAST_ONE: ClassVar[tuple[str, ...]] = (
+        "above", "at_least", "below", "at_most", "equals", "not_equals",
+    )  # fmt: skip
+
     above: float | None = None
     at_least: float | None = None
     below: float | None = None
     at_most: float | None = None
     equals: float | None = None
     not_equals: float | None = None
-
-    @model_validator(mode="after")
-    def _some_bound(self) -> Self:
-        if not self._bounds():
-            msg = "give one of above, at_least, below, at_most, equals, not_equals"
-            raise ValueError(msg)
-        return self
 
     def _bounds(self) -> list[tuple[Any, float]]:
         compare = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
@@ -197,15 +189,10 @@ class Length(_Bounds):
 class Categorical(_Typed):
     """A value (a text, a number, true or false) is one of some, or none of them."""
 
+    EXACTLY_ONE: ClassVar[tuple[str, ...]] = ("one_of", "none_of")
+
     one_of: Annotated[list[_Scalar], Field(min_length=1)] | None = None
     none_of: Annotated[list[_Scalar], Field(min_length=1)] | None = None
-
-    @model_validator(mode="after")
-    def _one_list(self) -> Self:
-        if (self.one_of is None) == (self.none_of is None):
-            msg = "give either `one_of: [...]` or `none_of: [...]`"
-            raise ValueError(msg)
-        return self
 
     _wants: ClassVar[str] = "a text, a number, true or false"
     _reads: ClassVar[frozenset[type]] = frozenset({str, int, float, bool})
@@ -224,16 +211,11 @@ class Categorical(_Typed):
 class Lookup(_Typed):
     """A text, white space around it left out, is in a list or in a file with one a line."""
 
+    EXACTLY_ONE: ClassVar[tuple[str, ...]] = ("values", "file")
+
     values: _Texts | None = None
     file: str | None = Field(default=None, description="Path, relative to the ProbeSet's file.")
     case: bool = Field(default=False, description="Tell upper from lower case.")
-
-    @model_validator(mode="after")
-    def _one_list(self) -> Self:
-        if (self.values is None) == (self.file is None):
-            msg = "give either `values: [...]` or `file: ...`"
-            raise ValueError(msg)
-        return self
 
     @cached_property
     def _wanted(self) -> frozenset[str]:
@@ -270,8 +252,14 @@ class IsNull(_Leaf):
         return mask, {row: self._fault(ABSENT, "null") for row in gone}
 
 
-class Condition(Spec):
+LEAVES = ("keyword", "regex", "numeric", "length", "categorical", "lookup", "missing", "is_null")
+CONDITIONS = (*LEAVES, "all", "any", "not_")
+
+
+class Condition(ExactSpec):
     """Exactly one of the conditions below; all, any and not nest."""
+
+    EXACTLY_ONE: ClassVar[tuple[str, ...]] = CONDITIONS
 
     keyword: Keyword | None = None
     regex: Regex | None = None
@@ -284,16 +272,6 @@ class Condition(Spec):
     all: Annotated[list[Condition], Field(min_length=1)] | None = None
     any: Annotated[list[Condition], Field(min_length=1)] | None = None
     not_: Condition | None = Field(default=None, alias="not")
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        given = [name for name in CONDITIONS if getattr(self, name) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) or "none"
-            shown = ", ".join(name.rstrip("_") for name in CONDITIONS)
-            msg = f"give exactly one of {shown} (found {found})"
-            raise ValueError(msg)
-        return self
 
     @property
     def leaf(self) -> _Leaf | None:
@@ -332,10 +310,6 @@ class Condition(Spec):
         if self.all is not None:
             return _mix(self.all, batch, stop=False)
         return _mix(self.any or [], batch, stop=True)
-
-
-LEAVES = ("keyword", "regex", "numeric", "length", "categorical", "lookup", "missing", "is_null")
-CONDITIONS = (*LEAVES, "all", "any", "not_")
 
 
 def _without(mask: Mask, faults: Faults) -> Mask:

@@ -133,7 +133,7 @@ NUMBERS = st.one_of(st.integers(-5, 5), st.floats(), st.integers())
 def test_numbers_satisfy_every_bound(values: list[float], bounds: dict[str, float]) -> None:
     records = [{"n": value} for value in values]
     if not bounds:
-        with pytest.raises(ValidationError, match="give one of above, at_least, below"):
+        with pytest.raises(ValidationError, match="give at least one of above, at_least, below"):
             probes(numeric={"field": "n"})
         return
     matches = [all(BOUNDS[name](value, b) for name, b in bounds.items()) for value in values]
@@ -323,8 +323,8 @@ def lambda_lf() -> TemplateSpec:
     [
         ({}, "found none"),
         ({"missing": {}, "length": {"above": 1}}, "found length and missing"),
-        ({"keyword": {}}, "give either `any"),
-        ({"keyword": {"any": ["a"], "all": ["b"]}}, "give either `any"),
+        ({"keyword": {}}, r"give exactly one of any, all \(found none\)"),
+        ({"keyword": {"any": ["a"], "all": ["b"]}}, "found any and all"),
         ({"keyword": {"any": []}}, "at least 1 item"),
         ({"all": []}, "at least 1 item"),
         ({"length": {"unit": "lines", "above": 1}}, "'characters' or 'words'"),
