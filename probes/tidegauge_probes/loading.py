@@ -164,6 +164,15 @@ def _import(reference: str, base: Path | None) -> Any:
     return getattr(module, attribute)
 
 
+def import_path(lf: Any, beside: str) -> str | None:
+    """Return ``module:attribute`` of an LF in the module of *beside*; None if it has no name."""
+    module_name = beside.partition(":")[0]
+    module = sys.modules.get(module_name)
+    names = (name for name, value in vars(module).items() if value is lf) if module else iter(())
+    name = next(names, None)
+    return None if name is None else f"{module_name}:{name}"
+
+
 def _of_list(lfs: Sequence[Any], reference: str) -> ProbeSet:
     """Make a binary ProbeSet of a bare list; more classes need a ProbeSet or a YAML file."""
     slices = [lf for lf in lfs if _is_slice(lf)]

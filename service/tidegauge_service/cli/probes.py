@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidegauge_service.cli import probe_check, probe_schema
+from tidegauge_service.cli import probe_check, probe_init, probe_schema
 from tidegauge_service.cli.terminal import find_stream, opened, out, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import SettingsError
@@ -17,6 +17,7 @@ app = typer.Typer(help="Labeling functions.", no_args_is_help=True)
 
 app.command("check")(probe_check.check)
 app.command("schema")(probe_schema.schema)
+app.command("init")(probe_init.init)
 
 
 @app.command()
