@@ -27,6 +27,7 @@ from scipy import special
 
 from tidegauge_probes import counts as counts_
 from tidegauge_probes import season as season_
+from tidegauge_probes.accuracy import Gold
 from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import SeriesKey
@@ -58,6 +59,7 @@ _WITHOUT_MODEL: Final = 1
 """Written where there is no label model: the same bytes, and so the same id, as ever."""
 
 _MODEL: Final = ("prior", "emission", "votes", "dependent")
+_GOLD: Final = ("outcomes", "labels")
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Baseline:
     ``total``: counts of all its records. ``starts``: int64 [W], its windows (none when it was
     fitted from a vote matrix). ``x``, ``n``: int64 [W, S], the series of each window.
     ``source`` says where it came from, for the auditor. ``model``: None where its LFs are too few,
-    or nobody has kept votes to fit it from.
+    or nobody has kept votes to fit it from. ``gold``: None without gold labels.
     """
 
     probe_set: str
@@ -106,6 +108,7 @@ class Baseline:
     n: Ints
     source: Mapping[str, Any]
     model: LabelModel | None = None
+    gold: Gold | None = None
 
     @cached_property
     def id(self) -> str:
@@ -151,6 +154,9 @@ class Baseline:
         if self.model is not None:
             header |= {"version": _VERSION, "model_records": self.model.records}
             model = {f"model.{name}": _npy(getattr(self.model, name)) for name in _MODEL}
+        if self.gold is not None:
+            header |= {"version": _VERSION, "gold_model": self.gold.model}
+            model |= {f"gold.{name}": _npy(getattr(self.gold, name)) for name in _GOLD}
         return _zip(
             {
                 "header.json": msgspec.json.encode(header, order="sorted"),
@@ -170,6 +176,7 @@ class _Header(msgspec.Struct):
     pairs: tuple[tuple[int, int], ...]
     source: dict[str, Any]
     model_records: int | None = None
+    gold_model: int | None = None
 
 
 def decode(encoded: bytes) -> Baseline:
@@ -183,6 +190,7 @@ def decode(encoded: bytes) -> Baseline:
         chosen = Plan(Layout(*header.layout), header.segments, header.pairs)
         _refuse_misfit(chosen, total, starts, (x, n))
         model = _decode_model(parts, header, total)
+        gold = _decode_gold(parts, header, total)
     except Exception as error:  # zipfile and zlib alone have seven ways to say so
         msg = f"the baseline cannot be read ({error}): fit it again"
         raise BaselineError(msg) from error
@@ -190,7 +198,7 @@ def decode(encoded: bytes) -> Baseline:
         msg = f"the baseline has version {header.version}, not {_VERSION}: fit it again"
         raise BaselineError(msg)
     return Baseline(
-        header.probe_set, chosen, total, header.window_ms, starts, x, n, header.source, model
+        header.probe_set, chosen, total, header.window_ms, starts, x, n, header.source, model, gold
     )
 
 
@@ -206,6 +214,16 @@ def _decode_model(
         msg = "its label model is one of other LFs or classes"
         raise ValueError(msg)
     return LabelModel(prior, emission, votes, header.model_records, dependent.astype(np.bool_))
+
+
+def _decode_gold(parts: Mapping[str, bytes], header: _Header, total: PaneCounts) -> Gold | None:
+    if header.gold_model is None:
+        return None
+    outcomes, labels = (_array(parts[f"gold.{name}"]) for name in _GOLD)
+    if outcomes.shape != (len(labels), total.lfs) or not 0 <= header.gold_model < total.lfs:
+        msg = "its gold records are of other LFs"
+        raise ValueError(msg)
+    return Gold(outcomes.astype(np.int8), labels, header.gold_model, total.classes)
 
 
 def _refuse_misfit(chosen: Plan, total: PaneCounts, starts: Ints, series: Sequence[Ints]) -> None:
@@ -225,12 +243,13 @@ def fit(
     source: Mapping[str, Any],
     slices: Sequence[str] = (),
     model: LabelModel | None = None,
+    gold: Gold | None = None,
 ) -> Baseline:
     """Freeze a baseline from the counts of its windows (start in ms → counts).
 
     A vote matrix without times is one "window" at the key ``-1``: counted, not calibrated on.
     *model* was fitted from those records, or a sample of them: counts alone do not identify the
-    class shares (two moments, one unknown too many).
+    class shares (two moments, one unknown too many). *gold*: those whose label is known.
     """
     total = counts_.empty(len(layout.probes), len(layout.classes))
     for pane in windows.values():
@@ -245,7 +264,7 @@ def fit(
     x = np.array([x for x, _ in rows], dtype=np.int64).reshape(len(rows), width)
     n = np.array([n for _, n in rows], dtype=np.int64).reshape(len(rows), width)
     starts = np.array(timed, dtype=np.int64)
-    return Baseline(probe_set, chosen, total, window_ms, starts, x, n, dict(source), model)
+    return Baseline(probe_set, chosen, total, window_ms, starts, x, n, dict(source), model, gold)
 
 
 def calibrate(baseline: Baseline) -> Calibration:

@@ -8,6 +8,7 @@ seen without gold labels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,8 +64,13 @@ class LabelModel:
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
-        """LFs that voted often enough to be known, bool [m]."""
-        return np.asarray(self.votes.sum(axis=1) >= MIN_VOTES)
+        """LFs that voted often enough to be known, and may judge others, bool [m]."""
+        return np.asarray((self.votes.sum(axis=1) >= MIN_VOTES) & self.witnesses)
+
+    @property
+    def witnesses(self) -> npt.NDArray[np.bool_]:
+        """LFs that others are judged by, bool [m]: not those that depend on all."""
+        return np.asarray(~self.dependent.all(axis=0))
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -98,16 +104,20 @@ def fit(
     *,
     balance: Floats | None = None,
     weights: Floats | None = None,
+    aside: Sequence[int] = (),
 ) -> LabelModel:
     """Fit by EM from int8 [n, m] outcomes; *balance* holds the class shares, if they are known.
 
+    *aside*: columns that are judged, and judge nobody: a model that was trained on the other LFs
+    says what they say, on every record, and would be taken for the truth.
     *weights*: positive float64 [n], how many records each row stands for; not given, all alike.
     BaselineError if there are fewer than three LFs that vote, or *balance* is not one of shares.
     """
     said = _Said.of(outcomes, classes)
     votes = said.votes()
     usable = votes.sum(axis=1) >= MIN_VOTES
-    if not identified(outcomes):
+    usable[list(aside)] = False
+    if usable.sum() < MIN_LFS:
         msg = (
             f"a label model needs at least {MIN_LFS} LFs with {MIN_VOTES} votes each; only "
             f"{int(usable.sum())} of {len(votes)} have them"
@@ -128,14 +138,20 @@ def fit(
             break
     records = round(len(weight) ** 2 / float(weight @ weight))
     dependent = _dependent(said.together(weight), emission[:, :classes], prior, records)
+    dependent[:, list(aside)] = True
     return LabelModel(prior, emission, votes, records, dependent)
 
 
 def fit_if_identified(
-    outcomes: Outcomes, classes: int, weights: Floats | None = None
+    outcomes: Outcomes,
+    classes: int,
+    weights: Floats | None = None,
+    aside: Sequence[int] = (),
 ) -> LabelModel | None:
     """Return ``fit``'s model, or None of LFs too few to have one."""
-    return fit(outcomes, classes, weights=weights) if identified(outcomes) else None
+    if not identified(np.delete(outcomes, list(aside), axis=1)):
+        return None
+    return fit(outcomes, classes, weights=weights, aside=aside)
 
 
 def _dependent(

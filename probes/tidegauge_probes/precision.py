@@ -67,6 +67,11 @@ class Together:
         """Take it from the counts of a window."""
         return cls(counts.records, counts.gram, counts.all.errors)
 
+    @property
+    def working(self) -> Mask:
+        """LFs that did not fail too often to be judged, or used on others, bool [m]."""
+        return np.asarray(self.errors <= MOST_ERRORS * self.records)
+
     def __add__(self, other: Together) -> Together:
         """Add."""
         return Together(
@@ -137,8 +142,8 @@ def of_window(model: LabelModel, counts: Together) -> Precision:
     one that is furthest off is not used on others any more, and the rest is estimated again, until
     none is off by more than chance.
     """
-    working = counts.errors <= MOST_ERRORS * counts.records
-    trusted = working.copy()
+    working = counts.working
+    trusted = working & model.witnesses
     while True:
         found = _with_trusted(model, counts, working, trusted)
         worst = np.nan_to_num(found.off * trusted[:, None]).max(axis=1)

@@ -278,6 +278,15 @@ class ProbeSet:
         parts = [[p.description() for p in group] for group in (self.probes, self.slices)]
         return digest([parts, list(self.classes)])[:16]
 
+    @property
+    def deployed(self) -> tuple[int, ...]:
+        """Columns that are the deployed model's own label."""
+        return tuple(
+            column
+            for column, probe in enumerate(self.probes)
+            if isinstance(probe, VoterProbe) and probe.deployed
+        )
+
     @cached_property
     def fields(self) -> frozenset[str]:
         """All fields that the templates read."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tidegauge_probes.accuracy import Accuracy
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeFigures:
@@ -112,6 +114,8 @@ class StreamFigures:
     precision: Sequence[PrecisionFigures] = ()
     class_shares: Mapping[str, float] = field(default_factory=dict)
     """Class → share of the records, as far as it is known."""
+    accuracy: Accuracy | None = None
+    """Of the deployed model."""
     partitions: Sequence[PartitionFigures] = ()
     dead_letters: Mapping[str, int]
     """Reason → how many."""

@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from tidegauge_probes import baseline as baselines
 from tidegauge_probes import counts, engine, label_model
+from tidegauge_probes.accuracy import MIN_GOLD, MOST_GOLD, Gold
 from tidegauge_probes.baseline import Baseline
 from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.model import ABSTAIN, Outcomes, Record, VoteMatrix
+from tidegauge_probes.model import ABSTAIN, Outcomes, Record, VoteMatrix, lookup
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service.clock import Clock, window_start
 from tidegauge_service.ingest.codec import Codec
@@ -36,17 +37,26 @@ Advance = Callable[[int], None]
 
 
 def fit_records(
-    config: StreamConfig, probe_set: ProbeSet, path: Path, clock: Clock, advance: Advance
+    config: StreamConfig,
+    probe_set: ProbeSet,
+    path: Path,
+    clock: Clock,
+    advance: Advance,
+    *,
+    gold: str | None = None,
 ) -> Baseline:
     """Run the LFs over training records (JSONL, CSV, Parquet) and freeze what they did.
 
+    *gold*: path of a field with the true class, where it is known; those records tell how right
+    the deployed model is (``accuracy``), so that the ProbeSet must have a ``prediction``.
     *advance* hears the number of records after each batch. Records that are no records are
     counted in the baseline's source; BaselineError if nothing is left.
     """
     source = FileSource(str(path), Path())
     codec = Codec(config.record, config.limits, clock)
     windows: dict[int, PaneCounts] = {}
-    kept = _VoteSample()
+    kept = _VoteSample(MOST_VOTES)
+    labelled = None if gold is None else _Labelled(probe_set, gold)
     rejected = 0
     source.poll(0, 0)  # the announcement of its partitions
     while inputs := source.poll(BATCH, 0).inputs:
@@ -55,11 +65,20 @@ def fit_records(
         rejected += len(decoded) - len(records)
         matrix = engine.run(probe_set, [record.fields for record in records])
         kept.add(matrix.outcomes)
+        if labelled is not None:
+            labelled.add(records, matrix.outcomes)
         for start, pane in count_by_window(config, probe_set, records, matrix, windows).items():
             windows[start] = windows[start] + pane if start in windows else pane
         advance(len(inputs))
-    facts = {"path": path.name, "rejected": rejected, "window_ms": config.window}
-    return _freeze(config, probe_set, windows, facts, kept)
+    facts: dict[str, object] = {
+        "path": path.name,
+        "rejected": rejected,
+        "window_ms": config.window,
+    }
+    if labelled is not None:
+        facts |= {"gold": gold, "gold_records": labelled.records}
+    found = None if labelled is None else labelled.gold()
+    return _freeze(config, probe_set, windows, facts, kept, gold=found)
 
 
 def count_by_window(
@@ -90,9 +109,10 @@ def count_by_window(
 
 
 class _VoteSample:
-    """The outcomes of at most MOST_VOTES records, drawn uniformly, in the records' order."""
+    """The outcomes of at most *most* records, drawn uniformly, in the records' order."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._rng = np.random.default_rng(0)  # the same records give the same baseline
         self._priorities = np.empty(0)
         self._parts: list[Outcomes] = []
@@ -101,7 +121,7 @@ class _VoteSample:
         """Draw among these, too; those of the lowest priorities stay."""
         self._priorities = np.append(self._priorities, self._rng.random(len(outcomes)))
         self._parts.append(outcomes)
-        if len(self._priorities) > 2 * MOST_VOTES:
+        if len(self._priorities) > 2 * self._most:
             self._parts = [self.drawn()]
             self._priorities = self._priorities[self._lowest()]
 
@@ -110,10 +130,61 @@ class _VoteSample:
         return np.concatenate(self._parts)[self._lowest()]
 
     def _lowest(self) -> npt.NDArray[np.bool_]:
-        if len(self._priorities) <= MOST_VOTES:
+        if len(self._priorities) <= self._most:
             return np.ones(len(self._priorities), dtype=np.bool_)
-        limit = np.partition(self._priorities, MOST_VOTES - 1)[MOST_VOTES - 1]
+        limit = np.partition(self._priorities, self._most - 1)[self._most - 1]
         return np.asarray(self._priorities <= limit)
+
+
+class _Labelled:
+    """The records with a gold label on which the deployed model votes."""
+
+    def __init__(self, probe_set: ProbeSet, field: str) -> None:
+        if len(probe_set.deployed) != 1:
+            msg = (
+                f"gold labels tell how right the deployed model is: the ProbeSet must have one LF "
+                f"of the kind `prediction`, and has {len(probe_set.deployed)}"
+            )
+            raise BaselineError(msg)
+        [self._model] = probe_set.deployed
+        self._field = field
+        self._classes = {name: k for k, name in enumerate(probe_set.layout.classes)}
+        self._kept = _VoteSample(MOST_GOLD)
+        self.records = 0
+
+    def add(self, records: Sequence[Record], outcomes: Outcomes) -> None:
+        """Take those with a label; BaselineError if one is no class."""
+        labels = np.array([self._label(record) for record in records], dtype=np.int8)
+        known = (labels >= 0) & (outcomes[:, self._model] >= 0) if len(records) else labels >= 0
+        self._kept.add(np.column_stack([outcomes[known], labels[known]]))
+        self.records += int(known.sum())
+
+    def _label(self, record: Record) -> int:
+        value = lookup(record.fields, self._field)
+        if value is None or value == "":
+            return ABSTAIN
+        label = self._classes.get(str(value))
+        if label is None and type(value) is int and 0 <= value < len(self._classes):
+            label = value
+        if label is None:
+            msg = (
+                f"record '{record.id}' has {value!r} at '{self._field}', which is none of the "
+                f"classes {', '.join(self._classes)}"
+            )
+            raise BaselineError(msg)
+        return label
+
+    def gold(self) -> Gold:
+        """Return a uniform sample; BaselineError if there are too few."""
+        if self.records < MIN_GOLD:
+            msg = (
+                f"{self.records} records have both a label at '{self._field}' and the model's "
+                f"prediction; at least {MIN_GOLD} are needed"
+            )
+            raise BaselineError(msg)
+        drawn = self._kept.drawn()
+        labels = drawn[:, -1].astype(np.int64)
+        return Gold(drawn[:, :-1], labels, self._model, len(self._classes))
 
 
 def fit_votes(config: StreamConfig, probe_set: ProbeSet, path: Path) -> Baseline:
@@ -136,7 +207,7 @@ def fit_votes(config: StreamConfig, probe_set: ProbeSet, path: Path) -> Baseline
         raise BaselineError(msg)
     outcomes = votes.astype(np.int8)
     matrix = VoteMatrix(outcomes, np.zeros((len(votes), 0), np.bool_), np.zeros(m))
-    kept = _VoteSample()
+    kept = _VoteSample(MOST_VOTES)
     kept.add(outcomes)
     windows = {UNTIMED: counts.fold(matrix, k, {})}
     return _freeze(config, probe_set, windows, {"votes": path.name}, kept)
@@ -163,6 +234,8 @@ def _freeze(
     windows: dict[int, PaneCounts],
     facts: dict[str, object],
     kept: _VoteSample,
+    *,
+    gold: Gold | None = None,
 ) -> Baseline:
     outcomes = kept.drawn() if windows else np.empty((0, 0), dtype=np.int8)
     return baselines.fit(
@@ -172,5 +245,8 @@ def _freeze(
         window_ms=config.window,
         source=facts,
         slices=[probe.name for probe in probe_set.slices],
-        model=label_model.fit_if_identified(outcomes, probe_set.cardinality),
+        model=label_model.fit_if_identified(
+            outcomes, probe_set.cardinality, aside=probe_set.deployed if windows else ()
+        ),
+        gold=gold,
     )

@@ -24,6 +24,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector as PrometheusCollector
 
+from tidegauge_probes.accuracy import Accuracy
 from tidegauge_service.figures import (
     FiringAlert,
     PartitionFigures,
@@ -140,6 +141,9 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _gauge("lf_precision_low_ratio", _VOTE, "Low end of the precision's 95 % interval."),
     _gauge("lf_precision_high_ratio", _VOTE, "High end of the precision's 95 % interval."),
     _gauge("class_prior_ratio", "stream label", "Share of records of the class, as LFs see it."),
+    _gauge("model_accuracy_ratio", "stream", "Accuracy of the deployed model, estimated."),
+    _gauge("model_accuracy_low_ratio", "stream", "Low end of the accuracy's 95 % interval."),
+    _gauge("model_accuracy_high_ratio", "stream", "High end of the accuracy's 95 % interval."),
     _gauge("lf_quarantined", "stream probe", "1 for an LF that is not called any more."),
     _own_gauge("series_dropped", "", "Series left out: beyond the cap, or twice the same."),
     _own_gauge("snapshot_up", "", "1 if the shared state could be read; else it is not shown."),
@@ -187,6 +191,12 @@ _SEGMENT_METRICS: Final[Mapping[str, Callable[[SegmentFigures], float | None]]] 
     "tidegauge_blind_spot_expected_ratio": lambda s: s.blind_spot_expected,
     "tidegauge_blind_spot_low_ratio": lambda s: s.blind_spot_low,
     "tidegauge_blind_spot_high_ratio": lambda s: s.blind_spot_high,
+}
+
+_ACCURACY_METRICS: Final[Mapping[str, Callable[[Accuracy], float | None]]] = {
+    "tidegauge_model_accuracy_ratio": lambda a: a.value,
+    "tidegauge_model_accuracy_low_ratio": lambda a: a.low,
+    "tidegauge_model_accuracy_high_ratio": lambda a: a.high,
 }
 
 _PRECISION_METRICS: Final[Mapping[str, Callable[[PrecisionFigures], float | None]]] = {
@@ -264,6 +274,8 @@ def _of_segments(s: StreamFigures) -> Iterator[Sample]:
         yield from _present(_PRECISION_METRICS, vote, (s.stream, vote.probe, vote.label), ALL)
     for label, share in s.class_shares.items():
         yield Sample("tidegauge_class_prior_ratio", (s.stream, label), share, ALL)
+    if s.accuracy is not None:
+        yield from _present(_ACCURACY_METRICS, s.accuracy, (s.stream,), ALL)
 
 
 def _present(

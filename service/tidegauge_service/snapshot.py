@@ -46,6 +46,7 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
         class_shares={c.label: c.share for c in judged.shares if c.share is not None}
         if judged
         else {},
+        accuracy=judged.accuracy if judged else None,
         partitions=tuple(
             PartitionFigures(
                 partition=p.partition,

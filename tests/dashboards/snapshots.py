@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tidegauge_probes.accuracy import Accuracy
 from tidegauge_service.figures import (
     AlertFigures,
     FiringAlert,
@@ -39,6 +40,7 @@ def _stream(name: str, step: int) -> StreamFigures:
         learning=False,
         probes=[_probe(probe, segment, step) for segment in SEGMENTS for probe in PROBES],
         segments=[_segment(segment, step) for segment in SEGMENTS],
+        accuracy=Accuracy(0.9, 0.8, 0.75, 0.85, 400.0),
         precision=[
             PrecisionFigures(
                 probe="check_out", label="SPAM", precision=0.7, expected=0.9, low=0.65, high=0.75

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from tests.service import oracle
 from tests.service.streams_for_tests import HOUR, START, write_stream
+from tidegauge_probes import baseline as baselines
 from tidegauge_probes import engine, load
 from tidegauge_probes.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
@@ -213,6 +215,92 @@ def test_what_scripts_and_people_are_told_of_a_baseline(
     assert facts["label_model"]["class_shares"]["SPAM"] == pytest.approx(0.4, abs=0.03)
     assert set(facts["label_model"]["precision"]) == {"mentions_free", "thanks", "short"}
     assert "relative to the consensus" in runner.invoke(app, ["baseline", "show", "b"]).stdout
+
+
+PREDICTING: dict[str, Any] = {
+    "classes": ["HAM", "SPAM"],
+    "probes": [
+        *({"name": name, "external": {"field": name}} for name in "abcd"),
+        {"name": "model", "prediction": {"field": "model"}},
+    ],
+}
+
+
+def labelled(n: int, spam: float = 0.3) -> Iterator[dict[str, Any]]:
+    """Yield records of which two in three have a label.
+
+    Four LFs vote on them; the model is right on 9 of 10 hams and 6 of 10 spams.
+    """
+    rng = np.random.default_rng(1)
+    names = ("HAM", "SPAM")
+    for i in range(n):
+        y = int(rng.random() < spam)
+        said = {f: names[y if rng.random() < 0.85 else 1 - y] for f in "abcd"}
+        votes = {f: label if rng.random() < 0.5 else None for f, label in said.items()}
+        model = names[y if rng.random() < (0.9, 0.6)[y] else 1 - y]
+        gold = {} if i % 3 == 2 else {"truth": names[y] if i % 2 else y}
+        yield {"id": i, "timestamp": START + i, "text": "", "model": model, **votes, **gold}
+
+
+@pytest.fixture
+def predicting(tmp_path: Path) -> tuple[StreamConfig, ProbeSet]:
+    config = load_stream(write_stream(tmp_path, probes=PREDICTING))
+    return config, load(config.probes, tmp_path)
+
+
+def fit_gold(
+    predicting: tuple[StreamConfig, ProbeSet], path: Path, gold: str = "truth"
+) -> Baseline:
+    return fitting.fit_records(*predicting, path, lambda: NOW, lambda _: None, gold=gold)
+
+
+def test_gold_labels_tell_how_right_the_model_is(
+    predicting: tuple[StreamConfig, ProbeSet], tmp_path: Path
+) -> None:
+    records = list(labelled(6_000))
+    fitted = fit_gold(predicting, write(tmp_path / "train.jsonl", records))
+    known = [r for r in records if "truth" in r]
+    right = sum(r["truth"] in {r["model"], int(r["model"] == "SPAM")} for r in known)
+    assert fitted.source["gold_records"] == len(known) == 4_000
+    assert fitted.gold is not None
+    assert fitted.gold.accuracy == pytest.approx(right / len(known))
+    again = baselines.decode(fitted.encode())
+    assert again.gold is not None
+    assert again.encode() == fitted.encode()
+    assert again.gold.accuracy == fitted.gold.accuracy
+    assert fitted.model is not None
+    assert not fitted.model.witnesses[4], "the model judges nobody"
+    assert fitted.model.prior[1] == pytest.approx(0.3, abs=0.04)
+
+
+def test_of_many_gold_labels_a_uniform_sample_is_kept(
+    predicting: tuple[StreamConfig, ProbeSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "MOST_GOLD", 300)
+    fitted = fit_gold(predicting, write(tmp_path / "train.jsonl", list(labelled(3_000))))
+    assert fitted.gold is not None
+    assert fitted.gold.outcomes.shape == (300, 5)
+    assert fitted.source["gold_records"] == 2_000
+
+
+def test_gold_labels_that_cannot_be_used_are_refused(
+    predicting: tuple[StreamConfig, ProbeSet],
+    config: StreamConfig,
+    probe_set: ProbeSet,
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path / "train.jsonl", list(labelled(150)))
+    with pytest.raises(BaselineError, match=r"100 records have both .* at least 200"):
+        fit_gold(predicting, path)
+    with pytest.raises(BaselineError, match="one LF of the kind `prediction`, and has 0"):
+        fit_gold((config, probe_set), path)
+    wrong = [{**record, "truth": "eggs"} for record in labelled(3)]
+    with pytest.raises(BaselineError, match=r"'eggs' at 'truth', which is none of .* HAM, SPAM"):
+        fit_gold(predicting, write(tmp_path / "wrong.jsonl", wrong))
+    other = CliRunner().invoke(
+        app, ["baseline", "fit", "s.yaml", "--name", "b", "--votes", "L.npy", "--gold", "truth"]
+    )
+    assert "give --records FILE" in str(other.exception)
 
 
 def refused(config: StreamConfig, probe_set: ProbeSet, path: Path) -> str:

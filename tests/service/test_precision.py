@@ -13,6 +13,7 @@ import pytest
 from tests.service.group import NOW, Group
 from tests.service.streams_for_tests import HOUR, START
 from tidegauge_probes.baseline import Baseline
+from tidegauge_service import fitting
 from tidegauge_service.clock import to_iso
 from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.store import baselines, commit, precision, schema, streams
@@ -145,3 +146,56 @@ def test_without_samples_there_is_no_model_and_no_figure(
     found = group(tmp_path, sqlite_database, LEARNED + 2, samples={"each": 0})
     assert fitted(found).model is None
     assert precision.page(sqlite_database, found.stream) == []
+
+
+PREDICTING: dict[str, Any] = {
+    "classes": ["HAM", "SPAM"],
+    "probes": [*PROBES["probes"], {"name": "model", "prediction": {"field": "model"}}],
+}
+
+
+def with_the_model(windows: int) -> Iterator[dict[str, Any]]:
+    """Yield records with the label of a model that misses half of the spam; it trebles."""
+    rng = np.random.default_rng(4)
+    for n in range(windows * EACH):
+        hour, place = divmod(n, EACH)
+        spam = rng.random() < (0.2 if hour < LEARNED else 0.6)
+        said = {f: "SPAM" if (rng.random() < RIGHT) == spam else "HAM" for f in LFS}
+        votes = {f: label if rng.random() < 0.5 else None for f, label in said.items()}
+        caught = rng.random() < (0.5 if spam else 0.95)
+        model = "SPAM" if caught == spam else "HAM"
+        at = to_iso(START + hour * HOUR + place * 1_000)
+        truth = "SPAM" if spam else "HAM"
+        yield {"id": str(n), "timestamp": at, "text": "", "model": model, "truth": truth, **votes}
+
+
+def test_the_accuracy_of_the_model_falls_with_the_classes_and_nobody_labelled_a_record(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    records = list(with_the_model(LEARNED + 12))
+    live = [{**r, "truth": None} for r in records[LEARNED * EACH :]]
+    train = tmp_path / "train.jsonl"
+    train.write_text("".join(json.dumps(r) + "\n" for r in records[: LEARNED * EACH]))
+    found = Group(
+        tmp_path,
+        sqlite_database,
+        [[json.dumps(r).encode() for r in live]],
+        probes=PREDICTING,
+        baseline={"name": "gold"},
+    )
+    gold = fitting.fit_records(
+        found.config, found.probe_set, train, lambda: NOW, lambda _: None, gold="truth"
+    )
+    with sqlite_database.write() as connection:
+        baselines.save(connection, gold, "gold", NOW)
+        baselines.attach(connection, found.stream.id, gold.id)
+    found.member().to_end()
+    commit.close_windows(sqlite_database, found.stream)
+    evaluator = Evaluator(found.config, found.stream, found.probe_set, sqlite_database, lambda: NOW)
+    while evaluator.evaluate_next():
+        pass
+    accuracy = precision.page(sqlite_database, found.stream)[-1].accuracy
+    assert accuracy is not None
+    assert accuracy.baseline == pytest.approx(0.8 * 0.95 + 0.2 * 0.5, abs=0.02)
+    assert accuracy.value == pytest.approx(0.4 * 0.95 + 0.6 * 0.5, abs=0.04)
+    assert accuracy.low < accuracy.value < accuracy.high

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegauge_probes.model import ABSTAIN, ERROR, VoteMatrix
-from tidegauge_service.ingest.sampling import WindowSampler, buckets, priorities
+from tidegauge_service.ingest.sampling import Samplers, WindowSampler, buckets, priorities
 from tidegauge_service.ingest.segments import capped, memberships
 from tidegauge_service.stream_config import SampleSizes
 
@@ -44,7 +44,7 @@ def take_in_pieces(
     edges = [0, *sorted(cuts), n]
     for start, end in itertools.pairwise(edges):
         if restart:
-            sampler = WindowSampler.restored(sizes, kept)
+            sampler = Samplers(sizes, {}, {0: kept})[0]
         piece = {name: mask[start:end] for name, mask in where.items()}
         taken = sampler.take(priority[start:end], piece)
         kept += [(int(priority[start + row]), tuple(names)) for row, names in taken.items()]
@@ -81,6 +81,25 @@ def test_samples_of_partitions_merge() -> None:
         for row, names in WindowSampler(sizes).take(priority, {"all": belongs(100)["all"]}).items():
             kept.append((int(priority[row]), tuple(names)))
     assert smallest(kept, sizes) == {"all": set(sorted(everything)[:10])}
+
+
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=12), st.integers(0, 30))
+def test_partitions_that_share_their_limits_keep_less_and_the_same_sample(
+    turns: list[int], each: int
+) -> None:
+    """Batches of 50 records come of the partitions in *turns*."""
+    sizes = SampleSizes(each=each, blind_spot=each)
+    limits: dict[int, dict[str, int]] = {}
+    sharing = [Samplers(sizes, limits, {}) for _ in range(4)]
+    alone = [Samplers(sizes, {}, {}) for _ in range(4)]
+    where, kept = belongs(50), [list[tuple[int, tuple[str, ...]]]() for _ in range(2)]
+    for turn, partition in enumerate(turns):
+        priority = priorities("s", partition, offsets(50, start=50 * turn))
+        for some, found in zip((sharing, alone), kept, strict=True):
+            taken = some[partition][0].take(priority, where)
+            found += [(int(priority[row]), tuple(names)) for row, names in taken.items()]
+    assert smallest(kept[0], sizes) == smallest(kept[1], sizes)
+    assert len(kept[0]) <= len(kept[1])
 
 
 def test_every_record_is_as_likely_as_any_other() -> None:

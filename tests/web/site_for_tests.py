@@ -14,6 +14,7 @@ from tests.web.document import Document
 from tidegauge_alerts.lifecycle import advance
 from tidegauge_alerts.model import Context, Rule
 from tidegauge_probes import load
+from tidegauge_probes.accuracy import Accuracy
 from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
 from tidegauge_service.store import alerts, precision, streams, windows
 from tidegauge_service.store.engine import Database
@@ -90,11 +91,18 @@ class Site:
             alerts.save(connection, stream.id, after.alerts, after.transitions)
             streams.move_cursor(connection, stream.id, EVALUATED, start + HOUR)
 
-    def judged(self, stream: StreamRow, number: int, *lfs: LfPrecision, windows: int = 3) -> None:
+    def judged(
+        self,
+        stream: StreamRow,
+        number: int,
+        *lfs: LfPrecision,
+        windows: int = 3,
+        accuracy: Accuracy | None = None,
+    ) -> None:
         """Write what the label model says of a window: spam went from 40 to 20 %."""
         spam = ClassShare("SPAM", 0.4, 0.2 if windows else None)
         found = WindowPrecision(
-            START + number * HOUR, BASELINE, windows, windows * 1_000, (spam,), lfs
+            START + number * HOUR, BASELINE, windows, windows * 1_000, (spam,), lfs, accuracy
         )
         with self.database.write() as connection:
             precision.save(connection, stream, found)

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from tests.service.streams_for_tests import HOUR, START
 from tests.web.site_for_tests import BASELINE, NOW, Site, finding, lf
+from tidegauge_probes.accuracy import Accuracy
 from tidegauge_service.api.app import create_app
 from tidegauge_service.api.context import Context
 from tidegauge_service.auth import Gate
@@ -102,10 +103,26 @@ def test_windows_come_in_pages(site: Site, client: TestClient) -> None:
                 "changed": False,
             }
         ],
+        "accuracy": None,
     }
     assert items[1]["lfs"][0]["precision"] is None
     until = client.get(f"/api/v1/streams/spam/precision?until={to_iso(START + HOUR)}").json()
     assert until == {"items": items[:1], "next": None}
+
+
+def test_the_accuracy_of_the_model_is_told_where_it_is_known(
+    site: Site, client: TestClient
+) -> None:
+    row = site.stream()
+    site.window(row, 0, finding(0))
+    found = {"baseline": 0.9, "value": 0.8, "low": 0.75, "high": 0.85, "effective": 400.0}
+    site.judged(row, 0, lf("short"), accuracy=Accuracy(**found))
+    [item] = client.get("/api/v1/streams/spam/precision").json()["items"]
+    assert item["accuracy"] == found
+    assert "80 % (75–85 %; 90 % on the gold records)" in site.get().text
+    told = client.get("/metrics").text.splitlines()
+    assert 'tidegauge_model_accuracy_ratio{stream="spam"} 0.8' in told
+    assert 'tidegauge_model_accuracy_high_ratio{stream="spam"} 0.85' in told
 
 
 def test_an_unknown_stream_is_said_to_be_so(client: TestClient) -> None:

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from tidegauge_probes import load
+from tidegauge_probes.accuracy import Gold
 from tidegauge_probes.analysis import lf_summary
 from tidegauge_probes.baseline import LEARNING_WINDOWS, Baseline
 from tidegauge_probes.label_model import MIN_LFS, MIN_VOTES
@@ -35,11 +36,18 @@ def fit(
     votes: Annotated[
         Path | None, typer.Option(help="A vote matrix instead: .npy or .npz, e.g. Snorkel's L.")
     ] = None,
+    gold: Annotated[
+        str | None,
+        typer.Option(help="Field of the records with the true class: how right the model is."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
 ) -> None:
     """Freeze a baseline from training records, or from a vote matrix."""
     if (records is None) == (votes is None):
         msg = "give either --records FILE or --votes FILE"
+        raise SettingsError(msg)
+    if gold is not None and records is None:
+        msg = "--gold names a field of the records: give --records FILE"
         raise SettingsError(msg)
     config = load_stream(stream)
     probe_set = load(config.probes, Path(config.folder))
@@ -48,7 +56,7 @@ def fit(
             fitted = fitting.fit_votes(config, probe_set, votes or Path())
         else:
             with progress("training records") as advance:
-                fitted = fitting.fit_records(config, probe_set, records, now_ms, advance)
+                fitted = fitting.fit_records(config, probe_set, records, now_ms, advance, gold=gold)
         with database.write() as connection:
             baselines.save(connection, fitted, name, now_ms())
     if as_json:
@@ -65,6 +73,8 @@ def fit(
         )
     if fitted.model is None:
         out.print(_NO_MODEL)
+    if fitted.gold is not None:
+        out.print(_accuracy(fitted.gold))
 
 
 @app.command("list")
@@ -99,6 +109,8 @@ def show(
         shares = [f"{row[k]:.2%}" for k in ("Coverage", "Overlaps", "Conflicts", "Errors")]
         table.add_row(str(lf), *shares, _said(precision.get(str(lf), {})))
     out.print(table)
+    if found.gold is not None:
+        out.print(_accuracy(found.gold))
     if found.model is None:
         out.print(_NO_MODEL)
         return
@@ -123,6 +135,7 @@ def _facts(baseline: Baseline) -> dict[str, Any]:
         "windows": len(baseline.starts),
         "learning": baseline.learning,
         "source": dict(baseline.source),
+        "accuracy": None if baseline.gold is None else baseline.gold.accuracy,
         "label_model": None
         if model is None
         else {
@@ -146,6 +159,10 @@ def _precision(baseline: Baseline) -> dict[str, dict[str, float]]:
         }
         for name, row in zip(layout.probes, found, strict=True)
     }
+
+
+def _accuracy(gold: Gold) -> str:
+    return f"the model is right on {gold.accuracy:.1%} of {len(gold.labels)} gold records"
 
 
 def _said(precision: Mapping[str, float]) -> str:

@@ -5,7 +5,7 @@ Batches of a partition and replayed dead letters are counted by this one code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,7 +17,7 @@ from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.model import Fault, Record, VoteMatrix
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service.clock import window_start
-from tidegauge_service.ingest.sampling import WindowSampler, buckets, priorities
+from tidegauge_service.ingest.sampling import Samplers, WindowSampler, buckets, priorities
 from tidegauge_service.ingest.segments import capped, memberships
 from tidegauge_service.store.commit import Sample
 from tidegauge_service.stream_config import StreamConfig
@@ -51,7 +51,7 @@ class Counting:
         rows: Rows,
         *,
         running: Mapping[int, PaneCounts],
-        samplers: MutableMapping[int, WindowSampler],
+        samplers: Samplers,
     ) -> Counted:
         """Count *rows* of *records* on top of *running*; *samplers* remember what they took."""
         times = np.array([records[int(row)].timestamp_ms for row in rows], dtype=np.int64)
@@ -63,8 +63,7 @@ class Counting:
             group = [records[int(row)] for row in mine]
             pane, segments = self._fold(group, part, running.get(start))
             panes[start], added[start] = pane, len(group)
-            sampler = samplers.setdefault(start, WindowSampler(self._config.samples))
-            samples += self._sample(sampler, start, group, part, segments)
+            samples += self._sample(samplers[start], start, group, part, segments)
         return Counted(panes, added, samples, int(times.max()) if len(times) else None)
 
     def _fold(

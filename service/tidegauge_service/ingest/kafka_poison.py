@@ -19,6 +19,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord, Fetcher
 from kafka.errors import CorruptRecordError
 
+from tidegauge_service.ingest.kafka_batches import quick
+
 # Of the header of a batch (https://kafka.apache.org/documentation/#recordbatch), from its start:
 _BASE_OFFSET: Final = struct.Struct(">q")
 _LAST_OFFSET_DELTA: Final = struct.Struct(">i")
@@ -66,10 +68,11 @@ class _Batches:
     def next_batch(self) -> Any:
         following = self._records._next_slice  # noqa: SLF001
         if following is not None:
-            if len(following) < _SMALLEST:
+            # A length below zero leads to before the beginning, and there for ever.
+            if len(following) < _SMALLEST or self._records._pos < len(following):  # noqa: SLF001
                 raise _NoBatch
             self.last = following
-        return self._records.next_batch()
+        return quick(self._records.next_batch(), self.last)
 
 
 class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]

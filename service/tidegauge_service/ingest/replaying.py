@@ -26,7 +26,7 @@ from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service.clock import Clock
 from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.counting import Counting
-from tidegauge_service.ingest.sampling import WindowSampler
+from tidegauge_service.ingest.sampling import Samplers
 from tidegauge_service.ingest.source import Raw
 from tidegauge_service.store import commit as store
 from tidegauge_service.store import dead_letters, streams
@@ -124,13 +124,12 @@ class Replay:
             structs.replace(record, partition=REPLAYED, offset=since + i)
             for i, record in enumerate(records)
         ]
-        sizes = self._config.samples
         counted = self._counting.count(
             placed,
             matrix,
             np.arange(n, dtype=np.int64),
             running=state.panes,
-            samplers={w: WindowSampler.restored(sizes, kept) for w, kept in state.sampled.items()},
+            samplers=Samplers(self._config.samples, {}, state.sampled),
         )
         batch = PartitionBatch(
             REPLAYED,

@@ -61,9 +61,10 @@ class WindowSampler:
     """The smallest priorities that each bucket of one window and partition has seen."""
 
     sizes: SampleSizes
+    limits: dict[str, int] = field(default_factory=dict)
+    """Bucket that is full → its highest priority: only what is lower enters. Several partitions
+    of a window may share it, for only the k smallest of all of them stay in the end."""
     smallest: dict[str, Ints] = field(default_factory=dict)
-    _limits: dict[str, int] = field(default_factory=dict)
-    """Bucket that is full → its highest priority: only what is lower enters."""
 
     def size(self, bucket: str) -> int:
         """Return k of a bucket."""
@@ -76,7 +77,7 @@ class WindowSampler:
         """
         taken: dict[int, list[str]] = {}
         for bucket, mask in belongs.items():
-            limit = self._limits.get(bucket)
+            limit = self.limits.get(bucket)
             rows = np.flatnonzero(mask if limit is None else mask & (priority < limit))
             if not len(rows):
                 continue
@@ -90,20 +91,41 @@ class WindowSampler:
         together = np.concatenate([seen, priority])
         if len(together) >= k:
             together = np.partition(together, k - 1)[:k] if k else together[:0]
-            self._limits[bucket] = int(together[-1]) if k else -1
+            highest = int(together[-1]) if k else -1
+            self.limits[bucket] = min(highest, self.limits.get(bucket, MAX_PRIORITY))
         self.smallest[bucket] = together
-        return priority <= self._limits.get(bucket, MAX_PRIORITY)
+        return priority <= self.limits.get(bucket, MAX_PRIORITY)
 
-    @classmethod
-    def restored(
-        cls, sizes: SampleSizes, kept: Sequence[tuple[int, tuple[str, ...]]]
-    ) -> WindowSampler:
-        """Rebuild from what the database keeps."""
-        sampler = cls(sizes)
+    def restore(self, kept: Sequence[tuple[int, tuple[str, ...]]]) -> None:
+        """Remember what the database keeps."""
         by_bucket: dict[str, list[int]] = {}
         for priority, names in kept:
             for name in names:
                 by_bucket.setdefault(name, []).append(priority)
         for name, values in by_bucket.items():
-            sampler._enter(name, np.array(values, dtype=np.int64))
+            self._enter(name, np.array(values, dtype=np.int64))
+
+
+class Samplers(dict[int, WindowSampler]):
+    """The samplers of a partition by window start; a new window gets one.
+
+    *limits*: by window start, shared with the other partitions of a worker (``WindowSampler``).
+    """
+
+    def __init__(
+        self,
+        sizes: SampleSizes,
+        limits: dict[int, dict[str, int]],
+        kept: Mapping[int, Sequence[tuple[int, tuple[str, ...]]]],
+    ) -> None:
+        """Make them of what the database keeps, by window start."""
+        super().__init__()
+        self._sizes, self._limits = sizes, limits
+        for start, some in kept.items():
+            self[start].restore(some)
+
+    def __missing__(self, start: int) -> WindowSampler:
+        """Begin a window."""
+        sampler = WindowSampler(self._sizes, self._limits.setdefault(start, {}))
+        self[start] = sampler
         return sampler

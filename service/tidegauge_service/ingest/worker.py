@@ -32,7 +32,7 @@ from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.counting import Counting
 from tidegauge_service.ingest.places import ADVICE, Places, Way, seed
 from tidegauge_service.ingest.rejecting import Reason
-from tidegauge_service.ingest.sampling import WindowSampler
+from tidegauge_service.ingest.sampling import Samplers
 from tidegauge_service.ingest.source import Member, Raw, Source
 from tidegauge_service.store import commit as store
 from tidegauge_service.store import quarantine
@@ -70,12 +70,12 @@ class _Owned:
 
     next_offset: int
     panes: dict[int, PaneCounts]
-    samplers: dict[int, WindowSampler]
+    samplers: Samplers
     reached: int = 0
     """Where reading goes on, committed or not; past the last input where offsets are missing."""
     drained: bool = False
-    proved_ms: int = 0
-    """When its end was last proved to be reached."""
+    heard_ms: int = 0
+    """When something last came of it, or its end was last asked for."""
 
     @property
     def goes_on_at(self) -> int:
@@ -157,6 +157,8 @@ class Worker:
         self._most = config.limits.commit_records
         self._refused: dict[tuple[int, int], str] = {}
         self._owned: dict[int, _Owned] = {}
+        self._limits: dict[int, dict[str, int]] = {}
+        """Of the samples, by window start: shared by the partitions."""
         self._doubted: set[int] = set()
         self._places = Places(config, stream, source, database, clock, url=url)
         self._held_until_s: dict[int, float] = {}
@@ -319,6 +321,9 @@ class Worker:
         now = time.monotonic()
         due = {p for p, until in self._held_until_s.items() if now >= until}
         self._doubted |= set(partitions) | due
+        if self._doubted:  # they may be of samples that were not committed
+            for limits in self._limits.values():
+                limits.clear()  # in place: the samplers hold them, too
         self._beat(Phase.POLLING, NO_LF)
         self._places.survey(self._doubted)
         self._beat(Phase.STORING, NO_LF)
@@ -330,8 +335,7 @@ class Worker:
                 self._doubted.discard(partition)
                 continue
             self._held_until_s.pop(partition, None)
-            sizes = self._config.samples
-            samplers = {w: WindowSampler.restored(sizes, k) for w, k in state.sampled.items()}
+            samplers = Samplers(self._config.samples, self._limits, state.sampled)
             self._owned[partition] = _Owned(
                 state.next_offset, dict(state.panes), samplers, reached=state.next_offset
             )
@@ -480,17 +484,20 @@ class Worker:
         if grace is None and not finite:
             return []
         now = self._clock()  # before asking for the ends: what comes later is not covered
+        interval = self._config.limits.commit_interval
         busy = {batch.partition for batch in batches}
+        for partition in busy:
+            self._owned[partition].heard_ms = now
         quiet = [
             p
             for p, owned in self._owned.items()
             if p not in busy
             and not owned.drained
-            and abs(now - owned.proved_ms) >= self._config.limits.commit_interval  # clocks jump
+            and (finite or abs(now - owned.heard_ms) >= interval)  # clocks jump
         ]
         ends = self._ask_ends(quiet) if quiet else {}
         for partition in ends:
-            self._owned[partition].proved_ms = 0 if finite else now
+            self._owned[partition].heard_ms = now
         return [
             PartitionBatch(
                 partition,
@@ -514,6 +521,9 @@ class Worker:
                 del owned.panes[start]
             for start in [s for s in owned.samplers if store.is_closed(s, closed)]:
                 del owned.samplers[start]
+
+        for start in [s for s in self._limits if store.is_closed(s, closed)]:
+            del self._limits[start]
 
     def close(self) -> None:
         """Leave the group."""

@@ -211,7 +211,9 @@ class Evaluator:
                 "until": to_iso(chosen.until),
             },
             slices=[probe.name for probe in self._probe_set.slices],
-            model=label_model.fit_if_identified(votes, len(layout.classes), weights),
+            model=label_model.fit_if_identified(
+                votes, len(layout.classes), weights, self._probe_set.deployed
+            ),
         )
         precisions.drop_votes(connection, self._stream)
         stored.save(connection, fitted, None, self._clock())

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tidegauge_probes import precision
+from tidegauge_probes.accuracy import Accuracy, Gold, estimate
 from tidegauge_probes.baseline import Baseline
 from tidegauge_probes.label_model import LabelModel
 from tidegauge_probes.precision import Precision, Together
@@ -32,7 +35,18 @@ def judge(
         if baseline.total.all.outcomes[i, k]
     )
     records, windows = (pooled.records, pooled.windows) if pooled else (0, 0)
-    return WindowPrecision(start, baseline.id, windows, records, shares, lfs)
+    return WindowPrecision(
+        start, baseline.id, windows, records, shares, lfs, _accuracy(baseline.gold, found, pooled)
+    )
+
+
+def _accuracy(
+    gold: Gold | None, found: Precision | None, pooled: Together | None
+) -> Accuracy | None:
+    if gold is None or found is None or pooled is None:
+        return None
+    shares = np.diag(pooled.gram) / pooled.records
+    return estimate(gold, shares, found.prior, pooled.working)
 
 
 def _lf(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from tidegauge_probes.accuracy import Accuracy
 from tidegauge_probes.model import Outcomes
 from tidegauge_service.store import schema, upsert
 from tidegauge_service.store.engine import Database
@@ -59,6 +60,8 @@ class WindowPrecision:
     records: int
     shares: tuple[ClassShare, ...]
     lfs: tuple[LfPrecision, ...]
+    accuracy: Accuracy | None = None
+    """Of the deployed model; None without gold labels, or where too little is known."""
 
 
 def save(connection: sa.Connection, stream: StreamRow, found: WindowPrecision) -> None:

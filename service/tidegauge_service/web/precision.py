@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tidegauge_alerts.wording import clean
+from tidegauge_probes.accuracy import Accuracy
 from tidegauge_service.store.precision import LfPrecision, WindowPrecision
 from tidegauge_service.web.words import Fact, band, count, share
 
@@ -44,11 +45,15 @@ def precision_view(found: WindowPrecision | None) -> PrecisionView | None:
     ordered = sorted(found.lfs, key=lambda lf: not lf.changed)
     return PrecisionView(
         summary=_summary(found, found.lfs),
-        shares=tuple(
-            Fact(
-                f"Share of {clean(c.label)}", f"{_known(c.share)} ({share(c.baseline)} at baseline)"
-            )
-            for c in found.shares
+        shares=(
+            *(
+                Fact(
+                    f"Share of {clean(c.label)}",
+                    f"{_known(c.share)} ({share(c.baseline)} at baseline)",
+                )
+                for c in found.shares
+            ),
+            *_accuracy(found.accuracy),
         ),
         rows=tuple(_row(lf) for lf in ordered),
         changed=any(lf.changed for lf in found.lfs),
@@ -63,6 +68,13 @@ def _summary(found: WindowPrecision, lfs: Sequence[LfPrecision]) -> str:
         f"Precision of {count(len(lfs), 'vote')}, {count(changed)} changed, from "
         f"{count(found.records, 'record')} of the last {count(found.windows, 'window')}"
     )
+
+
+def _accuracy(found: Accuracy | None) -> Iterator[Fact]:
+    if found is not None:
+        interval, gold = band(found.low, found.high), share(found.baseline)
+        figure = f"{share(found.value)} ({interval}; {gold} on the gold records)"
+        yield Fact("Accuracy of the model", figure)
 
 
 def _row(lf: LfPrecision) -> PrecisionRow:

@@ -40,6 +40,20 @@ class LfPrecisionItem(BaseModel):
     changed: bool
 
 
+class AccuracyItem(BaseModel):
+    """Accuracy of the deployed model, with the 95 % interval.
+
+    `baseline` is that on the gold records; `effective`, as many of them as the weighted ones are
+    worth.
+    """
+
+    baseline: float
+    value: float
+    low: float
+    high: float
+    effective: float
+
+
 class PrecisionItem(BaseModel):
     """Figures at the end of one window, from it and the `windows` − 1 before it."""
 
@@ -50,6 +64,7 @@ class PrecisionItem(BaseModel):
     records: int
     shares: list[ClassShareItem]
     lfs: list[LfPrecisionItem]
+    accuracy: AccuracyItem | None
 
 
 class PrecisionPage(BaseModel):

@@ -1,0 +1,70 @@
+"""Batches read quickly are what kafka-python reads, broken ones included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka.errors import CorruptRecordError
+from kafka.record.default_records import DefaultRecordBatch
+from kafka.record.memory_records import MemoryRecordsBuilder
+
+from tidegauge_service.ingest.kafka_batches import Batch
+
+HEADER = DefaultRecordBatch.HEADER_STRUCT.size
+PARTS = ("size_in_bytes", "offset", "timestamp", "timestamp_type", "key", "value", "headers")
+
+some_bytes = st.none() | st.binary(max_size=300)
+headers = st.lists(st.tuples(st.text(max_size=5), some_bytes), max_size=3)
+numbers = st.integers(0, 2**42) | st.integers(0, 300)
+records = st.lists(st.tuples(numbers, some_bytes, some_bytes, headers), min_size=1, max_size=20)
+
+
+def batch_of(some: Any, codec: int = 0) -> bytes:
+    builder = MemoryRecordsBuilder(2, codec, 1 << 20)
+    for timestamp, key, value, named in some:
+        builder.append(timestamp=timestamp, key=key, value=value, headers=named)
+    builder.close()
+    return bytes(builder.buffer())
+
+
+def read(batch: Any) -> list[Any]:
+    """Return the parts of each record; the last may be that it is broken."""
+    found: list[Any] = []
+    try:
+        for record in batch:
+            assert record.validate_crc()
+            assert record.checksum is None
+            found.append(tuple(getattr(record, part) for part in PARTS))
+    except CorruptRecordError:
+        found.append("broken")
+    return found
+
+
+@given(records, st.sampled_from([0, 1, 2, 3, 4]))
+def test_it_reads_what_kafka_python_reads(some: Any, codec: int) -> None:
+    batch = batch_of(some, codec)
+    found = read(Batch(batch))
+    assert found == read(DefaultRecordBatch(batch))
+    assert len(found) == len(some)
+
+
+@given(records, st.data())
+def test_what_is_broken_for_kafka_python_is_broken_here(some: Any, data: st.DataObject) -> None:
+    """Without the checksum, which is asked first, any bytes may come."""
+    batch = bytearray(batch_of(some))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(HEADER, len(batch) - 1))
+        batch[at] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(HEADER, len(batch)))
+    assert read(Batch(batch[:cut])) == read(DefaultRecordBatch(batch[:cut]))
+
+
+@given(records)
+def test_the_brokers_time_stands_for_all_of_a_batch(some: Any) -> None:
+    batch = bytearray(batch_of(some))
+    batch[DefaultRecordBatch.ATTRIBUTES_OFFSET + 1] |= DefaultRecordBatch.TIMESTAMP_TYPE_MASK
+    found = read(Batch(batch))
+    assert found == read(DefaultRecordBatch(batch))
+    assert {record[PARTS.index("timestamp_type")] for record in found} == {1}
