@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
@@ -102,6 +103,15 @@ class Comparisons:
     def __init__(self) -> None:
         self.reads: set[Read] = set()
 
+    @contextmanager
+    def gathered(self) -> Iterator[set[Read]]:
+        """Give what is read in between on its own, too."""
+        known, self.reads = self.reads, set()
+        try:
+            yield self.reads
+        finally:
+            self.reads = known | self.reads
+
     def text(self, value: Any) -> Text:
         """Return a value as a text, which it must then be."""
         if isinstance(value, Field):
@@ -142,7 +152,7 @@ class Comparisons:
         if isinstance(left, Known):
             left, right, test = right, left, _FLIPPED[test]
         if not isinstance(right, Known):
-            raise Unknown
+            raise Unknown("compares with what is no constant")
         if test in {operator.eq, operator.ne} and not isinstance(left, Number):
             equal = self._equal(left, right.value)
             return negated(equal) if test is operator.ne else equal
@@ -150,7 +160,7 @@ class Comparisons:
 
     def _ordered(self, left: Any, test: Callable[[Any, Any], Any], bound: Any) -> Node:
         if type(bound) not in {int, float} or abs(bound) > MOST_EXACT:
-            raise Unknown
+            raise Unknown("compares by order with what is no number of at most 2⁵³")
         if isinstance(left, Field):
             self.reads.add((left.place, Kind.NUMBER))
             left = FieldNumber(left.place)
@@ -183,7 +193,7 @@ class Comparisons:
         if isinstance(right, Known):
             return self._one_of(left, right.value)
         if not isinstance(left, Known) or type(left.value) is not str:
-            raise Unknown
+            raise Unknown("looks for what is no constant text")
         word = left.value
         if isinstance(right, Words):
             if len(word.split()) != 1 or word != word.strip():

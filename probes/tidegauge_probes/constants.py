@@ -6,6 +6,7 @@ with what they were before each batch. A name that is bound anew is noticed the 
 
 from __future__ import annotations
 
+import ast
 import builtins
 import inspect
 import re
@@ -23,12 +24,34 @@ Guard = Callable[[], bool]
 MISSING: Final = object()
 
 _SEARCHES: Final[tuple[Any, ...]] = (re.search, re.match, re.fullmatch, re.compile)
+_MOST_SHOWN: Final = 60
+"""Characters of the source in a reason."""
+
 _STARS: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 _OTHERWISE: Final = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 class Unknown(Exception):  # noqa: N818  (a way out, not an error)
-    """The source holds something that is not read."""
+    """The source holds something that is not read; as a text it says what."""
+
+    def __init__(self, why: str = "is not read") -> None:
+        super().__init__(why)
+        self._node: ast.AST | None = None
+
+    def at(self, node: ast.AST) -> Unknown:
+        """Return this, with the place; the first that is told is the innermost, and holds."""
+        self._node = self._node or node
+        return self
+
+    def __str__(self) -> str:
+        """Say what, and in which line of the file: told where lifting is asked about, only."""
+        why = str(self.args[0])
+        if self._node is None:
+            return why
+        line = getattr(self._node, "lineno", None)
+        shown, *more = ast.unparse(ast.fix_missing_locations(self._node)).splitlines() or [""]
+        place = f" in line {line}" if line else ""
+        return f"`{shown[:_MOST_SHOWN]}{' …' if more else ''}`{place} {why}"
 
 
 class Names:
@@ -50,7 +73,7 @@ class Names:
             return self._constant(self.bound[name])
         code = self.function.__code__
         if name in code.co_varnames or name in code.co_cellvars:
-            raise Unknown  # a local that has no value yet
+            raise Unknown("may have no value yet")
         if name in code.co_freevars:
             cells: tuple[CellType, ...] = self.function.__closure__ or ()
             cell = cells[code.co_freevars.index(name)]
@@ -65,7 +88,7 @@ class Names:
         own = owner is self.owner and _is_plain(type(owner), name)
         if isinstance(owner, ModuleType) or enumerates or own:
             return self._watched(lambda: getattr(owner, name, MISSING))
-        raise Unknown
+        raise Unknown("is an attribute of an object that may change")
 
     def _watched(self, get: Callable[[], Any]) -> Any:
         value = get()
@@ -79,7 +102,7 @@ class Names:
             return frozenset(content) if isinstance(value, set) else content
         if _is_constant(value) or value is self.owner:
             return value
-        raise Unknown
+        raise Unknown("is neither a constant nor a function that is read")
 
 
 def _is_constant(value: Any) -> bool:
@@ -99,7 +122,7 @@ def _content(values: Any) -> tuple[Any, ...]:
     content = tuple(values)
     if all(type(value) in PLAIN or isinstance(value, re.Pattern) for value in content):
         return content
-    raise Unknown
+    raise Unknown("holds more than plain constants")
 
 
 def _contents(cell: CellType) -> Any:
@@ -131,15 +154,13 @@ def resolve(f: Any, resources: Mapping[str, Any]) -> tuple[Names, str]:
         f = _call_of(f)
     while isinstance(f, partial):
         if f.args:
-            raise Unknown
+            raise Unknown("it is a partial with positional arguments")
         given = {**f.keywords, **given}
         f = f.func
     owner = MISSING
     if isinstance(f, MethodType):
         owner, f = f.__self__, f.__func__
-    if not isinstance(f, FunctionType) or f.__code__.co_flags & (_STARS | _OTHERWISE):
-        raise Unknown
-    names = Names(f)
+    names = Names(_plain(f))
     parameters = list(inspect.signature(f, follow_wrapped=False).parameters.values())
     names.guards.append(lambda: all(resources.get(key) is value for key, value in kept.items()))
     if owner is not MISSING:
@@ -149,16 +170,27 @@ def resolve(f: Any, resources: Mapping[str, Any]) -> tuple[Names, str]:
     for parameter in parameters:
         value = given.pop(parameter.name, parameter.default)
         if value is inspect.Parameter.empty:
-            raise Unknown
+            raise Unknown(f"its parameter '{parameter.name}' is given no value")
         names.bound[parameter.name] = value
     if given:
-        raise Unknown
+        raise Unknown(f"it has no parameter '{next(iter(given))}', which it is given")
     return names, record
+
+
+def _plain(f: Any) -> FunctionType:
+    """Return *f*, if it is a function that simply returns."""
+    if not isinstance(f, FunctionType):
+        raise Unknown(f"it is a {type(f).__name__}, not a Python function")
+    if f.__code__.co_flags & _OTHERWISE:
+        raise Unknown("it is a generator or a coroutine")
+    if f.__code__.co_flags & _STARS:
+        raise Unknown("it takes any arguments (* or **)")
+    return f
 
 
 def _call_of(candidate: Any) -> Any:
     """Return an object's `__call__` as a method."""
     call = getattr(type(candidate), "__call__", None)  # noqa: B004  (which one, not whether)
     if not isinstance(call, FunctionType):
-        raise Unknown
+        raise Unknown(f"it is a {type(candidate).__name__}, not a Python function")
     return MethodType(call, candidate)

@@ -60,6 +60,8 @@ class Expressions(Comparisons):
         super().__init__()
         self._names = names
         self._chain = chain
+        self.loose: str | None = None
+        """What in the source says less of a record's types, or order, than the conditions do."""
 
     def condition(self, node: ast.expr, env: Env) -> Node:
         """Return where an expression is true."""
@@ -80,8 +82,11 @@ class Expressions(Comparisons):
         """Return what an expression stands for."""
         reader = _READERS.get(type(node))
         if reader is None:
-            raise Unknown
-        return getattr(self, reader)(node, env)
+            raise Unknown().at(node)
+        try:
+            return getattr(self, reader)(node, env)
+        except Unknown as unknown:
+            raise unknown.at(node) from None
 
     def _constant(self, node: ast.Constant, _: Env) -> Known:
         return Known(node.value)
@@ -103,7 +108,7 @@ class Expressions(Comparisons):
         value = self.value(node, env)
         if isinstance(value, Known):
             return value.value
-        raise Unknown
+        raise Unknown("is no constant").at(node)
 
     def _unary(self, node: ast.UnaryOp, env: Env) -> Any:
         if isinstance(node.op, ast.Not):
@@ -115,7 +120,7 @@ class Expressions(Comparisons):
 
     def _field(self, name: str) -> Field:
         if "." in name or hasattr(RecordView, name):
-            raise Unknown
+            raise Unknown("is not a plain field of the record")
         place: Place = Made(name, self._chain) if self._chain else name
         self.reads.add((place, Kind.PRESENT))
         return Field(place)
@@ -137,9 +142,9 @@ class Expressions(Comparisons):
     def _constants(self, node: ast.expr, env: Env, *, ordered: bool = False) -> tuple[Any, ...]:
         values = self._known(node, env)
         if not isinstance(values, tuple if ordered else tuple | frozenset):
-            raise Unknown
+            raise Unknown("is no list of constants").at(node)
         if len(values) > MOST_CONSTANTS:
-            raise Unknown
+            raise Unknown(f"holds more than {MOST_CONSTANTS} constants").at(node)
         return tuple(values)
 
     def _several(self, node: ast.GeneratorExp | ast.ListComp, env: Env) -> Several:
@@ -148,7 +153,11 @@ class Expressions(Comparisons):
             raise Unknown
         values = self._constants(loop.iter, env)
         name = loop.target.id
-        return Several(tuple(self.value(node.elt, {**env, name: Known(v)}) for v in values))
+        with self.gathered() as reads:
+            several = tuple(self.value(node.elt, {**env, name: Known(v)}) for v in values)
+        if isinstance(node, ast.ListComp) and len({place for place, _ in reads}) > 1:
+            self.loose = "a list of answers about several fields, all of which are read"
+        return Several(several)
 
     # -- Calls --------------------------------------------------------------------------------
 
@@ -185,6 +194,7 @@ class Expressions(Comparisons):
         if function is bool:
             return self.truth(value)
         if function is str:
+            self.loose = "`str()`, which takes values of any type"
             return self.text(value)
         if function is len and isinstance(value, Words):
             return Length(value.text, words=True)

@@ -137,7 +137,7 @@ def fit(
         if float(np.abs(emission - before).max()) < TOLERANCE:
             break
     records = round(len(weight) ** 2 / float(weight @ weight))
-    dependent = _dependent(said.together(weight), emission[:, :classes], prior, records)
+    dependent = dependence(said.together(weight), emission[:, :classes], prior, records)
     dependent[:, list(aside)] = True
     return LabelModel(prior, emission, votes, records, dependent)
 
@@ -154,7 +154,7 @@ def fit_if_identified(
     return fit(outcomes, classes, weights=weights, aside=aside)
 
 
-def _dependent(
+def dependence(
     together: Floats, says: Floats, prior: Floats, records: int
 ) -> npt.NDArray[np.bool_]:
     """Return which LFs vote together more, or less, than their model says, bool [m, m].

@@ -242,22 +242,27 @@ class Mix(Node):
 
 @dataclass(frozen=True)
 class Vote:
-    """`return` of a constant that is a vote."""
+    """`return` of a constant that is a vote; *before* that, this is read, and must be so."""
 
     vote: int
+    before: frozenset[Read] = frozenset()
 
 
+@dataclass(frozen=True)
 class Python:
-    """Where only the Python function itself knows what it returns."""
+    """Where only the Python function itself knows what it returns, and why."""
+
+    why: str = ""
 
 
 @dataclass(frozen=True)
 class If:
-    """A branch."""
+    """A branch; *before* its test this is read (into local names), and must be so."""
 
     test: Node
     then: Tree
     otherwise: Tree
+    before: frozenset[Read] = frozenset()
 
 
 Tree = Vote | Python | If

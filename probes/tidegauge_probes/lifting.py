@@ -20,7 +20,7 @@ import numpy as np
 
 from tidegauge_probes.batch import Batch, Place
 from tidegauge_probes.constants import Guard, Unknown, resolve
-from tidegauge_probes.lifted import Python, Read, Tree, decide, needles
+from tidegauge_probes.lifted import If, Python, Read, Tree, Vote, decide, needles
 from tidegauge_probes.model import Fault, Outcomes
 from tidegauge_probes.needles import Needle, Needles
 from tidegauge_probes.probe_set import ProbeSet, PythonProbe, as_vote
@@ -43,14 +43,27 @@ class Lifted:
     tree: Tree
     reads: frozenset[Read]
     guards: tuple[Guard, ...]
+    loose: str | None = None
+    """What says less than the tree does, which does not matter as others go to Python."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the source says all, and no record of the usual types goes to Python."""
+        return _is_whole(self.tree)
 
     def stands(self) -> bool:
         """Whether the names in the source still stand for the same constants."""
         return all(guard() for guard in self.guards)
 
 
-def lift(probe: PythonProbe, cardinality: int) -> Lifted | None:
-    """Read an LF's source; None where that says nothing, or it cannot be had."""
+def _is_whole(tree: Tree) -> bool:
+    if isinstance(tree, If):
+        return _is_whole(tree.then) and _is_whole(tree.otherwise)
+    return isinstance(tree, Vote)
+
+
+def lift(probe: PythonProbe, cardinality: int) -> Lifted | Python:
+    """Read an LF's source; where that says nothing, or it cannot be had: why."""
 
     def vote(constant: object) -> int | None:
         number = as_vote(constant)
@@ -60,16 +73,28 @@ def lift(probe: PythonProbe, cardinality: int) -> Lifted | None:
         names, record = resolve(probe.f, probe.resources)
         function = syntax(names.function)
         if function is None:
-            return None
+            return Python("its source is not at hand, or is not what was compiled")
         reader = Reader(names, probe.chain, vote)
         tree = reader.tree(function, record)
-    except (Unknown, RecursionError):
-        return None
-    except Exception:  # noqa: BLE001  (the user's objects may raise anything when looked at)
-        return None
+    except Unknown as unknown:
+        return Python(str(unknown))
+    except Exception as error:  # noqa: BLE001  (the user's objects may raise anything at a look)
+        return Python(f"reading its source raised {type(error).__name__}")
     if isinstance(tree, Python):
-        return None
-    return Lifted(tree, frozenset(reader.reads), tuple(names.guards))
+        return tree
+    return Lifted(tree, frozenset(reader.reads), tuple(names.guards), reader.loose)
+
+
+def readings(probe_set: ProbeSet) -> dict[int, Lifted | Python]:
+    """Return what the source of each Python LF and slicing function says, by column."""
+    probes = (*probe_set.probes, *probe_set.slices)
+    python = {n: probe for n, probe in enumerate(probes) if isinstance(probe, PythonProbe)}
+    writing = next((probe.name for probe in python.values() if _writes(probe)), None)
+    if writing is not None:
+        why = f"'{writing}' assigns to an attribute, perhaps of the record that the next LF sees"
+        return dict.fromkeys(python, Python(why))
+    classes = {n: probe_set.cardinality if n < len(probe_set.probes) else 2 for n in python}
+    return {n: lift(probe, classes[n]) for n, probe in python.items()}
 
 
 def _writes(probe: PythonProbe) -> bool:
@@ -107,14 +132,9 @@ class Lifting:
         fewest: int = FEWEST,
         ended: Callable[[str, str], None] = _unheard,
     ) -> None:
-        probes = (*probe_set.probes, *probe_set.slices)
-        python = {n: probe for n, probe in enumerate(probes) if isinstance(probe, PythonProbe)}
-        found: dict[int, Lifted] = {}
-        if not any(map(_writes, python.values())):
-            classes = {n: probe_set.cardinality if n < len(probe_set.probes) else 2 for n in python}
-            each = {n: lift(probe, classes[n]) for n, probe in python.items()}
-            found = {n: lifted for n, lifted in each.items() if lifted is not None}
-            found = found if len(found) >= fewest else {}
+        each = readings(probe_set).items()
+        found = {n: lifted for n, lifted in each if isinstance(lifted, Lifted)}
+        found = found if len(found) >= fewest else {}
         self.lifted: dict[int, Lifted] = found
         self._checked = checked
         self._ended = ended

@@ -13,24 +13,28 @@ from pydantic import Field, ValidationError
 
 from tidegauge_probes.decorators import SlicingFunction
 from tidegauge_probes.errors import ProbeError, nearest
+from tidegauge_probes.model import MAX_CLASSES
 from tidegauge_probes.probe_set import ProbeSet, as_probe
-from tidegauge_probes.spec import Spec, explain
+from tidegauge_probes.spec import ExactSpec, Spec, explain
 from tidegauge_probes.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.voters import VoterSpec
 
 _S = TypeVar("_S", bound=Spec)
 
 
-class PythonSpec(Spec):
+class PythonSpec(ExactSpec):
     """Python LFs by import path: one LF, a list of LFs, or a ProbeSet."""
 
     python: str = Field(description="`module:attribute`")
 
 
-class ProbeFile(Spec):
+class ProbeFile(ExactSpec):
     """A ProbeSet as a file: class names, LFs, slicing functions."""
 
-    classes: Annotated[list[str], Field(min_length=2)]
+    classes: Annotated[
+        list[str],
+        Field(min_length=2, max_length=MAX_CLASSES, json_schema_extra={"uniqueItems": True}),
+    ]
     probes: Annotated[list[dict[str, Any]], Field(min_length=1)]
     slices: list[dict[str, Any]] = Field(default_factory=list)
 
@@ -56,10 +60,10 @@ def load_file(path: Path) -> ProbeSet:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        msg = f"cannot read the ProbeSet {path}: {error.strerror or error}"
+        msg = f"cannot read the ProbeSet {path}: {error.strerror or error}; check the path"
         raise ProbeError(msg) from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-01
-        msg = f"{path} is not YAML: {error}"
+        msg = f"{path} is not YAML: {error}; mend it there"
         raise ProbeError(msg) from error
     spec = _validate(ProbeFile, data, str(path))
     try:
@@ -148,13 +152,25 @@ def _import(reference: str, base: Path | None) -> Any:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        msg = f"cannot import '{module_name}': {type(error).__name__}: {error}"
+        msg = (
+            f"cannot import '{module_name}': {type(error).__name__}: {error}; "
+            "run this where it can be imported"
+        )
         raise ProbeError(msg) from error
     if not hasattr(module, attribute):
         hint = nearest(attribute, (name for name in vars(module) if not name.startswith("_")))
         msg = f"module '{module_name}' has no '{attribute}'{hint}"
         raise ProbeError(msg)
     return getattr(module, attribute)
+
+
+def import_path(lf: Any, beside: str) -> str | None:
+    """Return ``module:attribute`` of an LF in the module of *beside*; None if it has no name."""
+    module_name = beside.partition(":")[0]
+    module = sys.modules.get(module_name)
+    names = (name for name, value in vars(module).items() if value is lf) if module else iter(())
+    name = next(names, None)
+    return None if name is None else f"{module_name}:{name}"
 
 
 def _of_list(lfs: Sequence[Any], reference: str) -> ProbeSet:
@@ -175,7 +191,11 @@ def _is_slice(candidate: Any) -> bool:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of a ProbeSet file."""
+    """Return the JSON Schema of a ProbeSet file, generated from what reads it.
+
+    Beyond it a file is refused for labels that are no class, names that are taken, patterns that
+    do not compile, and files and modules that cannot be read.
+    """
     document = ProbeFile.model_json_schema()
     specs = {spec.__name__: spec.model_json_schema() for spec in (TemplateSpec, SliceSpec)}
     specs |= {spec.__name__: spec.model_json_schema() for spec in (VoterSpec, PythonSpec)}

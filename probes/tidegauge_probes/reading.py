@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -15,7 +16,7 @@ from tidegauge_probes.batch import Chain
 from tidegauge_probes.comparing import Env, Known, Record, is_condition
 from tidegauge_probes.constants import Names, Unknown
 from tidegauge_probes.expressions import Expressions
-from tidegauge_probes.lifted import If, Node, Python, Tree, Vote
+from tidegauge_probes.lifted import If, Node, Python, Read, Tree, Vote
 
 MOST_BRANCHES: Final = 500
 """A decision with more is not worth it: every branch is a few operations on whole columns."""
@@ -41,12 +42,12 @@ class Reader(Expressions):
     def _leaf(read: Callable[[], Tree]) -> Tree:
         try:
             return read()
-        except Unknown:
-            return Python()
+        except Unknown as unknown:
+            return Python(str(unknown))
 
     def _block(self, statements: Sequence[ast.stmt], env: Env) -> Tree:
         if not statements:
-            raise Unknown  # it returns None
+            raise Unknown("it may end without a return: None is no vote")
         first, rest = statements[0], statements[1:]
         if isinstance(first, ast.Return):
             return self._returned(first.value, env)
@@ -59,31 +60,38 @@ class Reader(Expressions):
         if isinstance(first, ast.For):
             return self._block([*self._unrolled(first, env), *rest], env)
         if isinstance(first, ast.Assign | ast.AnnAssign):
-            return self._block(rest, self._assigned(first, env))
+            env, before = self._assigned(first, env)
+            tree = self._block(rest, env)
+            return tree if isinstance(tree, Python) else replace(tree, before=tree.before | before)
         docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
         if docstring or isinstance(first, ast.Pass):
             return self._block(rest, env)
-        raise Unknown
+        raise Unknown(f"({type(first).__name__.lower()}) is not read").at(first)
 
     def _branch(self, test: Node, then: Callable[[], Tree], other: Callable[[], Tree]) -> Tree:
         self._branches += 1
         if self._branches > MOST_BRANCHES:
-            raise Unknown
+            raise Unknown(f"it has more than {MOST_BRANCHES} branches")
         return If(test, self._leaf(then), self._leaf(other))
 
-    def _assigned(self, statement: ast.Assign | ast.AnnAssign, env: Env) -> Env:
+    def _assigned(
+        self, statement: ast.Assign | ast.AnnAssign, env: Env
+    ) -> tuple[Env, frozenset[Read]]:
+        """Return the names as they stand after it, and what of the record it reads."""
         single = isinstance(statement, ast.AnnAssign) or len(statement.targets) == 1
         target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
         if not single or not isinstance(target, ast.Name) or statement.value is None:
-            raise Unknown
-        return {**env, target.id: self.value(statement.value, env)}
+            raise Unknown("assigns to more than a local name").at(statement)
+        with self.gathered() as reads:
+            value = self.value(statement.value, env)
+        return {**env, target.id: value}, frozenset(reads)
 
     def _unrolled(self, loop: ast.For, env: Env) -> list[ast.stmt]:
         """Return a loop over constants as what it does each time."""
         if not isinstance(loop.target, ast.Name) or loop.orelse:
-            raise Unknown
+            raise Unknown("is not a plain loop").at(loop)
         if any(isinstance(node, ast.Break | ast.Continue) for node in ast.walk(loop)):
-            raise Unknown
+            raise Unknown("breaks off or continues").at(loop)
         statements: list[ast.stmt] = []
         for value in self._constants(loop.iter, env, ordered=True):
             statements += [ast.Assign([loop.target], ast.Constant(value)), *loop.body]
@@ -91,7 +99,7 @@ class Reader(Expressions):
 
     def _returned(self, node: ast.expr | None, env: Env) -> Tree:
         if node is None:
-            raise Unknown
+            raise Unknown("it returns None, which is no vote")
         if isinstance(node, ast.IfExp):
             return self._branch(
                 self.condition(node.test, env),
@@ -101,7 +109,7 @@ class Reader(Expressions):
         value = self.value(node, env)
         if isinstance(value, Known):
             vote = self._vote(value.value)
-            return Python() if vote is None else Vote(vote)
+            return Vote(vote) if vote is not None else Python(f"{value.value!r:.40} is no vote")
         if is_condition(value):
             return If(value, Vote(1), Vote(0))
-        raise Unknown
+        raise Unknown("is returned, and neither a constant nor a condition").at(node)

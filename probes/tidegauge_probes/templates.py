@@ -10,18 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from tidegauge_probes.batch import Batch
 from tidegauge_probes.column import ABSENT, Column
 from tidegauge_probes.errors import ProbeError
 from tidegauge_probes.needles import Needle
 from tidegauge_probes.patterns import Pattern
-from tidegauge_probes.spec import Spec
+from tidegauge_probes.spec import ExactSpec
 from tidegauge_probes.texts import Mask
 
 Faults = dict[int, tuple[str, str]]
@@ -33,10 +33,33 @@ _Scalar = bool | int | float | str
 _Texts = Annotated[list[_Text], Field(min_length=1)]
 
 
-class _Leaf(Spec):
+class _Leaf(ExactSpec):
     """A condition on one field."""
 
     field: str = _FIELD
+
+    def holds(self, batch: Batch) -> tuple[Mask, Faults]:
+        """Return where the condition holds, and why it could not be decided elsewhere."""
+        raise NotImplementedError
+
+    def needles(self) -> Iterator[Needle]:
+        """Yield the words that it will look for in the texts of its field."""
+        yield from ()
+
+    def _fault(self, value: Any, wants: str) -> tuple[str, str]:
+        if value is ABSENT:
+            return "missing_field", f"the record has no field '{self.field}'"
+        kind = "null" if value is None else type(value).__name__
+        return "wrong_type", f"field '{self.field}' is {kind}, not {wants}"
+
+
+class _Typed(_Leaf):
+    """A condition on values of some types."""
+
+    # Not given is left out of the ProbeSet's hash: older files keep their id.
+    on_null: Literal["error"] | None = Field(
+        default=None, description="`error`: null is an error; not given: null does not match."
+    )
 
     def holds(self, batch: Batch) -> tuple[Mask, Faults]:
         """Return where the condition holds, and why it could not be decided elsewhere."""
@@ -46,39 +69,26 @@ class _Leaf(Spec):
             return mask, {}
         readable = column.among(self._reads)
         unread = ((row, column.values[row]) for row in np.flatnonzero(~readable).tolist())
-        return mask & readable, {row: self._fault(v) for row, v in unread if v is not None}
+        failing = (each for each in unread if each[1] is not None or self.on_null == "error")
+        return mask & readable, {row: self._fault(v, self._wants) for row, v in failing}
 
     _wants: ClassVar[str] = "a text"
     _reads: ClassVar[frozenset[type]] = frozenset({str})
-
-    def _fault(self, value: Any) -> tuple[str, str]:
-        if value is ABSENT:
-            return "missing_field", f"the record has no field '{self.field}'"
-        return "wrong_type", f"field '{self.field}' is {type(value).__name__}, not {self._wants}"
-
-    def needles(self) -> Iterator[Needle]:
-        """Yield the words that it will look for in the texts of its field."""
-        yield from ()
 
     def _test(self, batch: Batch, column: Column) -> Mask:
         """Return where it holds, bool [n]; where the value is of another type, anything."""
         raise NotImplementedError
 
 
-class Keyword(_Leaf):
+class Keyword(_Typed):
     """Any (or all) of some words or phrases occur in a text."""
+
+    EXACTLY_ONE: ClassVar[tuple[str, ...]] = ("any", "all")
 
     any: _Texts | None = None
     all: _Texts | None = None
     whole_word: bool = Field(default=False, description="Match whole words only.")
     case: bool = Field(default=False, description="Tell upper from lower case.")
-
-    @model_validator(mode="after")
-    def _one_list(self) -> Self:
-        if (self.any is None) == (self.all is None):
-            msg = "give either `any: [...]` or `all: [...]`"
-            raise ValueError(msg)
-        return self
 
     def needles(self) -> Iterator[Needle]:
         """Yield its words."""
@@ -94,7 +104,7 @@ class Keyword(_Leaf):
         return found
 
 
-class Regex(_Leaf):
+class Regex(_Typed):
     """A regular expression of Python's `re` is found in a text."""
 
     pattern: str
@@ -123,8 +133,12 @@ class Regex(_Leaf):
         return self._wanted.find(column.texts, hits, column.texts.odd)
 
 
-class _Bounds(_Leaf):
+class _Bounds(_Typed):
     """Comparisons that a number must all satisfy."""
+
+    AT_LEAST_ONE: ClassVar[tuple[str, ...]] = (
+        "above", "at_least", "below", "at_most", "equals", "not_equals",
+    )  # fmt: skip
 
     above: float | None = None
     at_least: float | None = None
@@ -132,13 +146,6 @@ class _Bounds(_Leaf):
     at_most: float | None = None
     equals: float | None = None
     not_equals: float | None = None
-
-    @model_validator(mode="after")
-    def _some_bound(self) -> Self:
-        if not self._bounds():
-            msg = "give one of above, at_least, below, at_most, equals, not_equals"
-            raise ValueError(msg)
-        return self
 
     def _bounds(self) -> list[tuple[Any, float]]:
         compare = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
@@ -179,18 +186,13 @@ class Length(_Bounds):
         return self._within(texts.lengths if self.unit == "characters" else texts.words)
 
 
-class Categorical(_Leaf):
+class Categorical(_Typed):
     """A value (a text, a number, true or false) is one of some, or none of them."""
+
+    EXACTLY_ONE: ClassVar[tuple[str, ...]] = ("one_of", "none_of")
 
     one_of: Annotated[list[_Scalar], Field(min_length=1)] | None = None
     none_of: Annotated[list[_Scalar], Field(min_length=1)] | None = None
-
-    @model_validator(mode="after")
-    def _one_list(self) -> Self:
-        if (self.one_of is None) == (self.none_of is None):
-            msg = "give either `one_of: [...]` or `none_of: [...]`"
-            raise ValueError(msg)
-        return self
 
     _wants: ClassVar[str] = "a text, a number, true or false"
     _reads: ClassVar[frozenset[type]] = frozenset({str, int, float, bool})
@@ -206,19 +208,14 @@ class Categorical(_Leaf):
         return np.array(found, dtype=np.bool_)
 
 
-class Lookup(_Leaf):
+class Lookup(_Typed):
     """A text, white space around it left out, is in a list or in a file with one a line."""
+
+    EXACTLY_ONE: ClassVar[tuple[str, ...]] = ("values", "file")
 
     values: _Texts | None = None
     file: str | None = Field(default=None, description="Path, relative to the ProbeSet's file.")
     case: bool = Field(default=False, description="Tell upper from lower case.")
-
-    @model_validator(mode="after")
-    def _one_list(self) -> Self:
-        if (self.values is None) == (self.file is None):
-            msg = "give either `values: [...]` or `file: ...`"
-            raise ValueError(msg)
-        return self
 
     @cached_property
     def _wanted(self) -> frozenset[str]:
@@ -244,8 +241,25 @@ class Missing(_Leaf):
         return batch.column(self.field).missing.copy(), {}
 
 
-class Condition(Spec):
+class IsNull(_Leaf):
+    """A field is there, and null."""
+
+    def holds(self, batch: Batch) -> tuple[Mask, Faults]:
+        """Return where the field is null; of a record without the field it cannot be said."""
+        column = batch.column(self.field)
+        mask = np.array([value is None for value in column.values], dtype=np.bool_)
+        gone = np.flatnonzero(column.absent).tolist()
+        return mask, {row: self._fault(ABSENT, "null") for row in gone}
+
+
+LEAVES = ("keyword", "regex", "numeric", "length", "categorical", "lookup", "missing", "is_null")
+CONDITIONS = (*LEAVES, "all", "any", "not_")
+
+
+class Condition(ExactSpec):
     """Exactly one of the conditions below; all, any and not nest."""
+
+    EXACTLY_ONE: ClassVar[tuple[str, ...]] = CONDITIONS
 
     keyword: Keyword | None = None
     regex: Regex | None = None
@@ -254,22 +268,14 @@ class Condition(Spec):
     categorical: Categorical | None = None
     lookup: Lookup | None = None
     missing: Missing | None = None
+    is_null: IsNull | None = None
     all: Annotated[list[Condition], Field(min_length=1)] | None = None
     any: Annotated[list[Condition], Field(min_length=1)] | None = None
     not_: Condition | None = Field(default=None, alias="not")
 
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        given = [name for name in CONDITIONS if getattr(self, name) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) or "none"
-            shown = ", ".join(name.rstrip("_") for name in CONDITIONS)
-            msg = f"give exactly one of {shown} (found {found})"
-            raise ValueError(msg)
-        return self
-
     @property
-    def _leaf(self) -> _Leaf | None:
+    def leaf(self) -> _Leaf | None:
+        """The condition on one field; None of a mix."""
         return next((leaf for name in LEAVES if (leaf := getattr(self, name)) is not None), None)
 
     def needles(self) -> Iterator[tuple[str, Needle]]:
@@ -283,7 +289,7 @@ class Condition(Spec):
 
     def fields(self) -> Iterator[str]:
         """Yield the paths of all fields that it reads."""
-        leaf = self._leaf
+        leaf = self.leaf
         if leaf is not None:
             yield leaf.field
         for part in (*(self.all or ()), *(self.any or ()), *([self.not_] if self.not_ else ())):
@@ -295,7 +301,7 @@ class Condition(Spec):
         Mixes stop early as Python's ``and`` and ``or`` do: in ``all: [a, b]`` a fault of *b*
         counts only where *a* holds, so ``not missing`` guards what follows it.
         """
-        leaf = self._leaf
+        leaf = self.leaf
         if leaf is not None:
             return leaf.holds(batch)
         if self.not_ is not None:
@@ -304,10 +310,6 @@ class Condition(Spec):
         if self.all is not None:
             return _mix(self.all, batch, stop=False)
         return _mix(self.any or [], batch, stop=True)
-
-
-LEAVES = ("keyword", "regex", "numeric", "length", "categorical", "lookup", "missing")
-CONDITIONS = (*LEAVES, "all", "any", "not_")
 
 
 def _without(mask: Mask, faults: Faults) -> Mask:

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tidegauge_probes.batch import Batch
 from tidegauge_probes.column import ABSENT
 from tidegauge_probes.errors import ProbeError, nearest
 from tidegauge_probes.model import ABSTAIN, ERROR, Fault, Outcomes
-from tidegauge_probes.spec import Spec
+from tidegauge_probes.spec import ExactSpec
 
 _MOST_SHOWN = 80
 _SCALARS = frozenset({str, int, float})
 
 
-class Voted(Spec):
+class Voted(ExactSpec):
     """Where the vote is, and which class each value stands for; null is an abstain."""
 
     field: str = Field(description="Path of the field, e.g. `model.label`.")
@@ -33,20 +33,15 @@ class Voted(Spec):
     abstains: list[str] = Field(default=[], description="Values that stand for no opinion.")
 
 
-class VoterSpec(Spec):
+class VoterSpec(ExactSpec):
     """A vote that is in the record already, as people write it."""
+
+    EXACTLY_ONE: ClassVar[tuple[str, ...]] = ("external", "prediction")
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     description: str = ""
     external: Voted | None = None
     prediction: Voted | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.external is None) == (self.prediction is None):
-            msg = "give exactly one of external, prediction"
-            raise ValueError(msg)
-        return self
 
 
 @dataclass(frozen=True)

@@ -136,14 +136,24 @@ def _body(rng: random.Random, depth: int) -> list[str]:
 
 def program(rng: random.Random, number: int) -> LabelingFunction:
     """Return an LF made from a random source."""
-    source = "\n    ".join(["def lf(x):", *_body(rng, 2)]) + "\n"
-    name = f"<random {number}>"
+    return made(_body(rng, 2), f"lf_{number}")
+
+
+def condition(rng: random.Random) -> str:
+    """Return a random condition."""
+    return _condition(rng, 2)
+
+
+def made(body: list[str], lf: str) -> LabelingFunction:
+    """Return an LF of some lines, whose source can be read."""
+    source = "\n    ".join(["def lf(x):", *body]) + "\n"
+    name = f"<random {lf}>"
     names: dict[str, Any] = dict(NAMES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exec(compile(source, name, "exec"), names)  # noqa: S102
     linecache.cache[name] = len(source), None, source.splitlines(keepends=True), name
-    return LabelingFunction(f"lf_{number}", names["lf"])
+    return LabelingFunction(lf, names["lf"])
 
 
 def record(rng: random.Random) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import types
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +15,8 @@ from hypothesis import strategies as st
 from tests.probes import lifting_fuzz, lifting_lfs
 from tests.probes.lifting_lfs import LIFTED, NOT_LIFTED, SPAM, Keyword, short
 from tidegauge_probes import ABSTAIN, LabelingFunction, ProbeSet, engine, labeling_function
-from tidegauge_probes.lifting import Lifting
+from tidegauge_probes.lifted import Python
+from tidegauge_probes.lifting import Lifting, readings
 from tidegauge_probes.literals import ODD
 from tidegauge_probes.model import VoteMatrix
 from tidegauge_probes.templates import TemplateSpec
@@ -69,6 +73,49 @@ def test_what_is_lifted_is_known() -> None:
     names = [probe.name for probe in (*ALL.probes, *ALL.slices)]
     lifted = {names[column] for column in lifting.lifted}
     assert lifted == {probe.name for probe in probe_set(*LIFTED).probes} | {"short"}
+
+
+ANYTHING: Any = lifting_lfs
+NOT_READ = {
+    lifting_lfs.two_of_them: "`*'abk'` in line N is not read",
+    lifting_lfs.writes_a_name: "`global LIMIT` in line N (global) is not read",
+    lifting_lfs.calls_helper: (
+        "`keyword` in line N is neither a constant nor a function that is read"
+    ),
+    lifting_lfs.tries: "`try: …` in line N (try) is not read",
+    lifting_lfs.compares_fields: "`x.links > x.score` in line N compares with what is no constant",
+    lifting_lfs.gets: "`x.get` in line N is not a plain field of the record",
+    lifting_lfs.stars: "it takes any arguments (* or **)",
+}
+
+
+@pytest.mark.parametrize("lf", NOT_READ)
+def test_it_is_said_what_of_the_source_is_not_read(lf: Any) -> None:
+    (why,) = readings(probe_set(lf)).values()
+    assert isinstance(why, Python)
+    assert re.sub(r"line \d+", "line N", why.why) == NOT_READ[lf]
+
+
+def test_the_line_in_a_reason_is_that_of_the_file() -> None:
+    (why,) = readings(probe_set(lifting_lfs.tries)).values()
+    assert isinstance(why, Python)
+    (line,) = re.findall(r"line (\d+)", why.why)
+    source = Path(lifting_lfs.__file__).read_text(encoding="utf-8").splitlines()
+    assert source[int(line) - 1] == "    try:"
+
+
+@pytest.mark.parametrize(
+    ("lf", "why"),
+    [
+        (len, "it is a builtin_function_or_method, not a Python function"),
+        (partial(lifting_lfs.keyword, "k"), "it is a partial with positional arguments"),
+        (lifting_lfs.keyword, "its parameter 'words' is given no value"),
+        (partial(ANYTHING.keyword, words=(), k=1), "it has no parameter 'k', which it is given"),
+    ],
+)
+def test_a_callable_that_cannot_be_read_says_why(lf: Any, why: str) -> None:
+    (found,) = readings(probe_set(LabelingFunction("lf", lf))).values()
+    assert found == Python(why)
 
 
 @settings(deadline=None)
@@ -209,7 +256,10 @@ def test_where_an_lf_writes_to_the_record_none_is_lifted() -> None:
         x.text = x.text.upper()
         return ABSTAIN
 
-    assert not Lifting(probe_set(writes, lifting_lfs.contains), fewest=1).lifted
+    some = probe_set(writes, lifting_lfs.contains)
+    assert not Lifting(some, fewest=1).lifted
+    why = "'writes' assigns to an attribute, perhaps of the record that the next LF sees"
+    assert list(readings(some).values()) == [Python(why)] * 2
 
 
 def test_a_source_that_is_not_what_runs_is_not_read() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import copy
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -10,9 +12,14 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 import tidegauge_service.demo
 from tidegauge_probes import ProbeError, ProbeSet, engine, load, loading
+from tidegauge_probes.templates import CONDITIONS
+from tidegauge_service.cli.main import app
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEMO = Path(tidegauge_service.demo.__file__).parent / "probes.yaml"
@@ -125,7 +132,7 @@ def test_a_relative_path_is_beside_what_names_it(write: Any, tmp_path: Path) -> 
         (
             "{below: 5}",
             "{field: text}",
-            "probe 'short'.*\n.*give one of above",
+            "probe 'short'.*\n.*give at least one of above",
         ),
         ("length: {below: 5}", "not: {all: [{lenth: {}}]}", "lenth: unknown key.*'length'"),
     ],
@@ -256,17 +263,150 @@ def test_the_schema_is_valid_and_accepts_what_we_ship() -> None:
         assert load(str(path)).probes, path
 
 
-def test_the_schema_refuses_what_loading_refuses() -> None:
-    good = yaml.safe_load(GOOD)
-    assert accepts(good)
-    assert accepts(good | {"probes": [{"python": "lfs:PROBES"}]})
-    assert accepts(good | {"probes": [{"name": "a", "label": 1, "not": {"missing": {}}}]})
-    for bad in (
-        good | {"classes": ["ONE"]},
-        good | {"probes": []},
-        good | {"probes": [{"name": "a", "keyword": {"any": ["a"]}}]},
-        good | {"probes": [{"name": "a", "label": 1, "keywrd": {"any": ["a"]}}]},
-        good | {"probes": [{"name": "a", "label": 1, "keyword": {"any": ["a"], "x": 1}}]},
-        good | {"extra": 1},
-    ):
-        assert not accepts(bad), bad
+def template(**keys: Any) -> dict[str, Any]:
+    return {"classes": ["HAM", "SPAM"], "probes": [{"name": "a", "label": 1, **keys}]}
+
+
+def loads(document: Any, folder: Path) -> bool:
+    """Whether the shape of a file is accepted; what it says may still be wrong."""
+    path = folder / "made.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    try:
+        load(str(path))
+    except ProbeError as error:
+        beyond = (
+            "not a regular expression",
+            "duplicate",
+            "unknown label",
+            "cannot read the lookup",
+        )
+        return any(text in str(error) for text in beyond)
+    return True
+
+
+FULL: dict[str, Any] = {
+    "classes": ["HAM", "SPAM"],
+    "probes": [
+        template(keyword={"field": "text", "all": ["a"], "case": True})["probes"][0],
+        template(name="b", regex={"pattern": "a", "on_null": "error"})["probes"][0],
+        template(name="c", label="SPAM", numeric={"above": 1, "below": 2.5})["probes"][0],
+        template(name="d", description="D", length={"unit": "words", "equals": 1})["probes"][0],
+        template(name="e", categorical={"one_of": ["a", 1, True]})["probes"][0],
+        template(name="f", lookup={"values": ["a"]})["probes"][0],
+        template(
+            name="g", all=[{"missing": {}}, {"any": [{"is_null": {}}, {"not": {"missing": {}}}]}]
+        )["probes"][0],
+        {"name": "h", "external": {"field": "v", "votes": {"x": "SPAM"}, "abstains": ["y"]}},
+        {"name": "i", "prediction": {"field": "v"}},
+    ],
+    "slices": [{"name": "s", "missing": {}}],
+}
+
+BAD: list[Any] = [
+    {},
+    [],
+    "text",
+    template(),
+    template(missing={}, is_null={}),
+    template(keyword={}),
+    template(keyword={"any": ["a"], "all": ["b"]}),
+    template(keyword={"any": []}),
+    template(keyword={"any": [""]}),
+    template(keyword={"any": ["a"], "x": 1}),
+    template(keyword={"any": ["a"], "case": "yes"}),
+    template(keywrd={"any": ["a"]}),
+    template(not_={"missing": {}}),
+    template(numeric={"field": "n"}),
+    template(numeric={"above": "1"}),
+    template(numeric={"above": True}),
+    template(numeric={"above": None}),
+    template(length={"above": 1, "unit": "lines"}),
+    template(regex={}),
+    template(regex={"pattern": "a", "on_null": "abstain"}),
+    template(missing={"on_null": "error"}),
+    template(categorical={"one_of": [None]}),
+    template(lookup={"values": ["a"], "file": "b"}),
+    template(all=[]),
+    template(any=[{"missing": {}, "not": {"missing": {}}}]),
+    template(label=None, missing={}),
+    template(label=True, missing={}),
+    template(name="", missing={}),
+    template(name="n" * 201, missing={}),
+    template(missing={}) | {"classes": ["ONE"]},
+    template(missing={}) | {"classes": ["ONE", "ONE"]},
+    template(missing={}) | {"classes": [0, 1]},
+    template(missing={}) | {"classes": [str(n) for n in range(121)]},
+    template(missing={}) | {"slices": None},
+    template(missing={}) | {"slices": [{"name": "s", "label": 1, "missing": {}}]},
+    template(missing={}) | {"extra": 1},
+    {"classes": ["HAM", "SPAM"], "probes": []},
+    {"classes": ["HAM", "SPAM"], "probes": [{"name": "v", "external": {}}]},
+    {"classes": ["HAM", "SPAM"], "probes": [{"python": "a:B", "label": 1}]},
+    {
+        "classes": ["HAM", "SPAM"],
+        "probes": [{"name": "v", "external": {"field": "a"}, "prediction": {"field": "a"}}],
+    },
+]
+
+
+def test_both_accept_a_file_of_all_templates(tmp_path: Path) -> None:
+    assert loads(FULL, tmp_path)
+    assert accepts(FULL)
+    used = {key for probe in FULL["probes"] for key in probe}
+    assert used >= {
+        name for name in CONDITIONS if name not in {"any", "not_", "missing", "is_null"}
+    }
+    assert accepts(template() | {"probes": [{"python": "lfs:PROBES"}]})
+
+
+@pytest.mark.parametrize("document", BAD, ids=str)
+def test_both_refuse_a_bad_file(document: Any, tmp_path: Path) -> None:
+    with pytest.raises(ProbeError):
+        load(_written(document, tmp_path))
+    assert not accepts(document)
+
+
+def _written(document: Any, folder: Path) -> str:
+    path = folder / "bad.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return str(path)
+
+
+VALUES: list[Any] = [None, True, 0, 1.5, -1, "a", "", "text", [], ["a"], [0], {}, {"field": "a"}]
+KEYS = ["any", "all", "not", "case", "field", "name", "label", "unit", "above", "missing", "one_of"]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the paths to all parts of a document."""
+    yield path
+    inner = value if isinstance(value, dict) else range(len(value) if type(value) is list else 0)
+    for key in inner:
+        yield from places(value[key], (*path, key))
+
+
+PLACES = list(places(FULL))[1:]
+
+
+@settings(deadline=None)
+@given(st.sampled_from(PLACES), st.sampled_from(["drop", "replace", "add"]), st.data())
+def test_schema_and_loading_refuse_the_same_shapes(
+    path: tuple[Any, ...], change: str, data: st.DataObject
+) -> None:
+    """One part of a good file is left out, made something else, or given a key more."""
+    document: Any = copy.deepcopy(FULL)
+    owner = document
+    for key in path[:-1]:
+        owner = owner[key]
+    if change == "drop":
+        del owner[path[-1]]
+    elif change == "replace":
+        owner[path[-1]] = data.draw(st.sampled_from(VALUES))
+    elif isinstance(owner, dict):
+        owner[data.draw(st.sampled_from(KEYS))] = data.draw(st.sampled_from(VALUES))
+    with tempfile.TemporaryDirectory() as folder:
+        assert loads(document, Path(folder)) == accepts(document), document
+
+
+def test_the_command_prints_the_schema() -> None:
+    printed = CliRunner().invoke(app, ["probes", "schema"])
+    assert json.loads(printed.stdout) == loading.schema()

@@ -133,7 +133,7 @@ NUMBERS = st.one_of(st.integers(-5, 5), st.floats(), st.integers())
 def test_numbers_satisfy_every_bound(values: list[float], bounds: dict[str, float]) -> None:
     records = [{"n": value} for value in values]
     if not bounds:
-        with pytest.raises(ValidationError, match="give one of above, at_least, below"):
+        with pytest.raises(ValidationError, match="give at least one of above, at_least, below"):
             probes(numeric={"field": "n"})
         return
     matches = [all(BOUNDS[name](value, b) for name, b in bounds.items()) for value in values]
@@ -202,7 +202,48 @@ def test_missing_is_absent_null_or_empty_and_never_fails() -> None:
     assert votes(records, missing={"field": "a.b"}) == [1, 1, 1, 1, -1, -1]
 
 
-@pytest.mark.parametrize("leaf", [*LEAVES, {"missing": {}}, {"all": [{"missing": {}}]}])
+def test_is_null_is_null_and_nothing_else() -> None:
+    values: list[Any] = [None, "", 0, False, float("nan"), [], {}]
+    records: list[dict[str, Any]] = [{"a": {"b": value}} for value in values]
+    matrix = engine.run(probes(is_null={"field": "a.b"}), [*records, {}, {"a": None}])
+    assert matrix.outcomes[:, 0].tolist() == [1, -1, -1, -1, -1, -1, -1, ERROR, ERROR]
+    assert {(f.type, f.message) for f in matrix.faults} == {
+        ("missing_field", "the record has no field 'a.b'")
+    }
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        *LEAVES,
+        {"categorical": {"field": "a.b", "none_of": ["y"]}},
+        {"lookup": {"field": "a.b", "values": ["x"]}},
+    ],
+)
+def test_null_is_an_error_where_that_is_asked_for(leaf: dict[str, Any]) -> None:
+    [(kind, keys)] = leaf.items()
+    good: Any = 1 if kind == "numeric" else "x"
+    records: list[dict[str, Any]] = [{"a": {"b": None}}, {"a": {"b": good}}, {}]
+    assert votes(records, **leaf) == [ABSTAIN, 1, ERROR]
+    strict = {kind: {**keys, "on_null": "error"}}
+    assert votes(records, **strict) == [ERROR, 1, ERROR]
+    assert votes(records, **{"not": strict}) == [ERROR, ABSTAIN, ERROR]
+    fault, _ = engine.run(probes(**strict), records).faults
+    assert (fault.row, fault.type) == (0, "wrong_type")
+    assert fault.message.startswith("field 'a.b' is null, not a ")
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_what_is_done_with_null_is_part_of_the_id_only_if_given(leaf: dict[str, Any]) -> None:
+    [(kind, keys)] = leaf.items()
+    strict = {kind: {**keys, "on_null": "error"}}
+    assert "on_null" not in str(probes(**leaf).probes[0].description())
+    assert probes(**leaf).id != probes(**strict).id
+
+
+@pytest.mark.parametrize(
+    "leaf", [*LEAVES, {"missing": {}}, {"is_null": {}}, {"all": [{"missing": {}}]}]
+)
 def test_empty_in_empty_out(leaf: dict[str, Any]) -> None:
     assert votes([], **leaf) == []
 
@@ -282,8 +323,8 @@ def lambda_lf() -> TemplateSpec:
     [
         ({}, "found none"),
         ({"missing": {}, "length": {"above": 1}}, "found length and missing"),
-        ({"keyword": {}}, "give either `any"),
-        ({"keyword": {"any": ["a"], "all": ["b"]}}, "give either `any"),
+        ({"keyword": {}}, r"give exactly one of any, all \(found none\)"),
+        ({"keyword": {"any": ["a"], "all": ["b"]}}, "found any and all"),
         ({"keyword": {"any": []}}, "at least 1 item"),
         ({"all": []}, "at least 1 item"),
         ({"length": {"unit": "lines", "above": 1}}, "'characters' or 'words'"),

@@ -16,6 +16,7 @@ from tidegauge_probes.analysis import lf_summary
 from tidegauge_probes.baseline import LEARNING_WINDOWS, Baseline
 from tidegauge_probes.label_model import MIN_LFS, MIN_VOTES
 from tidegauge_service import fitting
+from tidegauge_service.cli import baseline_import
 from tidegauge_service.cli.terminal import opened, out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.errors import SettingsError
@@ -23,6 +24,8 @@ from tidegauge_service.store import baselines
 from tidegauge_service.stream_config import load_stream
 
 app = typer.Typer(help="Frozen references to compare with.", no_args_is_help=True)
+
+app.command("import-snorkel")(baseline_import.import_snorkel)
 
 
 @app.command()

@@ -1,0 +1,119 @@
+"""``tidegauge probes check`` on files as people have them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tidegauge_probes import ProbeError
+from tidegauge_service.cli.main import app
+from tidegauge_service.errors import SettingsError
+
+PROBES = """\
+classes: [HAM, SPAM]
+probes:
+  - {name: pills, label: SPAM, keyword: {any: [pills]}}
+  - {name: "[b]links", label: SPAM, numeric: {field: links, above: 2}}
+slices:
+  - {name: asks, regex: {pattern: "[?]"}}
+"""
+RECORDS = '{"text": "pills?"}\n{"text": "secret"}\nno record\n{"text": "a", "links": 3}\n'
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "probes.yaml").write_text(PROBES, encoding="utf-8")
+    (tmp_path / "sample.jsonl").write_text(RECORDS, encoding="utf-8")
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["probes", "check", *arguments])
+
+
+@pytest.mark.usefixtures("files")
+def test_people_are_told_what_each_lf_looks_for_and_did() -> None:
+    result = run("probes.yaml", "--sample", "sample.jsonl")
+    assert result.exit_code == 0, result.output
+    shown = " ".join(result.stdout.split())
+    assert "pills → SPAM: text holds “pills”, in any case" in shown
+    assert "asks → slice: text matches /[?]/, in any case" in shown
+    assert "3 records, 1 unreadable" in shown
+    failing = "[b]links, 2 records: missing_field, field 'links': the record has no field 'links'"
+    assert failing in shown
+    assert "[b]links fails on 66.7% of the sample" in shown
+    assert "secret" not in shown
+
+
+@pytest.mark.usefixtures("files")
+def test_scripts_get_one_object() -> None:
+    found = json.loads(run("probes.yaml", "--sample", "sample.jsonl", "--json").stdout)
+    assert list(found) == [
+        "id", "classes", "records", "unread", "lfs", "slices", "failing", "warnings",
+    ]  # fmt: skip
+    pills: dict[str, Any] = found["lfs"][0]
+    assert pills["sample"].pop("microseconds") > 0
+    assert pills == {
+        "name": "pills",
+        "matches": "text holds “pills”, in any case",
+        "labels": ["SPAM"],
+        "way": "template",
+        "why": None,
+        "sample": {
+            "labels": ["SPAM"], "coverage": 1 / 3, "overlaps": 0, "conflicts": 0, "errors": 0,
+        },
+    }  # fmt: skip
+    assert (found["records"], found["unread"]) == (3, 1)
+    assert [(one["name"], one["doubt"]) for one in found["warnings"]] == [("[b]links", "fails")]
+    without = json.loads(run("probes.yaml", "--json").stdout)
+    assert without["records"] is None
+    assert without["lfs"][0]["sample"] is None
+
+
+@pytest.mark.usefixtures("files")
+def test_strict_makes_of_a_warning_an_exit_code() -> None:
+    assert run("probes.yaml", "--strict").exit_code == 0
+    assert run("probes.yaml", "--strict", "--sample", "sample.jsonl").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("gone.jsonl", None, "there is no sample gone.jsonl: give --sample"),
+        ("empty.jsonl", "", r"no record .*\(it is empty\): write one JSON object a line"),
+        ("words.jsonl", "one two\n", r"no record .*\(.+\): write one JSON object a line"),
+    ],
+)
+def test_a_sample_without_records_says_what_to_do(
+    files: Path, name: str, content: str | None, says: str
+) -> None:
+    if content is not None:
+        (files / name).write_text(content, encoding="utf-8")
+    result = run("probes.yaml", "--sample", name)
+    assert isinstance(result.exception, SettingsError)
+    with pytest.raises(SettingsError, match=says):
+        raise result.exception
+
+
+@pytest.mark.parametrize(
+    ("reference", "content", "says"),
+    [
+        ("gone.yaml", None, "cannot read the ProbeSet .*gone.yaml.*check the path"),
+        ("bad.yaml", "a: [", "is not YAML.*mend it there"),
+        ("gone_module:LFS", None, "cannot import 'gone_module'.*run this where it can be imported"),
+    ],
+)
+def test_a_bad_probe_set_says_what_to_do(
+    files: Path, reference: str, content: str | None, says: str
+) -> None:
+    if content is not None:
+        (files / reference).write_text(content, encoding="utf-8")
+    result = run(reference)
+    assert isinstance(result.exception, ProbeError)
+    with pytest.raises(ProbeError, match=f"(?s){says}"):
+        raise result.exception
