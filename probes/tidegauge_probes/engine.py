@@ -6,9 +6,9 @@ without a clock call per record. Preprocessors run once per record and chain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -74,8 +74,8 @@ def run(
         taken, failed = outcomes(probe, m + column, 2)
         segments[:, column] = taken == 1  # False, 0 and −1 leave a record, as does a failure
         faults.extend(failed)
-    _forget(probe_set.probes)
-    _forget(probe_set.slices)
+    for probe in (*probe_set.probes, *probe_set.slices):
+        _forget(probe.chain if isinstance(probe, PythonProbe) else ())
     return VoteMatrix(matrix, segments, seconds, tuple(faults))
 
 
@@ -86,11 +86,13 @@ def _quarantined(column: int, n: int) -> list[Fault]:
     ]
 
 
-def _forget(probes: Sequence[Probe]) -> None:
-    """Empty the memoize caches of Snorkel's preprocessors, which never shrink by themselves."""
-    for probe in probes:
-        chain = probe.chain if isinstance(probe, PythonProbe) else ()
-        for preprocess in chain:
-            reset = getattr(preprocess, "reset_cache", None)
-            if reset is not None:
-                reset()
+def _forget(chain: Iterable[Any]) -> None:
+    """Empty the memoize caches of Snorkel's preprocessors, which never shrink by themselves.
+
+    Those that run before others are in their ``_pre``.
+    """
+    for preprocess in chain:
+        reset = getattr(preprocess, "reset_cache", None)
+        if reset is not None:
+            reset()
+        _forget(getattr(preprocess, "_pre", ()))
