@@ -7,6 +7,7 @@ without a clock call per record. Preprocessors run once per record and chain.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import closing
 from time import perf_counter
 from typing import Any, Final
 
@@ -42,15 +43,27 @@ def run(
     watchdog knows which LF does not come back. Slicing function j has the column m + j.
     *lifting* runs the LFs it has lifted; it decides by the batch's *name* whether to check them.
     """
-    batch = Batch(records, (lifting or probe_set).needles, (lifting or probe_set).fields)
     check = lifting is not None and bool(records) and lifting.checks(name)
+    read = lifting or probe_set
+    with closing(Batch(records, read.needles, read.fields)) as batch:
+        return _run(probe_set, batch, skipped, entering, lifting, check=check)
 
+
+def _run(
+    probe_set: ProbeSet,
+    batch: Batch,
+    skipped: Collection[int],
+    entering: Callable[[int], None],
+    lifting: Lifting | None,
+    *,
+    check: bool,
+) -> VoteMatrix:
     def outcomes(probe: Probe, column: int, cardinality: int) -> tuple[Outcomes, list[Fault]]:
         if lifting is not None and column in lifting.lifted and isinstance(probe, PythonProbe):
             return lifting.outcomes(probe, batch, column, cardinality, check=check)
         return probe.outcomes(batch, column, cardinality)
 
-    n, m = len(records), len(probe_set.probes)
+    n, m = len(batch), len(probe_set.probes)
     matrix = np.empty((n, m), dtype=np.int8)
     segments = np.zeros((n, len(probe_set.slices)), dtype=np.bool_)
     seconds = np.zeros(m, dtype=np.float64)
