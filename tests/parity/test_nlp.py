@@ -506,3 +506,13 @@ def test_the_docs_are_the_pipelines_own(model: str) -> None:
     plain = spacy.load(model)
     assert seen == [plain(record["text"]).to_json() for record in data]
     assert np.mean([len(doc["ents"]) for doc in seen]) > 0
+
+
+def test_the_documented_lf_runs(model: str) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "probes.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n([^`]*@nlp_labeling_function[^`]*)```", page)
+    names: dict[str, Any] = {}
+    code = block.replace("en_core_web_sm", model).replace('"parser"', '"sentencizer"')
+    exec(code, names)  # noqa: S102  (the page's own words)
+    found = run([names["has_person"]], [{"text": "Ada Lovelace"}, {"text": "nobody"}])
+    assert found.outcomes.tolist() == [[0], [ABSTAIN]]
