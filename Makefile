@@ -7,6 +7,10 @@ BENCH  ?=
 SECONDS ?= 300
 SEED   ?= 1
 PEERS  ?= .venv-peers
+PARITY ?= .venv-parity
+# How torch is installed for `make parity`. On Linux this one comes with gigabytes for GPUs; the
+# CPU build is enough, wherever you have it: TORCH="torch --index-url ADDRESS"
+TORCH  ?= --require-hashes -r requirements/torch.txt
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check --no-input
@@ -24,7 +28,7 @@ SAY := >&2 echo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test crash lint bench bench-peers lock dashboards clean
+.PHONY: help demo test parity crash lint bench bench-peers lock dashboards clean
 
 help: ## Show the targets
 	@echo "make TARGET [ARGS=\"...\"] [PYTHON=python3.12]"
@@ -35,6 +39,10 @@ demo: $(VENV)/.stamp-run ## Show the main job with nothing but Python (ARGS="--o
 
 test: $(VENV)/.stamp-dev ## Run the tests (ARGS="-k name")
 	$(BIN)/python -m pytest $(ARGS)
+
+parity: $(PARITY)/.stamp ## Test beside the real Snorkel, torch and spaCy: 3 GB to fetch (PARITY=folder)
+	TIDEGAUGE_PARITY=1 $(PARITY)/bin/python -m pytest \
+		tests/parity tests/probes/test_snorkel.py tests/snorkel_stub $(ARGS)
 
 crash: $(VENV)/.stamp-dev ## Prove exactness under faults (SECONDS=3600 SEED=1); the last line is a JSON object
 	@$(BIN)/python -m tests.crash --seconds $(SECONDS) --seed $(SEED) $(ARGS)
@@ -63,12 +71,16 @@ lock: $(VENV)/.stamp-dev ## Pin the requirements again, with hashes (ARGS=--upgr
 	$(COMPILE) $(ARGS) --group pyproject.toml:build -c requirements/dev.txt \
 		-o requirements/build.txt >/dev/null
 	$(COMPILE) $(ARGS) --no-deps requirements/snorkel.in -o requirements/snorkel.txt >/dev/null
+	$(COMPILE) $(ARGS) pyproject.toml --extra avro --extra nlp --group parity \
+		-c requirements/dev.txt -o requirements/parity.txt >/dev/null
+	$(COMPILE) $(ARGS) --group pyproject.toml:torch -c requirements/parity.txt \
+		-o requirements/torch.txt >/dev/null
 
 dashboards: $(VENV)/.stamp-dev ## Generate the Grafana dashboards and Prometheus rules again
 	$(BIN)/python -m tidegauge_dashboards.generate $(ARGS)
 
 clean: ## Remove the virtual environment, caches and build results
-	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(PARITY) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 # -- The virtual environment: one stamp per thing installed, so that a second run is quick --------
@@ -93,4 +105,17 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp-venv requirements/dev.txt requirements/snorke
 	@$(PIP) install --require-hashes -r requirements/dev.txt >&2
 	@$(PIP) install --require-hashes --no-deps -r requirements/snorkel.txt >&2
 	@$(INSTALL_SELF) >&2
+	@touch $@
+
+# Beside the other one: what tidegauge itself needs must not be mixed with Snorkel's torch.
+PARITY_REQUIREMENTS := requirements/parity.txt requirements/torch.txt requirements/snorkel.txt
+PARITY_PIP := $(PARITY)/bin/pip --quiet --disable-pip-version-check --no-input install
+
+$(PARITY)/.stamp: $(PARITY_REQUIREMENTS) pyproject.toml
+	@$(SAY) "Installing tidegauge, Snorkel, torch and spaCy into $(PARITY) (once, some minutes) ..."
+	@$(PYTHON) -m venv $(PARITY) >&2
+	@$(PARITY_PIP) --require-hashes -r requirements/parity.txt >&2
+	@$(PARITY_PIP) $(TORCH) >&2
+	@$(PARITY_PIP) --require-hashes --no-deps -r requirements/snorkel.txt >&2
+	@$(PARITY_PIP) --no-deps --no-build-isolation --editable . >&2
 	@touch $@

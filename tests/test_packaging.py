@@ -20,7 +20,7 @@ ROOTS = {
     "tidegauge_alerts": "alerts",
     "tidegauge_dashboards": "dashboards",
 }
-PINNED = ("run.txt", "dev.txt", "build.txt", "snorkel.txt")
+PINNED = ("run.txt", "dev.txt", "build.txt", "snorkel.txt", "parity.txt", "torch.txt")
 
 # Written in parts, so that this file does not name what it forbids.
 FORBIDDEN = [
@@ -194,6 +194,20 @@ def test_tests_run_with_the_versions_that_are_shipped() -> None:
     shipped = pins("run.txt")
     assert shipped.items() <= pins("dev.txt").items()
     assert pins("build.txt").items() <= pins("dev.txt").items()
+    assert (shipped | pins("build.txt")).items() <= pins("parity.txt").items()
+
+
+def test_parity_runs_with_the_versions_that_tests_run_with() -> None:
+    dev, parity, torch = pins("dev.txt"), pins("parity.txt"), pins("torch.txt")
+    assert {name: parity[name] for name in dev.keys() & parity} == {
+        name: dev[name] for name in dev.keys() & parity
+    }
+    assert {name: torch[name] for name in parity.keys() & torch} == {
+        name: parity[name] for name in parity.keys() & torch
+    }
+    assert "spacy" in parity
+    assert "torch" in torch
+    assert "torch" not in parity, "installed on its own, so that another build can be taken"
 
 
 def test_every_dependency_is_pinned() -> None:

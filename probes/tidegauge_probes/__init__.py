@@ -16,6 +16,13 @@ from tidegauge_probes.engine import run
 from tidegauge_probes.errors import BaselineError, CountsError, ProbeError, TidegaugeError
 from tidegauge_probes.loading import load
 from tidegauge_probes.model import ABSTAIN, ERROR, Record, VoteMatrix
+from tidegauge_probes.nlp import (
+    NLPLabelingFunction,
+    NLPSlicingFunction,
+    SpacyPreprocessor,
+    nlp_labeling_function,
+    nlp_slicing_function,
+)
 from tidegauge_probes.probe_set import ProbeSet
 
 __all__ = [
@@ -25,15 +32,20 @@ __all__ = [
     "CountsError",
     "LabelingFunction",
     "LambdaPreprocessor",
+    "NLPLabelingFunction",
+    "NLPSlicingFunction",
     "Preprocessor",
     "ProbeError",
     "ProbeSet",
     "Record",
     "SlicingFunction",
+    "SpacyPreprocessor",
     "TidegaugeError",
     "VoteMatrix",
     "labeling_function",
     "load",
+    "nlp_labeling_function",
+    "nlp_slicing_function",
     "preprocessor",
     "run",
     "slicing_function",

@@ -15,6 +15,8 @@ from typing import Any, Final
 from tidegauge_probes.column import ABSENT, Column
 from tidegauge_probes.model import Fields, RecordView, lookup
 from tidegauge_probes.needles import Needle, Needles
+from tidegauge_probes.nlp import SpacyPreprocessor
+from tidegauge_probes.scope import Scope
 from tidegauge_probes.texts import Mask, Texts
 
 Chain = tuple[Callable[[Any], Any], ...]
@@ -69,6 +71,13 @@ class Batch:
         self._columns: dict[Place, Column] = {}
         self._texts: dict[tuple[Place, tuple[str, ...]], Texts] = {}
         self._views: dict[tuple[int, ...], list[Any]] = {}
+        self._scope = Scope()
+
+    def close(self) -> None:
+        """Drop what was computed, then what that lived on; the last thing done with a batch."""
+        for computed in (self._found, self._columns, self._texts, self._views):
+            computed.clear()
+        self._scope.close()
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -129,7 +138,7 @@ class Batch:
         key = tuple(map(id, chain))  # user objects need not be hashable; the ProbeSet keeps them
         if key not in self._views:
             if chain:
-                self._views[key] = [_preprocess(view, chain) for view in self.views()]
+                self._views[key] = _preprocess_all(self.views(), chain, self._scope)
             else:
                 self._views[key] = [RecordView(**fields) for fields in self.records]
         return self._views[key]
@@ -140,6 +149,22 @@ def _of_each(records: Sequence[Fields], name: str) -> list[Any]:
         return list(map(itemgetter(name), records))
     except KeyError:
         return [fields.get(name, ABSENT) for fields in records]
+
+
+def _preprocess_all(views: list[Any], chain: Chain, scope: Scope) -> list[Any]:
+    """Run the chain on all records: record by record, but for the stages that take all at once."""
+    if not any(type(preprocess) is SpacyPreprocessor for preprocess in chain):
+        return [_preprocess(view, chain) for view in views]
+    for preprocess in chain:
+        if type(preprocess) is SpacyPreprocessor:  # a subclass may do something else
+            views = preprocess.map_batch(views, scope)
+        else:
+            failed = (isinstance(view, Exception) for view in views)
+            views = [
+                view if skip else _preprocess(view, (preprocess,))
+                for view, skip in zip(views, failed, strict=True)
+            ]
+    return views
 
 
 def _preprocess(view: Any, chain: Chain) -> Any:

@@ -118,10 +118,14 @@ class _Mapper:
 
     def __call__(self, x: Any) -> Any:
         """Map a copy of the record; the original stays as it is."""
+        return self._map(self._prepared(x))
+
+    def _prepared(self, x: Any) -> Any:
+        """Return a copy of the record after the nested preprocessors."""
         mapped = pickle.loads(pickle.dumps(x))  # noqa: S301  (our own bytes; as Snorkel copies)
         for preprocess in self._pre:
             mapped = preprocess(mapped)
-        return self._map(mapped)
+        return mapped
 
     def __repr__(self) -> str:
         """Name the preprocessor and what runs before it."""
@@ -169,8 +173,9 @@ class Preprocessor(_Mapper):
 
     def _map(self, x: Any) -> Any:
         fields = self.run(**{k: getattr(x, v) for k, v in self.field_names.items()})
-        if fields is None:
-            return None
+        return None if fields is None else self._updated(x, fields)
+
+    def _updated(self, x: Any, fields: Mapping[str, Any]) -> Any:
         if self.mapped_field_names is not None:
             fields = {v: fields[k] for k, v in self.mapped_field_names.items()}
         for name, value in fields.items():

@@ -24,6 +24,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from tidegauge_probes import spacy_models
+
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 _LIBRARIES: Final = frozenset({"snorkel", "tidegauge_probes"}) | sys.stdlib_module_names
 _VALUES: Final = (Mapping, list, tuple, set, frozenset, deque, Enum, re.Pattern, functools.partial)
@@ -99,7 +101,7 @@ class _Description:
             return ["enum", _name(type(value)), value.name, self.of(value.value)]
         if isinstance(value, types.ModuleType):
             return value.__name__
-        return None
+        return spacy_models.description(value) if spacy_models.is_pipeline(value) else None
 
     def _met(self, value: Any) -> Any:
         if isinstance(value, types.MethodType | types.BuiltinFunctionType | functools.partial):

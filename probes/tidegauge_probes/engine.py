@@ -6,9 +6,10 @@ without a clock call per record. Preprocessors run once per record and chain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import closing
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -42,15 +43,27 @@ def run(
     watchdog knows which LF does not come back. Slicing function j has the column m + j.
     *lifting* runs the LFs it has lifted; it decides by the batch's *name* whether to check them.
     """
-    batch = Batch(records, (lifting or probe_set).needles, (lifting or probe_set).fields)
     check = lifting is not None and bool(records) and lifting.checks(name)
+    read = lifting or probe_set
+    with closing(Batch(records, read.needles, read.fields)) as batch:
+        return _run(probe_set, batch, skipped, entering, lifting, check=check)
 
+
+def _run(
+    probe_set: ProbeSet,
+    batch: Batch,
+    skipped: Collection[int],
+    entering: Callable[[int], None],
+    lifting: Lifting | None,
+    *,
+    check: bool,
+) -> VoteMatrix:
     def outcomes(probe: Probe, column: int, cardinality: int) -> tuple[Outcomes, list[Fault]]:
         if lifting is not None and column in lifting.lifted and isinstance(probe, PythonProbe):
             return lifting.outcomes(probe, batch, column, cardinality, check=check)
         return probe.outcomes(batch, column, cardinality)
 
-    n, m = len(records), len(probe_set.probes)
+    n, m = len(batch), len(probe_set.probes)
     matrix = np.empty((n, m), dtype=np.int8)
     segments = np.zeros((n, len(probe_set.slices)), dtype=np.bool_)
     seconds = np.zeros(m, dtype=np.float64)
@@ -74,8 +87,8 @@ def run(
         taken, failed = outcomes(probe, m + column, 2)
         segments[:, column] = taken == 1  # False, 0 and −1 leave a record, as does a failure
         faults.extend(failed)
-    _forget(probe_set.probes)
-    _forget(probe_set.slices)
+    for probe in (*probe_set.probes, *probe_set.slices):
+        _forget(probe.chain if isinstance(probe, PythonProbe) else ())
     return VoteMatrix(matrix, segments, seconds, tuple(faults))
 
 
@@ -86,11 +99,13 @@ def _quarantined(column: int, n: int) -> list[Fault]:
     ]
 
 
-def _forget(probes: Sequence[Probe]) -> None:
-    """Empty the memoize caches of Snorkel's preprocessors, which never shrink by themselves."""
-    for probe in probes:
-        chain = probe.chain if isinstance(probe, PythonProbe) else ()
-        for preprocess in chain:
-            reset = getattr(preprocess, "reset_cache", None)
-            if reset is not None:
-                reset()
+def _forget(chain: Iterable[Any]) -> None:
+    """Empty the memoize caches of Snorkel's preprocessors, which never shrink by themselves.
+
+    Those that run before others are in their ``_pre``.
+    """
+    for preprocess in chain:
+        reset = getattr(preprocess, "reset_cache", None)
+        if reset is not None:
+            reset()
+        _forget(getattr(preprocess, "_pre", ()))

@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError
@@ -20,6 +20,9 @@ from tidegauge_probes.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.voters import VoterSpec
 
 _S = TypeVar("_S", bound=Spec)
+
+_SNORKELS_SLICES: Final = frozenset({"SlicingFunction", "NLPSlicingFunction"})
+"""The second is no subclass of the first, in Snorkel."""
 
 
 class PythonSpec(ExactSpec):
@@ -186,7 +189,7 @@ def _of_list(lfs: Sequence[Any], reference: str) -> ProbeSet:
 
 def _is_slice(candidate: Any) -> bool:
     return isinstance(candidate, SlicingFunction) or any(
-        base.__name__ == "SlicingFunction" for base in type(candidate).__mro__
+        base.__name__ in _SNORKELS_SLICES for base in type(candidate).__mro__
     )
 
 

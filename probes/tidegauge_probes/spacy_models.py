@@ -1,0 +1,92 @@
+"""spaCy's pipelines: loaded once, held for a batch, told apart by content.
+
+spaCy is an optional extra and is imported only here, when the first LF that needs it is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+from tidegauge_probes.errors import ProbeError
+
+EN_CORE_WEB_SM: Final = "en_core_web_sm"
+"""Snorkel's default model."""
+
+_LOADED: Final[WeakValueDictionary[tuple[str, tuple[str, ...]], Any]] = WeakValueDictionary()
+"""(language, disabled components) → pipeline, for as long as some LF uses it."""
+
+_ONE_AT_A_TIME: Final = RLock()
+"""Held by the batch that uses a pipeline: what ends with one thread's batch would take the words
+of another's with it."""
+
+
+def load(language: str, disable: Sequence[str] = (), *, gpu: bool = False) -> Any:
+    """Return the pipeline *language*, a package's name or a folder; ProbeError if there is none."""
+    try:
+        spacy = importlib.import_module("spacy")
+    except ModuleNotFoundError as error:
+        msg = "spaCy is not installed, which nlp_labeling_function needs"
+        raise ProbeError(f"{msg}: pip install 'tidegauge[nlp]'") from error
+    if gpu:
+        spacy.prefer_gpu()
+    key = (language, tuple(disable))
+    found = _LOADED.get(key)
+    if found is None:
+        try:
+            found = spacy.load(language, disable=list(disable))
+        except OSError as error:
+            msg = f"spaCy cannot load the model '{language}' ({error})"
+            hint = "install it (python -m spacy download NAME), or give the path of its folder"
+            raise ProbeError(f"{msg}: {hint}") from error
+        _LOADED[key] = found
+    return found
+
+
+@contextmanager
+def zone(nlp: Any) -> Iterator[None]:
+    """Hold a pipeline for a batch; the words it learns meanwhile are forgotten at the end.
+
+    Otherwise each new word of the traffic (an address, a number) would stay in memory for good.
+    """
+    with _ONE_AT_A_TIME, nlp.memory_zone():
+        yield
+
+
+def is_pipeline(value: object) -> bool:
+    """Whether *value* is a spaCy pipeline: its own class or a language's, without importing it."""
+    return any(
+        f"{c.__module__}.{c.__name__}" == "spacy.language.Language" for c in type(value).__mro__
+    )
+
+
+def description(nlp: Any) -> Any:
+    """Return plain data that stands for what a pipeline says of a text.
+
+    What it was loaded from, file by file (wherever the folder is), and which components run. One
+    made in memory has no files: its own account of itself and its settings stand for it.
+    """
+    folder = nlp.path
+    if folder is None:
+        return ["spacy", nlp.meta, nlp.config.to_str(), nlp.pipe_names]
+    return ["spacy", _files(Path(folder)), nlp.pipe_names]
+
+
+def _files(folder: Path) -> list[list[str]]:
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
+    )
+    return [[path.relative_to(folder).as_posix(), _sha256(path)] for path in paths]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
