@@ -54,8 +54,8 @@ def test_the_steps(snorkel: Snorkel, folder: Path) -> None:
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)["lfs"]
     summary = names["summary"]
-    assert [row["LF"] for row in rows] == list(summary.index)
-    assert [row["Coverage"] for row in rows] == summary["Coverage"].tolist()
+    assert [row["name"] for row in rows] == list(summary.index)
+    assert [row["sample"]["coverage"] for row in rows] == summary["Coverage"].tolist()
 
     short = load("my_lfs:LFS", base=folder)
     long = load("probes.yaml", base=folder)
