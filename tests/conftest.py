@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.servers.alertmanager import AlertmanagerServer
 from tests.servers.broker import Cluster, KafkaBroker
@@ -53,6 +54,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(FIXTURE_MARKERS[fixture])
         if item.get_closest_marker("kafka"):
             item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """Undo what a command under test has set for the logs of its process."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)
