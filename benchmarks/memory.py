@@ -114,7 +114,7 @@ def measure(total: int, folder: Path) -> tuple[list[float], float]:
     source = EndlessSource()
     streams.seed_partitions(database, stream.id, source.beginnings(), now_ms())
     worker = Worker(config, stream, probe_set, source, database, clock=now_ms)
-    evaluator = Evaluator(config, stream, probe_set, database, now_ms)
+    evaluator = Evaluator(config, stream, database, now_ms)
     started, counted, found = time.monotonic(), 0, list[float]()
     while len(found) < MEASUREMENTS:
         counted += worker.step().records

@@ -10,6 +10,9 @@ verdict                           effect
 ``no_data``, ``low_volume``       nothing: silence is no proof of health
 ``baseline``, or no finding       nothing: the series was not compared
 ================================  ==========================================================
+
+An open alert that was found with another ProbeSet or baseline than the window's resolves as
+``redeployed``, whatever the findings are; those may open a new one in the same window.
 """
 
 from __future__ import annotations
@@ -87,8 +90,12 @@ def advance(
     by_key = _by_key(findings, context)
     given = tuple(open_alerts)
     still_open = [alert for alert in given if alert.state is not AlertState.RESOLVED]
-    taken = {alert.key for alert in given if not _over(alert, context)}
+    other = [alert for alert in still_open if not _same_ruler(alert, context)]
+    ended = withdraw(other, TransitionReason.REDEPLOYED, context.window_start_ms)
+    still_open = [alert for alert in still_open if _same_ruler(alert, context)]
+    taken = {a.key for a in given if not _over(a, context) and _same_ruler(a, context)}
     steps = [_follow(alert, by_key.get(alert.key), rule, context) for alert in still_open]
+    steps += [(a, [t]) for a, t in zip(ended.alerts, ended.transitions, strict=True)]
     steps += [
         _open(finding, rule, context)
         for key, finding in by_key.items()
@@ -105,6 +112,11 @@ def _over(alert: Alert, context: Context) -> bool:
     """Whether it resolved in an earlier window, so that its series may open a new one."""
     resolved = alert.resolved_window_ms
     return resolved is not None and resolved < context.window_start_ms
+
+
+def _same_ruler(alert: Alert, context: Context) -> bool:
+    """Whether the alert was measured with what the window is measured with."""
+    return (alert.probe_set, alert.baseline) == (context.probe_set, context.baseline)
 
 
 def _by_key(findings: Iterable[Finding], context: Context) -> Mapping[SeriesKey, Finding]:
@@ -175,8 +187,6 @@ def _sustain(alert: Alert, finding: Finding, rule: Rule, context: Context) -> Al
         streak=streak,
         quiet=0,
         resolve_score=_score(alert, finding, rule),
-        probe_set=context.probe_set,
-        baseline=context.baseline,
         **figures_of(finding),
     )
     if _rises(alert) is _rises(sustained):

@@ -26,7 +26,7 @@ from tidegauge_alerts.model import (
     Transition,
     TransitionReason,
 )
-from tidegauge_alerts.wording import MAX_SEGMENT, because, clean, sentence
+from tidegauge_alerts.wording import MAX_SEGMENT, because, clean, redeployed, sentence
 from tidegauge_probes.findings import Cause
 
 VERSION: Final = "1"
@@ -61,6 +61,8 @@ class _Told:
 
     @property
     def sentence(self) -> str:
+        if self.transition.reason is TransitionReason.REDEPLOYED:
+            return redeployed(self.alert.key, rule=self.alert.rule)
         over = self.transition.to_state is AlertState.RESOLVED
         told = sentence(self.alert.key, self.transition, rule=self.alert.rule, over=over)
         return told if over else told + because(self.alert.cause)
@@ -117,7 +119,7 @@ def headline(sentences: Sequence[str], status: Status) -> str:
     'Blind spot 34.8 % → 63.1 % of records, with 2 more series shifted'
     """
     more = len(sentences) - 1
-    verb = "shifted" if status is Status.FIRING else "recovered"
+    verb = "shifted" if status is Status.FIRING else "resolved"
     return f"{sentences[0]}, with {more} more series {verb}" if more else sentences[0]
 
 

@@ -56,6 +56,7 @@ class TransitionReason(StrEnum):
     REVERSED = "reversed"  # still firing, and shifted to the other side of the baseline
     CLEARED = "cleared"  # pending, and quiet again: it never fired
     RECOVERED = "recovered"  # fired, and is back at the baseline
+    REDEPLOYED = "redeployed"  # ended by other LFs, or another baseline: nobody knows more
     WITHDRAWN = "withdrawn"  # its rule is not in the stream file any more
 
 
@@ -143,7 +144,10 @@ class Alert(Figures):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition(Figures):
-    """One change of an alert. Append-only; the figures are those of the window it happened in."""
+    """One change of an alert. Append-only; the figures are those of the window it happened in.
+
+    Of ``redeployed`` they are those of the last shifted window: nothing was compared any more.
+    """
 
     alert_id: str
     from_state: AlertState | None

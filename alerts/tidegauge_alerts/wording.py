@@ -115,6 +115,16 @@ def recovery(key: SeriesKey, figures: Figures) -> str:
     return f"{_subject(key)} {now}{_unit(key)}{_place(key)}{_band(figures)}"
 
 
+def redeployed(key: SeriesKey, *, rule: str = "") -> str:
+    """Return that a series is followed with other LFs or another baseline from now on.
+
+    >>> redeployed(SeriesKey(SeriesKind.BLIND_SPOT))
+    'Blind spot is compared anew: other LFs or another baseline were deployed'
+    """
+    subject = clean(rule, MAX_SEGMENT) if rule else _subject(key) + _place(key)
+    return f"{subject} is compared anew: other LFs or another baseline were deployed"
+
+
 def _subject(key: SeriesKey) -> str:
     lf, other = f"LF '{clean(key.probe)}'", clean(key.other)
     pair = f"LFs '{clean(key.probe)}' and '{other}'"

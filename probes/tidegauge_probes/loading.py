@@ -68,7 +68,40 @@ def load_file(path: Path) -> ProbeSet:
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-01
         msg = f"{path} is not YAML: {error}; mend it there"
         raise ProbeError(msg) from error
-    spec = _validate(ProbeFile, data, str(path))
+    return _of_spec(_validate(ProbeFile, data, str(path)), path)
+
+
+def load_templates(document: Any, origin: str) -> ProbeSet:
+    """Make a ProbeSet of a document as files hold it, of templates and votes in records only.
+
+    Nothing is imported and no file is read: the document may come from anywhere. Raises ProbeError.
+    """
+    try:
+        spec = _validate(ProbeFile, document, origin)
+        for item in (*spec.probes, *spec.slices):
+            if "python" in item:
+                msg = f"{origin}: LFs in Python cannot be sent; deploy them where their files are"
+                raise ProbeError(msg)
+            if _reads_files(item):
+                msg = f"{origin}: a lookup that is sent needs `values`; it reads no files"
+                raise ProbeError(msg)
+        return _of_spec(spec, Path(origin))
+    except RecursionError as error:
+        msg = f"{origin}: its conditions are nested too deeply"
+        raise ProbeError(msg) from error
+
+
+def _reads_files(item: Any) -> bool:
+    if isinstance(item, list):
+        return any(map(_reads_files, item))
+    if not isinstance(item, dict):
+        return False
+    lookup = item.get("lookup")
+    named = isinstance(lookup, dict) and lookup.get("file") is not None
+    return named or any(map(_reads_files, item.values()))
+
+
+def _of_spec(spec: ProbeFile, path: Path) -> ProbeSet:
     try:
         return ProbeSet(
             probes=tuple(p for item in spec.probes for p in _probes(item, spec, path)),
@@ -152,6 +185,7 @@ def _import(reference: str, base: Path | None) -> Any:
     folder = str((base or Path()).resolve())
     if folder not in sys.path:
         sys.path.append(folder)
+    importlib.invalidate_caches()  # its file may be newer than the last look at the folder
     try:
         module = importlib.import_module(module_name)
     except Exception as error:

@@ -13,7 +13,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from tidegauge_alerts.transports import transport_for
-from tidegauge_probes.errors import TidegaugeError
+from tidegauge_probes.errors import ProbeError, TidegaugeError
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import SettingsError, SourceError, StoreError, StreamHalted
 from tidegauge_service.ingest.worker import Worker
@@ -192,7 +192,8 @@ class Service:
             except (StreamHalted, SettingsError) as error:
                 self._halt(part, error)
                 return
-            except (SourceError, StoreError) as error:
+            except (SourceError, StoreError, ProbeError) as error:
+                # ProbeError: a version was deployed that is not here. It may come yet, or go.
                 failures += 1
                 self.health.report(part, str(error))
                 self._rest(pipeline.worker, pause_s(failures, self._random.random()))

@@ -5,6 +5,7 @@
     TidegaugeError (tidegauge_probes.errors)
     └── ServiceError
         ├── SettingsError     exit 2   a setting or stream file is wrong
+        │   └── ChangeRefused          versions of LFs cannot be changed like that
         ├── SourceError       exit 3   the source cannot be read
         │   └── StreamHalted  exit 4   too many inputs are no records
         ├── StoreError        exit 5   the database cannot be used
@@ -27,6 +28,10 @@ class SettingsError(ServiceError):
     """A setting, stream file or command-line value is wrong."""
 
     exit_code = 2
+
+
+class ChangeRefused(SettingsError):  # noqa: N818  (a decision, not a fault)
+    """The versions of a stream's LFs cannot be changed like that; nothing was."""
 
 
 class SourceError(ServiceError):

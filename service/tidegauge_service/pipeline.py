@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -15,7 +16,6 @@ import structlog
 from tidegauge_alerts.rules import check_names
 from tidegauge_probes import load
 from tidegauge_probes.baseline import Baseline
-from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.lifting import Lifting
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service import fitting, meters
@@ -25,13 +25,14 @@ from tidegauge_service.heartbeat import Phase, no_beat
 from tidegauge_service.ingest.opening import open_codec, open_source
 from tidegauge_service.ingest.places import seed
 from tidegauge_service.ingest.source import Source
+from tidegauge_service.ingest.versions import Columns
 from tidegauge_service.ingest.worker import Progress, Worker
 from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.jobs.watching import Watch
 from tidegauge_service.settings import Settings
-from tidegauge_service.store import baselines, streams
+from tidegauge_service.store import baselines, deployments, streams
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.store.streams import Role, StreamRow
 from tidegauge_service.stream_config import BaselineName, BaselinePath, StreamConfig
 
 log = structlog.get_logger()
@@ -47,7 +48,6 @@ class Pipeline:
 
     config: StreamConfig
     stream: StreamRow
-    probe_set: ProbeSet
     database: Database
     worker: Worker
     evaluator: Evaluator
@@ -88,41 +88,37 @@ def open_pipeline(
     source: Source | None = None,
     fitted: Callable[[int], None] = _unheard,
     beat: Callable[[Phase, int], None] = no_beat,
+    renewed: Callable[[Columns], None] = lambda _columns: None,
 ) -> Pipeline:
     """Load the LFs, open the source, register the stream, attach its baseline.
 
     *source* replaces the configured one; *fitted* hears of training records as they are read;
-    *beat* of what the worker is doing.
+    *beat* of what the worker is doing; *renewed* of the LFs it may call, when they change.
     Raises ProbeError, SettingsError, SourceError, BaselineError, StoreError, each saying what
     to do.
     """
     check_receivers(config, settings)
     probe_set = load(config.probes, Path(config.folder))
     codec = open_codec(config, settings, clock)
+    url = settings.url or ""
     opened = source or open_source(config, settings, database)
     try:
         for rule in config.alerts.user_rules:
             check_names(rule, probe_set.layout.probes, probe_set.classes)
         stream = streams.register(database, config, probe_set, clock())
         seed(database, stream, opened, clock())
-        _attach_baseline(
-            config=config,
-            stream=stream,
-            probe_set=probe_set,
-            database=database,
-            clock=clock,
-            fitted=fitted,
-        )
-    except Exception:
-        opened.close()
-        raise
-    url = settings.url or ""
-    return Pipeline(
-        config,
-        stream,
-        probe_set,
-        database,
-        Worker(
+        if stream.probe_set == probe_set.id:
+            _attach_baseline(
+                config=config,
+                stream=stream,
+                probe_set=probe_set,
+                database=database,
+                clock=clock,
+                fitted=fitted,
+            )
+        else:  # the database decides what counts, the stream file says what is wished
+            log.warning("probes_not_live", stream=stream.name, live=stream.probe_set)
+        worker = Worker(
             config,
             stream,
             probe_set,
@@ -132,9 +128,19 @@ def open_pipeline(
             beat=beat,
             url=url,
             codec=codec,
-            lifting=lifting_of(probe_set, settings, stream.name),
-        ),
-        Evaluator(config, stream, probe_set, database, clock, url=url),
+            lift=partial(lifting_of, settings=settings, stream=stream.name),
+            renewed=renewed,
+        )
+        worker.renew()
+    except Exception:
+        opened.close()
+        raise
+    return Pipeline(
+        config,
+        stream,
+        database,
+        worker,
+        Evaluator(config, stream, database, clock, url=url),
         Watch(config, stream, database, clock, url=url),
     )
 
@@ -174,9 +180,27 @@ def _attach_baseline(
     fitted: Callable[[int], None],
 ) -> None:
     """Attach a named or a file's baseline; a range of the stream is fitted as it passes by."""
-    chosen = config.baseline
     if stream.baseline is not None:
         return
+    found = find_baseline(config, probe_set, database, clock, fitted)
+    if found is None:
+        return
+    with database.write() as connection:
+        baselines.save(connection, found, None, clock())
+        live = deployments.current(deployments.of_stream(connection, stream.id), Role.LIVE)
+        if live is not None:
+            deployments.attach(connection, stream, live, found.id)
+
+
+def find_baseline(
+    config: StreamConfig,
+    probe_set: ProbeSet,
+    database: Database,
+    clock: Clock,
+    fitted: Callable[[int], None] = _unheard,
+) -> Baseline | None:
+    """Return the baseline that is named, or fitted from a file; None for a range of the stream."""
+    chosen = config.baseline
     if isinstance(chosen, BaselineName):
         with database.read() as connection:
             found = baselines.find(connection, chosen.name)
@@ -189,24 +213,7 @@ def _attach_baseline(
             else fitting.fit_records(config, probe_set, path, clock, fitted)
         )
     else:
-        return
-    check_baseline(found, config, probe_set)
-    with database.write() as connection:
-        baselines.save(connection, found, None, clock())
-        baselines.attach(connection, stream.id, found.id)
-
-
-def check_baseline(found: Baseline, config: StreamConfig, probe_set: ProbeSet) -> None:
-    """BaselineError unless the baseline can be compared with the stream's windows."""
-    if found.probe_set != probe_set.id:
-        msg = (
-            f"the baseline {found.id} belongs to ProbeSet {found.probe_set}, the stream "
-            f"'{config.name}' runs {probe_set.id}: fit a baseline with the stream's LFs"
-        )
-        raise BaselineError(msg)
-    if len(found.starts) and found.window_ms != config.window:
-        msg = (
-            f"the baseline {found.id} has windows of {found.window_ms} ms, the stream "
-            f"'{config.name}' of {config.window} ms: fit it again with the stream's `window`"
-        )
-        raise BaselineError(msg)
+        return None
+    name = config.name
+    baselines.check(found, stream=name, probe_set=probe_set.id, window_ms=config.window)
+    return found

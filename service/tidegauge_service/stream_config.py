@@ -330,6 +330,9 @@ class StreamConfig(Spec):
     folder: str = Field(
         default=".", exclude=True, description="Set by the loader: where paths start."
     )
+    file: str = Field(
+        default="stream.yaml", exclude=True, description="Set by the loader: where this was read."
+    )
 
     @model_validator(mode="after")
     def _format_fits_source(self) -> Self:
@@ -368,7 +371,8 @@ def load_stream(path: Path) -> StreamConfig:
         msg = f"{path} is empty or not a mapping: see `tidegauge config schema` for its keys"
         raise SettingsError(msg)
     try:
-        return StreamConfig.model_validate({**data, "folder": str(path.parent)})
+        read_from = {"folder": str(path.parent), "file": str(path)}
+        return StreamConfig.model_validate({**data, **read_from})
     except ValidationError as error:
         msg = f"{path} is not valid:\n{explain(error, StreamConfig)}"
         raise SettingsError(msg) from error
@@ -377,5 +381,6 @@ def load_stream(path: Path) -> StreamConfig:
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a stream file."""
     document = StreamConfig.model_json_schema(by_alias=True)
-    document["properties"].pop("folder")
+    for ours in ("folder", "file"):
+        document["properties"].pop(ours)
     return document

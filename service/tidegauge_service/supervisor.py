@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -30,12 +30,13 @@ from tidegauge_service.clock import Clock
 from tidegauge_service.consuming import Health
 from tidegauge_service.errors import SettingsError, StoreError, WorkerFailed
 from tidegauge_service.heartbeat import Beat, Heartbeat, Phase, Watch, stopped_from_outside
+from tidegauge_service.ingest.versions import Columns
 from tidegauge_service.jobs.quarantining import quarantine_lf
 from tidegauge_service.settings import Settings
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.stream_config import KafkaSource, StreamConfig
-from tidegauge_service.worker_process import FATAL, PROBLEM, READY, Task
+from tidegauge_service.worker_process import CALLS, FATAL, PROBLEM, READY, Task
 
 log = structlog.get_logger()
 
@@ -71,7 +72,7 @@ class Seat:
     unread: bytes = b""
     stream: StreamRow | None = None
     """Known once a worker was ready."""
-    probes: Sequence[str] = ()
+    calls: Columns = ()
     fatal: tuple[int, str] | None = None
     finished: bool = False
     failures: int = 0
@@ -252,8 +253,10 @@ class Supervisor:
     def _listen(self, seat: Seat) -> None:
         for what, *details in _lines(seat):
             if what == READY:
-                seat.stream, seat.probes = StreamRow(*details[0]), details[1]
+                seat.stream = StreamRow(*details[0])
                 self._trouble(seat, PROCESS, None)
+            elif what == CALLS:
+                seat.calls = details[0]
             elif what == PROBLEM:
                 self._trouble(seat, *details)
             elif what == FATAL:
@@ -280,12 +283,13 @@ class Supervisor:
     def _blame(self, seat: Seat, beat: Beat) -> str | None:
         if seat.stream is None:
             return None
-        probe, limit = seat.probes[beat.column], seat.config.watchdog.batch / 1000
+        probe_set, place, probe = seat.calls[beat.column]
+        limit = seat.config.watchdog.batch / 1000
         seat.strike = partial(
             quarantine_lf,
             self._database,
-            seat.stream,
-            beat.column,
+            replace(seat.stream, probe_set=probe_set),
+            place,
             probe,
             f"it did not come back from a batch within {limit:g} s (watchdog.batch)",
             receivers=seat.config.alerts.receivers,

@@ -31,8 +31,9 @@ from tidegauge_service.stream_config import StreamConfig
 BAD_DEFINITION = 2
 """Exit code of errors of probes, counts and baselines: a file or value is wrong."""
 
-READY, PROBLEM, FATAL = "ready", "problem", "fatal"
-"""What a worker says: [ready, the values of its StreamRow, names of LFs and slices],
+READY, CALLS, PROBLEM, FATAL = "ready", "calls", "problem", "fatal"
+"""What a worker says: [calls, ProbeSet, place and name of each LF and slice that it may call],
+before its heart beats with their columns; [ready, the values of its StreamRow],
 [problem, part, what or null], [fatal, exit code, what]."""
 
 
@@ -80,12 +81,17 @@ def _work(task: Task, reports: Reports) -> None:
     _listen(stop, task.settings.grace / 1000)
     heartbeat = Heartbeat(task.heartbeat)
     database = Database(task.settings.database.get_secret_value())
-    pipeline = open_pipeline(task.config, task.settings, database, now_ms, beat=heartbeat.beat)
+    pipeline = open_pipeline(
+        task.config,
+        task.settings,
+        database,
+        now_ms,
+        beat=heartbeat.beat,
+        renewed=lambda columns: reports.say(CALLS, columns),
+    )
     health = Health(heard=lambda part, what: reports.say(PROBLEM, part, what))
     service = Service(database, [pipeline], task.settings, now_ms, health=health, stopping=stop)
-    probe_set = pipeline.probe_set
-    names = [probe.name for probe in (*probe_set.probes, *probe_set.slices)]
-    reports.say(READY, astuple(pipeline.stream), names)
+    reports.say(READY, astuple(pipeline.stream))
     # What is alive now stays alive: the collector need not walk it again and again, which took a
     # third of the time of a worker.
     gc.collect()

@@ -17,6 +17,8 @@ ERRORS = SeriesKey(SeriesKind.ERROR, probe="check_out")
 
 DEFAULT = Rule()
 
+OTHER = {"probe_set": "probes-2", "baseline": "base-2"}
+
 
 def context(window: int = 0, **changes: Any) -> Context:
     """Return the context of the window *window* hours after noon."""
@@ -95,10 +97,16 @@ class Run:
         return [t.reason for t in self.transitions]
 
 
-def run(windows: Iterable[Finding | Sequence[Finding]], rule: Rule = DEFAULT) -> Run:
+def run(
+    windows: Iterable[Finding | Sequence[Finding]],
+    rule: Rule = DEFAULT,
+    *,
+    redeployed: int | None = None,
+) -> Run:
     """Evaluate windows in order, and keep the open alerts from one to the next as a store does.
 
     A window is given as its finding or findings; their window start is set by their place.
+    *redeployed*: the first window of another ProbeSet, with another baseline.
     """
     result = Run({}, [], [])
     for number, given in enumerate(windows):
@@ -108,7 +116,7 @@ def run(windows: Iterable[Finding | Sequence[Finding]], rule: Rule = DEFAULT) ->
             [a for a in result.alerts.values() if a.state is not AlertState.RESOLVED],
             [replace(f, window_start_ms=start) for f in found],
             rule,
-            context(number),
+            context(number, **(OTHER if redeployed is not None and number >= redeployed else {})),
         )
         result.alerts |= {alert.id: alert for alert in step.alerts}
         result.transitions += step.transitions

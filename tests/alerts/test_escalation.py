@@ -1,7 +1,7 @@
 """A firing alert may become graver, never lighter."""
 
-from tests.alerts.builders import ERRORS, HOUR_MS, NOON_MS, context, nothing, quiet, run, shifted
-from tidegauge_alerts import AlertKind, Rule, Severity, advance
+from tests.alerts.builders import ERRORS, HOUR_MS, NOON_MS, nothing, quiet, run, shifted
+from tidegauge_alerts import AlertKind, Severity
 
 
 def test_it_becomes_critical_once() -> None:
@@ -62,15 +62,6 @@ def test_graver_in_both_ways_is_one_transition() -> None:
 def test_the_figures_follow_the_latest_shifted_window() -> None:
     history = run([shifted(0.02), shifted(0.004), quiet(0.02)])
     assert (history.alert.observed, history.alert.x) == (0.004, 4)
-
-
-def test_the_lineage_follows_the_figures() -> None:
-    alert = run([shifted()]).alert
-    later = context(1, probe_set="probes-2", baseline="base-2")
-    (sustained,) = advance([alert], [shifted(window=1)], Rule(), later).alerts
-    assert (sustained.probe_set, sustained.baseline) == ("probes-2", "base-2")
-    (calmer,) = advance([alert], [quiet(window=1)], Rule(), later).alerts
-    assert (calmer.probe_set, calmer.baseline) == ("probes-1", "base-1")
 
 
 def test_a_fault_never_becomes_a_drift() -> None:

@@ -185,7 +185,7 @@ def test_resolved_alerts_are_ranked_by_what_they_were() -> None:
     history = run([opened, *[[quiet(key=key, rank=0.0) for key in keys]] * 4])
     (message,) = last(history)
     assert [a["probe"] for a in message.body["alerts"]] == ["lf_001", "lf_000"]
-    assert message.body["headline"].endswith(", with 1 more series recovered")
+    assert message.body["headline"].endswith(", with 1 more series resolved")
 
 
 def test_a_message_holds_fifty_alerts_and_counts_the_rest() -> None:

@@ -23,7 +23,7 @@ def test_states_and_severities_are_those_of_the_field() -> None:
 def test_every_word_that_is_stored_fits_its_column() -> None:
     for words in (AlertState, AlertKind, Severity):
         assert max(len(word) for word in words) <= 10
-    assert len(TransitionReason) == 7
+    assert len(TransitionReason) == 8
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_a_recovery_says_where_it_is_now() -> None:
 
 def test_a_headline_counts_the_others() -> None:
     assert headline(["A", "B"], Status.FIRING) == "A, with 1 more series shifted"
-    assert headline(["A"] * 8, Status.RESOLVED) == "A, with 7 more series recovered"
+    assert headline(["A"] * 8, Status.RESOLVED) == "A, with 7 more series resolved"
     assert headline(["A"], Status.FIRING) == "A"
 
 

@@ -16,16 +16,9 @@ from tidegauge_probes.findings import SeriesKind, Verdict
 from tidegauge_probes.spec import Spec
 from tidegauge_probes.templates import CONDITIONS, Keyword, Length, Numeric, Regex
 from tidegauge_service import stream_config
+from tidegauge_service.api.app import MODULES
 from tidegauge_service.api.problems import CODES
-from tidegauge_service.api.routes import (
-    alerts,
-    candidates,
-    dead_letters,
-    events,
-    health,
-    precision,
-    streams,
-)
+from tidegauge_service.api.routes import health
 from tidegauge_service.cli.main import app
 from tidegauge_service.ingest.rejecting import Reason
 from tidegauge_service.jobs import proposal
@@ -42,7 +35,7 @@ def stream_keys() -> Iterator[str]:
     """Dotted keys of stream.yaml, except those of sources and baselines."""
     for name, field in stream_config.StreamConfig.model_fields.items():
         nested: Any = field.annotation
-        if name in {"folder", "source", "baseline"}:
+        if name in {"folder", "file", "source", "baseline"}:
             continue
         if isinstance(nested, type) and issubclass(nested, Spec):
             yield from (f"{name}.{key}" for key in nested.model_fields)
@@ -72,7 +65,7 @@ def commands(group: Any, path: str = "tidegauge") -> Iterator[tuple[str, Any]]:
 COMMANDS = dict(commands(typer.main.get_command(app)))
 ROUTES = [
     f"{method} {route.path}"
-    for module in (health, streams, precision, events, dead_letters, alerts, candidates)
+    for module in (health, *MODULES)
     for route in module.router.routes
     for method in route.methods
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,11 +36,12 @@ Place = tuple[int, int]
 """(partition, window start)"""
 
 
-def tally_records(records: Iterable[dict[str, Any]]) -> Tally:
-    """Count records one by one, in the words of Snorkel's LFAnalysis."""
+def tally_records(records: Iterable[dict[str, Any]], names: Sequence[str] = PROBE_NAMES) -> Tally:
+    """Count records one by one, in the words of Snorkel's LFAnalysis; *names*: of these LFs."""
     found: Tally = Counter()
     for record in records:
-        votes = TEXTS[record["text"]]
+        of_all = dict(zip(PROBE_NAMES, TEXTS[record["text"]], strict=True))
+        votes = [of_all[name] for name in names]
         given = [vote for vote in votes if vote]
         for name in ("_all", f"country={record['country']}"):
             found[f"{name} records"] += 1
@@ -48,12 +49,12 @@ def tally_records(records: Iterable[dict[str, Any]]) -> Tally:
             found[f"{name} blind"] += not given
             found[f"{name} overlapped"] += len(given) > 1
             found[f"{name} conflicted"] += len(set(given)) > 1
-            for probe, vote in zip(PROBE_NAMES, votes, strict=True):
+            for probe, vote in zip(names, votes, strict=True):
                 found[f"{name} {probe} {vote}"] += 1
     return +found
 
 
-def tally_pane(pane: PaneCounts) -> Tally:
+def tally_pane(pane: PaneCounts, names: Sequence[str] = PROBE_NAMES) -> Tally:
     """Bring stored counts into the same words."""
     found: Tally = Counter()
     for name, segment in pane.segments.items():
@@ -63,7 +64,7 @@ def tally_pane(pane: PaneCounts) -> Tally:
         found[f"{name} blind"] += int(totals[BLIND])
         found[f"{name} overlapped"] += int(totals[OVERLAPPED])
         found[f"{name} conflicted"] += int(totals[CONFLICTED])
-        for probe, row in zip(PROBE_NAMES, segment.outcomes.tolist(), strict=True):
+        for probe, row in zip(names, segment.outcomes.tolist(), strict=True):
             for vote, n in zip(("HAM", "SPAM", None, "error"), row, strict=True):
                 found[f"{name} {probe} {vote}"] += n
     return +found
@@ -71,6 +72,11 @@ def tally_pane(pane: PaneCounts) -> Tally:
 
 def expected(topic: Topic) -> dict[Place, Tally]:
     """Count a whole topic; inputs that are no JSON are no records."""
+    return {place: tally_records(found) for place, found in placed(topic).items()}
+
+
+def placed(topic: Topic) -> dict[Place, list[dict[str, Any]]]:
+    """Return the records of each partition and window, in the order of their offsets."""
     records: dict[Place, list[dict[str, Any]]] = {}
     for partition, inputs in enumerate(topic):
         for value in inputs:
@@ -79,7 +85,7 @@ def expected(topic: Topic) -> dict[Place, Tally]:
                 seconds = datetime.fromisoformat(record["timestamp"]).timestamp()
                 start = int(seconds) * 1000 // HOUR * HOUR
                 records.setdefault((partition, start), []).append(record)
-    return {place: tally_records(found) for place, found in records.items()}
+    return records
 
 
 def expected_dead(topic: Topic) -> set[Place]:
@@ -93,7 +99,7 @@ def expected_dead(topic: Topic) -> set[Place]:
 
 
 def panes(database: Database, stream: StreamRow) -> dict[Place, PaneCounts]:
-    """Return the stored panes."""
+    """Return the stored panes; of one version per window."""
     t = schema.pane
     with database.read() as connection:
         rows = connection.execute(sa.select(t).where(t.c.stream_id == stream.id))

@@ -90,11 +90,9 @@ def service(group: Group, source: MemorySource) -> tuple[Service, Worker]:
     worker = Worker(
         group.config, group.stream, group.probe_set, source, group.database, clock=clock
     )
-    evaluator = Evaluator(group.config, group.stream, group.probe_set, group.database, clock)
+    evaluator = Evaluator(group.config, group.stream, group.database, clock)
     watch = Watch(group.config, group.stream, group.database, clock)
-    pipeline = Pipeline(
-        group.config, group.stream, group.probe_set, group.database, worker, evaluator, watch
-    )
+    pipeline = Pipeline(group.config, group.stream, group.database, worker, evaluator, watch)
     return Service(group.database, [pipeline], Settings(), clock), worker
 
 

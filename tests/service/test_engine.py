@@ -124,7 +124,7 @@ def test_a_database_without_tables_says_to_upgrade(database_url: str) -> None:
 
 def test_a_transaction_that_raises_leaves_nothing(database: Database) -> None:
     with pytest.raises(ZeroDivisionError), database.write() as connection:
-        row = {"id": "x", "origin": "", "layout": "", "description": "", "created_ms": 0}
+        row = {"id": "x", "origin": "", "layout": "", "contents": "", "created_ms": 0}
         connection.execute(sa.insert(schema.probe_set), row)
         raise ZeroDivisionError
     with database.read() as connection:
@@ -134,7 +134,7 @@ def test_a_transaction_that_raises_leaves_nothing(database: Database) -> None:
 def test_a_broken_rule_of_the_tables_is_not_taken_for_a_broken_database(
     database: Database,
 ) -> None:
-    row = {"id": "x", "origin": "", "layout": "", "description": "", "created_ms": 0}
+    row = {"id": "x", "origin": "", "layout": "", "contents": "", "created_ms": 0}
     with (
         pytest.raises(DataRefused, match="the database refuses a value"),
         database.write() as connection,

@@ -16,9 +16,10 @@ from tidegauge_probes.baseline import Baseline
 from tidegauge_service import fitting
 from tidegauge_service.clock import to_iso
 from tidegauge_service.jobs.evaluator import Evaluator
-from tidegauge_service.store import baselines, commit, precision, schema, streams
+from tidegauge_service.store import baselines, commit, deployments, precision, schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.precision import LfPrecision, WindowPrecision
+from tidegauge_service.store.streams import Role
 
 LEARNED, LIVE, EACH = 48, 20, 250
 BROKEN = LEARNED + 8
@@ -60,7 +61,7 @@ def group(folder: Path, database: Database, windows: int = LEARNED + LIVE, **cha
     )
     found.member().to_end()
     commit.close_windows(database, found.stream)
-    evaluator = Evaluator(found.config, found.stream, found.probe_set, database, lambda: NOW)
+    evaluator = Evaluator(found.config, found.stream, database, lambda: NOW)
     while evaluator.evaluate_next():
         pass
     return found
@@ -188,10 +189,12 @@ def test_the_accuracy_of_the_model_falls_with_the_classes_and_nobody_labelled_a_
     )
     with sqlite_database.write() as connection:
         baselines.save(connection, gold, "gold", NOW)
-        baselines.attach(connection, found.stream.id, gold.id)
+        version = deployments.current(deployments.of_stream(connection, found.stream.id), Role.LIVE)
+        assert version is not None
+        deployments.attach(connection, found.stream, version, gold.id)
     found.member().to_end()
     commit.close_windows(sqlite_database, found.stream)
-    evaluator = Evaluator(found.config, found.stream, found.probe_set, sqlite_database, lambda: NOW)
+    evaluator = Evaluator(found.config, found.stream, sqlite_database, lambda: NOW)
     while evaluator.evaluate_next():
         pass
     accuracy = precision.page(sqlite_database, found.stream)[-1].accuracy

@@ -88,7 +88,7 @@ def test_another_probe_set_starts_without_any(database: Database, tmp_path: Path
 def test_workers_stop_calling_it_and_all_other_counts_are_exact(
     database: Database, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(worker_module, "QUARANTINE_EVERY_S", 0.0)
+    monkeypatch.setattr(worker_module, "LOOK_EVERY_S", 0.0)
     group = Group(tmp_path, database, oracle.topic(2, 60, dead_every=9))
     member = group.member()
     for _ in range(4):

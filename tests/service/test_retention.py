@@ -20,8 +20,9 @@ from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.jobs.retention import Pruner
 from tidegauge_service.settings import Retention
 from tidegauge_service.store import commit as store
-from tidegauge_service.store import outbox, queries, schema, streams
+from tidegauge_service.store import deployments, outbox, queries, schema, streams
 from tidegauge_service.store.commit import DeadLetter, PartitionBatch
+from tidegauge_service.store.deployments import Author, Change, New, Reference
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import EVALUATED, StreamRow
 from tidegauge_service.stream_config import load_stream
@@ -94,8 +95,8 @@ def test_what_is_evaluated_goes_by_its_age(database: Database, stream: StreamRow
 def ready_for_baseline(database: Database, stream: StreamRow) -> None:
     """Attach a baseline, so that the range in the stream file is not needed any more."""
     with database.write() as connection:
-        t = schema.stream
-        connection.execute(sa.update(t).where(t.c.id == stream.id).values(baseline="b"))
+        t = schema.deployment
+        connection.execute(sa.update(t).where(t.c.stream_id == stream.id).values(baseline="b"))
 
 
 def test_what_is_not_evaluated_stays_whatever_the_limits_say(
@@ -124,6 +125,13 @@ def test_panes_that_the_baseline_will_be_fitted_from_stay(
     tight = {"keep": "1ms"}
     assert prune(database, panes=tight)["pane"] == 30
     assert starts(database, schema.pane) == [*range(10, 20), *range(40, 48)]
+    with database.write() as connection:  # another version is live since, evaluation lags
+        by, then = Author("ann", 0), START + 21 * HOUR
+        [first] = deployments.of_stream(connection, stream.id)
+        deployments.end(connection, first, then, by)
+        new = New("y", "y.yaml", Reference("b"))
+        deployments.add(connection, stream, new, Change.DEPLOY, from_ms=then, by=by)
+    assert prune(database, panes=tight) == {}
     ready_for_baseline(database, stream)
     assert prune(database, panes=tight)["pane"] == 10
 
@@ -260,7 +268,7 @@ def test_a_long_run_keeps_its_rows_and_its_file_small(tmp_path: Path) -> None:
         segment_by=["country"],
         clock=lambda: NOW,
     )
-    evaluator = Evaluator(found.config, found.stream, found.probe_set, found.database, lambda: NOW)
+    evaluator = Evaluator(found.config, found.stream, found.database, lambda: NOW)
     few = {"keep": "40m", "rows": 100_000}
     settings = Retention.model_validate(
         {"panes": few, "windows": few, "samples": few, "dead_letters": {"rows": 20}}

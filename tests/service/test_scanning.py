@@ -44,7 +44,7 @@ def stream(folder: Path, database: Database) -> Group:
 
 
 def evaluator(group: Group) -> Evaluator:
-    return Evaluator(group.config, group.stream, group.probe_set, group.database, lambda: NOW)
+    return Evaluator(group.config, group.stream, group.database, lambda: NOW)
 
 
 def found(group: Group) -> tuple[list[Any], list[Any], list[Any]]:

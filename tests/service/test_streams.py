@@ -16,7 +16,7 @@ from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import baselines as stored
-from tidegauge_service.store import schema, streams
+from tidegauge_service.store import deployments, schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import CLOSED, EVALUATED, StreamRow
 from tidegauge_service.stream_config import load_stream
@@ -55,22 +55,31 @@ def test_streams_are_listed_by_name(database: Database, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "what"),
-    [({"window": "2h"}, "window"), ({"lateness": "11m"}, "lateness"), ({}, "probes")],
+    [({"window": "2h"}, "window"), ({"lateness": "11m"}, "lateness")],
 )
 def test_what_counts_depend_on_may_not_change_under_a_name(
     database: Database, tmp_path: Path, change: dict[str, str], what: str
 ) -> None:
     before = register(database, tmp_path)
-    path = write_stream(tmp_path, **change)
-    if what == "probes":
-        fewer = {**PROBES, "probes": PROBES["probes"][:2]}
-        path = write_stream(tmp_path, fewer)
-    config = load_stream(path)
+    config = load_stream(write_stream(tmp_path, **change))
     with pytest.raises(SettingsError, match=f"another `{what}`.*new `name`.*put `{what}` back"):
         streams.register(database, config, load(config.probes, tmp_path), 2)
     assert streams.find(database, "test") == before
     config = load_stream(write_stream(tmp_path, name="next", **change))
     assert streams.register(database, config, load(config.probes, tmp_path), 2).id != before.id
+
+
+def test_lfs_that_were_not_deployed_are_refused_with_the_command(
+    database: Database, tmp_path: Path
+) -> None:
+    before = register(database, tmp_path)
+    fewer = {**PROBES, "probes": PROBES["probes"][:2]}
+    path = write_stream(tmp_path, fewer)
+    config = load_stream(path)
+    command = rf"not deployed; {before.probe_set} is live.*`tidegauge probes deploy {path}`"
+    with pytest.raises(SettingsError, match=command):
+        streams.register(database, config, load(config.probes, tmp_path), 2)
+    assert streams.find(database, "test") == before
 
 
 def test_what_counts_do_not_depend_on_may_change(database: Database, tmp_path: Path) -> None:
@@ -172,7 +181,8 @@ def test_a_stream_has_the_baseline_that_was_attached(database: Database, tmp_pat
     stream, chosen = register(database, tmp_path), fitted(tmp_path, 10)
     with database.write() as connection:
         stored.save(connection, chosen, None, 1)
-        stored.attach(connection, stream.id, chosen.id)
+        (version,) = deployments.of_stream(connection, stream.id)
+        deployments.attach(connection, stream, version, chosen.id)
     found = streams.find(database, "test")
     assert found
     assert found.baseline == chosen.id

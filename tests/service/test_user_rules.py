@@ -39,7 +39,7 @@ def stream(folder: Path, database: Database, rules: Sequence[str]) -> Group:
 
 
 def evaluator(group: Group) -> Evaluator:
-    return Evaluator(group.config, group.stream, group.probe_set, group.database, lambda: NOW)
+    return Evaluator(group.config, group.stream, group.database, lambda: NOW)
 
 
 def of_rules(database: Database) -> list[Alert]:

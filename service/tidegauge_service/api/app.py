@@ -10,11 +10,16 @@ from tidegauge_service.api.routes import (
     alerts,
     candidates,
     dead_letters,
+    deployments,
     events,
     health,
     precision,
     streams,
+    versions,
 )
+
+MODULES = (streams, versions, deployments, precision, events, dead_letters, alerts, candidates)
+"""Whose routes need the token."""
 
 
 def create_app(context: Context) -> FastAPI:
@@ -29,6 +34,6 @@ def create_app(context: Context) -> FastAPI:
     app.state.context = context
     problems.install(app)
     app.include_router(health.router)
-    for module in (streams, precision, events, dead_letters, alerts, candidates):
+    for module in MODULES:
         app.include_router(module.router, dependencies=[Depends(authorize), Depends(refuse_nul)])
     return app

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidegauge_service.cli import probe_check, probe_init, probe_schema
+from tidegauge_service.cli import comparing, probe_check, probe_init, probe_schema, versions
 from tidegauge_service.cli.terminal import find_stream, opened, out, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import SettingsError
@@ -14,6 +14,13 @@ from tidegauge_service.jobs.quarantining import release_lf
 from tidegauge_service.store import quarantine
 
 app = typer.Typer(help="Labeling functions.", no_args_is_help=True)
+app.command("deploy")(versions.deploy)
+app.command("shadow")(versions.shadow)
+app.command("promote")(versions.promote)
+app.command("rollback")(versions.rollback)
+app.command("end-shadow")(versions.end_shadow)
+app.command("list")(versions.list_)
+app.command("diff")(comparing.diff)
 
 app.command("check")(probe_check.check)
 app.command("schema")(probe_schema.schema)

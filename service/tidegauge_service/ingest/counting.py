@@ -19,7 +19,7 @@ from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service.clock import window_start
 from tidegauge_service.ingest.sampling import Samplers, WindowSampler, buckets, priorities
 from tidegauge_service.ingest.segments import capped, memberships
-from tidegauge_service.store.commit import Sample
+from tidegauge_service.store.commit import PaneKey, Sample
 from tidegauge_service.stream_config import StreamConfig
 
 Rows = npt.NDArray[np.int64]
@@ -30,7 +30,7 @@ Segments = dict[str, npt.NDArray[np.bool_]]
 class Counted:
     """What records of one partition add up to, by window."""
 
-    panes: Mapping[int, PaneCounts]
+    panes: Mapping[PaneKey, PaneCounts]
     """The running counts, these records included."""
     added: Mapping[int, int]
     samples: Sequence[Sample]
@@ -38,7 +38,7 @@ class Counted:
 
 
 class Counting:
-    """Counts records of one partition of a stream."""
+    """Counts records of one partition of a stream by one ProbeSet."""
 
     def __init__(self, config: StreamConfig, probe_set: ProbeSet) -> None:
         self._config = config
@@ -50,21 +50,30 @@ class Counting:
         matrix: VoteMatrix,
         rows: Rows,
         *,
-        running: Mapping[int, PaneCounts],
-        samplers: Samplers,
+        running: Mapping[PaneKey, PaneCounts],
+        samplers: Samplers | None,
     ) -> Counted:
-        """Count *rows* of *records* on top of *running*; *samplers* remember what they took."""
+        """Count *rows* of *records* on top of *running*; *samplers* remember what they took.
+
+        Without them only the panes are made: the records are another version's to account for.
+        """
         times = np.array([records[int(row)].timestamp_ms for row in rows], dtype=np.int64)
         starts = window_start(times, self._config.window)  # type: ignore[arg-type]
-        panes, added, samples = {}, {}, list[Sample]()
+        panes: dict[PaneKey, PaneCounts] = {}
+        added, samples = {}, list[Sample]()
+        probe_set = self._probe_set.id
         for start in (int(s) for s in np.unique(starts)):
             mine = rows[starts == start]
             part = rows_of(matrix, mine)
             group = [records[int(row)] for row in mine]
-            pane, segments = self._fold(group, part, running.get(start))
-            panes[start], added[start] = pane, len(group)
+            pane, segments = self._fold(group, part, running.get((start, probe_set)))
+            panes[start, probe_set] = pane
+            if samplers is None:
+                continue
+            added[start] = len(group)
             samples += self._sample(samplers[start], start, group, part, segments)
-        return Counted(panes, added, samples, int(times.max()) if len(times) else None)
+        latest = int(times.max()) if added else None
+        return Counted(panes, added, samples, latest)
 
     def _fold(
         self, group: Sequence[Record], part: VoteMatrix, running: PaneCounts | None

@@ -16,18 +16,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-import numpy as np
 import structlog
 from msgspec import structs
 
-from tidegauge_probes import engine
 from tidegauge_probes.model import Record
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service.clock import Clock
 from tidegauge_service.ingest.codec import Codec
-from tidegauge_service.ingest.counting import Counting
 from tidegauge_service.ingest.sampling import Samplers
 from tidegauge_service.ingest.source import Raw
+from tidegauge_service.ingest.versions import Shelf, fold
 from tidegauge_service.store import commit as store
 from tidegauge_service.store import dead_letters, streams
 from tidegauge_service.store.commit import DeadLetter, Fenced, PartitionBatch, PartitionState
@@ -70,12 +68,11 @@ class Replay:
     ) -> None:
         self._config = config
         self._stream = stream
-        self._probe_set = probe_set
         self._database = database
         self._clock = clock
         self._owner = owner
         self._codec = codec or Codec(config.record, config.limits, clock)
-        self._counting = Counting(config, probe_set)
+        self._shelf = Shelf(config, [probe_set])
 
     def run(self, wanted: Filter = Filter()) -> Outcome:  # noqa: B008  (frozen)
         """Replay what there is; raises StoreError, after which whole batches are done."""
@@ -88,7 +85,7 @@ class Replay:
                 self._replay(letters, outcome)
             except Fenced:
                 log.warning("replay_fenced", stream=self._stream.name)
-                continue  # another replay was quicker, or some were dropped: read again
+                continue  # another was quicker, some were dropped, LFs were deployed: read again
             after = (letters[-1].partition, letters[-1].offset)
         return outcome
 
@@ -117,17 +114,16 @@ class Replay:
         return decoded if isinstance(decoded, Record) else decoded.reason
 
     def _commit(self, ended: list[DeadLetter], records: list[Record]) -> tuple[int, int]:
-        matrix = engine.run(self._probe_set, [record.fields for record in records])
+        versions = self._shelf.open(self._database, self._stream)
         state = self._state()
         since, n = state.next_offset, len(records)
         placed = [
             structs.replace(record, partition=REPLAYED, offset=since + i)
             for i, record in enumerate(records)
         ]
-        counted = self._counting.count(
-            placed,
-            matrix,
-            np.arange(n, dtype=np.int64),
+        counted = fold(
+            versions.judge(placed, quarantined={}),
+            REPLAYED,
             running=state.panes,
             samplers=Samplers(self._config.samples, {}, state.sampled),
         )
@@ -143,7 +139,7 @@ class Replay:
             replayed=ended,
         )
         closed = store.commit(
-            self._database, self._stream, [batch], owner=self._owner, now_ms=self._clock()
+            self._database, versions.stream, [batch], owner=self._owner, now_ms=self._clock()
         )
         return n, sum(n for start, n in counted.added.items() if store.is_closed(start, closed))
 

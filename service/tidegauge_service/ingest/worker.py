@@ -16,31 +16,30 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-import numpy as np
 import structlog
 
-from tidegauge_probes import engine
 from tidegauge_probes.counts import PaneCounts
-from tidegauge_probes.lifting import Lifting
-from tidegauge_probes.model import Record, VoteMatrix
+from tidegauge_probes.model import Record
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service import meters
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
 from tidegauge_service.heartbeat import NO_LF, Phase, no_beat
 from tidegauge_service.ingest.codec import Codec
-from tidegauge_service.ingest.counting import Counting
 from tidegauge_service.ingest.places import ADVICE, Places, Way, seed
 from tidegauge_service.ingest.rejecting import Reason
 from tidegauge_service.ingest.sampling import Samplers
 from tidegauge_service.ingest.source import Member, Raw, Source
+from tidegauge_service.ingest.versions import Columns, Lift, Shelf, Versions, Votes, fold
 from tidegauge_service.store import commit as store
-from tidegauge_service.store import quarantine
+from tidegauge_service.store import quarantine, streams
 from tidegauge_service.store.commit import (
     DeadLetter,
     Fenced,
+    PaneKey,
     PartitionBatch,
     PartitionState,
+    Superseded,
 )
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
@@ -51,9 +50,9 @@ log = structlog.get_logger()
 ENDS_EVERY_MS = 5_000
 """How often the source is asked for its ends, to tell the lag."""
 
-QUARANTINE_EVERY_S = 2.0
-"""How often the quarantine is read: an LF that another worker's watchdog has stopped, or that
-somebody has released, is known after so long."""
+LOOK_EVERY_S = 2.0
+"""How often quarantine and epoch are read: an LF that another worker's watchdog has stopped, or
+that somebody has released, is known after so long."""
 
 HELD_S = 2.0
 """How often it is asked whether a gap was accepted."""
@@ -64,12 +63,16 @@ JUDGED_INPUTS = 1_000
 """The dead-letter share is judged over at least this many inputs."""
 
 
+def _unheard(_columns: Columns) -> None:
+    pass
+
+
 @dataclass
 class _Owned:
     """A partition this worker reads: its committed position and the cache behind it."""
 
     next_offset: int
-    panes: dict[int, PaneCounts]
+    panes: dict[PaneKey, PaneCounts]
     samplers: Samplers
     reached: int = 0
     """Where reading goes on, committed or not; past the last input where offsets are missing."""
@@ -134,25 +137,27 @@ class Worker:
         beat: Callable[[Phase, int], None] = no_beat,
         url: str = "",
         codec: Codec | None = None,
-        lifting: Lifting | None = None,
+        lift: Lift | None = None,
+        renewed: Callable[[Columns], None] = _unheard,
     ) -> None:
         """Make a worker; *beat* hears what it is doing (``heartbeat.Phase``, and which LF).
 
+        *probe_set* is one of its versions, perhaps; the others are loaded when they are needed.
         *url*: where people find the page; messages link to it. *codec*: JSON's if not given.
-        *lifting* runs the LFs that it has compiled.
+        *lift* lifts LFs; *renewed* hears of the LFs that may be called, when they change.
         """
         self._beat = beat
-        self._lifting = lifting
-        self._quarantined: frozenset[int] = frozenset()
-        self._quarantine_read_s: float | None = None
+        self._shelf = Shelf(config, [probe_set], lift) if lift else Shelf(config, [probe_set])
+        self._versions: Versions | None = None
+        self._renewed = renewed
+        self._quarantined: Mapping[str, frozenset[int]] = {}
+        self._looked_s: float | None = None
         self._config = config
         self._stream = stream
-        self._probe_set = probe_set
         self._source = source
         self._database = database
         self._clock = clock
         self._codec = codec or Codec(config.record, config.limits, clock)
-        self._counting = Counting(config, probe_set)
         self._judge = _Judge(config.limits.dead_letter_share)
         self._most = config.limits.commit_records
         self._refused: dict[tuple[int, int], str] = {}
@@ -205,6 +210,25 @@ class Worker:
             self._beat(Phase.WAITING, NO_LF)
             time.sleep(timeout_s)
 
+    def renew(self) -> Versions:
+        """Load the versions of the LFs that count now, unless that was done.
+
+        Raises ProbeError if one cannot be loaded: nothing is counted until it can be.
+        """
+        if self._versions is None:
+            self._beat(Phase.STORING, NO_LF)
+            self._versions = self._shelf.open(self._database, self._stream)
+            self._stream = self._versions.stream
+            self._renewed(self._versions.columns)
+        return self._versions
+
+    def _supersede(self) -> None:
+        """Forget the versions, and what was counted with them and not committed."""
+        log.info("versions_changed", stream=self._stream.name, epoch=self._stream.epoch)
+        self._versions = None
+        self._doubted |= self._owned.keys()
+        self._owned.clear()
+
     def _step(self, timeout_s: float, *, finite: bool) -> Progress:
         inputs = self._gather(timeout_s)
         if finite and self._held_until_s:
@@ -244,6 +268,9 @@ class Worker:
                 self._database, self._stream, batches, owner=self.owner, now_ms=self._clock()
             )
             meters.committed(self._stream.name, time.perf_counter() - started)
+        except Superseded:
+            self._supersede()
+            return Progress()
         except Fenced as fenced:
             log.warning("fenced", stream=self._stream.name, partition=fenced.partition)
             meters.fenced(self._stream.name)
@@ -259,8 +286,9 @@ class Worker:
         limits = self._config.limits
         deadline = time.monotonic() + limits.commit_interval / 1000
         gathered: list[Raw] = []
+        self._look_round()
+        self.renew()
         self._reload(())
-        self._read_quarantine()
         while len(gathered) < self._most:
             self._beat(Phase.POLLING, NO_LF)
             polled = self._source.poll(self._most - len(gathered), timeout_s)
@@ -342,15 +370,17 @@ class Worker:
             self._source.seek(partition, state.next_offset)
             self._doubted.discard(partition)
 
-    def _read_quarantine(self) -> None:
+    def _look_round(self) -> None:
+        """See what others have changed. A changed epoch is refused by the commit at the latest."""
         now = time.monotonic()
-        read = self._quarantine_read_s
-        if read is not None and now - read < QUARANTINE_EVERY_S:
+        if self._looked_s is not None and now - self._looked_s < LOOK_EVERY_S:
             return
         with self._database.read() as connection:
-            found = quarantine.active(connection, self._stream)
-        self._quarantined = frozenset(q.place for q in found)
-        self._quarantine_read_s = now
+            self._quarantined = quarantine.places(connection, self._stream)
+            epoch = streams.epoch(connection, self._stream.id)
+        if self._versions is not None and epoch != self._stream.epoch:
+            self._supersede()
+        self._looked_s = now
 
     def _place(self, partition: int, ends_at: int | None) -> PartitionState | None:
         """Read a partition's state, moved over a gap if need be; None if it is to be held."""
@@ -408,26 +438,24 @@ class Worker:
         decoded = [decode(raw) for raw in inputs]
         records = [record for record in decoded if isinstance(record, Record)]
         dead = [letter for letter in decoded if isinstance(letter, DeadLetter)]
-        matrix = engine.run(
-            self._probe_set,
-            [record.fields for record in records],
-            skipped=self._quarantined,
+        votes = self.renew().judge(
+            records,
+            quarantined=self._quarantined,
             entering=lambda column: self._beat(Phase.PROBING, column),
-            lifting=self._lifting,
             name=f"{inputs[0].partition}:{inputs[0].offset}" if inputs else "",
         )
         self._beat(Phase.COUNTING, NO_LF)
-        meters.ran(self._stream.name, self._probe_set.layout.probes, matrix.seconds)
+        for some in votes:
+            if some.live:
+                layout = some.version.probe_set.layout
+                meters.ran(self._stream.name, layout.probes, some.matrix.seconds)
         last = {raw.partition: raw.offset for raw in inputs}  # in order within a partition
         reached = {p: max(offset + 1, self._owned[p].reached) for p, offset in last.items()}
-        partition_of = np.array([record.partition for record in records], dtype=np.int64)
         batches = [
             self._batch(
                 partition,
                 to_offset=to_offset,
-                rows=np.flatnonzero(partition_of == partition),
-                records=records,
-                matrix=matrix,
+                votes=votes,
                 dead=[letter for letter in dead if letter.partition == partition],
             )
             for partition, to_offset in sorted(reached.items())
@@ -439,15 +467,11 @@ class Worker:
         partition: int,
         *,
         to_offset: int,
-        rows: np.ndarray[tuple[int], np.dtype[np.int64]],
-        records: Sequence[Record],
-        matrix: VoteMatrix,
+        votes: Sequence[Votes],
         dead: list[DeadLetter],
     ) -> PartitionBatch:
         owned = self._owned[partition]
-        counted = self._counting.count(
-            records, matrix, rows, running=owned.panes, samplers=owned.samplers
-        )
+        counted = fold(votes, partition, running=owned.panes, samplers=owned.samplers)
         return PartitionBatch(
             partition=partition,
             from_offset=owned.next_offset,
@@ -517,13 +541,13 @@ class Worker:
             owned.next_offset = batch.to_offset
             owned.drained = batch.drained
             owned.panes.update(batch.panes)
-            for start in [s for s in owned.panes if store.is_closed(s, closed)]:
-                del owned.panes[start]
+            for key in [key for key in owned.panes if store.is_closed(key[0], closed)]:
+                del owned.panes[key]
             for start in [s for s in owned.samplers if store.is_closed(s, closed)]:
                 del owned.samplers[start]
-
         for start in [s for s in self._limits if store.is_closed(s, closed)]:
             del self._limits[start]
+        self._versions = self.renew().still_open(closed)
 
     def close(self) -> None:
         """Leave the group."""

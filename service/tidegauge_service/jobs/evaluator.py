@@ -14,29 +14,34 @@ import structlog
 from tidegauge_alerts.lifecycle import Advance, advance, together, withdraw
 from tidegauge_alerts.messages import messages
 from tidegauge_alerts.model import Alert, AlertState, Context, Rule, TransitionReason
-from tidegauge_probes import baseline as baselines
 from tidegauge_probes import counts as counts_
-from tidegauge_probes import drift, label_model, precision
+from tidegauge_probes import drift, precision
 from tidegauge_probes.baseline import Baseline
 from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.drift import Detector
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import Finding, SeriesKey
 from tidegauge_probes.precision import Together
-from tidegauge_probes.probe_set import ProbeSet
+from tidegauge_probes.probe_set import Layout
 from tidegauge_probes.scan import Past
-from tidegauge_service.clock import Clock, to_iso
+from tidegauge_service.clock import Clock
+from tidegauge_service.freezing import freeze
 from tidegauge_service.jobs import proposal
 from tidegauge_service.jobs.explaining import Explainer
 from tidegauge_service.jobs.judging import judge
-from tidegauge_service.store import alerts, candidates, commit, outbox, windows
+from tidegauge_service.store import alerts, candidates, commit, deployments, outbox, windows
 from tidegauge_service.store import baselines as stored
 from tidegauge_service.store import precision as precisions
+from tidegauge_service.store import streams as streams_
+from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection, Database
-from tidegauge_service.store.streams import StreamRow, select_streams
-from tidegauge_service.stream_config import BaselineRange, StreamConfig
+from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.stream_config import StreamConfig
 
 log = structlog.get_logger()
+
+NO_BASELINE = ""
+"""What stands for it in windows that are not compared."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +53,12 @@ class _Memory:
 
 
 class Evaluator:
-    """Evaluates the closed windows of one stream."""
+    """Evaluates the closed windows of one stream, each by the version that is live in it."""
 
     def __init__(
         self,
         config: StreamConfig,
         stream: StreamRow,
-        probe_set: ProbeSet,
         database: Database,
         clock: Clock,
         *,
@@ -62,7 +66,6 @@ class Evaluator:
     ) -> None:
         self._config = config
         self._stream = stream
-        self._probe_set = probe_set
         self._database = database
         self._clock = clock
         self._url = url
@@ -73,6 +76,8 @@ class Evaluator:
             receivers=tuple(config.alerts.receivers),
         )
         self._user_rules = config.alerts.user_rules
+        self._version: Deployment | None = None
+        self._layout = Layout((), (), ())
         self._baseline: Baseline | None = None
         self._ids: dict[SeriesKey, int] = {}
         self._memory: _Memory | None = None
@@ -95,40 +100,56 @@ class Evaluator:
             start = windows.take_next(connection, self._stream)
             if start is None:
                 return False
-            # What is remembered of the windows before is true only if this one follows on the
-            # last that was committed from here; else it is read again.
-            memory = self._memory if self._memory_until == start else None
-            self._memory = self._memory_until = None
+            known = deployments.of_stream(connection, self._stream.id)
+            version = deployments.live_at(known, start)
+            # What is remembered is true only of the version it is of, and if this window follows
+            # on the last that was committed from here; else it is read again.
+            same = version == self._version
+            memory = self._memory if same and self._memory_until == start else None
+            if not same:
+                self._take_up(connection, version)
+            self._version = self._memory = self._memory_until = None
             until = start + self._stream.window_ms
             found = windows.counts_between(connection, self._stream, start, until)
             counts = found.get(start) or self._nothing()
-            memory = self._evaluate(connection, start, counts, memory)
+            memory = self._evaluate(connection, start, counts, version, memory)
             windows.finish(connection, self._stream, start)
             kept = self._config.samples.keep_windows * self._stream.window_ms
             windows.drop_samples(connection, self._stream, start - kept)
-        self._memory, self._memory_until = memory, until
+        self._version, self._memory, self._memory_until = version, memory, until
         return True
 
+    def _take_up(self, connection: Connection, version: Deployment) -> None:
+        """Turn to the version that is live in the window at hand."""
+        self._stream = deployments.seen_from(self._stream, version)
+        self._layout = streams_.layout_of(connection, version.probe_set)
+        self._baseline = None
+
     def _nothing(self) -> PaneCounts:
-        layout = self._probe_set.layout
-        return counts_.empty(len(layout.probes), len(layout.classes))
+        return counts_.empty(len(self._layout.probes), len(self._layout.classes))
 
     def _evaluate(
-        self, connection: Connection, start: int, counts: PaneCounts, memory: _Memory | None
+        self,
+        connection: Connection,
+        start: int,
+        counts: PaneCounts,
+        version: Deployment,
+        memory: _Memory | None,
     ) -> _Memory | None:
         """Compare a window; return what the next one needs of it."""
-        chosen = self._config.baseline
-        if isinstance(chosen, BaselineRange) and start < chosen.until:
-            state = "before" if start < chosen.from_ else "baseline"
+        until = version.range_until_ms
+        if version.baseline is None and until is not None and start < until:
+            state = "before" if start < (version.range_from_ms or 0) else "baseline"
             self._save_window(connection, start, counts, state, None)
             if state == "baseline":
                 most, records = self._config.samples.each, counts.records
                 precisions.keep_votes(connection, self._stream, start, records=records, most=most)
+            self._end_alerts(connection, start)
             return None
-        baseline = self._get_baseline(connection)
+        baseline = self._get_baseline(connection, version)
         if memory is None:
             past = windows.before(connection, self._stream, start, baseline)
-            memory = _Memory(past, self._recent(connection, start, baseline))
+            memory = _Memory(past, self._recent(connection, start, baseline, version))
         findings = drift.compare(start, counts, baseline, self._detector, memory.past)
         state = "learning" if baseline.learning else "compared"
         self._save_window(connection, start, counts, state, baseline.id)
@@ -147,15 +168,14 @@ class Evaluator:
         return _Memory(past, recent)
 
     def _recent(
-        self, connection: Connection, start: int, baseline: Baseline
+        self, connection: Connection, start: int, baseline: Baseline, version: Deployment
     ) -> tuple[Together, ...]:
         """Return the windows before *start* that a small one is added up with."""
         if baseline.model is None:
             return ()
-        chosen, length = self._config.baseline, self._stream.window_ms
+        length = self._stream.window_ms
         since = start - (precision.MOST_WINDOWS - 1) * length
-        if isinstance(chosen, BaselineRange):
-            since = max(since, chosen.until)
+        since = max(since, version.from_ms, version.range_until_ms or 0)
         found = windows.counts_between(connection, self._stream, since, start)
         newest_first = range(start - length, since - 1, -length)
         return tuple(Together.of(found.get(w) or self._nothing()) for w in newest_first)
@@ -178,50 +198,30 @@ class Evaluator:
             now_ms=self._clock(),
         )
 
-    def _get_baseline(self, connection: Connection) -> Baseline:
-        """Return the stream's baseline; fit it first if its range has just been passed."""
+    def _get_baseline(self, connection: Connection, version: Deployment) -> Baseline:
+        """Return the version's baseline; fit it first if its range has just been passed."""
         if self._baseline is None:
-            attached = {s.id: s.baseline for s in select_streams(connection)}[self._stream.id]
-            if attached is None:
-                self._baseline = self._fit(connection)
+            if version.baseline is None:
+                self._baseline = self._fit(connection, version)
             else:
-                self._baseline = stored.load(connection, attached)
+                self._baseline = stored.load(connection, version.baseline)
             self._ids = windows.series_ids(connection, self._stream, self._baseline.keys)
         return self._baseline
 
-    def _fit(self, connection: Connection) -> Baseline:
+    def _fit(self, connection: Connection, version: Deployment) -> Baseline:
         """Freeze the baseline from the stream's own windows, and write their figures."""
-        chosen = self._config.baseline
-        if not isinstance(chosen, BaselineRange):
+        since, until = version.range_from_ms, version.range_until_ms
+        if since is None or until is None:
             msg = f"stream '{self._stream.name}' has no baseline attached"
             raise BaselineError(msg)  # the pipeline attaches the other kinds before it starts
-        panes = windows.counts_between(connection, self._stream, chosen.from_, chosen.until)
-        layout = self._probe_set.layout
-        votes, weights = precisions.kept_votes(
-            connection, self._stream, chosen.from_, chosen.until, len(layout.probes)
-        )
-        fitted = baselines.fit(
-            panes,
-            layout=layout,
-            probe_set=self._probe_set.id,
-            window_ms=self._stream.window_ms,
-            source={
-                "stream": self._stream.name,
-                "from": to_iso(chosen.from_),
-                "until": to_iso(chosen.until),
-            },
-            slices=[probe.name for probe in self._probe_set.slices],
-            model=label_model.fit_if_identified(
-                votes, len(layout.classes), weights, self._probe_set.deployed
-            ),
-        )
+        fitted, panes = freeze(connection, self._stream, since, until, self._clock())
         precisions.drop_votes(connection, self._stream)
-        stored.save(connection, fitted, None, self._clock())
-        stored.attach(connection, self._stream.id, fitted.id)
+        deployments.attach(connection, self._stream, version, fitted.id)
         ids = windows.series_ids(connection, self._stream, fitted.keys)
         for start, pane in panes.items():
-            figures = drift.describe(start, pane, fitted)
-            windows.save_findings(connection, self._stream, figures, ids)
+            if version.counts(start):  # else another version has judged it
+                figures = drift.describe(start, pane, fitted)
+                windows.save_findings(connection, self._stream, figures, ids)
         log.info(
             "baseline_fitted",
             stream=self._stream.name,
@@ -241,24 +241,39 @@ class Evaluator:
         explainer: Explainer,
     ) -> set[SeriesKey]:
         """Let alerts follow, and tell of them; return the series whose alerts have resolved."""
-        baseline = explainer.baseline
-        context = Context(
+        baseline = explainer.baseline.id
+        context = self._context(start, baseline)
+        before = alerts.open_alerts(connection, self._stream.id)
+        after = explainer.explained(self._advance(before, explainer.findings, context), before)
+        firing = _firing(before, after.alerts)
+        proposed = self._propose(connection, start, counts, firing, baseline)
+        self._tell(connection, after, context, proposed)
+        over = [alert for alert in after.alerts if alert.state is AlertState.RESOLVED]
+        return {alert.key for alert in over if not alert.rule}
+
+    def _end_alerts(self, connection: Connection, start: int) -> None:
+        """End the alerts of the version before: nothing will be compared with its baseline."""
+        before = alerts.open_alerts(connection, self._stream.id)
+        after = withdraw(before, TransitionReason.REDEPLOYED, start)
+        self._tell(connection, after, self._context(start, NO_BASELINE), 0)
+
+    def _context(self, start: int, baseline: str) -> Context:
+        return Context(
             stream=self._stream.name,
             window_start_ms=start,
             window_ms=self._stream.window_ms,
-            probe_set=self._probe_set.id,
-            baseline=baseline.id,
+            probe_set=self._stream.probe_set,
+            baseline=baseline,
         )
-        before = alerts.open_alerts(connection, self._stream.id)
-        after = explainer.explained(self._advance(before, explainer.findings, context), before)
+
+    def _tell(
+        self, connection: Connection, after: Advance, context: Context, proposed: int
+    ) -> None:
+        """Save what became of the alerts, and tell of it."""
         alerts.save(connection, self._stream.id, after.alerts, after.transitions)
-        firing = _firing(before, after.alerts)
-        proposed = self._propose(connection, start, counts, firing, baseline)
         to, now = self._rule.receivers, self._clock()
         for message in messages(after, self._rule, context, proposed, self._url):
             outbox.enqueue(connection, self._stream.id, to, message, now_ms=now)
-        over = [alert for alert in after.alerts if alert.state is AlertState.RESOLVED]
-        return {alert.key for alert in over if not alert.rule}
 
     def _advance(
         self, before: Sequence[Alert], findings: Mapping[SeriesKey, Finding], context: Context
@@ -281,11 +296,11 @@ class Evaluator:
         start: int,
         counts: PaneCounts,
         firing: Sequence[Alert],
-        baseline: Baseline,
+        baseline: str,
     ) -> int:
         if not firing or not counts.records:
             return 0
-        layout = self._probe_set.layout
+        layout = self._layout
         kept = windows.samples(connection, self._stream, start)
         chosen = proposal.choose(kept, counts, layout, firing, self._config.samples.per_window)
         proposed = proposal.candidates(
@@ -293,8 +308,8 @@ class Evaluator:
             kept,
             chosen,
             layout,
-            probe_set=self._probe_set.id,
-            baseline=baseline.id,
+            probe_set=self._stream.probe_set,
+            baseline=baseline,
         )
         candidates.propose(connection, self._stream.id, proposed, self._clock())
         return len(proposed)

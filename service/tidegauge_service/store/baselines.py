@@ -69,6 +69,22 @@ def find(connection: sa.Connection, name: str) -> Baseline:
     return baselines.decode(content)
 
 
+def check(found: Baseline, *, stream: str, probe_set: str, window_ms: int) -> None:
+    """BaselineError unless windows of a ProbeSet can be compared with the baseline."""
+    if found.probe_set != probe_set:
+        msg = (
+            f"the baseline {found.id} belongs to ProbeSet {found.probe_set}, the stream "
+            f"'{stream}' runs {probe_set}: fit a baseline with the stream's LFs"
+        )
+        raise BaselineError(msg)
+    if len(found.starts) and found.window_ms != window_ms:
+        msg = (
+            f"the baseline {found.id} has windows of {found.window_ms} ms, the stream "
+            f"'{stream}' of {window_ms} ms: fit it again with the stream's `window`"
+        )
+        raise BaselineError(msg)
+
+
 def listing(connection: sa.Connection) -> list[BaselineRow]:
     """Return all baselines, newest first."""
     t = schema.baseline
@@ -83,9 +99,3 @@ def listing(connection: sa.Connection) -> list[BaselineRow]:
     )
     query = sa.select(*columns).order_by(t.c.created_ms.desc(), t.c.id)
     return [BaselineRow(*row) for row in connection.execute(query)]
-
-
-def attach(connection: sa.Connection, stream_id: int, baseline_id: str) -> None:
-    """Make it the stream's baseline."""
-    t = schema.stream
-    connection.execute(sa.update(t).where(t.c.id == stream_id).values(baseline=baseline_id))

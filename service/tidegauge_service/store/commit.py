@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import msgspec
 import sqlalchemy as sa
@@ -29,9 +30,20 @@ from tidegauge_service.store.streams import CLOSED, REPLAYED, StreamRow
 class Fenced(ServiceError):  # noqa: N818  (the term of the literature)
     """Another worker has moved the position on; what this one counted was dropped."""
 
-    def __init__(self, partition: int) -> None:
-        super().__init__(f"partition {partition} was moved on by another worker")
+    def __init__(self, partition: int, what: str = "was moved on by another worker") -> None:
+        super().__init__(f"partition {partition} {what}")
         self.partition = partition
+
+
+class Superseded(Fenced):
+    """The versions of the LFs have changed: what was counted with the old ones was dropped."""
+
+    def __init__(self, partition: int) -> None:
+        super().__init__(partition, "was counted with versions of the LFs that have changed")
+
+
+PaneKey = tuple[int, str]
+"""Window start, ProbeSet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,7 @@ class DeadLetter:
 class PartitionBatch:
     """What a worker counted in one partition, ``from_offset`` up to (not with) ``to_offset``.
 
-    ``panes``: the running counts of each window it touched, this batch included.
+    ``panes``: the running counts of each window and ProbeSet it touched, this batch included.
     ``added``: this batch's records by window. ``watermark_ms`` never falls in the database.
     ``replayed``: the dead letters that its records were, which are dead letters no more.
     """
@@ -79,7 +91,7 @@ class PartitionBatch:
     latest_event_ms: int | None = None
     end_offset: int | None = None
     drained: bool = False
-    panes: Mapping[int, PaneCounts] = field(default_factory=dict)
+    panes: Mapping[PaneKey, PaneCounts] = field(default_factory=dict)
     added: Mapping[int, int] = field(default_factory=dict)
     samples: Sequence[Sample] = ()
     dead_letters: Sequence[DeadLetter] = ()
@@ -96,12 +108,17 @@ def commit(
 ) -> int | None:
     """Move the positions and write what was counted; return the stream's closed-through.
 
-    Raises Fenced, with nothing written, if any position was moved by somebody else.
+    Raises Fenced, with nothing written, if any position was moved by somebody else; Superseded
+    if the versions are not those of ``stream.epoch`` any more.
     """
     ordered = sorted(batches, key=lambda batch: batch.partition)
     with database.write() as connection:
         for batch in ordered:
             _advance(connection, stream, batch, owner, now_ms)
+        # Under the partitions' locks: whoever changes the versions needs all of them.
+        counted = next((batch for batch in ordered if batch.added), None)
+        if counted and streams.epoch(connection, stream.id) != stream.epoch:
+            raise Superseded(counted.partition)
         # Closing needs all partition rows of the stream; while we hold one it cannot move. But a
         # closer that began before the row of the replayed existed does not wait for that row.
         replays = any(batch.partition == REPLAYED for batch in ordered)
@@ -177,11 +194,11 @@ def _write(
         {
             **where,
             "window_start_ms": w,
-            "probe_set": stream.probe_set,
+            "probe_set": probe_set,
             "records": pane.records,
             "counts": pane.encode(),
         }
-        for w, pane in sorted(batch.panes.items())
+        for (w, probe_set), pane in sorted(batch.panes.items(), key=itemgetter(0))
         if not is_closed(w, closed)
     ]
     upsert.replace(connection, schema.pane, panes)
@@ -271,7 +288,7 @@ class PartitionState:
 
     next_offset: int
     drained: bool
-    panes: Mapping[int, PaneCounts]
+    panes: Mapping[PaneKey, PaneCounts]
     sampled: Mapping[int, Sequence[tuple[int, tuple[str, ...]]]]
     """Window → (priority, buckets) of the samples kept so far."""
     topic_id: str | None = None
@@ -298,15 +315,15 @@ def load_partition(database: Database, stream: StreamRow, partition: int) -> Par
 
 def _load_panes(
     connection: sa.Connection, stream: StreamRow, partition: int, closed: int
-) -> dict[int, PaneCounts]:
+) -> dict[PaneKey, PaneCounts]:
     t = schema.pane
-    query = sa.select(t.c.window_start_ms, t.c.counts).where(
+    query = sa.select(t.c.window_start_ms, t.c.probe_set, t.c.counts).where(
         t.c.stream_id == stream.id,
         t.c.partition == partition,
-        t.c.probe_set == stream.probe_set,
         t.c.window_start_ms >= closed,
     )
-    return {start: counts.decode(encoded) for start, encoded in connection.execute(query)}
+    rows = connection.execute(query)
+    return {(start, probe_set): counts.decode(encoded) for start, probe_set, encoded in rows}
 
 
 def _load_sampled(

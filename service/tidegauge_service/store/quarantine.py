@@ -56,6 +56,16 @@ def active(connection: sa.Connection, stream: StreamRow) -> list[Quarantined]:
     return [Quarantined(*row) for row in rows]
 
 
+def places(connection: sa.Connection, stream: StreamRow) -> dict[str, frozenset[int]]:
+    """Return what is not called of each ProbeSet of the stream: live, shadow or of before."""
+    t = schema.quarantine
+    mine = (t.c.stream_id == stream.id, t.c.released_ms.is_(None))
+    found: dict[str, frozenset[int]] = {}
+    for probe_set, place in connection.execute(sa.select(t.c.probe_set, t.c.place).where(*mine)):
+        found[probe_set] = found.get(probe_set, frozenset()) | {place}
+    return found
+
+
 def release(
     connection: sa.Connection, stream: StreamRow, probe: str, *, now_ms: int
 ) -> Sequence[Quarantined]:

@@ -6,7 +6,6 @@ a baseline still needs.
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,10 +15,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from tidegauge_service.settings import Kept, Retention
-from tidegauge_service.store import outbox, schema, streams, upsert
+from tidegauge_service.store import deployments, outbox, schema, streams, upsert
 from tidegauge_service.store.candidates import PROPOSED
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.streams import EVALUATED, StreamRow
+from tidegauge_service.store.streams import EVALUATED, Role, StreamRow
 
 BATCH = 500
 """Rows a transaction removes at most."""
@@ -191,15 +190,17 @@ def _oldest(connection: sa.Connection, stream: StreamRow, rule: Rule) -> sa.Sele
 
 
 def _not_needed(connection: sa.Connection, stream: StreamRow) -> list[Condition]:
-    """Keep the panes from which the baseline will be fitted."""
-    t = schema.stream
-    query = sa.select(t.c.config, t.c.baseline).where(t.c.id == stream.id)
-    config, attached = connection.execute(query).one()
-    chosen = json.loads(config)["baseline"]
-    if attached or "from" not in chosen:
-        return []
+    """Keep the panes from which a baseline will be fitted: of a version that outlives its range."""
     start = schema.pane.c.window_start_ms
-    return [sa.or_(start < chosen["from"], start >= chosen["until"])]
+    return [
+        sa.or_(start < d.range_from_ms, start >= d.range_until_ms)
+        for d in deployments.of_stream(connection, stream.id)
+        if d.role == Role.LIVE
+        and d.baseline is None
+        and d.range_from_ms is not None
+        and d.range_until_ms is not None
+        and (d.until_ms is None or d.until_ms > d.range_until_ms)
+    ]
 
 
 def _remove(connection: sa.Connection, stream: StreamRow, rule: Rule, doomed: list[Any]) -> None:

@@ -49,12 +49,33 @@ stream = Table(
     Column("config", Text, nullable=False),  # JSON, secrets left out
     Column("window_ms", BigInteger, nullable=False),
     Column("lateness_ms", BigInteger, nullable=False),
-    Column("probe_set", String(16), nullable=False),
-    Column("baseline", String(16)),  # null until it is fitted
+    Column("epoch", Integer, nullable=False, default=0),  # +1 with each change of `deployment`
     Column(
         "stale_ms", BigInteger
     ),  # since when the watermark stood still when it was told; or null
     Column("created_ms", BigInteger, nullable=False),
+)
+
+# Which ProbeSet counts which windows: those that start in [from_ms, until_ms).
+deployment = Table(
+    "deployment",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    _stream(key=False),
+    Column("probe_set", String(16), nullable=False),
+    Column("reference", Text, nullable=False),  # `probes` of the stream file
+    Column("role", String(10), nullable=False),  # live | shadow
+    Column("from_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger),  # null: until something else is deployed
+    Column("baseline", String(16)),  # null until it is fitted, and of shadows
+    Column("range_from_ms", BigInteger),  # the windows that it is to be fitted from
+    Column("range_until_ms", BigInteger),
+    Column("made_as", String(10), nullable=False),  # first | deploy | shadow | promote | rollback
+    Column("created_ms", BigInteger, nullable=False),
+    Column("created_by", String(200), nullable=False),
+    Column("ended_ms", BigInteger),
+    Column("ended_by", String(200)),
+    Index("ix_deployment_stream", "stream_id", "id"),
 )
 
 cursor = Table(
@@ -221,7 +242,7 @@ probe_set = Table(
     Column("id", String(16), primary_key=True),
     Column("origin", Text, nullable=False),
     Column("layout", Text, nullable=False),  # JSON: probes, classes, labels
-    Column("description", Text, nullable=False),  # JSON
+    Column("contents", Text, nullable=False),  # JSON: what stands for its LFs; no source of Python
     Column("created_ms", BigInteger, nullable=False),
 )
 

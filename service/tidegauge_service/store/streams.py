@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import sqlalchemy as sa
 from pydantic import ValidationError
 
+from tidegauge_probes.contents import Contents, contents
 from tidegauge_probes.probe_set import Layout, ProbeSet
 from tidegauge_service.errors import SettingsError, StoreError
 from tidegauge_service.store import schema, upsert
 from tidegauge_service.store.engine import Database
-from tidegauge_service.stream_config import StreamConfig
+from tidegauge_service.stream_config import BaselineRange, StreamConfig
 
 CLOSED, EVALUATED = "closed", "evaluated"
 
@@ -23,9 +25,20 @@ other partitions keep their panes in memory and replace them whole, so replays h
 own. It is always drained: it holds no watermark."""
 
 
+class Role(StrEnum):
+    """What a version of a stream's LFs is for."""
+
+    LIVE = "live"  # judged, alerts
+    SHADOW = "shadow"  # counted beside it, and nothing else
+
+
 @dataclass(frozen=True, slots=True)
 class StreamRow:
-    """A stream as the database knows it."""
+    """A stream as the database knows it.
+
+    ``probe_set``, ``baseline``: of the live version that was deployed last, or of the one that
+    is live in the window at hand (``deployments.seen_from``). ``epoch``: how often that changed.
+    """
 
     id: int
     name: str
@@ -33,6 +46,7 @@ class StreamRow:
     lateness_ms: int
     probe_set: str
     baseline: str | None
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +72,8 @@ def register(
 ) -> StreamRow:
     """Create the stream, or find it as it was created.
 
-    SettingsError if its windows or LFs are not those it was created with: its counts could
-    not be compared any more.
+    SettingsError if its windows are not those it was created with: its counts could not be
+    compared any more. So, too, if its LFs were never deployed: that is for people to decide.
     """
     found = find(database, config.name)
     if found is None:
@@ -69,19 +83,29 @@ def register(
     if found is None:
         msg = f"stream '{config.name}' vanished while it was being created"
         raise StoreError(msg)
-    _refuse_changes(found, config, probe_set)
-    _keep_current(database, found, config)
+    _refuse_changes(found, config)
+    with database.write() as connection:
+        _refuse_unknown(connection, found, config, probe_set)
+        _keep_current(connection, found, config, probe_set)
     return found
 
 
-def _keep_current(database: Database, found: StreamRow, config: StreamConfig) -> None:
-    """Write the configuration that runs now: the API and retention read it."""
-    t = schema.stream
+def _keep_current(
+    connection: sa.Connection, found: StreamRow, config: StreamConfig, probe_set: ProbeSet
+) -> None:
+    """Write the configuration that runs now: the API and retention read it.
+
+    The range that a baseline will be fitted from may change until it has been, too.
+    """
+    t, d = schema.stream, schema.deployment
     text = config.model_dump_json(by_alias=True)
-    with database.write() as connection:
-        connection.execute(
-            sa.update(t).where(t.c.id == found.id, t.c.config != text).values(config=text)
-        )
+    connection.execute(
+        sa.update(t).where(t.c.id == found.id, t.c.config != text).values(config=text)
+    )
+    if found.baseline is None and found.probe_set == probe_set.id:
+        unfitted = (d.c.stream_id == found.id, d.c.until_ms.is_(None), d.c.baseline.is_(None))
+        changed = sa.update(d).where(*unfitted, d.c.role == Role.LIVE)
+        connection.execute(changed.values(**_range(config)))
 
 
 def config_of(connection: sa.Connection, stream_id: int) -> StreamConfig:
@@ -111,37 +135,79 @@ def mutes(connection: sa.Connection) -> dict[int, list[str]]:
 def _insert(
     connection: sa.Connection, config: StreamConfig, probe_set: ProbeSet, now_ms: int
 ) -> None:
-    layout = probe_set.layout
-    row = {
-        "id": probe_set.id,
-        "origin": probe_set.origin,
-        "layout": json.dumps([layout.probes, layout.classes, layout.labels]),
-        "description": json.dumps([probe.description() for probe in probe_set.probes]),
-        "created_ms": now_ms,
-    }
-    upsert.keep(connection, schema.probe_set, [row])
+    keep_probe_set(connection, probe_set, now_ms)
     stream = {
         "name": config.name,
         "config": config.model_dump_json(by_alias=True),
         "window_ms": config.window,
         "lateness_ms": config.lateness,
-        "probe_set": probe_set.id,
         "created_ms": now_ms,
     }
-    upsert.keep(connection, schema.stream, [stream])
-    table = schema.stream
-    stream_id = connection.execute(
-        sa.select(table.c.id).where(table.c.name == config.name)
-    ).scalar_one()
-    cursors = [{"stream_id": stream_id, "kind": kind} for kind in (CLOSED, EVALUATED)]
-    upsert.keep(connection, schema.cursor, cursors)
+    for stream_id in upsert.claim(connection, schema.stream, [stream], "id"):
+        cursors = [{"stream_id": stream_id, "kind": kind} for kind in (CLOSED, EVALUATED)]
+        upsert.keep(connection, schema.cursor, cursors)
+        first = {
+            "stream_id": stream_id,
+            "probe_set": probe_set.id,
+            "reference": config.probes,
+            "role": Role.LIVE,
+            "from_ms": 0,  # no event is older (``codec``)
+            **_range(config),
+            "made_as": "first",
+            "created_ms": now_ms,
+            "created_by": "tidegauge",
+        }
+        connection.execute(sa.insert(schema.deployment), first)
 
 
-def _refuse_changes(found: StreamRow, config: StreamConfig, probe_set: ProbeSet) -> None:
+def keep_probe_set(connection: sa.Connection, probe_set: ProbeSet, now_ms: int) -> None:
+    """Keep what stands for a ProbeSet; equal content is kept once."""
+    layout = probe_set.layout
+    row = {
+        "id": probe_set.id,
+        "origin": probe_set.origin,
+        "layout": json.dumps([layout.probes, layout.classes, layout.labels]),
+        "contents": json.dumps(contents(probe_set)),
+        "created_ms": now_ms,
+    }
+    upsert.keep(connection, schema.probe_set, [row])
+
+
+def contents_of(connection: sa.Connection, probe_set: str) -> Contents | None:
+    """Return what stands for a ProbeSet, if it was ever deployed here."""
+    t = schema.probe_set
+    query = sa.select(t.c.contents).where(t.c.id == probe_set)
+    text = connection.execute(query).scalar_one_or_none()
+    return None if text is None else json.loads(text)
+
+
+def _range(config: StreamConfig) -> dict[str, int | None]:
+    chosen = config.baseline
+    since, until = None, None
+    if isinstance(chosen, BaselineRange):
+        since, until = chosen.from_, chosen.until
+    return {"range_from_ms": since, "range_until_ms": until}
+
+
+def _refuse_unknown(
+    connection: sa.Connection, found: StreamRow, config: StreamConfig, probe_set: ProbeSet
+) -> None:
+    d = schema.deployment
+    mine = (d.c.stream_id == found.id, d.c.probe_set == probe_set.id)
+    if connection.execute(sa.select(d.c.id).where(*mine).limit(1)).first() is None:
+        msg = (
+            f"`probes` of stream '{config.name}' ({config.probes}) is ProbeSet {probe_set.id}, "
+            f"which was not deployed; {found.probe_set} is live. To let it count, from a window "
+            f"on that no record has reached yet: `tidegauge probes deploy {config.file}` (or "
+            f"`tidegauge probes shadow {config.file}`, to count beside the other one first)"
+        )
+        raise SettingsError(msg)
+
+
+def _refuse_changes(found: StreamRow, config: StreamConfig) -> None:
     changed = {
         "window": (found.window_ms, config.window),
         "lateness": (found.lateness_ms, config.lateness),
-        "probes": (found.probe_set, probe_set.id),
     }
     for what, (before, now) in changed.items():
         if before != now:
@@ -161,10 +227,17 @@ def find(database: Database, name: str) -> StreamRow | None:
 
 def select_streams(connection: sa.Connection) -> list[StreamRow]:
     """Return all streams, by name."""
+    t, d = schema.stream, schema.deployment
+    columns = (t.c.id, t.c.name, t.c.window_ms, t.c.lateness_ms, d.c.probe_set, d.c.baseline)
+    newest = (d.c.stream_id == t.c.id) & (d.c.role == Role.LIVE) & d.c.until_ms.is_(None)
+    query = sa.select(*columns, t.c.epoch).join(d, newest).order_by(t.c.name)
+    return [StreamRow(*row) for row in connection.execute(query)]
+
+
+def epoch(connection: sa.Connection, stream_id: int) -> int:
+    """Return how often the versions of a stream's LFs have changed."""
     t = schema.stream
-    columns = (t.c.id, t.c.name, t.c.window_ms, t.c.lateness_ms, t.c.probe_set, t.c.baseline)
-    rows = connection.execute(sa.select(*columns).order_by(t.c.name))
-    return [StreamRow(*row) for row in rows]
+    return int(connection.execute(sa.select(t.c.epoch).where(t.c.id == stream_id)).scalar_one())
 
 
 def layout_of(connection: sa.Connection, probe_set: str) -> Layout:
@@ -200,6 +273,10 @@ def seed_partitions(
         for partition, offset in sorted(starts.items())
     ]
     with database.write() as connection:
+        t = schema.stream
+        # Against a change of versions, which must see all partitions (``deployments.begin``).
+        lock = sa.select(t.c.id).where(t.c.id == stream_id).with_for_update(key_share=True)
+        connection.execute(lock)
         upsert.keep(connection, schema.stream_partition, rows)
 
 

@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=16), nullable=False),
         sa.Column("origin", sa.Text(), nullable=False),
         sa.Column("layout", sa.Text(), nullable=False),
-        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("contents", sa.Text(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_probe_set")),
     )
@@ -40,8 +40,7 @@ def upgrade() -> None:
         sa.Column("config", sa.Text(), nullable=False),
         sa.Column("window_ms", sa.BigInteger(), nullable=False),
         sa.Column("lateness_ms", sa.BigInteger(), nullable=False),
-        sa.Column("probe_set", sa.String(length=16), nullable=False),
-        sa.Column("baseline", sa.String(length=16), nullable=True),
+        sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("stale_ms", sa.BigInteger(), nullable=True),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stream")),
@@ -181,6 +180,29 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("stream_id", "partition", name=op.f("pk_event_partition")),
     )
+    op.create_table(
+        "deployment",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("probe_set", sa.String(length=16), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("role", sa.String(length=10), nullable=False),
+        sa.Column("from_ms", sa.BigInteger(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=True),
+        sa.Column("baseline", sa.String(length=16), nullable=True),
+        sa.Column("range_from_ms", sa.BigInteger(), nullable=True),
+        sa.Column("range_until_ms", sa.BigInteger(), nullable=True),
+        sa.Column("made_as", sa.String(length=10), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.Column("ended_ms", sa.BigInteger(), nullable=True),
+        sa.Column("ended_by", sa.String(length=200), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["stream_id"], ["stream.id"], name=op.f("fk_deployment_stream_id_stream")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deployment")),
+    )
+    op.create_index("ix_deployment_stream", "deployment", ["stream_id", "id"], unique=False)
     op.create_table(
         "event_reader",
         sa.Column("stream_id", sa.Integer(), nullable=False),
@@ -481,6 +503,8 @@ def downgrade() -> None:
     op.drop_table("alert_transition")
     op.drop_table("window")
     op.drop_table("removed_rows")
+    op.drop_index("ix_deployment_stream", table_name="deployment")
+    op.drop_table("deployment")
     op.drop_table("event_reader")
     op.drop_table("event_partition")
     with op.batch_alter_table("event_key", schema=None) as batch_op:

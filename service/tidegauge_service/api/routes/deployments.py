@@ -1,0 +1,153 @@
+"""Changes of the versions of a stream's LFs.
+
+Whoever has the token may promote and roll back. What is *sent* can only be templates: no request
+makes a worker import or read anything.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tidegauge_alerts.rules import check_names
+from tidegauge_probes import ProbeSet
+from tidegauge_probes.contents import rebuilt
+from tidegauge_probes.errors import BaselineError, ProbeError, TidegaugeError
+from tidegauge_probes.loading import load_templates
+from tidegauge_service import versioning
+from tidegauge_service.api.context import Context, Ctx, find_stream
+from tidegauge_service.api.problems import Problem
+from tidegauge_service.api.routes.versions import Version, version_id, version_item
+from tidegauge_service.errors import ChangeRefused
+from tidegauge_service.store import baselines, deployments, streams
+from tidegauge_service.store.deployments import Author, Reference
+from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.versioning import Wanted
+
+router = APIRouter(prefix="/api/v1/streams", tags=["versions"])
+
+POSTED = "(posted)"
+"""Stands for the reference of a ProbeSet that has no file: workers build it from what is kept."""
+
+
+class Deploying(BaseModel):
+    """A ProbeSet of templates, sent as `probes` (a document as its file would hold it) or named.
+
+    `probe_set` is the id of one that was deployed before. `baseline`: its name or id; a shadow
+    may do without.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Literal["live", "shadow"]
+    probes: dict[str, Any] | None = None
+    probe_set: str | None = Field(default=None, max_length=64)
+    baseline: str | None = Field(default=None, max_length=200)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.probes is None) == (self.probe_set is None):
+            msg = "give either probes or probe_set"
+            raise ValueError(msg)
+        return self
+
+
+class Promoting(BaseModel):
+    """`baseline`: a name or id; not given, the shadow's, or one frozen from its windows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    baseline: str | None = Field(default=None, max_length=200)
+
+
+@router.post("/{name}/versions", status_code=201)
+def deploy_version(name: str, body: Annotated[Deploying, Body()], ctx: Ctx) -> Version:
+    """Deploy templates, live or as a shadow, from the next window on."""
+    stream = find_stream(ctx, name)
+    try:
+        wanted = _wanted(ctx, stream, body)
+        change = versioning.shadow if body.role == "shadow" else versioning.deploy
+        return version_item(change(ctx.database, stream, wanted, _author(ctx)))
+    except (ChangeRefused, BaselineError) as error:
+        raise _refused(error) from error
+
+
+@router.post("/{name}/versions/promote", status_code=201)
+def promote_version(
+    name: str,
+    ctx: Ctx,
+    body: Annotated[Promoting, Body()] = Promoting(),  # noqa: B008  (never changed)
+) -> Version:
+    """Make the shadow live, from the next window on."""
+    stream = find_stream(ctx, name)
+    try:
+        made = versioning.promote(ctx.database, stream, _author(ctx), baseline=body.baseline)
+    except (ChangeRefused, BaselineError) as error:
+        raise _refused(error) from error
+    return version_item(made)
+
+
+@router.post("/{name}/versions/rollback", status_code=201)
+def roll_back_version(name: str, ctx: Ctx) -> Version:
+    """Deploy again what was live before, with its baseline, from the next window on."""
+    stream = find_stream(ctx, name)
+    try:
+        return version_item(versioning.roll_back(ctx.database, stream, _author(ctx)))
+    except ChangeRefused as error:
+        raise _refused(error) from error
+
+
+@router.delete("/{name}/versions/shadow")
+def end_shadow(name: str, ctx: Ctx) -> Version:
+    """Let the shadow count no more, from the next window on."""
+    stream = find_stream(ctx, name)
+    try:
+        return version_item(versioning.end_shadow(ctx.database, stream, _author(ctx)))
+    except ChangeRefused as error:
+        raise _refused(error) from error
+
+
+def _wanted(ctx: Context, stream: StreamRow, body: Deploying) -> Wanted:
+    """Return what is to be deployed; Problem 404, 409 or 422 if it cannot be from here."""
+    probe_set, reference = _templates(ctx, stream, body)
+    with ctx.database.read() as connection:
+        rules = streams.config_of(connection, stream.id).alerts.user_rules
+        found = baselines.find(connection, body.baseline) if body.baseline else None
+    try:
+        for rule in rules:
+            check_names(rule, probe_set.layout.probes, probe_set.classes)
+    except TidegaugeError as error:
+        raise _refused(error) from error
+    if found is None:
+        return Wanted(probe_set, reference)
+    length = stream.window_ms
+    baselines.check(found, stream=stream.name, probe_set=probe_set.id, window_ms=length)
+    return Wanted(probe_set, reference, Reference(found.id))
+
+
+def _templates(ctx: Context, stream: StreamRow, body: Deploying) -> tuple[ProbeSet, str]:
+    """Return a ProbeSet and its reference, without importing or reading anything."""
+    if body.probe_set is None:
+        try:
+            return load_templates(body.probes, "probes"), POSTED
+        except ProbeError as error:
+            raise Problem(422, "invalid_probes", str(error)) from error
+    name = version_id(ctx, stream, body.probe_set)
+    with ctx.database.read() as connection:
+        known = deployments.of_stream(connection, stream.id)
+        kept = streams.contents_of(connection, name)
+    again = rebuilt(kept, name) if kept else None
+    if again is None:
+        detail = f"ProbeSet {name} has LFs in Python: `tidegauge probes deploy` loads their files"
+        raise Problem(409, "change_refused", detail)
+    return again, next(d.reference for d in reversed(known) if d.probe_set == name)
+
+
+def _author(ctx: Context) -> Author:
+    return Author("api", ctx.clock())
+
+
+def _refused(error: TidegaugeError) -> Problem:
+    return Problem(409, "change_refused", str(error))

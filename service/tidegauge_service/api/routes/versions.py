@@ -1,0 +1,233 @@
+"""Versions of a stream's LFs: which count which windows, what they differ in, what they saw."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from tidegauge_probes.difference import Difference, compare
+from tidegauge_service.api.context import (
+    Context,
+    Ctx,
+    Cursor,
+    Limit,
+    Since,
+    Until,
+    find_stream,
+    moment,
+)
+from tidegauge_service.api.paging import from_cursor, to_cursor
+from tidegauge_service.api.problems import Problem
+from tidegauge_service.clock import to_iso
+from tidegauge_service.store import deployments, streams, versions
+from tidegauge_service.store.deployments import Deployment
+from tidegauge_service.store.streams import Role, StreamRow
+
+router = APIRouter(prefix="/api/v1/streams", tags=["versions"])
+
+
+class Version(BaseModel):
+    """A ProbeSet in one role, for the windows that start in [from, until).
+
+    `from` is null for the first version, `until` for what has not been replaced.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    probe_set: str
+    role: str
+    from_: str | None = Field(alias="from")
+    until: str | None
+    baseline: str | None
+    reference: str
+    made_as: str
+    created: str
+    created_by: str
+    ended: str | None
+    ended_by: str | None
+
+
+class Versions(BaseModel):
+    """All versions, the newest first."""
+
+    items: list[Version]
+
+
+class Lf(BaseModel):
+    """What one LF did, in records; `votes` by class."""
+
+    probe: str
+    covered: int
+    votes: dict[str, int]
+    overlaps: int
+    conflicts: int
+    errors: int
+
+
+class Counted(BaseModel):
+    """What a version has counted."""
+
+    records: int
+    covered: int
+    blind: int
+    lfs: list[Lf]
+
+
+class VersionWindow(Counted):
+    """What a version has counted in one closed window."""
+
+    start: str
+    end: str
+
+
+class VersionWindows(BaseModel):
+    """A page of windows; `next` is the cursor of the following one."""
+
+    items: list[VersionWindow]
+    next: str | None
+
+
+class ChangedLf(BaseModel):
+    """An LF that kept its name: what of it is another."""
+
+    name: str
+    aspects: list[str]
+
+
+class DifferentPart(BaseModel):
+    """Differences of the LFs, or of the slicing functions. `renamed`: (before, after)."""
+
+    added: list[str]
+    removed: list[str]
+    renamed: list[tuple[str, str]]
+    changed: list[ChangedLf]
+
+
+class Diff(BaseModel):
+    """What two versions differ in, and what both did in the windows that both have counted."""
+
+    before: str
+    after: str
+    probes: DifferentPart
+    slices: DifferentPart
+    classes: tuple[list[str], list[str]] | None
+    windows: int
+    counted_before: Counted | None
+    counted_after: Counted | None
+
+
+@router.get("/{name}/versions")
+def list_versions(name: str, ctx: Ctx) -> Versions:
+    """List which ProbeSets have counted which windows, and who wanted it so."""
+    found = versions.listing(ctx.database, find_stream(ctx, name))
+    return Versions(items=[version_item(d) for d in found])
+
+
+@router.get("/{name}/versions/diff")
+def diff_versions(
+    name: str,
+    ctx: Ctx,
+    before: Annotated[str, Query(description="An id, live or shadow.")] = "live",
+    after: Annotated[str, Query(description="An id, live or shadow.")] = "shadow",
+) -> Diff:
+    """Say what two versions differ in."""
+    stream = find_stream(ctx, name)
+    old, new = (version_id(ctx, stream, which) for which in (before, after))
+    with ctx.database.read() as connection:
+        contents = [streams.contents_of(connection, one) for one in (old, new)]
+    found = compare(*(one or {} for one in contents))
+    seen = versions.side_by_side(ctx.database, stream, old, new)
+    return Diff(
+        before=old,
+        after=new,
+        **_parts(found),
+        windows=len(seen.starts),
+        counted_before=_counted(seen.before) if seen.before else None,
+        counted_after=_counted(seen.after) if seen.after else None,
+    )
+
+
+@router.get("/{name}/versions/{probe_set}/windows")
+def list_version_windows(
+    name: str,
+    probe_set: str,
+    ctx: Ctx,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> VersionWindows:
+    """List the closed windows that a version has counted, live or as a shadow, oldest first."""
+    stream = find_stream(ctx, name)
+    after = from_cursor(cursor)
+    found = versions.page(
+        ctx.database,
+        stream,
+        version_id(ctx, stream, probe_set),
+        since_ms=moment(since, "since") if after is None else after[0] + 1,
+        until_ms=moment(until, "until"),
+        limit=limit,
+    )
+    items = [
+        VersionWindow(
+            start=to_iso(start),
+            end=to_iso(start + stream.window_ms),
+            **_counted(figures).model_dump(),
+        )
+        for start, figures in found
+    ]
+    following = to_cursor((found[-1][0], "")) if len(found) == limit else None
+    return VersionWindows(items=items, next=following)
+
+
+def version_id(ctx: Context, stream: StreamRow, which: str) -> str:
+    """Return the id of a version of the stream; Problem 404 if it has none of that name."""
+    with ctx.database.read() as connection:
+        known = deployments.of_stream(connection, stream.id)
+    if which in set(Role):
+        found = deployments.current(known, Role(which))
+        which_id = found.probe_set if found else None
+    else:
+        which_id = next((d.probe_set for d in known if d.probe_set == which), None)
+    if which_id is None:
+        ids = ", ".join(dict.fromkeys(d.probe_set for d in known))
+        raise Problem(404, "unknown_version", f"'{which}'; versions of '{stream.name}': {ids}")
+    return which_id
+
+
+def version_item(deployment: Deployment) -> Version:
+    """Return a deployment as it is told of."""
+    d = deployment
+    return Version(
+        probe_set=d.probe_set,
+        role=d.role,
+        **{"from": None if d.made_as == deployments.Change.FIRST else to_iso(d.from_ms)},
+        until=_iso(d.until_ms),
+        baseline=d.baseline,
+        reference=d.reference,
+        made_as=d.made_as,
+        created=to_iso(d.created_ms),
+        created_by=d.created_by,
+        ended=_iso(d.ended_ms),
+        ended_by=d.ended_by,
+    )
+
+
+def _parts(found: Difference) -> dict[str, Any]:
+    return {
+        "probes": DifferentPart(**asdict(found.probes)),
+        "slices": DifferentPart(**asdict(found.slices)),
+        "classes": found.classes,
+    }
+
+
+def _counted(figures: versions.Figures) -> Counted:
+    lfs = [Lf(covered=lf.covered, **asdict(lf)) for lf in figures.lfs]
+    return Counted(records=figures.records, covered=figures.covered, blind=figures.blind, lfs=lfs)
+
+
+def _iso(ms: int | None) -> str | None:
+    return None if ms is None else to_iso(ms)
