@@ -66,6 +66,7 @@ class SpacyPreprocessor(Preprocessor):
         scope.hold(self._nlp, spacy_models.zone)
         copies = [_attempt(self._prepared, view) for view in views]
         texts = {row: text for row, x in enumerate(copies) if (text := self._plain(x)) is not None}
+        spacy_models.seen(self._nlp, len(texts))
         docs = dict(zip(texts, self._piped(list(texts.values())), strict=False))
         return [
             _attempt(self._map if row not in docs else self._with(docs[row]), x)
