@@ -6,11 +6,14 @@ They have the keys of every message (``messages``), so that receivers need no se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
+from tidegauge_alerts import wording
 from tidegauge_alerts.identity import digest
 from tidegauge_alerts.messages import VERSION, Message, Status
 from tidegauge_alerts.wording import clean
+from tidegauge_probes.findings import Skew
 
 PROBE_BROKEN: Final = "probe_broken"
 """The event of an LF that is quarantined, or released."""
@@ -21,7 +24,12 @@ DATA_GAP: Final = "data_gap"
 WATERMARK_STALE: Final = "watermark_stale"
 """The event of a watermark that stands still, or goes on."""
 
+TRAINING_SKEW: Final = "training_skew"
+"""The event of training data that were never like the live traffic."""
+
 MAX_REASON: Final = 300
+
+MOST_SKEWED: Final = 50
 
 
 def quarantined(
@@ -69,6 +77,50 @@ def watermark_moves(stream: str, *, since_ms: int, url: str = "") -> Message:
     headline = "The watermark moves again: windows close"
     key = (str(since_ms),)
     return _message(WATERMARK_STALE, Status.RESOLVED, stream, headline, key=key, url=url, told={})
+
+
+def skewed(
+    status: Status,
+    stream: str,
+    found: Sequence[Skew],
+    *,
+    probe_set: str,
+    baseline: str,
+    training: str,
+    url: str = "",
+) -> Message:
+    """Return the message that training data and live traffic differ.
+
+    *baseline*: id of that of the live windows; *training*: of that of the training data.
+    """
+    first, *more = found
+    others = f", and {len(more)} more series" if more else ""
+    headline = (
+        f"The training data were never like the live traffic: {wording.skewed(first)}{others}. "
+        "This is no drift, and changes are told against the live traffic from now on. What to do: "
+        "see whether the model was trained on what it is asked"
+    )
+    told = {
+        "skew": [
+            {
+                "series": str(one.key.series),
+                "probe": clean(one.key.probe),
+                "other": clean(one.key.other),
+                "segment": clean(one.key.segment, wording.MAX_SEGMENT),
+                "label": clean(one.key.label),
+                "trained": one.trained,
+                "live": one.live,
+                "effect": one.effect,
+                "p_value": one.p_value,
+                "text": wording.skewed(one),
+            }
+            for one in found[:MOST_SKEWED]
+        ],
+        "truncated": max(len(found) - MOST_SKEWED, 0),
+        "lineage": {"probe_set": probe_set, "baseline": baseline, "training": training},
+    }
+    key = (baseline, training)
+    return _message(TRAINING_SKEW, status, stream, headline, key=key, url=url, told=told)
 
 
 def _of_probe(  # noqa: PLR0917

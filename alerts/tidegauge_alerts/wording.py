@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tidegauge_alerts.model import Figures
-from tidegauge_probes.findings import ALL, Cause, CauseKind, SeriesKey, SeriesKind
+from tidegauge_probes.findings import ALL, Cause, CauseKind, SeriesKey, SeriesKind, Skew
 
 MAX_NAME: Final = 100
 """Characters of a probe, class or stream in a text."""
@@ -97,22 +97,22 @@ def change(key: SeriesKey, figures: Figures) -> str:
     "Coverage of LF 'check_out' 34.8 % → 63.1 % in segment party=D (expected 30–40 %)"
     """
     if figures.observed is None or figures.expected is None:
-        return f"{_subject(key)} shifted{_place(key)}"
+        return f"{subject(key)} shifted{_place(key)}"
     if figures.scale > 1 and figures.share is not None:
         # The band is that of one window; a sum of many has a narrower one.
         moved = f"{percent(figures.expected)} % → {percent(figures.share)} %"
         over = f" over the last {figures.scale} windows"
-        return f"{_subject(key)} {moved}{_unit(key)}{_place(key)}{over}"
+        return f"{subject(key)} {moved}{_unit(key)}{_place(key)}{over}"
     moved = f"{percent(figures.expected)} % → {percent(figures.observed)} %"
-    return f"{_subject(key)} {moved}{_unit(key)}{_place(key)}{_band(figures)}"
+    return f"{subject(key)} {moved}{_unit(key)}{_place(key)}{_band(figures)}"
 
 
 def recovery(key: SeriesKey, figures: Figures) -> str:
     """Return that a series is back, as a sentence without its end: 'Blind spot back at 35 % …'."""
     if figures.observed is None:
-        return f"{_subject(key)} back at its baseline{_place(key)}"
+        return f"{subject(key)} back at its baseline{_place(key)}"
     now = f"back at {percent(figures.observed)} %"
-    return f"{_subject(key)} {now}{_unit(key)}{_place(key)}{_band(figures)}"
+    return f"{subject(key)} {now}{_unit(key)}{_place(key)}{_band(figures)}"
 
 
 def redeployed(key: SeriesKey, *, rule: str = "") -> str:
@@ -121,11 +121,22 @@ def redeployed(key: SeriesKey, *, rule: str = "") -> str:
     >>> redeployed(SeriesKey(SeriesKind.BLIND_SPOT))
     'Blind spot is compared anew: other LFs or another baseline were deployed'
     """
-    subject = clean(rule, MAX_SEGMENT) if rule else _subject(key) + _place(key)
-    return f"{subject} is compared anew: other LFs or another baseline were deployed"
+    what = clean(rule, MAX_SEGMENT) if rule else subject(key) + _place(key)
+    return f"{what} is compared anew: other LFs or another baseline were deployed"
 
 
-def _subject(key: SeriesKey) -> str:
+def skewed(skew: Skew) -> str:
+    """Return how training data and live traffic differ in a series.
+
+    >>> skewed(Skew(SeriesKey(SeriesKind.COVERAGE, probe="prize"), .05, .012, .23, 1e-6))
+    "Coverage of LF 'prize' 5 % of the training data, 1.2 % live"
+    """
+    key, trained, live = skew.key, percent(skew.trained), percent(skew.live)
+    return f"{subject(key)}{_place(key)} {trained} % of the training data, {live} % live"
+
+
+def subject(key: SeriesKey) -> str:
+    """Return what a series is about: "Coverage of LF 'check_out'"."""
     lf, other = f"LF '{clean(key.probe)}'", clean(key.other)
     pair = f"LFs '{clean(key.probe)}' and '{other}'"
     subjects = {

@@ -129,10 +129,9 @@ class Baseline:
     @property
     def learning(self) -> bool:
         """Whether it has too few windows to know how much variation is normal."""
-        if len(self.starts) < LEARNING_WINDOWS:
-            return True
-        span = int(self.starts[-1] - self.starts[0]) + self.window_ms
-        return self.window_ms < DAY_MS and span < MIN_PERIODS * DAY_MS
+        windows = len(self.starts)
+        span = int(self.starts[-1] - self.starts[0]) + self.window_ms if windows else 0
+        return is_learning(windows, span, self.window_ms)
 
     @cached_property
     def calibration(self) -> Calibration:
@@ -177,6 +176,12 @@ class _Header(msgspec.Struct):
     source: dict[str, Any]
     model_records: int | None = None
     gold_model: int | None = None
+
+
+def is_learning(windows: int, span_ms: int, window_ms: int) -> bool:
+    """Tell whether so many windows with records, over such a time, are too few to know."""
+    days = window_ms >= DAY_MS or span_ms >= MIN_PERIODS * DAY_MS
+    return windows < LEARNING_WINDOWS or not days
 
 
 def decode(encoded: bytes) -> Baseline:

@@ -85,10 +85,10 @@ def compare(
     """
     x, n = baseline.plan.extract(window)
     calibration = baseline.calibration
-    enough = _enough(x, n, calibration)
+    tested = enough(x, n, calibration)
     compared = _compare(window_start_ms, x, n, past or Past.none(len(x)), calibration)
-    shifted = _shifted(compared, calibration, enough, detector)
-    verdicts = _verdicts(n, enough, shifted, learning=calibration.learning)
+    shifted = _shifted(compared, calibration, tested, detector)
+    verdicts = _verdicts(n, tested, shifted, learning=calibration.learning)
     return [
         _finding(
             baseline,
@@ -121,7 +121,7 @@ def describe(window_start_ms: int, window: PaneCounts, baseline: Baseline) -> li
     ]
 
 
-def _enough(x: Ints, n: Ints, calibration: Calibration) -> Mask:
+def enough(x: Ints, n: Ints, calibration: Calibration) -> Mask:
     """Mark series with volume enough to tell: the rarer outcome was expected, or came often.
 
     An LF that never failed and now fails on every record has no expected failures at all.
@@ -165,14 +165,14 @@ def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
 
 
 def _shifted(
-    compared: _Comparison, calibration: Calibration, enough: Mask, detector: Detector
+    compared: _Comparison, calibration: Calibration, tested: Mask, detector: Detector
 ) -> Mask:
     worth = compared.worth
     if calibration.learning:
         worth = worth & (np.abs(np.log(compared.effect)) >= np.log(LEARNING_ODDS))
-    rejected = np.zeros(len(enough), dtype=np.bool_)
+    rejected = np.zeros(len(tested), dtype=np.bool_)
     p_value = np.where(worth, compared.p_value, 1.0)
-    rejected[enough] = benjamini_hochberg(p_value[enough], detector.alpha)
+    rejected[tested] = benjamini_hochberg(p_value[tested], detector.alpha)
     return np.asarray(rejected & worth)
 
 
@@ -191,17 +191,17 @@ def benjamini_hochberg(p_values: Floats, alpha: float) -> Mask:
     return np.asarray(p_values <= threshold)
 
 
-def _verdicts(n: Ints, enough: Mask, shifted: Mask, *, learning: bool) -> list[Verdict]:
+def _verdicts(n: Ints, tested: Mask, shifted: Mask, *, learning: bool) -> list[Verdict]:
     quiet = Verdict.LEARNING if learning else Verdict.OK
     return [
         Verdict.NO_DATA
         if not volume
         else Verdict.LOW_VOLUME
-        if not tested
+        if not has_volume
         else Verdict.SHIFTED
         if moved
         else quiet
-        for volume, tested, moved in zip(n, enough, shifted, strict=True)
+        for volume, has_volume, moved in zip(n, tested, shifted, strict=True)
     ]
 
 

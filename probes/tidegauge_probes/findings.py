@@ -127,3 +127,17 @@ class Finding:
     def shifted(self) -> bool:
         """Whether this finding should raise or sustain an alert."""
         return self.verdict is Verdict.SHIFTED
+
+
+@dataclass(frozen=True, slots=True)
+class Skew:
+    """A series in which training data and live traffic differ (``skew``).
+
+    ``trained``, ``live``: its share in either, 0…1; ``effect``: odds ratio of live to trained.
+    """
+
+    key: SeriesKey
+    trained: float
+    live: float
+    effect: float
+    p_value: float

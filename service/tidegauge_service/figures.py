@@ -109,6 +109,8 @@ class StreamFigures:
     window_ms: int
     windows_total: int
     learning: bool
+    skewed: int | None = None
+    """Series in which training data and live traffic differ; None if that was not tested."""
     probes: Sequence[ProbeFigures] = ()
     segments: Sequence[SegmentFigures] = ()
     precision: Sequence[PrecisionFigures] = ()

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from tidegauge_probes import baseline as baselines
 from tidegauge_probes import label_model
 from tidegauge_probes.baseline import Baseline
-from tidegauge_probes.contents import deployed, names
+from tidegauge_probes.contents import Contents, deployed, names
 from tidegauge_probes.counts import PaneCounts
+from tidegauge_probes.label_model import LabelModel
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import baselines as stored
 from tidegauge_service.store import precision as precisions
@@ -16,28 +17,59 @@ from tidegauge_service.store import streams, windows
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 
+TRAINING = "training"
+"""In the source of a baseline of live windows: id of the one of training data that it followed."""
 
-def freeze(
-    connection: Connection, stream: StreamRow, since: int, until: int, now_ms: int
+
+def freeze(  # noqa: PLR0917
+    connection: Connection,
+    stream: StreamRow,
+    since: int,
+    until: int,
+    now_ms: int,
+    before: Baseline | None = None,
 ) -> tuple[Baseline, Mapping[int, PaneCounts]]:
     """Fit and keep the baseline of ``stream.probe_set``; return it and the counts it is made of.
 
+    What the LFs and the deployed model are worth is not learned anew from windows that may well
+    have drifted: label model and gold records are those of *before*, the same ProbeSet's.
     Raises BaselineError if the ProbeSet has counted nothing in the range.
     """
     panes = windows.counts_between(connection, stream, since, until)
     contents = streams.contents_of(connection, stream.probe_set) or {"probes": [], "slices": []}
     layout = streams.layout_of(connection, stream.probe_set)
-    votes, weights = precisions.kept_votes(connection, stream, since, until, len(layout.probes))
     fitted = baselines.fit(
         panes,
         layout=layout,
         probe_set=stream.probe_set,
         window_ms=stream.window_ms,
-        source={"stream": stream.name, "from": to_iso(since), "until": to_iso(until)},
+        source={
+            "stream": stream.name,
+            "from": to_iso(since),
+            "until": to_iso(until),
+            **_training(before, stream),
+        },
         slices=names(contents["slices"]),
-        model=label_model.fit_if_identified(
-            votes, len(layout.classes), weights, deployed(contents)
-        ),
+        model=before.model if before else _model(connection, stream, since, until, contents),
+        gold=before.gold if before else None,
     )
     stored.save(connection, fitted, None, now_ms)
     return fitted, panes
+
+
+def of_stream(baseline: Baseline, stream: StreamRow) -> bool:
+    """Tell whether a baseline is one of the stream's own windows, not of training data."""
+    return baseline.source.get("stream") == stream.name
+
+
+def _training(before: Baseline | None, stream: StreamRow) -> dict[str, str]:
+    return {} if before is None or of_stream(before, stream) else {TRAINING: before.id}
+
+
+def _model(
+    connection: Connection, stream: StreamRow, since: int, until: int, contents: Contents
+) -> LabelModel | None:
+    """Fit the label model from the votes that were kept while the range passed by."""
+    layout = streams.layout_of(connection, stream.probe_set)
+    votes, weights = precisions.kept_votes(connection, stream, since, until, len(layout.probes))
+    return label_model.fit_if_identified(votes, len(layout.classes), weights, deployed(contents))

@@ -102,6 +102,7 @@ _ALERT = "stream series probe other label segment severity kind rule"
 
 CATALOGUE: Final[tuple[Metric, ...]] = (
     _gauge("stream_learning", "stream", "1 while the baseline is not ready to compare with."),
+    _gauge("stream_skewed_series", "stream", "Series in which training data and live differ."),
     _gauge("window_end_timestamp_seconds", "stream", "Event time at which the last window ended."),
     _gauge(
         "window_evaluated_timestamp_seconds",
@@ -215,6 +216,7 @@ _PARTITION_METRICS: Final[Mapping[str, Callable[[PartitionFigures], float | None
 
 _STREAM_METRICS: Final[Mapping[str, Callable[[StreamFigures], float | None]]] = {
     "tidegauge_stream_learning": lambda s: float(s.learning),
+    "tidegauge_stream_skewed_series": lambda s: s.skewed,
     "tidegauge_window_end_timestamp_seconds": lambda s: _seconds(s.window_end_ms),
     "tidegauge_window_evaluated_timestamp_seconds": lambda s: _seconds(s.evaluated_ms),
     "tidegauge_window_duration_seconds": lambda s: _seconds(s.window_ms),

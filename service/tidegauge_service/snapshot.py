@@ -16,7 +16,7 @@ from tidegauge_service.figures import (
     Snapshot,
     StreamFigures,
 )
-from tidegauge_service.store import alerts, precision, queries
+from tidegauge_service.store import alerts, precision, queries, skew
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.precision import WindowPrecision
 from tidegauge_service.store.queries import SeriesFigure, StreamSummary, WindowFigures
@@ -34,12 +34,14 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
     row, last = summary.stream, summary.last_window
     firing = alerts.page(database, stream=row.name, state=AlertState.FIRING, limit=MOST_FIRING)
     judged = precision.latest(database, row, None if last is None else last.start_ms)
+    skewed = skew.of_stream(database, row)
     return StreamFigures(
         stream=row.name,
         window_end_ms=None if last is None else last.start_ms + row.window_ms,
         window_ms=row.window_ms,
         windows_total=summary.windows,
         learning=last is None or last.state != "compared",
+        skewed=None if skewed is None else len(skewed.found),
         probes=tuple(_probes(last)) if last else (),
         segments=tuple(_segments(last)) if last else (),
         precision=tuple(_precision(judged)) if judged else (),

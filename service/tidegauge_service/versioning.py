@@ -1,4 +1,4 @@
-"""Change the versions of a stream's LFs: deploy, shadow, promote, roll back.
+"""Change the versions of a stream's LFs: deploy, shadow, promote, roll back, accept a baseline.
 
 Each is one transaction that takes effect from a window start F that no record has reached
 (``deployments.begin``), or is refused (ChangeRefused) with nothing changed. The database alone
@@ -17,10 +17,10 @@ from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service.clock import to_iso
 from tidegauge_service.errors import ChangeRefused
 from tidegauge_service.freezing import freeze
-from tidegauge_service.store import baselines, deployments, streams
+from tidegauge_service.store import alerts, baselines, deployments, streams
 from tidegauge_service.store.deployments import Author, Change, Deployment, New, Reference
 from tidegauge_service.store.engine import Connection, Database
-from tidegauge_service.store.streams import CLOSED, Role, StreamRow
+from tidegauge_service.store.streams import CLOSED, EVALUATED, Role, StreamRow
 
 log = structlog.get_logger()
 
@@ -103,6 +103,55 @@ def roll_back(database: Database, stream: StreamRow, by: Author) -> Deployment:
         turn.check_range(before.compared)
         new = New(before.probe_set, before.reference, before.compared)
         return turn.make_live(new, Change.ROLLBACK)
+
+
+def accept(
+    database: Database,
+    stream: StreamRow,
+    by: Author,
+    *,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+) -> Deployment:
+    """Take what the live version has counted for the new normal: its baseline from the next window.
+
+    The windows in [since, until) make it; given none, those since the oldest open alert opened,
+    as far as windows are evaluated. BaselineError if it has counted nothing then.
+    """
+    with database.write() as connection:
+        chosen = deployments.current(deployments.of_stream(connection, stream.id), Role.LIVE)
+        assert chosen is not None  # noqa: S101  (a stream is made with one)
+        through = streams.cursor(connection, stream.id, EVALUATED)
+        since = _onset(connection, stream) if since_ms is None else since_ms
+        until = through if until_ms is None else until_ms
+        if through is None or until is None or until > through:
+            _refuse(stream, f"its windows are evaluated through {_said(through)} only")
+        for name, moment in (("from", since), ("until", until)):
+            if moment % stream.window_ms:
+                _refuse(stream, f"{name} {to_iso(moment)} is not the start of a window")
+        seen = deployments.seen_from(stream, chosen)
+        before = baselines.load(connection, chosen.baseline) if chosen.baseline else None
+        found, _ = freeze(connection, seen, since, until, by.now_ms, before)
+    with database.write() as connection:
+        turn = _Turn.begin(connection, stream, by)
+        if turn.live != chosen:
+            _refuse(stream, "somebody else has just changed the live version: look again")
+        if found.id == chosen.baseline:
+            _refuse(stream, f"{found.id} is its baseline already")
+        new = New(chosen.probe_set, chosen.reference, Reference(found.id))
+        return turn.make_live(new, Change.ACCEPT)
+
+
+def _onset(connection: Connection, stream: StreamRow) -> int:
+    """Return when the oldest alert that is open now opened."""
+    opened = [alert.opened_window_ms for alert in alerts.open_alerts(connection, stream.id)]
+    if not opened:
+        _refuse(stream, "no alert is open: say from when on the windows are the new normal")
+    return min(opened)
+
+
+def _said(ms: int | None) -> str:
+    return "none" if ms is None else to_iso(ms)
 
 
 def end_shadow(database: Database, stream: StreamRow, by: Author) -> Deployment:

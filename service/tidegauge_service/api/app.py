@@ -14,11 +14,22 @@ from tidegauge_service.api.routes import (
     events,
     health,
     precision,
+    skew,
     streams,
     versions,
 )
 
-MODULES = (streams, versions, deployments, precision, events, dead_letters, alerts, candidates)
+MODULES = (
+    streams,
+    versions,
+    deployments,
+    precision,
+    skew,
+    events,
+    dead_letters,
+    alerts,
+    candidates,
+)
 """Whose routes need the token."""
 
 

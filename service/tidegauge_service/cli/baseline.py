@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Mapping
+from dataclasses import asdict
 from math import isnan
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,12 +17,21 @@ from tidegauge_probes.accuracy import Gold
 from tidegauge_probes.analysis import lf_summary
 from tidegauge_probes.baseline import LEARNING_WINDOWS, Baseline
 from tidegauge_probes.label_model import MIN_LFS, MIN_VOTES
-from tidegauge_service import fitting
+from tidegauge_service import fitting, versioning
 from tidegauge_service.cli import baseline_import
-from tidegauge_service.cli.terminal import opened, out, print_json, progress, settings_of
+from tidegauge_service.cli.terminal import (
+    find_stream,
+    moment,
+    opened,
+    out,
+    print_json,
+    progress,
+    settings_of,
+)
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import baselines
+from tidegauge_service.store.deployments import Author
 from tidegauge_service.stream_config import load_stream
 
 app = typer.Typer(help="Frozen references to compare with.", no_args_is_help=True)
@@ -120,6 +131,40 @@ def show(
     shares_of = zip(found.plan.layout.classes, found.model.prior, strict=True)
     out.print("class shares: " + ", ".join(f"{label} {share:.1%}" for label, share in shares_of))
     out.print("Precision and shares are relative to the consensus of the LFs; no label was seen.")
+
+
+@app.command()
+def accept(
+    context: typer.Context,
+    stream: Annotated[str, typer.Argument(metavar="STREAM", help="Name of the stream.")],
+    since: Annotated[
+        str | None,
+        typer.Option("--from", help="First window [default: when the oldest open alert opened]."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="End of the last window [default: all evaluated].")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Who does it [default: your login].")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
+) -> None:
+    """Take what a stream does of late for the new normal, from the next window on."""
+    with opened(settings_of(context)) as database:
+        row = find_stream(database, stream)
+        made = versioning.accept(
+            database,
+            row,
+            Author(by or getpass.getuser(), now_ms()),
+            since_ms=moment(since, "--from"),
+            until_ms=moment(until, "--until"),
+        )
+    if as_json:
+        print_json({"stream": row.name, **asdict(made)})
+        return
+    out.print(
+        f"the windows of '{row.name}' from {to_iso(made.from_ms)} on are compared with baseline "
+        f"{made.baseline}; open alerts end there",
+        highlight=False,
+    )
 
 
 _NO_MODEL = (

@@ -10,9 +10,7 @@ from typing import Annotated
 import typer
 
 from tidegauge_service import exports
-from tidegauge_service.cli.terminal import err, opened, settings_of
-from tidegauge_service.clock import from_iso
-from tidegauge_service.errors import SettingsError
+from tidegauge_service.cli.terminal import err, moment, opened, settings_of
 from tidegauge_service.store import candidates
 from tidegauge_service.store.candidates import Filter
 
@@ -48,8 +46,8 @@ def export(
         stream=stream,
         reason=reason,
         alert_id=alert,
-        since_ms=_moment(since, "--since"),
-        until_ms=_moment(until, "--until"),
+        since_ms=moment(since, "--since"),
+        until_ms=moment(until, "--until"),
     )
     with opened(settings_of(context)) as database:
         found = (c for page in candidates.pages(database, wanted) for c in page)
@@ -65,11 +63,3 @@ def export(
         with output.open("wb") as file:
             size = sum(file.write(chunk) for chunk in chunks)
     err.print(f"{output}: {size} bytes")
-
-
-def _moment(text: str | None, option: str) -> int | None:
-    try:
-        return None if text is None else from_iso(text)
-    except ValueError as error:
-        msg = f"{option}: '{text}' is not ISO-8601, e.g. 2020-03-11"
-        raise SettingsError(msg) from error

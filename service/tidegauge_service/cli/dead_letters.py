@@ -16,12 +16,13 @@ from tidegauge_probes import load
 from tidegauge_service.cli.terminal import (
     err,
     find_stream,
+    moment,
     opened,
     out,
     print_json,
     settings_of,
 )
-from tidegauge_service.clock import from_iso, now_ms, to_iso
+from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.exports import as_text
 from tidegauge_service.ingest.opening import open_codec
@@ -144,15 +145,7 @@ def drop(
     if not everything and reason is None and before is None:
         msg = "say which: --reason, --before or --all"
         raise SettingsError(msg)
-    wanted = Filter(reason, _moment(before))
+    wanted = Filter(reason, moment(before, "--before"))
     with opened(settings_of(context)) as database:
         dropped = dead_letters.drop(database, find_stream(database, stream), wanted)
     err.print(f"{dropped} dropped", highlight=False)
-
-
-def _moment(text: str | None) -> int | None:
-    try:
-        return None if text is None else from_iso(text)
-    except ValueError as error:
-        msg = f"--before: '{text}' is not ISO-8601, e.g. 2020-03-11"
-        raise SettingsError(msg) from error

@@ -19,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from tidegauge_service.clock import from_iso
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.settings import Settings, load_settings
 from tidegauge_service.store import streams
@@ -65,6 +66,15 @@ def find_stream(database: Database, named: str) -> StreamRow:
         msg = f"there is no stream '{name}' in this database; streams: {known}"
         raise SettingsError(msg)
     return found
+
+
+def moment(text: str | None, option: str) -> int | None:
+    """Read an option with a time, as epoch ms; SettingsError otherwise."""
+    try:
+        return None if text is None else from_iso(text)
+    except ValueError as error:
+        msg = f"{option}: '{text}' is not ISO-8601, e.g. 2020-03-11"
+        raise SettingsError(msg) from error
 
 
 @contextmanager

@@ -118,7 +118,7 @@ class Places:
             decisions.go_on(connection, self._stream, gap, by=by, now_ms=now, existing=existing)
             if self._by:
                 self._tell(connection, Status.FIRING, gap, said, now)
-            shown = SHOWN_MS if self._by else 0
+            shown = outbox.SHOWN_MS if self._by else 0
             self._tell(connection, Status.RESOLVED, gap, said, now, after_ms=shown)
         log.error("data_gap", stream=self._stream.name, gap=said)
 
@@ -145,9 +145,6 @@ class Places:
 ADVICE = (
     "look at it with `tidegauge streams gaps`, and let it go on with `tidegauge streams accept-gap`"
 )
-
-SHOWN_MS = 3_600_000
-"""A gap that was stepped over resolves by itself after so long: it stays lost, and needs nobody."""
 
 
 def find_gap(

@@ -29,6 +29,7 @@ from tidegauge_service.freezing import freeze
 from tidegauge_service.jobs import proposal
 from tidegauge_service.jobs.explaining import Explainer
 from tidegauge_service.jobs.judging import judge
+from tidegauge_service.jobs.learning import learn
 from tidegauge_service.store import alerts, candidates, commit, deployments, outbox, windows
 from tidegauge_service.store import baselines as stored
 from tidegauge_service.store import precision as precisions
@@ -165,6 +166,10 @@ class Evaluator:
         resolved = self._alert(connection, start, counts, explainer)
         past = past.then(start, x, n)
         past = past.since_resolved(start, [k in resolved for k in baseline.keys])
+        if baseline.learning:
+            until, now = start + self._stream.window_ms, self._clock()
+            to, url = self._rule.receivers, self._url
+            learn(connection, self._stream, version, baseline, until, now_ms=now, to=to, url=url)
         return _Memory(past, recent)
 
     def _recent(

@@ -30,6 +30,7 @@ class Change(StrEnum):
     SHADOW = "shadow"
     PROMOTE = "promote"  # was the shadow
     ROLLBACK = "rollback"  # was live before
+    ACCEPT = "accept"  # is live, and gets a new baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,12 @@ def add(
     t = schema.deployment
     insert = sa.insert(t).values(stream_id=stream.id, **row).returning(t.c.id)
     return Deployment(id=connection.execute(insert).scalar_one(), **row)
+
+
+def recompare(connection: sa.Connection, deployment: Deployment, baseline: str) -> None:
+    """Compare a version with another baseline from the next window on."""
+    t = schema.deployment
+    connection.execute(sa.update(t).where(t.c.id == deployment.id).values(baseline=baseline))
 
 
 def attach(

@@ -24,6 +24,10 @@ FARTHEST_MS: Final = 2 * 3_600_000
 an hour): one that is was written under a clock that stood ahead, and is due."""
 
 
+SHOWN_MS: Final = 3_600_000
+"""What is only to be known, and needs nobody, resolves by itself after so long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A message under lease."""

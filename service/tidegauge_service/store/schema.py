@@ -70,7 +70,7 @@ deployment = Table(
     Column("baseline", String(16)),  # null until it is fitted, and of shadows
     Column("range_from_ms", BigInteger),  # the windows that it is to be fitted from
     Column("range_until_ms", BigInteger),
-    Column("made_as", String(10), nullable=False),  # first | deploy | shadow | promote | rollback
+    Column("made_as", String(10), nullable=False),  # Change
     Column("created_ms", BigInteger, nullable=False),
     Column("created_by", String(200), nullable=False),
     Column("ended_ms", BigInteger),
@@ -335,6 +335,17 @@ precision = Table(
     _stream(),
     Column("window_start_ms", BigInteger, primary_key=True, autoincrement=False),
     Column("content", Text, nullable=False),  # JSON of the whole WindowPrecision
+)
+
+# Training/serving skew: in what a baseline of live windows differs from that of the training data.
+skew = Table(
+    "skew",
+    metadata,
+    _stream(),
+    Column("baseline", String(16), primary_key=True),
+    Column("training", String(16), nullable=False),
+    Column("content", Text, nullable=False),  # JSON, a list of Skew
+    Column("tested_ms", BigInteger, nullable=False),
 )
 
 alert = Table(

@@ -86,6 +86,26 @@ def counts_between(
     return {start: reduce(add, parts) for start, parts in panes.items()}
 
 
+def with_records(
+    connection: sa.Connection, stream: StreamRow, since: int, until: int
+) -> tuple[int | None, int]:
+    """Return the first window in [since, until) whose counts are there, and how many are.
+
+    Of those that the stream's ProbeSet has counted and retention has left.
+    """
+    t = schema.pane
+    start = t.c.window_start_ms
+    query = sa.select(sa.func.min(start), sa.func.count(start.distinct())).where(
+        t.c.stream_id == stream.id,
+        t.c.probe_set == stream.probe_set,
+        t.c.window_start_ms >= since,
+        t.c.window_start_ms < until,
+        t.c.records > 0,
+    )
+    first, n = connection.execute(query).one()
+    return first, n
+
+
 def save_window(
     connection: sa.Connection,
     stream: StreamRow,

@@ -58,6 +58,16 @@ def api_precision(stream: str) -> str:
     return f"{api_stream(stream)}/precision"
 
 
+def api_skew(stream: str) -> str:
+    """Return in what the training data were never like the live traffic, as JSON."""
+    return f"{api_stream(stream)}/skew"
+
+
+def api_versions(stream: str) -> str:
+    """Return the versions of the stream's LFs as JSON."""
+    return f"{api_stream(stream)}/versions"
+
+
 def api_alerts(stream: str) -> str:
     """Return the stream's alerts as JSON."""
     return _with(f"{API}/alerts", {"stream": stream})

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_probes.findings import ALL, Verdict
+from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.precision import WindowPrecision
 from tidegauge_service.store.queries import HeatMap, StreamSummary
+from tidegauge_service.store.skew import SkewRow
 from tidegauge_service.web import addresses, alerts, pictures, streams
 from tidegauge_service.web.alerts import AlertLists
 from tidegauge_service.web.pictures import MapView
 from tidegauge_service.web.precision import PrecisionView, precision_view
+from tidegauge_service.web.skew import SkewView, skew_view
 from tidegauge_service.web.streams import State, StreamCard
+from tidegauge_service.web.versions import VersionsView, versions_view
 from tidegauge_service.web.words import Link, moment, place
 
 WINDOW_CHOICES = (30, 60, 120)
@@ -42,6 +46,9 @@ class Detail:
     """None without a label model."""
     compared: bool
     """Whether its last window was compared, so that a label model would have said something."""
+    skew: SkewView | None
+    """None if nothing was tested."""
+    versions: VersionsView
     alerts: AlertLists
 
 
@@ -83,6 +90,8 @@ def detail(
     resolved: Iterable[Alert],
     *,
     judged: WindowPrecision | None,
+    skew: SkewRow | None,
+    versions: Sequence[Deployment],
 ) -> Detail:
     """Return what the page shows of the chosen stream."""
     name = summary.stream.name
@@ -95,6 +104,8 @@ def detail(
         map=pictures.map_view(name, choice.segment, choice.windows, figures),
         precision=precision_view(judged),
         compared=summary.last_window is not None and summary.last_window.baseline is not None,
+        skew=skew_view(skew),
+        versions=versions_view(versions),
         alerts=alerts.lists(name, open_, resolved, total),
     )
 

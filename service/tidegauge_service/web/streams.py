@@ -137,7 +137,8 @@ def next_step(summary: StreamSummary) -> str:
         "before": "Records are counted; the range of 'baseline' in the stream file begins later.",
         "baseline": "Windows are counted. The first one after the range of 'baseline' in the "
         "stream file freezes the baseline, and is compared with it.",
-        "learning": "The baseline has few windows, so only gross shifts are called.",
+        "learning": "The baseline has few windows, so only gross shifts are called; 48 windows "
+        "over two days, of which no alert is open, will do.",
     }
     return steps.get(_phase(summary), "")
 
@@ -196,6 +197,8 @@ def _links(name: str) -> tuple[Link, ...]:
         Link("Stream", addresses.api_stream(name)),
         Link("Windows", addresses.api_windows(name)),
         Link("Precision", addresses.api_precision(name)),
+        Link("Skew", addresses.api_skew(name)),
+        Link("Versions", addresses.api_versions(name)),
         Link("Alerts", addresses.api_alerts(name)),
         Link("Candidates", addresses.api_candidates(stream=name)),
         *(

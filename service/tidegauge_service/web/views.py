@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from tidegauge_alerts.model import AlertState
 from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
 from tidegauge_service.clock import Clock
-from tidegauge_service.store import alerts, precision, queries, streams
+from tidegauge_service.store import alerts, precision, queries, skew, streams, versions
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.queries import StreamSummary
 from tidegauge_service.store.streams import StreamRow
@@ -114,7 +114,16 @@ def _detail(database: Database, chosen: StreamSummary, choice: Choice) -> Detail
     resolved = alerts.page(
         database, stream=choice.stream, state=AlertState.RESOLVED, limit=RESOLVED_READ
     )
-    return overview.detail(chosen, choice, figures, [*firing, *pending], resolved, judged=judged)
+    return overview.detail(
+        chosen,
+        choice,
+        figures,
+        [*firing, *pending],
+        resolved,
+        judged=judged,
+        skew=skew.of_stream(database, chosen.stream),
+        versions=versions.listing(database, chosen.stream),
+    )
 
 
 def _find(database: Database, name: str) -> StreamRow:

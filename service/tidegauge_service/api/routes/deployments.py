@@ -17,7 +17,7 @@ from tidegauge_probes.contents import rebuilt
 from tidegauge_probes.errors import BaselineError, ProbeError, TidegaugeError
 from tidegauge_probes.loading import load_templates
 from tidegauge_service import versioning
-from tidegauge_service.api.context import Context, Ctx, find_stream
+from tidegauge_service.api.context import Context, Ctx, find_stream, moment
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.api.routes.versions import Version, version_id, version_item
 from tidegauge_service.errors import ChangeRefused
@@ -62,6 +62,19 @@ class Promoting(BaseModel):
     baseline: str | None = Field(default=None, max_length=200)
 
 
+class Accepting(BaseModel):
+    """Windows of the live version that are the new normal: those that start in [from, until).
+
+    `from`: not given, when the oldest open alert opened. `until`: not given, as far as windows are
+    evaluated. Both are starts of windows.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    from_: str | None = Field(default=None, alias="from", max_length=40)
+    until: str | None = Field(default=None, max_length=40)
+
+
 @router.post("/{name}/versions", status_code=201)
 def deploy_version(name: str, body: Annotated[Deploying, Body()], ctx: Ctx) -> Version:
     """Deploy templates, live or as a shadow, from the next window on."""
@@ -97,6 +110,22 @@ def roll_back_version(name: str, ctx: Ctx) -> Version:
         return version_item(versioning.roll_back(ctx.database, stream, _author(ctx)))
     except ChangeRefused as error:
         raise _refused(error) from error
+
+
+@router.post("/{name}/versions/accept", status_code=201)
+def accept_baseline(
+    name: str,
+    ctx: Ctx,
+    body: Annotated[Accepting, Body()] = Accepting(),  # noqa: B008  (never changed)
+) -> Version:
+    """Compare the live version with its own windows of late, from the next window on."""
+    stream = find_stream(ctx, name)
+    since, until = moment(body.from_, "from"), moment(body.until, "until")
+    try:
+        made = versioning.accept(ctx.database, stream, _author(ctx), since_ms=since, until_ms=until)
+    except (ChangeRefused, BaselineError) as error:
+        raise _refused(error) from error
+    return version_item(made)
 
 
 @router.delete("/{name}/versions/shadow")

@@ -1,0 +1,58 @@
+"""What was found of training/serving skew, once for each baseline of live windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import sqlalchemy as sa
+
+from tidegauge_probes.findings import Skew
+from tidegauge_service.store import schema, upsert
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import StreamRow
+
+
+@dataclass(frozen=True, slots=True)
+class SkewRow:
+    """The training data's baseline, that of the live windows, and the series that differ."""
+
+    training: str
+    baseline: str
+    found: tuple[Skew, ...]
+    """The surest first; none: nothing differs."""
+    tested_ms: int
+
+
+def save(
+    connection: sa.Connection,
+    stream: StreamRow,
+    *,
+    training: str,
+    baseline: str,
+    found: Sequence[Skew],
+    now_ms: int,
+) -> None:
+    """Write what was found."""
+    row = {
+        "stream_id": stream.id,
+        "baseline": baseline,
+        "training": training,
+        "content": msgspec.json.encode(found).decode(),
+        "tested_ms": now_ms,
+    }
+    upsert.keep(connection, schema.skew, [row])
+
+
+def of_stream(database: Database, stream: StreamRow) -> SkewRow | None:
+    """Return what was found for the baseline that is in use; None if it was not tested."""
+    t = schema.skew
+    query = sa.select(t.c.training, t.c.baseline, t.c.content, t.c.tested_ms)
+    query = query.where(t.c.stream_id == stream.id, t.c.baseline == stream.baseline)
+    with database.read() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        return None
+    found = msgspec.json.decode(row.content, type=tuple[Skew, ...])
+    return SkewRow(row.training, row.baseline, found, row.tested_ms)
