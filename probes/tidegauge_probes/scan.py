@@ -3,9 +3,10 @@
 A large shift shows in one window, a small one only in the sum of many; the smallest p-value over
 the scales decides. What varies between windows shrinks each sum's sample,
 
-    1/n_eff = 1/N + [τ² g(φ)/j_e + v̄/min(j, 24) + se²] · pq,   g(φ) = 1 + 2 Σ_{k<j} (1 − k/j) φ^k
+    1/n_eff = 1/N + [τ² g(φ)/j_e + v + se²] · pq,   g(φ) = 1 + 2 Σ_{k<j} (1 − k/j) φ^k
 
-with N = Σn, j windows, j_e = N²/Σn² where volumes differ, and p the mean of the shares expected.
+with N = Σn, j windows, j_e = N²/Σn² where volumes differ, p the mean of the shares expected, and
+v = Σ (n_b/N)² v_b over the bins of the season: windows of one bin share its error.
 """
 
 from __future__ import annotations
@@ -29,9 +30,6 @@ LONGEST: Final = SCALES[-1]
 
 EXACT_Z: Final = 2.5
 """Nearer to the expected, the normal approximation will do: no threshold is anywhere near."""
-
-A_DAY: Final = 24
-"""Windows after which the errors of a cycle's bins average out no further."""
 
 MIN_LOGIT: Final = 0.10
 """Shifts of logit p smaller than this are not worth a page, however sure."""
@@ -112,8 +110,7 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
     windows = np.cumsum(size > 0, axis=0)[last]
     p = np.clip(expected / np.maximum(total, 1e-300), 1e-12, 1 - 1e-12)
     p = np.where(total > 0, p, calibration.p)
-    unsure = (size.T * calibration.season_variance(starts).T[:, ::-1]).T
-    cycles = np.cumsum(unsure, axis=0)[last] / np.maximum(total, 1) / np.clip(windows, 1, A_DAY)
+    cycles = calibration.season.variance_of_sums(starts[::-1], size, last)
     n_eff = effective(calibration, total, squares, windows, p, cycles)
     x_eff = np.where(total > 0, found / np.maximum(total, 1), p) * n_eff
     odds = (x_eff + 0.5) / (n_eff - x_eff + 0.5) * (1 - p) / p

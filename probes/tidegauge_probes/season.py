@@ -82,6 +82,25 @@ class Season:
             total += cycle.variance[bins(starts, cycle.period_ms, cycle.bin_ms)]
         return total
 
+    def variance_of_sums(self, starts: Ints, n: Floats, last: Ints) -> Floats:
+        """Return the same for sums of windows, [J, S]: sum j is of the windows 0 … ``last[j]``.
+
+        *n*: their volumes, float64 [W, S]. Windows in one bin share its error, those in different
+        bins average it out: Σ_b (n_b/N)² v_b. Sixteen hours of a Sunday are all off by as much as
+        Sundays are.
+        """
+        total = np.maximum(np.cumsum(n, axis=0)[last], 1.0)
+        found = np.zeros(total.shape)
+        for cycle in self.cycles:
+            place = bins(starts, cycle.period_ms, cycle.bin_ms)
+            known, which = np.unique(place, return_inverse=True)
+            held, done = np.zeros((len(known), n.shape[1])), 0
+            for j, end in enumerate(last):
+                np.add.at(held, which[done : end + 1], n[done : end + 1])
+                done = end + 1
+                found[j] += ((held / total[j]) ** 2 * cycle.variance[known]).sum(axis=0)
+        return found
+
 
 NO_SEASON: Final = Season()
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tidegauge_probes import season
-from tidegauge_probes.season import DAY_MS, HOUR_MS, MONDAY_MS, Counted, Season
+from tidegauge_probes.season import DAY_MS, HOUR_MS, MONDAY_MS, WEEK_MS, Counted, Cycle, Season
 
 P = np.array([0.3, 0.05, 0.005])
 N = 1_000
@@ -110,3 +110,30 @@ def test_no_counts_give_anything_but_shares(n: np.ndarray, share: np.ndarray) ->
     assert ((expected > 0) & (expected < 1)).all()
     assert np.isfinite(found.variance(at, 2)).all()
     assert (found.leverage(at, 2) <= 1).all()
+
+
+def test_windows_of_one_bin_share_its_error_and_others_average_it_out() -> None:
+    """Against the sum written out; sixteen hours of a Sunday are off by all of Sunday's error."""
+    rng = np.random.default_rng(4)
+    shapes = ((DAY_MS, HOUR_MS, 24), (WEEK_MS, DAY_MS, 7))
+    cycles = []
+    for period, width, bins in shapes:
+        variance = rng.uniform(0.01, 0.1, (bins, 2))
+        nothing = np.zeros((bins, 2))
+        cycles.append(Cycle(period, width, nothing, variance, nothing))
+    both = Season(tuple(cycles))
+    sunday = MONDAY_MS + 6 * DAY_MS
+    hours = sunday + 23 * HOUR_MS - HOUR_MS * np.arange(64)  # the newest first
+    n = rng.uniform(0, 1_000, (64, 2))
+    last = np.array([0, 15, 63])
+    found = both.variance_of_sums(hours, n, last)
+    for j, end in enumerate(last):
+        share = n[: end + 1] / n[: end + 1].sum(axis=0)
+        due = np.zeros(2)
+        for cycle in cycles:
+            place = (hours[: end + 1] - MONDAY_MS) % cycle.period_ms // cycle.bin_ms
+            for b in set(place.tolist()):
+                due += share[place == b].sum(axis=0) ** 2 * cycle.variance[b]
+        assert found[j] == pytest.approx(due)
+    assert (found[1] > cycles[1].variance[6]).all(), "hours average out, the day does not"
+    assert found[0] == pytest.approx(both.variance(hours[:1], 2)[0])
