@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-SCALES: Final = (1, 2, 4, 8, 16, 32, 64)
+SCALES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 LONGEST: Final = SCALES[-1]
 
 EXACT_Z: Final = 2.5

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import resource
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.e2e.running import last_json, tidegauge
+from tests.e2e.running import TIDEGAUGE, environment, last_json, tidegauge
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
 from tests.service.streams_for_tests import HOUR, PROBES, START, record, write_jsonl, write_stream
@@ -254,3 +256,21 @@ def test_doctor_lists_what_is_wrong(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "✗" in done.stdout
     assert "no file matches" in done.stdout
+
+
+def test_a_start_on_a_full_disk_says_so(tmp_path: Path) -> None:
+    """Found by the crash tests: it ended with 1, which means that nobody knows why."""
+    done = subprocess.run(
+        [*TIDEGAUGE, "run", write_stream(tmp_path), "--port", "0"],
+        cwd=tmp_path,
+        env=environment(database=f"sqlite:///{tmp_path}/x.db"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+    )
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 5, said
+    assert "error: cannot make a folder for temporary files" in said
+    assert "make room" in said

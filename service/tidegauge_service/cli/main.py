@@ -1,7 +1,7 @@
 """Commands and exit codes.
 
 0 done, 1 unexpected, 2 a setting or file is wrong, 3 the source cannot be read, 4 stopped
-because too many inputs are no records, 5 the database cannot be used.
+because too many inputs are no records, 5 the database (or the disk) cannot be used.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from tidegauge_service import logs
 from tidegauge_service.auth import new_token
 from tidegauge_service.cli.terminal import err, opened, settings_of
 from tidegauge_service.clock import now_ms
-from tidegauge_service.errors import ServiceError
+from tidegauge_service.errors import ServiceError, StoreError
 from tidegauge_service.pipeline import check_receivers
 from tidegauge_service.server import Server, create_service_app
 from tidegauge_service.settings import Settings
@@ -49,8 +49,7 @@ def run(
     settings = settings_of(context, host=host, port=port)
     logs.configure(settings.log_level)
     configs = _load(streams, settings)
-    meters = tempfile.TemporaryDirectory(prefix="tidegauge-meters-")
-    with meters as folder, opened(settings) as database:
+    with _meters() as folder, opened(settings) as database:
         supervisor = Supervisor(
             seats(configs, workers, static=False),
             settings,
@@ -86,6 +85,18 @@ def consume(
         )
         _stop_on_signals(supervisor)
         supervisor.run()
+
+
+def _meters() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder for the figures of the workers."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="tidegauge-meters-")
+    except OSError as error:
+        msg = (
+            f"cannot make a folder for temporary files: {error}. What to do: make room, or name "
+            "another place in TMPDIR"
+        )
+        raise StoreError(msg) from error
 
 
 def _load(paths: Sequence[Path], settings: Settings) -> list[StreamConfig]:
