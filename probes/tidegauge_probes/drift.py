@@ -37,7 +37,7 @@ LEARNING_ODDS: Final = 3.0
 
 BAND: Final = 0.99
 
-KAPPA: Final = 3.0
+KAPPA: Final = 4.0
 """By how much more often the smallest p-value over the overlapping scales crosses a threshold than
 that of one scale (simulated; Bonferroni's 7 would be far too cautious)."""
 

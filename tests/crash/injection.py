@@ -9,6 +9,7 @@ import importlib
 import mmap
 import os
 import random
+import resource
 import struct
 import sys
 import time
@@ -19,6 +20,7 @@ from typing import Any
 def install() -> None:
     """Patch what the environment asks for: the clock everywhere, all else in workers only."""
     shift_clock(os.environ["TIDEGAUGE_TEST_CLOCK"])
+    keep_last_words()
     if "tidegauge_service.worker_process" not in sys.orig_argv:
         return
     duplicates = float(os.environ.get("TIDEGAUGE_TEST_DUPLICATES", "0"))
@@ -48,6 +50,18 @@ def shift_clock(path: str) -> None:
         return time.time_ns() // 1_000_000 + int(struct.unpack_from("<q", shift)[0])
 
     clock.now_ms = now_ms
+
+
+def keep_last_words() -> None:
+    """Let the traceback of what nobody caught be written, even on a disk that is full."""
+    print_it = sys.excepthook
+
+    def hook(*caught: Any) -> None:
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        print_it(*caught)
+
+    sys.excepthook = hook
 
 
 def deliver_twice(share: float) -> None:
