@@ -39,7 +39,7 @@ BAND: Final = 0.99
 
 KAPPA: Final = 4.0
 """By how much more often the smallest p-value over the overlapping scales crosses a threshold than
-that of one scale (simulated; Bonferroni's 7 would be far too cautious)."""
+that of one scale (simulated; Bonferroni's 12 would be far too cautious)."""
 
 
 @dataclass(frozen=True)

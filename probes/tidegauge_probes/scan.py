@@ -1,4 +1,4 @@
-"""The multi-window scan: sums of the last 1, 2, 4 … 64 windows of each series.
+"""The multi-window scan: sums of the last 1, 2, 3, 4, 6 … 64 windows of each series.
 
 A large shift shows in one window, a small one only in the sum of many; the smallest p-value over
 the scales decides. What varies between windows shrinks each sum's sample,
