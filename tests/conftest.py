@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings
 
 from tests.servers.alertmanager import AlertmanagerServer
 from tests.servers.broker import Cluster, KafkaBroker
@@ -17,6 +18,10 @@ from tests.servers.prometheus import PrometheusServer, ScrapeTarget
 from tests.servers.registry_server import RegistryServer
 from tests.servers.secure_broker import SecureBroker
 from tests.snorkel_stub import Snorkel, load_snorkel
+
+# How long an example takes is the machine's business: no test is timed.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -15,7 +15,7 @@ from tidegauge_alerts import Alert, AlertState, Rule, TransitionReason, advance
 from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind
 
 # Histories are long; a slow machine must not fail for that.
-thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 SERIES = [
     SeriesKey(SeriesKind.COVERAGE, probe="a"),

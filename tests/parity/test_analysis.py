@@ -70,7 +70,7 @@ def test_without_gold(snorkel: Snorkel, suite: Suite) -> None:
     assert_same_analysis(snorkel, suite.votes, len(suite.classes))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data(), st.integers(2, 4))
 def test_any_matrix(snorkel: Snorkel, data: st.DataObject, classes: int) -> None:
     shape = data.draw(st.tuples(st.integers(1, 8), st.integers(1, 5)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.probes.simulated_votes import Floats, World, unipolar
@@ -114,7 +114,6 @@ def test_few_gold_records_say_nothing() -> None:
     assert estimate(gold, shares(gold), BEFORE) is None
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 400),
     st.lists(st.floats(0, 1), min_size=10, max_size=10),

@@ -118,7 +118,6 @@ def test_a_callable_that_cannot_be_read_says_why(lf: Any, why: str) -> None:
     assert found == Python(why)
 
 
-@settings(deadline=None)
 @given(RECORDS)
 @example(GOOD)
 @example([])
@@ -128,7 +127,7 @@ def test_votes_and_faults_are_those_of_python(records: list[dict[str, Any]]) -> 
     assert len(LIFTING.lifted) == len(LIFTED) + 1
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(RECORDS)
 def test_each_alone_votes_as_among_others(records: list[dict[str, Any]]) -> None:
     for alone, lifting in ALONE:

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -387,7 +387,6 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 PLACES = list(places(FULL))[1:]
 
 
-@settings(deadline=None)
 @given(st.sampled_from(PLACES), st.sampled_from(["drop", "replace", "add"]), st.data())
 def test_schema_and_loading_refuse_the_same_shapes(
     path: tuple[Any, ...], change: str, data: st.DataObject

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.probes import lifting_fuzz, lifting_lfs, pattern_fuzz
@@ -77,7 +77,6 @@ RECORD = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(RECORD, max_size=30))
 @example(GOOD)
 @example([{"text": "kiss", "links": None, "author": None}, {}, {"text": None}])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.probes import lifting_lfs
@@ -44,7 +44,6 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> ProbeSet:
     return read(document(ALL, nowhere).text(), tmp_path_factory.mktemp("written"))
 
 
-@settings(deadline=None)
 @given(records=st.lists(RECORD, max_size=30))
 def test_what_is_read_again_has_the_outcomes_of_the_lfs(
     written: ProbeSet, records: list[dict[str, Any]]

@@ -172,7 +172,6 @@ ACTIONS = st.one_of(
 
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(ACTIONS, max_size=30), st.integers(1, 12), st.integers(1, 6))
