@@ -16,6 +16,7 @@ from tests.service.test_judged_versions import EACH, Judged
 from tests.service.versioned import SOMEBODY
 from tidegauge_probes import baseline as baselines
 from tidegauge_probes import counts, engine
+from tidegauge_probes.errors import BaselineError
 from tidegauge_service import versioning
 from tidegauge_service.errors import ChangeRefused
 from tidegauge_service.store import alerts, deployments, schema, skew
@@ -211,7 +212,7 @@ def test_what_cannot_be_accepted_is_refused(
     group = Judged(tmp_path, database, hours(40))
     read(group, 40)
     known = group.known()
-    with pytest.raises((ChangeRefused, baselines.BaselineError), match=why):
+    with pytest.raises((ChangeRefused, BaselineError), match=why):
         versioning.accept(database, group.stream, SOMEBODY, since_ms=since, until_ms=until)
     assert group.known() == known
 
