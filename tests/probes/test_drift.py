@@ -162,6 +162,35 @@ def test_the_figures_are_finite_for_huge_counts(
     assert found.n_eff[0] <= max(n, 1)
 
 
+HOUR = 3_600_000
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([48, 14 * 24 + 5]),
+    st.lists(st.sampled_from([0, 1, 20, 1_000, 10**6]), min_size=1, max_size=4),
+    st.lists(SHARES, min_size=1, max_size=4),
+)
+def test_the_figures_are_finite_for_any_season_and_past(
+    seed: int, hours: int, volumes: list[int], shares: list[float]
+) -> None:
+    """Constant series, gaps, windows of one record, cycles of nothing but noise."""
+    rng, base = np.random.default_rng(seed), quiet(1)
+    width = len(shares)
+    n = rng.choice(volumes, (hours + 70, width)).astype(np.int64)
+    x = rng.binomial(n, rng.permuted(np.tile(shares, (hours + 70, 1)), axis=1))
+    starts = HOUR * np.arange(hours + 70, dtype=np.int64)
+    old, new = slice(None, hours), slice(hours, -1)
+    with np.errstate(all="raise", under="ignore"):
+        calibration = baselines.calibrate(
+            replace(base, x=x[old], n=n[old], starts=starts[old], window_ms=HOUR)
+        )
+        past = Past(starts[new], x[new], n[new], np.zeros(width, dtype=np.int64))
+        found = drift._compare(int(starts[-1]), x[-1], n[-1], past, calibration)
+    assert all(np.isfinite(values).all() for values in astuple(found))
+    assert ((found.p_value >= 0) & (found.p_value <= 1)).all()
+
+
 # -- verdicts ---------------------------------------------------------------------------------
 
 
