@@ -73,6 +73,7 @@ def test_it_is_accepted_by_http(group: Judged, client: TestClient) -> None:
     early = client.post(ACCEPT)
     assert (early.status_code, early.json()["code"]) == (409, "change_refused")
     group.judge_until(50)
+    assert "tidegauge baseline accept test" in client.get("/").text, "it is offered"
     assert client.post(ACCEPT, json={"from": "soon"}).json()["code"] == "invalid_parameter"
     assert client.post(ACCEPT, json={"since": "2020"}).status_code == 422
     empty = client.post(ACCEPT, json={"from": to_iso(START - 9 * HOUR), "until": to_iso(START)})
