@@ -37,6 +37,9 @@ _RULE: Final = re.compile(
 EXAMPLE: Final = "coverage of check_out below 1 % for 3 windows"
 
 _PAIRS: Final = frozenset({SeriesKind.CO_VOTE, SeriesKind.AGREEMENT})
+_OF_ALL: Final = frozenset({SeriesKind.BLIND_SPOT, SeriesKind.CLASS_SHARE})
+_OF_A_CLASS: Final = frozenset({SeriesKind.POLARITY, SeriesKind.CLASS_SHARE, SeriesKind.PRECISION})
+_ONLY_WHOLE: Final = _PAIRS | {SeriesKind.PRECISION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +117,18 @@ def check_names(rule: UserRule, probes: Iterable[str], classes: Iterable[str]) -
 def _check_parts(text: str, key: SeriesKey) -> None:
     """Say which part of its name a series lacks, or has too much."""
     needed = {
-        "of LF": (key.probe, key.series is not SeriesKind.BLIND_SPOT),
+        "of LF": (key.probe, key.series not in _OF_ALL),
         "and LF": (key.other, key.series in _PAIRS),
-        "to class": (key.label, key.series is SeriesKind.POLARITY),
+        "to class": (key.label, key.series in _OF_A_CLASS),
     }
     for part, (given, wanted) in needed.items():
         if wanted and not given:
             raise RuleError(f"rule '{text}': {key.series} needs '{part}'")
         if given and not wanted:
             raise RuleError(f"rule '{text}': {key.series} takes no '{part}'")
-    if key.series in _PAIRS and key.segment != ALL:
-        raise RuleError(f"rule '{text}': pairs are followed over all records only, not in segments")
+    if key.series in _ONLY_WHOLE and key.segment != ALL:
+        whole = "followed over all records only, not in segments"
+        raise RuleError(f"rule '{text}': {key.series} is {whole}")
 
 
 def _bare(name: str | None) -> str:

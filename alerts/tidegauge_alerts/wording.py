@@ -148,12 +148,19 @@ def subject(key: SeriesKey) -> str:
         SeriesKind.ERROR: f"Failures of {lf}",
         SeriesKind.CO_VOTE: f"Common votes of {pair}",
         SeriesKind.AGREEMENT: f"Agreement of {pair}",
+        SeriesKind.CLASS_SHARE: f"Estimated share of class '{clean(key.label)}'",
+        SeriesKind.PRECISION: f"Estimated precision of {lf} for '{clean(key.label)}'",
     }
     return subjects[key.series]
 
 
 _OF_VOTES: Final = (SeriesKind.POLARITY, SeriesKind.OVERLAP, SeriesKind.CONFLICT)
-_OF_RECORDS: Final = (SeriesKind.BLIND_SPOT, SeriesKind.ERROR, SeriesKind.CO_VOTE)
+_OF_RECORDS: Final = (
+    SeriesKind.BLIND_SPOT,
+    SeriesKind.ERROR,
+    SeriesKind.CO_VOTE,
+    SeriesKind.CLASS_SHARE,
+)
 
 
 def _unit(key: SeriesKey) -> str:

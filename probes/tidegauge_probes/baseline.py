@@ -16,7 +16,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from scipy import special
 from tidegauge_probes import counts as counts_
 from tidegauge_probes import season as season_
 from tidegauge_probes.accuracy import Gold
+from tidegauge_probes.consensus import Consensus
 from tidegauge_probes.counts import PaneCounts
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import SeriesKey
@@ -138,6 +139,19 @@ class Baseline:
         """Fit what comparing needs; re-fitted on demand from the raw counts."""
         return calibrate(self)
 
+    def with_model(self, model: LabelModel) -> Baseline:
+        """Return the same with another label model.
+
+        What that says of its windows is not known, for of those it holds the series, not the
+        counts: so where it has windows nothing of it is compared.
+        """
+        consensus = None if len(self.starts) else Consensus.of(model, self.total)
+        chosen = replace(self.plan, consensus=consensus)
+        width = len(chosen.keys())
+        nothing = np.zeros((0, width), dtype=np.int64)
+        x, n = (part[:, :width] if len(self.starts) else nothing for part in (self.x, self.n))
+        return replace(self, plan=chosen, model=model, x=x, n=n)
+
     def encode(self) -> bytes:
         """Return the stored form: a zip of a JSON header and arrays, equal for equal content."""
         header = {
@@ -151,7 +165,9 @@ class Baseline:
         }
         model = {}
         if self.model is not None:
+            followed = self.plan.consensus is not None
             header |= {"version": _VERSION, "model_records": self.model.records}
+            header |= {"consensus": followed}
             model = {f"model.{name}": _npy(getattr(self.model, name)) for name in _MODEL}
         if self.gold is not None:
             header |= {"version": _VERSION, "gold_model": self.gold.model}
@@ -175,6 +191,7 @@ class _Header(msgspec.Struct):
     pairs: tuple[tuple[int, int], ...]
     source: dict[str, Any]
     model_records: int | None = None
+    consensus: bool = False
     gold_model: int | None = None
 
 
@@ -192,9 +209,10 @@ def decode(encoded: bytes) -> Baseline:
         header = msgspec.json.decode(parts["header.json"], type=_Header)
         total = counts_.decode(parts["total.counts"])
         starts, x, n = (_array(parts[name]) for name in ("starts", "x", "n"))
-        chosen = Plan(Layout(*header.layout), header.segments, header.pairs)
-        _refuse_misfit(chosen, total, starts, (x, n))
         model = _decode_model(parts, header, total)
+        consensus = Consensus.of(model, total) if model and header.consensus else None
+        chosen = Plan(Layout(*header.layout), header.segments, header.pairs, consensus)
+        _refuse_misfit(chosen, total, starts, (x, n))
         gold = _decode_gold(parts, header, total)
     except Exception as error:  # zipfile and zlib alone have seven ways to say so
         msg = f"the baseline cannot be read ({error}): fit it again"
@@ -262,7 +280,7 @@ def fit(
     if not total.records:
         msg = "the baseline is empty: no record lies in it. Check its range, path and fields"
         raise BaselineError(msg)
-    chosen = plan(layout, total, slices)
+    chosen = plan(layout, total, slices, model)
     timed = sorted(start for start in windows if start >= 0 and windows[start].records)
     rows = [chosen.extract(windows[start]) for start in timed]
     width = len(chosen.keys())

@@ -26,13 +26,15 @@ class SeriesKind(StrEnum):
     ERROR = "error"  # failures of one LF, of records
     CO_VOTE = "co_vote"  # records on which both LFs of a pair vote, of records
     AGREEMENT = "agreement"  # same vote, of the records on which both vote
+    CLASS_SHARE = "class_share"  # records of one class, of records: an estimate of the LFs
+    PRECISION = "precision"  # votes of the deployed model that are right: an estimate of the LFs
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class SeriesKey:
     """Names one series. Empty strings where a part does not apply.
 
-    ``probe`` is the LF; ``other`` the second LF of a pair; ``label`` the class of a polarity.
+    ``probe`` is the LF; ``other`` the second LF of a pair; ``label`` a class.
     """
 
     series: SeriesKind

@@ -77,6 +77,11 @@ class LabelModel:
         """Votes that were cast often enough to be known, bool [m, K]."""
         return np.asarray(self.votes >= MIN_VOTES)
 
+    @property
+    def says(self) -> Floats:
+        """Return P(LF i votes a | class k), float64 [mK, K]."""
+        return self.emission[:, : self.classes].reshape(-1, self.classes)
+
     def precision(self, prior: Floats | None = None) -> Floats:
         """Return P(class k | LF i votes k), float64 [m, K]; NaN where it hardly ever does.
 
@@ -136,6 +141,8 @@ def fit(
         q = _posterior(said, np.log(prior), np.log(emission), usable)
         if float(np.abs(emission - before).max()) < TOLERANCE:
             break
+    for column in aside:
+        emission[column] = _beside(outcomes[:, [column]], q, weight, emission[column])
     records = round(len(weight) ** 2 / float(weight @ weight))
     dependent = dependence(said.together(weight), emission[:, :classes], prior, records)
     dependent[:, list(aside)] = True
@@ -199,6 +206,24 @@ class _Said:
         return np.asarray((self.psi.T @ weighted).toarray() / weight.sum())
 
 
+def _beside(outcomes: Outcomes, others: Floats, weight: Floats, start: Floats) -> Floats:
+    """Return what one LF says of each class, float64 [K + 1, K], the others being as they are.
+
+    *others*: P(class | what they said), float64 [n, K]. Counting its votes by that would make it
+    look the less right the less they know; so what it says itself is weighed, too, by EM.
+    """
+    said = _Said.of(outcomes, others.shape[1])
+    known = np.log(np.maximum(others, 1e-300))
+    emission = start[None]
+    for _ in range(MOST_STEPS):
+        before = emission
+        q = _posterior(said, known, np.log(emission), np.array([True]))
+        emission = _emission(said, q * weight[:, None])
+        if float(np.abs(emission - before).max()) < TOLERANCE:
+            break
+    return np.asarray(emission[0])
+
+
 def _checked_balance(balance: Floats | None, classes: int) -> Floats:
     if balance is None:
         return np.full(classes, 1 / classes)
@@ -234,7 +259,10 @@ def _emission(said: _Said, q: Floats) -> Floats:
 def _posterior(
     said: _Said, log_prior: Floats, log_emission: Floats, usable: npt.NDArray[np.bool_]
 ) -> Floats:
-    """E step. Each record starts from all LFs silent; votes and failures are the difference."""
+    """E step. Each record starts from all LFs silent; votes and failures are the difference.
+
+    *log_prior*: [K], or [n, K] where more is known of each record.
+    """
     k = said.classes
     logs = np.where(usable[:, None, None], log_emission, 0.0)
     silent = logs[:, k]

@@ -47,6 +47,10 @@ little of the class to judge one of their own."""
 CHANGED_Z: Final = 5.0
 """An LF this many standard errors off what its accuracy at baseline explains has changed."""
 
+LEAST_SPREAD: Final = 1e-3
+"""Standard deviation of (μ − Σ p e)/√(μ(1 − μ)) below which LFs are not told apart: no label model
+is true to that."""
+
 Z95: Final = 1.959964
 
 
@@ -66,6 +70,11 @@ class Together:
     def of(cls, counts: PaneCounts) -> Together:
         """Take it from the counts of a window."""
         return cls(counts.records, counts.gram, counts.all.errors)
+
+    @property
+    def shares(self) -> Floats:
+        """Share of the records on which each vote is cast, float64 [mK]."""
+        return np.asarray(np.diag(self.gram) / max(self.records, 1))
 
     @property
     def working(self) -> Mask:
@@ -100,7 +109,8 @@ class Precision:
     k | LF i votes k) and its 95 % interval, NaN where too little is known. ``expected``: the same
     at the baseline's accuracies under this window's class shares: what the mix alone explains.
     ``off``: how many standard errors, of window and baseline, lie between value and expected.
-    ``strength``: float64 [m, K], how well the other LFs know that class.
+    ``strength``: float64 [m, K], how well the other LFs know that class. ``trusted``: bool [m], the
+    LFs that others were judged by.
     """
 
     prior: Floats
@@ -110,6 +120,7 @@ class Precision:
     expected: Floats
     off: Floats
     strength: Floats
+    trusted: Mask
 
     @property
     def changed(self) -> Mask:
@@ -117,22 +128,44 @@ class Precision:
         return np.asarray(np.nan_to_num(self.off) > CHANGED_Z)
 
 
-def class_shares(model: LabelModel, counts: Together, trusted: Mask) -> Floats:
-    """Return the window's class shares, float64 [K]: weighted least squares of μ_ia = Σ p_k e_ia,k.
+def class_shares(model: LabelModel, shares: Floats, trusted: Mask) -> Floats:
+    """Return class shares, float64 [K]: weighted least squares of μ_ia = Σ p_k e_ia,k, robustly.
 
-    *trusted*: the LFs to use, bool [m]. The baseline's shares if nothing was voted on.
+    *shares*: μ, float64 [mK], of the records on which each vote is cast; *trusted*: the LFs to use,
+    bool [m]. The baseline's shares if nothing was voted on. An LF that votes unlike all others
+    (it died, say) must not pull the shares: weights are Huber's (1964), then, from where those
+    led, Tukey's, which leave it out (Beaton & Tukey 1974).
     """
-    mu, says = _mu(counts), _says(model)
-    kept = model.known.ravel() & np.repeat(trusted, model.classes) & (mu > 0)
-    if not kept.any():
-        return model.prior
-    root = 1 / np.sqrt(np.maximum(mu * (1 - mu), 1e-12))[kept]
-    heavy = 1e3 * root.max()  # Σ p = 1, as one more equation
-    left = np.vstack([says[kept] * root[:, None], np.full(model.classes, heavy)])
-    right = np.append(mu[kept] * root, heavy)
-    shares, _ = optimize.nnls(left, right)
-    shares = np.maximum(shares, 1e-6)
-    return np.asarray(shares / shares.sum())
+    kept = trusted_votes(model, trusted)
+    says, mu, found = model.says[kept], shares[kept], model.prior
+    if not mu.any():
+        return found
+    weight = np.ones(len(mu))
+    for bounded in (_huber, _huber, _huber, _tukey, _tukey):
+        due = np.clip(says @ found, 1e-9, 1 - 1e-9)
+        root = np.sqrt(weight / (due * (1 - due)))
+        heavy = 1e3 * root.max()  # Σ p = 1, as one more equation
+        left = np.vstack([says * root[:, None], np.full(model.classes, heavy)])
+        found, _ = optimize.nnls(left, np.append(mu * root, heavy))
+        found = np.maximum(found, 1e-6)
+        found /= found.sum()
+        due = np.clip(says @ found, 1e-9, 1 - 1e-9)
+        off = np.abs(mu - due) / np.sqrt(due * (1 - due))
+        weight = bounded(off / max(1.4826 * float(np.median(off)), LEAST_SPREAD))
+    return np.asarray(found)
+
+
+def _huber(off: Floats) -> Floats:
+    return np.asarray(1.345 / np.maximum(off, 1.345))
+
+
+def _tukey(off: Floats) -> Floats:
+    return np.asarray(np.maximum(1 - (off / 4.685) ** 2, 1e-6) ** 2)
+
+
+def trusted_votes(model: LabelModel, trusted: Mask) -> Mask:
+    """Return which votes tell of the classes, bool [mK]."""
+    return np.asarray(model.known.ravel() & np.repeat(trusted, model.classes))
 
 
 def of_window(model: LabelModel, counts: Together) -> Precision:
@@ -156,9 +189,13 @@ def of_window(model: LabelModel, counts: Together) -> Precision:
 def _with_trusted(model: LabelModel, counts: Together, working: Mask, trusted: Mask) -> Precision:
     k, m = model.classes, len(model.emission)
     n = max(counts.records, 1)
-    prior, mu, says = class_shares(model, counts, trusted), _mu(counts), _says(model)
+    mu, says = counts.shares, model.says
+    prior = class_shares(model, mu, trusted)
     covariance = counts.gram / n - np.outer(mu, mu)
-    centred = says - (says @ prior)[:, None]
+    # An LF that votes more or less often than the classes explain, and is as right, has its says
+    # scaled: else those it is used on would look less right than they are.
+    due = says @ prior
+    centred = (says - due[:, None]) * (mu / np.maximum(due, 1e-12))[:, None]
     weight = 1 / np.maximum(mu * (1 - mu), 1e-12)
     voted = model.known.ravel() & np.repeat(working, k) & (mu * n >= MIN_VOTES)
     shape = (m, k)
@@ -185,7 +222,7 @@ def _with_trusted(model: LabelModel, counts: Together, working: Mask, trusted: M
     error = np.sqrt(error**2 + baseline)
     low, high = np.clip(value - Z95 * error, 0, 1), np.clip(value + Z95 * error, 0, 1)
     off = np.abs(value - expected) / error
-    return Precision(prior, value, low, high, expected, off, strength)
+    return Precision(prior, value, low, high, expected, off, strength, trusted.copy())
 
 
 def _row(row: Floats, prior: Floats, centred: Floats, weight: Floats) -> Floats:
@@ -202,12 +239,3 @@ def _orthogonal_to(prior: Floats) -> Floats:
     """Return an orthonormal basis of the vectors v with Σ p_k v_k = 0, [K, K − 1]."""
     q, _ = np.linalg.qr(np.column_stack([prior, np.eye(len(prior))[:, 1:]]))
     return np.asarray(q[:, 1:])
-
-
-def _says(model: LabelModel) -> Floats:
-    """Return P(LF i votes a | class k), float64 [mK, K]."""
-    return model.emission[:, : model.classes].reshape(-1, model.classes)
-
-
-def _mu(counts: Together) -> Floats:
-    return np.asarray(np.diag(counts.gram) / max(counts.records, 1))

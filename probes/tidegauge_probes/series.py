@@ -9,8 +9,10 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from tidegauge_probes.consensus import Consensus
 from tidegauge_probes.counts import BLIND, COVERED, RECORDS, PaneCounts, SegmentCounts
 from tidegauge_probes.findings import ALL, OTHER, SeriesKey, SeriesKind
+from tidegauge_probes.label_model import LabelModel
 from tidegauge_probes.probe_set import Layout
 
 Ints = npt.NDArray[np.int64]
@@ -29,6 +31,8 @@ class Plan:
     layout: Layout
     segments: tuple[str, ...]
     pairs: tuple[tuple[int, int], ...]
+    consensus: Consensus | None = None
+    """None without a label model."""
 
     def keys(self) -> tuple[SeriesKey, ...]:
         """Name the series, in the order of ``extract``."""
@@ -36,6 +40,8 @@ class Plan:
         names = self.layout.probes
         for kind in (SeriesKind.CO_VOTE, SeriesKind.AGREEMENT):
             keys += [SeriesKey(kind, ALL, names[i], names[j]) for i, j in self.pairs]
+        if self.consensus is not None:
+            keys += self.consensus.keys(self.layout, self.segments)
         return tuple(keys)
 
     def _segment_keys(self, segment: str) -> list[SeriesKey]:
@@ -53,8 +59,11 @@ class Plan:
         """Return x and n of each series, int64 [S] each."""
         segments = fold_segments(counts.segments, self.segments)
         nothing = _nothing(counts)
-        columns = [_of_segment(segments.get(s, nothing), self.layout) for s in self.segments]
+        ordered = [segments.get(s, nothing) for s in self.segments]
+        columns = [_of_segment(segment, self.layout) for segment in ordered]
         columns.append(self._of_pairs(counts))
+        if self.consensus is not None:
+            columns.append(self.consensus.extract(counts, ordered))
         return (
             np.concatenate([x for x, _ in columns]),
             np.concatenate([n for _, n in columns]),
@@ -68,8 +77,13 @@ class Plan:
         return x, np.concatenate([records, together[i, j]])
 
 
-def plan(layout: Layout, counts: PaneCounts, always: Sequence[str] = ()) -> Plan:
-    """Choose the series to follow from the baseline's counts.
+def plan(
+    layout: Layout,
+    counts: PaneCounts,
+    always: Sequence[str] = (),
+    model: LabelModel | None = None,
+) -> Plan:
+    """Choose the series to follow from the baseline's counts, and its label model if it has one.
 
     *always* names segments (slicing functions) that are kept however small they are.
     """
@@ -78,7 +92,8 @@ def plan(layout: Layout, counts: PaneCounts, always: Sequence[str] = ()) -> Plan
     pairs = sorted(
         combinations(range(len(layout.probes)), 2), key=lambda pair: (-together[pair], pair)
     )
-    return Plan(layout, (ALL, *sorted(always), *kept), tuple(sorted(pairs[:MAX_PAIRS])))
+    consensus = None if model is None else Consensus.of(model, counts)
+    return Plan(layout, (ALL, *sorted(always), *kept), tuple(sorted(pairs[:MAX_PAIRS])), consensus)
 
 
 def other(name: str) -> str:

@@ -58,6 +58,14 @@ def test_a_shift_that_many_windows_show_says_how_many() -> None:
             SeriesKey(SeriesKind.AGREEMENT, probe="a", other="b"),
             "Agreement of LFs 'a' and 'b' 34.8 % → 63.1 %",
         ),
+        (
+            SeriesKey(SeriesKind.CLASS_SHARE, label="spam"),
+            "Estimated share of class 'spam' 34.8 % → 63.1 % of records",
+        ),
+        (
+            SeriesKey(SeriesKind.PRECISION, probe="model", label="spam"),
+            "Estimated precision of LF 'model' for 'spam' 34.8 % → 63.1 %",
+        ),
     ],
 )
 def test_each_series_has_its_sentence(key: SeriesKey, sentence: str) -> None:

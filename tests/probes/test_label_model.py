@@ -100,6 +100,21 @@ def test_a_weight_is_as_good_as_a_copy() -> None:
     assert np.allclose(weighted.emission, copied.emission, atol=1e-2)
 
 
+def test_a_voter_that_stands_aside_is_known_and_changes_nothing() -> None:
+    """A deployed model: what it says of each class is found, and the LFs are as without it."""
+    rng = np.random.default_rng(5)
+    lfs = unipolar(np.random.default_rng(1), 12, BINARY, coverage=(0.1, 0.3))
+    says = np.array([[[0.93, 0.2], [0.07, 0.8]]])
+    _, outcomes = World(np.concatenate([lfs.says, says])).draw(rng, 50_000, BINARY)
+    alone = label_model.fit(outcomes[:, :12], 2)
+    found = label_model.fit(outcomes, 2, aside=[12])
+    assert found.emission[:12] == pytest.approx(alone.emission, abs=1e-9)
+    assert found.prior == pytest.approx(alone.prior, abs=1e-9)
+    assert found.emission[12, :2] == pytest.approx(says[0], abs=0.03)
+    assert not found.dependent[12, :12].any(), "independent of the LFs, given the class"
+    assert not found.witnesses[12]
+
+
 def test_shares_that_are_known_are_kept() -> None:
     rng = np.random.default_rng(2)
     world = unipolar(rng, 9, BINARY, coverage=(0.1, 0.3))

@@ -74,6 +74,18 @@ def test_what_the_mix_alone_explains_is_told_apart(world: World, model: LabelMod
     assert np.abs(found.value - found.expected)[spam, 1].mean() < 0.03
 
 
+def test_lfs_that_vote_less_often_and_are_as_right_make_no_other_look_worse(
+    world: World, model: LabelModel
+) -> None:
+    says = world.says.copy()
+    says[5] *= 0.3
+    says[6] *= 0.1
+    _, outcomes = World(says).draw(np.random.default_rng(8), 50_000, BASE)
+    found = precision.of_window(model, votes(outcomes))
+    assert not found.changed.any()
+    assert found.prior == pytest.approx(BASE, abs=0.01)
+
+
 def test_an_lf_that_breaks_is_seen_and_no_other(world: World, model: LabelModel) -> None:
     says = world.says.copy()
     says[5, 1] = says[5, 1] @ BASE  # now it votes whatever the class

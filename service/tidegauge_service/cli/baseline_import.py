@@ -39,7 +39,7 @@ def import_snorkel(
             old = baselines.find(connection, baseline)
         _refuse_misfit(imported, old, model)
         source = {**old.source, "label_model": f"snorkel: {model.name}"}
-        new = replace(old, model=imported, source=source)
+        new = replace(old.with_model(imported), source=source)
         with database.write() as connection:
             baselines.save(connection, new, name, now_ms())
     warnings = [*_doubts(imported, old)]

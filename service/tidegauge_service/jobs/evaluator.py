@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import structlog
 
 from tidegauge_alerts.lifecycle import Advance, advance, together, withdraw
@@ -156,7 +157,7 @@ class Evaluator:
         self._save_window(connection, start, counts, state, baseline.id)
         windows.save_findings(connection, self._stream, findings, self._ids)
         past, recent = memory.past, memory.recent
-        x, n = baseline.plan.extract(counts)
+        x, n = np.array([(f.x, f.n) for f in findings], dtype=np.int64).T
         if baseline.model is not None:
             recent = (Together.of(counts), *recent)[: precision.MOST_WINDOWS]
             found = judge(start, baseline, baseline.model, precision.pooled(recent))

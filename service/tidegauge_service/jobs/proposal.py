@@ -65,6 +65,8 @@ def _wish(alert: Alert) -> Wish | None:
         return None  # a broken LF needs a mend, not labels
     if key.series is SeriesKind.BLIND_SPOT:
         return Wish(Reason.BLIND_SPOT, "blind_spot", key.segment, alert.id)
+    if key.series is SeriesKind.CLASS_SHARE:
+        return Wish(Reason.UNIFORM, "all", ALL, alert.id)  # no LF is off: any record will do
     if key.series in _CONFLICTING:
         return Wish(Reason.CONFLICT, "conflict", key.segment, alert.id)
     return Wish(Reason.SHIFTED_LF, f"lf:{key.probe}", key.segment, alert.id)
@@ -85,10 +87,11 @@ def choose(
     asked = wishes(firing)
     if not asked:
         return {}
-    uniform = round(limit * UNIFORM_SHARE)
-    each = max((limit - uniform) // len(asked), 1)
+    special = [wish for wish in asked if wish.reason is not Reason.UNIFORM]
+    uniform = round(limit * UNIFORM_SHARE) if special else limit
+    each = max((limit - uniform) // max(len(special), 1), 1)
     quotas = [(Wish(Reason.UNIFORM, "all", ALL, asked[0].alert_id), uniform)]
-    quotas += [(wish, each) for wish in asked]
+    quotas += [(wish, each) for wish in special]
     chosen: dict[tuple[int, int], list[CandidateReason]] = {}
     for wish, quota in quotas:
         size = _bucket_size(wish, counts, layout)
