@@ -92,7 +92,7 @@ class Consensus:
         if not votes[working][self.model.known[working]].any():
             nothing = np.zeros(len(followed), dtype=np.int64)
             return nothing, nothing
-        shares = class_shares(self.model, votes.ravel() / records, working)
+        shares = class_shares(self.model, votes.ravel() / records, records, working)
         return _rounded(shares[followed], records * self.worth[followed])
 
 

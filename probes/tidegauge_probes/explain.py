@@ -103,7 +103,7 @@ def of_classes(
     others = (np.arange(len(model.emission)) != lf) & ~model.dependent[lf]
     if now.records < MIN_RECORDS or others.sum() < MIN_LFS or not change:
         return None
-    shares = class_shares(model, now.shares, others)
+    shares = class_shares(model, now.shares, now.records, others)
     votes = 1 - model.emission[lf, model.classes]  # P(it votes | class)
     share = float(votes @ (shares - model.prior)) / change
     if not MOST <= share <= OVERSHOT:

@@ -47,9 +47,10 @@ little of the class to judge one of their own."""
 CHANGED_Z: Final = 5.0
 """An LF this many standard errors off what its accuracy at baseline explains has changed."""
 
-LEAST_SPREAD: Final = 1e-3
-"""Standard deviation of (μ − Σ p e)/√(μ(1 − μ)) below which LFs are not told apart: no label model
-is true to that."""
+MOST_ROUNDS: Final = 30
+"""Of reweighting, until class shares change by less than ENOUGH."""
+
+ENOUGH: Final = 1e-4
 
 Z95: Final = 1.959964
 
@@ -128,20 +129,22 @@ class Precision:
         return np.asarray(np.nan_to_num(self.off) > CHANGED_Z)
 
 
-def class_shares(model: LabelModel, shares: Floats, trusted: Mask) -> Floats:
+def class_shares(model: LabelModel, shares: Floats, records: int, trusted: Mask) -> Floats:
     """Return class shares, float64 [K]: weighted least squares of μ_ia = Σ p_k e_ia,k, robustly.
 
-    *shares*: μ, float64 [mK], of the records on which each vote is cast; *trusted*: the LFs to use,
-    bool [m]. The baseline's shares if nothing was voted on. An LF that votes unlike all others
-    (it died, say) must not pull the shares: weights are Huber's (1964), then, from where those
-    led, Tukey's, which leave it out (Beaton & Tukey 1974).
+    *shares*: μ, float64 [mK], of the *records* on which each vote is cast; *trusted*: the LFs to
+    use, bool [m]. The baseline's shares if nothing was voted on. LFs that vote unlike most (they
+    died, say) must not pull the shares: what is further off than counting explains is weighed by
+    its distance, not by its square (Huber 1964).
     """
     kept = trusted_votes(model, trusted)
     says, mu, found = model.says[kept], shares[kept], model.prior
     if not mu.any():
         return found
+    spread = 1.345 * max(records, 1) ** -0.5
     weight = np.ones(len(mu))
-    for bounded in (_huber, _huber, _huber, _tukey, _tukey):
+    for _ in range(MOST_ROUNDS):
+        before = found
         due = np.clip(says @ found, 1e-9, 1 - 1e-9)
         root = np.sqrt(weight / (due * (1 - due)))
         heavy = 1e3 * root.max()  # Σ p = 1, as one more equation
@@ -149,18 +152,12 @@ def class_shares(model: LabelModel, shares: Floats, trusted: Mask) -> Floats:
         found, _ = optimize.nnls(left, np.append(mu * root, heavy))
         found = np.maximum(found, 1e-6)
         found /= found.sum()
+        if np.abs(found - before).max() < ENOUGH:
+            break
         due = np.clip(says @ found, 1e-9, 1 - 1e-9)
         off = np.abs(mu - due) / np.sqrt(due * (1 - due))
-        weight = bounded(off / max(1.4826 * float(np.median(off)), LEAST_SPREAD))
+        weight = spread / np.maximum(off, spread)
     return np.asarray(found)
-
-
-def _huber(off: Floats) -> Floats:
-    return np.asarray(1.345 / np.maximum(off, 1.345))
-
-
-def _tukey(off: Floats) -> Floats:
-    return np.asarray(np.maximum(1 - (off / 4.685) ** 2, 1e-6) ** 2)
 
 
 def trusted_votes(model: LabelModel, trusted: Mask) -> Mask:
@@ -190,7 +187,7 @@ def _with_trusted(model: LabelModel, counts: Together, working: Mask, trusted: M
     k, m = model.classes, len(model.emission)
     n = max(counts.records, 1)
     mu, says = counts.shares, model.says
-    prior = class_shares(model, mu, trusted)
+    prior = class_shares(model, mu, counts.records, trusted)
     covariance = counts.gram / n - np.outer(mu, mu)
     # An LF that votes more or less often than the classes explain, and is as right, has its says
     # scaled: else those it is used on would look less right than they are.
