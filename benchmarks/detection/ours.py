@@ -56,7 +56,7 @@ def fit(history: Traffic) -> Baseline:
     kept = history.n.any(axis=1)
     return Baseline(
         probe_set="benchmark",
-        plan=_Columns(_LAYOUT, (), (), history.x.shape[1], total),
+        plan=_Columns(_LAYOUT, (), (), width=history.x.shape[1], total=total),
         total=counts.empty(0, 2),
         window_ms=HOUR_MS,
         starts=history.starts[kept],

@@ -106,7 +106,8 @@ def keep_votes(
 ) -> None:
     """Keep the outcomes of at most *most* records of a window: its uniform sample, as it is now.
 
-    The samples themselves, with their records, go sooner.
+    The samples themselves, with their records, go sooner. Their order is that of their bytes: the
+    same votes give the same label model, to the last digit, wherever their records stood.
     """
     t = schema.sample
     query = (
@@ -126,7 +127,7 @@ def keep_votes(
         "window_start_ms": start,
         "probe_set": stream.probe_set,
         "records": records,
-        "outcomes": b"".join(row.outcomes for row in rows[:most]),
+        "outcomes": b"".join(sorted(row.outcomes for row in rows[:most])),
     }
     upsert.replace(connection, schema.vote_sample, [kept])
 
