@@ -7,17 +7,24 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from tidegauge_probes.model import ABSTAIN, ERROR, VoteMatrix
-from tidegauge_service.ingest.sampling import Samplers, WindowSampler, buckets, priorities
+from tidegauge_probes.model import ABSTAIN, ERROR, Record, VoteMatrix
+from tidegauge_service.ingest.sampling import (
+    MAX_PRIORITY,
+    Samplers,
+    WindowSampler,
+    buckets,
+    priorities,
+)
 from tidegauge_service.ingest.segments import capped, memberships
 from tidegauge_service.stream_config import SampleSizes
 
 Kept = dict[str, set[int]]
 
 
-def offsets(n: int, start: int = 0) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return np.arange(start, start + n, dtype=np.int64)
+def records(n: int, start: int = 0) -> list[Record]:
+    return [Record(f"r{number}", 1_000 * number, {}) for number in range(start, start + n)]
 
 
 def belongs(n: int) -> dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
@@ -39,7 +46,7 @@ def take_in_pieces(
     cuts: list[int], n: int, sizes: SampleSizes, *, restart: bool = False
 ) -> list[tuple[int, tuple[str, ...]]]:
     """Sample n records in batches cut at *cuts*; *restart*: a new sampler for each batch."""
-    priority, where = priorities("s", 0, offsets(n)), belongs(n)
+    priority, where = priorities("s", records(n)), belongs(n)
     sampler, kept = WindowSampler(sizes), list[tuple[int, tuple[str, ...]]]()
     edges = [0, *sorted(cuts), n]
     for start, end in itertools.pairwise(edges):
@@ -58,7 +65,7 @@ def test_the_sample_of_a_split_stream_is_the_sample_of_the_whole(
     sizes = SampleSizes(each=each, blind_spot=blind)
     whole = smallest(take_in_pieces([], 200, sizes), sizes)
     assert smallest(take_in_pieces(cuts, 200, sizes), sizes) == whole
-    priority = priorities("s", 0, offsets(200))
+    priority = priorities("s", records(200))
     for name, mask in belongs(200).items():
         k = blind if name == "blind_spot" else each
         expected = set(np.sort(priority[mask])[:k].tolist())
@@ -76,7 +83,7 @@ def test_samples_of_partitions_merge() -> None:
     kept = list[tuple[int, tuple[str, ...]]]()
     everything = list[int]()
     for partition in range(4):
-        priority = priorities("s", partition, offsets(100))
+        priority = priorities("s", records(100, start=100 * partition))
         everything += priority.tolist()
         for row, names in WindowSampler(sizes).take(priority, {"all": belongs(100)["all"]}).items():
             kept.append((int(priority[row]), tuple(names)))
@@ -94,7 +101,7 @@ def test_partitions_that_share_their_limits_keep_less_and_the_same_sample(
     alone = [Samplers(sizes, {}, {}) for _ in range(4)]
     where, kept = belongs(50), [list[tuple[int, tuple[str, ...]]]() for _ in range(2)]
     for turn, partition in enumerate(turns):
-        priority = priorities("s", partition, offsets(50, start=50 * turn))
+        priority = priorities("s", records(50, start=50 * (4 * turn + partition)))
         for some, found in zip((sharing, alone), kept, strict=True):
             taken = some[partition][0].take(priority, where)
             found += [(int(priority[row]), tuple(names)) for row, names in taken.items()]
@@ -106,20 +113,27 @@ def test_every_record_is_as_likely_as_any_other() -> None:
     """Over 2,000 streams each of 50 records is drawn 2,000 × 5 / 50 = 200 times, sd 13.4."""
     drawn = np.zeros(50, dtype=np.int64)
     for stream in range(2_000):
-        priority = priorities(f"stream-{stream}", stream % 7, offsets(50, start=stream))
+        priority = priorities(f"stream-{stream}", records(50, start=stream))
         drawn[np.argsort(priority)[:5]] += 1
     chi_square = ((drawn - 200) ** 2 / (200 * 0.9)).sum()
     assert chi_square < 49 + 4 * (2 * 49) ** 0.5
     assert abs(np.corrcoef(np.arange(50), drawn)[0, 1]) < 0.6
 
 
-def test_priorities_depend_on_stream_partition_and_offset_alone() -> None:
-    whole = priorities("s", 0, offsets(100))
-    assert (priorities("s", 0, offsets(50, start=50)) == whole[50:]).all()
+def test_priorities_depend_on_stream_id_and_time_alone() -> None:
+    whole = priorities("s", records(100))
+    elsewhere = [replace(r, partition=3, offset=7 * i) for i, r in enumerate(records(100))]
+    assert (priorities("s", elsewhere[50:]) == whole[50:]).all()
     assert (whole >= 0).all()
     assert len(set(whole.tolist())) == 100
-    assert not set(whole.tolist()) & set(priorities("s", 1, offsets(100)).tolist())
-    assert not set(whole.tolist()) & set(priorities("t", 0, offsets(100)).tolist())
+    assert not set(whole.tolist()) & set(priorities("t", records(100)).tolist())
+
+
+def test_records_that_share_an_id_are_not_drawn_together() -> None:
+    """Somebody names records by their author."""
+    alike = [Record("somebody", 1_000 * number, {}) for number in range(1_000)]
+    priority = np.sort(priorities("s", alike)) / MAX_PRIORITY
+    assert np.abs(priority - np.arange(1_000) / 1_000).max() < 0.06  # Kolmogorov–Smirnov, 0.1 %
 
 
 def test_a_bucket_of_size_zero_keeps_nothing() -> None:

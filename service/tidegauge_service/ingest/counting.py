@@ -94,8 +94,7 @@ class Counting:
         part: VoteMatrix,
         segments: Segments,
     ) -> list[Sample]:
-        offsets = np.array([record.offset for record in group], dtype=np.int64)
-        priority = priorities(self._config.name, group[0].partition, offsets)
+        priority = priorities(self._config.name, group)
         taken = sampler.take(priority, buckets(part.outcomes, self._probe_set.layout.probes))
         return [
             Sample(

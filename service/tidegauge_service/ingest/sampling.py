@@ -1,13 +1,14 @@
 """Small uniform samples of each window, kept while nobody knows yet whether it will alert.
 
-Bottom-k sampling: each record has a priority, a keyed hash of its position; each bucket keeps
-the k smallest. That is a uniform sample, the same after a replay or a crash, and samples of
-partitions merge by taking the k smallest again (Cohen & Kaplan 2007).
+Bottom-k sampling: each record has a priority, a keyed hash of its id and time; each bucket keeps
+the k smallest. That is a uniform sample, the same after a crash and from whatever source the
+records come, and samples of partitions merge by taking the k smallest again (Cohen & Kaplan 2007).
 """
 
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,7 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.model import ERROR, Outcomes
+from tidegauge_probes.model import ERROR, Outcomes, Record
 from tidegauge_service.stream_config import SampleSizes
 
 Ints = npt.NDArray[np.int64]
@@ -29,14 +30,19 @@ CONFLICT_BUCKET: Final = "conflict"
 LF_BUCKET: Final = "lf:"
 
 
-def priorities(stream: str, partition: int, offsets: Ints) -> Ints:
-    """Return a 62-bit keyed hash of each position, int64 [n].
+def priorities(stream: str, records: Sequence[Record]) -> Ints:
+    """Return a 62-bit keyed hash of each record's id and time, int64 [n].
 
-    SplitMix64's finaliser (Steele et al. 2014) over the offset, keyed by a hash of stream and
-    partition.
+    SplitMix64's finaliser (Steele et al. 2014) over the CRC of the id and the time, keyed by a hash
+    of the stream's name. The time is there for ids that many records share: they must not be drawn
+    all together.
     """
-    name = hashlib.blake2b(f"{stream}\0{partition}".encode(), digest_size=8)
-    z = offsets.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    name = hashlib.blake2b(stream.encode(), digest_size=8)
+    n = len(records)
+    ids = (zlib.crc32(record.id.encode("utf-8", "surrogatepass")) for record in records)
+    times = np.fromiter((record.timestamp_ms for record in records), dtype=np.int64, count=n)
+    z = times.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    z ^= np.fromiter(ids, dtype=np.uint64, count=n)
     z += np.uint64(int.from_bytes(name.digest(), "little"))
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
