@@ -48,7 +48,10 @@ class Group:
         self._folder = folder
         self._runs = 0
         twins = labeling_functions(LFS)
-        probes = [t.template().model_dump(exclude_none=True, exclude_defaults=True) for t in twins]
+        probes = [
+            twin.template().model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
+            for twin in twins
+        ]
         file = {"classes": list(CLASSES), "probes": probes}
         (folder / "probes.yaml").write_text(yaml.safe_dump(file), encoding="utf-8")
 
