@@ -26,7 +26,7 @@ from tidegauge_alerts.model import (
     Transition,
     TransitionReason,
 )
-from tidegauge_alerts.wording import MAX_SEGMENT, because, clean, redeployed, sentence
+from tidegauge_alerts.wording import MAX_SEGMENT, because, clean, names, redeployed, sentence
 from tidegauge_probes.findings import Cause
 
 VERSION: Final = "1"
@@ -173,16 +173,11 @@ def _rule(rule: Rule) -> dict[str, Any]:
 def _entry(told: _Told) -> dict[str, Any]:
     """Return one alert of a message: its identity, and the figures of the window told of."""
     alert, figures = told.alert, told.transition
-    key = alert.key
     return {
         "id": alert.id,
         "fingerprint": alert.fingerprint,
         "incident": alert.incident,
-        "series": str(key.series),
-        "probe": clean(key.probe),
-        "other": clean(key.other),
-        "segment": clean(key.segment, MAX_SEGMENT),
-        "label": clean(key.label),
+        **names(alert.key),
         "rule": clean(alert.rule, MAX_SEGMENT),
         "cause": None if alert.cause is None else _cause(alert.cause),
         "kind": str(figures.kind),

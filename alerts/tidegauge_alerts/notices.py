@@ -103,11 +103,7 @@ def skewed(
     told = {
         "skew": [
             {
-                "series": str(one.key.series),
-                "probe": clean(one.key.probe),
-                "other": clean(one.key.other),
-                "segment": clean(one.key.segment, wording.MAX_SEGMENT),
-                "label": clean(one.key.label),
+                **wording.names(one.key),
                 "trained": one.trained,
                 "live": one.live,
                 "effect": one.effect,

@@ -135,6 +135,17 @@ def skewed(skew: Skew) -> str:
     return f"{subject(key)}{_place(key)} {trained} % of the training data, {live} % live"
 
 
+def names(key: SeriesKey) -> dict[str, str]:
+    """Return the parts of a series' name as messages hold them."""
+    return {
+        "series": str(key.series),
+        "probe": clean(key.probe),
+        "other": clean(key.other),
+        "segment": clean(key.segment, MAX_SEGMENT),
+        "label": clean(key.label),
+    }
+
+
 def subject(key: SeriesKey) -> str:
     """Return what a series is about: "Coverage of LF 'check_out'"."""
     lf, other = f"LF '{clean(key.probe)}'", clean(key.other)

@@ -165,9 +165,8 @@ class Baseline:
         }
         model = {}
         if self.model is not None:
-            followed = self.plan.consensus is not None
             header |= {"version": _VERSION, "model_records": self.model.records}
-            header |= {"consensus": followed}
+            header |= {"consensus": self.plan.consensus is not None}
             model = {f"model.{name}": _npy(getattr(self.model, name)) for name in _MODEL}
         if self.gold is not None:
             header |= {"version": _VERSION, "gold_model": self.gold.model}

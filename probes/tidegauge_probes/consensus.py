@@ -21,7 +21,9 @@ from tidegauge_probes.precision import (
     Together,
     class_shares,
     of_window,
+    orthogonal_to,
     trusted_votes,
+    variance,
 )
 from tidegauge_probes.probe_set import Layout
 
@@ -58,13 +60,12 @@ class Consensus:
         whole = Together.of(counts)
         found = of_window(self.model, whole)
         shares = [self._of_segment(segment, found.trusted) for segment in segments]
-        # A vote that is right with chance a is known from the others to within
-        # a(1 − a)/v + p(1 − p)/(v·strength) (``of_window``), which so many labelled votes would be.
-        votes = np.diag(whole.gram).reshape(found.value.shape)
-        sure = found.expected * (1 - found.expected)
-        unsure = found.prior * (1 - found.prior) / np.maximum(found.strength, 1e-12)
+        # Of so many labelled votes the precision would be as sure as the others know it.
+        votes = np.maximum(np.diag(whole.gram).reshape(found.value.shape), 1)
+        strength = np.maximum(found.strength, 1e-12)
+        unsure = variance(found.expected, found.prior, votes, strength)
         known = ~np.isnan(found.value)
-        size = np.where(known, votes * sure / (sure + unsure), 0.0)
+        size = np.where(known, found.expected * (1 - found.expected) / unsure, 0.0)
         rows = tuple(np.array(self._judged, dtype=np.int64).reshape(-1, 2).T)
         x, n = _rounded(np.nan_to_num(found.value)[rows], np.nan_to_num(size)[rows])
         return (
@@ -108,7 +109,7 @@ def _worth(model: LabelModel, total: Together) -> Floats:
     mu = total.shares[used]
     covariance = total.gram[np.ix_(used, used)] / total.records - np.outer(mu, mu)
     root = 1 / np.sqrt(np.maximum(mu * (1 - mu), 1e-12))
-    free = np.linalg.qr(np.ones((model.classes, 1)), mode="complete")[0][:, 1:]
+    free = orthogonal_to(np.ones(model.classes))
     solve = free @ np.linalg.pinv(root[:, None] * (model.says[used] @ free)) * root
     variance = np.einsum("ka,ab,kb->k", solve, covariance, solve)
     sure = model.prior * (1 - model.prior)

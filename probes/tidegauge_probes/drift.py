@@ -170,9 +170,13 @@ def _shifted(
     worth = compared.worth
     if calibration.learning:
         worth = worth & (np.abs(np.log(compared.effect)) >= np.log(LEARNING_ODDS))
+    return off(compared.p_value, worth, tested, detector.alpha)
+
+
+def off(p_value: Floats, worth: Mask, tested: Mask, alpha: float) -> Mask:
+    """Return the series that are off: of those *tested* rejected at *alpha*, and worth a page."""
     rejected = np.zeros(len(tested), dtype=np.bool_)
-    p_value = np.where(worth, compared.p_value, 1.0)
-    rejected[tested] = benjamini_hochberg(p_value[tested], detector.alpha)
+    rejected[tested] = benjamini_hochberg(np.where(worth, p_value, 1.0)[tested], alpha)
     return np.asarray(rejected & worth)
 
 

@@ -208,31 +208,39 @@ def _with_trusted(model: LabelModel, counts: Together, working: Mask, trusted: M
             deviation = _row(row, prior, centred[others], weight[others])
             share = float(np.clip(prior[a] * (1 + deviation[a] / mu[i * k + a]), 0, 1))
             votes, p = n * mu[i * k + a], prior[a]
-            variance = share * (1 - share) / votes + p * (1 - p) / (votes * strength[i, a])
-            value[i, a], error[i, a] = share, np.sqrt(variance)
+            value[i, a], error[i, a] = share, np.sqrt(variance(share, p, votes, strength[i, a]))
     expected = model.precision(prior)
     # What the others are frozen at was found in a sample, and is about as unsure as this would be
     # in a window of that sample's votes.
     seen = np.maximum(model.votes, 1)
-    baseline = expected * (1 - expected) / seen
-    baseline += prior * (1 - prior) / (seen * np.maximum(strength, MIN_STRENGTH))
+    baseline = variance(expected, prior, seen, np.maximum(strength, MIN_STRENGTH))
     error = np.sqrt(error**2 + baseline)
     low, high = np.clip(value - Z95 * error, 0, 1), np.clip(value + Z95 * error, 0, 1)
     off = np.abs(value - expected) / error
     return Precision(prior, value, low, high, expected, off, strength, trusted.copy())
 
 
+def variance(
+    right: Floats | float, prior: Floats | float, votes: Floats | Ints | float, strength: Floats
+) -> Floats:
+    """Return that of the precision of *votes* for a class of share *prior*, judged by others.
+
+    *right*: the precision itself; *strength*: how well the others know the class.
+    """
+    return np.asarray(right * (1 - right) / votes + prior * (1 - prior) / (votes * strength))
+
+
 def _row(row: Floats, prior: Floats, centred: Floats, weight: Floats) -> Floats:
     """Return e_ia,k − μ_ia for each class: least squares under Σ_k p_k (e_ia,k − μ_ia) = 0."""
     k = len(prior)
-    free = _orthogonal_to(prior)  # [K, K − 1]: what is left of K unknowns
+    free = orthogonal_to(prior)  # [K, K − 1]: what is left of K unknowns
     left = (centred * prior) @ free * np.sqrt(weight)[:, None]
     normal = left.T @ left + 1e-12 * np.eye(k - 1)
     solved = np.linalg.solve(normal, left.T @ (row * np.sqrt(weight)))
     return np.asarray(free @ solved)
 
 
-def _orthogonal_to(prior: Floats) -> Floats:
+def orthogonal_to(prior: Floats) -> Floats:
     """Return an orthonormal basis of the vectors v with Σ p_k v_k = 0, [K, K − 1]."""
     q, _ = np.linalg.qr(np.column_stack([prior, np.eye(len(prior))[:, 1:]]))
     return np.asarray(q[:, 1:])

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from tidegauge_probes.baseline import Baseline
-from tidegauge_probes.drift import benjamini_hochberg, enough
+from tidegauge_probes.drift import enough, off
 from tidegauge_probes.findings import Skew
 from tidegauge_probes.scan import Past, scan
 from tidegauge_probes.season import NO_SEASON
@@ -39,10 +39,7 @@ def compare(training: Baseline, live: Baseline) -> tuple[Skew, ...]:
     x, n = live.plan.extract(training.total)
     found = scan(_NO_TIME, x, n, Past.none(len(x)), calibration)
     tested = enough(x, n, calibration)
-    p_value = np.where(found.worth, found.p_value, 1.0)
-    skewed = np.zeros(len(x), dtype=np.bool_)
-    skewed[tested] = benjamini_hochberg(p_value[tested], FALSE_SHARE)
-    skewed &= found.worth
+    skewed = off(found.p_value, found.worth, tested, FALSE_SHARE)
     order = sorted(np.flatnonzero(skewed), key=lambda s: -abs(found.rank[s]))
     return tuple(
         Skew(

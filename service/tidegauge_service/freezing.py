@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from tidegauge_probes import baseline as baselines
 from tidegauge_probes import label_model
 from tidegauge_probes.baseline import Baseline
-from tidegauge_probes.contents import Contents, deployed, names
+from tidegauge_probes.contents import deployed, names
 from tidegauge_probes.counts import PaneCounts
-from tidegauge_probes.label_model import LabelModel
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import baselines as stored
 from tidegauge_service.store import precision as precisions
@@ -38,6 +37,12 @@ def freeze(  # noqa: PLR0917
     panes = windows.counts_between(connection, stream, since, until)
     contents = streams.contents_of(connection, stream.probe_set) or {"probes": [], "slices": []}
     layout = streams.layout_of(connection, stream.probe_set)
+    if before is None:
+        votes, weights = precisions.kept_votes(connection, stream, since, until, len(layout.probes))
+        aside = deployed(contents)
+        model = label_model.fit_if_identified(votes, len(layout.classes), weights, aside)
+    else:
+        model = before.model
     fitted = baselines.fit(
         panes,
         layout=layout,
@@ -50,7 +55,7 @@ def freeze(  # noqa: PLR0917
             **_training(before, stream),
         },
         slices=names(contents["slices"]),
-        model=before.model if before else _model(connection, stream, since, until, contents),
+        model=model,
         gold=before.gold if before else None,
     )
     stored.save(connection, fitted, None, now_ms)
@@ -64,12 +69,3 @@ def of_stream(baseline: Baseline, stream: StreamRow) -> bool:
 
 def _training(before: Baseline | None, stream: StreamRow) -> dict[str, str]:
     return {} if before is None or of_stream(before, stream) else {TRAINING: before.id}
-
-
-def _model(
-    connection: Connection, stream: StreamRow, since: int, until: int, contents: Contents
-) -> LabelModel | None:
-    """Fit the label model from the votes that were kept while the range passed by."""
-    layout = streams.layout_of(connection, stream.probe_set)
-    votes, weights = precisions.kept_votes(connection, stream, since, until, len(layout.probes))
-    return label_model.fit_if_identified(votes, len(layout.classes), weights, deployed(contents))

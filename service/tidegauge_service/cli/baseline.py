@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Mapping
 from dataclasses import asdict
 from math import isnan
@@ -20,6 +19,7 @@ from tidegauge_probes.label_model import MIN_LFS, MIN_VOTES
 from tidegauge_service import fitting, versioning
 from tidegauge_service.cli import baseline_import
 from tidegauge_service.cli.terminal import (
+    author,
     find_stream,
     moment,
     opened,
@@ -31,7 +31,6 @@ from tidegauge_service.cli.terminal import (
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import baselines
-from tidegauge_service.store.deployments import Author
 from tidegauge_service.stream_config import load_stream
 
 app = typer.Typer(help="Frozen references to compare with.", no_args_is_help=True)
@@ -153,7 +152,7 @@ def accept(
         made = versioning.accept(
             database,
             row,
-            Author(by or getpass.getuser(), now_ms()),
+            author(by),
             since_ms=moment(since, "--from"),
             until_ms=moment(until, "--until"),
         )

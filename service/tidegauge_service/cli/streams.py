@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from tidegauge_service.cli.terminal import find_stream, opened, out, print_json, settings_of
-from tidegauge_service.clock import now_ms, to_iso
+from tidegauge_service.cli.terminal import author, find_stream, opened, out, print_json, settings_of
+from tidegauge_service.clock import to_iso
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import decisions
 
@@ -53,8 +52,8 @@ def accept_gap(
     """Let partitions go on behind what is lost; workers do so within seconds."""
     with opened(settings_of(context)) as database:
         row = find_stream(database, stream)
-        who = by or getpass.getuser()
-        accepted = decisions.accept(database, row, partition, who, now_ms())
+        who = author(by)
+        accepted = decisions.accept(database, row, partition, who.name, who.now_ms)
     if not accepted:
         msg = (
             f"no gap of '{row.name}' waits for a decision: see `tidegauge streams gaps {row.name}`"
@@ -63,6 +62,6 @@ def accept_gap(
     for d in accepted:
         out.print(
             f"partition {d.partition} goes on at {d.to_offset}: {d.lost} inputs are lost "
-            f"({d.cause}), as {who} has decided",
+            f"({d.cause}), as {who.name} has decided",
             highlight=False,
         )

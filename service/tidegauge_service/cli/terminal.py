@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +20,11 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from tidegauge_service.clock import from_iso
+from tidegauge_service.clock import from_iso, now_ms
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.settings import Settings, load_settings
 from tidegauge_service.store import streams
+from tidegauge_service.store.deployments import Author
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.stream_config import load_stream
@@ -75,6 +77,11 @@ def moment(text: str | None, option: str) -> int | None:
     except ValueError as error:
         msg = f"{option}: '{text}' is not ISO-8601, e.g. 2020-03-11"
         raise SettingsError(msg) from error
+
+
+def author(by: str | None) -> Author:
+    """Return who changes something now: *by*, or whoever is logged in."""
+    return Author(by or getpass.getuser(), now_ms())
 
 
 @contextmanager

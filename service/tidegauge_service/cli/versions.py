@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ from rich.table import Column, Table
 
 from tidegauge_service import deploying, versioning
 from tidegauge_service.cli.terminal import (
+    author,
     find_stream,
     opened,
     out,
@@ -21,7 +21,7 @@ from tidegauge_service.cli.terminal import (
 )
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.store import deployments, streams, versions
-from tidegauge_service.store.deployments import Author, Deployment
+from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import Role, StreamRow
 from tidegauge_service.stream_config import load_stream
@@ -93,7 +93,7 @@ def _begin(
                 fitted=advance,
             )
         change = versioning.shadow if shadow else versioning.deploy
-        made = change(database, row, Wanted(probe_set, reference, compared), _author(by))
+        made = change(database, row, Wanted(probe_set, reference, compared), author(by))
     _tell(row, made, as_json=as_json)
 
 
@@ -110,7 +110,7 @@ def promote(
     """Make the shadow live, from the next window on."""
     with opened(settings_of(context)) as database:
         row = find_stream(database, stream)
-        made = versioning.promote(database, row, _author(by), baseline=baseline)
+        made = versioning.promote(database, row, author(by), baseline=baseline)
     _tell(row, made, as_json=as_json)
 
 
@@ -125,7 +125,7 @@ def rollback(
         row = find_stream(database, stream)
         if stream.endswith((".yaml", ".yml")):
             _see_that_it_loads(database, row, Path(stream))
-        made = versioning.roll_back(database, row, _author(by))
+        made = versioning.roll_back(database, row, author(by))
     _tell(row, made, as_json=as_json)
 
 
@@ -149,7 +149,7 @@ def end_shadow(
     """Let the shadow count no more, from the next window on."""
     with opened(settings_of(context)) as database:
         row = find_stream(database, stream)
-        ended = versioning.end_shadow(database, row, _author(by))
+        ended = versioning.end_shadow(database, row, author(by))
     if as_json:
         print_json({"stream": row.name, **asdict(ended)})
         return
@@ -173,10 +173,6 @@ def list_(context: typer.Context, stream: Name, as_json: AsJson = False) -> None
         by = f"{d.created_by} ({d.made_as})"
         table.add_row(d.probe_set, d.role, since, until, d.baseline or "", by, d.reference)
     out.print(table)
-
-
-def _author(by: str | None) -> Author:
-    return Author(by or getpass.getuser(), now_ms())
 
 
 def _tell(row: StreamRow, made: Deployment, *, as_json: bool) -> None:

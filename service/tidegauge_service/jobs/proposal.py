@@ -89,9 +89,8 @@ def choose(
         return {}
     special = [wish for wish in asked if wish.reason is not Reason.UNIFORM]
     uniform = round(limit * UNIFORM_SHARE) if special else limit
-    each = max((limit - uniform) // max(len(special), 1), 1)
     quotas = [(Wish(Reason.UNIFORM, "all", ALL, asked[0].alert_id), uniform)]
-    quotas += [(wish, each) for wish in special]
+    quotas += [(wish, max((limit - uniform) // len(special), 1)) for wish in special]
     chosen: dict[tuple[int, int], list[CandidateReason]] = {}
     for wish, quota in quotas:
         size = _bucket_size(wish, counts, layout)

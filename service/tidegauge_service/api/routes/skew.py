@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fastapi import APIRouter
 from pydantic import BaseModel
 
@@ -54,11 +56,7 @@ def list_skew(name: str, ctx: Ctx) -> SkewReport:
         baseline=row.baseline,
         items=[
             SkewItem(
-                series=str(one.key.series),
-                probe=one.key.probe,
-                other=one.key.other,
-                label=one.key.label,
-                segment=one.key.segment,
+                **asdict(one.key),
                 trained=one.trained,
                 live=one.live,
                 effect=one.effect,
