@@ -1,4 +1,4 @@
-"""Fixtures of the page's tests."""
+"""Fixtures of the tests of page and API."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
-from tests.web.site_for_tests import Site
+from tests.web.site_for_tests import NOW, Site
+from tidegauge_service.api.app import create_app
+from tidegauge_service.api.context import Context
+from tidegauge_service.auth import Gate
+from tidegauge_service.metrics import Collector
+from tidegauge_service.snapshot import take_snapshot
 
 
 @pytest.fixture
@@ -17,3 +23,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
     yield made
     made.client.close()
     made.database.close()
+
+
+@pytest.fixture
+def client(site: Site) -> Iterator[TestClient]:
+    """Give the whole API over the site's database."""
+    collector = Collector(lambda: take_snapshot(site.database, NOW))
+    context = Context(site.database, lambda: NOW, Gate("secret"), collector, lambda: None)
+    with TestClient(create_app(context), headers={"Authorization": "Bearer secret"}) as client:
+        yield client

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from starlette.testclient import TestClient
 
 from tests.service.streams_for_tests import HOUR, START
-from tests.web.site_for_tests import BASELINE, NOW, Site, finding, lf
+from tests.web.site_for_tests import BASELINE, Site, finding, lf
 from tidegauge_probes.accuracy import Accuracy
-from tidegauge_service.api.app import create_app
-from tidegauge_service.api.context import Context
-from tidegauge_service.auth import Gate
 from tidegauge_service.clock import to_iso
-from tidegauge_service.metrics import Collector
-from tidegauge_service.snapshot import take_snapshot
-
-
-@pytest.fixture
-def client(site: Site) -> Iterator[TestClient]:
-    """Give the whole API over the site's database."""
-    collector = Collector(lambda: take_snapshot(site.database, NOW))
-    context = Context(site.database, lambda: NOW, Gate("secret"), collector, lambda: None)
-    with TestClient(create_app(context), headers={"Authorization": "Bearer secret"}) as client:
-        yield client
 
 
 def precision_rows(site: Site) -> list[str]:
