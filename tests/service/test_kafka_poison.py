@@ -26,7 +26,7 @@ from tests.service.kafka_streams import (
 )
 from tests.service.streams_for_tests import Reading
 from tidegauge_service.clock import now_ms
-from tidegauge_service.ingest.kafka_poison import Poison, _Records
+from tidegauge_service.ingest.kafka_poison import _Records
 from tidegauge_service.store import streams
 
 BAD = "undecodable_batch"
@@ -202,7 +202,7 @@ def unpacked(parts: list[bytearray], *, at: int = 0) -> list[tuple[int, bool]]:
     found: list[tuple[int, bool]] = []
     while records.record_iterator is not None:
         taken = records.take(2)
-        found += [(record.offset, isinstance(record.value, Poison)) for record in taken]
+        found += [(record.offset, record.fault is not None) for record in taken]
         assert not taken or records.next_fetch_offset > taken[-1].offset
     return found
 

@@ -3,23 +3,26 @@
 In kafka-python 3.0.12 an error while a batch is unpacked (its CRC is wrong, its codec is not
 installed, its bytes are no records) is raised by ``poll`` once; the generator behind it is dead
 then, and the next ``poll`` asks it for records for ever, at full CPU. Here the error ends where
-it happens: in place of the records that the batch held come as many ``Poison``, the position
-moves past the batch, and the batches after it are read as ever.
+it happens: in place of the records that the batch held come as many inputs with a fault, the
+position moves past the batch, and the batches after it are read as ever.
+
+``poll`` gives ``Raw`` here, made where the bytes are read.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.consumer.fetcher import ConsumerRecord, Fetcher
+from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
+from kafka.protocol.consumer.offsets import IsolationLevel
 
-from tidegauge_service.ingest.kafka_batches import quick
+from tidegauge_service.ingest.kafka_batches import Batch, inputs_of, quick
+from tidegauge_service.ingest.source import Raw
 
 # Of the header of a batch (https://kafka.apache.org/documentation/#recordbatch), from its start:
 _BASE_OFFSET: Final = struct.Struct(">q")
@@ -33,16 +36,8 @@ _SMALLEST: Final = 26
 """A message of before Kafka 0.11, which had no batches (magic 0 and 1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Poison:
-    """The value of a record that could not be read: why, and the batch's bytes (the first only)."""
-
-    why: str
-    batch: bytes
-
-
 def tolerate(consumer: KafkaConsumer) -> None:
-    """Let a consumer hand out ``Poison`` instead of raising, and then spinning, in ``poll``."""
+    """Let ``poll`` give ``Raw``: with a fault, where it raised, and then spun."""
     consumer._fetcher.PartitionRecords = partial(_Records, highwater=consumer.highwater)  # noqa: SLF001
 
 
@@ -84,30 +79,57 @@ class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]
         self._highwater = highwater
         super().__init__(*args, **kwargs)
 
-    def _unpack_records(self, tp: TopicPartition, records: Any, *deserializers: Any) -> Any:
+    def _unpack_records(self, tp: TopicPartition, records: Any, *_deserializers: Any) -> Any:
         batches = _Batches(records)
         while True:
             try:
-                yield from super()._unpack_records(tp, batches, *deserializers)
+                yield from self._inputs(tp, batches)
             except _NoBatch:
                 self.drain()  # asked for again from here, the broker will say what it has
                 return
             except Exception as error:  # noqa: BLE001  (it reads foreign bytes: anything may come)
                 yield from self._instead(tp, batches, error)
             else:
+                self.drain()
                 return
 
-    def _instead(self, tp: TopicPartition, batches: _Batches, error: Exception) -> Iterator[Any]:
-        """Give a ``Poison`` for each offset of the batch that was not read."""
+    def _inputs(self, tp: TopicPartition, batches: _Batches) -> Iterator[Raw]:
+        while (batch := batches.next_batch()) is not None:
+            if not batch.validate_crc():
+                msg = f"the batch at offset {batch.base_offset} failed its crc check"
+                raise CorruptRecordError(msg)
+            self.bytes_read += batch.size_in_bytes
+            modern = type(batch) is Batch
+            if modern:
+                self.leader_epoch = batch.leader_epoch
+            if not (modern and self._hidden(batch)):
+                for one in inputs_of(batch, tp.partition):
+                    self.next_fetch_offset = one.offset + 1
+                    yield one
+            if modern:
+                self.next_fetch_offset = batch.next_offset  # its last records may be compacted away
+
+    def _hidden(self, batch: Any) -> bool:
+        """Whether a batch is no data: markers of transactions, and what was aborted."""
+        if self.isolation_level == IsolationLevel.READ_COMMITTED and batch.has_producer_id():
+            self._consume_aborted_transactions_up_to(batch.last_offset)
+            if self._contains_abort_marker(batch):
+                self.aborted_producer_ids.discard(batch.producer_id)
+            elif self._is_batch_aborted(batch):
+                return True
+        return bool(batch.is_control_batch)
+
+    def _instead(self, tp: TopicPartition, batches: _Batches, error: Exception) -> Iterator[Raw]:
+        """Give an input with a fault for each offset of the batch that was not read.
+
+        The first holds the batch's bytes.
+        """
         first, last = self._span(tp, batches, error)
         why = f"offsets {first}-{last}: {type(error).__name__}: {error}"
         for offset in range(first, last + 1):
-            poison = Poison(why, bytes(batches.last) if offset == first else b"")
             self.next_fetch_offset = offset + 1
-            yield ConsumerRecord(
-                tp.topic, tp.partition, self.leader_epoch, offset, -1, 0, None, poison, [], None,
-                -1, -1, -1,
-            )  # fmt: skip
+            kept = bytes(batches.last) if offset == first else b""
+            yield Raw(tp.partition, offset, kept, fault=why)
 
     def _span(self, tp: TopicPartition, batches: _Batches, error: Exception) -> tuple[int, int]:
         """Return the first and last offset to skip.

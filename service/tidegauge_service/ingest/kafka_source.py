@@ -39,7 +39,7 @@ from kafka.structs import OffsetAndMetadata
 
 from tidegauge_service.errors import SettingsError, SourceError
 from tidegauge_service.ingest import kafka_security as security
-from tidegauge_service.ingest.kafka_poison import Poison, tolerate
+from tidegauge_service.ingest.kafka_poison import tolerate
 from tidegauge_service.ingest.source import Polled, Raw
 from tidegauge_service.stream_config import KafkaSource as KafkaConfig
 
@@ -105,7 +105,7 @@ class KafkaTopic:
 
         SettingsError when another process has taken this one's seat in the group.
         """
-        batches: dict[TopicPartition, list[Any]] = {}
+        batches: dict[TopicPartition, list[Raw]] = {}
         astray: dict[TopicPartition, int] = {}
         try:
             self._resume()
@@ -131,12 +131,7 @@ class KafkaTopic:
         places = {tp.partition: end for tp, end in astray.items() if tp.partition in self._sought}
         self._sought -= places.keys()
         inputs = [
-            _poisoned(tp.partition, record)
-            if type(record.value) is Poison
-            else Raw(tp.partition, record.offset, record.value, record.timestamp)
-            for tp, records in batches.items()
-            if tp.partition in self._sought
-            for record in records
+            raw for tp, some in batches.items() if tp.partition in self._sought for raw in some
         ]
         reached = {p: offset for p, offset in reached.items() if p in self._sought}
         return Polled(inputs, gained, lost, assigned, reached, places)
@@ -261,10 +256,6 @@ class KafkaTopic:
         A static member (``instance``) does not leave: its seat is kept for ``session_timeout``.
         """
         self._consumer.close(autocommit=False, timeout_ms=5_000)
-
-
-def _poisoned(partition: int, record: Any) -> Raw:
-    return Raw(partition, record.offset, record.value.batch, fault=record.value.why)
 
 
 def _connected(config: KafkaConfig, secured: Mapping[str, Any]) -> KafkaConsumer:
