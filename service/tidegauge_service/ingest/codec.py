@@ -42,6 +42,7 @@ class Codec:
         self._clock = clock
         self._format = format_ or Json()
         self._text, self._most = mapping.text, limits.max_record_bytes
+        self._latest_ms = -1
 
     def decode(self, raw: Raw) -> Record | DeadLetter:
         """Return the record, or a dead letter; never raises for what the input holds.
@@ -50,10 +51,14 @@ class Codec:
         """
         if raw.fault is not None:
             return self.refuse(raw, Reason.UNDECODABLE_BATCH, raw.fault)
+        value, path = raw.value, self._text
         try:
-            fields = self._fields(raw)
-            if self._text is not None:
-                fields = _with_text(fields, self._text)
+            if type(value) is bytes and 0 < len(value) <= self._most:
+                fields = self._format.fields(value)
+            else:
+                fields = self._checked(value)
+            if path is not None and not (path == "text" and type(fields.get("text")) is str):
+                fields = _with_text(fields, path)
             return Record(
                 self._id(fields, raw),
                 self._timestamp_ms(fields, raw),
@@ -68,15 +73,15 @@ class Codec:
         """Keep an input that is no record, with the reason; of a large one only the beginning."""
         return _dead_letter(raw, reason, detail, self._limits.dead_letter_bytes)
 
-    def _fields(self, raw: Raw) -> Mapping[str, Any]:
-        value = raw.value
+    def _checked(self, value: bytes | Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """Hold to the limits what is empty or too large, or the fields of CSV and Parquet."""
         if not value:
             raise Rejected(Reason.EMPTY, "nothing in it")
-        if not isinstance(value, bytes):
-            return _checked(value, self._most)
-        if len(value) > self._most:
-            raise _too_large(len(value), self._most)
-        return self._format.fields(value)
+        size = len(value) if isinstance(value, bytes) else size_of(value)
+        if size > self._most:
+            detail = f"{size} bytes; limits.max_record_bytes is {self._most}"
+            raise Rejected(Reason.TOO_LARGE, detail)
+        return self._format.fields(value) if isinstance(value, bytes) else value
 
     def _id(self, fields: Mapping[str, Any], raw: Raw) -> str:
         path = self._mapping.id
@@ -100,28 +105,16 @@ class Codec:
         ms = _to_ms(value, path)
         if ms < 0:
             raise Rejected(Reason.BAD_TIMESTAMP, f"'{path}' lies before 1970: {value!r}")
-        if ms > self._clock() + self._limits.max_skew:
+        if ms > self._latest_ms:  # the clock is asked only for what is newer than all before
+            self._latest_ms = self._clock() + self._limits.max_skew
+        if ms > self._latest_ms:
             detail = f"'{path}' lies further ahead of now than limits.max_skew: {value!r}"
             raise Rejected(Reason.FUTURE_TIMESTAMP, detail)
         return ms
 
 
-def _too_large(size: int, limit: int) -> Rejected:
-    return Rejected(Reason.TOO_LARGE, f"{size} bytes; limits.max_record_bytes is {limit}")
-
-
-def _checked(fields: Mapping[str, Any], limit: int) -> Mapping[str, Any]:
-    """Hold the fields of CSV and Parquet to what bytes are held to."""
-    size = size_of(fields)
-    if size > limit:
-        raise _too_large(size, limit)
-    return fields
-
-
 def _with_text(fields: Mapping[str, Any], path: str) -> Mapping[str, Any]:
     text = lookup(fields, path)
-    if path == "text" and type(text) is str:
-        return fields
     if text is not None and not isinstance(text, str):
         detail = f"'{path}' (record.text) is {type(text).__name__}, not a text"
         raise Rejected(Reason.WRONG_TYPE, detail)
@@ -131,7 +124,7 @@ def _with_text(fields: Mapping[str, Any], path: str) -> Mapping[str, Any]:
 def _to_ms(value: Any, path: str) -> int:
     """Read ISO-8601, epoch seconds or epoch milliseconds; or a datetime of CSV and Parquet."""
     try:
-        if isinstance(value, str):
+        if type(value) is str:
             if value[4:5] == "-" or not _EPOCH_TEXT.fullmatch(value):
                 return from_iso(value)
             value = float(value) if "." in value else int(value)

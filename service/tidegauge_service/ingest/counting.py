@@ -57,15 +57,15 @@ class Counting:
 
         Without them only the panes are made: the records are another version's to account for.
         """
-        times = np.array([records[int(row)].timestamp_ms for row in rows], dtype=np.int64)
+        times = np.array([records[row].timestamp_ms for row in rows.tolist()], dtype=np.int64)
         starts = window_start(times, self._config.window)  # type: ignore[arg-type]
         panes: dict[PaneKey, PaneCounts] = {}
         added, samples = {}, list[Sample]()
         probe_set = self._probe_set.id
-        for start in (int(s) for s in np.unique(starts)):
+        for start in np.unique(starts).tolist():
             mine = rows[starts == start]
             part = rows_of(matrix, mine)
-            group = [records[int(row)] for row in mine]
+            group = [records[row] for row in mine.tolist()]
             pane, segments = self._fold(group, part, running.get((start, probe_set)))
             panes[start, probe_set] = pane
             if samplers is None:
@@ -114,7 +114,7 @@ class Counting:
 
 def rows_of(matrix: VoteMatrix, rows: Rows) -> VoteMatrix:
     """Return the matrix of some rows; faults are those of these rows."""
-    place = {int(row): i for i, row in enumerate(rows)} if matrix.faults else {}
+    place = {row: i for i, row in enumerate(rows.tolist())} if matrix.faults else {}
     faults = tuple(
         Fault(f.probe, place[f.row], f.type, f.message) for f in matrix.faults if f.row in place
     )

@@ -36,31 +36,35 @@ class Json:
 
     def fields(self, value: bytes) -> Mapping[str, Any]:
         """Return the object's fields."""
-        if b"\0" in value or (
-            b"\\" in value and rb"\u0000" in value and _ESCAPED_NUL.search(value)
-        ):
-            raise Rejected(Reason.NUL_BYTE, "a NUL byte: databases cannot keep it in a text")
         try:
             fields = self._decoder.decode(value)
         except msgspec.DecodeError as error:
+            if b"\0" in value:  # which JSON never holds
+                raise _nul() from error
             raise Rejected(_why_undecodable(value), str(error)) from error
         except UnicodeDecodeError as error:
             raise Rejected(Reason.NOT_UTF8, str(error)) from error
         except RecursionError as error:
             raise Rejected(Reason.NOT_JSON, "nested too deeply") from error
-        if _may_be_deep(value) and deeper(fields, MAX_NESTING):
-            raise Rejected(Reason.NOT_JSON, "nested too deeply")
-        if not isinstance(fields, dict):
+        if value.find(b"\\") >= 0 and rb"\u0000" in value and _ESCAPED_NUL.search(value):
+            raise _nul()
+        if type(fields) is not dict:
             detail = f"a JSON {type(fields).__name__}, not an object"
             raise Rejected(Reason.NOT_AN_OBJECT, detail)
+        if _may_be_deep(value) and deeper(fields, MAX_NESTING):
+            raise Rejected(Reason.NOT_JSON, "nested too deeply")
         return fields
 
 
 def _may_be_deep(value: bytes) -> bool:
     """Tell cheaply, of every record, whether it has brackets enough for deep nesting."""
-    if b"[" not in value and value.find(b"{", 1) < 0:
+    if value.find(b"{", 1) < 0 and value.find(b"[") < 0:
         return False
     return value.count(b"[") + value.count(b"{") > MAX_NESTING
+
+
+def _nul() -> Rejected:
+    return Rejected(Reason.NUL_BYTE, "a NUL byte: databases cannot keep it in a text")
 
 
 class MessagePack:

@@ -132,7 +132,7 @@ class Versions:
         partitions = np.array([record.partition for record in records], dtype=np.int64)
         found = []
         for version, rows in self._shares(records):
-            mine = records if rows is None else [records[int(row)] for row in rows]
+            mine = records if rows is None else [records[row] for row in rows.tolist()]
             first = version.first_column
             matrix = engine.run(
                 version.probe_set,

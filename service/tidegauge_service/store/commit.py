@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -123,8 +124,7 @@ def commit(
         # closer that began before the row of the replayed existed does not wait for that row.
         replays = any(batch.partition == REPLAYED for batch in ordered)
         closed = streams.cursor(connection, stream.id, CLOSED, lock=replays)
-        for batch in ordered:
-            _write(connection, stream, batch, closed, now_ms)
+        _write(connection, stream, ordered, closed, now_ms)
     return closed
 
 
@@ -171,25 +171,14 @@ def _when_it_rises(t: sa.Table, value: int | None, now_ms: int) -> sa.ColumnElem
 def _write(
     connection: sa.Connection,
     stream: StreamRow,
-    batch: PartitionBatch,
+    batches: Sequence[PartitionBatch],
     closed: int | None,
     now_ms: int,
 ) -> None:
-    where = {"stream_id": stream.id, "partition": batch.partition}
-    late = {w: n for w, n in batch.added.items() if is_closed(w, closed)}
-    upsert.add(
-        connection,
-        schema.late_count,
-        [{**where, "window_start_ms": w, "n": n} for w, n in sorted(late.items())],
-        "n",
-    )
-    if late:
-        t = schema.stream_partition
-        connection.execute(
-            sa.update(t)
-            .where(t.c.stream_id == stream.id, t.c.partition == batch.partition)
-            .values(late=t.c.late + sum(late.values()))
-        )
+    """Write what was counted: of each table the rows of all partitions at once."""
+    wheres = [{"stream_id": stream.id, "partition": batch.partition} for batch in batches]
+    for batch in batches:
+        _count_late(connection, stream, batch, closed)
     panes = [
         {
             **where,
@@ -198,19 +187,46 @@ def _write(
             "records": pane.records,
             "counts": pane.encode(),
         }
+        for where, batch in zip(wheres, batches, strict=True)
         for (w, probe_set), pane in sorted(batch.panes.items(), key=itemgetter(0))
         if not is_closed(w, closed)
     ]
     upsert.replace(connection, schema.pane, panes)
-    _write_samples(connection, where, batch.samples, closed)
-    _write_dead_letters(connection, where, batch.dead_letters, now_ms)
-    if batch.replayed:
-        _end_dead_letters(connection, batch.partition, stream, batch.replayed)
+    samples = [
+        {**where, **_sample(sample)}
+        for where, batch in zip(wheres, batches, strict=True)
+        for sample in batch.samples
+        if not is_closed(sample.window_start_ms, closed)
+    ]
+    upsert.keep(connection, schema.sample, samples)
+    for where, batch in zip(wheres, batches, strict=True):
+        _write_dead_letters(connection, where, batch.dead_letters, now_ms)
+        if batch.replayed:
+            _end_dead_letters(connection, batch.partition, stream, batch.replayed)
+
+
+def _count_late(
+    connection: sa.Connection, stream: StreamRow, batch: PartitionBatch, closed: int | None
+) -> None:
+    late = {w: n for w, n in sorted(batch.added.items()) if is_closed(w, closed)}
+    if not late:
+        return
+    where = {"stream_id": stream.id, "partition": batch.partition}
+    counts = [{**where, "window_start_ms": w, "n": n} for w, n in late.items()]
+    upsert.add(connection, schema.late_count, counts, "n")
+    t = schema.stream_partition
+    connection.execute(
+        sa.update(t)
+        .where(t.c.stream_id == stream.id, t.c.partition == batch.partition)
+        .values(late=t.c.late + sum(late.values()))
+    )
 
 
 def _write_dead_letters(
     connection: sa.Connection, where: Mapping[str, int], letters: Sequence[DeadLetter], now_ms: int
 ) -> None:
+    if not letters:
+        return
     rows = [
         {
             **where,
@@ -252,29 +268,19 @@ def _end_dead_letters(
         connection.execute(sa.update(c).where(*here).values(replayed=c.c.replayed + n))
 
 
-def _write_samples(
-    connection: sa.Connection,
-    where: Mapping[str, int],
-    samples: Sequence[Sample],
-    closed: int | None,
-) -> None:
-    rows = [
-        {
-            **where,
-            "window_start_ms": s.window_start_ms,
-            "offset": s.offset,
-            "priority": s.priority,
-            "buckets": msgspec.json.encode(s.buckets).decode(),
-            "record_id": s.record_id,
-            "timestamp_ms": s.timestamp_ms,
-            "payload": s.payload,
-            "outcomes": s.outcomes,
-            "segments": msgspec.json.encode(s.segments).decode(),
-        }
-        for s in samples
-        if not is_closed(s.window_start_ms, closed)
-    ]
-    upsert.keep(connection, schema.sample, rows)
+def _sample(sample: Sample) -> dict[str, Any]:
+    """Return the columns of a sample but those that say whose it is."""
+    return {
+        "window_start_ms": sample.window_start_ms,
+        "offset": sample.offset,
+        "priority": sample.priority,
+        "buckets": msgspec.json.encode(sample.buckets).decode(),
+        "record_id": sample.record_id,
+        "timestamp_ms": sample.timestamp_ms,
+        "payload": sample.payload,
+        "outcomes": sample.outcomes,
+        "segments": msgspec.json.encode(sample.segments).decode(),
+    }
 
 
 def is_closed(window_start_ms: int, closed_through_ms: int | None) -> bool:
