@@ -29,7 +29,7 @@ from tidegauge_probes import counts as counts_
 from tidegauge_probes import season as season_
 from tidegauge_probes.accuracy import Gold
 from tidegauge_probes.consensus import Consensus
-from tidegauge_probes.counts import PaneCounts
+from tidegauge_probes.counts import MOST_TOGETHER, PaneCounts
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import SeriesKey
 from tidegauge_probes.label_model import LabelModel
@@ -143,8 +143,15 @@ class Baseline:
         """Return the same with another label model.
 
         What that says of its windows is not known, for of those it holds the series, not the
-        counts: so where it has windows nothing of it is compared.
+        counts: so where it has windows nothing of it is compared. BaselineError where it was not
+        counted how often votes come together (``counts.MOST_TOGETHER``).
         """
+        if not self.total.gram.size:
+            msg = (
+                f"{len(self.plan.layout.probes)} LFs × {len(self.plan.layout.classes)} classes are "
+                f"more than {MOST_TOGETHER:,}: too many for a label model"
+            )
+            raise BaselineError(msg)
         consensus = None if len(self.starts) else Consensus.of(model, self.total)
         chosen = replace(self.plan, consensus=consensus)
         width = len(chosen.keys())

@@ -26,6 +26,13 @@ Mask = npt.NDArray[np.bool_]
 MOST_EXACT: Final = 2**24
 """Records whose float32 sums are still exact: batches are added up in slices of so many."""
 
+MOST_TOGETHER: Final = 2_048
+"""LFs × classes up to which it is counted how often any two vote together: 34 MB. Snorkel runs out
+of memory with 1,200 LFs and 56 classes, of which this would be 36 GB (snorkel#1656)."""
+
+_CELLS: Final = 2**24
+"""Of one-hot votes, float32, that are in memory at once."""
+
 RECORDS, COVERED, BLIND, OVERLAPPED, CONFLICTED = range(5)
 """Places in ``SegmentCounts.totals``. A record with errors and no vote is neither covered
 nor blind: nobody knows."""
@@ -75,7 +82,8 @@ class PaneCounts:
     """Counts of some records: per segment, the Gram matrix, and the faults.
 
     ``gram``: int64 [mK, mK], ψᵀψ of the one-hot votes, column j·K + k for LF j and class k:
-    how often each pair of (LF, class) votes on the same record.
+    how often each pair of (LF, class) votes on the same record; [0, 0] where mK is beyond
+    ``MOST_TOGETHER``: then nobody knows.
     ``faults``: (LF, exception type) → (count, the smallest message): the smallest, because a
     first or last one would depend on the order of adding.
     """
@@ -149,11 +157,14 @@ def fold(matrix: VoteMatrix, classes: int, segments: Mapping[str, Mask]) -> Pane
     taken = {ALL: np.ones(n, dtype=np.bool_)}
     taken |= {name: mask for name, mask in segments.items() if mask.any()}
     counted = dict.fromkeys(taken, _nothing(m, classes))
-    gram = np.zeros((m * classes, m * classes), dtype=np.int64)
-    for start in range(0, n, MOST_EXACT):
-        part = slice(start, start + MOST_EXACT)
+    side = _side(m, classes)
+    gram = np.zeros((side, side), dtype=np.int64)
+    step = max(1, min(MOST_EXACT, _CELLS // max(m * classes, 1)))
+    for start in range(0, n, step):
+        part = slice(start, start + step)
         votes = _Votes.of(matrix.outcomes[part], classes)
-        gram += votes.gram()
+        if side:
+            gram += votes.gram()
         for name, mask in taken.items():
             counted[name] += votes.count(None if name == ALL else np.flatnonzero(mask[part]))
     faults: dict[tuple[int, str], tuple[int, str]] = {}
@@ -161,6 +172,15 @@ def fold(matrix: VoteMatrix, classes: int, segments: Mapping[str, Mask]) -> Pane
         before, message = faults.get((fault.probe, fault.type), (0, fault.message))
         faults[(fault.probe, fault.type)] = (before + 1, min(message, fault.message))
     return PaneCounts(m, classes, counted, gram, faults)
+
+
+def together_counted(lfs: int, classes: int) -> bool:
+    """Whether it is counted how often any two vote together."""
+    return lfs * classes <= MOST_TOGETHER
+
+
+def _side(lfs: int, classes: int) -> int:
+    return lfs * classes if together_counted(lfs, classes) else 0
 
 
 def _nothing(lfs: int, classes: int) -> SegmentCounts:
@@ -276,7 +296,7 @@ def decode(encoded: bytes) -> PaneCounts:
         raise CountsError(msg)
     try:
         body = msgspec.msgpack.decode(zlib.decompress(encoded[_HEADER.size :]), type=_Body)
-        side = lfs * classes
+        side = _side(lfs, classes)
         gram_counts = np.frombuffer(body.gram, dtype="<i8").astype(np.int64).reshape(side, side)
         segments = {name: _unpack(packed, lfs, classes) for name, packed in body.segments}
         faults = {(probe, kind): (n, message) for probe, kind, n, message in body.faults}

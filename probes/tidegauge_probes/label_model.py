@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse, special
 
+from tidegauge_probes.counts import together_counted
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.model import ERROR, Outcomes
 
@@ -155,7 +156,9 @@ def fit_if_identified(
     weights: Floats | None = None,
     aside: Sequence[int] = (),
 ) -> LabelModel | None:
-    """Return ``fit``'s model, or None of LFs too few to have one."""
+    """Return ``fit``'s model, or None of LFs too few to have one, or too many to be counted so."""
+    if not together_counted(outcomes.shape[1], classes):
+        return None
     if not identified(np.delete(outcomes, list(aside), axis=1)):
         return None
     return fit(outcomes, classes, weights=weights, aside=aside)

@@ -21,9 +21,6 @@ from tidegauge_probes.needles import Needle, Needles
 from tidegauge_probes.templates import Condition, SliceSpec, TemplateSpec
 from tidegauge_probes.voters import VoterProbe, VoterSpec, as_voter
 
-MAX_VOTES: Final = 2_048
-"""LFs times classes. Each window counts how often any two of them come together: 34 MB at most."""
-
 _MAX_SHOWN: Final = 200
 """Characters kept of what an LF raised or returned."""
 
@@ -252,13 +249,6 @@ class ProbeSet:
             raise ProbeError(msg)
         if not 1 < len(self.classes) <= MAX_CLASSES:
             msg = f"{self._where()}give 2 to {MAX_CLASSES} class names, not {len(self.classes)}"
-            raise ProbeError(msg)
-        if len(self.probes) * len(self.classes) > MAX_VOTES:
-            msg = (
-                f"{self._where()}{len(self.probes)} LFs × {len(self.classes)} classes are more "
-                f"than {MAX_VOTES:,}, and each window counts any two of them together: make a "
-                "stream each of parts of the LFs"
-            )
             raise ProbeError(msg)
         self._refuse_duplicates("class name", self.classes)
         self._refuse_duplicates("labeling function", (p.name for p in self.probes))

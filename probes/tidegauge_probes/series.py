@@ -70,6 +70,9 @@ class Plan:
         )
 
     def _of_pairs(self, counts: PaneCounts) -> tuple[Ints, Ints]:
+        if not self.pairs:
+            none = np.empty(0, dtype=np.int64)
+            return none, none
         together, agreeing = pair_counts(counts)
         i, j = np.array(self.pairs, dtype=np.int64).reshape(-1, 2).T
         records = np.full(len(self.pairs), counts.records, dtype=np.int64)
@@ -88,12 +91,17 @@ def plan(
     *always* names segments (slicing functions) that are kept however small they are.
     """
     kept = [name for field in _fields(counts, always) for name in _largest(counts, field)]
-    together, _ = pair_counts(counts)
-    pairs = sorted(
-        combinations(range(len(layout.probes)), 2), key=lambda pair: (-together[pair], pair)
-    )
     consensus = None if model is None else Consensus.of(model, counts)
-    return Plan(layout, (ALL, *sorted(always), *kept), tuple(sorted(pairs[:MAX_PAIRS])), consensus)
+    return Plan(layout, (ALL, *sorted(always), *kept), _pairs(counts), consensus)
+
+
+def _pairs(counts: PaneCounts) -> tuple[tuple[int, int], ...]:
+    """Return the pairs to follow: those that vote together most, if that was counted."""
+    if not counts.gram.size:
+        return ()
+    together, _ = pair_counts(counts)
+    pairs = sorted(combinations(range(counts.lfs), 2), key=lambda pair: (-together[pair], pair))
+    return tuple(sorted(pairs[:MAX_PAIRS]))
 
 
 def other(name: str) -> str:
@@ -126,7 +134,10 @@ def fold_segments(
 
 
 def pair_counts(counts: PaneCounts) -> tuple[Ints, Ints]:
-    """Return how often LFs i and j both vote, and vote the same: int64 [m, m] each."""
+    """Return how often LFs i and j both vote, and vote the same: int64 [m, m] each.
+
+    Not to be asked of counts without a Gram matrix (``counts.MOST_TOGETHER``).
+    """
     m, k = counts.lfs, counts.classes
     blocks = counts.gram.reshape(m, k, m, k)
     together = blocks.sum(axis=(1, 3))

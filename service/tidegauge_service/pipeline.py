@@ -16,6 +16,7 @@ import structlog
 from tidegauge_alerts.rules import check_names
 from tidegauge_probes import load
 from tidegauge_probes.baseline import Baseline
+from tidegauge_probes.counts import MOST_TOGETHER, together_counted
 from tidegauge_probes.lifting import Lifting
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service import fitting, meters
@@ -118,6 +119,12 @@ def open_pipeline(
             )
         else:  # the database decides what counts, the stream file says what is wished
             log.warning("probes_not_live", stream=stream.name, live=stream.probe_set)
+        if not together_counted(len(probe_set.probes), probe_set.cardinality):
+            log.warning(
+                "pairs_not_counted",
+                stream=stream.name,
+                advice=f"LFs × classes are more than {MOST_TOGETHER}: no pairs, no label model",
+            )
         worker = Worker(
             config,
             stream,

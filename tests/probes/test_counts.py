@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 from operator import add
 
@@ -142,3 +143,19 @@ def test_damaged_counts_are_an_error_never_other_counts(at: int, change: int, cu
 def test_counts_of_another_probe_set_do_not_add() -> None:
     with pytest.raises(CountsError, match="another ProbeSet"):
         counts.empty(2, 2) + counts.empty(3, 2)
+
+
+def wide(votes: Outcomes) -> PaneCounts:
+    """Count as if LFs × classes were too many to be counted together."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(counts, "MOST_TOGETHER", 0)
+        patched.setattr(counts, "_CELLS", 7)  # a few records at a time
+        return counts.decode(fold(votes).encode())
+
+
+@given(outcomes())
+def test_of_too_many_lfs_all_is_counted_but_what_comes_together(votes: Outcomes) -> None:
+    mine = wide(votes)
+    assert mine.gram.size == 0
+    assert replace(mine, gram=fold(votes).gram) == fold(votes)
+    assert replace(mine + mine, gram=2 * fold(votes).gram) == fold(votes) + fold(votes)
