@@ -71,22 +71,33 @@ class Gated:
 
 
 class Meter:
-    """CPU and wall time from the opening of the gate to the last batch."""
+    """CPU and wall time from the end of the first batch to the end of the last.
+
+    In the first a process loads and compiles what it needs: that is paid once, not by the record.
+    """
 
     def __init__(self) -> None:
         self._records = 0
-        self._first = self._last = (time.process_time(), time.perf_counter())
+        self._opened = time.process_time()
+        self._first: tuple[float, float] | None = None
+        self._last = (0.0, 0.0)
 
     def count(self, records: int) -> None:
         """Note a batch that was just done."""
-        if records:
+        if not records:
+            return
+        self._last = (time.process_time(), time.perf_counter())
+        if self._first is None:
+            self._first = self._last
+        else:
             self._records += records
-            self._last = (time.process_time(), time.perf_counter())
 
     def figures(self) -> dict[str, float]:
-        """Return what was used."""
-        cpu, wall = (last - first for last, first in zip(self._last, self._first, strict=True))
-        return {"records": self._records, "cpu": cpu, "wall": wall}
+        """Return what was used: seconds; ``start`` is the CPU time of the first batch."""
+        first = self._first or self._last
+        cpu, wall = (last - began for last, began in zip(self._last, first, strict=True))
+        start = first[0] - self._opened
+        return {"records": self._records, "cpu": cpu, "wall": wall, "start": start}
 
 
 def ready_and_wait() -> None:
