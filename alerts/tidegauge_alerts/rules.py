@@ -13,7 +13,7 @@ it knows neither baseline nor volume. That is what the scan is for.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -39,6 +39,8 @@ EXAMPLE: Final = "coverage of check_out below 1 % for 3 windows"
 _PAIRS: Final = frozenset({SeriesKind.CO_VOTE, SeriesKind.AGREEMENT})
 _OF_ALL: Final = frozenset({SeriesKind.BLIND_SPOT, SeriesKind.CLASS_SHARE})
 _OF_A_CLASS: Final = frozenset({SeriesKind.POLARITY, SeriesKind.CLASS_SHARE, SeriesKind.PRECISION})
+_OF_ONE_CLASS: Final = frozenset({SeriesKind.POLARITY, SeriesKind.CLASS_SHARE})
+"""Shares of the classes, which add up to 1."""
 _ONLY_WHOLE: Final = _PAIRS | {SeriesKind.PRECISION}
 
 
@@ -62,20 +64,31 @@ class UserRule:
             resolve_nats=0.0,
         )
 
-    def judge(self, findings: Mapping[SeriesKey, Finding]) -> list[Finding]:
+    def judge(
+        self, findings: Mapping[SeriesKey, Finding], classes: Sequence[str] = ()
+    ) -> list[Finding]:
         """Return the finding of its series, by the rule's own verdict; none if it is not followed.
 
-        Without data it says nothing, as the scan does.
+        Without data it says nothing, as the scan does. Of two *classes* one is followed: a rule
+        about the other looks at what is left of that one's share.
         """
-        found = findings.get(self.key)
+        key = self.key if self.key in findings else self._other_of_two(classes)
+        found = findings.get(key)
         if found is None:
             return []
         if not found.n:
             return [replace(found, verdict=Verdict.NO_DATA)]
         share = found.x / found.n
-        broken = share > self.limit if self.above else share < self.limit
+        its = share if key == self.key else 1 - share
+        broken = its > self.limit if self.above else its < self.limit
         verdict = Verdict.SHIFTED if broken else Verdict.OK
         return [replace(found, verdict=verdict, observed=share, scale=1, share=None)]
+
+    def _other_of_two(self, classes: Sequence[str]) -> SeriesKey:
+        others = [name for name in classes if name != self.key.label]
+        two = len(classes) == 2 and len(others) == 1  # noqa: PLR2004
+        adds_up = self.key.series in _OF_ONE_CLASS
+        return replace(self.key, label=others[0]) if two and adds_up else self.key
 
 
 def parse_rule(text: str) -> UserRule:

@@ -42,6 +42,34 @@ def test_without_data_it_says_nothing() -> None:
     assert BELOW.judge({}) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "classes", "fires"),
+    [
+        ("polarity of lf to SPAM above 80 %", ("HAM", "SPAM"), True),
+        ("polarity of lf to HAM below 20 %", ("HAM", "SPAM"), True),
+        ("polarity of lf to HAM above 20 %", ("HAM", "SPAM"), False),
+        ("polarity of lf to HAM below 20 %", ("HAM", "SPAM", "EGGS"), None),
+        ("polarity of other to HAM below 20 %", ("HAM", "SPAM"), None),
+        ("precision of lf to HAM below 20 %", ("HAM", "SPAM"), None),
+    ],
+)
+def test_of_two_classes_a_rule_may_name_either(
+    text: str,
+    classes: tuple[str, ...],
+    fires: bool | None,  # noqa: FBT001
+) -> None:
+    """Only the second is followed; the first is what is left of it."""
+    key = SeriesKey(SeriesKind.POLARITY, probe="lf", label="SPAM")
+    followed = {
+        key: replace(finding(Verdict.OK, 0.9), key=key),
+        replace(key, series=SeriesKind.PRECISION): finding(Verdict.OK, 0.9),
+    }
+    judged = parse_rule(text).judge(followed, classes)
+    expected = {True: [Verdict.SHIFTED], False: [Verdict.OK], None: []}[fires]
+    assert [found.verdict for found in judged] == expected
+    assert {found.key for found in judged} <= {key}
+
+
 def test_its_alerts_are_its_own() -> None:
     judged = BELOW.judge({COVERAGE: at(finding(Verdict.OK, 0.001), 0)})
     [alert] = advance((), judged, BELOW.rule, context(0)).alerts

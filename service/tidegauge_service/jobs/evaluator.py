@@ -290,7 +290,7 @@ class Evaluator:
             of.setdefault(alert.rule, []).append(alert)
         parts = [advance(of.pop("", ()), tuple(findings.values()), self._rule, context)]
         for rule in self._user_rules:
-            found = rule.judge(findings)
+            found = rule.judge(findings, self._layout.classes)
             parts.append(advance(of.pop(rule.text, ()), found, rule.rule, context))
         gone = [alert for alerts in of.values() for alert in alerts]
         parts.append(withdraw(gone, TransitionReason.WITHDRAWN, context.window_start_ms))
