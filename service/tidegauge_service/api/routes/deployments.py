@@ -6,15 +6,18 @@ makes a worker import or read anything.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tidegauge_alerts.errors import RuleError
 from tidegauge_alerts.rules import check_names
 from tidegauge_probes import ProbeSet
 from tidegauge_probes.contents import rebuilt
-from tidegauge_probes.errors import BaselineError, ProbeError, TidegaugeError
+from tidegauge_probes.errors import BaselineError, ProbeError
 from tidegauge_probes.loading import load_templates
 from tidegauge_service import versioning
 from tidegauge_service.api.context import Context, Ctx, find_stream, moment
@@ -79,12 +82,10 @@ class Accepting(BaseModel):
 def deploy_version(name: str, body: Annotated[Deploying, Body()], ctx: Ctx) -> Version:
     """Deploy templates, live or as a shadow, from the next window on."""
     stream = find_stream(ctx, name)
-    try:
+    with _told():
         wanted = _wanted(ctx, stream, body)
         change = versioning.shadow if body.role == "shadow" else versioning.deploy
         return version_item(change(ctx.database, stream, wanted, _author(ctx)))
-    except (ChangeRefused, BaselineError) as error:
-        raise _refused(error) from error
 
 
 @router.post("/{name}/versions/promote", status_code=201)
@@ -95,10 +96,8 @@ def promote_version(
 ) -> Version:
     """Make the shadow live, from the next window on."""
     stream = find_stream(ctx, name)
-    try:
+    with _told():
         made = versioning.promote(ctx.database, stream, _author(ctx), baseline=body.baseline)
-    except (ChangeRefused, BaselineError) as error:
-        raise _refused(error) from error
     return version_item(made)
 
 
@@ -106,10 +105,8 @@ def promote_version(
 def roll_back_version(name: str, ctx: Ctx) -> Version:
     """Deploy again what was live before, with its baseline, from the next window on."""
     stream = find_stream(ctx, name)
-    try:
+    with _told():
         return version_item(versioning.roll_back(ctx.database, stream, _author(ctx)))
-    except ChangeRefused as error:
-        raise _refused(error) from error
 
 
 @router.post("/{name}/versions/accept", status_code=201)
@@ -121,10 +118,8 @@ def accept_baseline(
     """Compare the live version with its own windows of late, from the next window on."""
     stream = find_stream(ctx, name)
     since, until = moment(body.from_, "from"), moment(body.until, "until")
-    try:
+    with _told():
         made = versioning.accept(ctx.database, stream, _author(ctx), since_ms=since, until_ms=until)
-    except (ChangeRefused, BaselineError) as error:
-        raise _refused(error) from error
     return version_item(made)
 
 
@@ -132,10 +127,8 @@ def accept_baseline(
 def end_shadow(name: str, ctx: Ctx) -> Version:
     """Let the shadow count no more, from the next window on."""
     stream = find_stream(ctx, name)
-    try:
+    with _told():
         return version_item(versioning.end_shadow(ctx.database, stream, _author(ctx)))
-    except ChangeRefused as error:
-        raise _refused(error) from error
 
 
 def _wanted(ctx: Context, stream: StreamRow, body: Deploying) -> Wanted:
@@ -144,11 +137,8 @@ def _wanted(ctx: Context, stream: StreamRow, body: Deploying) -> Wanted:
     with ctx.database.read() as connection:
         rules = streams.config_of(connection, stream.id).alerts.user_rules
         found = baselines.find(connection, body.baseline) if body.baseline else None
-    try:
-        for rule in rules:
-            check_names(rule, probe_set.layout.probes, probe_set.classes)
-    except TidegaugeError as error:
-        raise _refused(error) from error
+    for rule in rules:
+        check_names(rule, probe_set.layout.probes, probe_set.classes)
     if found is None:
         return Wanted(probe_set, reference)
     length = stream.window_ms
@@ -178,5 +168,10 @@ def _author(ctx: Context) -> Author:
     return Author("api", ctx.clock())
 
 
-def _refused(error: TidegaugeError) -> Problem:
-    return Problem(409, "change_refused", str(error))
+@contextmanager
+def _told() -> Iterator[None]:
+    """Answer 409 where a change is refused, with the reason."""
+    try:
+        yield
+    except (ChangeRefused, BaselineError, RuleError) as error:
+        raise Problem(409, "change_refused", str(error)) from error
