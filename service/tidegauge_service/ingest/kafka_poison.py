@@ -98,7 +98,6 @@ class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]
             if not batch.validate_crc():
                 msg = f"the batch at offset {batch.base_offset} failed its crc check"
                 raise CorruptRecordError(msg)
-            self.bytes_read += batch.size_in_bytes
             modern = type(batch) is Batch
             if modern:
                 self.leader_epoch = batch.leader_epoch
