@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def messages(database: Database) -> list[tuple[str, Mapping[str, Any]]]:
 def test_a_strike_quarantines_and_tells_every_receiver(database: Database, tmp_path: Path) -> None:
     group = Group(tmp_path, database, oracle.topic(1, 10))
     stop_lf(group, 1, receivers=("ops", "log"))
-    assert active(group) == [Quarantined(1, "thanks", "it did not come back", NOW, 1)]
+    mine = group.stream.probe_set
+    assert active(group) == [Quarantined(1, "thanks", "it did not come back", NOW, 1, mine)]
     assert queries.summary(database, group.stream).quarantined == tuple(active(group))
     said = messages(database)
     assert [receiver for receiver, _ in said] == ["ops", "log"]
@@ -75,14 +77,22 @@ def test_released_it_is_called_again_and_a_second_strike_counts(
     assert told == [("ops", "firing"), ("ops", "resolved"), ("ops", "firing")]
 
 
-def test_another_probe_set_starts_without_any(database: Database, tmp_path: Path) -> None:
+def test_another_probe_set_starts_without_any_and_both_are_released(
+    database: Database, tmp_path: Path
+) -> None:
     group = Group(tmp_path, database, oracle.topic(1, 10))
-    stop_lf(group, 0)
-    other = type(group.stream)(
-        **{n: getattr(group.stream, n) for n in group.stream.__slots__} | {"probe_set": "other"}
-    )
+    live = group.stream
+    stop_lf(group, 1)
+    group.stream = replace(live, probe_set="shadow")
+    assert active(group) == []
+    stop_lf(group, 1)
+    release_lf(database, live, "thanks", now_ms=NOW)
     with database.read() as connection:
-        assert quarantine.active(connection, other) == []
+        assert quarantine.of_stream(connection, live) == []
+    told = [(body["lineage"]["probe_set"], body["status"]) for _, body in messages(database)]
+    assert sorted(told) == sorted(
+        (name, status) for name in (live.probe_set, "shadow") for status in ("firing", "resolved")
+    )
 
 
 def test_workers_stop_calling_it_and_all_other_counts_are_exact(

@@ -38,9 +38,9 @@ def release(
     with opened(settings) as database:
         found = find_stream(database, stream)
         with database.read() as connection:
-            known = [q.probe for q in quarantine.active(connection, found)]
+            known = [q.probe for q in quarantine.of_stream(connection, found)]
         if lf not in known:
-            listed = ", ".join(sorted(known)) or "none"
+            listed = ", ".join(sorted(set(known))) or "none"
             msg = f"LF '{lf}' of stream '{stream}' is not quarantined (quarantined: {listed})"
             raise SettingsError(msg)
         release_lf(database, found, lf, now_ms=now_ms(), url=settings.url or "")

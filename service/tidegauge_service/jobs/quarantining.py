@@ -40,15 +40,18 @@ def quarantine_lf(
 def release_lf(
     database: Database, stream: StreamRow, probe: str, *, now_ms: int, url: str = ""
 ) -> None:
-    """Let LFs of that name be called again; those who heard of the quarantine hear of it."""
+    """Let LFs of that name be called again, of the live ProbeSet, a shadow and those of before.
+
+    Those who heard of the quarantine hear of it.
+    """
     with database.write() as connection:
         found = quarantine.release(connection, stream, probe, now_ms=now_ms)
         for one in found:
             said = notices.quarantined(
-                stream.name, probe, one.reason, probe_set=stream.probe_set, strikes=one.strikes
+                stream.name, probe, one.reason, probe_set=one.probe_set, strikes=one.strikes
             )
             message = notices.released(
-                stream.name, probe, probe_set=stream.probe_set, strikes=one.strikes, url=url
+                stream.name, probe, probe_set=one.probe_set, strikes=one.strikes, url=url
             )
             receivers = outbox.receivers_of(connection, stream.id, said.dedup_key)
             outbox.enqueue(connection, stream.id, receivers, message, now_ms=now_ms)

@@ -23,6 +23,7 @@ class Quarantined:
     reason: str
     since_ms: int
     strikes: int
+    probe_set: str
 
 
 def strike(
@@ -50,34 +51,36 @@ def strike(
 
 def active(connection: sa.Connection, stream: StreamRow) -> list[Quarantined]:
     """Return what is not called of the ProbeSet that the stream runs, in its order."""
+    return [q for q in of_stream(connection, stream) if q.probe_set == stream.probe_set]
+
+
+def of_stream(connection: sa.Connection, stream: StreamRow) -> list[Quarantined]:
+    """Return what is not called of all ProbeSets of the stream: live, shadow or of before."""
     t = schema.quarantine
-    columns = (t.c.place, t.c.probe, t.c.reason, t.c.since_ms, t.c.strikes)
-    rows = connection.execute(sa.select(*columns).where(*_active(stream)).order_by(t.c.place))
-    return [Quarantined(*row) for row in rows]
+    columns = (t.c.place, t.c.probe, t.c.reason, t.c.since_ms, t.c.strikes, t.c.probe_set)
+    query = sa.select(*columns).where(*_mine(stream)).order_by(t.c.probe_set, t.c.place)
+    return [Quarantined(*row) for row in connection.execute(query)]
 
 
 def places(connection: sa.Connection, stream: StreamRow) -> dict[str, frozenset[int]]:
-    """Return what is not called of each ProbeSet of the stream: live, shadow or of before."""
-    t = schema.quarantine
-    mine = (t.c.stream_id == stream.id, t.c.released_ms.is_(None))
+    """Return ``of_stream`` as the places of each ProbeSet."""
     found: dict[str, frozenset[int]] = {}
-    for probe_set, place in connection.execute(sa.select(t.c.probe_set, t.c.place).where(*mine)):
-        found[probe_set] = found.get(probe_set, frozenset()) | {place}
+    for one in of_stream(connection, stream):
+        found[one.probe_set] = found.get(one.probe_set, frozenset()) | {one.place}
     return found
 
 
 def release(
     connection: sa.Connection, stream: StreamRow, probe: str, *, now_ms: int
 ) -> Sequence[Quarantined]:
-    """Let LFs of that name be called again; return what was released."""
-    found = [q for q in active(connection, stream) if q.probe == probe]
+    """Let LFs of that name be called again, of whatever ProbeSet; return what was released."""
+    found = [q for q in of_stream(connection, stream) if q.probe == probe]
     t = schema.quarantine
-    places = t.c.place.in_([q.place for q in found])
-    connection.execute(sa.update(t).where(*_active(stream), places).values(released_ms=now_ms))
+    update = sa.update(t).where(*_mine(stream), t.c.probe == probe)
+    connection.execute(update.values(released_ms=now_ms))
     return found
 
 
-def _active(stream: StreamRow) -> tuple[sa.ColumnElement[bool], ...]:
+def _mine(stream: StreamRow) -> tuple[sa.ColumnElement[bool], ...]:
     t = schema.quarantine
-    mine = (t.c.stream_id == stream.id, t.c.probe_set == stream.probe_set)
-    return (*mine, t.c.released_ms.is_(None))
+    return t.c.stream_id == stream.id, t.c.released_ms.is_(None)
