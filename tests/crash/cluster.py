@@ -54,6 +54,7 @@ broker.session.timeout.ms=3000
 replica.lag.time.max.ms=5000
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=500
+log.retention.ms=-1
 """
 
 
