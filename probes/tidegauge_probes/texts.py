@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache, cached_property
-from itertools import compress
 from typing import Any, Final
 
 import numpy as np
@@ -31,11 +30,14 @@ STAND_INS: Final = {WORD: "\u4e00", DIGIT: "\u0663", SPACE: "\u2003", OTHER: "\u
 
 _ASCII: Final = 128
 _MOST: Final = 0x110000
-_SPACES: Final = bytes(b == SPACE or (b < _ASCII and chr(b).isspace()) for b in range(256))
-_WORDS: Final = bytes(
-    b in {WORD, DIGIT, ODD_ONE} or (b < _ASCII and (chr(b).isalnum() or b == ord("_")))
-    for b in range(256)
+_IS_SPACE: Final = np.array([b == SPACE or (b < _ASCII and chr(b).isspace()) for b in range(256)])
+_IS_WORD: Final = np.array(
+    [
+        b in {WORD, DIGIT, ODD_ONE} or (b < _ASCII and (chr(b).isalnum() or b == ord("_")))
+        for b in range(256)
+    ]
 )
+"""Tables of bytes: bool [256]."""
 
 
 @cache
@@ -134,6 +136,10 @@ class Texts:
         return "".join(values).encode("latin-1")
 
     @cached_property
+    def _codes(self) -> Bytes:
+        return np.frombuffer(self.blob, dtype=np.uint8)
+
+    @cached_property
     def lowered_blob(self) -> bytes:
         """The blob with ASCII letters in lower case: of use where a text holds none of ODD."""
         return self.blob.lower()
@@ -141,7 +147,11 @@ class Texts:
     @cached_property
     def words(self) -> Integers:
         """How many words `str.split` finds in each, int64 [n]."""
-        space = np.frombuffer(self.blob.translate(_SPACES), dtype=np.bool_)
+        space = self._codes <= ord(" ")
+        control = np.flatnonzero(self._codes < ord(" "))  # few: comparing is quicker than a table
+        space[control] = _IS_SPACE[self._codes[control]]
+        if len(self.beyond):
+            space |= self._codes == SPACE
         begins = np.empty(len(space), dtype=np.bool_)
         begins[1:] = space[:-1] > space[1:]
         firsts = self.offsets[:-1][self.lengths > 0]
@@ -172,25 +182,13 @@ class Texts:
         """Return the row that holds each position of the blob."""
         return np.searchsorted(self.offsets, positions, side="right") - 1
 
-    def holding(self, character: str) -> Mask:
-        """Return which texts hold an ASCII character that has no case, bool [n]."""
-        found = np.frombuffer(self.blob, dtype=np.uint8) == ord(character)
-        mask = np.zeros(len(self), dtype=np.bool_)
-        mask[self.rows_of(np.flatnonzero(found))] = True
-        return mask
-
     def alone(self, starts: Integers, ends: Integers, rows: Integers) -> Mask:
         """Return which spans of the blob have no word character beside them in their text."""
-        before = self._is_word[starts] & (starts > self.offsets[rows])
-        after = self._is_word[ends + 1] & (ends < self.offsets[rows + 1])
-        return ~(before | after)
-
-    @cached_property
-    def _is_word(self) -> Mask:
-        """Whether there is a word character before each position, bool [1 + characters + 1]."""
-        return np.frombuffer(b"\0" + self.blob.translate(_WORDS) + b"\0", dtype=np.bool_)
+        codes, last = self._codes, len(self.blob) - 1
+        before = (starts > self.offsets[rows]) & _IS_WORD[codes[starts - 1]]
+        after = (ends < self.offsets[rows + 1]) & _IS_WORD[codes[np.minimum(ends, last)]]
+        return np.asarray(~(before | after))
 
     def where(self, mask: Mask) -> list[tuple[int, str]]:
         """Return the rows and texts that *mask* names."""
-        rows: list[int] = np.flatnonzero(mask).tolist()
-        return list(zip(rows, compress(self.values, mask), strict=True))
+        return [(row, self.values[row]) for row in np.flatnonzero(mask).tolist()]
