@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import itemgetter
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, Final
@@ -45,7 +46,8 @@ Place = str | Made
 """Where a column comes from: the path of a field, or a field after preprocessors."""
 
 AT_ONCE: Final = 500
-"""Records whose fields are read together."""
+"""Records whose fields are read together, and that Python LFs look at one after another: so many
+stay in a processor's cache."""
 
 _VIEWS: Final = frozenset({RecordView, SimpleNamespace})
 _NO_NEEDLES: Final[Mapping[Place, Needles]] = MappingProxyType({})
@@ -73,10 +75,23 @@ class Batch:
         self._views: dict[tuple[int, ...], list[Any]] = {}
         self._scope = Scope()
 
+    @cached_property
+    def parts(self) -> Sequence[Batch]:
+        """The batch in parts of at most AT_ONCE records, whose views are the batch's own."""
+        if len(self) <= AT_ONCE:
+            return (self,)
+        starts = range(0, len(self), AT_ONCE)
+        parts = [Batch(self.records[start : start + AT_ONCE]) for start in starts]
+        for part in parts:
+            part._scope = self._scope  # noqa: SLF001  (of the same class)
+        return parts
+
     def close(self) -> None:
         """Drop what was computed, then what that lived on; the last thing done with a batch."""
         for computed in (self._found, self._columns, self._texts, self._views):
             computed.clear()
+        if "parts" in self.__dict__:
+            del self.parts
         self._scope.close()
 
     def __len__(self) -> int:
@@ -137,7 +152,10 @@ class Batch:
         """Return what LFs see after the preprocessors of *chain*: a view, or the exception."""
         key = tuple(map(id, chain))  # user objects need not be hashable; the ProbeSet keeps them
         if key not in self._views:
-            if chain:
+            if len(self) > AT_ONCE:
+                of_parts = (part.views(chain) for part in self.parts)
+                self._views[key] = [view for views in of_parts for view in views]
+            elif chain:
                 self._views[key] = _preprocess_all(self.views(), chain, self._scope)
             else:
                 self._views[key] = [RecordView(**fields) for fields in self.records]

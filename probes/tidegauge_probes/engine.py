@@ -1,13 +1,16 @@
 """One batch, one matrix: run every LF of a ProbeSet over a batch of records.
 
-LF-major: each LF runs over the whole batch, timed once per batch, so that its cost is known
-without a clock call per record. Preprocessors run once per record and chain.
+LF-major: each LF runs over the whole batch, Python LFs over a part of it that stays in the
+processor's cache (a tenth and more quicker than record by record, or all at once). So an LF's cost
+is known without a clock call per record. Preprocessors run once per record and chain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any, Final
 
@@ -16,10 +19,14 @@ import numpy as np
 from tidegauge_probes.batch import Batch
 from tidegauge_probes.lifting import Lifting
 from tidegauge_probes.model import ERROR, Fault, Fields, Outcomes, VoteMatrix
-from tidegauge_probes.probe_set import Probe, ProbeSet, PythonProbe
+from tidegauge_probes.probe_set import ProbeSet, PythonProbe
 
 QUARANTINED: Final = "quarantined"
 """Type of the faults of an LF that is not called any more."""
+
+
+Outcome = Callable[[Batch, int, int], tuple[Outcomes, list[Fault]]]
+"""``outcomes`` of a probe."""
 
 
 def _unheard(_column: int) -> None:
@@ -39,8 +46,9 @@ def run(
 
     Never raises for what an LF does: its failures are outcomes. Empty in, empty out.
     *skipped* columns are not called: an LF's outcome is an error for every record, a slicing
-    function takes none. *entering* hears of each column before it runs, once a batch, so that a
-    watchdog knows which LF does not come back. Slicing function j has the column m + j.
+    function takes none. *entering* hears of each column before it runs, Python's once for each part
+    of the batch, so that a watchdog knows which LF does not come back. Slicing function j has the
+    column m + j, in the faults, too.
     *lifting* runs the LFs it has lifted; it decides by the batch's *name* whether to check them.
     """
     check = lifting is not None and bool(records) and lifting.checks(name)
@@ -58,38 +66,43 @@ def _run(
     *,
     check: bool,
 ) -> VoteMatrix:
-    def outcomes(probe: Probe, column: int, cardinality: int) -> tuple[Outcomes, list[Fault]]:
-        if lifting is not None and column in lifting.lifted and isinstance(probe, PythonProbe):
-            return lifting.outcomes(probe, batch, column, cardinality, check=check)
-        return probe.outcomes(batch, column, cardinality)
-
     n, m = len(batch), len(probe_set.probes)
-    matrix = np.empty((n, m), dtype=np.int8)
-    segments = np.zeros((n, len(probe_set.slices)), dtype=np.bool_)
-    seconds = np.zeros(m, dtype=np.float64)
+    probes = (*probe_set.probes, *probe_set.slices)
+    matrix = np.empty((n, len(probes)), dtype=np.int8)
+    seconds = np.zeros(len(probes), dtype=np.float64)
     faults: list[Fault] = []
-    for column, probe in enumerate(probe_set.probes):
+
+    def look(column: int, outcomes: Outcome, part: Batch, start: int = 0) -> None:
+        entering(column)
+        begun = perf_counter()
+        cardinality = probe_set.cardinality if column < m else 2
+        found, failed = outcomes(part, column, cardinality)
+        matrix[start : start + len(part), column] = found
+        seconds[column] += perf_counter() - begun
+        faults.extend(replace(fault, row=start + fault.row) if start else fault for fault in failed)
+
+    python: dict[int, PythonProbe] = {}
+    for column, probe in enumerate(probes):
         if column in skipped:
             matrix[:, column] = ERROR
             faults.extend(_quarantined(column, n))
-            continue
-        entering(column)
-        start = perf_counter()
-        matrix[:, column], failed = outcomes(probe, column, probe_set.cardinality)
-        seconds[column] = perf_counter() - start
-        faults.extend(failed)
-    for column, probe in enumerate(probe_set.slices):
-        # Slicing functions are named after the LFs: column m + j in the faults.
-        if m + column in skipped:
-            faults.extend(_quarantined(m + column, n))
-            continue
-        entering(m + column)
-        taken, failed = outcomes(probe, m + column, 2)
-        segments[:, column] = taken == 1  # False, 0 and −1 leave a record, as does a failure
-        faults.extend(failed)
-    for probe in (*probe_set.probes, *probe_set.slices):
+        elif not isinstance(probe, PythonProbe):
+            look(column, probe.outcomes, batch)
+        elif lifting is not None and column in lifting.lifted:
+            look(column, partial(lifting.outcomes, probe, check=check), batch)
+        else:
+            python[column] = probe
+    start = 0
+    for part in batch.parts if python else ():
+        for column, probe in python.items():
+            look(column, probe.outcomes, part, start)
+        start += len(part)
+    for probe in probes:
         _forget(probe.chain if isinstance(probe, PythonProbe) else ())
-    return VoteMatrix(matrix, segments, seconds, tuple(faults))
+    faults.sort(key=lambda fault: (fault.probe, fault.row))
+    # False, 0 and −1 leave a record out of a segment, as does a failure.
+    outcomes = np.ascontiguousarray(matrix[:, :m])
+    return VoteMatrix(outcomes, matrix[:, m:] == 1, seconds[:m], tuple(faults))
 
 
 def _quarantined(column: int, n: int) -> list[Fault]:

@@ -24,6 +24,7 @@ from tidegauge_probes import (
     preprocessor,
     slicing_function,
 )
+from tidegauge_probes.batch import AT_ONCE
 from tidegauge_probes.model import VoteMatrix
 from tidegauge_probes.templates import TemplateSpec
 
@@ -196,6 +197,39 @@ def test_snorkels_l_shows_errors_as_abstains() -> None:
     matrix = run(lf(lambda x: x.n or None))
     assert matrix.outcomes[:, 0].tolist() == [ERROR, 1, 2]
     assert matrix.votes[:, 0].tolist() == [ABSTAIN, 1, 2]
+
+
+@given(st.integers(0, 3), st.integers(-1, 1))
+def test_python_lfs_look_at_a_large_batch_in_parts_as_at_small_ones(parts: int, more: int) -> None:
+    calls: Counter[int] = Counter()
+
+    @preprocessor()
+    def counted(x: Any) -> Any:
+        calls[x.n] += 1
+        x.odd = x.n % 2
+        return x
+
+    def some_fail(x: Any) -> int:
+        return int(x.odd) if x.n % 7 else x.nothing
+
+    template = TemplateSpec.model_validate(
+        {"name": "few", "label": 0, "numeric": {"below": 9, "field": "n"}}
+    )
+    large = [{"n": n} for n in range(max(parts * AT_ONCE + more, 0))]
+    probe_set = ProbeSet.of(
+        [lf(some_fail, pre=[counted]), template],
+        cardinality=2,
+        slices=[SlicingFunction("odd", lambda x: x.odd, pre=[counted])],
+    )
+    entered: list[int] = []
+    matrix = engine.run(probe_set, large, entering=entered.append)
+    small = [engine.run(probe_set, large[start : start + 11]) for start in range(0, len(large), 11)]
+    assert matrix.outcomes.tolist() == [row for one in small for row in one.outcomes.tolist()]
+    assert matrix.segments.tolist() == [row for one in small for row in one.segments.tolist()]
+    assert [f.row for f in matrix.faults] == list(range(0, len(large), 7))
+    assert set(calls.values()) <= {2}, "once a record, in the large batch and in the small ones"
+    assert entered.count(0) == entered.count(2) == max(-(-len(large) // AT_ONCE), 1)
+    assert entered.count(1) == 1
 
 
 # -- preprocessors ----------------------------------------------------------------------------

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from tests.probes import lifting_fuzz, lifting_lfs
 from tests.probes.lifting_lfs import LIFTED, NOT_LIFTED, SPAM, Keyword, short
-from tidegauge_probes import ABSTAIN, LabelingFunction, ProbeSet, engine, labeling_function
+from tidegauge_probes import (
+    ABSTAIN,
+    LabelingFunction,
+    ProbeSet,
+    engine,
+    labeling_function,
+    preprocessor,
+)
+from tidegauge_probes.batch import AT_ONCE
 from tidegauge_probes.lifted import Python
 from tidegauge_probes.lifting import Lifting, readings
 from tidegauge_probes.literals import ODD
@@ -293,3 +301,28 @@ def test_code_without_a_source_runs_as_it_is() -> None:
     assert not lifting.lifted
     outcomes = engine.run(some, GOOD, lifting=lifting).outcomes[:, 0]
     assert (outcomes == 1).tolist() == ["k" in record["text"] for record in GOOD]
+
+
+def test_preprocessors_run_once_a_record_for_lifted_lfs_and_for_the_others() -> None:
+    seen: list[int] = []
+
+    @preprocessor()
+    def counted(x: Any) -> Any:
+        seen.append(x.links)
+        return x
+
+    @labeling_function(pre=[counted])
+    def lifted(x: Any) -> int:
+        return SPAM if x.links > 2 else ABSTAIN
+
+    @labeling_function(pre=[counted])
+    def called(x: Any) -> int:
+        return SPAM if sorted([x.links, 2])[1] > 2 else ABSTAIN
+
+    some = probe_set(lifted, called)
+    records = [{"links": n % 5} for n in range(AT_ONCE + 1)]
+    lifting = unchecked(some)
+    assert list(lifting.lifted) == [0]
+    matrix = engine.run(some, records, lifting=lifting, name="unchecked")
+    assert len(seen) == len(records)
+    assert_same(matrix, engine.run(some, records))
