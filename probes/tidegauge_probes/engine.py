@@ -29,7 +29,11 @@ Outcome = Callable[[Batch, int, int], tuple[Outcomes, list[Fault]]]
 """``outcomes`` of a probe."""
 
 
-def _unheard(_column: int) -> None:
+Entering = Callable[[int, float], None]
+"""Hears of a column before it runs, and for how many seconds it did already in this batch."""
+
+
+def _unheard(_column: int, _seconds: float) -> None:
     pass
 
 
@@ -38,7 +42,7 @@ def run(
     records: Sequence[Fields],
     *,
     skipped: Collection[int] = (),
-    entering: Callable[[int], None] = _unheard,
+    entering: Entering = _unheard,
     lifting: Lifting | None = None,
     name: str = "",
 ) -> VoteMatrix:
@@ -47,8 +51,8 @@ def run(
     Never raises for what an LF does: its failures are outcomes. Empty in, empty out.
     *skipped* columns are not called: an LF's outcome is an error for every record, a slicing
     function takes none. *entering* hears of each column before it runs, Python's once for each part
-    of the batch, so that a watchdog knows which LF does not come back. Slicing function j has the
-    column m + j, in the faults, too.
+    of the batch, so that a watchdog knows which LF does not come back, and how long it takes over
+    the batch. Slicing function j has the column m + j, in the faults, too.
     *lifting* runs the LFs it has lifted; it decides by the batch's *name* whether to check them.
     """
     check = lifting is not None and bool(records) and lifting.checks(name)
@@ -61,7 +65,7 @@ def _run(
     probe_set: ProbeSet,
     batch: Batch,
     skipped: Collection[int],
-    entering: Callable[[int], None],
+    entering: Entering,
     lifting: Lifting | None,
     *,
     check: bool,
@@ -73,7 +77,7 @@ def _run(
     faults: list[Fault] = []
 
     def look(column: int, outcomes: Outcome, part: Batch, start: int = 0) -> None:
-        entering(column)
+        entering(column, seconds[column])
         begun = perf_counter()
         cardinality = probe_set.cardinality if column < m else 2
         found, failed = outcomes(part, column, cardinality)

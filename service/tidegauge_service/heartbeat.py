@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from tidegauge_service.stream_config import Watchdog
 
@@ -55,10 +55,10 @@ class Heartbeat:
         self.fd = _memory() if fd is None else fd
         self._memory = mmap.mmap(self.fd, _BEAT.size)
 
-    def beat(self, phase: Phase, column: int = NO_LF) -> None:
-        """Say that *phase* begins now: one small write."""
+    def beat(self, phase: Phase, column: int = NO_LF, spent_s: float = 0.0) -> None:
+        """Say that *phase* begins now, or goes on after *spent_s* seconds: one small write."""
         # The monotonic clock is one for all processes of a machine, and no clock jump moves it.
-        _BEAT.pack_into(self._memory, 0, phase, column, time.monotonic())
+        _BEAT.pack_into(self._memory, 0, phase, column, time.monotonic() - spent_s)
 
     def read(self) -> Beat:
         """Return the last beat; one that is being written may be a mixture of two."""
@@ -86,7 +86,14 @@ def _memory() -> int:
     return fd
 
 
-def no_beat(_phase: Phase, _column: int = NO_LF) -> None:
+class Beats(Protocol):
+    """What hears of a worker's beats: ``Heartbeat.beat``."""
+
+    def __call__(self, phase: Phase, column: int = NO_LF, spent_s: float = 0.0, /) -> None:
+        """Hear of one."""
+
+
+def no_beat(_phase: Phase, _column: int = NO_LF, _spent_s: float = 0.0, /) -> None:
     """Nobody watches."""
 
 

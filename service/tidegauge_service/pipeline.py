@@ -22,7 +22,7 @@ from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service import fitting, meters
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.heartbeat import Phase, no_beat
+from tidegauge_service.heartbeat import Beats, no_beat
 from tidegauge_service.ingest.opening import open_codec, open_source
 from tidegauge_service.ingest.places import seed
 from tidegauge_service.ingest.source import Source
@@ -88,7 +88,7 @@ def open_pipeline(
     *,
     source: Source | None = None,
     fitted: Callable[[int], None] = _unheard,
-    beat: Callable[[Phase, int], None] = no_beat,
+    beat: Beats = no_beat,
     renewed: Callable[[Columns], None] = lambda _columns: None,
 ) -> Pipeline:
     """Load the LFs, open the source, register the stream, attach its baseline.

@@ -221,15 +221,18 @@ def test_python_lfs_look_at_a_large_batch_in_parts_as_at_small_ones(parts: int, 
         cardinality=2,
         slices=[SlicingFunction("odd", lambda x: x.odd, pre=[counted])],
     )
-    entered: list[int] = []
-    matrix = engine.run(probe_set, large, entering=entered.append)
+    entered: list[tuple[int, float]] = []
+    matrix = engine.run(probe_set, large, entering=lambda *told: entered.append(told))
     small = [engine.run(probe_set, large[start : start + 11]) for start in range(0, len(large), 11)]
     assert matrix.outcomes.tolist() == [row for one in small for row in one.outcomes.tolist()]
     assert matrix.segments.tolist() == [row for one in small for row in one.segments.tolist()]
     assert [f.row for f in matrix.faults] == list(range(0, len(large), 7))
     assert set(calls.values()) <= {2}, "once a record, in the large batch and in the small ones"
-    assert entered.count(0) == entered.count(2) == max(-(-len(large) // AT_ONCE), 1)
-    assert entered.count(1) == 1
+    told = Counter(column for column, _ in entered)
+    assert told == {0: max(-(-len(large) // AT_ONCE), 1), 1: 1, 2: told[0]}
+    spent = [seconds for column, seconds in entered if column == 0]
+    assert spent[0] == 0
+    assert spent == sorted(set(spent)), "time in one LF adds up over the batch"
 
 
 # -- preprocessors ----------------------------------------------------------------------------

@@ -32,14 +32,16 @@ RECORDS = [{"text": "a"}, {"text": "b"}, {"text": "c"}]
 def test_each_column_is_told_before_it_runs() -> None:
     entered: list[tuple[int, int]] = []
     called.clear()
-    engine.run(PROBE_SET, RECORDS, entering=lambda column: entered.append((column, len(called))))
+    engine.run(PROBE_SET, RECORDS, entering=lambda column, _: entered.append((column, len(called))))
     assert entered == [(2, 0), (0, 0), (1, 3)], "templates, then Python; not once per record"
 
 
 def test_a_skipped_lf_is_not_called_and_fails_on_every_record() -> None:
     entered: list[int] = []
     called.clear()
-    matrix = engine.run(PROBE_SET, RECORDS, skipped={0}, entering=entered.append)
+    matrix = engine.run(
+        PROBE_SET, RECORDS, skipped={0}, entering=lambda column, _: entered.append(column)
+    )
     assert "first" not in called
     assert sorted(entered) == [1, 2]
     assert matrix.outcomes[:, 0].tolist() == [ERROR] * 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -67,13 +68,13 @@ def test_another_process_writes_what_this_one_reads() -> None:
     assert heartbeat.read() == Beat(Phase.STARTING, 0, 0.0)
     code = (
         "import sys; from tidegauge_service.heartbeat import Heartbeat, Phase;"
-        "Heartbeat(int(sys.argv[1])).beat(Phase.PROBING, 7)"
+        "Heartbeat(int(sys.argv[1])).beat(Phase.PROBING, 7, 5.0)"
     )
     fd = heartbeat.fd
     subprocess.run([sys.executable, "-c", code, str(fd)], pass_fds=(fd,), check=True)
     beat = heartbeat.read()
     assert (beat.phase, beat.column) == (Phase.PROBING, 7)
-    assert beat.since_s > 0
+    assert 0 < beat.since_s <= time.monotonic() - 5, "it had begun before"
     heartbeat.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)

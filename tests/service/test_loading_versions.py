@@ -147,7 +147,9 @@ def test_columns_name_the_lfs_of_all_versions(sqlite_database: Database, tmp_pat
     of = [START, START + 2 * HOUR]
     records = [Record(f"r{ms}", ms, {"text": "thanks", "country": "DE"}) for ms in of]
     entered = list[int]()
-    votes = versions.judge(records, quarantined={b: [1]}, entering=entered.append)
+    votes = versions.judge(
+        records, quarantined={b: [1]}, entering=lambda column, _: entered.append(column)
+    )
     assert entered == [0, 1, 2, 3, 5], "a quarantined one is not called"
     assert [[record.id for record in some.records] for some in votes] == [
         [f"r{of[0]}"],

@@ -43,8 +43,13 @@ def _as_it_is(_probe_set: ProbeSet) -> None:
     return
 
 
-def _unheard(_column: int) -> None:
+def _unheard(_column: int, _seconds: float) -> None:
     pass
+
+
+def _after(first: int, entering: engine.Entering) -> engine.Entering:
+    """Return what hears of a version's columns; the stream's begin at *first* for it."""
+    return lambda column, seconds: entering(first + column, seconds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +130,7 @@ class Versions:
         records: Seq[Record],
         *,
         quarantined: Mapping[str, Collection[int]],
-        entering: Callable[[int], None] = _unheard,
+        entering: engine.Entering = _unheard,
         name: str = "",
     ) -> list[Votes]:
         """Run the LFs of each version over its records; see ``engine.run``."""
@@ -133,12 +138,11 @@ class Versions:
         found = []
         for version, rows in self._shares(records):
             mine = records if rows is None else [records[row] for row in rows.tolist()]
-            first = version.first_column
             matrix = engine.run(
                 version.probe_set,
                 [record.fields for record in mine],
                 skipped=quarantined.get(version.probe_set.id, ()),
-                entering=lambda column, first=first: entering(first + column),  # type: ignore[misc]
+                entering=_after(version.first_column, entering),
                 lifting=version.lifting,
                 name=name,
             )

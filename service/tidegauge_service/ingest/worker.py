@@ -24,7 +24,7 @@ from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service import meters
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
-from tidegauge_service.heartbeat import NO_LF, Phase, no_beat
+from tidegauge_service.heartbeat import NO_LF, Beats, Phase, no_beat
 from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.places import ADVICE, Places, Way, seed
 from tidegauge_service.ingest.rejecting import Reason
@@ -134,7 +134,7 @@ class Worker:
         database: Database,
         *,
         clock: Clock,
-        beat: Callable[[Phase, int], None] = no_beat,
+        beat: Beats = no_beat,
         url: str = "",
         codec: Codec | None = None,
         lift: Lift | None = None,
@@ -441,7 +441,7 @@ class Worker:
         votes = self.renew().judge(
             records,
             quarantined=self._quarantined,
-            entering=lambda column: self._beat(Phase.PROBING, column),
+            entering=lambda column, spent_s: self._beat(Phase.PROBING, column, spent_s),
             name=f"{inputs[0].partition}:{inputs[0].offset}" if inputs else "",
         )
         self._beat(Phase.COUNTING, NO_LF)
