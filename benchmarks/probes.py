@@ -3,9 +3,9 @@
 Contestants: Snorkel's `LFApplier` and `PandasLFApplier`; Snorkel's own LF objects on tidegauge's
 engine as they are (`python`), and lifted (`lifted`: 70 % of them, the others have no source at
 hand; `all_lifted`); the same LFs as templates (`templates`); and from JSON bytes to counts
-(`json_to_counts`). `plain_loop` calls the bare Python functions: no engine can run them faster.
-Snorkel's get their records ready-made: building them is not timed. Ours
-start from dicts, or from bytes.
+(`json_to_counts`). `plain_loop` calls the bare Python functions, each over all records. It and
+Snorkel's get their records ready-made: building them is not timed. Ours start from dicts, or from
+bytes.
 """
 
 from __future__ import annotations
