@@ -23,15 +23,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-MIN_RECORDS: Final = 20
-"""A share of fewer records than this is not compared."""
-
-MIN_EXPECTED: Final = 13 / 64
-"""Expected votes a window; below it not even the longest sum of 64 windows has 13."""
-
-MIN_SEEN: Final = 13
-"""Votes in one window that suffice whatever was expected."""
-
 LEARNING_ODDS: Final = 3.0
 """While the baseline is learning, only shifts this large are called."""
 
@@ -69,6 +60,7 @@ class _Comparison:
     share: Floats
     scale: Ints
     worth: Mask
+    enough: Mask
 
 
 def compare(
@@ -85,8 +77,8 @@ def compare(
     """
     x, n = baseline.plan.extract(window)
     calibration = baseline.calibration
-    tested = enough(x, n, calibration)
     compared = _compare(window_start_ms, x, n, past or Past.none(len(x)), calibration)
+    tested = compared.enough & (n > 0)
     shifted = _shifted(compared, calibration, tested, detector)
     verdicts = _verdicts(n, tested, shifted, learning=calibration.learning)
     return [
@@ -121,20 +113,6 @@ def describe(window_start_ms: int, window: PaneCounts, baseline: Baseline) -> li
     ]
 
 
-def enough(x: Ints, n: Ints, calibration: Calibration) -> Mask:
-    """Mark series with volume enough to tell: the rarer outcome was expected, or came often.
-
-    An LF that never failed and now fails on every record has no expected failures at all.
-    """
-    rare = calibration.p <= 0.5  # noqa: PLR2004
-    expected = n * np.where(rare, calibration.p, 1 - calibration.p)
-    seen = np.where(rare, x, n - x)
-    known = calibration.n >= MIN_RECORDS
-    return np.asarray(
-        (n >= MIN_RECORDS) & ((expected >= MIN_EXPECTED) | (seen >= MIN_SEEN)) & known
-    )
-
-
 def _compare(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> _Comparison:
     here = np.array([start])
     [p], [cycles] = calibration.expected(here), calibration.season_variance(here)
@@ -154,6 +132,7 @@ def _compare(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration)
         share=found.share,
         scale=found.scale,
         worth=found.worth,
+        enough=found.enough,
     )
 
 

@@ -34,6 +34,14 @@ EXACT_Z: Final = 2.5
 MIN_LOGIT: Final = 0.10
 """Shifts of logit p smaller than this are not worth a page, however sure."""
 
+MIN_RECORDS: Final = 20
+"""A share of fewer records than this is not compared."""
+
+MIN_VOTES: Final = 13
+"""Votes from which a sum can tell: of 13 expected none comes with a chance of e⁻¹³, so a death is
+seen; it is as rare as the scan asks for. A sum that has not got so far counts at its present rate,
+up to the longest."""
+
 
 @dataclass(frozen=True, eq=False)
 class Past:
@@ -81,7 +89,8 @@ class Scanned:
 
     ``scale``: windows summed; ``share``, ``expected``: over them; ``effect``: odds ratio of the
     two; ``p_value``: two-sided mid-p; ``n_eff``; ``rank``: signed 2·n_eff·KL; ``worth``: whether
-    the shift is large enough to be of interest, however sure, and has not ended.
+    the shift is large enough to be of interest, however sure, and has not ended; ``enough``:
+    whether any of its sums holds enough to tell.
     """
 
     scale: Ints
@@ -92,6 +101,7 @@ class Scanned:
     n_eff: Floats
     rank: Floats
     worth: Mask
+    enough: Mask
 
 
 def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> Scanned:
@@ -115,8 +125,9 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
     x_eff = np.where(total > 0, found / np.maximum(total, 1), p) * n_eff
     odds = (x_eff + 0.5) / (n_eff - x_eff + 0.5) * (1 - p) / p
     p_value = np.where(total > 0, _p_values(x_eff, n_eff, p), 1.0)
-    worth = (np.abs(np.log(odds)) >= MIN_LOGIT) & _lasts(sums, last)
-    best = np.where(worth, p_value, 1 + p_value).argmin(axis=0)
+    enough = _enough(sums, last, np.cumsum(used[::-1], axis=0)[last], calibration)
+    worth = enough & (np.abs(np.log(odds)) >= MIN_LOGIT) & _lasts(sums, last)
+    best = (p_value + ~worth + ~enough).argmin(axis=0)
     pick = (best, np.arange(len(x)))
     share = (x_eff / n_eff)[pick]
     rank = np.sign(share - p[pick]) * 2 * n_eff[pick] * divergence(share, p[pick])
@@ -129,7 +140,24 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
         n_eff[pick],
         rank,
         worth[pick],
+        np.asarray(enough.any(axis=0)),
     )
+
+
+def _enough(sums: Sequence[Floats], last: Ints, held: Ints, calibration: Calibration) -> Mask:
+    """Mark sums with volume enough to tell: the rarer outcome was expected, or came, often.
+
+    An LF that never failed and now fails on every record has no expected failures at all. A pair
+    that votes together on 3 records a window and agrees on nine of ten is expected to differ 19
+    times in 64 windows: enough, but in fewer than 7 windows there are not yet 20 records.
+    *held*: int64 [J, S], windows that the sums are of, with records or without.
+    """
+    total, seen, due = (a[last] for a in sums)
+    rare = calibration.p <= 0.5  # noqa: PLR2004
+    came, expected = np.where(rare, seen, total - seen), np.where(rare, due, total - due)
+    often = (expected * LONGEST >= MIN_VOTES * held) | (came >= MIN_VOTES)
+    known = calibration.n >= MIN_RECORDS
+    return np.asarray((total >= MIN_RECORDS) & often & known)
 
 
 def _lasts(sums: Sequence[Floats], last: Ints) -> Mask:

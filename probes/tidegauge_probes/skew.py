@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from tidegauge_probes.baseline import Baseline
-from tidegauge_probes.drift import enough, off
+from tidegauge_probes.drift import off
 from tidegauge_probes.findings import Skew
 from tidegauge_probes.scan import Past, scan
 from tidegauge_probes.season import NO_SEASON
@@ -38,8 +38,7 @@ def compare(training: Baseline, live: Baseline) -> tuple[Skew, ...]:
     calibration = replace(live.calibration, season=NO_SEASON)
     x, n = live.plan.extract(training.total)
     found = scan(_NO_TIME, x, n, Past.none(len(x)), calibration)
-    tested = enough(x, n, calibration)
-    skewed = off(found.p_value, found.worth, tested, FALSE_SHARE)
+    skewed = off(found.p_value, found.worth, found.enough, FALSE_SHARE)
     order = sorted(np.flatnonzero(skewed), key=lambda s: -abs(found.rank[s]))
     return tuple(
         Skew(

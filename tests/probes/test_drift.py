@@ -208,6 +208,25 @@ def test_fewer_than_20_records_are_too_few_to_tell() -> None:
         assert finding(findings, SeriesKind.COVERAGE, "lf9").verdict is verdict
 
 
+def test_small_windows_are_judged_by_the_sum_that_they_end() -> None:
+    """Four records a window: too few in the first, enough in the sum; without any, no data."""
+    rng = np.random.default_rng(35)
+    rates = np.array([0.5, 0.5])
+    baseline = fit(list(panes(rng, np.tile(rates, (336, 1)), 4)))
+    past = Past.none(len(baseline.keys))
+    verdicts = []
+    for w in range(40):
+        pane = count(rng, np.array([1.0, 0.5]), 4)
+        findings = drift.compare(w * HOUR, pane, baseline, Detector(), past)
+        verdicts.append(finding(findings, SeriesKind.COVERAGE, "lf0").verdict)
+        past = past.then(w * HOUR, *baseline.plan.extract(pane))
+    assert verdicts[:4] == [Verdict.LOW_VOLUME] * 4
+    assert Verdict.LOW_VOLUME not in verdicts[4:]
+    assert verdicts[-1] is Verdict.SHIFTED
+    silent = drift.compare(40 * HOUR, counts.empty(2, 2), baseline, Detector(), past)
+    assert {f.verdict for f in silent} == {Verdict.NO_DATA}
+
+
 def test_a_rare_series_is_too_rare_to_tell_until_it_is_seen_often() -> None:
     """Baseline: lf0 and lf1 never fail, lf0 always votes. Faults and deaths must be found."""
     steady = np.ones((200, 2), dtype=np.int8)

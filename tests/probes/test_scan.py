@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -129,6 +129,92 @@ def test_windows_without_records_are_no_windows() -> None:
     assert whole.scale[0] <= LONGEST
     assert whole.p_value[0] >= dense.p_value[0]
     assert whole.share[0] == pytest.approx(0.36, abs=0.001)
+
+
+# -- volume -----------------------------------------------------------------------------------
+
+
+def of_few(windows: int, differ: int, n: int = 3) -> Scanned:
+    """Scan windows of *n* records, of which one in ten should differ and *differ* do."""
+    size = np.full((windows, 1), n)
+    return last(np.full_like(size, differ), size, calibration(0.1, tau=0.03))
+
+
+def test_windows_too_small_to_tell_are_told_from_their_sum() -> None:
+    """Three records a window, of which one differs where one of ten did: 3.3 times as often."""
+    alone, few, many = (of_few(windows, 1) for windows in (1, 6, 64))
+    assert [found.enough[0] for found in (alone, few, many)] == [False, False, True]
+    assert not alone.worth[0]
+    assert not few.worth[0]
+    assert many.worth[0]
+    assert many.p_value[0] < 1e-6
+
+
+@pytest.mark.parametrize("records", [19, 20])
+def test_a_sum_of_fewer_than_20_records_is_not_compared(records: int) -> None:
+    """However strange they are: here all of them differ."""
+    found = of_few(1, records, records)
+    assert found.p_value[0] < 1e-12
+    assert found.enough[0] == found.worth[0] == (records == 20)
+
+
+def test_the_sum_that_tells_is_one_with_enough_records() -> None:
+    """Six records, all different, after many as usual: the odd window by itself tells nothing."""
+    n = np.full((41, 1), 6)
+    x = np.where(np.arange(41) % 2, 1, 0)[:, None]
+    x[-1] = 6
+    found = last(x, n, calibration(0.1, tau=0.03))
+    assert found.enough[0]
+    assert found.scale[0] * 6 >= 20
+
+
+@pytest.mark.parametrize("windows", [1, 5, 64, 70])
+@pytest.mark.parametrize("due", [12.5, 13.5])
+def test_too_rare_is_what_the_longest_sum_would_not_have_13_of(due: float, windows: int) -> None:
+    """Whatever came before: one window of a hundred records, or 64."""
+    size = np.full((windows, 1), 100)
+    rate = due / (100 * LONGEST)
+    for p in (rate, 1 - rate):
+        usual = np.round(size * p).astype(int)
+        assert last(usual, size, calibration(p)).enough[0] == (due > 13)
+
+
+def test_what_was_hardly_ever_expected_tells_once_it_came_13_times() -> None:
+    """An LF that never failed fails on one record a window: enough after 13 windows."""
+    size = np.full((13, 1), 100)
+    known = calibration(1e-5)
+    assert not last(np.ones_like(size[1:]), size[1:], known).enough[0]
+    found = last(np.ones_like(size), size, known)
+    assert found.worth[0]
+    assert found.p_value[0] < 1e-9
+
+
+def test_a_dip_at_night_does_not_hide_the_day() -> None:
+    """A 5 % LF doubles; the last window has 2 records, too few by themselves."""
+    n = np.array([[1_000]] * 8 + [[2]])
+    x = np.round(n * 0.1).astype(int)
+    found = last(x, n, calibration(0.05))
+    assert found.worth[0]
+    assert found.scale[0] > 1
+    assert found.p_value[0] < 1e-6
+
+
+def test_after_a_resolve_the_volume_begins_anew_too() -> None:
+    size = np.full((64, 1), 3)
+    usual = np.zeros_like(size)
+    past = past_of(usual[1:], size[1:])
+    known = calibration(0.1)
+    for resolved, enough in ((False, True), (True, False)):
+        since = past.since_resolved(62 * HOUR_MS, [resolved])
+        assert scan(63 * HOUR_MS, usual[0], size[0], since, known).enough[0] == enough
+
+
+def test_a_series_hardly_known_at_the_baseline_is_not_compared() -> None:
+    size = np.full((64, 1), 100)
+    known = calibration(0.1)
+    for records, enough in ((19, False), (20, True)):
+        few = replace(known, n=np.array([float(records)]))
+        assert last(size // 2, size, few).enough[0] == enough
 
 
 def test_only_the_longest_scale_is_remembered() -> None:
