@@ -264,7 +264,7 @@ def _of_series(
 
 # -- Matched ----------------------------------------------------------------------------------
 
-BUDGETS: Final = (0.5, 1.0, 2.0) if QUICK else (0.1, 0.25, 0.5, 1.0, 1.3, 2.0, 4.0)
+BUDGETS: Final = (0.5, 1.0, 2.0) if QUICK else (0.1, 0.25, 0.5, 1.0, 1.15, 1.3, 2.0, 4.0)
 ALLOWED: Final = 1.0
 """False episodes per 1,000 windows at which contestants are compared."""
 

@@ -1,8 +1,8 @@
 """A window, and those before it, against the baseline: the scan with false-alarm control.
 
-Each series has the smallest p-value over its scales (``scan``); Benjamini–Hochberg over all series
-holds the expected number of false episodes per 1,000 windows to a budget. The same function serves
-the stream, replays and trials.
+Each series has the smallest p-value over its scales, each paid for (``scan``); Benjamini–Hochberg
+over all series holds the expected number of false episodes per 1,000 windows to a budget. The same
+function serves the stream, replays and trials.
 """
 
 from __future__ import annotations
@@ -28,10 +28,6 @@ LEARNING_ODDS: Final = 3.0
 
 BAND: Final = 0.99
 
-KAPPA: Final = 4.0
-"""By how much more often the smallest p-value over the overlapping scales crosses a threshold than
-that of one scale (simulated; Bonferroni's 12 would be far too cautious)."""
-
 
 @dataclass(frozen=True)
 class Detector:
@@ -41,8 +37,8 @@ class Detector:
 
     @property
     def alpha(self) -> float:
-        """Chance that a quiet window opens an episode, shared among the scales."""
-        return self.budget / (1000 * KAPPA)
+        """Chance that a quiet window opens an episode: what a scan's ``paid`` is held against."""
+        return self.budget / 1000
 
 
 @dataclass(frozen=True)
@@ -56,6 +52,7 @@ class _Comparison:
     n_eff: Floats
     effect: Floats
     p_value: Floats
+    paid: Floats
     rank: Floats
     share: Floats
     scale: Ints
@@ -128,6 +125,7 @@ def _compare(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration)
         n_eff=n_eff,
         effect=found.effect,
         p_value=found.p_value,
+        paid=found.paid,
         rank=found.rank,
         share=found.share,
         scale=found.scale,
@@ -149,7 +147,7 @@ def _shifted(
     worth = compared.worth
     if calibration.learning:
         worth = worth & (np.abs(np.log(compared.effect)) >= np.log(LEARNING_ODDS))
-    return off(compared.p_value, worth, tested, detector.alpha)
+    return off(compared.paid, worth, tested, detector.alpha)
 
 
 def off(p_value: Floats, worth: Mask, tested: Mask, alpha: float) -> Mask:

@@ -1,7 +1,8 @@
-"""The multi-window scan: sums of the last 1, 2, 3, 4, 6 … 64 windows of each series.
+"""The multi-window scan: sums of the last 1, 2, 3 … 12, 14, 16 … 64 windows of each series.
 
 A large shift shows in one window, a small one only in the sum of many; the smallest p-value over
-the scales decides. What varies between windows shrinks each sum's sample,
+the scales decides, each multiplied by the price of its scale. What varies between windows shrinks
+each sum's sample,
 
     1/n_eff = 1/N + [τ² g(φ)/j_e + v + se²] · pq,   g(φ) = 1 + 2 Σ_{k<j} (1 − k/j) φ^k
 
@@ -25,8 +26,19 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-SCALES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+SCALES: Final = (*range(1, 13), 14, 16, 18, 20, 24, 28, 32, 40, 48, 64)
+"""Neighbours are alike, so each more costs few false alarms; a shift of a tenth between two of them
+is found later. With half as many +25 % of a 5 % LF takes a quarter of a window more."""
 LONGEST: Final = SCALES[-1]
+
+LASTING: Final = 6
+PRICE: Final = 6.0
+PRICE_OF_LASTING: Final = 4.0
+"""By how much the p-value of a sum is multiplied, for looking at so many overlapping ones; less
+from LASTING windows on. The budget is of episodes, not of windows in alarm: what puts a sum of 12
+windows beyond a threshold keeps it there for several, so it opens fewer episodes than its p-value
+says, by Siegmund's (1985) correction for overshoot. Simulated, 40,000 quiet windows of 30 LFs: at
+p < 10⁻⁴ sums of 1 and of 3 windows alone open .6·10⁻⁴ episodes a window, of 12 .4, of 48 .16."""
 
 EXACT_Z: Final = 2.5
 """Nearer to the expected, the normal approximation will do: no threshold is anywhere near."""
@@ -88,9 +100,10 @@ class Scanned:
     """The most telling scale of each series, [S] each.
 
     ``scale``: windows summed; ``share``, ``expected``: over them; ``effect``: odds ratio of the
-    two; ``p_value``: two-sided mid-p; ``n_eff``; ``rank``: signed 2·n_eff·KL; ``worth``: whether
-    the shift is large enough to be of interest, however sure, and has not ended; ``enough``:
-    whether any of its sums holds enough to tell.
+    two; ``p_value``: two-sided mid-p; ``paid``: that times the price of its scale, at most 1;
+    ``n_eff``; ``rank``: signed 2·n_eff·KL; ``worth``: whether the shift is large enough to be of
+    interest, however sure, and has not ended; ``enough``: whether any of its sums holds enough to
+    tell.
     """
 
     scale: Ints
@@ -98,6 +111,7 @@ class Scanned:
     expected: Floats
     effect: Floats
     p_value: Floats
+    paid: Floats
     n_eff: Floats
     rank: Floats
     worth: Mask
@@ -127,7 +141,8 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
     p_value = np.where(total > 0, _p_values(x_eff, n_eff, p), 1.0)
     enough = _enough(sums, last, np.cumsum(used[::-1], axis=0)[last], calibration)
     worth = enough & (np.abs(np.log(odds)) >= MIN_LOGIT) & _lasts(sums, last)
-    best = (p_value + ~worth + ~enough).argmin(axis=0)
+    paid = np.minimum(p_value * np.where(windows < LASTING, PRICE, PRICE_OF_LASTING), 1.0)
+    best = (paid + ~worth + ~enough).argmin(axis=0)
     pick = (best, np.arange(len(x)))
     share = (x_eff / n_eff)[pick]
     rank = np.sign(share - p[pick]) * 2 * n_eff[pick] * divergence(share, p[pick])
@@ -137,6 +152,7 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
         p[pick],
         odds[pick],
         p_value[pick],
+        paid[pick],
         n_eff[pick],
         rank,
         worth[pick],

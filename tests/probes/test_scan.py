@@ -42,9 +42,9 @@ def last(x: np.ndarray, n: np.ndarray, known: Calibration) -> Scanned:
 
 
 def plainly(x: np.ndarray, n: np.ndarray, known: Calibration) -> tuple[float, int]:
-    """Return the smallest p-value of one series, and its scale, as the formulas read."""
+    """Return the p-value of one series that pays least, and its scale, as the formulas read."""
     p, tau2, se2, phi = known.p[0], known.tau2[0], known.se2[0], known.phi
-    found: list[tuple[bool, float, int]] = []
+    found: list[tuple[bool, float, float, int]] = []
     for j in sorted({min(j, len(x)) for j in SCALES}):
         total, size = x[-j:].sum(), n[-j:].sum()
         apart = size**2 / (n[-j:].astype(float) ** 2).sum()
@@ -57,8 +57,9 @@ def plainly(x: np.ndarray, n: np.ndarray, known: Calibration) -> tuple[float, in
         ahead = total / size - p
         lately = x[-quarter:].sum() / n[-quarter:].sum() - p
         lasts = lately * np.sign(ahead) >= abs(ahead) / 2
-        found.append((abs(np.log(odds)) < MIN_LOGIT or not lasts, float(mid_p), j))
-    _, p_value, scale = min(found)
+        paid = min(float(mid_p) * (6 if j < 6 else 4), 1.0)
+        found.append((abs(np.log(odds)) < MIN_LOGIT or not lasts, paid, float(mid_p), j))
+    _, _, p_value, scale = min(found)
     return p_value, scale
 
 
@@ -89,6 +90,44 @@ def test_a_small_shift_shows_in_many_windows_and_a_large_one_at_once() -> None:
     assert found.p_value[2] < 1e-6
     assert found.share[1] == pytest.approx(0.36, abs=0.001)
     assert found.effect[1] == pytest.approx((0.36 / 0.64) / (0.3 / 0.7), rel=0.02)
+
+
+@pytest.mark.parametrize(("windows", "price"), [(1, 6), (5, 6), (6, 4), (40, 4), (64, 4)])
+def test_a_sum_pays_for_being_one_of_many_and_a_lasting_one_less(windows: int, price: int) -> None:
+    """The stream is as old as the shift, so the longest sum is the surest; later, too."""
+    n = np.full((windows, 1), 1_000)
+    x = np.round(n * 0.36).astype(int)
+    found = last(x, n, calibration(0.3))
+    assert found.scale[0] == windows
+    assert found.paid[0] == pytest.approx(price * found.p_value[0])
+    aged_n, aged_x = np.vstack([n, n]), np.vstack([np.round(n * 0.3).astype(int), x])
+    aged = last(aged_x, aged_n, calibration(0.3))
+    assert aged.paid[0] <= 1.5 * found.paid[0]
+
+
+def test_a_price_is_of_the_windows_that_have_records() -> None:
+    """Eight windows of which four are empty are a sum of four."""
+    n = np.full((8, 1), 1_000)
+    n[:-1:2] = 0
+    found = last(np.round(n * 0.36).astype(int), n, calibration(0.3))
+    assert found.scale[0] == 4
+    assert found.paid[0] == pytest.approx(6 * found.p_value[0])
+
+
+def test_what_is_paid_decides_which_sum_speaks() -> None:
+    """Five windows are a little surer than six, but pay half as much again."""
+    n = np.full((6, 1), 1_000)
+    x = np.array([[320], *[[348]] * 5])
+    known = calibration(0.3)
+    five, six = last(x[1:], n[1:], known), last(x, n, known)
+    assert (five.scale[0], six.scale[0]) == (5, 6)
+    assert five.p_value[0] < six.p_value[0] < 1.5 * five.p_value[0]
+    assert six.paid[0] < five.paid[0]
+
+
+def test_nothing_pays_more_than_is_certain() -> None:
+    n = np.full((1, 1), 1_000)
+    assert last(n * 3 // 10, n, calibration(0.3)).paid[0] == 1
 
 
 def test_after_a_resolve_the_series_begins_anew() -> None:
@@ -247,5 +286,5 @@ def test_every_input_gives_finite_figures(
     found = last(x, n, calibration(p, 1 - p, phi=phi))
     for field in fields(found):
         assert np.isfinite(getattr(found, field.name)).all(), field.name
-    assert ((found.p_value >= 0) & (found.p_value <= 1)).all()
+    assert ((found.p_value >= 0) & (found.p_value <= found.paid) & (found.paid <= 1)).all()
     assert ((found.scale >= 1) & (found.scale <= LONGEST)).all()
