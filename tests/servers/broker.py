@@ -141,13 +141,10 @@ class KafkaBroker(Cluster):
 
     def _write_properties(self) -> Path:
         path = self.folder / "server.properties"
-        controller_port = free_port()
-        while controller_port == self._port:
-            controller_port = free_port()
         listeners = {"PLAINTEXT": (self.bootstrap, "PLAINTEXT"), **self.listeners()}
         text = PROPERTIES.format(
             host=HOST,
-            controller_port=controller_port,
+            controller_port=free_port(),
             data=self.data,
             listeners=",".join(f"{name}://{at}" for name, (at, _) in listeners.items()),
             protocols=",".join(f"{name}:{protocol}" for name, (_, protocol) in listeners.items()),

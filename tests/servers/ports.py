@@ -10,15 +10,19 @@ LOWEST, HIGHEST = 20_000, 32_000
 
 HOST = "127.0.0.1"
 
+_given: set[int] = set()
+"""Ports that this process was given: their servers may not listen yet, or not at the moment."""
+
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on now.
+    """Return a loopback port that nobody listens on now, another one each time.
 
     Random rather than the next one, so that two test runs at a time rarely try the same.
     """
     for _ in range(200):
         port = random.randint(LOWEST, HIGHEST)
-        if is_free(port):
+        if port not in _given and is_free(port):
+            _given.add(port)
             return port
     raise RuntimeError(f"no free port between {LOWEST} and {HIGHEST}")
 

@@ -1,5 +1,6 @@
 """Each fixture starts the real thing, and the real thing does its work."""
 
+import random
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +14,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from tests.servers.alertmanager import AlertmanagerServer
 from tests.servers.broker import Cluster, KafkaBroker, cluster_id
 from tests.servers.chromium import Chromium
-from tests.servers.ports import accepts, free_port, is_free
+from tests.servers.ports import HIGHEST, accepts, free_port, is_free
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import ServerError, ServerProcess
 from tests.servers.prometheus import PrometheusServer, ScrapeTarget
@@ -273,3 +274,10 @@ def test_a_free_port_is_free() -> None:
     port = free_port()
     assert is_free(port)
     assert not accepts(f"127.0.0.1:{port}")
+
+
+def test_a_port_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two servers of one test start later than both were given their ports."""
+    drawn = iter([free_port(), free_port(), HIGHEST + 1])
+    monkeypatch.setattr(random, "randint", lambda *_: next(drawn))
+    assert free_port() == HIGHEST + 1
