@@ -7,8 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
