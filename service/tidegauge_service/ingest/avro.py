@@ -17,6 +17,7 @@ import fastavro
 from fastavro.schema import SchemaParseException
 
 from tidegauge_service.errors import SettingsError
+from tidegauge_service.ingest import recognition
 from tidegauge_service.ingest.formats import as_fields
 from tidegauge_service.ingest.rejecting import Reason, Rejected
 from tidegauge_service.ingest.schema_registry import NoSuchSchema, Registry
@@ -53,7 +54,9 @@ class WithRegistry:
     def fields(self, value: bytes) -> Mapping[str, Any]:
         """Return the record's fields; SourceError if the registry does not answer."""
         if len(value) < HEADER or value[0] != 0:
+            guess = recognition.likely(value, "avro")
             detail = f"no schema id in front: it begins with {value[:HEADER].hex()}, not with 00"
+            detail = f"{detail}; {guess}" if guess else detail
             raise Rejected(Reason.NOT_AVRO, detail)
         number = int.from_bytes(value[1:HEADER], "big")
         schema = self._known.get(number)
@@ -112,10 +115,16 @@ def _read(value: bytes, start: int, schema: Schema) -> Mapping[str, Any]:
     try:
         found = fastavro.schemaless_reader(stream, schema, None)
     except Exception as error:  # it raises many kinds, and what the bytes hold is anybody's
-        raise Rejected(Reason.NOT_AVRO, f"it does not fit its schema: {error!r:.200}") from error
+        raise _misfit(value, start, f"it does not fit its schema: {error!r:.200}") from error
     if left := len(value) - stream.tell():
-        raise Rejected(Reason.NOT_AVRO, f"{left} bytes are left behind the record")
+        raise _misfit(value, start, f"{left} bytes are left behind the record")
     return as_fields(found, "an Avro", Reason.NOT_AVRO)
+
+
+def _misfit(value: bytes, start: int, why: str) -> Rejected:
+    """Return the verdict; what stands behind a schema id is not guessed at."""
+    guess = "" if start else recognition.likely(value, "avro")
+    return Rejected(Reason.NOT_AVRO, f"{why}; {guess}" if guess else why)
 
 
 def open_avro(

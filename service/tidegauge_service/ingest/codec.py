@@ -19,6 +19,9 @@ from tidegauge_service.stream_config import Limits, RecordMapping
 
 SOURCE_TIMESTAMP: Final = "@source"
 
+MOST_DETAIL: Final = 1_000
+"""Characters of a dead letter's detail: it quotes the input, which may be of any size."""
+
 _SECONDS_UP_TO: Final = 100_000_000_000
 """Numbers below are epoch seconds (up to the year 5138), above milliseconds (from 1973)."""
 
@@ -76,7 +79,8 @@ class Codec:
     def _checked(self, value: bytes | Mapping[str, Any] | None) -> Mapping[str, Any]:
         """Hold to the limits what is empty or too large, or the fields of CSV and Parquet."""
         if not value:
-            raise Rejected(Reason.EMPTY, "nothing in it")
+            what = "no value: a tombstone" if value is None else "nothing in it"
+            raise Rejected(Reason.EMPTY, what)
         size = len(value) if isinstance(value, bytes) else size_of(value)
         if size > self._most:
             detail = f"{size} bytes; limits.max_record_bytes is {self._most}"
@@ -145,7 +149,7 @@ def _dead_letter(raw: Raw, reason: Reason, detail: str, most_bytes: int) -> Dead
     value = raw.value
     payload = value if isinstance(value, bytes) else _as_json(value)
     # PostgreSQL refuses NUL in texts, and details quote the input.
-    shown = detail.replace("\0", "\\0").encode("utf-8", "replace").decode()
+    shown = detail[:MOST_DETAIL].replace("\0", "\\0").encode("utf-8", "replace").decode()
     return DeadLetter(
         raw.partition,
         raw.offset,

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from tidegauge_service.errors import SettingsError
+from tidegauge_service.ingest import recognition
 from tidegauge_service.ingest.rejecting import Reason, Rejected
 from tidegauge_service.stream_config import RecordMapping
 
@@ -38,18 +39,16 @@ class Json:
         """Return the object's fields."""
         try:
             fields = self._decoder.decode(value)
-        except msgspec.DecodeError as error:
-            if b"\0" in value:  # which JSON never holds
-                raise _nul() from error
-            raise Rejected(_why_undecodable(value), str(error)) from error
-        except UnicodeDecodeError as error:
-            raise Rejected(Reason.NOT_UTF8, str(error)) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _undecodable(value, str(error)) from error
         except RecursionError as error:
             raise Rejected(Reason.NOT_JSON, "nested too deeply") from error
         if value.find(b"\\") >= 0 and rb"\u0000" in value and _ESCAPED_NUL.search(value):
             raise _nul()
         if type(fields) is not dict:
+            guess = recognition.not_an_object(fields)
             detail = f"a JSON {type(fields).__name__}, not an object"
+            detail = f"{detail}: {guess}" if guess else detail
             raise Rejected(Reason.NOT_AN_OBJECT, detail)
         if _may_be_deep(value) and deeper(fields, MAX_NESTING):
             raise Rejected(Reason.NOT_JSON, "nested too deeply")
@@ -78,11 +77,14 @@ class MessagePack:
         try:
             fields = self._decoder.decode(value)
         except msgspec.DecodeError as error:
-            raise Rejected(Reason.NOT_MSGPACK, str(error)) from error
+            detail = _with_guess(value, "msgpack", str(error))
+            raise Rejected(Reason.NOT_MSGPACK, detail) from error
         except UnicodeDecodeError as error:
             raise Rejected(Reason.NOT_UTF8, str(error)) from error
         except (RecursionError, TypeError) as error:  # TypeError: a map as the key of a map
             raise Rejected(Reason.NOT_MSGPACK, str(error)) from error
+        if not isinstance(fields, dict) and (guess := recognition.likely(value, "msgpack")):
+            raise Rejected(Reason.NOT_MSGPACK, guess)
         return as_fields(fields, "a MessagePack", Reason.NOT_MSGPACK)
 
 
@@ -130,12 +132,30 @@ def _texts(value: Any) -> Iterator[str | bytes]:
             yield from _texts(child)
 
 
-def _why_undecodable(value: bytes) -> Reason:
+def _undecodable(value: bytes, error: str) -> Rejected:
+    """Return why a value is no JSON.
+
+    What it is recognised as goes before the NUL in it: framed Avro, compressed data and UTF-16 are
+    full of them, and "a NUL byte" would send people looking for one in a text.
+    """
+    if not value.strip():
+        return Rejected(Reason.EMPTY, "nothing in it but white space")
+    if other := recognition.encoding(value):
+        return Rejected(Reason.NOT_UTF8, f"{error}; {other}")
+    if guess := recognition.likely(value, "json"):
+        return Rejected(Reason.NOT_JSON, f"{error}; {guess}")
+    if b"\0" in value:  # which JSON never holds
+        return _nul()
     try:
         value.decode()
     except UnicodeDecodeError:
-        return Reason.NOT_UTF8
-    return Reason.NOT_JSON
+        return Rejected(Reason.NOT_UTF8, error)
+    return Rejected(Reason.NOT_JSON, error)
+
+
+def _with_guess(value: bytes, wanted: str, error: str) -> str:
+    guess = recognition.likely(value, wanted)
+    return f"{error}; {guess}" if guess else error
 
 
 def open_format(mapping: RecordMapping, password: str | None, folder: Path) -> Format:
