@@ -288,10 +288,15 @@ def _pipeline() -> list[Builder[dashboard.Panel]]:
             SECONDS,
         ),
         series(
-            Text("Records per second", "Records counted, and those that came after their window."),
+            Text(
+                "Records per second",
+                "Records counted, those that came after their window, and Kafka records without "
+                "a value, which are skipped.",
+            ),
             [
                 Query(rate_of("records_total", "", "partition"), "records"),
                 Query(rate_of("late_records_total", "", "partition"), "late"),
+                Query(rate_of("tombstones_total", "", "partition"), "tombstones"),
             ],
             RATE,
         ),

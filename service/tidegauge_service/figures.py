@@ -50,6 +50,7 @@ class PartitionFigures:
     watermark_ms: int | None
     records_total: int
     late_total: int
+    tombstones_total: int = 0
 
     @property
     def lag(self) -> int | None:

@@ -113,6 +113,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _counter("windows_evaluated_total", "stream", "Windows evaluated so far."),
     _counter("records_total", "stream partition", "Records counted so far, late ones included."),
     _counter("late_records_total", "stream partition", "Records that came too late."),
+    _counter("tombstones_total", "stream partition", "Kafka records without a value, skipped."),
     _gauge("watermark_timestamp_seconds", "stream partition", "Event time reached."),
     _gauge("consumer_lag_records", "stream partition", "Records not counted yet."),
     _counter("lost_inputs_total", "stream", "Inputs the source removed before they were read."),
@@ -210,6 +211,7 @@ _PRECISION_METRICS: Final[Mapping[str, Callable[[PrecisionFigures], float | None
 _PARTITION_METRICS: Final[Mapping[str, Callable[[PartitionFigures], float | None]]] = {
     "tidegauge_records_total": lambda p: p.records_total,
     "tidegauge_late_records_total": lambda p: p.late_total,
+    "tidegauge_tombstones_total": lambda p: p.tombstones_total,
     "tidegauge_watermark_timestamp_seconds": lambda p: _seconds(p.watermark_ms),
     "tidegauge_consumer_lag_records": lambda p: p.lag,
 }

@@ -57,6 +57,7 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
                 watermark_ms=p.watermark_ms,
                 records_total=p.records,
                 late_total=p.late,
+                tombstones_total=p.tombstones,
             )
             for p in summary.counted
         ),

@@ -105,6 +105,10 @@ class KafkaSource(Spec):
         description="When the topic no longer holds what would be read next: go on where it does, "
         "or hold the partition until somebody accepts the gap. Both alert.",
     )
+    tombstones: Literal["skip", "dead_letter"] = Field(
+        default="skip",
+        description="What becomes of records without a value: deletes, in a compacted topic.",
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None
@@ -289,6 +293,9 @@ class Limits(Spec):
     """What the service takes before it says no."""
 
     max_record_bytes: int = Field(default=1_048_576, ge=1)
+    batch_bytes: int = Field(
+        default=64 * 2**20, ge=1, description="Bytes of inputs held at once in a batch, at most."
+    )
     max_skew: Delay = Field(
         default=300_000, description="How far ahead of now a timestamp may lie."
     )

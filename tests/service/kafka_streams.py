@@ -16,7 +16,7 @@ from tests.service.streams_for_tests import Reading, reading
 from tidegauge_service.clock import Clock
 from tidegauge_service.ingest.kafka_source import KafkaTopic
 from tidegauge_service.store import schema, streams
-from tidegauge_service.stream_config import KafkaSource
+from tidegauge_service.stream_config import KafkaSource, Limits
 
 
 def messages(first: int, count: int) -> list[bytes]:
@@ -53,7 +53,8 @@ def kafka_stream(
     """Open a worker on a topic; the same folder continues the same stream."""
     settings = {"kind": "kafka", "bootstrap": broker.bootstrap, "topic": topic, "group": topic}
     settings |= source or {}
-    opened = KafkaTopic(KafkaSource.model_validate(settings))
+    most = Limits.model_validate(changes.get("limits", {})).batch_bytes
+    opened = KafkaTopic(KafkaSource.model_validate(settings), batch_bytes=most)
     return reading(folder, source=opened, clock=clock, source_config=settings, **changes)
 
 

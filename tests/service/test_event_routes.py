@@ -23,6 +23,7 @@ from tidegauge_service.store.engine import Database
 from tidegauge_service.stream_config import load_stream
 
 NOW = START + HOUR
+BYTES = 2**30
 EVENTS = "/api/v1/streams/test/events"
 LETTERS = "/api/v1/streams/test/dead-letters"
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -51,7 +52,7 @@ class Site:
         return sorted(
             event.payload
             for p in (0, 1)
-            for event in events.read(self.database, self.stream, p, 0, 100)
+            for event in events.read(self.database, self.stream, p, 0, most=100, most_bytes=BYTES)
         )
 
 

@@ -21,6 +21,8 @@ from tidegauge_service.store.events import Appended, Backlog, BacklogFull, Event
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.stream_config import LogSource, load_stream
 
+BYTES = 2**30
+
 
 class Log:
     """A stream's events, to append to and read from."""
@@ -47,7 +49,9 @@ class Log:
         return Counter(
             event.payload
             for p in self.partitions
-            for event in events.read(self.database, self.stream, p, 0, 100_000)
+            for event in events.read(
+                self.database, self.stream, p, 0, most=100_000, most_bytes=BYTES
+            )
         )
 
     def backlog(self) -> Backlog:
@@ -126,7 +130,7 @@ def test_offsets_have_no_gaps_and_a_reader_never_passes_one_by(
     def read() -> None:
         while True:
             last = done.is_set()
-            found = events.read(database, log.stream, 0, len(seen), 7)
+            found = events.read(database, log.stream, 0, len(seen), most=7, most_bytes=BYTES)
             seen.extend(event.payload for event in found)
             if last and not found:
                 return
@@ -215,4 +219,4 @@ def test_an_event_that_is_gone_is_never_passed_over(database: Database, tmp_path
     with database.write() as connection:
         connection.execute(sa.delete(schema.event).where(schema.event.c.offset == 1))
     with pytest.raises(SourceError, match="event 1 of partition 0"):
-        events.read(database, log.stream, 0, 0, 10)
+        events.read(database, log.stream, 0, 0, most=10, most_bytes=BYTES)

@@ -33,7 +33,7 @@ def batch_of(some: Any, codec: int = 0) -> bytes:
 
 def read(batch: bytes | bytearray) -> list[Any]:
     """Return the inputs; the last may be that it is broken."""
-    return _until_broken(Batch(batch).inputs(PARTITION))
+    return _until_broken(Batch(batch, 2**30).inputs(PARTITION))
 
 
 def expected(batch: bytes | bytearray) -> list[Any]:

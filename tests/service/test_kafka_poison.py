@@ -15,6 +15,7 @@ from kafka.record.memory_records import MemoryRecordsBuilder
 
 from tests.servers.broker import Cluster, KafkaBroker
 from tests.servers.waiting import wait_until
+from tests.service import oracle
 from tests.service.group import NOW
 from tests.service.kafka_streams import (
     counted,
@@ -26,8 +27,10 @@ from tests.service.kafka_streams import (
 )
 from tests.service.streams_for_tests import Reading
 from tidegauge_service.clock import now_ms
-from tidegauge_service.ingest.kafka_poison import _Records
-from tidegauge_service.store import streams
+from tidegauge_service.errors import StreamHalted
+from tidegauge_service.ingest.kafka_poison import Allowance, _Records
+from tidegauge_service.ingest.source import weight
+from tidegauge_service.store import queries, streams
 
 BAD = "undecodable_batch"
 
@@ -165,12 +168,13 @@ def test_an_idle_partition_proves_its_end_behind_a_marker(
     assert positions(run) == [2]
 
 
-def test_tombstones_are_dead_letters_and_hold_nothing(
+def test_tombstones_can_be_dead_letters_and_hold_nothing(
     kafka_broker: Cluster, tmp_path: Path, closing: ExitStack
 ) -> None:
     topic = kafka_broker.create_topic()
     produce_batch(kafka_broker, topic, [*messages(0, 2), None])
-    run = to_end(kafka_stream(tmp_path, kafka_broker, topic), closing)
+    kept = {"tombstones": "dead_letter"}
+    run = to_end(kafka_stream(tmp_path, kafka_broker, topic, source=kept), closing)
     assert counted(run) == 2
     assert letters(run) == [(2, "empty", 0)]
     assert positions(run) == [3]
@@ -198,7 +202,8 @@ def unpacked(parts: list[bytearray], *, at: int = 0) -> list[tuple[int, bool]]:
     """Return (offset, is poison) of what is read from *at* on, taken two by two."""
     tp = TopicPartition("t", 0)
     content = MemoryRecords(bytes(b"".join(parts)))
-    records = _Records(at, tp, content, highwater=lambda _: sum(SIZES))
+    allowance = Allowance(2**20, left=2**20)
+    records = _Records(at, tp, content, highwater=lambda _: sum(SIZES), allowance=allowance)
     found: list[tuple[int, bool]] = []
     while records.record_iterator is not None:
         taken = records.take(2)
@@ -225,3 +230,48 @@ def test_a_broken_length_ends_the_response(length: int) -> None:
     found = unpacked(parts)
     assert found[:7] == [(n, False) for n in range(7)]
     assert [offset for offset, _ in found] == list(range(len(found)))
+
+
+@given(budget=st.integers(1, 40), at=st.integers(0, 11))
+def test_a_take_ends_at_its_bytes_and_goes_on_after_them(budget: int, at: int) -> None:
+    """Each value has 7 bytes, or 8 from offset 10 on."""
+    allowance = Allowance(2**20)
+    content = MemoryRecords(bytes(b"".join(batches())))
+    tp = TopicPartition("t", 0)
+    records = _Records(at, tp, content, highwater=lambda _: sum(SIZES), allowance=allowance)
+    found = list[int]()
+    while records.record_iterator is not None:
+        allowance.left = budget
+        taken = records.take(100)
+        assert sum(map(weight, taken[:-1])) < budget
+        found += [raw.offset for raw in taken]
+    assert found == list(range(at, sum(SIZES)))
+
+
+def test_tombstones_are_skipped_and_counted_and_hold_nothing(
+    kafka_broker: Cluster, tmp_path: Path, closing: ExitStack
+) -> None:
+    """Nine of ten: far above the share of dead letters at which a stream stops."""
+    topic = kafka_broker.create_topic(partitions=2)
+    values = [value for message in messages(0, 150) for value in (message, *[None] * 9)]
+    produce_batch(kafka_broker, topic, values, codec="gzip")
+    produce_batch(kafka_broker, topic, [None] * 7, partition=1)
+    run = to_end(kafka_stream(tmp_path, kafka_broker, topic), closing)
+    assert counted(run) == 150
+    assert letters(run) == []
+    assert positions(run) == [1_500, 7]
+    summary = queries.summary(run.database, run.stream)
+    assert (summary.records, summary.tombstones) == (150, 1_350 + 7)
+    assert [p.tombstones for p in summary.partitions] == [1_350, 7]
+
+
+def test_a_stream_stops_at_dead_letters_among_tombstones(
+    kafka_broker: Cluster, tmp_path: Path, closing: ExitStack
+) -> None:
+    """Tombstones are no inputs that were all right: they do not thin the share."""
+    topic = kafka_broker.create_topic()
+    values = [b"broken" if n % 10 == 0 else oracle.message(n, n) for n in range(1_000)]
+    produce_batch(kafka_broker, topic, [*values, *[None] * 4_000])
+    run = kafka_stream(tmp_path, kafka_broker, topic)
+    with pytest.raises(StreamHalted, match="100 of 1000 inputs"):
+        to_end(run, closing)

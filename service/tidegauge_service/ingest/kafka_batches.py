@@ -16,6 +16,7 @@ from kafka.errors import CorruptRecordError
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.util import decode_varint
 
+from tidegauge_service.ingest.kafka_inflation import inflate
 from tidegauge_service.ingest.source import Raw
 
 _LONG: Final = 0x80
@@ -28,7 +29,22 @@ _NO_KEY: Final = 1
 class Batch(DefaultRecordBatch):  # type: ignore[misc]
     """A batch of Kafka 0.11 or later."""
 
-    __slots__ = ()
+    _buffer: Any
+    _pos: int
+    _decompressed: bool
+
+    def __init__(self, content: bytes | bytearray | memoryview, most_bytes: int) -> None:
+        """Read a batch; TooLarge when it is asked for records that inflate to more bytes."""
+        super().__init__(content)
+        self.most_bytes = most_bytes
+
+    def _maybe_uncompress(self) -> None:
+        if not self._decompressed and self.compression_type != self.CODEC_NONE:
+            self._assert_has_codec(self.compression_type)
+            packed = bytes(memoryview(self._buffer)[self._pos :])
+            self._buffer = inflate(self.compression_type, packed, self.most_bytes)
+            self._pos = 0
+        self._decompressed = True
 
     def inputs(self, partition: int) -> Iterator[Raw]:
         """Yield the records; CorruptRecordError in place of one that is broken."""
@@ -79,9 +95,12 @@ def _check(holds: bool, otherwise: str) -> None:  # noqa: FBT001  (what is asked
         raise ValueError(otherwise)
 
 
-def quick(batch: Any, content: bytes | memoryview) -> Any:
-    """Return a batch of those bytes that reads quickly, if it is of Kafka 0.11 or later."""
-    return Batch(content) if type(batch) is DefaultRecordBatch else batch
+def quick(batch: Any, content: bytes | memoryview, most_bytes: int) -> Any:
+    """Return a batch of those bytes that reads quickly, if it is of Kafka 0.11 or later.
+
+    *most_bytes*: what its records may inflate to.
+    """
+    return Batch(content, most_bytes) if type(batch) is DefaultRecordBatch else batch
 
 
 def inputs_of(batch: Any, partition: int) -> Iterator[Raw]:

@@ -11,8 +11,10 @@ position moves past the batch, and the batches after it are read as ever.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -22,7 +24,7 @@ from kafka.errors import CorruptRecordError
 from kafka.protocol.consumer.offsets import IsolationLevel
 
 from tidegauge_service.ingest.kafka_batches import Batch, inputs_of, quick
-from tidegauge_service.ingest.source import Raw
+from tidegauge_service.ingest.source import Raw, weight
 
 # Of the header of a batch (https://kafka.apache.org/documentation/#recordbatch), from its start:
 _BASE_OFFSET: Final = struct.Struct(">q")
@@ -36,9 +38,33 @@ _SMALLEST: Final = 26
 """A message of before Kafka 0.11, which had no batches (magic 0 and 1)."""
 
 
-def tolerate(consumer: KafkaConsumer) -> None:
-    """Let ``poll`` give ``Raw``: with a fault, where it raised, and then spun."""
-    consumer._fetcher.PartitionRecords = partial(_Records, highwater=consumer.highwater)  # noqa: SLF001
+@dataclass
+class Allowance:
+    """How many bytes of inputs the present poll may still bring; and a batch inflate to."""
+
+    batch_bytes: int
+    left: int = 0
+
+    def spend(self, raw: Raw) -> bool:
+        """Take an input; return whether there is room for another."""
+        self.left -= weight(raw)
+        return self.left > 0
+
+
+def tolerate(consumer: KafkaConsumer, allowance: Allowance) -> None:
+    """Let ``poll`` give ``Raw``: with a fault, where it raised, and then spun.
+
+    A poll ends with the input that uses up *allowance*; what was fetched and not taken comes next.
+    """
+    fetcher = consumer._fetcher  # noqa: SLF001
+    fetcher.PartitionRecords = partial(_Records, highwater=consumer.highwater, allowance=allowance)
+    append = fetcher._append  # noqa: SLF001
+
+    def append_within(drained: Any, part: Any, max_records: int, update_offsets: bool) -> int:  # noqa: FBT001
+        taken = append(drained, part, max_records, update_offsets)
+        return int(taken) if allowance.left > 0 else max_records  # as if it were full
+
+    fetcher._append = append_within  # noqa: SLF001
 
 
 class _NoBatch(Exception):  # noqa: N818  (never leaves this module)
@@ -48,8 +74,9 @@ class _NoBatch(Exception):  # noqa: N818  (never leaves this module)
 class _Batches:
     """What was fetched of a partition, batch by batch; remembers the bytes of the last one."""
 
-    def __init__(self, records: Any) -> None:
+    def __init__(self, records: Any, most_bytes: int) -> None:
         self._records = records
+        self._most_bytes = most_bytes
         self.last: bytes | memoryview = b""
 
     @property
@@ -67,20 +94,37 @@ class _Batches:
             if len(following) < _SMALLEST or self._records._pos < len(following):  # noqa: SLF001
                 raise _NoBatch
             self.last = following
-        return quick(self._records.next_batch(), self.last)
+        return quick(self._records.next_batch(), self.last, self._most_bytes)
 
 
 class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]
     """The records of one partition in one response."""
 
     def __init__(
-        self, *args: Any, highwater: Callable[[TopicPartition], int | None], **kwargs: Any
+        self,
+        *args: Any,
+        highwater: Callable[[TopicPartition], int | None],
+        allowance: Allowance,
+        **kwargs: Any,
     ) -> None:
         self._highwater = highwater
+        self._allowance = allowance
         super().__init__(*args, **kwargs)
 
+    def take(self, n: int | None = None) -> list[Raw]:
+        """Return the next inputs: one at least, and no more after the last that is allowed.
+
+        Nothing is raised while they are unpacked: what cannot be read comes as an input, too.
+        """
+        taken: list[Raw] = []
+        for raw in itertools.islice(self.record_iterator, n):
+            taken.append(raw)
+            if not self._allowance.spend(raw):
+                break
+        return taken
+
     def _unpack_records(self, tp: TopicPartition, records: Any, *_deserializers: Any) -> Any:
-        batches = _Batches(records)
+        batches = _Batches(records, self._allowance.batch_bytes)
         while True:
             try:
                 yield from self._inputs(tp, batches)

@@ -39,7 +39,7 @@ from kafka.structs import OffsetAndMetadata
 
 from tidegauge_service.errors import SettingsError, SourceError
 from tidegauge_service.ingest import kafka_security as security
-from tidegauge_service.ingest.kafka_poison import tolerate
+from tidegauge_service.ingest.kafka_poison import Allowance, tolerate
 from tidegauge_service.ingest.source import Polled, Raw
 from tidegauge_service.stream_config import KafkaSource as KafkaConfig
 
@@ -55,6 +55,14 @@ METADATA_MAX_AGE_MS = 30_000
 """A new partition is found after so long at most; it holds the watermark from then on."""
 
 HEARTBEAT_MS = 3_000
+
+BATCH_BYTES = 64 * 2**20
+
+FETCH_MAX_BYTES = 50 * 2**20
+"""Of a response of a broker, as kafka-python has it; a first batch that is larger comes whole."""
+
+PARTITION_FETCH_BYTES = 2**20
+"""Of one partition in it, so too."""
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -74,15 +82,28 @@ class KafkaTopic:
     """One topic, read by one member of a consumer group."""
 
     def __init__(
-        self, config: KafkaConfig, password: str | None = None, folder: Path = Path()
+        self,
+        config: KafkaConfig,
+        password: str | None = None,
+        folder: Path = Path(),
+        *,
+        batch_bytes: int = BATCH_BYTES,
     ) -> None:
+        """Join the group. *batch_bytes*: of a response of a broker, and of an inflated batch."""
         self._config = config
+        self._allowance = Allowance(batch_bytes)
+        self._poll_bytes = batch_bytes
         self._noted: deque[tuple[str, frozenset[int]]] = deque()
         self._sought: set[int] = set()
         self._sought_in: str | None = None
         _warn_without_crc32c()
-        self._consumer = _connected(config, security.options(config, password, folder))
-        tolerate(self._consumer)
+        bounds = {
+            "fetch_max_bytes": min(FETCH_MAX_BYTES, batch_bytes),
+            "max_partition_fetch_bytes": min(PARTITION_FETCH_BYTES, batch_bytes),
+        }
+        secured = security.options(config, password, folder)
+        self._consumer = _connected(config, {**secured, **bounds})
+        tolerate(self._consumer, self._allowance)
         self._consumer.subscribe([config.topic], listener=_Listener(self._noted))
 
     def beginnings(self) -> dict[int, int]:
@@ -105,6 +126,7 @@ class KafkaTopic:
 
         SettingsError when another process has taken this one's seat in the group.
         """
+        self._allowance.left = self._poll_bytes
         batches: dict[TopicPartition, list[Raw]] = {}
         astray: dict[TopicPartition, int] = {}
         try:
@@ -135,6 +157,10 @@ class KafkaTopic:
         ]
         reached = {p: offset for p, offset in reached.items() if p in self._sought}
         return Polled(inputs, gained, lost, assigned, reached, places)
+
+    def allow(self, max_bytes: int) -> None:
+        """Let the next polls stop at the first record that reaches so many bytes."""
+        self._poll_bytes = max_bytes
 
     def _positions(self) -> dict[int, int]:
         """Return where each partition goes on: past markers of transactions, and compacted ends.

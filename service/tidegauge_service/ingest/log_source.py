@@ -24,6 +24,9 @@ from tidegauge_service.stream_config import LogSource
 
 log = structlog.get_logger()
 
+MOST_BYTES = 64 * 2**20
+"""Of the events of one poll, unless the reader allows another sum."""
+
 RENEWALS = 3
 """A lease is renewed so many times in its length."""
 
@@ -43,6 +46,7 @@ class EventLog:
         self._at: dict[int, int] = {}
         self._renew_ms = 0
         self._turn = 0
+        self._most_bytes = MOST_BYTES
         self.reader = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
     @property
@@ -84,16 +88,31 @@ class EventLog:
             self._at.pop(partition, None)
         return gained, lost
 
+    def allow(self, max_bytes: int) -> None:
+        """Let the next polls stop at the first event that reaches so many bytes."""
+        self._most_bytes = max_bytes
+
     def _read(self, most: int) -> list[Raw]:
         """Take turns between the partitions, so that none waits for another's backlog."""
         inputs: list[Raw] = []
+        left = self._most_bytes
         ends = events.ends(self._database, self._stream, sorted(self._at))
         partitions = [p for p, end in ends.items() if end > self._at[p]]
         self._turn += 1
         for i in range(len(partitions)):
             partition = partitions[(self._turn + i) % len(partitions)]
-            share = -(-(most - len(inputs)) // (len(partitions) - i))
-            found = events.read(self._database, self._stream, partition, self._at[partition], share)
+            if left <= 0 or len(inputs) >= most:
+                break
+            waiting = len(partitions) - i
+            found = events.read(
+                self._database,
+                self._stream,
+                partition,
+                self._at[partition],
+                most=-(-(most - len(inputs)) // waiting),
+                most_bytes=-(-left // waiting),
+            )
+            left -= sum(len(event.payload) for event in found)
             if found:
                 self._at[partition] = found[-1].offset + 1
             inputs += [Raw(partition, e.offset, e.payload, e.received_ms) for e in found]

@@ -36,7 +36,8 @@ def open_source(config: StreamConfig, settings: Settings, database: Database) ->
         )
     if isinstance(source, LogSource):
         return EventLog(source, config.name, database)
-    return KafkaTopic(source, password, Path(config.folder))
+    bytes_ = config.limits.batch_bytes
+    return KafkaTopic(source, password, Path(config.folder), batch_bytes=bytes_)
 
 
 def open_codec(config: StreamConfig, settings: Settings, clock: Clock) -> Codec:

@@ -25,6 +25,38 @@ class Raw(msgspec.Struct, frozen=True, gc=False):
     """Why the source itself could not read it; ``value`` is what there is of it, then."""
 
 
+def is_tombstone(raw: Raw) -> bool:
+    """Whether an input has no value at all: Kafka's delete marker. Zero bytes are a value."""
+    return raw.value is None and raw.fault is None
+
+
+_PER_FIELD = 64
+"""Bytes counted for a field of CSV or Parquet beside its texts: a number, a time, a pointer."""
+
+
+def weight(raw: Raw) -> int:
+    """Return about how many bytes an input holds in memory, before it is decoded.
+
+    >>> weight(Raw(0, 0, b"12345"))
+    5
+    """
+    value = raw.value
+    if type(value) is bytes:
+        return len(value)
+    return sum(map(_weight, value.items())) if isinstance(value, Mapping) else 0
+
+
+def _weight(value: object) -> int:
+    """Count texts and bytes wherever they are; fields of Parquet may be nested."""
+    if isinstance(value, str | bytes):
+        return _PER_FIELD + len(value)
+    if isinstance(value, Mapping):
+        return _PER_FIELD + sum(map(_weight, value.items()))
+    if isinstance(value, list | tuple):
+        return _PER_FIELD + sum(map(_weight, value))
+    return _PER_FIELD
+
+
 @dataclass(frozen=True, slots=True)
 class Polled:
     """What one poll brought: inputs, and partitions that came or went meanwhile.
@@ -73,6 +105,14 @@ class Member(Protocol):
 
     def rest(self, timeout_s: float) -> None:
         """Take no input for so long, and stay a member; the next poll goes on. Raises nothing."""
+
+
+@runtime_checkable
+class Weighed(Protocol):
+    """A source that ends a poll early when its inputs are large."""
+
+    def allow(self, max_bytes: int) -> None:
+        """Let the next polls stop at the first input that reaches so many bytes (``weight``)."""
 
 
 @runtime_checkable

@@ -29,7 +29,7 @@ from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.places import ADVICE, Places, Way, seed
 from tidegauge_service.ingest.rejecting import Reason
 from tidegauge_service.ingest.sampling import Samplers
-from tidegauge_service.ingest.source import Member, Raw, Source
+from tidegauge_service.ingest.source import Member, Raw, Source, Weighed, is_tombstone, weight
 from tidegauge_service.ingest.versions import Columns, Lift, Shelf, Versions, Votes, fold
 from tidegauge_service.store import commit as store
 from tidegauge_service.store import quarantine, streams
@@ -257,7 +257,8 @@ class Worker:
 
     def _settle(self, inputs: Sequence[Raw], *, finite: bool) -> Progress:
         """Count inputs and commit; or find that somebody else did, and start over there."""
-        batches, records, dead = self._count(inputs)
+        skipped = self._tombstones(inputs)
+        batches, records, dead = self._count(inputs, skipped)
         batches += self._idle(batches, finite=finite)
         self._beat(Phase.STORING, NO_LF)
         if not batches:
@@ -278,19 +279,26 @@ class Worker:
             return Progress()
         self._remember(batches, closed)
         self._source.report({batch.partition: batch.to_offset for batch in batches})
-        self._judge.hear(len(inputs), (d for batch in batches for d in batch.dead_letters))
+        counted = len(inputs) - skipped.total()
+        self._judge.hear(counted, (d for batch in batches for d in batch.dead_letters))
         return Progress(records, dead, committed=True, closed_through_ms=closed)
 
     def _gather(self, timeout_s: float) -> list[Raw]:
-        """Poll until the batch is full, the interval is over, or nothing more comes."""
+        """Poll until the batch is full, the interval is over, or nothing more comes.
+
+        Full is what `commit_records` or `batch_bytes` says, whichever comes first.
+        """
         limits = self._config.limits
         deadline = time.monotonic() + limits.commit_interval / 1000
         gathered: list[Raw] = []
+        held = 0
         self._look_round()
         self.renew()
         self._reload(())
-        while len(gathered) < self._most:
+        while len(gathered) < self._most and held < limits.batch_bytes:
             self._beat(Phase.POLLING, NO_LF)
+            if isinstance(self._source, Weighed):
+                self._source.allow(limits.batch_bytes - held)
             polled = self._source.poll(self._most - len(gathered), timeout_s)
             self._assigned |= polled.assigned
             changed = polled.lost | polled.gained
@@ -312,6 +320,7 @@ class Worker:
                 gathered = [raw for raw in gathered if raw.partition not in polled.astray]
                 self._reload(polled.astray, astray=polled.astray)
             gathered += self._new(polled.inputs)
+            held += sum(map(weight, polled.inputs))
             for partition in polled.reached.keys() & self._owned.keys():
                 owned = self._owned[partition]
                 owned.reached = max(owned.reached, polled.reached[partition])
@@ -431,11 +440,23 @@ class Worker:
             return self._codec.refuse(raw, Reason.DATABASE, refusal)
         return self._codec.decode(raw)
 
-    def _count(self, inputs: Sequence[Raw]) -> tuple[list[PartitionBatch], int, int]:
+    def _tombstones(self, inputs: Sequence[Raw]) -> Counter[int]:
+        """Return how many inputs of each partition are skipped: the position moves over them.
+
+        They are neither records nor dead letters, and no part of the dead-letter share.
+        """
+        if getattr(self._config.source, "tombstones", None) != "skip":
+            return Counter()
+        return Counter(raw.partition for raw in inputs if is_tombstone(raw))
+
+    def _count(
+        self, inputs: Sequence[Raw], skipped: Counter[int]
+    ) -> tuple[list[PartitionBatch], int, int]:
         """Decode, run the LFs over the whole batch, and fold per partition and window."""
         self._beat(Phase.DECODING, NO_LF)
         decode = self._decode if self._refused else self._codec.decode
-        decoded = [decode(raw) for raw in inputs]
+        wanted = [raw for raw in inputs if not is_tombstone(raw)] if skipped else inputs
+        decoded = [decode(raw) for raw in wanted]
         records = [record for record in decoded if isinstance(record, Record)]
         dead = [letter for letter in decoded if isinstance(letter, DeadLetter)]
         votes = self.renew().judge(
@@ -457,6 +478,7 @@ class Worker:
                 to_offset=to_offset,
                 votes=votes,
                 dead=[letter for letter in dead if letter.partition == partition],
+                tombstones=skipped[partition],
             )
             for partition, to_offset in sorted(reached.items())
         ]
@@ -469,6 +491,7 @@ class Worker:
         to_offset: int,
         votes: Sequence[Votes],
         dead: list[DeadLetter],
+        tombstones: int,
     ) -> PartitionBatch:
         owned = self._owned[partition]
         counted = fold(votes, partition, running=owned.panes, samplers=owned.samplers)
@@ -483,6 +506,7 @@ class Worker:
             added=counted.added,
             samples=counted.samples,
             dead_letters=dead,
+            tombstones=tombstones,
         )
 
     def _end(self, partition: int) -> int | None:

@@ -83,6 +83,7 @@ class PartitionBatch:
     ``panes``: the running counts of each window and ProbeSet it touched, this batch included.
     ``added``: this batch's records by window. ``watermark_ms`` never falls in the database.
     ``replayed``: the dead letters that its records were, which are dead letters no more.
+    ``tombstones``: offsets skipped because their records have no value.
     """
 
     partition: int
@@ -97,6 +98,7 @@ class PartitionBatch:
     samples: Sequence[Sample] = ()
     dead_letters: Sequence[DeadLetter] = ()
     replayed: Sequence[DeadLetter] = ()
+    tombstones: int = 0
 
 
 def commit(
@@ -146,6 +148,7 @@ def _advance(
             end_offset=sa.func.coalesce(batch.end_offset, t.c.end_offset),
             drained=batch.drained,
             records=t.c.records + sum(batch.added.values()),
+            tombstones=t.c.tombstones + batch.tombstones,
             owner=owner,
             moved_ms=_when_it_rises(t, batch.watermark_ms, now_ms),
             updated_ms=now_ms,

@@ -268,13 +268,24 @@ def ends(database: Database, stream: StreamRow, partitions: Sequence[int]) -> di
 
 
 def read(
-    database: Database, stream: StreamRow, partition: int, offset: int, most: int
+    database: Database,
+    stream: StreamRow,
+    partition: int,
+    offset: int,
+    *,
+    most: int,
+    most_bytes: int,
 ) -> list[StoredEvent]:
-    """Return up to *most* events from *offset* on; SourceError if one of them is not there."""
+    """Return up to *most* events from *offset* on, the last of which reaches *most_bytes*.
+
+    SourceError if one of them is not there.
+    """
     t = schema.event
+    waiting = (t.c.stream_id == stream.id, t.c.partition == partition, t.c.offset >= offset)
+    first = sa.select(t.c.at_byte).where(*waiting).order_by(t.c.offset).limit(1).scalar_subquery()
     query = (
         sa.select(t.c.offset, t.c.payload, t.c.received_ms)
-        .where(t.c.stream_id == stream.id, t.c.partition == partition, t.c.offset >= offset)
+        .where(*waiting, t.c.at_byte < first + most_bytes)
         .order_by(t.c.offset)
         .limit(most)
     )

@@ -113,6 +113,11 @@ class StreamSummary:
         return self.partitions if self.replayed is None else (*self.partitions, self.replayed)
 
     @property
+    def tombstones(self) -> int:
+        """Records without a value skipped so far."""
+        return sum(p.tombstones for p in self.partitions)
+
+    @property
     def records(self) -> int:
         """Records counted so far, late and replayed ones included."""
         return sum(p.records for p in self.counted)

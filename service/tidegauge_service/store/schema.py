@@ -98,6 +98,7 @@ stream_partition = Table(
     Column("drained", Boolean, nullable=False, default=False),
     Column("records", BigInteger, nullable=False, default=0),
     Column("late", BigInteger, nullable=False, default=0),
+    Column("tombstones", BigInteger, nullable=False, default=0),  # skipped: no value, a delete
     Column("owner", String(200)),
     Column("topic_id", String(40)),  # of which the offsets are, if the source has such a thing
     Column("moved_ms", BigInteger, nullable=False, default=0),  # when the watermark last rose

@@ -65,6 +65,8 @@ class PartitionRow:
     topic_id: str | None = None
     moved_ms: int = 0
     """When its watermark last rose."""
+    tombstones: int = 0
+    """Records without a value, skipped."""
 
 
 def register(
@@ -295,6 +297,7 @@ def partitions(connection: sa.Connection, stream_id: int) -> list[PartitionRow]:
         t.c.owner,
         t.c.topic_id,
         t.c.moved_ms,
+        t.c.tombstones,
     )
     query = sa.select(*columns).where(t.c.stream_id == stream_id).order_by(t.c.partition)
     return [PartitionRow(*row) for row in connection.execute(query)]

@@ -65,6 +65,7 @@ class Stream(BaseModel):
     windows: int
     records: int
     late: int
+    tombstones: int
     dead_letters: dict[str, int]
     candidates: dict[str, int]
     quarantined: list[Quarantined]
@@ -175,6 +176,7 @@ def _stream(summary: StreamSummary) -> Stream:
         windows=summary.windows,
         records=summary.records,
         late=summary.late,
+        tombstones=summary.tombstones,
         dead_letters=summary.dead_letters,
         candidates=summary.candidates,
         quarantined=[

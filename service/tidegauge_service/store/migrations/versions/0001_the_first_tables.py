@@ -367,6 +367,7 @@ def upgrade() -> None:
         sa.Column("drained", sa.Boolean(), nullable=False),
         sa.Column("records", sa.BigInteger(), nullable=False),
         sa.Column("late", sa.BigInteger(), nullable=False),
+        sa.Column("tombstones", sa.BigInteger(), nullable=False),
         sa.Column("owner", sa.String(length=200), nullable=True),
         sa.Column("topic_id", sa.String(length=40), nullable=True),
         sa.Column("moved_ms", sa.BigInteger(), nullable=False),
