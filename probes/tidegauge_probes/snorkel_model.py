@@ -22,6 +22,9 @@ from tidegauge_probes.label_model import Floats, LabelModel, dependence
 LEAST: Final = 1e-6
 """No probability is 0, nor 1: what Snorkel has learned may add up to more than one."""
 
+MOST_NUMBERS: Final = 50_000_000
+"""Of a matrix, which takes 8 bytes for each; 3,500 LFs of two classes have as many."""
+
 _WHOLE: Final = 0.01
 """How far a count may be from a whole number: shares are kept as 32-bit floats."""
 
@@ -56,6 +59,9 @@ def label_model(state: Mapping[str, Any], records: int | None = None) -> LabelMo
 def _array(value: Any, name: str) -> Floats:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
         msg = f"it has no {name}: save the LabelModel after `fit`"
+        raise BaselineError(msg)
+    if value.size > MOST_NUMBERS:
+        msg = f"its {name} has {value.size} numbers; {MOST_NUMBERS} is the most that is read"
         raise BaselineError(msg)
     return np.array(value, dtype=np.float64)
 

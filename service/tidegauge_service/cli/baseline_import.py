@@ -59,7 +59,8 @@ def import_snorkel(
 
 def _read(path: Path, records: int | None) -> LabelModel:
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:  # no more than is read: it may be endless
+            content = file.read(snorkel_pickle.MOST_BYTES + 1)
     except OSError as error:
         msg = f"cannot read {path}: {error.strerror or error}; check the path"
         raise BaselineError(msg) from error
