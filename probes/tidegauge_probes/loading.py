@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
-import yaml
 from pydantic import Field, ValidationError
 
 from tidegauge_probes.decorators import SlicingFunction
-from tidegauge_probes.errors import ProbeError, nearest
+from tidegauge_probes.documents import read_file
+from tidegauge_probes.errors import DocumentError, ProbeError, nearest
+from tidegauge_probes.explanation import explain
 from tidegauge_probes.model import MAX_CLASSES
 from tidegauge_probes.probe_set import ProbeSet, as_probe
-from tidegauge_probes.spec import ExactSpec, Spec, explain
+from tidegauge_probes.spec import ExactSpec, Spec
 from tidegauge_probes.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.voters import VoterSpec
 
@@ -61,13 +62,12 @@ def load(reference: str, base: Path | None = None) -> ProbeSet:
 def load_file(path: Path) -> ProbeSet:
     """Load a ProbeSet from a YAML or JSON file."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = read_file(path)
     except OSError as error:
         msg = f"cannot read the ProbeSet {path}: {error.strerror or error}; check the path"
         raise ProbeError(msg) from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-01
-        msg = f"{path} is not YAML: {error}; mend it there"
-        raise ProbeError(msg) from error
+    except DocumentError as error:
+        raise ProbeError(str(error)) from error
     return _of_spec(_validate(ProbeFile, data, str(path)), path)
 
 
