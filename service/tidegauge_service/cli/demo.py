@@ -19,7 +19,6 @@ from tidegauge_alerts.messages import Status, headline
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_alerts.wording import change
 from tidegauge_service import report
-from tidegauge_service.auth import new_token
 from tidegauge_service.cli.terminal import err, opened, out, print_json, settings_of, sparkline
 from tidegauge_service.clock import now_ms, to_iso, window_start
 from tidegauge_service.consuming import Service
@@ -33,6 +32,7 @@ from tidegauge_service.settings import Settings
 from tidegauge_service.store import alerts, queries
 from tidegauge_service.store.engine import Database
 from tidegauge_service.stream_config import BaselineRange, DemoSource, StreamConfig, load_stream
+from tidegauge_service.tokens import new_token
 
 SEED = 7
 RATE = 1_500
@@ -70,7 +70,7 @@ def _story() -> tuple[StreamConfig, Plan]:
     start = window_start(now_ms() - HISTORY_DAYS * 86_400_000, config.window)
     plan = replace(Plan(), start_ms=start, window_ms=config.window)
     until = start + plan.quiet_windows * plan.window_ms
-    baseline = BaselineRange.model_validate({"from": start, "until": until})
+    baseline = BaselineRange.model_validate({"from": to_iso(start), "until": to_iso(until)})
     source = DemoSource(kind="demo", seed=SEED, rate=RATE)
     return config.model_copy(update={"baseline": baseline, "source": source}), plan
 

@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from tidegauge_service import logs
-from tidegauge_service.auth import new_token
 from tidegauge_service.cli.terminal import err, opened, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import ServiceError, StoreError
@@ -25,6 +24,7 @@ from tidegauge_service.settings import Settings
 from tidegauge_service.store.engine import Database
 from tidegauge_service.stream_config import StreamConfig, load_stream
 from tidegauge_service.supervisor import Supervisor, seats
+from tidegauge_service.tokens import new_token
 
 Workers = Annotated[int, typer.Option(min=1, help="Processes that share each stream.")]
 Drain = Annotated[
