@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from tidegauge_probes.decorators import SlicingFunction
 from tidegauge_probes.documents import read_file
 from tidegauge_probes.errors import DocumentError, ProbeError, nearest
 from tidegauge_probes.explanation import explain
+from tidegauge_probes.folder_modules import import_beside, known_as
 from tidegauge_probes.model import MAX_CLASSES
 from tidegauge_probes.probe_set import ProbeSet, as_probe
 from tidegauge_probes.spec import ExactSpec, Spec
@@ -182,12 +182,8 @@ def _import(reference: str, base: Path | None) -> Any:
     if not colon or not attribute:
         msg = f"'{reference}' is neither a .yaml/.json file nor of the form module:attribute"
         raise ProbeError(msg)
-    folder = str((base or Path()).resolve())
-    if folder not in sys.path:
-        sys.path.append(folder)
-    importlib.invalidate_caches()  # its file may be newer than the last look at the folder
     try:
-        module = importlib.import_module(module_name)
+        module = import_beside(module_name, base or Path())
     except Exception as error:
         msg = (
             f"cannot import '{module_name}': {type(error).__name__}: {error}; "
@@ -204,7 +200,7 @@ def _import(reference: str, base: Path | None) -> Any:
 def import_path(lf: Any, beside: str) -> str | None:
     """Return ``module:attribute`` of an LF in the module of *beside*; None if it has no name."""
     module_name = beside.partition(":")[0]
-    module = sys.modules.get(module_name)
+    module = sys.modules.get(known_as(module_name, Path()))
     names = (name for name, value in vars(module).items() if value is lf) if module else iter(())
     name = next(names, None)
     return None if name is None else f"{module_name}:{name}"
