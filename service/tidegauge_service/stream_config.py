@@ -139,7 +139,7 @@ Source = Annotated[FileSource | KafkaSource | LogSource | DemoSource, Field(disc
 class SchemaRegistry(Spec):
     """Where the schemas of Avro records are: Confluent's routes, which most registries have."""
 
-    url: str = Field(pattern="^https?://[^@]+$", description="Without name and password.")
+    url: str = Field(pattern="^https?://[^@?#]+$", description="Without name, password and query.")
     username: str | None = None
     password: SecretStr | None = Field(
         default=None, description="Better: the variable TIDEGAUGE_SCHEMA_REGISTRY_PASSWORD."
