@@ -133,8 +133,8 @@ def _check_url(name: str, url: str) -> None:
     """Refuse what is no address of a web server, without repeating it: it may be secret."""
     try:
         parsed = httpx2.URL(url)
-    except (httpx2.InvalidURL, TypeError) as error:
-        raise ReceiverError(f"receiver '{name}': url is not a valid address") from error
+    except (httpx2.InvalidURL, TypeError):
+        raise ReceiverError(f"receiver '{name}': url is not a valid address") from None
     if parsed.scheme not in ("http", "https") or not parsed.host.strip("."):
         raise ReceiverError(f"receiver '{name}': url must be http://… or https://… with a host")
     if parsed.host.startswith("."):

@@ -25,6 +25,7 @@ from typing import Any, Final
 import numpy as np
 
 from tidegauge_probes import spacy_models
+from tidegauge_probes.folder_modules import plain_name
 
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 _LIBRARIES: Final = frozenset({"snorkel", "tidegauge_probes"}) | sys.stdlib_module_names
@@ -100,7 +101,7 @@ class _Description:
         if isinstance(value, Enum):
             return ["enum", _name(type(value)), value.name, self.of(value.value)]
         if isinstance(value, types.ModuleType):
-            return value.__name__
+            return plain_name(value.__name__)
         return spacy_models.description(value) if spacy_models.is_pipeline(value) else None
 
     def _met(self, value: Any) -> Any:
@@ -189,7 +190,7 @@ def _methods(kind: type) -> list[types.FunctionType]:
 
 
 def _name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+    return f"{plain_name(kind.__module__)}.{kind.__qualname__}"
 
 
 def _class_source(kind: type) -> str:

@@ -4,6 +4,7 @@
 
     TidegaugeError
     ├── ProbeError          a labeling function, template or ProbeSet is wrong
+    ├── DocumentError       a YAML or JSON document cannot be read
     ├── CountsError         a stored pane cannot be read
     ├── BaselineError       a baseline is empty, foreign or unreadable
     ├── DeliveryError       (tidegauge_alerts) a message could not be delivered
@@ -24,6 +25,10 @@ class TidegaugeError(Exception):
 
 class ProbeError(TidegaugeError):
     """A labeling function, template, preprocessor or ProbeSet is defined wrongly."""
+
+
+class DocumentError(TidegaugeError):
+    """A YAML or JSON document cannot be read: its syntax, a key given twice, its size."""
 
 
 class CountsError(TidegaugeError):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
-import yaml
 from pydantic import Field, ValidationError
 
 from tidegauge_probes.decorators import SlicingFunction
-from tidegauge_probes.errors import ProbeError, nearest
+from tidegauge_probes.documents import read_file
+from tidegauge_probes.errors import DocumentError, ProbeError, nearest
+from tidegauge_probes.explanation import explain
+from tidegauge_probes.folder_modules import import_beside, known_as
 from tidegauge_probes.model import MAX_CLASSES
 from tidegauge_probes.probe_set import ProbeSet, as_probe
-from tidegauge_probes.spec import ExactSpec, Spec, explain
+from tidegauge_probes.spec import ExactSpec, Spec
 from tidegauge_probes.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.voters import VoterSpec
 
@@ -61,13 +62,12 @@ def load(reference: str, base: Path | None = None) -> ProbeSet:
 def load_file(path: Path) -> ProbeSet:
     """Load a ProbeSet from a YAML or JSON file."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = read_file(path)
     except OSError as error:
         msg = f"cannot read the ProbeSet {path}: {error.strerror or error}; check the path"
         raise ProbeError(msg) from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-01
-        msg = f"{path} is not YAML: {error}; mend it there"
-        raise ProbeError(msg) from error
+    except DocumentError as error:
+        raise ProbeError(str(error)) from error
     return _of_spec(_validate(ProbeFile, data, str(path)), path)
 
 
@@ -182,12 +182,8 @@ def _import(reference: str, base: Path | None) -> Any:
     if not colon or not attribute:
         msg = f"'{reference}' is neither a .yaml/.json file nor of the form module:attribute"
         raise ProbeError(msg)
-    folder = str((base or Path()).resolve())
-    if folder not in sys.path:
-        sys.path.append(folder)
-    importlib.invalidate_caches()  # its file may be newer than the last look at the folder
     try:
-        module = importlib.import_module(module_name)
+        module = import_beside(module_name, base or Path())
     except Exception as error:
         msg = (
             f"cannot import '{module_name}': {type(error).__name__}: {error}; "
@@ -204,7 +200,7 @@ def _import(reference: str, base: Path | None) -> Any:
 def import_path(lf: Any, beside: str) -> str | None:
     """Return ``module:attribute`` of an LF in the module of *beside*; None if it has no name."""
     module_name = beside.partition(":")[0]
-    module = sys.modules.get(module_name)
+    module = sys.modules.get(known_as(module_name, Path()))
     names = (name for name, value in vars(module).items() if value is lf) if module else iter(())
     name = next(names, None)
     return None if name is None else f"{module_name}:{name}"

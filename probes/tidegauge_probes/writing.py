@@ -12,9 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import yaml
 from pydantic import ValidationError
+from yaml import YAMLError
 
+from tidegauge_probes.core_schema import dump
+from tidegauge_probes.documents import read_yaml
+from tidegauge_probes.errors import DocumentError
 from tidegauge_probes.lifted import Python
 from tidegauge_probes.lifting import Lifted, readings
 from tidegauge_probes.model import ABSTAIN
@@ -137,8 +140,8 @@ def _template(
     try:
         spec: type[SliceSpec | TemplateSpec] = SliceSpec if is_slice else TemplateSpec
         spec.model_validate(keys)
-        same = yaml.safe_load(_flow(keys)) == keys
-    except (ValidationError, yaml.YAMLError) as error:
+        same = read_yaml(_flow(keys), "template") == keys
+    except (ValidationError, YAMLError, DocumentError) as error:
         raise Untranslatable("its names or constants cannot stand in a file") from error
     if not same:
         raise Untranslatable("its names or constants cannot stand in a file")
@@ -169,9 +172,7 @@ def _lines(entry: Entry) -> str:
 
 def _flow(value: Any) -> str:
     """Return a value on one line; texts with line ends and the like as JSON writes them."""
-    text: str = yaml.safe_dump(
-        [value], default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**9
-    )
+    text = dump([value], default_flow_style=True, width=10**9)
     if len(text.strip().splitlines()) == 1:
         return text.strip()[1:-1]
     as_json = json.dumps(value, ensure_ascii=False)

@@ -13,7 +13,10 @@ Clock = Callable[[], int]
 
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DURATION: Final = re.compile(r"(\d+)(ms|s|m|h|d|w)")
+_DURATION: Final = re.compile(r"([0-9]+)(ms|s|m|h|d|w)")
+_DIGITS: Final = 18
+_LONGEST: Final = 36_500 * 86_400_000
+"""A hundred years: what lasts longer is a slip, and could not be added to a date."""
 
 
 def now_ms() -> int:
@@ -22,12 +25,38 @@ def now_ms() -> int:
 
 
 def parse_duration(text: str) -> int:
-    """Return milliseconds of e.g. ``6h``, ``90s``, ``1d``; ValueError otherwise."""
-    match = _DURATION.fullmatch(text.strip())
+    """Return milliseconds of e.g. ``6h``, ``90s``, ``1d``, ``0``; ValueError otherwise.
+
+    A number alone is refused, but for zero: nobody can tell whether 3600 means seconds or ms.
+    """
+    text = text.strip()
+    match = _DURATION.fullmatch(text)
+    if match is None and text.isascii() and text.isdecimal() and len(text) <= _DIGITS:
+        if int(text) == 0:
+            return 0
+        msg = f"'{text}' has no unit: write ms, s, m, h, d or w after it, e.g. 6h or {text}s"
+        raise ValueError(msg)
     if match is None:
         msg = f"'{text}' is not a duration: write a whole number and ms, s, m, h, d or w, e.g. 6h"
         raise ValueError(msg)
-    return int(match[1]) * _UNITS[match[2]]
+    found = int(match[1]) * _UNITS[match[2]] if len(match[1]) <= _DIGITS else _LONGEST + 1
+    if found > _LONGEST:
+        msg = f"'{text[:40]}' is too long: the longest duration is {to_duration(_LONGEST)}"
+        raise ValueError(msg)
+    return found
+
+
+def to_duration(ms: int) -> str:
+    """Return milliseconds as ``parse_duration`` reads them, in the largest unit that fits.
+
+    >>> [to_duration(ms) for ms in (0, 1_500, 5_400_000, 86_400_000)]
+    ['0s', '1500ms', '90m', '1d']
+    """
+    if ms == 0:
+        return "0s"
+    units = (unit for unit in ("d", "h", "m", "s", "ms") if ms % _UNITS[unit] == 0)
+    unit = next(units)
+    return f"{ms // _UNITS[unit]}{unit}"
 
 
 def to_iso(ms: int) -> str:

@@ -10,6 +10,7 @@
         │   └── StreamHalted  exit 4   too many inputs are no records
         ├── StoreError        exit 5   the database cannot be used
         │   └── DataRefused            it does not take what was to be written
+        ├── AddressUnusable   exit 6   the address to listen on is taken, or not ours
         └── WorkerFailed      the exit code of the worker
 """
 
@@ -54,6 +55,12 @@ class StoreError(ServiceError):
 
 class DataRefused(StoreError):  # noqa: N818  (the database's answer)
     """The database works, but does not take what was to be written."""
+
+
+class AddressUnusable(ServiceError):  # noqa: N818  (what it is)
+    """The address of page, API and metrics is taken, or is not one of this machine."""
+
+    exit_code = 6
 
 
 class WorkerFailed(ServiceError):  # noqa: N818  (what happened to it)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
-import yaml
-
 from tidegauge_probes.baseline import Baseline
+from tidegauge_probes.core_schema import dump
 from tidegauge_service.clock import Clock, to_iso
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.report import all_alerts
@@ -88,7 +87,7 @@ def settings_text(config: StreamConfig) -> str:
         "samples": config.samples.model_dump(mode="json"),
         "limits": limits,
     }
-    return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)
+    return dump(shown)
 
 
 def _short(ms: int) -> str:

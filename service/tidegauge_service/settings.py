@@ -6,18 +6,27 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from tidegauge_alerts.receivers import Receiver, parse_receivers
-from tidegauge_probes.errors import nearest
+from tidegauge_probes.core_schema import resolve
+from tidegauge_probes.documents import FromVariable, read_json
+from tidegauge_probes.errors import DocumentError, nearest
+from tidegauge_probes.explanation import SECRET, explain
 from tidegauge_probes.lifting import CHECKED
-from tidegauge_probes.spec import Spec, explain
+from tidegauge_probes.spec import Spec
+from tidegauge_service import variables
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.stream_config import Duration
+from tidegauge_service.time_fields import Duration
+from tidegauge_service.tokens import check_token
 
-DAY = 86_400_000
 MEBIBYTE = 2**20
 
 
@@ -31,18 +40,23 @@ class Kept(Spec):
     )
 
 
+def _kept(keep: str, *, rows: int, mebibytes: int | None = None) -> Kept:
+    size = None if mebibytes is None else mebibytes * MEBIBYTE
+    return Kept.model_validate({"keep": keep, "rows": rows, "bytes": size})
+
+
 class Retention(Spec):
     """What the database keeps, by age and size."""
 
     every: Duration = Field(default=300_000, description="How often it is seen to.")
-    panes: Kept = Kept(keep=35 * DAY, rows=200_000, bytes=1024 * MEBIBYTE)
-    samples: Kept = Kept(keep=35 * DAY, rows=200_000, bytes=512 * MEBIBYTE)
-    windows: Kept = Kept(keep=400 * DAY, rows=5_000_000)
-    dead_letters: Kept = Kept(keep=30 * DAY, rows=100_000, bytes=256 * MEBIBYTE)
-    events: Kept = Kept(keep=DAY // 24, rows=1_000_000, bytes=256 * MEBIBYTE)
-    idempotency_keys: Kept = Kept(keep=DAY, rows=5_000_000)
-    notifications: Kept = Kept(keep=30 * DAY, rows=100_000, bytes=256 * MEBIBYTE)
-    candidates: Kept = Kept(keep=365 * DAY, rows=1_000_000, bytes=1024 * MEBIBYTE)
+    panes: Kept = _kept("35d", rows=200_000, mebibytes=1024)
+    samples: Kept = _kept("35d", rows=200_000, mebibytes=512)
+    windows: Kept = _kept("400d", rows=5_000_000)
+    dead_letters: Kept = _kept("30d", rows=100_000, mebibytes=256)
+    events: Kept = _kept("1h", rows=1_000_000, mebibytes=256)
+    idempotency_keys: Kept = _kept("1d", rows=5_000_000)
+    notifications: Kept = _kept("30d", rows=100_000, mebibytes=256)
+    candidates: Kept = _kept("365d", rows=1_000_000, mebibytes=1024)
 
     @model_validator(mode="before")
     @classmethod
@@ -52,7 +66,7 @@ class Retention(Spec):
             return data
         known = {k: f.default for k, f in cls.model_fields.items() if isinstance(f.default, Kept)}
         return {
-            key: known[key].model_dump() | value
+            key: known[key].model_dump(mode="json") | value
             if key in known and isinstance(value, dict)
             else value
             for key, value in data.items()
@@ -71,7 +85,13 @@ class LiftingSettings(Spec):
 class Settings(BaseSettings):
     """What one process needs to know beside its streams."""
 
-    model_config = SettingsConfigDict(env_prefix="TIDEGAUGE_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TIDEGAUGE_",
+        extra="forbid",
+        frozen=True,
+        validate_default=False,
+        hide_input_in_errors=True,
+    )
 
     database: SecretStr = Field(
         default=SecretStr("sqlite:///tidegauge.db"),
@@ -98,12 +118,51 @@ class Settings(BaseSettings):
         default=8_000, description="How long a stop may take; workers that need more are ended."
     )
     receivers: dict[str, dict[str, Any]] = Field(
-        default={}, description="Name → where its messages go (docs/alerts.md)."
+        default={},
+        description="Name → where its messages go (docs/alerts.md).",
+        json_schema_extra=SECRET,
     )
+
+    @field_validator("token")
+    @classmethod
+    def _token_can_be_sent(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None:
+            check_token(token.get_secret_value())
+        return token
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (pydantic's protocol)
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read variables as strictly as files."""
+        return init_settings, _Variables(settings_cls)
 
     def parsed_receivers(self) -> dict[str, Receiver]:
         """Return the receivers as values; ReceiverError where one is wrong."""
-        return parse_receivers(self.receivers)
+        return parse_receivers({name: _typed(given) for name, given in self.receivers.items()})
+
+
+def _typed(given: Any) -> Any:
+    """Return a receiver, its values of variables read as numbers and booleans where that is due."""
+    if not isinstance(given, dict):
+        return given
+    typed = ("timeout_s", "allow_private")
+    return {
+        key: resolve(value) if key in typed and isinstance(value, FromVariable) else value
+        for key, value in given.items()
+    }
+
+
+class _Variables(EnvSettingsSource):
+    """``TIDEGAUGE_*``: a mapping is written as JSON, and no key of it twice."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ARG002  (pydantic's)
+        return read_json(value, f"TIDEGAUGE_{field_name.upper()}")
 
 
 def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
@@ -115,8 +174,9 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
     data = _read(path) if path else (_read(Path("tidegauge.yaml")) if _default_exists() else {})
     given = {key: value for key, value in overrides.items() if value is not None}
     try:
-        from_environment = Settings().model_dump(exclude_unset=True)
-        return Settings(**{**data, **from_environment, **given})
+        return Settings(**{**data, **_Variables(Settings)(), **given})
+    except DocumentError as error:
+        raise SettingsError(str(error)) from error
     except ValidationError as error:
         msg = f"settings are not valid:\n{explain(error, Settings)}"
         raise SettingsError(msg) from error
@@ -137,14 +197,9 @@ def _default_exists() -> bool:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        msg = f"cannot read {path}: {error.strerror or error}"
-        raise SettingsError(msg) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        msg = f"{path} is not YAML: {error}"
-        raise SettingsError(msg) from error
+    data = variables.read(path)
+    if data is None:
+        return {}
     if not isinstance(data, dict):
         msg = f"{path} must be a mapping of settings"
         raise SettingsError(msg)

@@ -6,47 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
 from tidegauge_alerts import muting, rules
 from tidegauge_alerts.errors import RuleError
 from tidegauge_alerts.muting import MuteTime, parse_mute
 from tidegauge_alerts.rules import UserRule, parse_rule
-from tidegauge_probes.spec import Spec, explain
-from tidegauge_service.clock import from_iso, parse_duration, to_iso, window_start
+from tidegauge_probes.explanation import explain
+from tidegauge_probes.spec import Spec
+from tidegauge_service import variables
+from tidegauge_service.clock import to_iso, window_start
 from tidegauge_service.errors import SettingsError
-
-
-def _moment(value: Any) -> Any:
-    """YAML reads dates by itself; give them back as text, then as epoch milliseconds."""
-    if hasattr(value, "isoformat"):
-        value = value.isoformat()
-    if isinstance(value, str):
-        try:
-            return from_iso(value)
-        except ValueError as error:
-            msg = f"'{value}' is not an ISO-8601 date or time, e.g. 2020-02-12 or 2020-02-12T06:00Z"
-            raise ValueError(msg) from error
-    return value
-
-
-def _span(value: Any) -> Any:
-    return parse_duration(value) if isinstance(value, str) else value
-
-
-def _positive(value: int) -> int:
-    if value <= 0:
-        msg = "must be longer than zero"
-        raise ValueError(msg)
-    return value
+from tidegauge_service.time_fields import Delay, Duration, Moment
 
 
 def _rule(text: str) -> str:
@@ -63,13 +34,6 @@ def _read(parse: Callable[[str], object], text: str) -> str:
     except RuleError as error:
         raise ValueError(str(error)) from error
     return text.strip()
-
-
-# In the JSON Schema they are texts too: editors check stream files with it.
-_Span = BeforeValidator(_span, json_schema_input_type=int | str)
-Moment = Annotated[int, BeforeValidator(_moment, json_schema_input_type=int | str)]
-Duration = Annotated[int, _Span, AfterValidator(_positive)]
-Delay = Annotated[int, _Span, Field(ge=0)]
 
 
 class FileSource(Spec):
@@ -179,7 +143,7 @@ Source = Annotated[FileSource | KafkaSource | LogSource | DemoSource, Field(disc
 class SchemaRegistry(Spec):
     """Where the schemas of Avro records are: Confluent's routes, which most registries have."""
 
-    url: str = Field(pattern="^https?://[^@]+$", description="Without name and password.")
+    url: str = Field(pattern="^https?://[^@?#]+$", description="Without name, password and query.")
     username: str | None = None
     password: SecretStr | None = Field(
         default=None, description="Better: the variable TIDEGAUGE_SCHEMA_REGISTRY_PASSWORD."
@@ -366,14 +330,7 @@ class StreamConfig(Spec):
 
 def load_stream(path: Path) -> StreamConfig:
     """Read a stream file; SettingsError says where it is wrong and what was probably meant."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        msg = f"cannot read {path}: {error.strerror or error}"
-        raise SettingsError(msg) from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or the 30th of February
-        msg = f"{path} is not YAML: {error}"
-        raise SettingsError(msg) from error
+    data = variables.read(path)
     if not isinstance(data, dict):
         msg = f"{path} is empty or not a mapping: see `tidegauge config schema` for its keys"
         raise SettingsError(msg)

@@ -13,7 +13,7 @@ from tests.servers.waiting import wait_until
 from tidegauge_service.heartbeat import Beat, Heartbeat, Phase, Watch, stopped_from_outside
 from tidegauge_service.stream_config import Watchdog
 
-LIMITS = Watchdog(batch=10_000, poll=30_000)
+LIMITS = Watchdog.model_validate({"batch": "10s", "poll": "30s"})
 
 
 def looks(beat: Beat, *times: float, stopped_at: float = -1) -> list[float | None]:

@@ -99,7 +99,7 @@ def test_what_is_needed_and_missing_is_named(tmp_path: Path, key: str) -> None:
     [
         ({"windw": "1h"}, "windw", "window"),
         ({"record": {"timestmp": "at"}}, "record.timestmp", "timestamp"),
-        ({"source": {"kind": "file", "path": "x", "pth": "y"}}, "source.file.pth", "path"),
+        ({"source": {"kind": "file", "path": "x", "pth": "y"}}, "source.pth", "path"),
         ({"limits": {"max_skw": "1m"}}, "limits.max_skw", "max_skew"),
         ({"alerts": {"budgt": 1}}, "alerts.budgt", "budget"),
     ],
@@ -114,7 +114,7 @@ def test_an_unknown_key_names_the_nearest(
 @pytest.mark.parametrize("value", ["1 hour", "1.5h", "", "h", "-1h"])
 def test_a_bad_duration_says_how_to_write_one(tmp_path: Path, key: str, value: str) -> None:
     said = refused(tmp_path, **{key: value})
-    assert f"{key}: Value error, '{value}' is not a duration" in said
+    assert f"{key}: '{value}' is not a duration" in said
     assert "e.g. 6h" in said
 
 
@@ -176,7 +176,7 @@ def test_good_names(tmp_path: Path, name: str) -> None:
 
 def test_an_unknown_kind_of_source_lists_the_known(tmp_path: Path) -> None:
     said = refused(tmp_path, source={"kind": "kafak"})
-    assert "source:" in said
+    assert "source.kind: must be one of" in said
     for kind in ("kafka", "file", "demo"):
         assert f"'{kind}'" in said
 
@@ -193,10 +193,10 @@ def test_a_file_that_is_no_mapping_says_where_the_keys_are(tmp_path: Path, text:
 
 
 def test_what_is_no_yaml_says_where(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"(?s)is not YAML.*line 2"):
+    with pytest.raises(SettingsError, match=r"stream\.yaml, line 3, column 1: this is not YAML"):
         load_text(tmp_path, "name: a\nsource: {kind\n")
     (tmp_path / "stream.yaml").write_bytes(b"name: \xff\n")
-    with pytest.raises(SettingsError, match="is not YAML"):
+    with pytest.raises(SettingsError, match="is not YAML: line 1 is not UTF-8"):
         load_stream(tmp_path / "stream.yaml")
 
 

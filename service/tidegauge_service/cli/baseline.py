@@ -27,6 +27,7 @@ from tidegauge_service.cli.terminal import (
     print_json,
     progress,
     settings_of,
+    styled,
 )
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.errors import SettingsError
@@ -81,8 +82,9 @@ def fit(
     )
     if fitted.learning:
         out.print(
-            f"[yellow]learning:[/] fewer than {LEARNING_WINDOWS} windows, so only shifts of "
-            "an odds ratio of 3 or more will alert"
+            styled("learning:", "yellow"),
+            f"fewer than {LEARNING_WINDOWS} windows, so only shifts of "
+            "an odds ratio of 3 or more will alert",
         )
     if fitted.model is None:
         out.print(_NO_MODEL)

@@ -8,13 +8,12 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.markup import escape
 
 from tidegauge_probes import snorkel_model, snorkel_pickle
 from tidegauge_probes.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model import LabelModel
-from tidegauge_service.cli.terminal import opened, out, print_json, settings_of
+from tidegauge_service.cli.terminal import opened, out, print_json, settings_of, styled
 from tidegauge_service.clock import now_ms
 from tidegauge_service.store import baselines
 
@@ -54,7 +53,7 @@ def import_snorkel(
         markup=False,
     )
     for warning in warnings:
-        out.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
+        out.print(styled("warning:", "yellow"), warning)
 
 
 def _read(path: Path, records: int | None) -> LabelModel:

@@ -10,8 +10,10 @@ from typing import Annotated
 import typer
 
 from tidegauge_service import exports
-from tidegauge_service.cli.terminal import err, moment, opened, settings_of
-from tidegauge_service.store import candidates
+from tidegauge_service.cli.terminal import err, find_stream, opened, settings_of, span
+from tidegauge_service.errors import SettingsError
+from tidegauge_service.jobs.proposal import Reason
+from tidegauge_service.store import alerts, candidates
 from tidegauge_service.store.candidates import Filter
 
 app = typer.Typer(help="Retraining candidates.", no_args_is_help=True)
@@ -35,21 +37,28 @@ def export(
     context: typer.Context,
     output: Annotated[Path | None, typer.Option(help="File to write [default: stdout].")] = None,
     format: Annotated[Format, typer.Option(help="How to write them.")] = Format.NDJSON,  # noqa: A002
-    stream: Annotated[str | None, typer.Option(help="Only of this stream.")] = None,
-    reason: Annotated[str | None, typer.Option(help="blind_spot, shifted_lf, …")] = None,
+    stream: Annotated[
+        str | None, typer.Option(help="Only of this stream: its name, or its file.")
+    ] = None,
+    reason: Annotated[Reason | None, typer.Option(help="Only proposed for this reason.")] = None,
     alert: Annotated[str | None, typer.Option(help="Only asked for by this alert.")] = None,
     since: Annotated[str | None, typer.Option(help="ISO-8601, inclusive.")] = None,
     until: Annotated[str | None, typer.Option(help="ISO-8601, exclusive.")] = None,
 ) -> None:
     """Write candidates as NDJSON, CSV or Parquet."""
-    wanted = Filter(
-        stream=stream,
-        reason=reason,
-        alert_id=alert,
-        since_ms=moment(since, "--since"),
-        until_ms=moment(until, "--until"),
-    )
+    since_ms, until_ms = span(since, until)
     with opened(settings_of(context)) as database:
+        row = find_stream(database, stream) if stream is not None else None
+        if alert is not None and alerts.get(database, alert) is None:
+            msg = f"there is no alert '{alert}' in this database: the page and the API list them"
+            raise SettingsError(msg)
+        wanted = Filter(
+            stream=None if row is None else row.name,
+            reason=reason,
+            alert_id=alert,
+            since_ms=since_ms,
+            until_ms=until_ms,
+        )
         found = (c for page in candidates.pages(database, wanted) for c in page)
         chunks = {
             Format.NDJSON: exports.ndjson,

@@ -26,6 +26,7 @@ from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.exports import as_text
 from tidegauge_service.ingest.opening import open_codec
+from tidegauge_service.ingest.rejecting import Reason
 from tidegauge_service.ingest.replaying import Replay
 from tidegauge_service.store import dead_letters, streams
 from tidegauge_service.store.dead_letters import Filter
@@ -37,7 +38,7 @@ SHOWN = 60
 """Characters of a payload in a list."""
 
 Name = Annotated[str, typer.Argument(metavar="STREAM", help="Name of the stream, or its file.")]
-Reason = Annotated[str | None, typer.Option(help="Only of this reason.")]
+OfReason = Annotated[Reason | None, typer.Option("--reason", help="Only of this reason.")]
 Before = Annotated[str | None, typer.Option(help="Only received before this (ISO-8601).")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
@@ -46,7 +47,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 def list_(
     context: typer.Context,
     stream: Name,
-    reason: Reason = None,
+    reason: OfReason = None,
     limit: Annotated[int, typer.Option(min=1, help="Most letters to show.")] = 20,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
@@ -67,7 +68,7 @@ def list_(
     for kept in found:
         letter = kept.letter
         where = (str(letter.partition), str(letter.offset), to_iso(kept.received_ms))
-        shown = repr(letter.payload[:SHOWN])[2:-1].replace("[", r"\[")
+        shown = repr(letter.payload[:SHOWN])[2:-1]
         newest.add_row(*where, letter.reason, str(letter.size), shown)
     out.print(counted)
     out.print(newest)
@@ -105,7 +106,7 @@ def show(
 def replay(
     context: typer.Context,
     stream: Annotated[Path, typer.Argument(help="The stream file, with what was wrong mended.")],
-    reason: Reason = None,
+    reason: OfReason = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Count those that are records by now, each once: in their window, or as late.
@@ -135,7 +136,7 @@ def replay(
 def drop(
     context: typer.Context,
     stream: Name,
-    reason: Reason = None,
+    reason: OfReason = None,
     before: Before = None,
     everything: Annotated[  # noqa: FBT002
         bool, typer.Option("--all", help="Of every reason and age.")

@@ -19,20 +19,29 @@ from tidegauge_alerts.messages import Status, headline
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_alerts.wording import change
 from tidegauge_service import report
-from tidegauge_service.auth import new_token
-from tidegauge_service.cli.terminal import err, opened, out, print_json, settings_of, sparkline
+from tidegauge_service.cli.terminal import (
+    err,
+    opened,
+    out,
+    print_json,
+    settings_of,
+    sparkline,
+    styled,
+)
 from tidegauge_service.clock import now_ms, to_iso, window_start
 from tidegauge_service.consuming import Service
 from tidegauge_service.demo.generator import raw_at
 from tidegauge_service.demo.plan import Plan
 from tidegauge_service.errors import ServiceError
 from tidegauge_service.ingest.demo_source import DemoStream
+from tidegauge_service.listener import bind, link
 from tidegauge_service.pipeline import Pipeline, open_pipeline
 from tidegauge_service.server import Server, create_service_app
 from tidegauge_service.settings import Settings
 from tidegauge_service.store import alerts, queries
 from tidegauge_service.store.engine import Database
 from tidegauge_service.stream_config import BaselineRange, DemoSource, StreamConfig, load_stream
+from tidegauge_service.tokens import new_token
 
 SEED = 7
 RATE = 1_500
@@ -70,7 +79,7 @@ def _story() -> tuple[StreamConfig, Plan]:
     start = window_start(now_ms() - HISTORY_DAYS * 86_400_000, config.window)
     plan = replace(Plan(), start_ms=start, window_ms=config.window)
     until = start + plan.quiet_windows * plan.window_ms
-    baseline = BaselineRange.model_validate({"from": start, "until": until})
+    baseline = BaselineRange.model_validate({"from": to_iso(start), "until": to_iso(until)})
     source = DemoSource(kind="demo", seed=SEED, rate=RATE)
     return config.model_copy(update={"baseline": baseline, "source": source}), plan
 
@@ -93,6 +102,7 @@ class _Show:
         self._once = once
         self._as_json = as_json
         self._token = new_token()
+        self._listener = bind(settings.host, settings.port)
         config, self._plan = _story()
         self._pipeline: Pipeline = open_pipeline(
             config, settings, database, now_ms, source=_source(self._plan)
@@ -105,7 +115,7 @@ class _Show:
         """Serve in the background, tell the story in the foreground."""
         signal.signal(signal.SIGTERM, lambda *_: self._service.stopping.set())
         started = time.monotonic()
-        serving = threading.Thread(target=self._server.run, name="api")
+        serving = threading.Thread(target=self._server.run, args=([self._listener],), name="api")
         serving.start()
         try:
             if not self._server.bound.wait(PATIENCE_SECONDS):
@@ -126,11 +136,11 @@ class _Show:
 
     @property
     def _url(self) -> str:
-        return f"http://{self._settings.host}:{self._server.port}"
+        return link(self._listener)
 
     def _introduce(self) -> None:
         err.print(
-            "[bold]tidegauge demo[/]: a spam filter's traffic, watched by 12 labeling functions.\n"
+            "tidegauge demo: a spam filter's traffic, watched by 12 labeling functions.\n"
             f"  {self._plan.quiet_windows} quiet windows become the baseline. Then a topic appears "
             "that no LF knows, and a spam campaign\n  respells its words, so that the LF "
             "`mentions_vicodin` goes silent.\n"
@@ -168,7 +178,8 @@ class _Show:
             return
         strongest = sorted(incident, key=lambda alert: -abs(alert.rank))
         said = headline([change(alert.key, alert) for alert in strongest], Status.FIRING)
-        out.print(f"\n[bold red]ALERT[/] after {seconds:.0f} s: {said}", highlight=False)
+        out.print()
+        out.print(styled("ALERT", "bold red"), f"after {seconds:.0f} s: {said}")
         for alert in strongest[:MOST_LINES]:
             out.print(self._line(alert), highlight=False)
         out.print(self._pictures(), highlight=False)
@@ -178,7 +189,7 @@ class _Show:
         band = f"{alert.low:.1%}–{alert.high:.1%}" if alert.low is not None else "?"
         return (
             f"  {alert.key!s:<48} {alert.expected:>6.1%} → {alert.observed:>6.1%}  "
-            f"(99 % band {band}), since {to_iso(alert.opened_window_ms)}".replace("[", r"\[")
+            f"(99 % band {band}), since {to_iso(alert.opened_window_ms)}"
         )
 
     def _pictures(self) -> str:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tidegauge_alerts.errors import DeliveryError
+from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes import load
 from tidegauge_probes.errors import TidegaugeError
-from tidegauge_service.cli.terminal import out, settings_of
+from tidegauge_service.cli.terminal import out, settings_of, styled
 from tidegauge_service.errors import ServiceError, SettingsError, SourceError, StoreError
 from tidegauge_service.ingest.opening import check_format, open_source
+from tidegauge_service.pipeline import check_receivers
 from tidegauge_service.settings import Settings
+from tidegauge_service.store import outbox
 from tidegauge_service.store.engine import Database
 from tidegauge_service.stream_config import load_stream
 
@@ -34,10 +39,12 @@ def doctor(
         ("clock", _clock),
         ("database", lambda: _database(settings)),
         ("receivers", lambda: f"{len(settings.parsed_receivers())} defined"),
+        *((f"receiver {name}", partial(_receiver, name, settings)) for name in settings.receivers),
         ("kafka codecs", _codecs),
     ]
     for path in streams or ():
         checks.append((f"{path}: LFs", lambda path=path: _probes(path)))  # type: ignore[misc]
+        checks.append((f"{path}: receivers", partial(_told, path, settings)))
         checks.append((f"{path}: format", lambda path=path: _format(path, settings)))  # type: ignore[misc]
         checks.append((f"{path}: source", lambda path=path: _source(path, settings)))  # type: ignore[misc]
     failed = [name for name, check in checks if not _passes(name, check)]
@@ -50,11 +57,9 @@ def _passes(name: str, check: Check) -> bool:
     try:
         result = check()
     except TidegaugeError as error:
-        out.print(f"[red]✗[/] {name}: ", end="")
-        out.print(str(error), markup=False, highlight=False)
+        out.print(styled("✗", "red"), f"{name}: {error}")
         return False
-    out.print(f"[green]✓[/] {name}: ", end="")
-    out.print(result, markup=False, highlight=False)
+    out.print(styled("✓", "green"), f"{name}: {result}")
     return True
 
 
@@ -78,6 +83,37 @@ def _database(settings: Settings) -> str:
             return f"revision {found}, writable"
     finally:
         database.close()
+
+
+def _receiver(name: str, settings: Settings) -> str:
+    """Say where a receiver is; an error if it cannot be delivered to, or was not of late."""
+    found = settings.parsed_receivers().get(name)
+    if found is None:
+        msg = f"receiver '{name}' is not defined"
+        raise SettingsError(msg)
+    where = check_receiver(found)
+    database = Database(settings.database.get_secret_value())
+    try:
+        current, needed = database.version()
+        if current != needed:  # an older one, or none: its own check says so
+            return where
+        with database.read() as connection:
+            lost = outbox.undelivered(connection, name)
+    finally:
+        database.close()
+    if lost is None:
+        return where
+    msg = (
+        f"{lost.failed} messages failed and {lost.waiting} wait to be tried again, since it last "
+        f"took one. The newest: {lost.error}"
+    )
+    raise DeliveryError(msg)
+
+
+def _told(path: Path, settings: Settings) -> str:
+    config = load_stream(path)
+    check_receivers(config, settings)
+    return ", ".join(config.alerts.receivers) or "none: alerts are only on the page and in the API"
 
 
 def _codecs() -> str:

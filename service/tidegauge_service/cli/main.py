@@ -1,7 +1,8 @@
 """Commands and exit codes.
 
 0 done, 1 unexpected, 2 a setting or file is wrong, 3 the source cannot be read, 4 stopped
-because too many inputs are no records, 5 the database (or the disk) cannot be used.
+because too many inputs are no records, 5 the database (or the disk) cannot be used,
+6 the address to listen on is taken.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from tidegauge_service.cli import (
     run,
     streams,
 )
-from tidegauge_service.cli.terminal import err
+from tidegauge_service.cli.terminal import err, styled
 
 BAD_DEFINITION = 2
 """Errors of probes, counts and baselines: a file or value is wrong."""
@@ -89,11 +90,5 @@ def main() -> None:
     except TidegaugeError as error:
         # A log on a full disk takes no message; the exit code must be right all the more.
         with suppress(OSError):
-            err.print(
-                f"[bold red]error:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True
-            )
+            err.print(styled("error:", "bold red"), str(error), soft_wrap=True)
         sys.exit(getattr(error, "exit_code", BAD_DEFINITION))
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")

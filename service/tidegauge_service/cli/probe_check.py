@@ -7,22 +7,29 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Column, Table
 
 from tidegauge_probes import ProbeSet, checking, load
 from tidegauge_probes.checking import About, Trial, Warn, Way
-from tidegauge_service.cli.probe_sample import read_sample
-from tidegauge_service.cli.terminal import out, print_json
+from tidegauge_service.cli.probe_sample import Sample, is_stream_file, read_sample, stream_sample
+from tidegauge_service.cli.terminal import out, print_json, printable, settings_of, styled
+from tidegauge_service.stream_config import StreamConfig, load_stream
 
 DOUBTS = 1
 """Exit code of --strict where there are warnings."""
 
 
 def check(
-    reference: Annotated[str, typer.Argument(help="A ProbeSet file, or module:attribute.")],
+    context: typer.Context,
+    reference: Annotated[
+        str, typer.Argument(help="A ProbeSet file, module:attribute, or a stream file.")
+    ],
     sample: Annotated[
-        Path | None, typer.Option(help="Records to try them on: JSONL, CSV or Parquet.")
+        Path | None,
+        typer.Option(
+            help="Records to try them on: JSONL, CSV or Parquet [default: the stream's source, "
+            "if that is files]."
+        ),
     ] = None,
     strict: Annotated[  # noqa: FBT002  (typer's flags)
         bool, typer.Option("--strict", help="Exit with 1 if there is a warning.")
@@ -30,12 +37,16 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
 ) -> None:
     """Load a ProbeSet, say what its LFs look for, and try them on a sample of records."""
-    probe_set = load(reference, Path.cwd())
+    stream = load_stream(Path(reference)) if is_stream_file(reference) else None
+    if stream is None:
+        probe_set = load(reference, Path.cwd())
+    else:
+        probe_set = load(stream.probes, Path(stream.folder))
     abouts = checking.about(probe_set)
     warnings = checking.same_content(probe_set)
     trial, unread = None, 0
-    if sample is not None:
-        read = read_sample(sample)
+    read = _sample(context, sample, stream)
+    if read is not None:
         trial, unread = checking.tried(probe_set, read.records), read.unread
         warnings += trial.warnings
     if as_json:
@@ -44,6 +55,14 @@ def check(
         _show(probe_set, abouts, trial, unread, warnings)
     if strict and warnings:
         raise typer.Exit(DOUBTS)
+
+
+def _sample(
+    context: typer.Context, sample: Path | None, stream: StreamConfig | None
+) -> Sample | None:
+    if stream is not None:
+        return stream_sample(stream, settings_of(context), sample)
+    return None if sample is None else read_sample(sample)
 
 
 _WAYS = {
@@ -101,20 +120,15 @@ def _show(
         for failing in trial.failing:
             field = f", field '{failing.field}'" if failing.field else ""
             says = f"{failing.type}{field}: {failing.message}"
-            _print("[red]error:[/]", f"{failing.name}, {failing.records} records: {says}")
+            out.print(styled("error:", "red"), f"{failing.name}, {failing.records} records: {says}")
     for warning in warnings:
-        _print("[yellow]warning:[/]", f"{warning.name} {warning.message}")
+        out.print(styled("warning:", "yellow"), f"{warning.name} {warning.message}")
 
 
 def _say(one: About, *, is_slice: bool) -> None:
     votes = "slice" if is_slice else " or ".join(one.labels or ("any class",))
-    _print(f"[bold]{escape(one.name)}[/]", f"→ {votes}: {one.matches}")
-    _print("   ", _WAYS[one.way] + (f": {one.why}" if one.why else ""))
-
-
-def _print(marked: str, plain: str) -> None:
-    """Print what may hold anything, brackets included, after what is marked up."""
-    out.print(f"{marked} {escape(plain)}", highlight=False)
+    out.print(styled(printable(one.name), "bold"), f"→ {votes}: {one.matches}")
+    out.print("   ", _WAYS[one.way] + (f": {one.why}" if one.why else ""))
 
 
 def _table(trial: Trial) -> Table:
@@ -125,5 +139,5 @@ def _table(trial: Trial) -> Table:
         votes = ", ".join(row.labels) or "–"
         shown = (f"{share:.1%}" for share in shares)
         cells = (row.name, votes, *shown, f"{row.microseconds}")
-        table.add_row(*map(escape, cells))
+        table.add_row(*cells)
     return table

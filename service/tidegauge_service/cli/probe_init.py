@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from tidegauge_probes import ProbeSet, engine, load
 from tidegauge_probes.loading import import_path
 from tidegauge_probes.model import Fields
 from tidegauge_probes.writing import Document, document
 from tidegauge_service.cli.probe_sample import read_sample
-from tidegauge_service.cli.terminal import err
+from tidegauge_service.cli.terminal import err, styled
 from tidegauge_service.errors import SettingsError
 
 
@@ -86,5 +85,8 @@ def _tell(written: Document, target: Path | None) -> None:
     for entry in written.entries:
         if entry.why is not None:
             lacks = "" if entry.keys else " (left out: it has no import path)"
-            said = escape(f"{entry.name}: {entry.why}{lacks}")
-            err.print(f"  [yellow]stays Python:[/] {said}", highlight=False, soft_wrap=True)
+            err.print(
+                styled("  stays Python:", "yellow"),
+                f"{entry.name}: {entry.why}{lacks}",
+                soft_wrap=True,
+            )

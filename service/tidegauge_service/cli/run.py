@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -15,16 +17,17 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from tidegauge_service import logs
-from tidegauge_service.auth import new_token
 from tidegauge_service.cli.terminal import err, opened, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import ServiceError, StoreError
+from tidegauge_service.listener import bind, link
 from tidegauge_service.pipeline import check_receivers
 from tidegauge_service.server import Server, create_service_app
 from tidegauge_service.settings import Settings
 from tidegauge_service.store.engine import Database
 from tidegauge_service.stream_config import StreamConfig, load_stream
 from tidegauge_service.supervisor import Supervisor, seats
+from tidegauge_service.tokens import new_token
 
 Workers = Annotated[int, typer.Option(min=1, help="Processes that share each stream.")]
 Drain = Annotated[
@@ -49,7 +52,12 @@ def run(
     settings = settings_of(context, host=host, port=port)
     logs.configure(settings.log_level)
     configs = _load(streams, settings)
-    with _meters() as folder, opened(settings) as database:
+    serves = api and not drain
+    with (
+        bind(settings.host, settings.port) if serves else nullcontext() as listener,
+        _meters() as folder,
+        opened(settings) as database,
+    ):
         supervisor = Supervisor(
             seats(configs, workers, static=False),
             settings,
@@ -60,10 +68,10 @@ def run(
             environment={"PROMETHEUS_MULTIPROC_DIR": folder},
         )
         _stop_on_signals(supervisor)
-        if drain or not api:
+        if listener is None:
             supervisor.run()
         else:
-            _serve(supervisor, settings, database, folder)
+            _serve(supervisor, settings, database, folder, listener)
 
 
 def consume(
@@ -111,7 +119,13 @@ def _stop_on_signals(supervisor: Supervisor) -> None:
         signal.signal(number, lambda *_: supervisor.stopping.set())
 
 
-def _serve(supervisor: Supervisor, settings: Settings, database: Database, meters: str) -> None:
+def _serve(
+    supervisor: Supervisor,
+    settings: Settings,
+    database: Database,
+    meters: str,
+    listener: socket.socket,
+) -> None:
     """Serve until a signal, or until a worker ends for good; workers are watched beside it."""
     failed: list[Exception] = []
     watching = threading.Thread(target=_watch, args=(supervisor.run, failed), name="supervisor")
@@ -119,7 +133,7 @@ def _serve(supervisor: Supervisor, settings: Settings, database: Database, meter
     try:
         supervisor.ready.wait()
         if not supervisor.stopping.is_set():
-            _listen(supervisor, settings, database, meters)
+            _listen(supervisor, settings, database, meters, listener)
     finally:
         supervisor.stopping.set()
         watching.join()
@@ -134,23 +148,25 @@ def _watch(run: Callable[[], None], failed: list[Exception]) -> None:
         failed.append(error)
 
 
-def _listen(supervisor: Supervisor, settings: Settings, database: Database, meters: str) -> None:
+def _listen(
+    supervisor: Supervisor,
+    settings: Settings,
+    database: Database,
+    meters: str,
+    listener: socket.socket,
+) -> None:
     token = settings.token.get_secret_value() if settings.token else new_token()
     of_workers = CollectorRegistry()
     MultiProcessCollector(of_workers, path=meters)  # type: ignore[no-untyped-call]
     app = create_service_app(database, supervisor.health, token, now_ms, meters_of=[of_workers])
     server = Server(app, settings.host, settings.port, supervisor.stopping)
     if settings.token is None:
-        shown = f"http://{settings.host}:{settings.port}/login?token={token}"
-        err.print(f"open {shown}", highlight=False, soft_wrap=True)
+        err.print(f"open {link(listener)}/login?token={token}", soft_wrap=True)
     try:
         # Uvicorn raises a signal again when it has stopped; our handler then outlives it.
-        server.run()
+        server.run(sockets=[listener])
     except SystemExit as error:
-        msg = (
-            f"cannot listen on {settings.host}:{settings.port}: is the port taken? Choose another "
-            "with --port or TIDEGAUGE_PORT"
-        )
+        msg = "page and API cannot be served: the log above says why"
         raise ServiceError(msg) from error
     finally:
         sys.stderr.flush()

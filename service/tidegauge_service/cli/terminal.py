@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
 from tidegauge_service.clock import from_iso, now_ms
 from tidegauge_service.errors import SettingsError
@@ -29,8 +31,37 @@ from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.stream_config import load_stream
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True)
+# All but tab and line end; what turns the direction of writing; halves of characters.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class LiteralConsole(Console):
+    """Prints texts as they are: they hold names, addresses and values that people wrote.
+
+    Rich would take ``[red]`` for markup and ``:LOOP:`` for ➿, and let an escape sequence through
+    to the terminal. What is to have a style is a ``Text`` (see ``styled``).
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text with its control characters escaped, tabs and line ends apart."""
+        return super().render_str(printable(text), **options)
+
+
+def printable(text: str) -> str:
+    """Return *text* with its control characters as Python writes them, tabs and line ends apart."""
+    return text if text.isprintable() else _CONTROL.sub(lambda m: repr(m[0])[1:-1], text)
+
+
+def styled(text: str, style: str) -> Text:
+    """Return our own words in a style, e.g. ``bold red``."""
+    return Text(text, style=style)
+
+
+out = LiteralConsole(soft_wrap=True)
+err = LiteralConsole(stderr=True)
 
 
 def print_json(data: Any) -> None:
@@ -79,6 +110,15 @@ def moment(text: str | None, option: str) -> int | None:
         raise SettingsError(msg) from error
 
 
+def span(since: str | None, until: str | None) -> tuple[int | None, int | None]:
+    """Read --since and --until, as epoch ms; SettingsError if nothing can lie between."""
+    since_ms, until_ms = moment(since, "--since"), moment(until, "--until")
+    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+        msg = f"--since {since} is not before --until {until}: nothing lies between"
+        raise SettingsError(msg)
+    return since_ms, until_ms
+
+
 def author(by: str | None) -> Author:
     """Return who changes something now: *by*, or whoever is logged in."""
     return Author(by or getpass.getuser(), now_ms())
@@ -89,7 +129,7 @@ def progress(title: str, total: int | None = None) -> Iterator[Any]:
     """Show a progress bar on the terminal (nothing if there is none); yields advance(n)."""
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -41,6 +41,9 @@ PATIENCE = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
 """Seconds to connect, and ms until a PostgreSQL that does not answer at all is taken for gone:
 without them a cut cable is noticed after a quarter of an hour. The URL may say otherwise."""
 
+_SHORT = 3
+"""A password of so few letters is part of many words."""
+
 UPGRADE_LOCK = 7_453_384
 """Key of PostgreSQL's advisory lock: replicas that start together upgrade one after another."""
 
@@ -51,7 +54,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = _parse(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        options: dict[str, Any] = {"pool_pre_ping": not self.is_sqlite}
+        # Values of a statement are people's records: they stay out of errors and tracebacks.
+        options: dict[str, Any] = {"pool_pre_ping": not self.is_sqlite, "hide_parameters": True}
         if self.is_sqlite:
             options["connect_args"] = {"timeout": BUSY_TIMEOUT_MS / 1000}
         else:
@@ -128,6 +132,7 @@ class Database:
 
 
 def _parse(url: str) -> URL:
+    _refuse_second_at(url)
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -144,6 +149,19 @@ def _parse(url: str) -> URL:
         msg = f"no driver {parsed.drivername}: write postgresql+psycopg://… or sqlite:///…"
         raise SettingsError(msg) from error
     return parsed
+
+
+def _refuse_second_at(url: str) -> None:
+    """SettingsError for a second @: what follows the first is taken for the host, and shown.
+
+    ``postgresql://me:pa@ss@db/x`` has the password ``pa`` and the host ``ss@db``.
+    """
+    if url.count("@") > 1 and not url.startswith("sqlite"):
+        msg = (
+            "the database setting has more than one @: but for the one before the host write %40 "
+            "for @, %2F for / and %3A for :, e.g. postgresql://me:pa%40ss@db/tidegauge"
+        )
+        raise SettingsError(msg)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -203,7 +221,7 @@ def _unusable(cause: BaseException | None) -> bool:
 
 
 def _explain(problem: str, url: URL) -> str:
-    secrets = [name for name in url.query if "password" in name]
+    secrets = [name for name in url.query if "pass" in name]
     where = url.difference_update_query(secrets).render_as_string(hide_password=True)
     hints = {
         "readonly": "it is read-only: check the file's owner and mode, or name another with "
@@ -220,6 +238,8 @@ def _explain(problem: str, url: URL) -> str:
         "malformed": "the file is damaged: restore a backup",
         "no such table": "run `tidegauge db upgrade`",
     }
+    if url.password and len(url.password) > _SHORT:  # drivers repeat what they cannot read
+        problem = problem.replace(url.password, "***")
     hint = next((text for mark, text in hints.items() if mark in problem), "see the cause above")
     return f"cannot use the database {where}: {problem.strip()}. What to do: {hint}"
 

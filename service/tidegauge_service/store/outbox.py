@@ -75,6 +75,31 @@ def receivers_of(connection: sa.Connection, stream_id: int, dedup_key: str) -> l
     return list(connection.execute(sa.select(t.c.receiver).where(*mine)).scalars())
 
 
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """Messages to one receiver since the last that was delivered: given up, and tried in vain."""
+
+    failed: int
+    waiting: int
+    error: str
+    """Of the newest."""
+
+
+def undelivered(connection: sa.Connection, receiver: str) -> Undelivered | None:
+    """Return what a receiver did not take since it last took one; None if there is nothing."""
+    t = schema.notification
+    last = sa.select(sa.func.max(t.c.id)).where(t.c.receiver == receiver, t.c.state == SENT)
+    since = sa.func.coalesce(last.scalar_subquery(), 0)
+    tried = (t.c.receiver == receiver, t.c.id > since, t.c.error.is_not(None))
+    counted = sa.select(t.c.state, sa.func.count()).where(*tried).group_by(t.c.state)
+    counts = {state: int(n) for state, n in connection.execute(counted)}
+    if not counts:
+        return None
+    newest = sa.select(t.c.error).where(*tried).order_by(t.c.id.desc()).limit(1)
+    error = str(connection.execute(newest).scalar_one())
+    return Undelivered(counts.get(FAILED, 0), counts.get(WAITING, 0), error)
+
+
 def lease(
     database: Database, now_ms: int, lease_ms: int, muted: Collection[int] = ()
 ) -> Outgoing | None:
