@@ -14,6 +14,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any, Final
 
 from tidegauge_probes.column import ABSENT, Column
+from tidegauge_probes.interrupts import pass_on_interrupt
 from tidegauge_probes.model import Fields, RecordView, lookup
 from tidegauge_probes.needles import Needle, Needles
 from tidegauge_probes.nlp import SpacyPreprocessor
@@ -177,7 +178,7 @@ def _preprocess_all(views: list[Any], chain: Chain, scope: Scope) -> list[Any]:
         if type(preprocess) is SpacyPreprocessor:  # a subclass may do something else
             views = preprocess.map_batch(views, scope)
         else:
-            failed = (isinstance(view, Exception) for view in views)
+            failed = (isinstance(view, BaseException) for view in views)
             views = [
                 view if skip else _preprocess(view, (preprocess,))
                 for view, skip in zip(views, failed, strict=True)
@@ -193,7 +194,8 @@ def _preprocess(view: Any, chain: Chain) -> Any:
             if view is None:
                 msg = f"preprocessor {getattr(preprocess, 'name', preprocess)!r} returned None"
                 return ValueError(msg)
-    except Exception as error:  # noqa: BLE001  (user code may raise anything)
+    except BaseException as error:  # noqa: BLE001  (user code may raise anything)
+        pass_on_interrupt(error)
         return error
     else:
         return view

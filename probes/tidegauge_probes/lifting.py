@@ -20,6 +20,7 @@ import numpy as np
 
 from tidegauge_probes.batch import Batch, Place
 from tidegauge_probes.constants import Guard, Unknown, resolve
+from tidegauge_probes.interrupts import pass_on_interrupt
 from tidegauge_probes.lifted import If, Python, Read, Tree, Vote, decide, needles
 from tidegauge_probes.model import Fault, Outcomes
 from tidegauge_probes.needles import Needle, Needles
@@ -78,7 +79,8 @@ def lift(probe: PythonProbe, cardinality: int) -> Lifted | Python:
         tree = reader.tree(function, record)
     except Unknown as unknown:
         return Python(str(unknown))
-    except Exception as error:  # noqa: BLE001  (the user's objects may raise anything at a look)
+    except BaseException as error:  # noqa: BLE001  (the user's objects may raise anything)
+        pass_on_interrupt(error)
         return Python(f"reading its source raised {type(error).__name__}")
     if isinstance(tree, Python):
         return tree
@@ -169,7 +171,8 @@ class Lifting:
                 self._end(column, probe.name, "a name in its source stands for something else")
                 return None
             votes, to_python = decide(lifted.tree, lifted.reads, batch)
-        except Exception as error:  # noqa: BLE001  (ours, or of a user's object: Python decides)
+        except BaseException as error:  # noqa: BLE001  (of a user's object: Python decides)
+            pass_on_interrupt(error)
             self._end(column, probe.name, f"{type(error).__name__}: {error}")
             return None
         rows = np.flatnonzero(to_python).tolist()

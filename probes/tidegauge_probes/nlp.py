@@ -21,6 +21,7 @@ from tidegauge_probes.decorators import (
     SlicingFunction,
     labeling_function,
 )
+from tidegauge_probes.interrupts import pass_on_interrupt
 from tidegauge_probes.scope import Scope
 from tidegauge_probes.spacy_models import EN_CORE_WEB_SM
 
@@ -82,7 +83,8 @@ class SpacyPreprocessor(Preprocessor):
         """Return all docs, or none if one text failed: a pipe does not say which."""
         try:
             return list(self._nlp.pipe(texts))
-        except Exception:  # noqa: BLE001  (whatever a component raises, its record raises again)
+        except BaseException as error:  # noqa: BLE001  (its record raises it again)
+            pass_on_interrupt(error)
             return []
 
     def _with(self, doc: Any) -> Preprocess:
@@ -91,11 +93,12 @@ class SpacyPreprocessor(Preprocessor):
 
 def _attempt(step: Preprocess, x: Any) -> Any:
     """Return what *step* makes of a record, or the failure; a record that failed stays failed."""
-    if isinstance(x, Exception):
+    if isinstance(x, BaseException):
         return x
     try:
         return step(x)
-    except Exception as error:  # noqa: BLE001  (user code may raise anything)
+    except BaseException as error:  # noqa: BLE001  (user code may raise anything)
+        pass_on_interrupt(error)
         return error
 
 

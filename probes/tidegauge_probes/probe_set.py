@@ -16,6 +16,7 @@ from tidegauge_probes.batch import Batch, Chain, Place
 from tidegauge_probes.digest import describe, digest
 from tidegauge_probes.errors import ProbeError, nearest
 from tidegauge_probes.findings import ALL
+from tidegauge_probes.interrupts import pass_on_interrupt
 from tidegauge_probes.model import ABSTAIN, ERROR, MAX_CLASSES, Fault, Outcomes
 from tidegauge_probes.needles import Needle, Needles
 from tidegauge_probes.templates import Condition, SliceSpec, TemplateSpec
@@ -107,11 +108,12 @@ class PythonProbe:
         faults: list[Fault] = []
         left = iter(views)
         while len(results) < len(views):
-            failure: Exception = StopIteration()  # one of the LF's own looks like the end
+            failure: BaseException = StopIteration()  # one of the LF's own looks like the end
             try:
                 # The loop is in C; what was returned before a failure is kept.
                 results.extend(map(f, left))
-            except Exception as error:  # noqa: BLE001  (user code may raise anything)
+            except BaseException as error:  # noqa: BLE001  (user code may raise anything)
+                pass_on_interrupt(error)
                 failure = error
             if len(results) < len(views):
                 why = type(failure).__name__, _shown(str, failure)
@@ -139,7 +141,8 @@ class PythonProbe:
             try:
                 # Takes what `operator.index` takes, as `as_vote` does.
                 votes = np.frombuffer(array("b", results), dtype=np.int8)
-            except Exception:  # noqa: BLE001  (a user's `__index__`, or no votes): see one by one
+            except BaseException as error:  # noqa: BLE001  (a user's `__index__`, or no votes)
+                pass_on_interrupt(error)
                 return _checked(results, faults, column, cardinality)
             if votes.min() >= ABSTAIN and votes.max() < cardinality:
                 return votes, faults
@@ -150,7 +153,7 @@ def _unless_failed(f: Callable[..., Any]) -> Callable[[Any], Any]:
     """Return *f* for what a preprocessor has returned; its failure is the LF's."""
 
     def call(view: Any) -> Any:
-        if isinstance(view, Exception):
+        if isinstance(view, BaseException):
             raise view
         return f(view)
 
@@ -181,7 +184,8 @@ def as_vote(result: Any) -> int | None:
         return int(result)
     try:
         return operator.index(result)
-    except Exception:  # noqa: BLE001  (TypeError, or whatever the user's `__index__` raises)
+    except BaseException as error:  # noqa: BLE001  (TypeError, or whatever `__index__` raises)
+        pass_on_interrupt(error)
         return None
 
 
@@ -192,7 +196,8 @@ def _shown(show: Callable[[Any], str], value: Any) -> str:
     """
     try:
         text = show(value)[:_MAX_SHOWN]
-    except Exception as error:  # noqa: BLE001  (user code may raise anything)
+    except BaseException as error:  # noqa: BLE001  (user code may raise anything)
+        pass_on_interrupt(error)
         text = f"a {type(value).__name__} that cannot be shown ({type(error).__name__})"
     return text.encode("utf-8", "backslashreplace").decode()
 

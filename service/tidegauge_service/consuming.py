@@ -16,7 +16,7 @@ from tidegauge_alerts.transports import transport_for
 from tidegauge_probes.errors import ProbeError, TidegaugeError
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import SettingsError, SourceError, StoreError, StreamHalted
-from tidegauge_service.ingest.worker import Worker
+from tidegauge_service.ingest.worker import Progress, Worker
 from tidegauge_service.jobs.dispatcher import Dispatcher
 from tidegauge_service.jobs.retention import Pruner
 from tidegauge_service.pipeline import Pipeline
@@ -48,6 +48,10 @@ def pause_s(failures: int, jitter: float) -> float:
     """
     longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 16))
     return longest * (0.5 + jitter / 2)
+
+
+def _nothing_to_do() -> None:
+    pass
 
 
 def _unheard(_part: str, _problem: str | None) -> None:
@@ -97,7 +101,10 @@ class Service:
         *,
         health: Health | None = None,
         stopping: threading.Event | None = None,
+        progressed: Callable[[], None] = _nothing_to_do,
     ) -> None:
+        """Put them together; *progressed* is called after each commit of a batch with inputs."""
+        self._progressed = progressed
         self._database = database
         self._pipelines = pipelines
         self._clock = clock
@@ -148,7 +155,7 @@ class Service:
         """
         for pipeline in self._pipelines:
             while not (self.stopping.is_set() or pipeline.finished):
-                pipeline.step(finite=True)
+                self._note(pipeline.step(finite=True))
             if not self.stopping.is_set():
                 pipeline.evaluator.tick()
         self._dispatcher.tick()
@@ -188,7 +195,7 @@ class Service:
         finite = pipeline.config.source.kind == "file"
         while not self.stopping.is_set():
             try:
-                pipeline.worker.step(finite=finite)
+                self._note(pipeline.worker.step(finite=finite))
             except (StreamHalted, SettingsError) as error:
                 self._halt(part, error)
                 return
@@ -206,6 +213,10 @@ class Service:
             self.health.report(part, None)
             if finite and pipeline.worker.drained:
                 return
+
+    def _note(self, progress: Progress) -> None:
+        if progress.committed and progress.records + progress.dead_letters:
+            self._progressed()
 
     def _rest(self, worker: Worker, seconds: float) -> None:
         """Wait without input. Nothing is held meanwhile: ``step`` drops what it had read."""

@@ -21,7 +21,7 @@ from tidegauge_service.clock import Clock, window_start
 from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.counting import rows_of
 from tidegauge_service.ingest.file_source import FileSource
-from tidegauge_service.ingest.segments import capped, memberships
+from tidegauge_service.ingest.segments import memberships
 from tidegauge_service.stream_config import StreamConfig
 
 BATCH = 5_000
@@ -90,7 +90,7 @@ def count_by_window(
 ) -> dict[int, PaneCounts]:
     """Return the counts of a batch by window: window start in ms → counts.
 
-    *running* are the counts before it, whose segments stay as they are (``capped``).
+    *running* are the counts before it, whose segments stay as they are (``memberships``).
     """
     slices = [probe.name for probe in probe_set.slices]
     by_window: dict[int, list[int]] = {}
@@ -101,9 +101,14 @@ def count_by_window(
     for start, rows in by_window.items():
         part = rows_of(matrix, np.array(rows))
         fields = [records[row].fields for row in rows]
-        segments = memberships(fields, config.segment_by, part, slices)
-        known = running[start].segments if start in running else ()
-        kept = capped(segments, known, slices, config.limits.max_segments)
+        kept = memberships(
+            fields,
+            config.segment_by,
+            part,
+            slices,
+            known=running[start].segments if start in running else (),
+            cap=config.limits.max_segments,
+        )
         found[start] = counts.fold(part, probe_set.cardinality, kept)
     return found
 

@@ -22,6 +22,10 @@ NO_LF: Final = -1
 
 _BEAT: Final = struct.Struct("<qqd")  # phase, column of the LF, monotonic seconds of its start
 
+_PROGRESS: Final = struct.Struct("<q")  # batches with inputs that were committed
+
+_SIZE: Final = _BEAT.size + _PROGRESS.size
+
 LATE_LOOK_S: Final = 5.0
 """A supervisor that looks so late was itself stopped: what it sees says nothing of the worker."""
 
@@ -48,12 +52,12 @@ class Beat:
 
 
 class Heartbeat:
-    """24 bytes that both processes map. One writer; *fd* is handed to it."""
+    """32 bytes that both processes map. One writer; *fd* is handed to it."""
 
     def __init__(self, fd: int | None = None) -> None:
         """Map *fd*, or new memory; OSError if there is none."""
         self.fd = _memory() if fd is None else fd
-        self._memory = mmap.mmap(self.fd, _BEAT.size)
+        self._memory = mmap.mmap(self.fd, _SIZE)
 
     def beat(self, phase: Phase, column: int = NO_LF, spent_s: float = 0.0) -> None:
         """Say that *phase* begins now, or goes on after *spent_s* seconds: one small write."""
@@ -64,6 +68,16 @@ class Heartbeat:
         """Return the last beat; one that is being written may be a mixture of two."""
         phase, column, since = _BEAT.unpack_from(self._memory, 0)
         return Beat(Phase(phase), column, since)
+
+    def progressed(self) -> None:
+        """Say that another batch with inputs is committed."""
+        (batches,) = _PROGRESS.unpack_from(self._memory, _BEAT.size)
+        _PROGRESS.pack_into(self._memory, _BEAT.size, batches + 1)
+
+    @property
+    def progress(self) -> int:
+        """How many batches with inputs this worker has committed since it started."""
+        return int(_PROGRESS.unpack_from(self._memory, _BEAT.size)[0])
 
     def close(self) -> None:
         """Let the memory go."""
@@ -79,7 +93,7 @@ def _memory() -> int:
         with tempfile.TemporaryFile(prefix="tidegauge-") as file:
             fd = os.dup(file.fileno())
     try:
-        os.truncate(fd, _BEAT.size)
+        os.truncate(fd, _SIZE)
     except OSError:
         os.close(fd)
         raise

@@ -36,7 +36,7 @@ from tidegauge_service.settings import Settings
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.stream_config import KafkaSource, StreamConfig
-from tidegauge_service.worker_process import CALLS, FATAL, PROBLEM, READY, Task
+from tidegauge_service.worker_process import CALLS, DONE, FATAL, PROBLEM, READY, Task
 
 log = structlog.get_logger()
 
@@ -59,6 +59,19 @@ FATAL_CODES: Final = frozenset({2, 4})
 """Exit codes that another start would only repeat: a wrong setting, too many dead letters."""
 
 
+DEATHS: Final = 3
+"""A worker that dies so often in a row in one LF has that LF quarantined."""
+
+KILLED: Final = frozenset({signal.SIGKILL, signal.SIGTERM})
+"""What also comes from outside: the kernel short of memory, an operator, a container's end."""
+
+CRASHED_STARTS: Final = 5
+"""After so many starts in a row that a signal ended, the next would end so, too."""
+
+SMALLER: Final = 10
+"""By how much the first batch shrinks when a worker was ended over a batch, not in an LF."""
+
+
 @dataclass
 class Seat:
     """The place of one worker, and the process that fills it now."""
@@ -74,8 +87,16 @@ class Seat:
     """Known once a worker was ready."""
     calls: Columns = ()
     fatal: tuple[int, str] | None = None
+    done: bool = False
+    """It said that it has read everything."""
     finished: bool = False
     failures: int = 0
+    blamed: tuple[str, int] | None = None
+    """The LF that the last one died in: its ProbeSet and column there."""
+    deaths: int = 0
+    """How often in a row."""
+    oversized: int = 0
+    """How often in a row one was ended over a batch, outside of LFs."""
     started_s: float = 0.0
     start_s: float = 0.0
     """When the next process may start (monotonic)."""
@@ -228,11 +249,17 @@ class Supervisor:
     def _start(self, seat: Seat) -> None:
         seat.heartbeat = Heartbeat()
         seat.reports, writing = os.pipe()
-        seat.unread, seat.fatal = b"", None
+        seat.unread, seat.fatal, seat.done = b"", None, False
         try:
             os.set_blocking(seat.reports, False)
             task = Task(
-                seat.name, seat.config, self._settings, self._drain, seat.heartbeat.fd, writing
+                seat.name,
+                seat.config,
+                self._settings,
+                self._drain,
+                seat.heartbeat.fd,
+                writing,
+                _first_batch(seat),
             )
             # -P: modules of the working directory must not stand in for ours. A group of its own:
             # Ctrl-C reaches the supervisor alone, which tells the workers.
@@ -254,13 +281,16 @@ class Supervisor:
         for what, *details in _lines(seat):
             if what == READY:
                 seat.stream = StreamRow(*details[0])
-                self._trouble(seat, PROCESS, None)
+                if not seat.deaths:  # else it must first get past where the last one died
+                    self._trouble(seat, PROCESS, None)
             elif what == CALLS:
                 seat.calls = details[0]
             elif what == PROBLEM:
                 self._trouble(seat, *details)
             elif what == FATAL:
                 seat.fatal = (details[0], details[1])
+            elif what == DONE:
+                seat.done = True
 
     def _trouble(self, seat: Seat, part: str, problem: str | None) -> None:
         seat.parts = seat.parts | {part} if problem else seat.parts - {part}
@@ -270,28 +300,32 @@ class Supervisor:
         """End a worker that is stuck; quarantine the LF it is stuck in."""
         if seat.process is None or seat.heartbeat is None:
             return
+        if seat.deaths and seat.heartbeat.progress:
+            self._trouble(seat, PROCESS, None)
         beat, pid = seat.heartbeat.read(), seat.process.pid
         spent = seat.watch.look(beat, time.monotonic(), stopped=stopped_from_outside(pid))
         if spent is None:
             return
         seat.process.kill()
-        lf = self._blame(seat, beat) if beat.phase is Phase.PROBING else None
+        limit = seat.config.watchdog.batch / 1000
+        why = f"it did not come back from a batch within {limit:g} s (watchdog.batch)"
+        lf = self._blame(seat, beat, why) if beat.phase is Phase.PROBING else None
         log.error(
             "worker_stuck", worker=seat.name, phase=beat.phase.name.lower(), lf=lf, seconds=spent
         )
 
-    def _blame(self, seat: Seat, beat: Beat) -> str | None:
+    def _blame(self, seat: Seat, beat: Beat, why: str) -> str | None:
+        """Have an LF quarantined before the next worker starts."""
         if seat.stream is None:
             return None
         probe_set, place, probe = seat.calls[beat.column]
-        limit = seat.config.watchdog.batch / 1000
         seat.strike = partial(
             quarantine_lf,
             self._database,
             replace(seat.stream, probe_set=probe_set),
             place,
             probe,
-            f"it did not come back from a batch within {limit:g} s (watchdog.batch)",
+            why,
             receivers=seat.config.alerts.receivers,
             now_ms=self._clock(),
             url=self._settings.url or "",
@@ -300,17 +334,57 @@ class Supervisor:
 
     def _ended(self, seat: Seat, code: int) -> None:
         lived = time.monotonic() - seat.started_s
+        done = code == 0 and (seat.done or self.stopping.is_set())
+        if not done:
+            self._note_death(seat, code)
         _let_go(seat)
         for part in seat.parts - {PROCESS}:
             self._trouble(seat, part, None)
-        if code == 0:
+        if done:
             seat.finished = True
             log.info("worker_finished", worker=seat.name)
             return
-        fatal, what = seat.fatal or (code, f"it ended with {_ending(code)}; see the log")
-        if fatal in FATAL_CODES or (seat.stream is None and fatal > 0):
-            raise WorkerFailed(what if seat.fatal else f"worker {seat.name}: {what}", fatal)
+        if seat.fatal is not None:
+            fatal, what = seat.fatal
+            if fatal in FATAL_CODES or seat.stream is None:
+                raise WorkerFailed(what, fatal)
+        else:
+            what = f"it ended with {_ending(code)}, unasked; see the log"
+            if self._never_starts(seat, code):
+                raise WorkerFailed(f"worker {seat.name}: {what}", max(code, 1))
         self._failed(seat, what, lived)
+
+    def _never_starts(self, seat: Seat, code: int) -> bool:
+        """Whether another start would end as this one did: a module that ends the process."""
+        if seat.stream is not None or -code in KILLED:
+            return False
+        return code >= 0 or seat.failures + 1 >= CRASHED_STARTS
+
+    def _note_death(self, seat: Seat, code: int) -> None:
+        """Find out whether the worker dies again and again over one LF, or over one batch.
+
+        Who is killed from outside is in some LF most of the time; so a kill counts against the LF
+        only if the worker got nothing committed, which is what a record that kills looks like.
+        """
+        if (
+            seat.heartbeat is None or seat.strike is not None
+        ):  # the watchdog has ended it, and blamed the LF
+            seat.blamed, seat.deaths = None, 0
+            return
+        beat, progress = seat.heartbeat.read(), seat.heartbeat.progress
+        over_batch = beat.phase in {Phase.DECODING, Phase.COUNTING}
+        seat.oversized = seat.oversized + 1 if over_batch else 0
+        fatal_lf = beat.phase is Phase.PROBING and not (-code in KILLED and progress)
+        if not fatal_lf or beat.column >= len(seat.calls):
+            seat.blamed, seat.deaths = None, 0
+            return
+        lf = seat.calls[beat.column][0], beat.column
+        seat.deaths = seat.deaths + 1 if lf == seat.blamed else 1
+        seat.blamed = lf
+        if seat.deaths >= DEATHS:
+            why = f"the worker died in it {DEATHS} times in a row, last with {_ending(code)}"
+            self._blame(seat, beat, why)
+            seat.blamed, seat.deaths = None, 0
 
     def _failed(self, seat: Seat, what: str, lived_s: float) -> None:
         """Start another after a pause."""
@@ -364,6 +438,13 @@ def _let_go(seat: Seat) -> None:
     if seat.reports is not None:
         os.close(seat.reports)
     seat.process = seat.heartbeat = seat.reports = None
+
+
+def _first_batch(seat: Seat) -> int | None:
+    """Return how many inputs the next worker takes at first, if not the usual number."""
+    if not seat.oversized:
+        return None
+    return max(1, seat.config.limits.commit_records // int(SMALLER**seat.oversized))
 
 
 def _ending(code: int) -> str:

@@ -31,15 +31,19 @@ from tidegauge_service.stream_config import StreamConfig
 BAD_DEFINITION = 2
 """Exit code of errors of probes, counts and baselines: a file or value is wrong."""
 
-READY, CALLS, PROBLEM, FATAL = "ready", "calls", "problem", "fatal"
+READY, CALLS, PROBLEM, FATAL, DONE = "ready", "calls", "problem", "fatal", "done"
 """What a worker says: [calls, ProbeSet, place and name of each LF and slice that it may call],
 before its heart beats with their columns; [ready, the values of its StreamRow],
-[problem, part, what or null], [fatal, exit code, what]."""
+[problem, part, what or null], [fatal, exit code, what]; [done] when it has read everything: exit
+code 0 alone proves nothing, for an LF may have ended the process."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker is to do. ``heartbeat`` and ``reports`` are file descriptors it inherits."""
+    """What a worker is to do. ``heartbeat`` and ``reports`` are file descriptors it inherits.
+
+    *first_batch*: how many inputs to take at first; ``None``: as many as the stream file says.
+    """
 
     name: str
     config: StreamConfig
@@ -47,6 +51,7 @@ class Task:
     drain: bool
     heartbeat: int
     reports: int
+    first_batch: int | None = None
 
 
 class Reports:
@@ -89,8 +94,18 @@ def _work(task: Task, reports: Reports) -> None:
         beat=heartbeat.beat,
         renewed=lambda columns: reports.say(CALLS, columns),
     )
+    if task.first_batch is not None:
+        pipeline.worker.begin_with(task.first_batch)
     health = Health(heard=lambda part, what: reports.say(PROBLEM, part, what))
-    service = Service(database, [pipeline], task.settings, now_ms, health=health, stopping=stop)
+    service = Service(
+        database,
+        [pipeline],
+        task.settings,
+        now_ms,
+        health=health,
+        stopping=stop,
+        progressed=heartbeat.progressed,
+    )
     reports.say(READY, astuple(pipeline.stream))
     # What is alive now stays alive: the collector need not walk it again and again, which took a
     # third of the time of a worker.
@@ -99,6 +114,8 @@ def _work(task: Task, reports: Reports) -> None:
     try:
         if task.drain:
             service.drain()
+            if not stop.is_set():
+                reports.say(DONE)
         else:
             service.start()
             stop.wait()

@@ -442,6 +442,82 @@ def test_a_worker_that_crashes_is_started_again(tmp_path: Path) -> None:
     assert summary.records == 100
 
 
+DIES = {
+    "segfault": ("ctypes.string_at(0)", 3),
+    # The first of them has counted records before: it may have been killed from outside.
+    "kill": ("os.kill(os.getpid(), signal.SIGKILL)", 4),
+}
+
+
+def dying_stream(folder: Path, deed: str, *, times: int = 10**9) -> Path:
+    """Write a stream of 800 records; the LF ``dies`` does *deed* on one of them, so many times."""
+    (folder / "my_lfs.py").write_text(
+        "import ctypes, os, pathlib, signal\n"
+        "def free(x):\n    return 1 if 'free' in x.text else -1\n"
+        "def dies(x):\n"
+        "    if x.id == 'r600':\n"
+        "        tries = pathlib.Path('tries')\n"
+        "        n = int(tries.read_text()) if tries.exists() else 0\n"
+        "        tries.write_text(str(n + 1))\n"
+        f"        if n < {times}:\n            {deed}\n"
+        "    return 0\n"
+        "LFS = [free, dies]\n"
+    )
+    write_jsonl(folder / "records.jsonl", [record(n, "free") for n in range(800)])
+    return write_stream(folder, probes="my_lfs:LFS", limits={"commit_records": 200})
+
+
+@pytest.mark.parametrize(("deed", "deaths"), DIES.values(), ids=DIES)
+def test_an_lf_that_ends_its_process_is_quarantined_and_every_record_is_counted(
+    tmp_path: Path, deed: str, deaths: int
+) -> None:
+    stream = dying_stream(tmp_path, deed)
+    database = f"sqlite:///{tmp_path}/x.db"
+    done = tidegauge("run", stream, "--drain", cwd=tmp_path, database=database)
+    assert done.stderr.count('"event": "worker_died"') == deaths
+    assert '"event": "lf_quarantined"' in done.stderr
+    found = Database(database)
+    [summary] = queries.summaries(found)
+    assert summary.records == 800
+    assert [q.probe for q in summary.quarantined] == ["dies"]
+    assert "3 times in a row" in summary.quarantined[0].reason
+    found.close()
+
+
+def test_an_lf_that_killed_its_worker_once_is_no_reason_to_stop_calling_it(
+    tmp_path: Path,
+) -> None:
+    stream = dying_stream(tmp_path, "os._exit(0)", times=2)
+    database = f"sqlite:///{tmp_path}/x.db"
+    done = tidegauge("run", stream, "--drain", cwd=tmp_path, database=database)
+    assert "lf_quarantined" not in done.stderr
+    found = Database(database)
+    [summary] = queries.summaries(found)
+    assert (summary.records, list(summary.quarantined)) == (800, [])
+    found.close()
+
+
+def test_a_module_that_ends_the_process_is_refused(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "records.jsonl", [record(n, "hello") for n in range(3)])
+    stream = write_stream(tmp_path, probes="my_lfs:LFS")
+    database = f"sqlite:///{tmp_path}/x.db"
+    (tmp_path / "my_lfs.py").write_text("import os\nos._exit(0)\n")
+    done = tidegauge("run", stream, "--drain", cwd=tmp_path, check=False, database=database)
+    assert done.returncode == 1
+    assert "exit code 0, unasked" in " ".join(done.stderr.split())
+
+
+def test_a_worker_that_is_told_to_stop_by_somebody_else_is_replaced(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "records.jsonl", [record(n, "hello") for n in range(100)])
+    stream = write_stream(tmp_path)
+    with crew("consume", stream, database=f"sqlite:///{tmp_path}/x.db") as running:
+        wait_until(lambda: running.pids() and running.events("assignment"), what="a worker at work")
+        os.kill(running.pids()[0], signal.SIGTERM)
+        wait_until(lambda: len(running.events("worker_started")) == 2, what="another worker")
+        assert "unasked" in running.events("worker_died")[0]["why"]
+        assert running.stop() == 0
+
+
 def test_settings_that_are_wrong_end_it_with_their_exit_code(
     tmp_path: Path, kafka_broker: Cluster
 ) -> None:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import threading
 from collections import Counter
 from collections.abc import Callable
 from enum import IntEnum
@@ -454,3 +458,57 @@ def test_each_failure_stands_for_its_own_record() -> None:
         (row, *("StopIteration", "")) if row % 4 == 1 else (row, "ValueError", "two")
         for row in (1, 2, 5, 6, 9, 10)
     ]
+
+
+class Own(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [SystemExit(0), asyncio.CancelledError(), GeneratorExit(), Own("x"), KeyboardInterrupt()],
+    ids=lambda deed: type(deed).__name__,
+)
+@pytest.mark.parametrize("where", ["lf", "slice", "preprocessor"])
+def test_whatever_is_raised_is_an_error_of_that_lf_on_that_record(
+    deed: BaseException, where: str
+) -> None:
+    def breaks(x: Any) -> Any:
+        if x.n == 1:
+            raise deed
+        return 1
+
+    @preprocessor()
+    def prepare(x: Any) -> Any:
+        breaks(x)
+        return x
+
+    pre = [prepare] if where == "preprocessor" else []
+    vote = lf(breaks if where == "lf" else lambda _: 1, "vote", pre=pre)
+    piece = SlicingFunction("piece", breaks if where == "slice" else lambda _: 1)
+    found: list[VoteMatrix] = []
+    records = [{"n": n} for n in range(3)]
+    # In a thread, as in a worker: a KeyboardInterrupt there is the LF's own.
+    thread = threading.Thread(
+        target=lambda: found.append(run(vote, records=records, slices=[piece]))
+    )
+    thread.start()
+    thread.join()
+    [matrix] = found
+    failed = where != "slice"
+    assert matrix.outcomes[:, 0].tolist() == [1, ERROR if failed else 1, 1]
+    assert matrix.segments[:, 0].tolist() == [True, where != "slice", True]
+    assert [(f.row, f.type) for f in matrix.faults] == [(1, type(deed).__name__)]
+
+
+def test_ctrl_c_ends_a_run_in_the_main_thread() -> None:
+    def interrupted(x: Any) -> int:
+        os.kill(os.getpid(), signal.SIGINT)
+        return int(x.n)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(lf(interrupted), records=[{"n": 1}] * 100)
+    finally:
+        signal.signal(signal.SIGINT, before)

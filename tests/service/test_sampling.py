@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from tidegauge_service.ingest.sampling import (
     buckets,
     priorities,
 )
-from tidegauge_service.ingest.segments import capped, memberships
+from tidegauge_service.ingest.segments import memberships
 from tidegauge_service.stream_config import SampleSizes
 
 Kept = dict[str, set[int]]
@@ -170,7 +171,7 @@ def test_records_belong_to_slices_and_to_the_values_of_fields() -> None:
         {"c": True},
     ]
     matrix = VoteMatrix(np.empty((6, 0), np.int8), np.eye(6, 1, dtype=np.bool_), np.zeros(0))
-    found = memberships(records, ["c"], matrix, ["long"])
+    found = memberships(records, ["c"], matrix, ["long"], known=(), cap=9)
     assert {name: np.flatnonzero(mask).tolist() for name, mask in found.items()} == {
         "long": [0],
         "c=DE": [0],
@@ -182,13 +183,12 @@ def test_records_belong_to_slices_and_to_the_values_of_fields() -> None:
 
 
 def test_no_records_belong_nowhere() -> None:
-    assert memberships([], ["c"], no_slices(0), []) == {}
+    assert memberships([], ["c"], no_slices(0), [], known=(), cap=9) == {}
 
 
-def caps(values: list[str], known: list[str], cap: int) -> dict[str, list[int]]:
+def caps(values: Sequence[Any], known: list[str], cap: int) -> dict[str, list[int]]:
     records = [{"c": value} for value in values]
-    found = memberships(records, ["c"], no_slices(len(values)), [])
-    kept = capped(found, known, ["slice"], cap)
+    kept = memberships(records, ["c"], no_slices(len(values)), [], known=known, cap=cap)
     return {name: np.flatnonzero(mask).tolist() for name, mask in kept.items()}
 
 
@@ -222,8 +222,30 @@ def test_every_record_is_in_one_segment_of_its_field(
 
 
 def test_slices_do_not_count_towards_the_cap_of_a_field() -> None:
-    masks = {name: np.array([True]) for name in ("c", "c=a", "c=b")}
-    assert set(capped(masks, [], ["c"], 2)) == {"c", "c=a", "c=b"}
+    matrix = VoteMatrix(np.empty((2, 0), np.int8), np.ones((2, 1), np.bool_), np.zeros(0))
+    records = [{"c": "a"}, {"c": "b"}]
+    for known in ((), ("c", "c=a")):
+        found = memberships(records, ["c"], matrix, ["c"], known=known, cap=2)
+        assert set(found) == {"c", "c=a", "c=b"}
+
+
+def test_unhashable_and_odd_values_have_a_name() -> None:
+    values = [[1], {"a": 1}, float("nan"), float("nan"), 1, True, "1", 1.0]
+    assert caps(values, [], 9) == {
+        "c=[1]": [0],
+        "c={'a': 1}": [1],
+        "c=nan": [2, 3],
+        "c=1": [4, 6],
+        "c=True": [5],
+        "c=1.0": [7],
+    }
+
+
+def test_a_mask_is_made_for_what_is_kept_not_for_each_distinct_value() -> None:
+    records = [{"c": f"v{n}"} for n in range(5_000)]
+    found = memberships(records, ["c"], no_slices(5_000), [], known=(), cap=10)
+    assert len(found) == 11
+    assert int(found["c=_other"].sum()) == 4_990
 
 
 @pytest.mark.parametrize("cap", [1, 2, 3])

@@ -18,7 +18,7 @@ from tidegauge_probes.model import Fault, Record, VoteMatrix
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service.clock import window_start
 from tidegauge_service.ingest.sampling import Samplers, WindowSampler, buckets, priorities
-from tidegauge_service.ingest.segments import capped, memberships
+from tidegauge_service.ingest.segments import memberships
 from tidegauge_service.store.commit import PaneKey, Sample
 from tidegauge_service.stream_config import StreamConfig
 
@@ -80,9 +80,14 @@ class Counting:
     ) -> tuple[PaneCounts, Segments]:
         slices = [probe.name for probe in self._probe_set.slices]
         fields = [record.fields for record in group]
-        found = memberships(fields, self._config.segment_by, part, slices)
-        known = running.segments if running else {}
-        segments = capped(found, known, slices, self._config.limits.max_segments)
+        segments = memberships(
+            fields,
+            self._config.segment_by,
+            part,
+            slices,
+            known=running.segments if running else (),
+            cap=self._config.limits.max_segments,
+        )
         pane = counts.fold(part, self._probe_set.cardinality, segments)
         return (running + pane if running else pane), segments
 

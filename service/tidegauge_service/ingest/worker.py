@@ -183,6 +183,10 @@ class Worker:
         known = self._assigned and not self._doubted and not self._held_until_s
         return known and all(owned.drained for owned in self._owned.values())
 
+    def begin_with(self, inputs: int) -> None:
+        """Take at most so many inputs at first; the batch doubles with each commit."""
+        self._most = max(1, min(inputs, self._config.limits.commit_records))
+
     def step(self, timeout_s: float = 0.1, *, finite: bool = False) -> Progress:
         """Gather one batch and commit it.
 
