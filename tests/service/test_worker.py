@@ -321,7 +321,7 @@ def test_too_large_a_share_of_dead_letters_stops_the_stream_with_everything_kept
 ) -> None:
     inputs = [b"broken"] * dead + [oracle.message(n % 60, n) for n in range(1_000 - dead)]
     limits = {"commit_records": 250, "dead_letter_share": 0.05}
-    group = Group(tmp_path, database, [inputs], limits=limits)
+    group = Group(tmp_path, database, [inputs], limits=limits, lateness="30d")
     member = group.member()
     if dead == 50:
         member.to_end()

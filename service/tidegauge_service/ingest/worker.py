@@ -25,6 +25,7 @@ from tidegauge_service import meters
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
 from tidegauge_service.heartbeat import NO_LF, Beats, Phase, no_beat
+from tidegauge_service.ingest import lateness
 from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.places import ADVICE, Places, Way, seed
 from tidegauge_service.ingest.rejecting import Reason
@@ -77,6 +78,8 @@ class _Owned:
     reached: int = 0
     """Where reading goes on, committed or not; past the last input where offsets are missing."""
     drained: bool = False
+    latest_event_ms: int | None = None
+    """The highest event time that is committed: what comes next is late by it (``lateness``)."""
     heard_ms: int = 0
     """When something last came of it, or its end was last asked for."""
 
@@ -365,7 +368,11 @@ class Worker:
             self._held_until_s.pop(partition, None)
             samplers = Samplers(self._config.samples, self._limits, state.sampled)
             self._owned[partition] = _Owned(
-                state.next_offset, dict(state.panes), samplers, reached=state.next_offset
+                state.next_offset,
+                dict(state.panes),
+                samplers,
+                reached=state.next_offset,
+                latest_event_ms=state.latest_event_ms,
             )
             self._source.seek(partition, state.next_offset)
             self._doubted.discard(partition)
@@ -432,14 +439,21 @@ class Worker:
         return self._codec.decode(raw)
 
     def _count(self, inputs: Sequence[Raw]) -> tuple[list[PartitionBatch], int, int]:
-        """Decode, run the LFs over the whole batch, and fold per partition and window."""
+        """Decode, run the LFs over what is not late, and fold per partition and window."""
         self._beat(Phase.DECODING, NO_LF)
         decode = self._decode if self._refused else self._codec.decode
         decoded = [decode(raw) for raw in inputs]
         records = [record for record in decoded if isinstance(record, Record)]
         dead = [letter for letter in decoded if isinstance(letter, DeadLetter)]
-        votes = self.renew().judge(
+        latest = {p: owned.latest_event_ms for p, owned in self._owned.items()}
+        sorted_ = lateness.sort_out(
             records,
+            latest,
+            window_ms=self._stream.window_ms,
+            lateness_ms=self._stream.lateness_ms,
+        )
+        votes = self.renew().judge(
+            sorted_.on_time,
             quarantined=self._quarantined,
             entering=lambda column, spent_s: self._beat(Phase.PROBING, column, spent_s),
             name=f"{inputs[0].partition}:{inputs[0].offset}" if inputs else "",
@@ -456,6 +470,7 @@ class Worker:
                 partition,
                 to_offset=to_offset,
                 votes=votes,
+                late=sorted_.late.get(partition, {}),
                 dead=[letter for letter in dead if letter.partition == partition],
             )
             for partition, to_offset in sorted(reached.items())
@@ -468,6 +483,7 @@ class Worker:
         *,
         to_offset: int,
         votes: Sequence[Votes],
+        late: Mapping[int, int],
         dead: list[DeadLetter],
     ) -> PartitionBatch:
         owned = self._owned[partition]
@@ -481,6 +497,7 @@ class Worker:
             latest_event_ms=counted.latest_ms,
             panes=counted.panes,
             added=counted.added,
+            late=late,
             samples=counted.samples,
             dead_letters=dead,
         )
@@ -540,6 +557,9 @@ class Worker:
             owned = self._owned[batch.partition]
             owned.next_offset = batch.to_offset
             owned.drained = batch.drained
+            if batch.latest_event_ms is not None:
+                seen = owned.latest_event_ms
+                owned.latest_event_ms = max(batch.latest_event_ms, seen or batch.latest_event_ms)
             owned.panes.update(batch.panes)
             for key in [key for key in owned.panes if store.is_closed(key[0], closed)]:
                 del owned.panes[key]
