@@ -173,6 +173,7 @@ def test_replay_does_not_depend_on_commit_records(
 def test_any_batches_and_kills_leave_the_same_windows_and_alerts(
     sqlite_template: Path,
     tmp_path_factory: pytest.TempPathFactory,
+    *,
     seed: int,
     partitions: int,
     going_back: float,

@@ -13,7 +13,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import structlog
@@ -27,13 +27,14 @@ from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
 from tidegauge_service.heartbeat import NO_LF, Beats, Phase, no_beat
 from tidegauge_service.ingest import lateness
 from tidegauge_service.ingest.codec import Codec
+from tidegauge_service.ingest.idleness import Idleness
 from tidegauge_service.ingest.places import ADVICE, Places, Way, seed
 from tidegauge_service.ingest.rejecting import Reason
 from tidegauge_service.ingest.sampling import Samplers
 from tidegauge_service.ingest.source import Member, Raw, Source
 from tidegauge_service.ingest.versions import Columns, Lift, Shelf, Versions, Votes, fold
 from tidegauge_service.store import commit as store
-from tidegauge_service.store import quarantine, streams
+from tidegauge_service.store import arrivals, quarantine, streams
 from tidegauge_service.store.commit import (
     DeadLetter,
     Fenced,
@@ -44,7 +45,7 @@ from tidegauge_service.store.commit import (
 )
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.stream_config import StreamConfig
+from tidegauge_service.stream_config import KafkaSource, LogSource, StreamConfig
 
 log = structlog.get_logger()
 
@@ -170,6 +171,9 @@ class Worker:
         self._doubted: set[int] = set()
         self._places = Places(config, stream, source, database, clock, url=url)
         self._held_until_s: dict[int, float] = {}
+        self._idleness: Idleness | None = None  # of sources that have an end and go on
+        if isinstance(config.source, KafkaSource | LogSource):
+            self._idleness = Idleness(config.source.idle_grace, config.source.silence_grace)
         self._assigned = False
         self._ends: dict[int, int] = {}
         self._asked_ms = 0
@@ -519,10 +523,9 @@ class Worker:
         """Say of partitions without inputs that they were read to their end, if they were.
 
         No idle timer: only a position proved equal to the end moves anything, and only the
-        owner can prove it.
+        owner can prove it. How far it moves is ``idleness``'s to say.
         """
-        grace = getattr(self._config.source, "idle_grace", None)
-        if grace is None and not finite:
+        if self._idleness is None and not finite:
             return []
         now = self._clock()  # before asking for the ends: what comes later is not covered
         interval = self._config.limits.commit_interval
@@ -536,6 +539,8 @@ class Worker:
             and not owned.drained
             and (finite or abs(now - owned.heard_ms) >= interval)  # clocks jump
         ]
+        # Before asking for the ends, too: the proof must cover what the watermark follows.
+        watermark = self._follow(now, speaking=bool(batches)) if quiet and not finite else None
         ends = self._ask_ends(quiet) if quiet else {}
         for partition in ends:
             self._owned[partition].heard_ms = now
@@ -544,13 +549,21 @@ class Worker:
                 partition,
                 self._owned[partition].next_offset,
                 self._owned[partition].goes_on_at,
-                watermark_ms=None if finite or grace is None else now - grace,
+                watermark_ms=watermark,
                 end_offset=end,
                 drained=finite,
             )
             for partition, end in sorted(ends.items())
             if end <= self._owned[partition].goes_on_at
         ]
+
+    def _follow(self, now: int, *, speaking: bool) -> int | None:
+        """Return where the watermark of a partition may be that is read to its end."""
+        if self._idleness is None:
+            return None
+        with self._database.read() as connection:
+            heard = arrivals.of_stream(connection, self._stream.id)
+        return self._idleness.watermark(replace(heard, heard_ms=now) if speaking else heard, now)
 
     def _remember(self, batches: Sequence[PartitionBatch], closed: int | None) -> None:
         for batch in batches:

@@ -147,6 +147,8 @@ def _advance(
             watermark_ms=_never_falls(t.c.watermark_ms, batch.watermark_ms),
             latest_event_ms=_never_falls(t.c.latest_event_ms, batch.latest_event_ms),
             end_offset=sa.func.coalesce(batch.end_offset, t.c.end_offset),
+            end_ms=t.c.end_ms if batch.end_offset is None else now_ms,
+            heard_ms=now_ms if batch.to_offset > batch.from_offset else t.c.heard_ms,
             drained=batch.drained,
             records=t.c.records + sum(batch.added.values()) + sum(batch.late.values()),
             owner=owner,

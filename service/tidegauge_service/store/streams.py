@@ -65,6 +65,12 @@ class PartitionRow:
     topic_id: str | None = None
     moved_ms: int = 0
     """When its watermark last rose."""
+    updated_ms: int = 0
+    """When its owner last committed, be it that nothing more is there."""
+    heard_ms: int | None = None
+    """When inputs of it were last read."""
+    end_ms: int | None = None
+    """When ``end_offset`` was last asked for."""
 
 
 def register(
@@ -295,6 +301,9 @@ def partitions(connection: sa.Connection, stream_id: int) -> list[PartitionRow]:
         t.c.owner,
         t.c.topic_id,
         t.c.moved_ms,
+        t.c.updated_ms,
+        t.c.heard_ms,
+        t.c.end_ms,
     )
     query = sa.select(*columns).where(t.c.stream_id == stream_id).order_by(t.c.partition)
     return [PartitionRow(*row) for row in connection.execute(query)]
