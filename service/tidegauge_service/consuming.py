@@ -151,6 +151,7 @@ class Service:
                 pipeline.step(finite=True)
             if not self.stopping.is_set():
                 pipeline.evaluator.tick()
+                pipeline.watch.tick()
         self._dispatcher.tick()
 
     def _tick(

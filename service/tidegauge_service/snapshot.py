@@ -57,6 +57,7 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
                 watermark_ms=p.watermark_ms,
                 records_total=p.records,
                 late_total=p.late,
+                end_ms=None if p.drained else p.end_ms,
             )
             for p in summary.counted
         ),
@@ -86,6 +87,7 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
         evaluated_ms=None if last is None else last.evaluated_ms,
         rows_removed=summary.removed,
         lost_inputs=summary.lost,
+        mostly_late=summary.late_ms is not None,
         held=len(summary.held),
     )
 

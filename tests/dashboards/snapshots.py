@@ -102,6 +102,7 @@ def _partition(number: int, end_ms: int, step: int) -> PartitionFigures:
         watermark_ms=end_ms + 30_000,
         records_total=5_000 + 500 * step,
         late_total=2 + step,
+        end_ms=end_ms + 30_000,
     )
 
 

@@ -1,4 +1,4 @@
-"""Silence: it holds no other partition's windows for ever, and makes late nothing that catches up."""
+"""Silence holds no other partition up for ever, and makes late nothing that catches up."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ MINUTE = 60_000
 def records(minutes: Sequence[tuple[int, int]]) -> list[Record]:
     """Return records of (partition, minute)."""
     offsets: Counter[int] = Counter()
-    found = []
+    found = list[Record]()
     for partition, minute in minutes:
         at = START + minute * MINUTE
         found.append(Record(f"r{len(found)}", at, {}, partition, offsets[partition]))

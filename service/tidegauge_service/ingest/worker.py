@@ -33,8 +33,8 @@ from tidegauge_service.ingest.rejecting import Reason
 from tidegauge_service.ingest.sampling import Samplers
 from tidegauge_service.ingest.source import Member, Raw, Source
 from tidegauge_service.ingest.versions import Columns, Lift, Shelf, Versions, Votes, fold
-from tidegauge_service.store import commit as store
 from tidegauge_service.store import arrivals, quarantine, streams
+from tidegauge_service.store import commit as store
 from tidegauge_service.store.commit import (
     DeadLetter,
     Fenced,
