@@ -24,6 +24,14 @@ DATA_GAP: Final = "data_gap"
 WATERMARK_STALE: Final = "watermark_stale"
 """The event of a watermark that stands still, or goes on."""
 
+LATE_RECORDS: Final = "late_records"
+"""The event of records most of which come too late, or no longer do."""
+
+LATE_ADVICE: Final = (
+    "History must be in before its windows close: `tidegauge backfill` reads it from files. After "
+    "outages of the producer, raise source.silence_grace. If clocks go back, raise lateness"
+)
+
 TRAINING_SKEW: Final = "training_skew"
 """The event of training data that were never like the live traffic."""
 
@@ -77,6 +85,27 @@ def watermark_moves(stream: str, *, since_ms: int, url: str = "") -> Message:
     headline = "The watermark moves again: windows close"
     key = (str(since_ms),)
     return _message(WATERMARK_STALE, Status.RESOLVED, stream, headline, key=key, url=url, told={})
+
+
+def mostly_late(
+    stream: str, late: int, records: int, *, closed: str | None, since_ms: int, url: str = ""
+) -> Message:
+    """Return the message that most records come too late; *closed*: through when windows are."""
+    until = f" (closed through {closed})" if closed else ""
+    headline = (
+        f"{late:,} of the last {records:,} records came too late: no window counts them{until}. "
+        f"What to do: {LATE_ADVICE[0].lower()}{LATE_ADVICE[1:]}"
+    )
+    told = {"late": late, "records": records}
+    key = (str(since_ms),)
+    return _message(LATE_RECORDS, Status.FIRING, stream, headline, key=key, url=url, told=told)
+
+
+def punctual(stream: str, *, since_ms: int, url: str = "") -> Message:
+    """Return the message that records come in time again after ``mostly_late``."""
+    headline = "Records come in time again"
+    key = (str(since_ms),)
+    return _message(LATE_RECORDS, Status.RESOLVED, stream, headline, key=key, url=url, told={})
 
 
 def skewed(

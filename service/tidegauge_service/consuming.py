@@ -158,6 +158,7 @@ class Service:
                 self._note(pipeline.step(finite=True))
             if not self.stopping.is_set():
                 pipeline.evaluator.tick()
+                pipeline.watch.tick()
         self._dispatcher.tick()
 
     def _tick(

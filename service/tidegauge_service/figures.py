@@ -51,6 +51,8 @@ class PartitionFigures:
     records_total: int
     late_total: int
     tombstones_total: int = 0
+    end_ms: int | None = None
+    """When ``end_offset`` was asked for; the lag is as of then."""
 
     @property
     def lag(self) -> int | None:
@@ -137,6 +139,8 @@ class StreamFigures:
     """Table → how many, by retention."""
     lost_inputs: int = 0
     """Inputs that were never read and cannot be any more."""
+    mostly_late: bool = False
+    """Whether most of the last records came too late."""
     held: int = 0
     """Partitions that nothing is read of until somebody accepts their gap."""
 

@@ -116,6 +116,8 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _counter("tombstones_total", "stream partition", "Kafka records without a value, skipped."),
     _gauge("watermark_timestamp_seconds", "stream partition", "Event time reached."),
     _gauge("consumer_lag_records", "stream partition", "Records not counted yet."),
+    _gauge("source_end_timestamp_seconds", "stream partition", "When a worker saw the end last."),
+    _gauge("stream_mostly_late", "stream", "1 while most records come too late to be counted."),
     _counter("lost_inputs_total", "stream", "Inputs the source removed before they were read."),
     _gauge("partitions_held", "stream", "Partitions that wait until a gap is accepted."),
     _counter("dead_letters_total", "stream reason", "Inputs that could not be records."),
@@ -214,6 +216,7 @@ _PARTITION_METRICS: Final[Mapping[str, Callable[[PartitionFigures], float | None
     "tidegauge_tombstones_total": lambda p: p.tombstones_total,
     "tidegauge_watermark_timestamp_seconds": lambda p: _seconds(p.watermark_ms),
     "tidegauge_consumer_lag_records": lambda p: p.lag,
+    "tidegauge_source_end_timestamp_seconds": lambda p: _seconds(p.end_ms),
 }
 
 _STREAM_METRICS: Final[Mapping[str, Callable[[StreamFigures], float | None]]] = {
@@ -225,6 +228,7 @@ _STREAM_METRICS: Final[Mapping[str, Callable[[StreamFigures], float | None]]] = 
     "tidegauge_windows_evaluated_total": lambda s: s.windows_total,
     "tidegauge_lost_inputs_total": lambda s: s.lost_inputs,
     "tidegauge_partitions_held": lambda s: s.held,
+    "tidegauge_stream_mostly_late": lambda s: float(s.mostly_late),
 }
 
 _TALLIES: Final[Mapping[str, Callable[[StreamFigures], Mapping[str, int]]]] = {

@@ -58,6 +58,7 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
                 records_total=p.records,
                 late_total=p.late,
                 tombstones_total=p.tombstones,
+                end_ms=None if p.drained else p.end_ms,
             )
             for p in summary.counted
         ),
@@ -87,6 +88,7 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
         evaluated_ms=None if last is None else last.evaluated_ms,
         rows_removed=summary.removed,
         lost_inputs=summary.lost,
+        mostly_late=summary.late_ms is not None,
         held=len(summary.held),
     )
 

@@ -43,6 +43,16 @@ class FileSource(Spec):
     path: str = Field(description="A path or a glob, relative to the stream file.")
 
 
+IDLE_GRACE = (
+    "How long a partition that is read to its end waits for stragglers before its watermark "
+    "follows the other partitions'."
+)
+SILENCE_GRACE = (
+    "How long windows wait for records while the whole stream is silent: after an outage of the "
+    "producer that was no longer, nothing it sends afterwards is late."
+)
+
+
 class KafkaSource(Spec):
     """Records in a Kafka topic. Partitions are shared by the workers of one group."""
 
@@ -61,9 +71,8 @@ class KafkaSource(Spec):
     start: Literal["earliest", "latest"] = Field(
         default="earliest", description="Where a partition starts that was never read before."
     )
-    idle_grace: Delay = Field(
-        default=60_000, description="How far behind now the watermark of a drained partition stays."
-    )
+    idle_grace: Delay = Field(default=60_000, description=IDLE_GRACE)
+    silence_grace: Delay = Field(default=3_600_000, description=SILENCE_GRACE)
     on_gap: Literal["continue", "halt"] = Field(
         default="continue",
         description="When the topic no longer holds what would be read next: go on where it does, "
@@ -115,9 +124,8 @@ class LogSource(Spec):
     deduplicate: bool = Field(
         default=True, description="An event whose id (`record.id`) came before is not counted."
     )
-    idle_grace: Delay = Field(
-        default=60_000, description="How far behind now the watermark of a drained partition stays."
-    )
+    idle_grace: Delay = Field(default=60_000, description=IDLE_GRACE)
+    silence_grace: Delay = Field(default=3_600_000, description=SILENCE_GRACE)
     max_request_bytes: int = Field(default=8 * 2**20, ge=1)
     max_backlog: int = Field(
         default=1_000_000, ge=1, description="Events that wait to be counted, at most."

@@ -103,6 +103,7 @@ def _partition(number: int, end_ms: int, step: int) -> PartitionFigures:
         records_total=5_000 + 500 * step,
         late_total=2 + step,
         tombstones_total=3 + step,
+        end_ms=end_ms + 30_000,
     )
 
 

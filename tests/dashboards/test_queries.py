@@ -106,6 +106,7 @@ RECORDED_AT_ONCE = (
     "stream:tidegauge_records:rate15m",
     "stream:tidegauge_consumer_lag_records:sum",
     "stream:tidegauge_watermark_age_seconds:max",
+    "stream:tidegauge_source_end_age_seconds:max",
     "stream:tidegauge_window_evaluated_age_seconds:min",
     "stream:tidegauge_stale_after_seconds:max",
     "stream_probe_segment:tidegauge_lf_coverage_ratio:deviation",

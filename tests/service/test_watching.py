@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from tests.service import oracle
 from tests.service.group import NOW, Group
+from tests.service.streams_for_tests import HOUR, START
 from tidegauge_service.clock import to_iso
 from tidegauge_service.jobs.watching import SETTLE_MS, Watch
 from tidegauge_service.store import queries, schema
@@ -119,5 +120,70 @@ def test_a_finite_source_is_never_stale(database: Database, tmp_path: Path) -> N
     group, time = stream(tmp_path, database, files), Time()
     both = watches(group, time)
     time.now += 24 * 60 * MINUTE
+    tick(both)
+    assert told(database) == []
+
+
+def quiet(group: Group, time: Time, minutes: int, watching: list[Watch]) -> None:
+    """Let a worker find nothing for a while."""
+    member = group.member(clock=time)
+    for _ in range(minutes):
+        time.now += MINUTE
+        for _ in range(3):
+            member.worker.step()
+        tick(watching)
+
+
+def test_silence_that_a_worker_proves_is_not_told_of_but_that_of_a_worker_is(
+    database: Database, tmp_path: Path
+) -> None:
+    past = {"from": to_iso(START - 9 * HOUR), "until": to_iso(START - HOUR)}
+    how = {"source": {**LOG, "silence_grace": "9h"}, "alerts": RULES, "baseline": past}
+    group, time = Group(tmp_path, database, oracle.topic(2, 20), **how), Time()
+    both = watches(group, time)
+    quiet(group, time, 180, both)
+    assert [p.next_offset for p in group.partitions()] == [20, 20]
+    assert told(database) == []
+    time.now += 5 * MINUTE  # the worker is gone
+    tick(both)
+    assert [s["event"] for s in told(database)] == ["watermark_stale"] * 2
+
+
+def test_records_that_come_and_move_no_watermark_are_told_of(
+    database: Database, tmp_path: Path
+) -> None:
+    """Their timestamps stand still: it is no silence."""
+    past = {"from": to_iso(START - 9 * HOUR), "until": to_iso(START - HOUR)}
+    topic: list[list[bytes]] = [[], []]
+    group = Group(tmp_path, database, topic, source=LOG, alerts=RULES, baseline=past)
+    time = Time()
+    both, member = watches(group, time), group.member(clock=time)
+    for _ in range(14):
+        time.now += MINUTE
+        for partition in topic:
+            partition.append(oracle.message(0, 0))
+        for _ in range(3):
+            member.worker.step()
+        tick(both)
+    assert [s["event"] for s in told(database)] == ["watermark_stale"] * 2
+
+
+def test_a_range_whose_records_stay_away_is_told_of(database: Database, tmp_path: Path) -> None:
+    group, time = stream(tmp_path, database, LOG), Time()  # its range was over long ago
+    both = watches(group, time)
+    quiet(group, time, 12, both)
+    said = told(database)
+    assert [s["event"] for s in said] == ["watermark_stale"] * 2
+    assert (
+        f"the baseline's range ends at {to_iso(START + 60 * HOUR)}, and the newest is of "
+        f"{to_iso(START + 19 * 10 * MINUTE)}. Send what is missing"
+    ) in said[0]["headline"]
+
+
+def test_a_stream_that_has_no_record_yet_is_not_told_of(database: Database, tmp_path: Path) -> None:
+    ahead = {"from": to_iso(NOW), "until": to_iso(NOW + 60 * HOUR)}
+    group = Group(tmp_path, database, [[], []], source=LOG, alerts=RULES, baseline=ahead)
+    time = Time()
+    quiet(group, time, 60, both := watches(group, time))
     tick(both)
     assert told(database) == []

@@ -49,7 +49,7 @@ def test_nothing_is_taken_before_a_window_closes(database: Database, tmp_path: P
 
 
 def test_windows_are_taken_in_order_the_empty_ones_too(database: Database, tmp_path: Path) -> None:
-    group = read(tmp_path, database, at_hours(5, 2, 2, 7))
+    group = read(tmp_path, database, at_hours(2, 2, 5, 7))
     assert take_all(group) == [(2, 2), (3, 0), (4, 0), (5, 1), (6, 0), (7, 1)]
     assert take_all(group) == []
 

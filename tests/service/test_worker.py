@@ -321,7 +321,7 @@ def test_too_large_a_share_of_dead_letters_stops_the_stream_with_everything_kept
 ) -> None:
     inputs = [b"broken"] * dead + [oracle.message(n % 60, n) for n in range(1_000 - dead)]
     limits = {"commit_records": 250, "dead_letter_share": 0.05}
-    group = Group(tmp_path, database, [inputs], limits=limits)
+    group = Group(tmp_path, database, [inputs], limits=limits, lateness="30d")
     member = group.member()
     if dead == 50:
         member.to_end()
@@ -465,32 +465,6 @@ def test_a_drained_partition_that_grew_is_read_on(database: Database, tmp_path: 
 
 
 KAFKA = {"kind": "kafka", "bootstrap": "unused:9092", "topic": "unused", "idle_grace": "1m"}
-
-
-def test_an_idle_partition_follows_the_clock_once_its_end_is_proved(
-    database: Database, tmp_path: Path
-) -> None:
-    now = NOW
-    group = Group(tmp_path, database, oracle.topic(2, 5), source=KAFKA)
-    member = group.member(clock=lambda: now)
-    now -= 1_000
-    for _ in range(3):
-        member.worker.step()
-    now += 1_000
-    member.worker.step()
-    assert [p.watermark_ms for p in group.partitions()] == [NOW - 60_000] * 2
-    assert [p.end_offset for p in group.partitions()] == [5, 5]
-    assert not any(p.drained for p in group.partitions())
-    now += 999
-    member.worker.step()
-    assert [p.watermark_ms for p in group.partitions()] == [NOW - 60_000] * 2
-    now += 1
-    member.worker.step()
-    assert [p.watermark_ms for p in group.partitions()] == [NOW - 59_000] * 2
-    now -= HOUR  # a clock that jumps back moves nothing back
-    member.worker.step()
-    group.member(clock=lambda: now).worker.step()
-    assert [p.watermark_ms for p in group.partitions()] == [NOW - 59_000] * 2
 
 
 def test_inputs_that_are_delivered_again_are_counted_once(

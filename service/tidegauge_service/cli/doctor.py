@@ -13,15 +13,18 @@ import typer
 
 from tidegauge_alerts.errors import DeliveryError
 from tidegauge_alerts.transports.preflight import check_receiver
+from tidegauge_alerts.notices import LATE_ADVICE
 from tidegauge_probes import load
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.cli.terminal import out, settings_of, styled
 from tidegauge_service.errors import ServiceError, SettingsError, SourceError, StoreError
 from tidegauge_service.ingest.opening import check_format, open_source
 from tidegauge_service.pipeline import check_receivers
+from tidegauge_service.jobs.punctuality import arrived, mostly_late
 from tidegauge_service.settings import Settings
 from tidegauge_service.store import outbox
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import find, late_since, partitions
 from tidegauge_service.stream_config import load_stream
 
 Check = Callable[[], str]
@@ -47,6 +50,7 @@ def doctor(
         checks.append((f"{path}: receivers", partial(_told, path, settings)))
         checks.append((f"{path}: format", lambda path=path: _format(path, settings)))  # type: ignore[misc]
         checks.append((f"{path}: source", lambda path=path: _source(path, settings)))  # type: ignore[misc]
+        checks.append((f"{path}: records", lambda path=path: _records(path, settings)))  # type: ignore[misc]
     failed = [name for name, check in checks if not _passes(name, check)]
     if failed:
         msg = f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}"
@@ -133,6 +137,27 @@ def _probes(path: Path) -> str:
 
 def _format(path: Path, settings: Settings) -> str:
     return check_format(load_stream(path), settings)
+
+
+def _records(path: Path, settings: Settings) -> str:
+    """Say how many records came in time, if the stream is in the database."""
+    database = Database(settings.database.get_secret_value())
+    try:
+        found_revision, needed = database.version()
+        stream = None
+        if found_revision == needed:  # else `database` says what to do
+            stream = find(database, load_stream(path).name)
+        if stream is None:
+            return "none yet"
+        with database.read() as connection:
+            found = arrived(partitions(connection, stream.id))
+            told = late_since(connection, stream.id)
+    finally:
+        database.close()
+    said = f"{found.records} read, {found.late} of them too late to be counted"
+    if told is not None or mostly_late(found):
+        raise SourceError(f"{said}. {LATE_ADVICE}")
+    return said
 
 
 def _source(path: Path, settings: Settings) -> str:

@@ -12,10 +12,12 @@ import typer
 from pydantic import SecretStr
 from rich.table import Table
 
+from tidegauge_alerts.notices import LATE_ADVICE
 from tidegauge_service import report, report_page
 from tidegauge_service.cli.terminal import opened, out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import SettingsError
+from tidegauge_service.jobs.punctuality import Arrived, mostly_late
 from tidegauge_service.pipeline import open_pipeline
 from tidegauge_service.stream_config import load_stream
 
@@ -77,6 +79,8 @@ def _show(summary: dict[str, object]) -> None:
         f"({summary['records_per_second']} records/s)",
         highlight=False,
     )
+    if mostly_late(Arrived(int(str(summary["records"])), int(str(summary["late"])))):
+        out.print(f"  most records are late. {LATE_ADVICE}; sort files by time", highlight=False)
     for reason, n in summary["dead_letter_reasons"].items():  # type: ignore[attr-defined]
         out.print(f"  dead letter {reason}: {n}", highlight=False)
     table = Table(

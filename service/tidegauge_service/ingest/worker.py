@@ -13,7 +13,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import structlog
@@ -25,14 +25,16 @@ from tidegauge_service import meters
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
 from tidegauge_service.heartbeat import NO_LF, Beats, Phase, no_beat
+from tidegauge_service.ingest import lateness
 from tidegauge_service.ingest.codec import Codec
+from tidegauge_service.ingest.idleness import Idleness
 from tidegauge_service.ingest.places import ADVICE, Places, Way, seed
 from tidegauge_service.ingest.rejecting import Reason
 from tidegauge_service.ingest.sampling import Samplers
 from tidegauge_service.ingest.source import Member, Raw, Source, Weighed, is_tombstone, weight
 from tidegauge_service.ingest.versions import Columns, Lift, Shelf, Versions, Votes, fold
+from tidegauge_service.store import arrivals, quarantine, streams
 from tidegauge_service.store import commit as store
-from tidegauge_service.store import quarantine, streams
 from tidegauge_service.store.commit import (
     DeadLetter,
     Fenced,
@@ -43,7 +45,7 @@ from tidegauge_service.store.commit import (
 )
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.stream_config import StreamConfig
+from tidegauge_service.stream_config import KafkaSource, LogSource, StreamConfig
 
 log = structlog.get_logger()
 
@@ -77,6 +79,8 @@ class _Owned:
     reached: int = 0
     """Where reading goes on, committed or not; past the last input where offsets are missing."""
     drained: bool = False
+    latest_event_ms: int | None = None
+    """The highest event time that is committed: what comes next is late by it (``lateness``)."""
     heard_ms: int = 0
     """When something last came of it, or its end was last asked for."""
 
@@ -167,6 +171,9 @@ class Worker:
         self._doubted: set[int] = set()
         self._places = Places(config, stream, source, database, clock, url=url)
         self._held_until_s: dict[int, float] = {}
+        self._idleness: Idleness | None = None  # of sources that have an end and go on
+        if isinstance(config.source, KafkaSource | LogSource):
+            self._idleness = Idleness(config.source.idle_grace, config.source.silence_grace)
         self._assigned = False
         self._ends: dict[int, int] = {}
         self._asked_ms = 0
@@ -378,7 +385,11 @@ class Worker:
             self._held_until_s.pop(partition, None)
             samplers = Samplers(self._config.samples, self._limits, state.sampled)
             self._owned[partition] = _Owned(
-                state.next_offset, dict(state.panes), samplers, reached=state.next_offset
+                state.next_offset,
+                dict(state.panes),
+                samplers,
+                reached=state.next_offset,
+                latest_event_ms=state.latest_event_ms,
             )
             self._source.seek(partition, state.next_offset)
             self._doubted.discard(partition)
@@ -456,15 +467,22 @@ class Worker:
     def _count(
         self, inputs: Sequence[Raw], skipped: Counter[int]
     ) -> tuple[list[PartitionBatch], int, int]:
-        """Decode, run the LFs over the whole batch, and fold per partition and window."""
+        """Decode, run the LFs over what is not late, and fold per partition and window."""
         self._beat(Phase.DECODING, NO_LF)
         decode = self._decode if self._refused else self._codec.decode
         wanted = [raw for raw in inputs if not is_tombstone(raw)] if skipped else inputs
         decoded = [decode(raw) for raw in wanted]
         records = [record for record in decoded if isinstance(record, Record)]
         dead = [letter for letter in decoded if isinstance(letter, DeadLetter)]
-        votes = self.renew().judge(
+        latest = {p: owned.latest_event_ms for p, owned in self._owned.items()}
+        sorted_ = lateness.sort_out(
             records,
+            latest,
+            window_ms=self._stream.window_ms,
+            lateness_ms=self._stream.lateness_ms,
+        )
+        votes = self.renew().judge(
+            sorted_.on_time,
             quarantined=self._quarantined,
             entering=lambda column, spent_s: self._beat(Phase.PROBING, column, spent_s),
             name=f"{inputs[0].partition}:{inputs[0].offset}" if inputs else "",
@@ -481,6 +499,7 @@ class Worker:
                 partition,
                 to_offset=to_offset,
                 votes=votes,
+                late=sorted_.late.get(partition, {}),
                 dead=[letter for letter in dead if letter.partition == partition],
                 tombstones=skipped[partition],
             )
@@ -494,6 +513,7 @@ class Worker:
         *,
         to_offset: int,
         votes: Sequence[Votes],
+        late: Mapping[int, int],
         dead: list[DeadLetter],
         tombstones: int,
     ) -> PartitionBatch:
@@ -508,6 +528,7 @@ class Worker:
             latest_event_ms=counted.latest_ms,
             panes=counted.panes,
             added=counted.added,
+            late=late,
             samples=counted.samples,
             dead_letters=dead,
             tombstones=tombstones,
@@ -530,10 +551,9 @@ class Worker:
         """Say of partitions without inputs that they were read to their end, if they were.
 
         No idle timer: only a position proved equal to the end moves anything, and only the
-        owner can prove it.
+        owner can prove it. How far it moves is ``idleness``'s to say.
         """
-        grace = getattr(self._config.source, "idle_grace", None)
-        if grace is None and not finite:
+        if self._idleness is None and not finite:
             return []
         now = self._clock()  # before asking for the ends: what comes later is not covered
         interval = self._config.limits.commit_interval
@@ -547,6 +567,8 @@ class Worker:
             and not owned.drained
             and (finite or abs(now - owned.heard_ms) >= interval)  # clocks jump
         ]
+        # Before asking for the ends, too: the proof must cover what the watermark follows.
+        watermark = self._follow(now, speaking=bool(batches)) if quiet and not finite else None
         ends = self._ask_ends(quiet) if quiet else {}
         for partition in ends:
             self._owned[partition].heard_ms = now
@@ -555,7 +577,7 @@ class Worker:
                 partition,
                 self._owned[partition].next_offset,
                 self._owned[partition].goes_on_at,
-                watermark_ms=None if finite or grace is None else now - grace,
+                watermark_ms=watermark,
                 end_offset=end,
                 drained=finite,
             )
@@ -563,11 +585,22 @@ class Worker:
             if end <= self._owned[partition].goes_on_at
         ]
 
+    def _follow(self, now: int, *, speaking: bool) -> int | None:
+        """Return where the watermark of a partition may be that is read to its end."""
+        if self._idleness is None:
+            return None
+        with self._database.read() as connection:
+            heard = arrivals.of_stream(connection, self._stream.id)
+        return self._idleness.watermark(replace(heard, heard_ms=now) if speaking else heard, now)
+
     def _remember(self, batches: Sequence[PartitionBatch], closed: int | None) -> None:
         for batch in batches:
             owned = self._owned[batch.partition]
             owned.next_offset = batch.to_offset
             owned.drained = batch.drained
+            if batch.latest_event_ms is not None:
+                seen = owned.latest_event_ms
+                owned.latest_event_ms = max(batch.latest_event_ms, seen or batch.latest_event_ms)
             owned.panes.update(batch.panes)
             for key in [key for key in owned.panes if store.is_closed(key[0], closed)]:
                 del owned.panes[key]

@@ -81,7 +81,9 @@ class PartitionBatch:
     """What a worker counted in one partition, ``from_offset`` up to (not with) ``to_offset``.
 
     ``panes``: the running counts of each window and ProbeSet it touched, this batch included.
-    ``added``: this batch's records by window. ``watermark_ms`` never falls in the database.
+    ``added``: this batch's records by window; ``late``: those that are not among them, because
+    the partition had passed their window (``ingest.lateness``). ``watermark_ms`` never falls in
+    the database.
     ``replayed``: the dead letters that its records were, which are dead letters no more.
     ``tombstones``: offsets skipped because their records have no value.
     """
@@ -95,6 +97,7 @@ class PartitionBatch:
     drained: bool = False
     panes: Mapping[PaneKey, PaneCounts] = field(default_factory=dict)
     added: Mapping[int, int] = field(default_factory=dict)
+    late: Mapping[int, int] = field(default_factory=dict)
     samples: Sequence[Sample] = ()
     dead_letters: Sequence[DeadLetter] = ()
     replayed: Sequence[DeadLetter] = ()
@@ -146,9 +149,11 @@ def _advance(
             watermark_ms=_never_falls(t.c.watermark_ms, batch.watermark_ms),
             latest_event_ms=_never_falls(t.c.latest_event_ms, batch.latest_event_ms),
             end_offset=sa.func.coalesce(batch.end_offset, t.c.end_offset),
+            end_ms=t.c.end_ms if batch.end_offset is None else now_ms,
+            heard_ms=now_ms if batch.to_offset > batch.from_offset else t.c.heard_ms,
             drained=batch.drained,
-            records=t.c.records + sum(batch.added.values()),
             tombstones=t.c.tombstones + batch.tombstones,
+            records=t.c.records + sum(batch.added.values()) + sum(batch.late.values()),
             owner=owner,
             moved_ms=_when_it_rises(t, batch.watermark_ms, now_ms),
             updated_ms=now_ms,
@@ -211,11 +216,12 @@ def _write(
 def _count_late(
     connection: sa.Connection, stream: StreamRow, batch: PartitionBatch, closed: int | None
 ) -> None:
-    late = {w: n for w, n in sorted(batch.added.items()) if is_closed(w, closed)}
+    late = Counter(batch.late)
+    late.update({w: n for w, n in batch.added.items() if is_closed(w, closed)})
     if not late:
         return
     where = {"stream_id": stream.id, "partition": batch.partition}
-    counts = [{**where, "window_start_ms": w, "n": n} for w, n in late.items()]
+    counts = [{**where, "window_start_ms": w, "n": n} for w, n in sorted(late.items())]
     upsert.add(connection, schema.late_count, counts, "n")
     t = schema.stream_partition
     connection.execute(
@@ -302,6 +308,7 @@ class PartitionState:
     """Window → (priority, buckets) of the samples kept so far."""
     topic_id: str | None = None
     end_offset: int | None = None
+    latest_event_ms: int | None = None
 
 
 def load_partition(database: Database, stream: StreamRow, partition: int) -> PartitionState | None:
@@ -318,7 +325,13 @@ def load_partition(database: Database, stream: StreamRow, partition: int) -> Par
         panes = _load_panes(connection, stream, partition, closed)
         sampled = _load_sampled(connection, stream, partition, closed)
     return PartitionState(
-        row.next_offset, row.drained, panes, sampled, row.topic_id, row.end_offset
+        row.next_offset,
+        row.drained,
+        panes,
+        sampled,
+        row.topic_id,
+        row.end_offset,
+        row.latest_event_ms,
     )
 
 

@@ -101,6 +101,8 @@ class StreamSummary:
     """Inputs that were never read and cannot be any more, as far as is known."""
     stale_ms: int | None = None
     """Since when the watermark stands still, if people were told of it."""
+    late_ms: int | None = None
+    """Since when most records come too late, if people were told of it."""
 
     @property
     def held(self) -> tuple[Decision, ...]:
@@ -289,6 +291,7 @@ def summary(database: Database, stream: StreamRow) -> StreamSummary:
             gaps=tuple(decisions.of_stream(connection, stream.id, newest=NEWEST_GAPS)),
             lost=decisions.lost(connection, stream.id),
             stale_ms=streams.stale_since(connection, stream.id),
+            late_ms=streams.late_since(connection, stream.id),
         )
 
 

@@ -53,6 +53,7 @@ stream = Table(
     Column(
         "stale_ms", BigInteger
     ),  # since when the watermark stood still when it was told; or null
+    Column("late_ms", BigInteger),  # since when most records came late when it was told; or null
     Column("created_ms", BigInteger, nullable=False),
 )
 
@@ -93,6 +94,7 @@ stream_partition = Table(
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("next_offset", BigInteger, nullable=False),
     Column("end_offset", BigInteger),  # as last seen by the owner
+    Column("end_ms", BigInteger),  # when that was
     Column("watermark_ms", BigInteger),
     Column("latest_event_ms", BigInteger),
     Column("drained", Boolean, nullable=False, default=False),
@@ -102,6 +104,7 @@ stream_partition = Table(
     Column("owner", String(200)),
     Column("topic_id", String(40)),  # of which the offsets are, if the source has such a thing
     Column("moved_ms", BigInteger, nullable=False, default=0),  # when the watermark last rose
+    Column("heard_ms", BigInteger),  # when inputs of it were last read
     Column("updated_ms", BigInteger, nullable=False),
 )
 

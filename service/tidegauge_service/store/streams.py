@@ -67,6 +67,12 @@ class PartitionRow:
     """When its watermark last rose."""
     tombstones: int = 0
     """Records without a value, skipped."""
+    updated_ms: int = 0
+    """When its owner last committed, be it that nothing more is there."""
+    heard_ms: int | None = None
+    """When inputs of it were last read."""
+    end_ms: int | None = None
+    """When ``end_offset`` was last asked for."""
 
 
 def register(
@@ -283,12 +289,17 @@ def seed_partitions(
 
 
 def partitions(connection: sa.Connection, stream_id: int) -> list[PartitionRow]:
-    """Return the stream's partitions, in order."""
-    t = schema.stream_partition
+    """Return the stream's partitions, in order.
+
+    The end of a log's partition is what is in the database now; that of others is as its owner
+    saw it last (``end_ms``).
+    """
+    t, e = schema.stream_partition, schema.event_partition
+    same = sa.and_(e.c.stream_id == t.c.stream_id, e.c.partition == t.c.partition)
     columns = (
         t.c.partition,
         t.c.next_offset,
-        t.c.end_offset,
+        sa.func.coalesce(e.c.next_offset, t.c.end_offset),
         t.c.watermark_ms,
         t.c.latest_event_ms,
         t.c.drained,
@@ -298,8 +309,12 @@ def partitions(connection: sa.Connection, stream_id: int) -> list[PartitionRow]:
         t.c.topic_id,
         t.c.moved_ms,
         t.c.tombstones,
+        t.c.updated_ms,
+        t.c.heard_ms,
+        t.c.end_ms,
     )
-    query = sa.select(*columns).where(t.c.stream_id == stream_id).order_by(t.c.partition)
+    query = sa.select(*columns).select_from(t.outerjoin(e, same))
+    query = query.where(t.c.stream_id == stream_id).order_by(t.c.partition)
     return [PartitionRow(*row) for row in connection.execute(query)]
 
 
@@ -320,6 +335,26 @@ def stale_since(connection: sa.Connection, stream_id: int) -> int | None:
     """Return since when the watermark stood still when people were told of it."""
     t = schema.stream
     value = connection.execute(sa.select(t.c.stale_ms).where(t.c.id == stream_id)).scalar_one()
+    return None if value is None else int(value)
+
+
+def mark_late(
+    connection: sa.Connection, stream_id: int, before_ms: int | None, now_ms: int | None
+) -> bool:
+    """Note since when most records come too late, or None: they do not. By compare-and-set."""
+    t = schema.stream
+    changed = connection.execute(
+        sa.update(t)
+        .where(t.c.id == stream_id, t.c.late_ms.is_not_distinct_from(before_ms))
+        .values(late_ms=now_ms)
+    )
+    return changed.rowcount == 1
+
+
+def late_since(connection: sa.Connection, stream_id: int) -> int | None:
+    """Return since when most records come too late, if people were told of it."""
+    t = schema.stream
+    value = connection.execute(sa.select(t.c.late_ms).where(t.c.id == stream_id)).scalar_one()
     return None if value is None else int(value)
 
 

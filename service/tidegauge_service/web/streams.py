@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tidegauge_alerts.model import AlertState, Severity
+from tidegauge_alerts.notices import LATE_ADVICE
 from tidegauge_alerts.wording import clean
 from tidegauge_service.store.queries import StreamSummary
 from tidegauge_service.web import addresses
@@ -124,11 +125,8 @@ def next_step(summary: StreamSummary) -> str:
             f"Not read: partition {where}. The source no longer holds what comes next. See "
             "'tidegauge streams gaps', then let it go on with 'tidegauge streams accept-gap'."
         )
-    if summary.stale_ms is not None:
-        return (
-            f"The watermark stands still since {moment(summary.stale_ms)}, so no window closes. "
-            "Do workers run, and do they own every partition?"
-        )
+    if out_of_time := _out_of_time(summary):
+        return out_of_time
     if summary.dead_letters and not summary.records:
         return "No input was a record: compare 'record' in the stream file with the inputs."
     steps = {
@@ -141,6 +139,21 @@ def next_step(summary: StreamSummary) -> str:
         "over two days, of which no alert is open, will do.",
     }
     return steps.get(_phase(summary), "")
+
+
+def _out_of_time(summary: StreamSummary) -> str:
+    """Return what keeps records out of the windows, if event time is the trouble."""
+    if summary.stale_ms is not None:
+        return (
+            f"The watermark stands still since {moment(summary.stale_ms)}, so no window closes. "
+            "Do workers run, and do they own every partition?"
+        )
+    if summary.late_ms is not None:
+        return (
+            f"Since {moment(summary.late_ms)} most records come too late, so no window counts "
+            f"them. {LATE_ADVICE}."
+        )
+    return ""
 
 
 def _facts(summary: StreamSummary) -> tuple[Fact, ...]:

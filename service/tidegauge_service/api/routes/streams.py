@@ -23,6 +23,7 @@ class Partition(BaseModel):
     partition: int
     next_offset: int
     lag: int | None
+    lag_as_of: str | None
     watermark: str | None
     drained: bool
 
@@ -72,6 +73,7 @@ class Stream(BaseModel):
     lost: int
     gaps: list[Gap]
     stale_since: str | None
+    mostly_late_since: str | None
     partitions: list[Partition]
 
 
@@ -186,11 +188,13 @@ def _stream(summary: StreamSummary) -> Stream:
         lost=summary.lost,
         gaps=[_gap(decision) for decision in summary.gaps],
         stale_since=_iso(summary.stale_ms),
+        mostly_late_since=_iso(summary.late_ms),
         partitions=[
             Partition(
                 partition=p.partition,
                 next_offset=p.next_offset,
                 lag=None if p.end_offset is None else max(p.end_offset - p.next_offset, 0),
+                lag_as_of=_iso(p.end_ms),
                 watermark=_iso(p.watermark_ms),
                 drained=p.drained,
             )

@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("lateness_ms", sa.BigInteger(), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("stale_ms", sa.BigInteger(), nullable=True),
+        sa.Column("late_ms", sa.BigInteger(), nullable=True),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stream")),
         sa.UniqueConstraint("name", name=op.f("uq_stream_name")),
@@ -362,6 +363,7 @@ def upgrade() -> None:
         sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("next_offset", sa.BigInteger(), nullable=False),
         sa.Column("end_offset", sa.BigInteger(), nullable=True),
+        sa.Column("end_ms", sa.BigInteger(), nullable=True),
         sa.Column("watermark_ms", sa.BigInteger(), nullable=True),
         sa.Column("latest_event_ms", sa.BigInteger(), nullable=True),
         sa.Column("drained", sa.Boolean(), nullable=False),
@@ -371,6 +373,7 @@ def upgrade() -> None:
         sa.Column("owner", sa.String(length=200), nullable=True),
         sa.Column("topic_id", sa.String(length=40), nullable=True),
         sa.Column("moved_ms", sa.BigInteger(), nullable=False),
+        sa.Column("heard_ms", sa.BigInteger(), nullable=True),
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["stream_id"], ["stream.id"], name=op.f("fk_stream_partition_stream_id_stream")

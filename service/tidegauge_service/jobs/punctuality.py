@@ -1,0 +1,122 @@
+"""Say so when most records come too late: nothing fails then, and no window counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from tidegauge_alerts import notices
+from tidegauge_service.clock import Clock, to_iso
+from tidegauge_service.store import outbox, streams
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import CLOSED, PartitionRow, StreamRow
+from tidegauge_service.stream_config import StreamConfig
+
+log = structlog.get_logger()
+
+ENOUGH = 100
+"""Records that a share is judged over, at least."""
+
+MOST, FEW = 0.5, 0.1
+"""Above this share of late records people are told; below the second it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Records of a stream so far, and those of them that came too late."""
+
+    records: int
+    late: int
+
+    def since(self, before: Arrived) -> Arrived:
+        """Return what has come since *before*."""
+        return Arrived(self.records - before.records, self.late - before.late)
+
+
+def arrived(partitions: Sequence[PartitionRow]) -> Arrived:
+    """Add up the partitions."""
+    return Arrived(sum(p.records for p in partitions), sum(p.late for p in partitions))
+
+
+def mostly_late(found: Arrived) -> bool | None:
+    """Tell whether most records came too late; None: too few to tell, or something between.
+
+    >>> mostly_late(Arrived(400, 400)), mostly_late(Arrived(400, 3)), mostly_late(Arrived(99, 99))
+    (True, False, None)
+    """
+    if found.records < ENOUGH:
+        return None
+    if found.late > MOST * found.records:
+        return True
+    return False if found.late < FEW * found.records else None
+
+
+class Punctuality:
+    """Watches the share of late records of one stream. Any number of processes may; one tells."""
+
+    def __init__(
+        self,
+        config: StreamConfig,
+        stream: StreamRow,
+        database: Database,
+        clock: Clock,
+        *,
+        url: str = "",
+    ) -> None:
+        self._stream = stream
+        self._database = database
+        self._clock = clock
+        self._url = url
+        self._receivers = tuple(config.alerts.receivers)
+        self._before: Arrived | None = None
+
+    def tick(self) -> None:
+        """Judge what has come since the last time, if that is enough."""
+        with self._database.read() as connection:
+            now = arrived(streams.partitions(connection, self._stream.id))
+            told = streams.late_since(connection, self._stream.id)
+            closed = streams.cursor(connection, self._stream.id, CLOSED)
+        if self._before is None:
+            # What was told of is not told of again by a process that starts.
+            self._before = Arrived(0, 0) if told is None else now
+        found = now.since(self._before)
+        verdict = mostly_late(found)
+        if found.records >= ENOUGH:
+            self._before = now
+        if verdict is True and told is None:
+            self._tell(found, closed)
+        elif verdict is False and told is not None:
+            self._untell(told)
+
+    def _tell(self, found: Arrived, closed: int | None) -> None:
+        now = self._clock()
+        through = None if closed is None else to_iso(closed)
+        message = notices.mostly_late(
+            self._stream.name,
+            found.late,
+            found.records,
+            closed=through,
+            since_ms=now,
+            url=self._url,
+        )
+        with self._database.write() as connection:
+            if not streams.mark_late(connection, self._stream.id, None, now):
+                return
+            outbox.enqueue(connection, self._stream.id, self._receivers, message, now_ms=now)
+        log.error(
+            "mostly_late",
+            stream=self._stream.name,
+            late=found.late,
+            records=found.records,
+            closed_through=through,
+            advice=notices.LATE_ADVICE,
+        )
+
+    def _untell(self, told: int) -> None:
+        now = self._clock()
+        message = notices.punctual(self._stream.name, since_ms=told, url=self._url)
+        with self._database.write() as connection:
+            if streams.mark_late(connection, self._stream.id, told, None):
+                outbox.enqueue(connection, self._stream.id, self._receivers, message, now_ms=now)
