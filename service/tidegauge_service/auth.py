@@ -29,4 +29,9 @@ class Gate:
 
     def accepts(self, presented: str) -> bool:
         """Whether this is the token."""
-        return hmac.compare_digest(presented.encode(), self.token.encode())
+        return hmac.compare_digest(_bytes(presented), _bytes(self.token))
+
+
+def _bytes(text: str) -> bytes:
+    """Return the bytes of any text; a variable that is not UTF-8 holds lone surrogates."""
+    return text.encode("utf-8", "surrogatepass")

@@ -20,7 +20,7 @@ from tidegauge_service.cli.terminal import err, opened, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import ServiceError, StoreError
 from tidegauge_service.pipeline import check_receivers
-from tidegauge_service.server import Server, create_service_app
+from tidegauge_service.server import Server, create_service_app, raise_descriptor_limit
 from tidegauge_service.settings import Settings
 from tidegauge_service.store.engine import Database
 from tidegauge_service.stream_config import StreamConfig, load_stream
@@ -48,6 +48,7 @@ def run(
     """
     settings = settings_of(context, host=host, port=port)
     logs.configure(settings.log_level)
+    raise_descriptor_limit()
     configs = _load(streams, settings)
     with _meters() as folder, opened(settings) as database:
         supervisor = Supervisor(
