@@ -32,6 +32,28 @@ class Outlet:
             self._stream.flush()
 
 
+class Throttle(logging.Filter):
+    """Lets a message pass once in a while: what strangers cause must not fill the disk."""
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._passed: dict[str, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to write a line; it says how many like it were not written."""
+        if record.exc_info:
+            return True
+        until, held = self._passed.get(record.msg, (0.0, 0))
+        if record.created < until:
+            self._passed[record.msg] = (until, held + 1)
+            return False
+        self._passed[record.msg] = (record.created + self._seconds, 0)
+        if held:
+            record.msg = f"{record.msg} ({held} more like this before)"
+        return True
+
+
 def configure(level: str = "INFO", *, as_json: bool | None = None, worker: str = "") -> None:
     """Set up structlog and the standard library's logging to write to stderr.
 

@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import logging
+import resource
 import threading
 from collections.abc import Sequence
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import uvicorn
-from fastapi import Depends, FastAPI, Query
+from fastapi import FastAPI, Query
 from fastapi.responses import RedirectResponse, Response
 from prometheus_client import CollectorRegistry
 
 from tidegauge_service import meters
 from tidegauge_service.api.app import create_app
-from tidegauge_service.api.context import Context, authorize
+from tidegauge_service.api.connections import protocol
+from tidegauge_service.api.context import Context
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.auth import COOKIE, Gate
 from tidegauge_service.clock import Clock
 from tidegauge_service.consuming import Health
+from tidegauge_service.logs import Throttle
 from tidegauge_service.metrics import Collector
 from tidegauge_service.snapshot import take_snapshot
 from tidegauge_service.store.engine import Database
 from tidegauge_service.web.views import pages
 
+logger = logging.getLogger("uvicorn.error")
+
+_THROTTLE = Throttle()
+
 REQUEST_GRACE_S = 5
 """How long a stop waits for requests under way."""
+
+MOST_CONNECTIONS = 1_000
+"""Connections at once, if there are enough descriptors."""
+
+MOST_DESCRIPTORS = 65_536
+
+RESERVED = 128
+"""Descriptors for the database, the workers' pipes, and files."""
+
+BACKLOG = 128
+"""Connections that the kernel holds for us, and that are accepted in one go."""
 
 SNAPSHOT_SECONDS = 2
 """Figures of /metrics are read from the database this often at most."""
@@ -50,7 +71,7 @@ def create_service_app(
     app = create_app(Context(database, clock, gate, collector, health.first))
 
     @app.get("/login", include_in_schema=False)
-    def login(token: Annotated[str, Query()] = "") -> Response:
+    async def login(token: Annotated[str, Query()] = "") -> Response:
         """Take the token once and keep it in a cookie that scripts cannot read."""
         if not gate.accepts(token):
             raise Problem(401, "unauthorized", "open the address that tidegauge printed at start")
@@ -58,8 +79,28 @@ def create_service_app(
         response.set_cookie(COOKIE, token, httponly=True, samesite="lax")
         return response
 
-    app.include_router(pages(database, clock, authorize), dependencies=[Depends(authorize)])
+    app.include_router(pages(database, clock))
     return app
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process, and those it starts, have as many descriptors as they may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = hard == resource.RLIM_INFINITY
+    wanted = MOST_DESCRIPTORS if unlimited else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def most_connections() -> int:
+    """Return how many connections there may be, so that descriptors are left for all else.
+
+    Beyond that, as many as ``BACKLOG`` may be accepted before the first of them is looked at.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return max(min(MOST_CONNECTIONS, soft - RESERVED - BACKLOG), 16)
 
 
 class Server(uvicorn.Server):
@@ -71,17 +112,30 @@ class Server(uvicorn.Server):
                 app,
                 host=host,
                 port=port,
+                http=protocol(most_connections()),
+                ws="none",
                 log_level="warning",
+                backlog=BACKLOG,
                 timeout_graceful_shutdown=REQUEST_GRACE_S,
             )
         )
+        logger.addFilter(_THROTTLE)  # after Config, which configures the logger
         self._stopping = stopping
         self.bound = threading.Event()
 
     async def startup(self, sockets: object = None) -> None:
         """Start to listen; ``bound`` is set when it does."""
+        asyncio.get_running_loop().set_exception_handler(self._failed)
         await super().startup(sockets)  # type: ignore[arg-type]
         self.bound.set()
+
+    def _failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log an error that no request is to blame for, e.g. that nothing can be accepted."""
+        error = context.get("exception")
+        # asyncio reports one failed accept up to BACKLOG times.
+        refused = isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
+        exc_info = None if refused or not isinstance(error, Exception) else error
+        logger.error("%s: %s", context["message"], error, exc_info=exc_info)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop the service at once: it need not wait for requests under way."""

@@ -44,7 +44,7 @@ def client(group: Judged) -> Iterator[TestClient]:
     collector = Collector(lambda: take_snapshot(group.database, NOW))
     context = Context(group.database, lambda: NOW, Gate("secret"), collector, lambda: None)
     api = create_app(context)
-    api.include_router(pages(group.database, lambda: NOW, lambda: None))
+    api.include_router(pages(group.database, lambda: NOW))
     with TestClient(api, headers={"Authorization": "Bearer secret"}) as client:
         yield client
 
@@ -97,7 +97,7 @@ def test_skew_is_seen_in_the_api_on_the_page_and_in_the_metrics(
     collector = Collector(lambda: take_snapshot(sqlite_database, NOW))
     context = Context(sqlite_database, lambda: NOW, Gate("secret"), collector, lambda: None)
     api = create_app(context)
-    api.include_router(pages(sqlite_database, lambda: NOW, lambda: None))
+    api.include_router(pages(sqlite_database, lambda: NOW))
     with TestClient(api, headers={"Authorization": "Bearer secret"}) as client:
         group.judge_until(30)
         untested = client.get(SKEW).json()

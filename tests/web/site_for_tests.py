@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,9 @@ class Site:
         self.database.upgrade()
         self.client = TestClient(self.app())
 
-    def app(self, authorize: Callable[..., object] = lambda: None) -> FastAPI:
+    def app(self) -> FastAPI:
         app = FastAPI()
-        app.include_router(pages(self.database, lambda: NOW, authorize))
+        app.include_router(pages(self.database, lambda: NOW))
         return app
 
     def get(self, path: str = "/") -> Document:

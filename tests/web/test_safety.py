@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from fastapi import HTTPException
 from starlette.testclient import TestClient
 
 from tests.web.document import external
-from tests.web.site_for_tests import Site, drifting
+from tests.web.site_for_tests import NOW, Site, drifting
+from tidegauge_service.consuming import Health
+from tidegauge_service.server import create_service_app
 
 PATHS = (
     "/",
@@ -77,12 +78,13 @@ def test_themes_differ(site: Site) -> None:
 
 
 def test_every_route_is_guarded(site: Site) -> None:
-    def refuse() -> None:
-        raise HTTPException(401)
-
     drifting(site)
-    with TestClient(site.app(refuse)) as stranger:
-        assert [stranger.get(path).status_code for path in PATHS] == [401] * len(PATHS)
+    app = create_service_app(site.database, Health(), "secret", lambda: NOW)
+    with TestClient(app) as stranger:
+        answers = [stranger.get(path) for path in PATHS]
+        assert [answer.status_code for answer in answers] == [401] * len(PATHS)
+        stranger.headers["Authorization"] = "Bearer secret"
+        assert [stranger.get(path).status_code for path in PATHS] == [200] * len(PATHS)
 
 
 @pytest.mark.parametrize(

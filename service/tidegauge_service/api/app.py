@@ -5,7 +5,10 @@ from __future__ import annotations
 from fastapi import Depends, FastAPI
 
 from tidegauge_service.api import problems
-from tidegauge_service.api.context import Context, authorize, refuse_nul
+from tidegauge_service.api.admission import Admission
+from tidegauge_service.api.bodies import Bodies
+from tidegauge_service.api.context import Context, refuse_nul
+from tidegauge_service.api.parameters import refuse_unknown
 from tidegauge_service.api.routes import (
     alerts,
     candidates,
@@ -34,17 +37,22 @@ MODULES = (
 
 
 def create_app(context: Context) -> FastAPI:
-    """Return the application; everything but /healthz and /readyz needs the token."""
+    """Return the application; what is not in ``admission.OPEN`` needs the token."""
     app = FastAPI(
         title="tidegauge",
         summary="Production monitoring that uses labeling functions as drift probes",
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
+        dependencies=[Depends(refuse_unknown)],
+        redirect_slashes=False,  # to an address made of the Host header, without the token
     )
     app.state.context = context
     problems.install(app)
+    # The last one added sees a request first: no byte of a body is read before the token is.
+    app.add_middleware(Bodies)
+    app.add_middleware(Admission, gate=context.gate)
     app.include_router(health.router)
     for module in MODULES:
-        app.include_router(module.router, dependencies=[Depends(authorize), Depends(refuse_nul)])
+        app.include_router(module.router, dependencies=[Depends(refuse_nul)])
     return app

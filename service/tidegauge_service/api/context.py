@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from fastapi import Depends, Query, Request
 
 from tidegauge_service.api.problems import Problem
-from tidegauge_service.auth import COOKIE, Gate
+from tidegauge_service.auth import Gate
 from tidegauge_service.clock import Clock, from_iso
 from tidegauge_service.metrics import Collector
 from tidegauge_service.store import streams
@@ -30,8 +30,8 @@ class Context:
     """Returns what is not ready yet, or None."""
 
 
-def context(request: Request) -> Context:
-    """Return the running service's parts."""
+async def context(request: Request) -> Context:
+    """Return the running service's parts. Async: it must not wait for a free thread."""
     found: Context = request.app.state.context
     return found
 
@@ -39,17 +39,10 @@ def context(request: Request) -> Context:
 Ctx = Annotated[Context, Depends(context)]
 
 
-def authorize(request: Request, ctx: Ctx) -> None:
-    """Problem 401 unless the request carries the token."""
-    cookie = request.cookies.get(COOKIE)
-    if not ctx.gate.opens_for(request.headers.get("authorization"), cookie):
-        detail = "send `Authorization: Bearer TOKEN`; the token was printed when tidegauge started"
-        raise Problem(401, "unauthorized", detail)
-
-
-def refuse_nul(request: Request) -> None:
+async def refuse_nul(request: Request) -> None:
     """Problem 422 for U+0000 in the address: PostgreSQL refuses even to be asked for it."""
-    if "\0" in request.url.path + unquote(request.url.query):
+    query = request.scope["query_string"].decode("latin-1")
+    if "\0" in request.scope["path"] + unquote(query):
         raise Problem(422, "invalid_parameter", "a NUL character is in no name and no id")
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from tidegauge_probes.errors import TidegaugeError
-from tidegauge_service.errors import StoreError
+from tidegauge_service.errors import DataRefused, StoreError
 
 log = structlog.get_logger()
 
@@ -20,6 +20,7 @@ RETRY_AFTER_S = 5
 
 CODES: dict[str, str] = {
     "unauthorized": "The token is missing or wrong.",
+    "invalid_request": "The request is not HTTP, or its head is too large.",
     "not_found": "There is no such address.",
     "method_not_allowed": "The address does not take this method.",
     "unknown_stream": "There is no stream of that name.",
@@ -29,74 +30,111 @@ CODES: dict[str, str] = {
     "invalid_probes": "The document is no ProbeSet of templates.",
     "change_refused": "The versions cannot be changed like that; nothing was.",
     "not_a_log": "The stream does not take events by HTTP.",
+    "invalid_body": "The body is not JSON, or holds what the route does not take.",
     "incomplete_body": "The body ended before it was complete.",
-    "body_too_large": "The body is larger than the stream takes at once.",
+    "invalid_encoding": "The body is not what its Content-Encoding says.",
+    "body_too_slow": "The body came too slowly.",
+    "body_too_large": "The body is larger than the route takes.",
     "unsupported_media_type": "The body is of a type that is not read.",
     "invalid_events": "The body holds something that is no event; nothing was appended.",
     "idempotency_key_reused": "The Idempotency-Key was used for another body.",
     "backlog_full": "Too many events wait to be counted; try again later.",
     "invalid_parameter": "A parameter is of the wrong type or form.",
     "invalid_cursor": "The cursor is not one that a page gave out.",
+    "overloaded": "Too many connections are open; try again.",
     "database_unavailable": "The database cannot be used right now; try again.",
     "internal_error": "An error of the service itself; its log says more.",
 }
 
 
-class Problem(Exception):  # noqa: N818  (RFC 9457's word)
-    """An error to tell the caller."""
+class Problem(HTTPException):
+    """An error to tell the caller.
+
+    An HTTPException, because FastAPI lets no other pass that is raised while it reads a body.
+    """
 
     def __init__(
-        self, status: int, code: str, detail: str, *, retry_after_s: int | None = None
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        retry_after_s: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(detail)
-        self.status = status
+        found = dict(headers or {})
+        if status == HTTPStatus.UNAUTHORIZED:
+            found["WWW-Authenticate"] = "Bearer"
+        if retry_after_s is not None:
+            found["Retry-After"] = str(retry_after_s)
+        super().__init__(status, detail, found)
         self.code = code
-        self.detail = detail
-        self.retry_after_s = retry_after_s
 
 
-def problem_response(problem: Problem, **more: Any) -> JSONResponse:
+def problem_response(problem: Problem) -> JSONResponse:
     """Return the problem as JSON."""
     body = {
         "type": f"urn:tidegauge:problem:{problem.code}",
         "title": CODES[problem.code],
-        "status": problem.status,
+        "status": problem.status_code,
         "code": problem.code,
         "detail": problem.detail,
-        **more,
     }
-    headers = {"WWW-Authenticate": "Bearer"} if problem.status == HTTPStatus.UNAUTHORIZED else {}
-    if problem.retry_after_s is not None:
-        headers["Retry-After"] = str(problem.retry_after_s)
-    return JSONResponse(body, problem.status, headers, media_type="application/problem+json")
+    return JSONResponse(
+        body, problem.status_code, problem.headers, media_type="application/problem+json"
+    )
+
+
+def of_http(error: HTTPException, path: str) -> Problem:
+    """Return the problem for an error of FastAPI or Starlette."""
+    known = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+    detail = path
+    if error.status_code == HTTPStatus.NOT_FOUND and path.endswith("/"):
+        detail = f"{path}: addresses do not end with a slash"
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"{path} takes {(error.headers or {}).get('Allow', 'another method')}"
+    fallback = "invalid_body" if error.status_code == HTTPStatus.BAD_REQUEST else "internal_error"
+    code = known.get(error.status_code, fallback)
+    return Problem(error.status_code, code, detail, headers=error.headers)
+
+
+def of_ours(error: TidegaugeError) -> Problem:
+    """Return the problem for an error of the service."""
+    if isinstance(error, DataRefused):  # trying again would not help
+        return Problem(422, "invalid_parameter", str(error))
+    if isinstance(error, StoreError):
+        return Problem(503, "database_unavailable", str(error), retry_after_s=RETRY_AFTER_S)
+    return Problem(500, "internal_error", str(error))
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the app as a problem."""
+    """Answer every error of the app as a problem.
+
+    All of it runs on the event loop: an answer that needed a thread would wait for the requests
+    that wait for the database.
+    """
 
     @app.exception_handler(Problem)
-    def _problem(_request: Request, error: Problem) -> Response:
+    async def _problem(_request: Request, error: Problem) -> Response:
         return problem_response(error)
 
     @app.exception_handler(RequestValidationError)
-    def _invalid(_request: Request, error: RequestValidationError) -> Response:
+    async def _invalid(_request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        problem = Problem(422, "invalid_parameter", f"{where}: {first['msg']}")
-        return problem_response(problem)
+        return problem_response(Problem(422, "invalid_parameter", f"{where}: {first['msg']}"))
 
     @app.exception_handler(HTTPException)
-    def _http(request: Request, error: HTTPException) -> Response:
-        known = {404: "not_found", 405: "method_not_allowed"}
-        code = known.get(error.status_code, "internal_error")
-        return problem_response(Problem(error.status_code, code, str(request.url.path)))
+    async def _http(request: Request, error: HTTPException) -> Response:
+        return problem_response(of_http(error, request.scope["path"]))
 
     @app.exception_handler(TidegaugeError)
-    def _ours(request: Request, error: TidegaugeError) -> Response:
-        log.error("request_failed", path=request.url.path, error=str(error))
-        if isinstance(error, StoreError):
-            unavailable = Problem(
-                503, "database_unavailable", str(error), retry_after_s=RETRY_AFTER_S
-            )
-            return problem_response(unavailable)
-        return problem_response(Problem(500, "internal_error", str(error)))
+    async def _ours(request: Request, error: TidegaugeError) -> Response:
+        log.error("request_failed", path=request.scope["path"], error=str(error))
+        return problem_response(of_ours(error))
+
+    @app.exception_handler(Exception)
+    async def _unexpected(_request: Request, _error: Exception) -> Response:
+        # The server writes the traceback to the log: Starlette raises the error again.
+        detail = "an unexpected error: the log of tidegauge says more"
+        return problem_response(Problem(500, "internal_error", detail))

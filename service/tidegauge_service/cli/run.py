@@ -22,7 +22,7 @@ from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import ServiceError, StoreError
 from tidegauge_service.listener import bind, link
 from tidegauge_service.pipeline import check_receivers
-from tidegauge_service.server import Server, create_service_app
+from tidegauge_service.server import Server, create_service_app, raise_descriptor_limit
 from tidegauge_service.settings import Settings
 from tidegauge_service.store.engine import Database
 from tidegauge_service.stream_config import StreamConfig, load_stream
@@ -51,6 +51,7 @@ def run(
     """
     settings = settings_of(context, host=host, port=port)
     logs.configure(settings.log_level)
+    raise_descriptor_limit()
     configs = _load(streams, settings)
     serves = api and not drain
     with (

@@ -23,6 +23,7 @@ from sqlalchemy.exc import (
     OperationalError,
     StatementError,
 )
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tidegauge_service.errors import DataRefused, SettingsError, StoreError
 
@@ -43,6 +44,8 @@ without them a cut cable is noticed after a quarter of an hour. The URL may say 
 
 _SHORT = 3
 """A password of so few letters is part of many words."""
+POOL_PATIENCE_S = 10
+"""How long to wait for one of the connections, all of which others use."""
 
 UPGRADE_LOCK = 7_453_384
 """Key of PostgreSQL's advisory lock: replicas that start together upgrade one after another."""
@@ -56,6 +59,8 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # Values of a statement are people's records: they stay out of errors and tracebacks.
         options: dict[str, Any] = {"pool_pre_ping": not self.is_sqlite, "hide_parameters": True}
+        if self.url.database not in {None, "", ":memory:"}:  # which have another kind of pool
+            options["pool_timeout"] = POOL_PATIENCE_S
         if self.is_sqlite:
             options["connect_args"] = {"timeout": BUSY_TIMEOUT_MS / 1000}
         else:
@@ -196,6 +201,12 @@ def _advice(url: URL) -> Iterator[None]:
     """Say what to check when the database cannot be used; no password is ever shown."""
     try:
         yield
+    except PoolTimeout as error:
+        msg = (
+            f"all connections to the database have been in use for {POOL_PATIENCE_S} s: it is "
+            "slow, or asked too much. What to do: try again; look for long transactions"
+        )
+        raise StoreError(msg) from error
     except OperationalError as error:
         raise StoreError(_explain(str(error.orig), url)) from error
     except DBAPIError as error:

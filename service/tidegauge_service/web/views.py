@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
@@ -44,9 +44,9 @@ Name = Annotated[str, Query(max_length=200)]
 Windows = Annotated[int, Query(ge=1, le=addresses.MOST_WINDOWS)]
 
 
-def pages(database: Database, clock: Clock, authorize: Callable[..., object]) -> APIRouter:
-    """Return the routes of the page; *authorize* is the dependency that guards them."""
-    router = APIRouter(dependencies=[Depends(authorize)], include_in_schema=False)
+def pages(database: Database, clock: Clock) -> APIRouter:
+    """Return the routes of the page; what includes them guards them."""
+    router = APIRouter(include_in_schema=False)
 
     # Plain `def`: the database and the drawing block, so they run in the thread pool.
     @router.get("/")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
-from typing import Annotated, Literal
+from itertools import chain, islice
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -17,6 +17,8 @@ from tidegauge_service.store import candidates
 from tidegauge_service.store.candidates import Candidate, Filter
 
 router = APIRouter(prefix="/api/v1/candidates", tags=["candidates"])
+
+T = TypeVar("T")
 
 Format = Literal["json", "ndjson", "csv", "parquet"]
 
@@ -55,7 +57,8 @@ def list_candidates(
     since: Since = None,
     until: Until = None,
     limit: Annotated[
-        int | None, Query(ge=1, description="Most items; a JSON page has 1,000 at most.")
+        int | None,
+        Query(ge=1, lt=2**31, description="Most items; a JSON page has 1,000 at most."),
     ] = None,
     cursor: Cursor = None,
     format: Annotated[  # noqa: A002  (the parameter's public name)
@@ -78,11 +81,17 @@ def list_candidates(
     chosen = format or _accepted(request.headers.get("accept", ""))
     if chosen == "json":
         return _page(ctx, wanted, min(limit or 100, 1_000), cursor)
-    found = _all(ctx, wanted, limit)
+    found = _begun(_all(ctx, wanted, limit))
     content = {"ndjson": exports.ndjson, "csv": exports.csv, "parquet": exports.parquet}[chosen]
     media = next(kind for kind, name in _ACCEPTED.items() if name == chosen)
     headers = {"Content-Disposition": f'attachment; filename="candidates.{chosen}"'}
-    return StreamingResponse(content(found), media_type=media, headers=headers)
+    return StreamingResponse(_begun(content(found)), media_type=media, headers=headers)
+
+
+def _begun(parts: Iterator[T]) -> Iterator[T]:
+    """Return the parts, the first of them made: what fails then is still answered as an error."""
+    first = list(islice(parts, 1))
+    return chain(first, parts)
 
 
 def _accepted(accept: str) -> Format:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 
 from tidegauge_service.api.context import Ctx, Cursor, Limit, Until, find_stream, moment
-from tidegauge_service.api.paging import from_cursor, to_cursor
+from tidegauge_service.api.paging import from_cursor, not_ours, to_cursor
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.clock import to_iso
 from tidegauge_service.exports import as_text
@@ -16,6 +17,9 @@ from tidegauge_service.store import dead_letters
 from tidegauge_service.store.dead_letters import Filter, KeptLetter, Place
 
 router = APIRouter(prefix="/api/v1/streams", tags=["dead letters"])
+
+_PLACE: Final = re.compile(r"([0-9]{1,9}):([0-9]{1,19})")
+"""Partition and offset in a cursor."""
 
 SHOWN_BYTES = 4_096
 """Of each payload in a list; the letter's own address has all that was kept."""
@@ -125,9 +129,7 @@ def _place(cursor: str | None) -> Place | None:
     found = from_cursor(cursor)
     if found is None:
         return None
-    partition, _, offset = found[1].partition(":")
-    try:
-        return found[0], int(partition), int(offset)
-    except ValueError as error:
-        detail = "give back the `next` of the page before, unchanged"
-        raise Problem(422, "invalid_cursor", detail) from error
+    match = _PLACE.fullmatch(found[1])
+    if match is None or int(match[2]) >= 2**63:
+        raise not_ours()
+    return found[0], int(match[1]), int(match[2])

@@ -21,6 +21,7 @@ from tidegauge_probes.errors import BaselineError, ProbeError
 from tidegauge_probes.loading import load_templates
 from tidegauge_service import versioning
 from tidegauge_service.api.context import Context, Ctx, find_stream, moment
+from tidegauge_service.api.json_body import JsonRoute, Name
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.api.routes.versions import Version, version_id, version_item
 from tidegauge_service.errors import ChangeRefused
@@ -29,7 +30,7 @@ from tidegauge_service.store.deployments import Author, Reference
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.versioning import Wanted
 
-router = APIRouter(prefix="/api/v1/streams", tags=["versions"])
+router = APIRouter(prefix="/api/v1/streams", tags=["versions"], route_class=JsonRoute)
 
 POSTED = "(posted)"
 """Stands for the reference of a ProbeSet that has no file: workers build it from what is kept."""
@@ -46,8 +47,8 @@ class Deploying(BaseModel):
 
     role: Literal["live", "shadow"]
     probes: dict[str, Any] | None = None
-    probe_set: str | None = Field(default=None, max_length=64)
-    baseline: str | None = Field(default=None, max_length=200)
+    probe_set: Name | None = Field(default=None, max_length=64)
+    baseline: Name | None = Field(default=None, max_length=200)
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -62,7 +63,7 @@ class Promoting(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    baseline: str | None = Field(default=None, max_length=200)
+    baseline: Name | None = Field(default=None, max_length=200)
 
 
 class Accepting(BaseModel):

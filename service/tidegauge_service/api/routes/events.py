@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
-from tidegauge_service.api import event_body
+from tidegauge_service.api import bodies, event_body
 from tidegauge_service.api.context import Context, Ctx, find_stream
 from tidegauge_service.api.problems import RETRY_AFTER_S, Problem
 from tidegauge_service.store import events, streams
@@ -93,21 +93,13 @@ def _log(ctx: Context, name: str) -> tuple[StreamRow, StreamConfig]:
 
 
 async def _read(request: Request, most: int) -> bytes:
-    """Return the body; never keeps more than *most* bytes of it."""
-    announced = request.headers.get("content-length", "0")
-    body = bytearray()
-    if not announced.isdecimal() or int(announced) > most:
-        raise _too_large(most)
+    """Return the body; Problem 400 or 413."""
+    bodies.limit(request, most, _send_fewer)
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > most:
-                raise _too_large(most)
+        return await request.body()
     except ClientDisconnect as error:
         raise Problem(400, "incomplete_body", "the connection broke: send it again") from error
-    return bytes(body)
 
 
-def _too_large(most: int) -> Problem:
-    detail = f"source.max_request_bytes of the stream is {most}: send fewer events at once"
-    return Problem(413, "body_too_large", detail)
+def _send_fewer(most: int) -> str:
+    return f"source.max_request_bytes of the stream is {most}: send fewer events at once"

@@ -1,0 +1,39 @@
+"""The token is checked before anything else of a request is looked at, its body above all."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tidegauge_service.api.problems import Problem, problem_response
+from tidegauge_service.auth import COOKIE, Gate
+
+OPEN: Final = frozenset({"/healthz", "/readyz", "/login", "/api/v1/openapi.json"})
+"""What answers without the token."""
+
+
+class Admission:
+    """Answers 401 to every request without the token, whatever its address and method.
+
+    Middleware, because FastAPI reads and parses a body before it asks any dependency: then
+    strangers could make it parse what they like.
+    """
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or let the request go on."""
+        if scope["type"] == "lifespan" or scope["path"] in OPEN or self._admits(scope):
+            await self._app(scope, receive, send)
+            return
+        detail = "send `Authorization: Bearer TOKEN`; the token was printed when tidegauge started"
+        await problem_response(Problem(401, "unauthorized", detail))(scope, receive, send)
+
+    def _admits(self, scope: Scope) -> bool:
+        request = Request(scope)
+        cookie = request.cookies.get(COOKIE)
+        return self._gate.opens_for(request.headers.get("authorization"), cookie)

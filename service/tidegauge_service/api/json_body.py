@@ -1,0 +1,55 @@
+"""JSON bodies, parsed beside the event loop: a large one would hold up all other requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
+from pydantic import AfterValidator
+
+from tidegauge_service.api.problems import Problem
+
+
+def _storable(text: str) -> str:
+    """ValueError for what no database takes: U+0000, or half of a surrogate pair."""
+    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        raise ValueError("a NUL character or a lone surrogate is in no name and no id")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_storable)]
+"""Text of a body that may reach the database as it is."""
+
+
+class JsonRoute(APIRoute):
+    """A route whose JSON body is parsed by a thread. FastAPI parses it on the event loop."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler, which gets a request that parses its body elsewhere."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            return await handler(_JsonRequest(request.scope, request.receive))
+
+        return handle
+
+
+class _JsonRequest(Request):
+    async def json(self) -> Any:
+        return await run_in_threadpool(_parsed, await self.body())
+
+
+def _parsed(body: bytes) -> Any:
+    """Return the value; Problem 422 for everything that is not JSON (RFC 8259), NaN included."""
+    try:
+        return json.loads(body, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise Problem(422, "invalid_body", f"the body is not JSON: {error}") from error
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")

@@ -1,0 +1,41 @@
+"""A service's application over a database with two streams, without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from tests.service.streams_for_tests import HOUR, START, write_stream
+from tidegauge_probes import load
+from tidegauge_service.consuming import Health
+from tidegauge_service.server import create_service_app
+from tidegauge_service.store import events, streams
+from tidegauge_service.store.engine import Database
+from tidegauge_service.stream_config import load_stream
+
+NOW = START + HOUR
+TOKEN = "secret"
+
+
+class Site:
+    """The streams `test`, whose source is a log, and `other`; a client with the token."""
+
+    def __init__(self, folder: Path, database: Database, **source: Any) -> None:
+        self.database = database
+        self.health = Health()
+        for name, kind in (("test", "log"), ("other", "demo")):
+            given = source if kind == "log" else {}
+            config = load_stream(write_stream(folder, name=name, source={"kind": kind, **given}))
+            stream = streams.register(database, config, load(config.probes, folder), NOW)
+            if kind == "log":
+                events.make_partitions(database, stream, 2)
+            streams.seed_partitions(database, stream.id, {0: 0, 1: 0}, NOW)
+        self.app = create_service_app(database, self.health, TOKEN, lambda: NOW)
+        self.client = TestClient(
+            self.app,
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            raise_server_exceptions=False,
+            follow_redirects=False,
+        )
