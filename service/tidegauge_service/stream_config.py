@@ -49,6 +49,18 @@ def _positive(value: int) -> int:
     return value
 
 
+def _encoding(name: str) -> str:
+    """Lines are split before they are decoded, so line ends and quotes must be ASCII bytes."""
+    try:
+        ascii_like = b'\n\t,;|"'.decode(name) == '\n\t,;|"'
+    except (LookupError, UnicodeDecodeError):
+        ascii_like = False
+    if not ascii_like:
+        msg = f"'{name}' is not an encoding that can be read line by line, such as utf-8 or cp1252"
+        raise ValueError(msg)
+    return name
+
+
 def _rule(text: str) -> str:
     return _read(parse_rule, text)
 
@@ -72,11 +84,36 @@ Duration = Annotated[int, _Span, AfterValidator(_positive)]
 Delay = Annotated[int, _Span, Field(ge=0)]
 
 
+class CsvDialect(Spec):
+    """How CSV and TSV files are written, where the first line does not tell."""
+
+    delimiter: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1,
+        description="Default: the one of , ; tab | that gives the header the most columns.",
+    )
+    quote: str = Field(default='"', max_length=1, description="Empty: quotes are plain characters.")
+    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
+
+
 class FileSource(Spec):
-    """Records in files: JSONL, CSV or Parquet, gzipped or not. Each file is one partition."""
+    """Records in files: JSON lines, JSON, CSV, TSV or Parquet, gzipped or not.
+
+    Each file is one partition.
+    """
 
     kind: Literal["file"]
     path: str = Field(description="A path or a glob, relative to the stream file.")
+    format: Literal["jsonl", "json", "csv", "tsv", "parquet"] | None = Field(
+        default=None, description="Default: what the name of each file says."
+    )
+    csv: CsvDialect = CsvDialect()
+    on_gap: Literal["continue", "halt"] = Field(
+        default="continue",
+        description="When a file was rewritten, cut, or removed before it was read to its end: go "
+        "on with what is there, or stop until somebody accepts the gap. Both alert.",
+    )
 
 
 class KafkaSource(Spec):
@@ -289,6 +326,9 @@ class Limits(Spec):
     """What the service takes before it says no."""
 
     max_record_bytes: int = Field(default=1_048_576, ge=1)
+    batch_bytes: int = Field(
+        default=64 * 2**20, ge=1, description="Bytes of inputs held at once in a batch, at most."
+    )
     max_skew: Delay = Field(
         default=300_000, description="How far ahead of now a timestamp may lie."
     )

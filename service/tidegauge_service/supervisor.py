@@ -28,7 +28,7 @@ import structlog
 
 from tidegauge_service.clock import Clock
 from tidegauge_service.consuming import Health
-from tidegauge_service.errors import SettingsError, StoreError, WorkerFailed
+from tidegauge_service.errors import SettingsError, SourceError, StoreError, WorkerFailed
 from tidegauge_service.heartbeat import Beat, Heartbeat, Phase, Watch, stopped_from_outside
 from tidegauge_service.ingest.versions import Columns
 from tidegauge_service.jobs.quarantining import quarantine_lf
@@ -57,6 +57,9 @@ SINGLE: Final = frozenset({"file", "demo"})
 
 FATAL_CODES: Final = frozenset({2, 4})
 """Exit codes that another start would only repeat: a wrong setting, too many dead letters."""
+
+
+UNREADABLE: Final = SourceError.exit_code
 
 
 @dataclass
@@ -308,7 +311,9 @@ class Supervisor:
             log.info("worker_finished", worker=seat.name)
             return
         fatal, what = seat.fatal or (code, f"it ended with {_ending(code)}; see the log")
-        if fatal in FATAL_CODES or (seat.stream is None and fatal > 0):
+        # A run to the end of files is a batch job: nobody brings a broken file back meanwhile.
+        hopeless = self._drain and seat.config.source.kind == "file" and fatal == UNREADABLE
+        if hopeless or fatal in FATAL_CODES or (seat.stream is None and fatal > 0):
             raise WorkerFailed(what if seat.fatal else f"worker {seat.name}: {what}", fatal)
         self._failed(seat, what, lived)
 

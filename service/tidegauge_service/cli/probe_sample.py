@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 from msgspec import structs
@@ -11,7 +12,7 @@ from tidegauge_probes.model import Fields, Record
 from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec import Codec
-from tidegauge_service.ingest.file_source import FileSource
+from tidegauge_service.ingest.files.source import FileSource
 from tidegauge_service.stream_config import Limits, RecordMapping
 
 MOST = 5_000
@@ -33,8 +34,8 @@ def read_sample(path: Path) -> Sample:
         raise SettingsError(msg)
     source = FileSource(str(path.resolve()), Path())
     codec = Codec(RecordMapping(id=None, timestamp="@source"), Limits(), now_ms)
-    source.poll(0, 0)  # the announcement of its partitions
-    inputs = source.poll(MOST, 0).inputs
+    inputs = list(islice(chain.from_iterable(source.batches(MOST)), MOST))
+    source.close()
     # Only the fields matter here: ids and times are the stream's business.
     decoded = [codec.decode(structs.replace(raw, timestamp_ms=0)) for raw in inputs]
     records = tuple(item.fields for item in decoded if isinstance(item, Record))

@@ -83,6 +83,7 @@ class PartitionBatch:
     ``panes``: the running counts of each window and ProbeSet it touched, this batch included.
     ``added``: this batch's records by window. ``watermark_ms`` never falls in the database.
     ``replayed``: the dead letters that its records were, which are dead letters no more.
+    ``mark``: the source's note of where ``to_offset`` is, or of a place before it.
     """
 
     partition: int
@@ -97,6 +98,7 @@ class PartitionBatch:
     samples: Sequence[Sample] = ()
     dead_letters: Sequence[DeadLetter] = ()
     replayed: Sequence[DeadLetter] = ()
+    mark: str | None = None
 
 
 def commit(
@@ -145,6 +147,7 @@ def _advance(
             latest_event_ms=_never_falls(t.c.latest_event_ms, batch.latest_event_ms),
             end_offset=sa.func.coalesce(batch.end_offset, t.c.end_offset),
             drained=batch.drained,
+            mark=t.c.mark if batch.mark is None else batch.mark,
             records=t.c.records + sum(batch.added.values()),
             owner=owner,
             moved_ms=_when_it_rises(t, batch.watermark_ms, now_ms),
