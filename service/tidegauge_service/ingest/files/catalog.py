@@ -6,7 +6,7 @@ now. Numbers are given once: content that was not known gets a new one, and is r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tidegauge_service.ingest.files.identity import Fingerprint, FoundFile, Mark
@@ -64,15 +64,11 @@ def settle(known: Sequence[KnownFile], found: Sequence[FoundFile]) -> Plan:
     renamed to `a.log.1`: that goes on at 400, and a new `a.log` is new. It was written anew under
     its name: a loss, and the new content is new, too.
     """
-    plan, named = Plan(), _by_name(known)
-    rest = [f for f in found if not _by_its_name(f, named.get(f.name, ()), plan)]
-    renamed = [k for k in known if k.partition not in plan.placed and k.next_offset > 0]
-    for file in rest:
-        before = next((k for k in _alike(file, renamed) if k.partition not in plan.placed), None)
-        if before is None:
-            plan.added.append(file)
-        else:
-            plan.placed[before.partition] = file
+    plan = Plan()
+    rest = list(found)
+    for places in (_by_its_name, _by_content, _unread):
+        rest = places(rest, [k for k in known if k.partition not in plan.placed], plan)
+    plan.added = rest
     names = {file.name: file for file in found}
     for before in known:
         if before.partition not in plan.placed and not before.gone:
@@ -81,28 +77,45 @@ def settle(known: Sequence[KnownFile], found: Sequence[FoundFile]) -> Plan:
     return plan
 
 
-def _by_name(known: Sequence[KnownFile]) -> Mapping[str, list[KnownFile]]:
-    """Return name → files that had it: those that had it last come first."""
+Files = list[FoundFile]
+
+
+def _by_its_name(files: Files, known: Sequence[KnownFile], plan: Plan) -> Files:
+    """Place files that are still called what they were; return the rest."""
     named: dict[str, list[KnownFile]] = {}
-    for file in sorted(known, key=lambda k: (k.gone, -k.partition)):
-        named.setdefault(file.name, []).append(file)
-    return named
+    for before in sorted(known, key=lambda k: (k.gone, -k.partition)):
+        if before.next_offset:
+            named.setdefault(before.name, []).append(before)
+    return [f for f in files if not _place(f, named.get(f.name, ()), plan)]
 
 
-def _by_its_name(file: FoundFile, candidates: Sequence[KnownFile], plan: Plan) -> bool:
-    """Place a file that is what it was, or of which nothing was counted."""
+def _by_content(files: Files, known: Sequence[KnownFile], plan: Plan) -> Files:
+    """Place files that were renamed; of two alike the one that was read further goes on."""
+    read = sorted((k for k in known if k.next_offset), key=lambda k: -k.next_offset)
+    return [f for f in files if not _place(f, read, plan)]
+
+
+def _unread(files: Files, known: Sequence[KnownFile], plan: Plan) -> Files:
+    """Let partitions of which nothing was counted have what is left: it matters to no count."""
+    waiting = [k for k in known if not k.next_offset and not k.gone]
+    held = [k for k in waiting if k.fingerprint.size]
+    rest = [f for f in files if not _place(f, held, plan)]
+    named = {k.name: k for k in waiting}
+    for file in rest:
+        before = named.get(file.name)
+        if before and before.format == file.format and before.partition not in plan.placed:
+            plan.placed[before.partition] = file
+    placed = {file.name for file in plan.placed.values()}
+    return [f for f in rest if f.name not in placed]
+
+
+def _place(file: FoundFile, candidates: Iterable[KnownFile], plan: Plan) -> bool:
     for known in candidates:
-        unread = known.next_offset == 0 and not known.gone
-        if known.format == file.format and (unread or is_same(file, known)):
+        free = known.partition not in plan.placed and known.format == file.format
+        if free and is_same(file, known):
             plan.placed[known.partition] = file
             return True
     return False
-
-
-def _alike(file: FoundFile, candidates: Sequence[KnownFile]) -> Iterator[KnownFile]:
-    """Yield what a file was under another name; those that were read furthest come first."""
-    alike = [k for k in candidates if k.format == file.format and is_same(file, k)]
-    yield from sorted(alike, key=lambda k: -k.next_offset)
 
 
 def is_same(file: FoundFile, known: KnownFile) -> bool:
@@ -124,7 +137,8 @@ def _loss(known: KnownFile, names: Mapping[str, FoundFile]) -> list[Loss]:
     now = names.get(known.name)
     if now is None:
         read = known.end_offset is not None and known.next_offset >= known.end_offset
-        return [] if known.drained or read else [Loss(known, Cause.REMOVED)]
+        empty = not known.next_offset and not known.fingerprint.size
+        return [] if known.drained or read or empty else [Loss(known, Cause.REMOVED)]
     if not known.next_offset:
         return []
     shorter = known.mark is not None and now.is_shorter(known.mark)
