@@ -171,7 +171,8 @@ def _header(text: str, given: str | None, quote: str) -> Header:
     """
     found = [(d, _names(text, d, quote)) for d in ([given] if given else DELIMITERS)]
     delimiter, columns = max(found, key=lambda item: len(item[1]))
-    return Header(delimiter, columns)
+    unmatched = len(columns) == 1 and not all(names for _, names in found)
+    return Header(delimiter, () if unmatched else columns)
 
 
 def _names(text: str, delimiter: str, quote: str) -> tuple[str, ...]:
