@@ -68,12 +68,12 @@ def replay(
             if report_to is not None:
                 found = report_page.read(store, pipeline.stream, config, seconds)
                 report_page.write(report_to, found, now_ms)
-    if as_json:
-        print_json(summary)
-    else:
-        _show(summary)
-    if not summary["records"]:
-        pipeline.require_records(int(summary["dead_letters"]))
+            if as_json:
+                print_json(summary)
+            else:
+                _show(summary)
+            if not summary["records"]:
+                pipeline.require_records(int(summary["dead_letters"]))
 
 
 def _bring_baseline(config: StreamConfig, settings: Settings, store: Database) -> None:
