@@ -151,15 +151,25 @@ class Service:
     def drain(self) -> None:
         """Read every stream to its present end, evaluate and deliver, and return.
 
-        Returns early, with nothing lost, when it is told to stop.
+        Returns early, with nothing lost, when it is told to stop. Raises NoRecord, after all of
+        that, if a stream has no record.
         """
+        found: list[tuple[Pipeline, int, int]] = []
         for pipeline in self._pipelines:
+            records, dead = 0, 0
             while not (self.stopping.is_set() or pipeline.finished):
-                self._note(pipeline.step(finite=True))
+                progress = pipeline.step(finite=True)
+                self._note(progress)
+                records += progress.records
+                dead += progress.dead_letters
             if not self.stopping.is_set():
                 pipeline.evaluator.tick()
                 pipeline.watch.tick()
+                found.append((pipeline, records, dead))
         self._dispatcher.tick()
+        for pipeline, records, dead in found:
+            if not records:
+                pipeline.require_records(dead)
 
     def _tick(
         self,

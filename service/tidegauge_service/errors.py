@@ -8,6 +8,7 @@
         │   └── ChangeRefused          versions of LFs cannot be changed like that
         ├── SourceError       exit 3   the source cannot be read
         │   └── StreamHalted  exit 4   too many inputs are no records
+        │       └── NoRecord               none is one, or there is no input
         ├── StoreError        exit 5   the database cannot be used
         │   └── DataRefused            it does not take what was to be written
         ├── AddressUnusable   exit 6   the address to listen on is taken, or not ours
@@ -45,6 +46,10 @@ class StreamHalted(SourceError):  # noqa: N818  (a decision, not a fault)
     """Too large a share of the inputs are no records: stopped, with everything kept."""
 
     exit_code = 4
+
+
+class NoRecord(StreamHalted):
+    """A run to the end of the source found no record at all."""
 
 
 class StoreError(ServiceError):

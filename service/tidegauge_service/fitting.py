@@ -20,7 +20,8 @@ from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service.clock import Clock, window_start
 from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.counting import rows_of
-from tidegauge_service.ingest.file_source import FileSource
+from tidegauge_service.ingest.files.kinds import options_of
+from tidegauge_service.ingest.files.source import FileSource
 from tidegauge_service.ingest.segments import memberships
 from tidegauge_service.stream_config import StreamConfig
 
@@ -52,14 +53,13 @@ def fit_records(
     *advance* hears the number of records after each batch. Records that are no records are
     counted in the baseline's source; BaselineError if nothing is left.
     """
-    source = FileSource(str(path), Path())
+    source = FileSource(str(path), Path(), options_of(config))
     codec = Codec(config.record, config.limits, clock)
     windows: dict[int, PaneCounts] = {}
     kept = _VoteSample(MOST_VOTES)
     labelled = None if gold is None else _Labelled(probe_set, gold)
     rejected = 0
-    source.poll(0, 0)  # the announcement of its partitions
-    while inputs := source.poll(BATCH, 0).inputs:
+    for inputs in source.batches(BATCH):
         decoded = [codec.decode(raw) for raw in inputs]
         records = [item for item in decoded if isinstance(item, Record)]
         rejected += len(decoded) - len(records)

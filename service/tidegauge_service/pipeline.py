@@ -21,8 +21,9 @@ from tidegauge_probes.lifting import Lifting
 from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service import fitting, meters
 from tidegauge_service.clock import Clock
-from tidegauge_service.errors import SettingsError
+from tidegauge_service.errors import NoRecord, SettingsError
 from tidegauge_service.heartbeat import Beats, no_beat
+from tidegauge_service.ingest import origin
 from tidegauge_service.ingest.opening import open_codec, open_source
 from tidegauge_service.ingest.places import seed
 from tidegauge_service.ingest.source import Source
@@ -69,6 +70,26 @@ class Pipeline:
         with self.database.read() as connection:
             return all(p.drained for p in streams.partitions(connection, self.stream.id))
 
+    def require_records(self, dead_letters: int) -> None:
+        """NoRecord if the stream has none though its source was read to its end.
+
+        *dead_letters*: those of a run that brought no record. A run after which nothing is new is
+        well, as long as there were records before.
+        """
+        with self.database.read() as connection:
+            counted = sum(p.records for p in streams.partitions(connection, self.stream.id))
+        name = self.config.name
+        if dead_letters:
+            msg = (
+                f"stream '{name}': all {dead_letters} inputs are dead letters, none is a record. "
+                f"See why with `tidegauge dead-letters list {name}`, and check `source` and "
+                "`record` in the stream file"
+            )
+            raise NoRecord(msg)
+        if not counted:
+            msg = f"stream '{name}': the source holds no input. Check `source` in the stream file"
+            raise NoRecord(msg)
+
     def run_to_end(self, advance: Callable[[Progress], None]) -> None:
         """Read everything there is, evaluate everything, and return."""
         while not self.finished:
@@ -106,8 +127,9 @@ def open_pipeline(
     try:
         for rule in config.alerts.user_rules:
             check_names(rule, probe_set.layout.probes, probe_set.classes)
+        origin.check(database, config, opened)  # before the database takes the stream file over
         stream = streams.register(database, config, probe_set, clock())
-        seed(database, stream, opened, clock())
+        seed(database, config, stream, opened, clock())
         if stream.probe_set == probe_set.id:
             _attach_baseline(
                 config=config,

@@ -20,6 +20,18 @@ from tidegauge_service.errors import SettingsError
 from tidegauge_service.time_fields import Delay, Duration, Moment
 
 
+def _encoding(name: str) -> str:
+    """Lines are split before they are decoded, so line ends and quotes must be ASCII bytes."""
+    try:
+        ascii_like = b'\n\t,;|"'.decode(name) == '\n\t,;|"'
+    except (LookupError, UnicodeDecodeError):
+        ascii_like = False
+    if not ascii_like:
+        msg = f"'{name}' is not an encoding that can be read line by line, such as utf-8 or cp1252"
+        raise ValueError(msg)
+    return name
+
+
 def _rule(text: str) -> str:
     return _read(parse_rule, text)
 
@@ -36,11 +48,36 @@ def _read(parse: Callable[[str], object], text: str) -> str:
     return text.strip()
 
 
+class CsvDialect(Spec):
+    """How CSV and TSV files are written, where the first line does not tell."""
+
+    delimiter: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1,
+        description="Default: the one of , ; tab | that gives the header the most columns.",
+    )
+    quote: str = Field(default='"', max_length=1, description="Empty: quotes are plain characters.")
+    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
+
+
 class FileSource(Spec):
-    """Records in files: JSONL, CSV or Parquet, gzipped or not. Each file is one partition."""
+    """Records in files: JSON lines, JSON, CSV, TSV or Parquet, gzipped or not.
+
+    Each file is one partition.
+    """
 
     kind: Literal["file"]
     path: str = Field(description="A path or a glob, relative to the stream file.")
+    format: Literal["jsonl", "json", "csv", "tsv", "parquet"] | None = Field(
+        default=None, description="Default: what the name of each file says."
+    )
+    csv: CsvDialect = CsvDialect()
+    on_gap: Literal["continue", "halt"] = Field(
+        default="continue",
+        description="When a file was rewritten, cut, or removed before it was read to its end: go "
+        "on with what is there, or stop until somebody accepts the gap. Both alert.",
+    )
 
 
 IDLE_GRACE = (

@@ -28,7 +28,7 @@ import structlog
 
 from tidegauge_service.clock import Clock
 from tidegauge_service.consuming import Health
-from tidegauge_service.errors import SettingsError, StoreError, WorkerFailed
+from tidegauge_service.errors import SettingsError, SourceError, StoreError, WorkerFailed
 from tidegauge_service.heartbeat import Beat, Heartbeat, Phase, Watch, stopped_from_outside
 from tidegauge_service.ingest.versions import Columns
 from tidegauge_service.jobs.quarantining import quarantine_lf
@@ -70,6 +70,7 @@ CRASHED_STARTS: Final = 5
 
 SMALLER: Final = 10
 """By how much the first batch shrinks when a worker was ended over a batch, not in an LF."""
+UNREADABLE: Final = SourceError.exit_code
 
 
 @dataclass
@@ -346,7 +347,9 @@ class Supervisor:
             return
         if seat.fatal is not None:
             fatal, what = seat.fatal
-            if fatal in FATAL_CODES or seat.stream is None:
+            # A run to the end of files is a batch job: nobody brings a broken file back meanwhile.
+            hopeless = self._drain and seat.config.source.kind == "file" and fatal == UNREADABLE
+            if hopeless or fatal in FATAL_CODES or seat.stream is None:
                 raise WorkerFailed(what, fatal)
         else:
             what = f"it ended with {_ending(code)}, unasked; see the log"

@@ -71,7 +71,7 @@ def deliver_twice(share: float) -> None:
     """
     from dataclasses import replace
 
-    from tidegauge_service.ingest.file_source import FileSource
+    from tidegauge_service.ingest.files.source import FileSource
     from tidegauge_service.ingest.kafka_source import KafkaTopic
     from tidegauge_service.ingest.log_source import EventLog
 
@@ -120,7 +120,7 @@ def slow_polls(seconds: float) -> None:
 
     (Who is slow in its commits only, keeps SQLite's lock nearly always.)
     """
-    from tidegauge_service.ingest.file_source import FileSource
+    from tidegauge_service.ingest.files.source import FileSource
 
     poll = FileSource.poll
     dice = random.Random(os.getpid())

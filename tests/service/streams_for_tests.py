@@ -12,7 +12,7 @@ import yaml
 
 from tidegauge_probes import ProbeSet, load
 from tidegauge_service.clock import Clock, now_ms, to_iso
-from tidegauge_service.ingest.file_source import FileSource
+from tidegauge_service.ingest.files.source import FileSource
 from tidegauge_service.ingest.opening import open_codec
 from tidegauge_service.ingest.places import seed
 from tidegauge_service.ingest.source import Source
@@ -110,7 +110,7 @@ def reading(
     database.upgrade()
     opened = source or FileSource("records.jsonl", folder)
     stream = streams.register(database, config, probe_set, clock())
-    seed(database, stream, opened, clock())
+    seed(database, config, stream, opened, clock())
     codec = open_codec(config, settings, clock)
     worker = Worker(config, stream, probe_set, opened, database, clock=clock, codec=codec)
     return Reading(config, probe_set, stream, database, worker)

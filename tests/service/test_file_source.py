@@ -12,7 +12,7 @@ import pytest
 
 from tests.service.streams_for_tests import START, reading, record
 from tidegauge_service.errors import SourceError
-from tidegauge_service.ingest.file_source import FileSource
+from tidegauge_service.ingest.files.source import FileSource
 from tidegauge_service.ingest.source import Raw
 from tidegauge_service.store import commit
 
@@ -42,9 +42,17 @@ def test_jsonl_gives_its_lines_as_bytes(tmp_path: Path, name: str, ending: bytes
     assert values(tmp_path / name) == LINES
 
 
-def test_broken_and_empty_lines_come_through_for_the_codec_to_judge(tmp_path: Path) -> None:
-    (tmp_path / "r.jsonl").write_bytes(b'\xff\n\n{"a"\n')
-    assert values(tmp_path / "r.jsonl") == [b"\xff", b"", b'{"a"']
+def test_broken_lines_come_through_for_the_codec_to_judge(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_bytes(b'\xff\n{"a"\n')
+    assert values(tmp_path / "r.jsonl") == [b"\xff", b'{"a"']
+
+
+@pytest.mark.parametrize("blank", [b"", b"\r", b"  \t"])
+def test_blank_lines_take_an_offset_and_are_no_inputs(tmp_path: Path, blank: bytes) -> None:
+    (tmp_path / "r.jsonl").write_bytes(b"\n".join([blank, LINES[0], blank, blank, LINES[1], blank]))
+    source = FileSource("r.jsonl", tmp_path)
+    assert [(raw.offset, raw.value) for raw in read_all(source)] == [(1, LINES[0]), (4, LINES[1])]
+    assert source.ends([0]) == {0: 5 + bool(blank)}
 
 
 def test_gzip_is_read_as_what_it_holds(tmp_path: Path) -> None:
@@ -60,14 +68,11 @@ def test_csv_rows_are_fields(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_bytes(
         b"\xef\xbb\xbfid,text\r\n"  # Excel's byte-order mark is not part of the first name
         b'a,"free, ""now""\nand here"\r\n'
-        b"b\r\n"
-        b"c,hello,more,and more\r\n"
+        b"\r\n"
         b"d,\r\n"
     )
     assert values(tmp_path / "r.csv") == [
         {"id": "a", "text": 'free, "now"\nand here'},
-        {"id": "b", "text": None},
-        {"id": "c", "text": "hello"},
         {"id": "d", "text": ""},
     ]
 
@@ -154,7 +159,8 @@ def test_a_truncated_gzip_is_an_error_however_often_it_is_asked(tmp_path: Path) 
         ("r.jsonl.gz", b"not gzip"),
         ("r.parquet", b"not parquet"),
         ("r.parquet", b""),
-        ("r.csv", b"id\n\xff\xfe\n"),
+        ("r.csv", b"i\xe9d,text\na,b\n"),
+        ("r.csv", b"\xff\xfei\x00d\x00"),
     ],
 )
 def test_a_file_that_is_not_what_its_name_says_is_an_error(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 from msgspec import structs
@@ -18,9 +19,10 @@ from tidegauge_service.demo.plan import Plan
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.demo_source import DemoStream
-from tidegauge_service.ingest.file_source import FileSource
+from tidegauge_service.ingest.files.kinds import options_of
+from tidegauge_service.ingest.files.source import FileSource
 from tidegauge_service.ingest.opening import open_codec
-from tidegauge_service.ingest.source import Raw, Source
+from tidegauge_service.ingest.source import Raw
 from tidegauge_service.settings import Settings
 from tidegauge_service.stream_config import DemoSource, Limits, RecordMapping, StreamConfig
 from tidegauge_service.stream_config import FileSource as FileConfig
@@ -71,12 +73,12 @@ def stream_sample(config: StreamConfig, settings: Settings, path: Path | None) -
         return _decoded(_inputs(_opened(path)), codec, f"sample {path}", _KEYS)
     source = config.source
     if isinstance(source, FileConfig):
-        found = FileSource(source.path, Path(config.folder))
+        found = FileSource(source.path, Path(config.folder), options_of(config))
         return _decoded(_inputs(found), codec, f"source {source.path}", _KEYS)
     if isinstance(source, DemoSource):
-        return _decoded(
-            _inputs(DemoStream(partial(raw_at, source.seed, plan=Plan()))), codec, "demo", _KEYS
-        )
+        demo = DemoStream(partial(raw_at, source.seed, plan=Plan()))
+        demo.poll(0, 0)  # the announcement of its partitions
+        return _decoded(demo.poll(MOST, 0).inputs, codec, "demo", _KEYS)
     return None
 
 
@@ -87,11 +89,9 @@ def _opened(path: Path) -> FileSource:
     return FileSource(str(path.resolve()), Path())
 
 
-def _inputs(source: Source) -> list[Raw]:
-    source.poll(0, 0)  # the announcement of its partitions
-    found: list[Raw] = []
-    while len(found) < MOST and (some := source.poll(MOST - len(found), 0).inputs):
-        found.extend(some)
+def _inputs(files: FileSource) -> list[Raw]:
+    found = list(islice(chain.from_iterable(files.batches(MOST)), MOST))
+    files.close()
     return found
 
 

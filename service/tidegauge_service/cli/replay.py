@@ -19,7 +19,10 @@ from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.jobs.punctuality import Arrived, mostly_late
 from tidegauge_service.pipeline import open_pipeline
-from tidegauge_service.stream_config import load_stream
+from tidegauge_service.settings import Settings
+from tidegauge_service.store import baselines
+from tidegauge_service.store.engine import Database
+from tidegauge_service.stream_config import BaselineName, StreamConfig, load_stream
 
 
 def replay(
@@ -50,6 +53,7 @@ def replay(
         url = database or f"sqlite:///{folder}/replay.db"
         settings = settings_of(context, database=SecretStr(url))
         with opened(settings, upgrade=True) as store:
+            _bring_baseline(config, settings_of(context), store)
             started = time.monotonic()
             quiet = config.model_copy(
                 update={"alerts": config.alerts.model_copy(update={"receivers": []})}
@@ -66,10 +70,27 @@ def replay(
             if report_to is not None:
                 found = report_page.read(store, pipeline.stream, config, seconds)
                 report_page.write(report_to, found, now_ms)
-    if as_json:
-        print_json(summary)
-    else:
-        _show(summary)
+            if as_json:
+                print_json(summary)
+            else:
+                _show(summary)
+            if not summary["records"]:
+                pipeline.require_records(int(summary["dead_letters"]))
+
+
+def _bring_baseline(config: StreamConfig, settings: Settings, store: Database) -> None:
+    """Copy a named baseline from the configured database: the replay has one of its own."""
+    chosen = config.baseline
+    if not isinstance(chosen, BaselineName):
+        return
+    with store.read() as connection:
+        if baselines.is_known(connection, chosen.name):
+            return
+    with opened(settings) as configured, configured.read() as connection:
+        found = baselines.find(connection, chosen.name)
+    name = None if chosen.name == found.id else chosen.name
+    with store.write() as connection:
+        baselines.save(connection, found, name, now_ms())
 
 
 def _show(summary: dict[str, object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -9,11 +10,12 @@ import typer
 from rich.table import Table
 
 from tidegauge_service.cli.terminal import author, find_stream, opened, out, print_json, settings_of
-from tidegauge_service.clock import to_iso
+from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.store import decisions
+from tidegauge_service.ingest import origin
+from tidegauge_service.store import decisions, origins
 
-app = typer.Typer(help="Gaps in what a stream could read.", no_args_is_help=True)
+app = typer.Typer(help="What streams could not read, and their sources.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="STREAM", help="Name of the stream, or its file.")]
 
@@ -65,3 +67,45 @@ def accept_gap(
             f"({d.cause}), as {who.name} has decided",
             highlight=False,
         )
+
+
+@app.command()
+def reset(
+    context: typer.Context,
+    stream: Name,
+    yes: Annotated[  # noqa: FBT002
+        bool, typer.Option("--yes", help="Do it; without this the command only says what it would.")
+    ] = False,
+) -> None:
+    """Let a stream begin another source from its start; what was counted stays.
+
+    Stop the stream's workers first.
+    """
+    with opened(settings_of(context)) as database:
+        row = find_stream(database, stream)
+        with database.read() as connection:
+            text = origins.of_stream(connection, row.id)
+            positions = origins.positions(connection, row.id)
+        source = str(origin.decode(text)) if text else "a source that was not kept"
+        _say_reset(row.name, source, positions)
+        if not yes:
+            msg = "nothing was changed. Stop the stream's workers, then run it again with --yes"
+            raise SettingsError(msg)
+        with database.write() as connection:
+            origins.reset(connection, row, now_ms())
+    out.print(f"done: the next `tidegauge run` of '{row.name}' begins its source", highlight=False)
+
+
+def _say_reset(name: str, source: str, positions: Sequence[origins.Position]) -> None:
+    read = sum(p.next_offset for p in positions)
+    unread = sum(max(0, (p.end_offset or 0) - p.next_offset) for p in positions)
+    out.print(
+        f"'{name}' was read from {source}: {len(positions)} partitions, {read} offsets. At least "
+        f"{unread} inputs were not read, and will not be.\n"
+        "Its positions are put aside, under partition numbers below -1. The next `tidegauge run` "
+        "begins the source of its stream file where that says: a topic at `source.start`, files "
+        "at their first row.\n"
+        "Windows, alerts, candidates, baselines and dead letters stay. Records that are read a "
+        "second time count a second time; those of closed windows are counted as late.",
+        highlight=False,
+    )

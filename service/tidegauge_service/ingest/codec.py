@@ -53,7 +53,7 @@ class Codec:
         SourceError if the format needs somebody's answer (a schema registry's), and has none.
         """
         if raw.fault is not None:
-            return self.refuse(raw, Reason.UNDECODABLE_BATCH, raw.fault)
+            return self.refuse(raw, raw.reason or Reason.UNDECODABLE_BATCH, raw.fault)
         value, path = raw.value, self._text
         try:
             if type(value) is bytes and 0 < len(value) <= self._most:
@@ -156,7 +156,7 @@ def _dead_letter(raw: Raw, reason: Reason, detail: str, most_bytes: int) -> Dead
         str(reason),
         shown,
         payload[:most_bytes],
-        len(payload),
+        len(payload) if raw.size is None else raw.size,
         raw.timestamp_ms,
     )
 

@@ -244,6 +244,13 @@ class KafkaTopic:
         found = self._consumer._cluster.topic_id(self._config.topic)  # noqa: SLF001
         return str(found) if found and found.int else None
 
+    def cluster_id(self) -> str | None:
+        """Return the id that the cluster gave itself, whatever its addresses."""
+        if self._consumer._cluster.cluster_id is None:  # noqa: SLF001
+            self.identity()  # asks for what the cluster says of itself, too
+        found = self._consumer._cluster.cluster_id  # noqa: SLF001
+        return str(found) if found else None
+
     def held(self, partitions: Sequence[int]) -> dict[int, tuple[int, int]]:
         """Return the first offset of each partition, and its end."""
         existing = self._consumer.partitions_for_topic(self._config.topic) or ()

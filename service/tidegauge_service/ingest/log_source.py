@@ -59,9 +59,9 @@ class EventLog:
         return self._found
 
     def beginnings(self) -> dict[int, int]:
-        """Return the partitions, made where there are none; a log begins at 0."""
-        partitions = events.make_partitions(self._database, self._stream, self._config.partitions)
-        return dict.fromkeys(partitions, 0)
+        """Return the partitions, made where there are none, with the first event each holds."""
+        events.make_partitions(self._database, self._stream, self._config.partitions)
+        return events.firsts(self._database, self._stream)
 
     def poll(self, max_records: int, timeout_s: float) -> Polled:
         """Return the next events of the partitions held, or how the division has changed."""

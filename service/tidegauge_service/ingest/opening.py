@@ -12,7 +12,8 @@ from tidegauge_service.demo.generator import raw_at
 from tidegauge_service.demo.plan import Plan
 from tidegauge_service.ingest.codec import Codec
 from tidegauge_service.ingest.demo_source import DemoStream
-from tidegauge_service.ingest.file_source import FileSource
+from tidegauge_service.ingest.files.kinds import options_of
+from tidegauge_service.ingest.files.source import FileSource
 from tidegauge_service.ingest.formats import open_format
 from tidegauge_service.ingest.kafka_source import KafkaTopic
 from tidegauge_service.ingest.log_source import EventLog
@@ -29,7 +30,7 @@ def open_source(config: StreamConfig, settings: Settings, database: Database) ->
     source = config.source
     password = _revealed(settings.kafka_password)
     if isinstance(source, FileConfig):
-        return FileSource(source.path, Path(config.folder))
+        return FileSource(source.path, Path(config.folder), options_of(config))
     if isinstance(source, DemoSource):
         return DemoStream(
             partial(raw_at, source.seed, plan=Plan()), rate=source.rate, limit=source.limit

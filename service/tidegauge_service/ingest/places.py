@@ -14,6 +14,9 @@ import structlog
 from tidegauge_alerts import notices
 from tidegauge_alerts.messages import Status
 from tidegauge_service.clock import Clock
+from tidegauge_service.ingest import origin
+from tidegauge_service.ingest.files.registration import ADVICE, number_files
+from tidegauge_service.ingest.files.source import FileSource
 from tidegauge_service.ingest.source import Retained, Source
 from tidegauge_service.store import decisions, outbox, streams
 from tidegauge_service.store.commit import PartitionState
@@ -25,20 +28,27 @@ from tidegauge_service.stream_config import KafkaSource, StreamConfig
 log = structlog.get_logger()
 
 
-def seed(database: Database, stream: StreamRow, source: Source, now_ms: int) -> None:
+def seed(
+    database: Database, config: StreamConfig, stream: StreamRow, source: Source, now_ms: int
+) -> None:
     """Make the rows of partitions that have none.
 
     The first time they start where the source says. A partition that a topic has grown by later
     is read from its beginning, whatever ``start`` says: nobody has said of its inputs that they
     shall not be counted.
     """
+    origin.keep(database, config, stream, source)
+    if isinstance(source, FileSource):
+        number_files(database, config, stream, source, now_ms)
+        return
     starts = source.beginnings()
     identity = source.identity() if isinstance(source, Retained) else None
     with database.read() as connection:
-        known = {p.partition for p in streams.partitions(connection, stream.id)}
+        rows = streams.partitions(connection, stream.id)
+    known = {row.partition for row in rows if row.partition >= 0}  # of this source
     new = sorted(starts.keys() - known)
     grown: dict[int, int] = {}
-    if new and known - {streams.REPLAYED} and isinstance(source, Retained):
+    if new and known and isinstance(source, Retained):
         grown = {p: first for p, (first, _) in source.held(new).items()}
     streams.seed_partitions(database, stream.id, starts | grown, now_ms, topic_id=identity)
     if grown:
@@ -140,11 +150,6 @@ class Places:
         outbox.enqueue(
             connection, stream.id, self._receivers, message, now_ms=now_ms, after_ms=after_ms
         )
-
-
-ADVICE = (
-    "look at it with `tidegauge streams gaps`, and let it go on with `tidegauge streams accept-gap`"
-)
 
 
 def find_gap(

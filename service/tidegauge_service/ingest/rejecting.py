@@ -13,6 +13,8 @@ class Reason(StrEnum):
     NUL_BYTE = "nul_byte"
     NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"
+    RAGGED_ROW = "ragged_row"
+    NOT_CSV = "not_csv"
     NOT_MSGPACK = "not_msgpack"
     NOT_AVRO = "not_avro"
     UNKNOWN_SCHEMA = "unknown_schema"

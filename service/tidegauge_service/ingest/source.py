@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
+from tidegauge_service.ingest.rejecting import Reason
+
 
 class Raw(msgspec.Struct, frozen=True, gc=False):
     """One input as it came: bytes, or fields where the format has them (CSV, Parquet).
@@ -23,6 +25,10 @@ class Raw(msgspec.Struct, frozen=True, gc=False):
     """The source's own timestamp, if it has one (Kafka)."""
     fault: str | None = None
     """Why the source itself could not read it; ``value`` is what there is of it, then."""
+    reason: Reason | None = None
+    """What kind of fault it is; None: a Kafka batch that cannot be decoded."""
+    size: int | None = None
+    """Its bytes, where ``value`` is only the beginning of it."""
 
 
 def is_tombstone(raw: Raw) -> bool:
@@ -113,6 +119,22 @@ class Weighed(Protocol):
 
     def allow(self, max_bytes: int) -> None:
         """Let the next polls stop at the first input that reaches so many bytes (``weight``)."""
+
+
+@runtime_checkable
+class Bookmarked(Protocol):
+    """A source that can note where an offset stands, to find and recognise the place again."""
+
+    def mark(self, partition: int, offset: int) -> str | None:
+        """Return a bookmark at *offset* or before it; kept with the position by its commit."""
+
+
+@runtime_checkable
+class Clustered(Protocol):
+    """A source whose server says who it is."""
+
+    def cluster_id(self) -> str | None:
+        """Return the server's own id, the same at whatever address it is reached."""
 
 
 @runtime_checkable

@@ -25,13 +25,22 @@ from tidegauge_service import meters
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
 from tidegauge_service.heartbeat import NO_LF, Beats, Phase, no_beat
-from tidegauge_service.ingest import lateness
+from tidegauge_service.ingest import lateness, origin
 from tidegauge_service.ingest.codec import Codec
+from tidegauge_service.ingest.files.registration import ADVICE
 from tidegauge_service.ingest.idleness import Idleness
-from tidegauge_service.ingest.places import ADVICE, Places, Way, seed
+from tidegauge_service.ingest.places import Places, Way, seed
 from tidegauge_service.ingest.rejecting import Reason
 from tidegauge_service.ingest.sampling import Samplers
-from tidegauge_service.ingest.source import Member, Raw, Source, Weighed, is_tombstone, weight
+from tidegauge_service.ingest.source import (
+    Bookmarked,
+    Member,
+    Raw,
+    Source,
+    Weighed,
+    is_tombstone,
+    weight,
+)
 from tidegauge_service.ingest.versions import Columns, Lift, Shelf, Versions, Votes, fold
 from tidegauge_service.store import arrivals, quarantine, streams
 from tidegauge_service.store import commit as store
@@ -169,6 +178,7 @@ class Worker:
         self._limits: dict[int, dict[str, int]] = {}
         """Of the samples, by window start: shared by the partitions."""
         self._doubted: set[int] = set()
+        self._origin = origin.kept(database, stream)
         self._places = Places(config, stream, source, database, clock, url=url)
         self._held_until_s: dict[int, float] = {}
         self._idleness: Idleness | None = None  # of sources that have an end and go on
@@ -228,6 +238,7 @@ class Worker:
         """
         if self._versions is None:
             self._beat(Phase.STORING, NO_LF)
+            origin.confirm(self._database, self._stream, self._origin)
             self._versions = self._shelf.open(self._database, self._stream)
             self._stream = self._versions.stream
             self._renewed(self._versions.columns)
@@ -442,11 +453,12 @@ class Worker:
 
     def _seed(self, partition: int) -> None:
         """Make the row of a partition that the source has gained since the stream was opened."""
+        origin.confirm(self._database, self._stream, self._origin)
         self._beat(Phase.POLLING, NO_LF)
         if partition not in self._source.beginnings():
             msg = f"partition {partition} was assigned, but the source has none: was it re-created?"
             raise SourceError(msg)
-        seed(self._database, self._stream, self._source, self._clock())
+        seed(self._database, self._config, self._stream, self._source, self._clock())
         self._beat(Phase.STORING, NO_LF)
 
     def _decode(self, raw: Raw) -> Record | DeadLetter:
@@ -532,7 +544,12 @@ class Worker:
             samples=counted.samples,
             dead_letters=dead,
             tombstones=tombstones,
+            mark=self._mark(partition, to_offset),
         )
+
+    def _mark(self, partition: int, offset: int) -> str | None:
+        source = self._source
+        return source.mark(partition, offset) if isinstance(source, Bookmarked) else None
 
     def _end(self, partition: int) -> int | None:
         """Return the partition's end as of some seconds ago, if the source knows it."""
@@ -580,6 +597,7 @@ class Worker:
                 watermark_ms=watermark,
                 end_offset=end,
                 drained=finite,
+                mark=self._mark(partition, self._owned[partition].goes_on_at),
             )
             for partition, end in sorted(ends.items())
             if end <= self._owned[partition].goes_on_at

@@ -69,6 +69,13 @@ def find(connection: sa.Connection, name: str) -> Baseline:
     return baselines.decode(content)
 
 
+def is_known(connection: sa.Connection, name: str) -> bool:
+    """Whether there is a baseline of that name or id."""
+    t = schema.baseline
+    query = sa.select(t.c.id).where(sa.or_(t.c.name == name, t.c.id == name))
+    return connection.execute(query).first() is not None
+
+
 def check(found: Baseline, *, stream: str, probe_set: str, window_ms: int) -> None:
     """BaselineError unless windows of a ProbeSet can be compared with the baseline."""
     if found.probe_set != probe_set:

@@ -86,6 +86,7 @@ class PartitionBatch:
     the database.
     ``replayed``: the dead letters that its records were, which are dead letters no more.
     ``tombstones``: offsets skipped because their records have no value.
+    ``mark``: the source's note of where ``to_offset`` is, or of a place before it.
     """
 
     partition: int
@@ -102,6 +103,7 @@ class PartitionBatch:
     dead_letters: Sequence[DeadLetter] = ()
     replayed: Sequence[DeadLetter] = ()
     tombstones: int = 0
+    mark: str | None = None
 
 
 def commit(
@@ -154,6 +156,7 @@ def _advance(
             drained=batch.drained,
             tombstones=t.c.tombstones + batch.tombstones,
             records=t.c.records + sum(batch.added.values()) + sum(batch.late.values()),
+            mark=t.c.mark if batch.mark is None else batch.mark,
             owner=owner,
             moved_ms=_when_it_rises(t, batch.watermark_ms, now_ms),
             updated_ms=now_ms,

@@ -25,6 +25,8 @@ class Cause(StrEnum):
     RETENTION = "retention"  # the oldest inputs were removed before they were read
     TRUNCATED = "truncated"  # the log ends before the position: what was counted is gone there
     RECREATED = "recreated"  # another topic of that name
+    REWRITTEN = "rewritten"  # a file holds other content than was counted: read as new
+    REMOVED = "removed"  # a file went away before it was read to its end
     PARTITION_ADDED = "partition_added"  # the topic has grown: read from its beginning
 
 
@@ -71,7 +73,7 @@ def go_on(
 
     Partitions that are not *existing* in the topic that was made anew promise nothing more.
     """
-    t, p = schema.source_decision, schema.stream_partition
+    p = schema.stream_partition
     here = (p.c.stream_id == stream.id, p.c.partition == gap.partition)
     moved = connection.execute(
         sa.update(p)
@@ -80,6 +82,16 @@ def go_on(
     )
     if moved.rowcount != 1:
         raise Fenced(gap.partition)
+    record(connection, stream, gap, by=by, now_ms=now_ms)
+    if gap.cause is Cause.RECREATED:
+        vanished = (p.c.partition >= 0, p.c.partition.not_in(existing))
+        of_stream = p.c.stream_id == stream.id
+        connection.execute(sa.update(p).where(of_stream, *vanished).values(drained=True))
+
+
+def record(connection: sa.Connection, stream: StreamRow, gap: Gap, *, by: str, now_ms: int) -> None:
+    """Write down a gap that was decided on and is passed now; it may have waited for that."""
+    t = schema.source_decision
     done = {"decided_ms": now_ms, "decided_by": by, "applied_ms": now_ms}
     waiting = connection.execute(
         sa.update(t).where(*_open(stream, gap.partition)).values(**_row(stream, gap), **done)
@@ -87,10 +99,6 @@ def go_on(
     if not waiting.rowcount:
         row = {**_row(stream, gap), "detected_ms": now_ms, **done}
         connection.execute(sa.insert(t).values(**row))
-    if gap.cause is Cause.RECREATED:
-        vanished = (p.c.partition >= 0, p.c.partition.not_in(existing))
-        of_stream = p.c.stream_id == stream.id
-        connection.execute(sa.update(p).where(of_stream, *vanished).values(drained=True))
 
 
 def ask(connection: sa.Connection, stream: StreamRow, gap: Gap, now_ms: int) -> str | None:

@@ -258,6 +258,17 @@ def make_partitions(database: Database, stream: StreamRow, partitions: int) -> l
         return sorted(connection.execute(query).scalars())
 
 
+def firsts(database: Database, stream: StreamRow) -> dict[int, int]:
+    """Return the first offset that each partition holds; where there is no event, the next one."""
+    t, p = schema.event, schema.event_partition
+    here = (t.c.stream_id == p.c.stream_id) & (t.c.partition == p.c.partition)
+    first = sa.func.coalesce(sa.func.min(t.c.offset), p.c.next_offset)
+    query = sa.select(p.c.partition, first).outerjoin(t, here)
+    query = query.where(p.c.stream_id == stream.id).group_by(p.c.partition, p.c.next_offset)
+    with database.read() as connection:
+        return {partition: int(offset) for partition, offset in connection.execute(query)}
+
+
 def ends(database: Database, stream: StreamRow, partitions: Sequence[int]) -> dict[int, int]:
     """Return the offset after the last event of partitions."""
     t = schema.event_partition

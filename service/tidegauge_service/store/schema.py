@@ -47,6 +47,7 @@ stream = Table(
     Column("id", Integer, primary_key=True),
     Column("name", String(100), nullable=False, unique=True),
     Column("config", Text, nullable=False),  # JSON, secrets left out
+    Column("source", Text),  # JSON: what the positions are positions in; null: not known yet
     Column("window_ms", BigInteger, nullable=False),
     Column("lateness_ms", BigInteger, nullable=False),
     Column("epoch", Integer, nullable=False, default=0),  # +1 with each change of `deployment`
@@ -103,9 +104,24 @@ stream_partition = Table(
     Column("tombstones", BigInteger, nullable=False, default=0),  # skipped: no value, a delete
     Column("owner", String(200)),
     Column("topic_id", String(40)),  # of which the offsets are, if the source has such a thing
+    Column("mark", Text),  # the source's own note of where that is (files)
     Column("moved_ms", BigInteger, nullable=False, default=0),  # when the watermark last rose
     Column("heard_ms", BigInteger),  # when inputs of it were last read
     Column("updated_ms", BigInteger, nullable=False),
+)
+
+# The `file` source: which file is which partition.
+source_file = Table(
+    "source_file",
+    metadata,
+    _stream(),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),  # as it was last called
+    Column("format", String(10), nullable=False),
+    Column("head_bytes", Integer, nullable=False),
+    Column("head", String(32), nullable=False),  # digest of so many first bytes
+    Column("state", String(60), nullable=False),  # size and time of change
+    Column("gone", Boolean, nullable=False),
 )
 
 source_decision = Table(

@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("config", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=True),
         sa.Column("window_ms", sa.BigInteger(), nullable=False),
         sa.Column("lateness_ms", sa.BigInteger(), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
@@ -358,6 +359,21 @@ def upgrade() -> None:
         "ix_source_decision_stream", "source_decision", ["stream_id", "applied_ms"], unique=False
     )
     op.create_table(
+        "source_file",
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("format", sa.String(length=10), nullable=False),
+        sa.Column("head_bytes", sa.Integer(), nullable=False),
+        sa.Column("head", sa.String(length=32), nullable=False),
+        sa.Column("state", sa.String(length=60), nullable=False),
+        sa.Column("gone", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["stream_id"], ["stream.id"], name=op.f("fk_source_file_stream_id_stream")
+        ),
+        sa.PrimaryKeyConstraint("stream_id", "partition", name=op.f("pk_source_file")),
+    )
+    op.create_table(
         "stream_partition",
         sa.Column("stream_id", sa.Integer(), nullable=False),
         sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
@@ -372,6 +388,7 @@ def upgrade() -> None:
         sa.Column("tombstones", sa.BigInteger(), nullable=False),
         sa.Column("owner", sa.String(length=200), nullable=True),
         sa.Column("topic_id", sa.String(length=40), nullable=True),
+        sa.Column("mark", sa.Text(), nullable=True),
         sa.Column("moved_ms", sa.BigInteger(), nullable=False),
         sa.Column("heard_ms", sa.BigInteger(), nullable=True),
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
@@ -534,6 +551,7 @@ def downgrade() -> None:
     op.drop_table("event")
     op.drop_table("dead_letter_count")
     op.drop_table("stream_partition")
+    op.drop_table("source_file")
     op.drop_index("ix_source_decision_stream", table_name="source_decision")
     op.drop_table("source_decision")
     op.drop_table("series")
