@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Depends
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tidegauge_alerts.errors import RuleError
@@ -23,13 +23,16 @@ from tidegauge_service import versioning
 from tidegauge_service.api.context import Context, Ctx, find_stream, moment
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.api.routes.versions import Version, version_id, version_item
+from tidegauge_service.api.strict_json import refuse_repeated_keys
 from tidegauge_service.errors import ChangeRefused
 from tidegauge_service.store import baselines, deployments, streams
 from tidegauge_service.store.deployments import Author, Reference
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.versioning import Wanted
 
-router = APIRouter(prefix="/api/v1/streams", tags=["versions"])
+router = APIRouter(
+    prefix="/api/v1/streams", tags=["versions"], dependencies=[Depends(refuse_repeated_keys)]
+)
 
 POSTED = "(posted)"
 """Stands for the reference of a ProbeSet that has no file: workers build it from what is kept."""
