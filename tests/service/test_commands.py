@@ -189,6 +189,12 @@ def test_doctor_names_a_receiver_that_a_stream_lacks(folder: Path) -> None:
     assert "receiver 'oops', which the settings do not define" in said
 
 
+def test_doctor_tells_of_a_file_that_cannot_be_read_once(folder: Path) -> None:
+    write_stream(folder, window=3600)
+    said = run("doctor", "stream.yaml").output
+    assert said.count("'3600' has no unit") == 1
+
+
 def test_a_receiver_is_checked_by_every_address_of_its_host() -> None:
     hook = WebhookReceiver("ops", "https://hooks.example.com/x")
     assert check_receiver(LogReceiver("log")) == "log"
