@@ -33,6 +33,9 @@ _KINDS: Final = {
     dict: "a mapping",
 }
 _WORDS: Final = (
+    (", unable to parse string as an integer", ""),
+    (", unable to parse string as a number", ""),
+    (", unable to interpret input", ""),
     ("Value error, ", ""),
     ("Input should be a valid string", "must be a text"),
     ("Input should be a valid integer", "must be a whole number"),

@@ -36,13 +36,25 @@ def bind(host: str, port: int) -> socket.socket:
         opened.bind(address)
     except OSError as error:
         opened.close()
-        msg = (
-            f"cannot listen on {host}:{port}: {error.strerror or error}. What to do: stop what "
-            "uses the port, or choose another with --port or TIDEGAUGE_PORT"
-        )
-        raise AddressUnusable(msg) from error
+        raise _taken(host, port, error) from error
     opened.set_inheritable(False)  # a worker that outlives us must not hold the port
     return opened
+
+
+def listen(bound: socket.socket) -> None:
+    """Let connections come; AddressUnusable if another process that had bound it did so first."""
+    try:
+        bound.listen()
+    except OSError as error:
+        host, port = bound.getsockname()[:2]
+        raise _taken(host, port, error) from error
+
+
+def _taken(host: str, port: int, error: OSError) -> AddressUnusable:
+    return AddressUnusable(
+        f"cannot listen on {host}:{port}: {error.strerror or error}. What to do: stop what uses "
+        "the port, or choose another with --port or TIDEGAUGE_PORT"
+    )
 
 
 def link(bound: socket.socket) -> str:

@@ -24,7 +24,7 @@ from tidegauge_probes.lifting import CHECKED
 from tidegauge_probes.spec import Spec
 from tidegauge_service import variables
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.time_fields import Duration
+from tidegauge_service.time_fields import Duration, with_written_defaults
 from tidegauge_service.tokens import check_token
 
 MEBIBYTE = 2**20
@@ -180,6 +180,12 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
     except ValidationError as error:
         msg = f"settings are not valid:\n{explain(error, Settings)}"
         raise SettingsError(msg) from error
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of the settings."""
+    document: dict[str, Any] = with_written_defaults(Settings.model_json_schema())
+    return document
 
 
 def _refuse_unknown_variables() -> None:

@@ -17,7 +17,7 @@ from tidegauge_probes.spec import Spec
 from tidegauge_service import variables
 from tidegauge_service.clock import to_iso, window_start
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.time_fields import Delay, Duration, Moment
+from tidegauge_service.time_fields import Delay, Duration, Moment, with_written_defaults
 
 
 def _encoding(name: str) -> str:
@@ -389,7 +389,7 @@ def load_stream(path: Path) -> StreamConfig:
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a stream file."""
-    document = StreamConfig.model_json_schema(by_alias=True)
+    document: dict[str, Any] = with_written_defaults(StreamConfig.model_json_schema(by_alias=True))
     for ours in ("folder", "file"):
         document["properties"].pop(ours)
     return document

@@ -46,7 +46,8 @@ def _moment(value: Any) -> int:
 _SURELY_MS: Final = 100_000_000_000
 """In 1973. Smaller numbers are seconds, or dates without dashes such as 20260101."""
 
-_WRITTEN = Annotated[str, Field(pattern=r"^\s*([0-9]+(ms|s|m|h|d|w)|0)\s*$")]
+_PATTERN: Final = r"^\s*([0-9]+(ms|s|m|h|d|w)|0)\s*$"
+_WRITTEN = Annotated[str, Field(pattern=_PATTERN)]
 _AS_TEXT = PlainSerializer(to_duration, return_type=str, when_used="json")
 
 Duration = Annotated[
@@ -70,3 +71,16 @@ Moment = Annotated[
     PlainSerializer(to_iso, return_type=str, when_used="json"),
 ]
 """Epoch milliseconds, written as an ISO-8601 date or time (UTC where no offset is given), or so."""
+
+
+def with_written_defaults(schema: Any) -> Any:
+    """Return a JSON Schema whose defaults of durations are texts, as its types say."""
+    if isinstance(schema, list):
+        return [with_written_defaults(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: with_written_defaults(part) for key, part in schema.items()}
+    options = (found, *(found.get("anyOf") or ()))
+    if isinstance(found.get("default"), int) and any(o.get("pattern") == _PATTERN for o in options):
+        found["default"] = to_duration(found["default"])
+    return found

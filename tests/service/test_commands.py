@@ -24,7 +24,7 @@ from tidegauge_service.auth import Gate
 from tidegauge_service.cli.main import app, main
 from tidegauge_service.cli.terminal import LiteralConsole, printable, styled
 from tidegauge_service.errors import AddressUnusable, SettingsError, StoreError
-from tidegauge_service.listener import bind, link
+from tidegauge_service.listener import bind, link, listen
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
 
@@ -189,6 +189,12 @@ def test_doctor_names_a_receiver_that_a_stream_lacks(folder: Path) -> None:
     assert "receiver 'oops', which the settings do not define" in said
 
 
+def test_doctor_tells_of_a_file_that_cannot_be_read_once(folder: Path) -> None:
+    write_stream(folder, window=3600)
+    said = run("doctor", "stream.yaml").output
+    assert said.count("'3600' has no unit") == 1
+
+
 def test_a_receiver_is_checked_by_every_address_of_its_host() -> None:
     hook = WebhookReceiver("ops", "https://hooks.example.com/x")
     assert check_receiver(LogReceiver("log")) == "log"
@@ -225,6 +231,15 @@ def test_a_port_that_is_taken_is_told_before_anything_is_started_or_printed(fold
 def test_an_address_that_is_not_of_this_machine_says_what_to_change(host: str) -> None:
     with pytest.raises(AddressUnusable, match=r"cannot listen on .*(--host|--port)"):
         bind(host, 0)
+
+
+def test_of_two_that_bind_one_port_the_second_is_told() -> None:
+    with bind("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with bind("127.0.0.1", port) as second:  # SO_REUSEADDR lets both
+            listen(first)
+            with pytest.raises(AddressUnusable, match=f"cannot listen on 127.0.0.1:{port}"):
+                listen(second)
 
 
 @pytest.mark.parametrize(

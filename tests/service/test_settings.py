@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from tidegauge_alerts.errors import ReceiverError
 from tidegauge_alerts.receivers import WebhookReceiver
+from tidegauge_service import settings, stream_config
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.settings import Retention, Settings, load_settings
 from tidegauge_service.stream_config import StreamConfig, load_stream
@@ -129,6 +131,21 @@ def test_a_configuration_survives_the_database_and_the_way_to_a_worker(tmp_path:
     assert json.loads(as_json)["window"] == "90m"
     assert json.loads(as_json)["baseline"]["from"] == "2026-01-01T00:00:00Z"
     assert pickle.loads(pickle.dumps(found)) == found  # noqa: S301  (ours)
+
+
+@pytest.mark.parametrize("of", [settings.schema, stream_config.schema])
+def test_defaults_in_the_schemas_are_written_as_people_write_them(of: Any) -> None:
+    def check(part: Any) -> None:
+        if isinstance(part, dict):
+            if part.get("default") is not None and "pattern" in part:
+                assert re.fullmatch(part["pattern"], part["default"])
+            for inner in part.values():
+                check(inner)
+
+    document = of()
+    check(document)
+    shown = json.dumps(document)
+    assert ('"default": "8s"' in shown) != ('"default": "1h"' in shown)
 
 
 def test_a_date_without_dashes_is_no_number_of_milliseconds(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def test_the_schema_is_a_json_schema_that_takes_what_the_loader_takes(tmp_path: 
     jsonschema.Draft202012Validator.check_schema(document)
     validator = jsonschema.Draft202012Validator(document)
     assert document["properties"].keys().isdisjoint({"folder", "file"})
-    for text in (WHOLE, yaml.safe_dump(LEAST)):
+    for text in (WHOLE, yaml.safe_dump(LEAST), yaml.safe_dump(LEAST | {"lateness": 0})):
         load_text(tmp_path, text)
         assert [error.message for error in validator.iter_errors(plain(text))] == []
 
@@ -227,7 +227,19 @@ def test_the_schema_takes_the_example(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"windw": "1h"}, {"window": 1.5}, {"name": "a b"}, {"source": {"kind": "kafak"}}]
+    "wrong",
+    [
+        {"windw": "1h"},
+        {"window": 1.5},
+        {"window": 3600},
+        {"window": "3600"},
+        {"window": 0},
+        {"lateness": 5},
+        {"lateness": "-5m"},
+        {"limits": {"max_skew": "1:30"}},
+        {"name": "a b"},
+        {"source": {"kind": "kafak"}},
+    ],
 )
 def test_the_schema_refuses_what_the_loader_refuses(tmp_path: Path, wrong: dict[str, Any]) -> None:
     assert refused(tmp_path, **wrong)

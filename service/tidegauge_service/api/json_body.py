@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -11,6 +10,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator
 
+from tidegauge_probes.documents import read_json
+from tidegauge_probes.errors import DocumentError
 from tidegauge_service.api.problems import Problem
 
 
@@ -44,12 +45,8 @@ class _JsonRequest(Request):
 
 
 def _parsed(body: bytes) -> Any:
-    """Return the value; Problem 422 for everything that is not JSON (RFC 8259), NaN included."""
+    """Return the value, read as strictly as a file: Problem 422 for NaN, or a key given twice."""
     try:
-        return json.loads(body, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise Problem(422, "invalid_body", f"the body is not JSON: {error}") from error
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+        return read_json(body, "the body")
+    except DocumentError as error:
+        raise Problem(422, "invalid_body", str(error)) from error

@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from tidegauge_probes import loading
-from tidegauge_service import stream_config
-from tidegauge_service.settings import Settings
+from tidegauge_service import settings, stream_config
 
 app = typer.Typer(help="What the configuration files may hold.", no_args_is_help=True)
 
@@ -36,6 +35,6 @@ def schema(
     schemas = {
         File.STREAM: stream_config.schema,
         File.PROBES: loading.schema,
-        File.SETTINGS: Settings.model_json_schema,
+        File.SETTINGS: settings.schema,
     }
     typer.echo(json.dumps(schemas[file](), indent=2))

@@ -46,15 +46,26 @@ def doctor(
         ("kafka codecs", _codecs),
     ]
     for path in streams or ():
-        checks.append((f"{path}: LFs", lambda path=path: _probes(path)))  # type: ignore[misc]
-        checks.append((f"{path}: receivers", partial(_told, path, settings)))
-        checks.append((f"{path}: format", lambda path=path: _format(path, settings)))  # type: ignore[misc]
-        checks.append((f"{path}: source", lambda path=path: _source(path, settings)))  # type: ignore[misc]
-        checks.append((f"{path}: records", lambda path=path: _records(path, settings)))  # type: ignore[misc]
+        checks.extend(_of_stream(path, settings))
     failed = [name for name, check in checks if not _passes(name, check)]
     if failed:
         msg = f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}"
         raise ServiceError(msg)
+
+
+def _of_stream(path: Path, settings: Settings) -> list[tuple[str, Check]]:
+    """Return the checks of a stream file; of one that cannot be read, that alone."""
+    try:
+        load_stream(path)
+    except SettingsError:
+        return [(f"{path}: file", partial(_probes, path))]
+    return [
+        (f"{path}: LFs", partial(_probes, path)),
+        (f"{path}: receivers", partial(_told, path, settings)),
+        (f"{path}: format", partial(_format, path, settings)),
+        (f"{path}: source", partial(_source, path, settings)),
+        (f"{path}: records", partial(_records, path, settings)),
+    ]
 
 
 def _passes(name: str, check: Check) -> bool:

@@ -20,7 +20,7 @@ from tidegauge_service import logs
 from tidegauge_service.cli.terminal import err, opened, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import ServiceError, StoreError
-from tidegauge_service.listener import bind, link
+from tidegauge_service.listener import bind, link, listen
 from tidegauge_service.pipeline import check_receivers
 from tidegauge_service.server import Server, create_service_app, raise_descriptor_limit
 from tidegauge_service.settings import Settings
@@ -161,6 +161,7 @@ def _listen(
     MultiProcessCollector(of_workers, path=meters)  # type: ignore[no-untyped-call]
     app = create_service_app(database, supervisor.health, token, now_ms, meters_of=[of_workers])
     server = Server(app, settings.host, settings.port, supervisor.stopping)
+    listen(listener)
     if settings.token is None:
         err.print(f"open {link(listener)}/login?token={token}", soft_wrap=True)
     try:

@@ -1,0 +1,34 @@
+"""What anybody may send: odd tokens, and documents with a key twice."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.testclient import TestClient
+
+VERSIONS = "/api/v1/streams/test/versions"
+TWICE = (
+    b'{"role": "shadow", "probes": {"classes": ["A", "B"], "probes": [{"name": "a", "label": "A", '
+    b'"keyword": {"any": ["x"]}, "keyword": {"any": ["y"]}}]}}'
+)
+
+ODD = [b"", b"Bearer", b"Bearer \xff\xfe", "Bearer ä".encode(), b"Bearer \xed\xa0\x80", b"\xc3"]
+
+
+@pytest.mark.parametrize("sent", ODD)
+def test_an_odd_token_is_no_token(client: TestClient, sent: bytes) -> None:
+    cookie = b"tidegauge_token=" + sent
+    for headers in ({b"Authorization": sent}, {b"Authorization": b"", b"Cookie": cookie}):
+        answer = client.get("/api/v1/streams", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+
+
+def test_a_key_that_is_there_twice_is_refused_in_a_posted_document(client: TestClient) -> None:
+    answer = client.post(VERSIONS, content=TWICE, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert "the key 'keyword' is there twice" in answer.json()["detail"]
+    deep = b'{"role": "shadow", "probes": ' + b'{"a":' * 500 + b"1" + b"}" * 501
+    answer = client.post(VERSIONS, content=deep, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    once = TWICE.replace(b'"keyword": {"any": ["y"]}', b'"description": "d"')
+    answer = client.post(VERSIONS, content=once, headers={"Content-Type": "application/json"})
+    assert answer.json()["code"] == "unknown_stream"
