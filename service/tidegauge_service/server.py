@@ -68,7 +68,7 @@ def create_service_app(
     collector = Collector(
         lambda: take_snapshot(database, clock()), ttl_s=SNAPSHOT_SECONDS, others=meters_of
     )
-    app = create_app(Context(database, clock, gate, collector, health.first))
+    app = create_app(Context(database, clock, gate, collector, health.first, health.warnings))
 
     @app.get("/login", include_in_schema=False)
     async def login(token: Annotated[str, Query()] = "") -> Response:

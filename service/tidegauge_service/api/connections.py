@@ -46,8 +46,10 @@ URGENT: Final = frozenset({"/healthz"})
 
 @dataclass
 class Crowd:
-    """All connections of a server: ``most``, and since when those without a request are idle (s of
-    the loop's clock), the longest first."""
+    """All connections of a server.
+
+    ``idle``: those without a request, and since when (s of the loop's clock), the longest first.
+    """
 
     most: int
     idle: dict[TimedProtocol, float] = field(default_factory=dict)

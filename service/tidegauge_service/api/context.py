@@ -28,6 +28,8 @@ class Context:
     collector: Collector
     ready: Callable[[], str | None]
     """Returns what is not ready yet, or None."""
+    warnings: Callable[[], list[str]] = list
+    """Returns what is wrong, but not with tidegauge."""
 
 
 async def context(request: Request) -> Context:

@@ -6,12 +6,13 @@ import logging
 import resource
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from tests.servers.waiting import wait_until
 from tests.service.api.live import HEALTH, SLOW_POST, Wire, live
 from tests.service.api.site import Site
-from tests.servers.waiting import wait_until
 from tidegauge_service import server
 from tidegauge_service.api import connections
 from tidegauge_service.logs import Throttle
@@ -134,8 +135,8 @@ def test_a_client_that_takes_nothing_is_given_up(
 
 def open_connections(port: int) -> list[str]:
     """Return the server's established connections, as Linux lists them."""
-    with open("/proc/net/tcp", encoding="ascii") as file:
-        rows = [line.split() for line in file]
+    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()
+    rows = [line.split() for line in lines]
     return [row[2] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"]
 
 
