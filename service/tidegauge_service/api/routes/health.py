@@ -35,5 +35,8 @@ async def readyz(ctx: Ctx) -> Response:
 @router.get("/metrics", response_class=Response)
 def metrics(ctx: Ctx, request: Request) -> Response:
     """Return the figures in Prometheus' format."""
-    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    try:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    except (TypeError, ValueError):  # it asks for a version that is none
+        encode, content_type = choose_encoder("")
     return Response(encode(ctx.collector.registry), headers={"Content-Type": content_type})
