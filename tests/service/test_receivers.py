@@ -19,7 +19,7 @@ from tests.service.group import NOW, Group
 from tests.service.memory_source import MemorySource
 from tests.service.test_consuming import service
 from tidegauge_alerts.messages import Message
-from tidegauge_alerts.transports import Delivered, Retry
+from tidegauge_alerts.transports import Delivered, Retry, Transport
 from tidegauge_alerts.transports.protocol import Outcome, Refused
 from tidegauge_service import consuming
 from tidegauge_service.consuming import Health, Service
@@ -150,7 +150,12 @@ def test_every_receiver_is_tried_while_one_hangs_or_fails(
     group = Group(tmp_path, sqlite_database, [[]])
     hanging, good = Hanging(), Counting(Delivered())
     refusing, broken = Counting(Refused("it answered 404")), Counting(RuntimeError("a bug"))
-    transports = {"hanging": hanging, "good": good, "refusing": refusing, "broken": broken}
+    transports: dict[str, Transport] = {
+        "hanging": hanging,
+        "good": good,
+        "refusing": refusing,
+        "broken": broken,
+    }
     for name in (*transports, "unknown"):
         enqueue(group, name, f"{name}-1", f"{name}-2")
     delivering = Receivers(group.database, transports, lambda: NOW)

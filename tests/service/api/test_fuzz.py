@@ -162,7 +162,7 @@ def test_no_request_is_an_error_of_ours(any_site: Site, data: st.DataObject) -> 
     query = "&".join(
         f"{name}={'test' if name == 'stream' else data.draw(texts)}" for name in chosen
     )
-    given_headers = {k: v.encode("latin-1") for k, v in data.draw(headers).items()}
+    given_headers = {k.encode(): v.encode("latin-1") for k, v in data.draw(headers).items()}
     content = data.draw(bodies) if method in {"post", "delete"} else None
     url = f"http://testserver{path}?{query}"
     answer = any_site.client.request(method, url, content=content, headers=given_headers)
