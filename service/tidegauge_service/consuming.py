@@ -17,7 +17,7 @@ from tidegauge_probes.errors import ProbeError, TidegaugeError
 from tidegauge_service.clock import Clock
 from tidegauge_service.errors import SettingsError, SourceError, StoreError, StreamHalted
 from tidegauge_service.ingest.worker import Progress, Worker
-from tidegauge_service.jobs.dispatcher import Dispatcher
+from tidegauge_service.jobs.receivers import Receivers
 from tidegauge_service.jobs.retention import Pruner
 from tidegauge_service.pipeline import Pipeline
 from tidegauge_service.settings import Settings
@@ -26,6 +26,15 @@ from tidegauge_service.store.engine import Database
 log = structlog.get_logger()
 
 TICK_SECONDS = 1
+
+RECEIVERS_STOP_S = 2.0
+"""How long a stop waits for messages under way; what was not sent is sent by the next process."""
+
+RECEIVERS_DRAIN_S = 60.0
+"""How long `--drain` waits for receivers at the end."""
+
+RECEIVER = "receiver:"
+"""Parts that begin so are receivers: their trouble is a warning, tidegauge itself is ready."""
 
 WATCH_SECONDS = 10
 """How often it is asked whether the watermark stands still."""
@@ -85,8 +94,16 @@ class Health:
         self.heard(part, problem)
 
     def first(self) -> str | None:
-        """Return one problem, for /readyz."""
-        return next((f"{part}: {what}" for part, what in sorted(self.problems.items())), None)
+        """Return one problem, for /readyz; what is wrong with a receiver is none."""
+        return next((text for part, text in self._texts() if RECEIVER not in part), None)
+
+    def warnings(self) -> list[str]:
+        """Return what is wrong with receivers."""
+        return [text for part, text in self._texts() if RECEIVER in part]
+
+    def _texts(self) -> list[tuple[str, str]]:
+        # A copy: other threads report meanwhile.
+        return [(part, f"{part}: {what}") for part, what in sorted(dict(self.problems).items())]
 
 
 class Service:
@@ -112,7 +129,7 @@ class Service:
         self.stopping = stopping or threading.Event()
         receivers = settings.parsed_receivers()
         transports = {name: transport_for(r, clock) for name, r in receivers.items()}
-        self._dispatcher = Dispatcher(database, transports, clock)
+        self._receivers = Receivers(database, transports, clock)
         self._random = random.Random()  # noqa: S311  (jitter)
         self._threads = [
             threading.Thread(target=self._ingest, args=(p,), name=f"ingest-{p.config.name}")
@@ -121,10 +138,9 @@ class Service:
         retention = settings.retention
         self._pruner = Pruner(database, retention, clock, stopping=self.stopping.is_set)
         self._prune_seconds = retention.every / 1000
-        # One thread: ticks of one process never overlap; cursors guard against other processes.
-        # Pruning has a thread of its own: nothing waits for a long one.
-        executors = {"default": ThreadPoolExecutor(1), "retention": ThreadPoolExecutor(1)}
-        self._scheduler = BackgroundScheduler(executors=executors)
+        # Every job has a thread of its own (`_tick`): none waits for a slow one, of another stream
+        # or kind. Ticks of one job never overlap; cursors guard against other processes.
+        self._scheduler = BackgroundScheduler()
 
     def start(self) -> None:
         """Start workers and ticks."""
@@ -133,8 +149,9 @@ class Service:
         for pipeline in self._pipelines:
             self._tick(f"evaluate-{pipeline.config.name}", pipeline.evaluator.tick)
             self._tick(f"watch-{pipeline.config.name}", pipeline.watch.tick, WATCH_SECONDS)
-        self._tick("dispatch", self._dispatcher.tick)
-        self._tick("retention", self._pruner.tick, self._prune_seconds, executor="retention")
+        self._receivers.start(self.stopping)
+        self._tick("receivers", self._report_receivers)
+        self._tick("retention", self._pruner.tick, self._prune_seconds)
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -145,6 +162,7 @@ class Service:
                 thread.join(timeout=30)
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+        self._receivers.join(RECEIVERS_STOP_S)
         for pipeline in self._pipelines:
             pipeline.close()
 
@@ -166,18 +184,21 @@ class Service:
                 pipeline.evaluator.tick()
                 pipeline.watch.tick()
                 found.append((pipeline, records, dead))
-        self._dispatcher.tick()
+        self._receivers.deliver_once()
+        self._receivers.join(RECEIVERS_DRAIN_S, self.stopping)
         for pipeline, records, dead in found:
             if not records:
                 pipeline.require_records(dead)
+
+    def _report_receivers(self) -> None:
+        for name, trouble in self._receivers.troubles().items():
+            self.health.report(f"{RECEIVER}{name}", trouble)
 
     def _tick(
         self,
         name: str,
         job: Callable[[], object],
         seconds: float = TICK_SECONDS,
-        *,
-        executor: str = "default",
     ) -> None:
         def guarded() -> None:
             try:
@@ -189,12 +210,13 @@ class Service:
                 log.exception("tick_failed", job=name)
                 self.health.report(name, "an unexpected error: see the log")
 
+        self._scheduler.add_executor(ThreadPoolExecutor(1), name)
         self._scheduler.add_job(
             guarded,
             "interval",
             seconds=seconds,
             id=name,
-            executor=executor,
+            executor=name,
             max_instances=1,
             coalesce=True,
             misfire_grace_time=None,

@@ -24,6 +24,7 @@ from tidegauge_service.api.problems import Problem
 from tidegauge_service.auth import COOKIE, Gate
 from tidegauge_service.clock import Clock
 from tidegauge_service.consuming import Health
+from tidegauge_service.ingest.rejecting import Reason
 from tidegauge_service.logs import Throttle
 from tidegauge_service.metrics import Collector
 from tidegauge_service.snapshot import take_snapshot
@@ -68,7 +69,10 @@ def create_service_app(
     collector = Collector(
         lambda: take_snapshot(database, clock()), ttl_s=SNAPSHOT_SECONDS, others=meters_of
     )
-    app = create_app(Context(database, clock, gate, collector, health.first))
+    reasons = frozenset(str(reason) for reason in Reason)
+    app = create_app(
+        Context(database, clock, gate, collector, health.first, health.warnings, reasons)
+    )
 
     @app.get("/login", include_in_schema=False)
     async def login(token: Annotated[str, Query()] = "") -> Response:

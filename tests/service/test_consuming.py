@@ -83,7 +83,9 @@ def flaky(sqlite_database: Database) -> Iterator[Flaky]:
     database.close()
 
 
-def service(group: Group, source: MemorySource) -> tuple[Service, Worker]:
+def service(
+    group: Group, source: MemorySource, settings: Settings | None = None
+) -> tuple[Service, Worker]:
     def clock() -> int:
         return NOW
 
@@ -93,7 +95,7 @@ def service(group: Group, source: MemorySource) -> tuple[Service, Worker]:
     evaluator = Evaluator(group.config, group.stream, group.database, clock)
     watch = Watch(group.config, group.stream, group.database, clock)
     pipeline = Pipeline(group.config, group.stream, group.database, worker, evaluator, watch)
-    return Service(group.database, [pipeline], Settings(), clock), worker
+    return Service(group.database, [pipeline], settings or Settings(), clock), worker
 
 
 def test_while_the_database_is_down_nothing_is_read_and_nothing_is_lost(

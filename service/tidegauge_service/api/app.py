@@ -8,6 +8,7 @@ from tidegauge_service.api import problems
 from tidegauge_service.api.admission import Admission
 from tidegauge_service.api.bodies import Bodies
 from tidegauge_service.api.context import Context, refuse_nul
+from tidegauge_service.api.head import Head
 from tidegauge_service.api.parameters import refuse_unknown
 from tidegauge_service.api.routes import (
     alerts,
@@ -50,6 +51,7 @@ def create_app(context: Context) -> FastAPI:
     app.state.context = context
     problems.install(app)
     # The last one added sees a request first: no byte of a body is read before the token is.
+    app.add_middleware(Head)
     app.add_middleware(Bodies)
     app.add_middleware(Admission, gate=context.gate)
     app.include_router(health.router)

@@ -35,16 +35,24 @@ once would reset the connection, and the answer could be lost."""
 WRITE_S: Final = 30.0
 """A client that takes nothing of its answer for so long is given up."""
 
+NEW_S: Final = 1.0
+SPARE: Final = 32
+"""A connection that came less than ``NEW_S`` ago may stay while there are at most ``SPARE`` too
+many: its request is on its way."""
+
 URGENT: Final = frozenset({"/healthz"})
 """Answered even when there are too many connections."""
 
 
 @dataclass
 class Crowd:
-    """All connections of a server: ``most``, and those without a request, the oldest first."""
+    """All connections of a server.
+
+    ``idle``: those without a request, and since when (s of the loop's clock), the longest first.
+    """
 
     most: int
-    idle: dict[TimedProtocol, None] = field(default_factory=dict)
+    idle: dict[TimedProtocol, float] = field(default_factory=dict)
 
 
 def protocol(most: int) -> type[TimedProtocol]:
@@ -69,12 +77,14 @@ class TimedProtocol(H11Protocol):
         """Take a connection; the one that has been idle longest goes if there are too many."""
         super().connection_made(transport)
         self._idle(HEAD_S)
-        if self._crowded():
-            oldest = next(iter(self.crowd.idle))
-            if oldest is self:  # all others are being answered
-                self.app = _unless(self._crowded, self.app)
-            else:
-                oldest.end()
+        if not self._crowded():
+            return
+        oldest, since = next(iter(self.crowd.idle.items()))
+        new = self.loop.time() - since < NEW_S and not self._crowded(SPARE)
+        if oldest is self or new:  # all others are being answered, or have only just come
+            self.app = _unless(self._crowded, self.app)
+        else:
+            oldest.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection."""
@@ -88,8 +98,8 @@ class TimedProtocol(H11Protocol):
         self.transport.close()
         self._hurry()
 
-    def _crowded(self) -> bool:
-        return len(self.connections) > self.crowd.most
+    def _crowded(self, beyond: int = 0) -> bool:
+        return len(self.connections) > self.crowd.most + beyond
 
     # -- What the client owes us --------------------------------------------------------------
 
@@ -131,7 +141,7 @@ class TimedProtocol(H11Protocol):
     def _idle(self, seconds: float) -> None:
         """Count the connection as idle; the clock of one that is idle already runs on."""
         if self not in self.crowd.idle:
-            self.crowd.idle[self] = None
+            self.crowd.idle[self] = self.loop.time()
             self._owed = self.loop.call_later(seconds, self.end)
 
     def _busy(self) -> None:

@@ -28,6 +28,10 @@ class Context:
     collector: Collector
     ready: Callable[[], str | None]
     """Returns what is not ready yet, or None."""
+    warnings: Callable[[], list[str]] = list
+    """Returns what is wrong, but not with tidegauge."""
+    reasons: frozenset[str] = frozenset()
+    """Why an input can be a dead letter."""
 
 
 async def context(request: Request) -> Context:

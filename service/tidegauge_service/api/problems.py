@@ -24,6 +24,8 @@ CODES: dict[str, str] = {
     "not_found": "There is no such address.",
     "method_not_allowed": "The address does not take this method.",
     "unknown_stream": "There is no stream of that name.",
+    "unknown_lf": "There is no LF of that name.",
+    "unknown_segment": "There is no such segment.",
     "unknown_alert": "There is no alert of that id.",
     "unknown_dead_letter": "There is no dead letter at that position.",
     "unknown_version": "The stream has no version of that id or role.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -13,7 +13,7 @@ from tidegauge_alerts.transports import Delivered, Retry, Transport
 from tidegauge_service.clock import Clock
 from tidegauge_service.store import outbox, streams
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.outbox import Outgoing
+from tidegauge_service.store.outbox import Outgoing, Whose
 
 log = structlog.get_logger()
 
@@ -22,21 +22,33 @@ MOST_PER_TICK = 100
 
 
 class Dispatcher:
-    """Delivers messages to receivers."""
+    """Delivers messages to receivers, one after the other.
+
+    *only*: messages to these receivers; *other_than*: not those to these.
+    """
 
     def __init__(
-        self, database: Database, transports: Mapping[str, Transport], clock: Clock
+        self,
+        database: Database,
+        transports: Mapping[str, Transport],
+        clock: Clock,
+        *,
+        only: Sequence[str] | None = None,
+        other_than: Sequence[str] = (),
     ) -> None:
         self._database = database
         self._transports = transports
         self._clock = clock
+        self._whose = Whose(only, other_than)
         self._random = random.Random()  # noqa: S311  (jitter)
 
     def tick(self) -> int:
         """Deliver what is due; return how many messages were tried."""
+        if not outbox.is_due(self._database, self._clock(), LEASE_MS, self._whose):
+            return 0  # as nearly always: then nothing is locked
         muted = self._muted(self._clock())
         for tried in range(MOST_PER_TICK):
-            outgoing = outbox.lease(self._database, self._clock(), LEASE_MS, muted)
+            outgoing = outbox.lease(self._database, self._clock(), LEASE_MS, muted, self._whose)
             if outgoing is None:
                 return tried
             self._send(outgoing)

@@ -100,8 +100,41 @@ def undelivered(connection: sa.Connection, receiver: str) -> Undelivered | None:
     return Undelivered(counts.get(FAILED, 0), counts.get(WAITING, 0), error)
 
 
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """The receivers of whose messages one sender takes care: all, unless it says otherwise."""
+
+    only: Sequence[str] | None = None
+    other_than: Sequence[str] = ()
+
+
+EVERYBODY: Final = Whose()
+
+
+def is_due(database: Database, now_ms: int, lease_ms: int, whose: Whose = EVERYBODY) -> bool:
+    """Return whether any message may be taken, muted ones among them. Takes no lock."""
+    query = sa.select(_due(now_ms, lease_ms, whose).exists())
+    with database.read() as connection:
+        return bool(connection.execute(query).scalar_one())
+
+
+def _due(now_ms: int, lease_ms: int, whose: Whose) -> sa.Select[Any]:
+    t = schema.notification
+    query = sa.select(t).where(
+        t.c.state == WAITING,
+        ~t.c.due_ms.between(now_ms + 1, now_ms + FARTHEST_MS),
+        ~t.c.lease_ms.between(now_ms + 1, now_ms + 2 * lease_ms),
+        t.c.receiver.not_in(whose.other_than),
+    )
+    return query if whose.only is None else query.where(t.c.receiver.in_(whose.only))
+
+
 def lease(
-    database: Database, now_ms: int, lease_ms: int, muted: Collection[int] = ()
+    database: Database,
+    now_ms: int,
+    lease_ms: int,
+    muted: Collection[int] = (),
+    whose: Whose = EVERYBODY,
 ) -> Outgoing | None:
     """Take the message that is due longest, for *lease_ms*; None if there is none.
 
@@ -110,14 +143,9 @@ def lease(
     Clocks jump: a time further ahead than any that is ever set is not waited for.
     """
     t = schema.notification
-    due = sa.and_(
-        t.c.state == WAITING,
-        ~t.c.due_ms.between(now_ms + 1, now_ms + FARTHEST_MS),
-        ~t.c.lease_ms.between(now_ms + 1, now_ms + 2 * lease_ms),
-        t.c.stream_id.not_in(muted),
-    )
+    due = _due(now_ms, lease_ms, whose).where(t.c.stream_id.not_in(muted))
     with database.write() as connection:
-        query = sa.select(t).where(due).order_by(t.c.due_ms, t.c.id).limit(1)
+        query = due.order_by(t.c.due_ms, t.c.id).limit(1)
         row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
         if row is None:
             return None

@@ -57,7 +57,7 @@ def raw_deflate(data: bytes) -> bytes:
     ("path", "body", "status"), [(EVENTS, b"[{}]", 202), (VERSIONS, SHADOW, 201)]
 )
 def test_packed_bodies_are_read(
-    site: Site, path: str, body: bytes, status: int, coding: str, pack: Any
+    site: Site, path: str, body: bytes, status: int, *, coding: str, pack: Any
 ) -> None:
     headers = {**JSON, "Content-Encoding": coding}
     answer = site.client.post(path, content=pack(body), headers=headers)
@@ -81,7 +81,7 @@ def test_packed_bodies_are_read(
 )
 @pytest.mark.parametrize("path", [EVENTS, VERSIONS])
 def test_what_cannot_be_unpacked_says_so(
-    site: Site, path: str, coding: str, body: bytes, status: int, code: str
+    site: Site, path: str, coding: str, body: bytes, *, status: int, code: str
 ) -> None:
     answer = site.client.post(path, content=body, headers={**JSON, "Content-Encoding": coding})
     assert (answer.status_code, answer.json()["code"]) == (status, code)

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from tidegauge_alerts.model import Alert, AlertState, Transition
-from tidegauge_service.api.context import Ctx, Cursor, Limit, Since, Until, find_stream, moment
+from tidegauge_service.api.context import Ctx, Cursor, Limit, Since, Until, find_stream
+from tidegauge_service.api.filters import span
 from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.clock import to_iso
@@ -79,12 +80,13 @@ def list_alerts(
     """List alerts by the window they opened in, newest first."""
     if stream is not None:
         find_stream(ctx, stream)
+    since_ms, until_ms = span(since, until)
     found = alerts.page(
         ctx.database,
         stream=stream,
         state=state,
-        since_ms=moment(since, "since"),
-        until_ms=moment(until, "until"),
+        since_ms=since_ms,
+        until_ms=until_ms,
         limit=limit,
         after=from_cursor(cursor),
     )

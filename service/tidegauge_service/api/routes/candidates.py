@@ -11,7 +11,8 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel
 
 from tidegauge_service import exports
-from tidegauge_service.api.context import Ctx, Cursor, Since, Until, find_stream, moment
+from tidegauge_service.api.context import Ctx, Cursor, Since, Until, find_stream
+from tidegauge_service.api.filters import check_alert, check_lf, check_segment, span
 from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.store import candidates
 from tidegauge_service.store.candidates import Candidate, Filter
@@ -53,7 +54,7 @@ def list_candidates(
     alert: Annotated[str | None, Query(description="Id of the alert that asked for it.")] = None,
     segment: Annotated[str | None, Query(description="e.g. party=D")] = None,
     lf: Annotated[str | None, Query(description="An LF that voted on it.")] = None,
-    state: Annotated[str | None, Query(description="e.g. proposed")] = None,
+    state: Annotated[Literal["proposed"] | None, Query(description="What became of it.")] = None,
     since: Since = None,
     until: Until = None,
     limit: Annotated[
@@ -66,8 +67,11 @@ def list_candidates(
     ] = None,
 ) -> Response:
     """List candidates by window. NDJSON, CSV and Parquet hold all of them, or `limit`."""
-    if stream is not None:
-        find_stream(ctx, stream)
+    row = find_stream(ctx, stream) if stream is not None else None
+    check_lf(ctx, row, lf)
+    check_segment(ctx, row, segment)
+    check_alert(ctx, alert)
+    since_ms, until_ms = span(since, until)
     wanted = Filter(
         stream=stream,
         reason=reason,
@@ -75,8 +79,8 @@ def list_candidates(
         segment=segment,
         lf=lf,
         state=state,
-        since_ms=moment(since, "since"),
-        until_ms=moment(until, "until"),
+        since_ms=since_ms,
+        until_ms=until_ms,
     )
     chosen = format or _accepted(request.headers.get("accept", ""))
     if chosen == "json":

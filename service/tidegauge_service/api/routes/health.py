@@ -20,16 +20,23 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "Something is not ready."}})
 async def readyz(ctx: Ctx) -> Response:
-    """Say whether database and sources work; 503 with the reason if not."""
-    problem = ctx.ready()
+    """Say whether database and sources work; 503 with the reason if not.
+
+    `warnings`: receivers that do not answer, or refuse messages.
+    """
+    problem, warnings = ctx.ready(), ctx.warnings()
+    more = {"warnings": warnings} if warnings else {}
     if problem is None:
-        return JSONResponse({"status": "ready"})
-    return JSONResponse({"status": "not ready", "reason": problem}, 503)
+        return JSONResponse({"status": "ready", **more})
+    return JSONResponse({"status": "not ready", "reason": problem, **more}, 503)
 
 
 # A plain `def`: rendering many series on the event loop would block all other requests.
 @router.get("/metrics", response_class=Response)
 def metrics(ctx: Ctx, request: Request) -> Response:
     """Return the figures in Prometheus' format."""
-    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    try:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    except (TypeError, ValueError):  # it asks for a version that is none
+        encode, content_type = choose_encoder("")
     return Response(encode(ctx.collector.registry), headers={"Content-Type": content_type})

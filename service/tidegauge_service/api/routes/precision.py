@@ -7,7 +7,8 @@ from dataclasses import asdict
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from tidegauge_service.api.context import Ctx, Cursor, Limit, Since, Until, find_stream, moment
+from tidegauge_service.api.context import Ctx, Cursor, Limit, Since, Until, find_stream
+from tidegauge_service.api.filters import span
 from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import precision
@@ -86,11 +87,12 @@ def list_precision(
     """List what the label model says of compared windows, oldest first."""
     stream = find_stream(ctx, name)
     after = from_cursor(cursor)
+    start, end = span(since, until)
     found = precision.page(
         ctx.database,
         stream,
-        since_ms=moment(since, "since") if after is None else after[0] + 1,
-        until_ms=moment(until, "until"),
+        since_ms=start if after is None else after[0] + 1,
+        until_ms=end,
         limit=limit,
     )
     following = to_cursor((found[-1].start_ms, "")) if len(found) == limit else None

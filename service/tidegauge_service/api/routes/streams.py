@@ -7,7 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from tidegauge_service.api.context import Ctx, Cursor, Limit, Since, Until, find_stream, moment
+from tidegauge_probes.findings import SeriesKind
+from tidegauge_service.api.context import Ctx, Cursor, Limit, Since, Until, find_stream
+from tidegauge_service.api.filters import check_lf, check_segment, span
 from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import queries
@@ -141,7 +143,7 @@ def list_windows(
     ctx: Ctx,
     since: Since = None,
     until: Until = None,
-    series: Annotated[str | None, Query(description="e.g. coverage")] = None,
+    series: Annotated[SeriesKind | None, Query(description="e.g. coverage")] = None,
     segment: Annotated[str | None, Query(description="e.g. _all or party=D")] = None,
     probe: Annotated[str | None, Query(description="Name of the LF.")] = None,
     limit: Limit = 100,
@@ -150,12 +152,14 @@ def list_windows(
     """List evaluated windows with their series, oldest first."""
     stream = find_stream(ctx, name)
     after = from_cursor(cursor)
-    start = moment(since, "since") if after is None else after[0] + 1
+    start, end = span(since, until)
+    check_lf(ctx, stream, probe)
+    check_segment(ctx, stream, segment)
     found = queries.window_page(
         ctx.database,
         stream,
-        since_ms=start,
-        until_ms=moment(until, "until"),
+        since_ms=start if after is None else after[0] + 1,
+        until_ms=end,
         series=series,
         segment=segment,
         probe=probe,

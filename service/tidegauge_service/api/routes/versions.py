@@ -17,8 +17,8 @@ from tidegauge_service.api.context import (
     Since,
     Until,
     find_stream,
-    moment,
 )
+from tidegauge_service.api.filters import span
 from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.clock import to_iso
@@ -163,12 +163,13 @@ def list_version_windows(
     """List the closed windows that a version has counted, live or as a shadow, oldest first."""
     stream = find_stream(ctx, name)
     after = from_cursor(cursor)
+    start, end = span(since, until)
     found = versions.page(
         ctx.database,
         stream,
         version_id(ctx, stream, probe_set),
-        since_ms=moment(since, "since") if after is None else after[0] + 1,
-        until_ms=moment(until, "until"),
+        since_ms=start if after is None else after[0] + 1,
+        until_ms=end,
         limit=limit,
     )
     items = [
