@@ -346,7 +346,7 @@ def upgrade() -> None:
             ["stream_id"], ["stream.id"], name=op.f("fk_backfill_stream_id_stream")
         ),
         sa.PrimaryKeyConstraint("stream_id", "partition", name=op.f("pk_backfill")),
-        sa.UniqueConstraint("stream_id", "digest", name=op.f("uq_backfill_stream_id")),
+        sa.UniqueConstraint("stream_id", "digest", name=op.f("uq_backfill_stream_id_digest")),
     )
     op.create_table(
         "source_decision",
