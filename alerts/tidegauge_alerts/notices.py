@@ -32,6 +32,9 @@ LATE_ADVICE: Final = (
     "outages of the producer, raise source.silence_grace. If clocks go back, raise lateness"
 )
 
+ASSUMED_NORMAL: Final = "assumed_normal"
+"""The event of a baseline that took traffic with open alerts for the normal one."""
+
 TRAINING_SKEW: Final = "training_skew"
 """The event of training data that were never like the live traffic."""
 
@@ -106,6 +109,20 @@ def punctual(stream: str, *, since_ms: int, url: str = "") -> Message:
     headline = "Records come in time again"
     key = (str(since_ms),)
     return _message(LATE_RECORDS, Status.RESOLVED, stream, headline, key=key, url=url, told={})
+
+
+def assumed_normal(
+    status: Status, stream: str, what: str, *, probe_set: str, baseline: str, url: str = ""
+) -> Message:
+    """Return the message that learning ended with an assumption; *what* says which."""
+    name = clean(stream)
+    headline = (
+        f"Learning has ended: {clean(what, MAX_REASON)}. Those alerts will resolve. What to do: if "
+        f"that traffic is not normal, set the windows that are with `tidegauge baseline accept "
+        f"{name} --from TIME --until TIME`"
+    )
+    told = {"lineage": {"probe_set": probe_set, "baseline": baseline}}
+    return _message(ASSUMED_NORMAL, status, stream, headline, key=(baseline,), url=url, told=told)
 
 
 def skewed(

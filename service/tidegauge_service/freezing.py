@@ -20,6 +20,10 @@ TRAINING = "training"
 """In the source of a baseline of live windows: id of the one of training data that it followed."""
 
 
+ASSUMED = "assumed"
+"""In the source of a baseline that learning had to end with: what was taken for granted."""
+
+
 def freeze(  # noqa: PLR0917
     connection: Connection,
     stream: StreamRow,
@@ -27,11 +31,14 @@ def freeze(  # noqa: PLR0917
     until: int,
     now_ms: int,
     before: Baseline | None = None,
+    *,
+    assumed: str | None = None,
 ) -> tuple[Baseline, Mapping[int, PaneCounts]]:
     """Fit and keep the baseline of ``stream.probe_set``; return it and the counts it is made of.
 
     What the LFs and the deployed model are worth is not learned anew from windows that may well
     have drifted: label model and gold records are those of *before*, the same ProbeSet's.
+    *assumed*: what nobody has confirmed; kept with the baseline.
     Raises BaselineError if the ProbeSet has counted nothing in the range.
     """
     panes = windows.counts_between(connection, stream, since, until)
@@ -53,6 +60,7 @@ def freeze(  # noqa: PLR0917
             "from": to_iso(since),
             "until": to_iso(until),
             **_training(before, stream),
+            **({} if assumed is None else {ASSUMED: assumed}),
         },
         slices=names(contents["slices"]),
         model=model,

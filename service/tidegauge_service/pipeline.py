@@ -34,7 +34,7 @@ from tidegauge_service.jobs.watching import Watch
 from tidegauge_service.settings import Settings
 from tidegauge_service.store import baselines, deployments, streams
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.streams import Role, StreamRow
+from tidegauge_service.store.streams import REPLAYED, Role, StreamRow
 from tidegauge_service.stream_config import BaselineName, BaselinePath, StreamConfig
 
 log = structlog.get_logger()
@@ -64,11 +64,15 @@ class Pipeline:
 
     @property
     def finished(self) -> bool:
-        """Whether all partitions, of all workers, were read to their end and evaluated."""
+        """Whether all partitions, of all workers, were read to their end and evaluated.
+
+        Files of history (``backfill``) are not a worker's to read.
+        """
         if not self.worker.drained:
             return False
         with self.database.read() as connection:
-            return all(p.drained for p in streams.partitions(connection, self.stream.id))
+            found = streams.partitions(connection, self.stream.id)
+        return all(p.drained for p in found if p.partition > REPLAYED)
 
     def require_records(self, dead_letters: int) -> None:
         """NoRecord if the stream has none though its source was read to its end.

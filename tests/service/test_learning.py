@@ -19,6 +19,7 @@ from tidegauge_probes import counts, engine
 from tidegauge_probes.errors import BaselineError
 from tidegauge_service import versioning
 from tidegauge_service.errors import ChangeRefused
+from tidegauge_service.jobs import learning
 from tidegauge_service.store import alerts, deployments, schema, skew
 from tidegauge_service.store import baselines as stored
 from tidegauge_service.store.deployments import Deployment, Reference
@@ -172,6 +173,47 @@ def test_a_short_baseline_of_the_stream_grows_but_not_by_an_incident(
     with database.read() as connection:
         calibration = stored.load(connection, str(grown)).calibration
     assert calibration.p[0] < 0.5, "the incident is trimmed: most windows were as ever"
+
+
+def assumptions(group: Judged) -> list[dict[str, Any]]:
+    t = schema.notification
+    with group.database.read() as connection:
+        rows = connection.execute(sa.select(t.c.message).order_by(t.c.id)).scalars()
+        found = [json.loads(text) for text in rows]
+    return [message for message in found if message["event"] == "assumed_normal"]
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_an_alert_that_stays_open_does_not_put_off_the_end_of_learning_for_ever(
+    sqlite_database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trains: object,
+) -> None:
+    """The stream's own short baseline, then one of training data whose alerts come one by one."""
+    monkeypatch.setattr(learning, "MOST_LEARNING", 70)
+    group = told(Judged(tmp_path, sqlite_database, hours(130, free_between=(36, 130))))
+    if trains:
+        trained(group, [spread(n) for n in range(3_000)])
+        # As if there were always another one that has just opened.
+        monkeypatch.setattr(learning, "_since", lambda *given: given[3])
+    read(group, 80)
+    first = group.windows()[-1]
+    assert first.state == "learning"
+    assert assumptions(group) == []
+    read(group, 130)
+    rows = group.windows()
+    assert rows[-1].state == "compared"
+    change = next(row for row in rows if row.state == "compared")
+    began = next(row for row in rows if row.baseline == first.baseline)
+    assert change.window_start_ms - began.window_start_ms >= 70 * HOUR
+    with sqlite_database.read() as connection:
+        found = stored.load(connection, rows[-1].baseline)
+    assert found.starts[0] == START + 36 * HOUR, "since the oldest open alert opened"
+    said = assumptions(group)
+    assert [message["status"] for message in said] == ["firing", "resolved"]
+    assert "windows of learning, the traffic since " in said[0]["headline"]
+    assert str(found.source["assumed"]) in said[0]["headline"]
 
 
 def test_the_new_normal_is_accepted_with_a_name_to_it(database: Database, tmp_path: Path) -> None:

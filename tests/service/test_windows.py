@@ -9,9 +9,9 @@ from tests.service.group import Group
 from tests.service.streams_for_tests import HOUR, START
 from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
 from tidegauge_service.store import commit as store
-from tidegauge_service.store import queries, windows
+from tidegauge_service.store import queries, streams, windows
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.streams import EVALUATED
+from tidegauge_service.store.streams import CLOSED, EVALUATED
 
 MAX = windows.MAX_EMPTY_WINDOWS
 
@@ -85,6 +85,24 @@ def test_a_long_gap_is_stepped_over_a_shorter_one_is_evaluated(
         assert taken == [(0, 1), *((h, 0) for h in range(1, gap + 1)), (1 + gap, 1)]
     else:
         assert taken == [(0, 1), (1 + gap, 1)]
+
+
+def test_a_run_of_empty_windows_with_nothing_behind_it_is_stepped_over_once(
+    database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = read(tmp_path, database, at_hours(0))
+    assert take_all(group) == [(0, 1)]
+    for hours in (5 * MAX, 9 * MAX):  # a silent stream whose clock goes on
+        with database.write() as connection:
+            streams.move_cursor(connection, group.stream.id, CLOSED, START + hours * HOUR)
+        capsys.readouterr()
+        for _ in range(10):
+            assert take_all(group) == []
+        assert capsys.readouterr().out.count("empty_windows_skipped") == 1
+        assert group.cursor(EVALUATED) == START + hours * HOUR
+    with database.write() as connection:
+        streams.move_cursor(connection, group.stream.id, CLOSED, START + (9 * MAX + 2) * HOUR)
+    assert take_all(group) == [(9 * MAX, 0), (9 * MAX + 1, 0)]
 
 
 def test_one_stray_record_of_long_ago_costs_no_evaluations(

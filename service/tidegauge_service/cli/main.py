@@ -17,6 +17,7 @@ import typer
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service import __version__, logs
 from tidegauge_service.cli import (
+    backfill,
     baseline,
     candidates,
     config,
@@ -72,6 +73,7 @@ app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("consume")(run.consume)
 app.command("replay")(replay.replay)
+app.command("backfill")(backfill.backfill)
 app.command("doctor")(doctor.doctor)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(probes.app, name="probes")

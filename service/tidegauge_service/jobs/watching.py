@@ -17,7 +17,7 @@ from tidegauge_service.jobs.punctuality import Punctuality
 from tidegauge_service.store import arrivals, outbox, streams
 from tidegauge_service.store.arrivals import Arrivals
 from tidegauge_service.store.engine import Connection, Database
-from tidegauge_service.store.streams import PartitionRow, StreamRow
+from tidegauge_service.store.streams import REPLAYED, PartitionRow, StreamRow
 from tidegauge_service.stream_config import KafkaSource, LogSource, StreamConfig
 
 log = structlog.get_logger()
@@ -141,6 +141,11 @@ def why(holder: PartitionRow, heard: Arrivals, now_ms: int) -> str:
         return (
             f"{stands}: the baseline's range ends at {until}, and {reached}. Send what is missing, "
             "or choose another range"
+        )
+    if holder.partition < REPLAYED:
+        return (
+            f"{stands}: a file of history was not read to its end. Run `tidegauge backfill` again "
+            "with the same files, or with --abandon"
         )
     if behind:
         return f"{stands}; {behind} inputs wait there. Does a worker run, and own this partition?"

@@ -124,6 +124,18 @@ source_file = Table(
     Column("gone", Boolean, nullable=False),
 )
 
+# Files of history: each is a partition below -1.
+backfill = Table(
+    "backfill",
+    metadata,
+    _stream(),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("digest", String(64), nullable=False),  # SHA-256 of the content
+    Column("created_ms", BigInteger, nullable=False),
+    UniqueConstraint("stream_id", "digest"),
+)
+
 source_decision = Table(
     "source_decision",
     metadata,

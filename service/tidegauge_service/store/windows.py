@@ -33,7 +33,10 @@ not cost millions of evaluations."""
 
 
 def take_next(connection: sa.Connection, stream: StreamRow) -> int | None:
-    """Lock the evaluated cursor; return the start of the lowest closed, unevaluated window."""
+    """Lock the evaluated cursor; return the start of the lowest closed, unevaluated window.
+
+    The cursor is moved over a long run of windows without records.
+    """
     done = streams.cursor(connection, stream.id, EVALUATED, lock=True)
     closed = streams.cursor(connection, stream.id, CLOSED)
     if closed is None:
@@ -47,6 +50,8 @@ def take_next(connection: sa.Connection, stream: StreamRow) -> int | None:
             log.warning(
                 "empty_windows_skipped", stream=stream.name, since=to_iso(done), until=to_iso(ahead)
             )
+            # At once, though no window may be left to take: else it is found again with every tick.
+            streams.move_cursor(connection, stream.id, EVALUATED, ahead)
             done = ahead
     return done if done < closed else None
 
@@ -104,6 +109,16 @@ def with_records(
     )
     first, n = connection.execute(query).one()
     return first, n
+
+
+def first_compared(connection: sa.Connection, stream: StreamRow, baseline: str) -> int | None:
+    """Return the first window that was compared with a baseline, as far as it is kept."""
+    t = schema.window
+    query = sa.select(sa.func.min(t.c.window_start_ms)).where(
+        t.c.stream_id == stream.id, t.c.baseline == baseline
+    )
+    value = connection.execute(query).scalar()
+    return None if value is None else int(value)
 
 
 def save_window(

@@ -337,6 +337,19 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "backfill",
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["stream_id"], ["stream.id"], name=op.f("fk_backfill_stream_id_stream")
+        ),
+        sa.PrimaryKeyConstraint("stream_id", "partition", name=op.f("pk_backfill")),
+        sa.UniqueConstraint("stream_id", "digest", name=op.f("uq_backfill_stream_id_digest")),
+    )
+    op.create_table(
         "source_decision",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("stream_id", sa.Integer(), nullable=False),
@@ -552,6 +565,7 @@ def downgrade() -> None:
     op.drop_table("dead_letter_count")
     op.drop_table("stream_partition")
     op.drop_table("source_file")
+    op.drop_table("backfill")
     op.drop_index("ix_source_decision_stream", table_name="source_decision")
     op.drop_table("source_decision")
     op.drop_table("series")
