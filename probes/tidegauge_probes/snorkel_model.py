@@ -48,6 +48,9 @@ def label_model(state: Mapping[str, Any], records: int | None = None) -> LabelMo
     if not (np.isfinite(mu).all() and (mu >= 0).all() and (prior > 0).all()):
         msg = "mu or p holds what is no probability: fit it again"
         raise BaselineError(msg)
+    if not (np.abs(together) <= 1 + _WHOLE).all():  # NaN is not, either
+        msg = "O holds what is no share of the records: fit it again"
+        raise BaselineError(msg)
     prior = prior / prior.sum()
     n = records or _records(state.get("n"))
     votes = _votes(np.diag(together), n).reshape(m, k)
@@ -63,7 +66,8 @@ def _array(value: Any, name: str) -> Floats:
     if value.size > MOST_NUMBERS:
         msg = f"its {name} has {value.size} numbers; {MOST_NUMBERS} is the most that is read"
         raise BaselineError(msg)
-    return np.array(value, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN, which is refused as any other
+        return np.array(value, dtype=np.float64)
 
 
 def _records(n: Any) -> int:

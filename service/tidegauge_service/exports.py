@@ -11,10 +11,12 @@ import codecs
 import csv as csv_module
 import io
 import json
+import re
 import tempfile
+import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import IO, Any, Literal
+from typing import IO, Any, Final, Literal
 
 import msgspec
 import pyarrow as pa
@@ -101,13 +103,33 @@ def _csv_line(cells: Iterable[Any]) -> bytes:
     return buffer.getvalue().encode()
 
 
+_NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+
+
 def _cell(value: Any) -> Any:
-    """Return a cell that no spreadsheet runs: texts that look like formulas get a quote."""
+    """Return a cell that no spreadsheet runs: texts that look like formulas get a quote.
+
+    A text that is a number stays one: `-1.5` runs nothing.
+
+    >>> [_cell(value) for value in ("=1+1", " =1", "\uff1d1", "-1.5", "-1+1", "a=1", -3)]
+    ["'=1+1", "' =1", "'\uff1d1", '-1.5', "'-1+1", 'a=1', -3]
+    """
     if isinstance(value, dict | list):
         value = json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
+        return value
+    return f"'{value}" if _may_run(value) else value
+
+
+def _may_run(text: str) -> bool:
+    """Whether a spreadsheet may take a text for a formula, or for the start of another cell.
+
+    Some skip what is invisible in front of it, and read fullwidth characters as plain ones.
+    """
+    if text.startswith(("\t", "\r", "\n")):
+        return True
+    seen = next((c for c in text if unicodedata.category(c)[0] not in "ZC"), "")
+    return unicodedata.normalize("NFKC", seen).startswith(("=", "+", "-", "@"))
 
 
 SCHEMA = pa.schema(

@@ -163,4 +163,5 @@ def _parts(content: bytes) -> list[bytes]:
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-    sys.stdout.write(f"{run(int(sys.argv[1]), int((*sys.argv, 0)[2]))}\n")
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    sys.stdout.write(f"{run(int(sys.argv[1]), seed)}\n")

@@ -98,6 +98,9 @@ NOT_FITTED: list[tuple[dict[str, Any], str]] = [
     ({"_parameters": {"mu": np.full((18, 3), np.nan)}}, "no probability"),
     ({"_parameters": {"mu": np.full((18, 3), -0.1)}}, "no probability"),
     ({"p": np.array([1.0, 0.0, 0.0])}, "no probability"),
+    ({"p": np.array([1.0, np.nan, 0.0])}, "no probability"),
+    ({"O": np.full((18, 18), np.nan)}, "no share of the records"),
+    ({"O": np.full((18, 18), 1e300)}, "no share of the records"),
 ]
 
 

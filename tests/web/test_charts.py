@@ -254,3 +254,38 @@ def test_texts_and_lines_of_charts_can_be_read(name: ThemeName) -> None:
     for end in (theme.diverging[0], theme.diverging[-1]):
         assert contrast(end, theme.diverging[2]) >= 4.5
     assert contrast(theme.no_data, theme.diverging[2]) >= 1.5
+
+
+# -- Long names ------------------------------------------------------------------------------------
+
+WIDE = {
+    "emoji": "\U0001f600" * 60,
+    "emoji at the cut": "x" * 38 + "\U0001f600\U0001f600\U0001f600",
+    "families": "\U0001f469\u200d\U0001f469\u200d\U0001f467" * 40,
+    "flags": "\U0001f1e9\U0001f1ea" * 30,
+    "Chinese": "\u6f22" * 300,
+    "rare Chinese": "\U00020000" * 100,
+    "accents": "e" + "\u0301" * 300,
+    "Arabic": "\u0646\u0635 \u0639\u0631\u0628\u064a " * 40,
+    "one word": "x" * 10_000,
+}
+
+
+@pytest.mark.parametrize("name", WIDE.values(), ids=WIDE)
+def test_a_long_name_of_any_letters_is_drawn(name: str) -> None:
+    """Vega cuts labels between UTF-16 units; half an emoji ended the whole report."""
+    bar = charts.Bar(name, NOON, NOON + HOUR, critical=True)
+    history = History((NOON,), (figure(),))
+    for spec in (
+        charts.heat_map(HeatMap((NOON,), (name, "b"), ((figure(1.0),), (None,))), title=name),
+        charts.timeline([bar], NOON, NOON + HOUR, title=name),
+        charts.series(history, title=name),
+    ):
+        assert drawing.to_svg(spec).startswith("<svg")
+        assert drawing.to_png(spec).startswith(b"\x89PNG")
+
+
+def test_names_that_differ_in_an_emoji_stay_apart() -> None:
+    names = ["x" * 50 + "\U0001f600", "x" * 50 + "\U0001f601", "\U0001f600", "\U0001f601"]
+    assert len(set(charts.distinct(names))) == 4
+    assert charts.distinct(names)[2:] == names[2:]

@@ -21,9 +21,11 @@ HOSTILE = (
     "\ufffe\uffff",
     "\u2028line\r\nbreak",
     "x" * 180,
+    "x" * 38 + "\U0001f600" * 20,
+    "\U0001f469\u200d\U0001f467" * 30,
 )
 DRAWN = ("svg", "g", "path", "text", "tspan", "line", "rect", "defs", "linearGradient", "stop")
-INVISIBLE = {*"\u202e\u2066\x1b\x07\x01\ufffe\uffff\u2028\r"}
+INVISIBLE = {*"\u202e\u2066\x1b\x07\x01\ufffe\uffff\u2028\r\u200d"}
 
 
 @pytest.fixture(params=HOSTILE, ids=ascii)

@@ -1,7 +1,10 @@
-"""``tidegauge db``: the database's tables."""
+"""``tidegauge db``: the database's tables, and copies of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,8 +13,10 @@ from rich.table import Table
 from tidegauge_service.cli.terminal import opened, out, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.jobs.retention import Pruner
+from tidegauge_service.store import backup as copies
+from tidegauge_service.store.engine import Database
 
-app = typer.Typer(help="The database's tables.", no_args_is_help=True)
+app = typer.Typer(help="The database's tables, and copies of it.", no_args_is_help=True)
 
 
 @app.command()
@@ -19,6 +24,45 @@ def upgrade(context: typer.Context) -> None:
     """Create the tables, or bring them to this version's shape."""
     with opened(settings_of(context), upgrade=True) as database:
         out.print(f"database at revision {database.version()[0]}")
+
+
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+
+
+@app.command()
+def backup(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Where the copy goes.")],
+    force: Force = False,  # noqa: FBT002
+) -> None:
+    """Copy an SQLite database to a file, as it is at one moment. Streams may run meanwhile."""
+    with _unopened(context) as database:
+        revision = copies.backup(database, file, force=force)
+    size = file.stat().st_size
+    out.print(f"{file}: {size:,} bytes, revision {revision}", markup=False, highlight=False)
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="What `tidegauge db backup` wrote.")],
+    force: Force = False,  # noqa: FBT002
+) -> None:
+    """Put a backup where the settings have the SQLite database. Stop what uses it first."""
+    with _unopened(context) as database:
+        revision = copies.restore(database, file, force=force)
+        where = database.url.database
+    out.print(f"{where}: restored, revision {revision}", markup=False, highlight=False)
+
+
+@contextmanager
+def _unopened(context: typer.Context) -> Iterator[Database]:
+    """Give the database without an upgrade: before one is when people want a backup."""
+    database = Database(settings_of(context).database.get_secret_value())
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 @app.command()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import alembic.command
@@ -26,6 +28,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tidegauge_service.errors import DataRefused, SettingsError, StoreError
+from tidegauge_service.store import compatibility
 
 Connection = sa.Connection
 """An open transaction; what the functions of the store work on."""
@@ -113,20 +116,30 @@ class Database:
         self.engine.dispose()
 
     def upgrade(self) -> None:
-        """Bring the tables to this version's shape."""
+        """Bring the tables to this version's shape; StoreError if they are not ours, or newer."""
         with self.write() as connection:
             if not self.is_sqlite:  # whose write transactions exclude each other anyway
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
+            compatibility.check_upgradable(self._found(connection), _revisions())
             config = _alembic()
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
 
     def version(self) -> tuple[str | None, str]:
-        """Return the revision of the tables (None: there are none) and the one needed."""
-        needed = alembic.script.ScriptDirectory.from_config(_alembic()).get_current_head() or ""
+        """Return the revision of the tables (None: there are none) and the one needed.
+
+        StoreError if the database is another application's, or was made by a newer version.
+        """
         with self.read() as connection:
-            context = alembic.migration.MigrationContext.configure(connection)
-            return context.get_current_revision(), needed
+            return self._found(connection).revision, _revisions()[-1]
+
+    def _found(self, connection: sa.Connection) -> compatibility.Found:
+        """Return what is in the database; StoreError unless it is ours, or may become so."""
+        context = alembic.migration.MigrationContext.configure(connection)
+        tables = frozenset(sa.inspect(connection).get_table_names())
+        found = compatibility.Found(context.get_current_heads(), tables)
+        compatibility.check(found, _revisions(), alone=self.is_sqlite)
+        return found
 
     def require_current(self) -> None:
         """StoreError unless the tables have this version's shape."""
@@ -251,8 +264,17 @@ def _explain(problem: str, url: URL) -> str:
     }
     if url.password and len(url.password) > _SHORT:  # drivers repeat what they cannot read
         problem = problem.replace(url.password, "***")
+    if url.get_backend_name() == "sqlite" and url.database and Path(url.database).is_dir():
+        problem, hints = "it is a folder", {"folder": "name a file in it with TIDEGAUGE_DATABASE"}
     hint = next((text for mark, text in hints.items() if mark in problem), "see the cause above")
     return f"cannot use the database {where}: {problem.strip()}. What to do: {hint}"
+
+
+@cache
+def _revisions() -> tuple[str, ...]:
+    """Return our revisions, oldest first."""
+    script = alembic.script.ScriptDirectory.from_config(_alembic())
+    return tuple(sorted(revision.revision for revision in script.walk_revisions()))
 
 
 def _alembic() -> alembic.config.Config:

@@ -7,6 +7,7 @@ a part of an expression, a field name or an address.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,7 +29,14 @@ MAX_ROWS: Final = 51
 
 MAX_TITLE: Final = 200
 MAX_LABEL: Final = 40
-"""Characters of a name beside a row."""
+"""Characters of a name beside a row; one that is twice as wide as others counts twice.
+
+Vega is told not to shorten labels (``_down``). It cuts between UTF-16 units, and half an emoji
+ends vl-convert with "unexpected end of hex escape".
+"""
+
+MAX_ROW: Final = 60
+"""Columns of a series' name beside its bar in a timeline."""
 
 FONT: Final = "Liberation Sans, Arial, Helvetica, sans-serif"
 """vl-convert brings the first and measures with it; the others are as wide."""
@@ -103,6 +111,20 @@ def shown_rows(figures: HeatMap, most: int = MAX_ROWS) -> tuple[int, ...]:
     return (0, *sorted(strongest))
 
 
+def fitting(text: str, columns: int) -> str:
+    """Return *text* cleaned, and cut where it is wider than so many columns.
+
+    >>> fitting("abcdef", 4), fitting("漢字漢字", 5)
+    ('abc…', '漢字…')
+    """
+    shown, room = clean(text, columns), columns
+    for place, c in enumerate(shown):
+        room -= 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        if room < 0 or (room == 0 and place + 1 < len(shown)):
+            return shown[:place] + "…"
+    return shown
+
+
 def distinct(names: Iterable[str], limit: int = MAX_LABEL) -> list[str]:
     """Return names as they are shown; those that would look the same get a number.
 
@@ -111,10 +133,10 @@ def distinct(names: Iterable[str], limit: int = MAX_LABEL) -> list[str]:
     """
     found: list[str] = []
     for name in names:
-        shown = clean(name, limit)
+        cut = shown = fitting(name, limit)
         number = 2
         while shown in found:
-            shown = f"{clean(name, limit)} ({number})"
+            shown = f"{cut} ({number})"
             number += 1
         found.append(shown)
     return found
@@ -177,7 +199,7 @@ def _across(starts: Sequence[str], width: int) -> alt.X:
 
 def _down(labels: Sequence[str]) -> alt.Y:
     # On the right, beside the newest windows: there a narrow screen begins to scroll.
-    axis = alt.Axis(title=None, orient="right", labelLimit=260, ticks=False, domain=False)
+    axis = alt.Axis(title=None, orient="right", labelLimit=0, ticks=False, domain=False)
     return alt.Y("row", type="nominal", sort=list(labels), axis=axis)
 
 
@@ -243,7 +265,7 @@ def timeline(
 ) -> Spec:
     """Return alerts as bars from opening to resolve, one row for each series, in given order."""
     names = list(dict.fromkeys(bar.row for bar in bars))
-    shown = dict(zip(names, distinct(names, MAX_TITLE), strict=True))
+    shown = dict(zip(names, distinct(names, MAX_ROW), strict=True))
     rows = [
         {
             "row": shown[bar.row],
