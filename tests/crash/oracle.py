@@ -55,13 +55,18 @@ class Expected:
         return sum(map(len, self.by_place.values())) + self.stragglers.total()
 
 
-def judge_inputs(topic: Mapping[int, Sequence[bytes]]) -> Expected:
-    """Decide about every input; *topic* is partition → its inputs by offset."""
+def judge_inputs(topic: Mapping[int, Sequence[bytes]], *, blank_counts: bool = True) -> Expected:
+    """Decide about every input; *topic* is partition → its inputs by offset.
+
+    *blank_counts*: one of no bytes is an input; as a line of a file it only takes an offset.
+    """
     expected = Expected()
     for partition, inputs in sorted(topic.items()):
         expected.ends[partition] = len(inputs)
         latest_ms = 0
         for offset, value in enumerate(inputs):
+            if not value and not blank_counts:
+                continue
             if value in _REASONS:
                 expected.letters.append(Letter(partition, offset, _REASONS[value], value))
                 continue

@@ -50,6 +50,9 @@ class Outcome:
 class Scene:
     """Workers of one stream on one database, and the receiver of its messages."""
 
+    blank_counts = True
+    """Whether an input of no bytes is one."""
+
     def __init__(
         self,
         folder: Path,
@@ -154,7 +157,7 @@ class Scene:
 
     def finish(self, wind: Storm | None = None) -> Outcome:
         """Wait until everything is counted, evaluated and told; stop the workers; judge."""
-        expected = oracle.judge_inputs(self.topic())
+        expected = oracle.judge_inputs(self.topic(), blank_counts=self.blank_counts)
         closed_ms = self.closed_ms(expected)
         goal: dict[Any, int] = {
             **expected.ends,
@@ -226,6 +229,8 @@ class Scene:
 
 class FileScene(Scene):
     """Every worker reads all files of the folder: each overlaps with each."""
+
+    blank_counts = False
 
     def __init__(
         self,

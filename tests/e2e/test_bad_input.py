@@ -96,9 +96,10 @@ def test_an_lf_that_fails_is_counted_as_failing(tmp_path: Path) -> None:
     assert figures["coverage", "fine"][0] == figures["coverage", "fine"][1]
 
 
-def test_an_empty_file_is_read_to_its_end(tmp_path: Path) -> None:
+def test_an_empty_file_is_no_success(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "records.jsonl", [])
-    assert replay(tmp_path)["records"] == 0
+    said = refused(tmp_path, "replay", write_stream(tmp_path), exit_code=4)
+    assert "the source holds no input" in said
 
 
 def test_a_stream_of_rubbish_stops_loudly_and_keeps_it(tmp_path: Path) -> None:
@@ -196,8 +197,11 @@ def test_a_vote_matrix_of_the_wrong_width_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_column_of_a_csv_makes_every_row_a_dead_letter(tmp_path: Path) -> None:
     rows = "id,when,text\n" + "".join(f"{n},2020-09-13,hello\n" for n in range(50))
     (tmp_path / "records.csv").write_text(rows)
-    found = replay(tmp_path, source={"kind": "file", "path": "records.csv"})
-    assert found["dead_letter_reasons"] == {"missing_timestamp": 50}
+    path = write_stream(tmp_path, source={"kind": "file", "path": "records.csv"})
+    done = tidegauge("replay", path, "--json", cwd=tmp_path, check=False)
+    assert done.returncode == 4
+    assert "all 50 inputs are dead letters" in done.stderr
+    assert last_json(done.stdout)["dead_letter_reasons"] == {"missing_timestamp": 50}
 
 
 def test_a_broker_that_is_down_is_named(tmp_path: Path) -> None:

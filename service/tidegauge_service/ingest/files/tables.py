@@ -47,6 +47,10 @@ class Table:
         self._quote = dialect.quote.encode()
         self._undecodable = ""
         """What is wrong with the bytes of the row at hand."""
+        self._reader: Iterator[list[str]] | None = None
+        self._next: bytes | None = None
+        """The line that the csv module gets next; None: from the content."""
+        self._spent = 0
         self.header = self._read_header()
 
     def _read_header(self) -> Header | None:
@@ -129,31 +133,35 @@ class Table:
     def _cells(self, header: Header, line: bytes) -> Sequence[str]:
         if not self._quote or self._quote not in line:
             return self._decoded(line.rstrip(b"\r")).split(header.delimiter)
-        try:
-            reader = csv.reader(
-                self._lines_of(line),
-                delimiter=header.delimiter,
-                quotechar=self._dialect.quote,
-                strict=True,
+        self._next, self._spent = line, 0
+        if self._reader is None:
+            self._reader = csv.reader(
+                self, delimiter=header.delimiter, quotechar=self._dialect.quote, strict=True
             )
-            return next(reader)
+        try:
+            return next(self._reader)
         except (csv.Error, StopIteration) as error:
             msg = f"a quote is not closed, or something follows it: {error}"
             raise _Broken(msg) from error
 
-    def _lines_of(self, line: bytes) -> Iterator[str]:
-        """Yield the lines that a quoted cell may span, as far as a record may be long."""
-        spent = 0
-        while True:
-            spent += len(line) + 1
-            if spent > self._most + 1:
-                msg = f"a quote is not closed within {self._most} bytes (limits.max_record_bytes)"
-                raise _Broken(msg)
-            yield self._decoded(line) + "\n"
+    def __iter__(self) -> Iterator[str]:
+        """Be what the csv module reads lines from: those that a quoted cell may span."""
+        return self
+
+    def __next__(self) -> str:
+        """Return the next line of the row at hand, as far as a record may be long."""
+        line = self._next
+        if line is None:
             found = self._content.line(self._most)
             if found is None:
-                return
+                raise StopIteration
             line = found[0]
+        self._next = None
+        self._spent += len(line) + 1
+        if self._spent > self._most + 1:
+            msg = f"a quote is not closed within {self._most} bytes (limits.max_record_bytes)"
+            raise _Broken(msg)
+        return self._decoded(line) + "\n"
 
     def _decoded(self, line: bytes) -> str:
         try:
