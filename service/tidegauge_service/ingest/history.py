@@ -16,7 +16,7 @@ from tidegauge_probes.model import Record
 from tidegauge_service.clock import window_start
 from tidegauge_service.ingest import lateness
 from tidegauge_service.ingest.codec import Codec
-from tidegauge_service.ingest.file_source import FileSource
+from tidegauge_service.ingest.files.source import FileSource
 from tidegauge_service.ingest.source import Polled, Raw
 
 BATCH = 5_000
@@ -39,13 +39,16 @@ class HistoryFiles:
         if not self._announced:
             self._announced = True
             return Polled(gained=frozenset(self._files))
+        reached: dict[int, int] = {}
         for partition, file in self._files.items():
             if file.ends([0]):
                 continue
-            inputs = file.poll(max_records, timeout_s).inputs
-            if inputs:
-                return Polled([structs.replace(raw, partition=partition) for raw in inputs])
-        return Polled()
+            polled = file.poll(max_records, timeout_s)
+            reached[partition] = polled.reached.get(0, 0)
+            if polled.inputs or not file.ends([0]):
+                inputs = [structs.replace(raw, partition=partition) for raw in polled.inputs]
+                return Polled(inputs, reached=reached)
+        return Polled(reached=reached)
 
     def seek(self, partition: int, offset: int) -> None:
         """Continue a file at a row."""
