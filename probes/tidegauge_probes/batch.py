@@ -10,14 +10,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType
 from typing import Any, Final
 
 from tidegauge_probes.column import ABSENT, Column
 from tidegauge_probes.interrupts import pass_on_interrupt
-from tidegauge_probes.model import Fields, RecordView, lookup
+from tidegauge_probes.model import Fields, lookup
 from tidegauge_probes.needles import Needle, Needles
 from tidegauge_probes.nlp import SpacyPreprocessor
+from tidegauge_probes.record_view import Log, original, sealed, views_of
 from tidegauge_probes.scope import Scope
 from tidegauge_probes.texts import Mask, Texts
 
@@ -50,7 +51,6 @@ AT_ONCE: Final = 500
 """Records whose fields are read together, and that Python LFs look at one after another: so many
 stay in a processor's cache."""
 
-_VIEWS: Final = frozenset({RecordView, SimpleNamespace})
 _NO_NEEDLES: Final[Mapping[Place, Needles]] = MappingProxyType({})
 
 
@@ -74,6 +74,7 @@ class Batch:
         self._columns: dict[Place, Column] = {}
         self._texts: dict[tuple[Place, tuple[str, ...]], Texts] = {}
         self._views: dict[tuple[int, ...], list[Any]] = {}
+        self._log = Log()
         self._scope = Scope()
 
     @cached_property
@@ -85,12 +86,14 @@ class Batch:
         parts = [Batch(self.records[start : start + AT_ONCE]) for start in starts]
         for part in parts:
             part._scope = self._scope  # noqa: SLF001  (of the same class)
+            part._log = self._log  # noqa: SLF001
         return parts
 
     def close(self) -> None:
         """Drop what was computed, then what that lived on; the last thing done with a batch."""
         for computed in (self._found, self._columns, self._texts, self._views):
             computed.clear()
+        self._log = Log()
         if "parts" in self.__dict__:
             del self.parts
         self._scope.close()
@@ -119,10 +122,7 @@ class Batch:
 
     def _values(self, place: Place) -> list[Any]:
         if isinstance(place, Made):
-            return [
-                view.__dict__.get(place.name, ABSENT) if type(view) in _VIEWS else ABSENT
-                for view in self.views(place.chain)
-            ]
+            return [original(view, place.name) for view in self.views(place.chain)]
         if "." in place:
             return [lookup(fields, place, ABSENT) for fields in self.records]
         return _of_each(self.records, place)
@@ -150,16 +150,23 @@ class Batch:
         return hits
 
     def views(self, chain: Chain = ()) -> list[Any]:
-        """Return what LFs see after the preprocessors of *chain*: a view, or the exception."""
+        """Return what LFs see after the preprocessors of *chain*: a view, or the exception.
+
+        Each call undoes what was written to the views since the last one: an LF's writes are
+        its own.
+        """
+        self._log.restore()
         key = tuple(map(id, chain))  # user objects need not be hashable; the ProbeSet keeps them
         if key not in self._views:
             if len(self) > AT_ONCE:
                 of_parts = (part.views(chain) for part in self.parts)
                 self._views[key] = [view for views in of_parts for view in views]
             elif chain:
-                self._views[key] = _preprocess_all(self.views(), chain, self._scope)
+                alone: list[Any] = list(views_of(self.records, Log()))  # a stage may keep some
+                made = _preprocess_all(alone, chain, self._scope)
+                self._views[key] = sealed(made, self._log)
             else:
-                self._views[key] = [RecordView(**fields) for fields in self.records]
+                self._views[key] = list(views_of(self.records, self._log))
         return self._views[key]
 
 

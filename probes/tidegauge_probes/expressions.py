@@ -37,8 +37,8 @@ from tidegauge_probes.lifted import (
     TextTest,
     Total,
 )  # fmt: skip
-from tidegauge_probes.model import RecordView
 from tidegauge_probes.patterns import Mode, Pattern
+from tidegauge_probes.record_view import RecordView
 
 MOST_CONSTANTS: Final = 2_000
 """Constants in a list beyond which a loop over it is not read."""

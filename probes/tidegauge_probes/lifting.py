@@ -8,12 +8,9 @@ lifting of that LF. Nothing of the user's is changed.
 
 from __future__ import annotations
 
-import dis
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from types import CodeType
 from typing import Final
 
 import numpy as np
@@ -33,8 +30,6 @@ CHECKED: Final = 0.02
 
 FEWEST: Final = 4
 """LFs to lift below which looking into the columns takes longer than the functions do."""
-
-_WRITES: Final = frozenset({"STORE_ATTR", "DELETE_ATTR"})
 
 
 @dataclass(frozen=True)
@@ -91,28 +86,8 @@ def readings(probe_set: ProbeSet) -> dict[int, Lifted | Python]:
     """Return what the source of each Python LF and slicing function says, by column."""
     probes = (*probe_set.probes, *probe_set.slices)
     python = {n: probe for n, probe in enumerate(probes) if isinstance(probe, PythonProbe)}
-    writing = next((probe.name for probe in python.values() if _writes(probe)), None)
-    if writing is not None:
-        why = f"'{writing}' assigns to an attribute, perhaps of the record that the next LF sees"
-        return dict.fromkeys(python, Python(why))
     classes = {n: probe_set.cardinality if n < len(probe_set.probes) else 2 for n in python}
     return {n: lift(probe, classes[n]) for n, probe in python.items()}
-
-
-def _writes(probe: PythonProbe) -> bool:
-    """Whether an LF may change the record, which the next LF then sees."""
-    f = probe.f
-    while isinstance(f, partial):
-        f = f.func
-    call = getattr(type(f), "__call__", None)  # noqa: B004  (the code behind it)
-    code = getattr(f, "__code__", None) or getattr(call, "__code__", None)
-    return isinstance(code, CodeType) and _stores(code)
-
-
-def _stores(code: CodeType) -> bool:
-    if any(each.opname in _WRITES for each in dis.get_instructions(code)):
-        return True
-    return any(_stores(inner) for inner in code.co_consts if isinstance(inner, CodeType))
 
 
 def _unheard(_name: str, _why: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any, Final
 
 import msgspec
@@ -22,25 +21,6 @@ MAX_CLASSES: Final = 120
 
 Fields = Mapping[str, Any]
 Outcomes = npt.NDArray[np.int8]
-
-
-class RecordView(SimpleNamespace):
-    """A record as an LF sees it: ``x.text`` and ``x["text"]``.
-
-    A ``SimpleNamespace``, so that Snorkel's preprocessors can pickle, hash and extend it.
-    """
-
-    def __getitem__(self, name: str) -> Any:
-        """Return a field by name; KeyError if the record has none of that name."""
-        return self.__dict__[name]
-
-    def __contains__(self, name: object) -> bool:
-        """Whether the record has a field of that name."""
-        return name in self.__dict__
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return a field by name, or *default*."""
-        return self.__dict__.get(name, default)
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):

@@ -21,7 +21,11 @@ SKEW = 300_000
 
 
 def codec(limits: Limits | None = None, **mapping: Any) -> Codec:
-    return Codec(RecordMapping(**mapping), limits or Limits(max_skew=SKEW), lambda: NOW)
+    return Codec(
+        RecordMapping(**mapping),
+        limits or Limits.model_validate({"max_skew": f"{SKEW}ms"}),
+        lambda: NOW,
+    )
 
 
 def decode(value: Any, *, source_ms: int | None = None, **mapping: Any) -> Record | DeadLetter:
