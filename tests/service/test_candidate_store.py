@@ -170,3 +170,18 @@ def test_pages_are_stable_while_candidates_arrive(database: Database, stream_id:
     assert len(seen) == len(set(seen))
     assert {f"c{n:04d}" for n in range(0, 20, 2)} <= set(seen)
     assert seen == sorted(seen)
+
+
+def test_a_page_ends_with_the_payload_that_reaches_its_bytes(
+    database: Database, stream_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand payloads of a megabyte were read at once."""
+    monkeypatch.setattr(store, "PAGE_BYTES", 2_500)
+    large = [candidate(n, payload={"text": "x" * 1_000}) for n in range(7)]
+    with database.write() as connection:
+        store.propose(connection, stream_id, [*large, candidate(7, payload={"n": 7})], 0)
+    sizes = [len(page) for page in store.pages(database, Filter(), 100)]
+    assert sizes == [3, 3, 2]
+    monkeypatch.setattr(store, "PAGE_BYTES", 1)
+    found = [c.id for page in store.pages(database, Filter(), 100) for c in page]
+    assert found == [f"c{n:04d}" for n in range(8)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -159,3 +160,32 @@ def test_the_password_goes_to_the_registry_and_into_no_message() -> None:
     expected = base64.b64encode(b"tide:s3cret").decode()
     assert Refusing.sent == [f"Basic {expected}"]
     assert "s3cret" not in f"{refused.value} {config!r}"
+
+
+class Endless(BaseHTTPRequestHandler):
+    """A registry that never stops answering."""
+
+    def do_GET(self) -> None:
+        """Answer until the client has enough."""
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b" " * 65_536)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+def test_an_answer_without_end_is_not_read_to_its_end() -> None:
+    server = HTTPServer(("127.0.0.1", 0), Endless)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        config = SchemaRegistry(url=f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(SourceError, match="answers more than 16 MB"):
+            Registry(config, None, Path()).schema(1)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

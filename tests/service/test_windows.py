@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,10 @@ def test_samples_come_by_priority_and_old_ones_are_dropped(
         assert [s.priority for _, s in found] == sorted(s.priority for _, s in found)
         assert {(p, s.offset) for p, s in found} == {(p, n) for p in (0, 1) for n in range(6)}
         assert all("all" in s.buckets for _, s in found)
+        assert {s.payload for _, s in found} == {""}, "there may be thousands, of a megabyte each"
+        whole = windows.with_payloads(connection, group.stream, found[:3])
+        assert [(p, s.offset) for p, s in whole] == [(p, s.offset) for p, s in found[:3]]
+        assert [json.loads(s.payload)["id"] for _, s in whole] == [s.record_id for _, s in whole]
         windows.drop_samples(connection, group.stream, START + HOUR)
         assert windows.samples(connection, group.stream, START) == []
         assert len(windows.samples(connection, group.stream, START + HOUR)) == 12

@@ -28,6 +28,9 @@ HEADER: Final = 5
 REFUSED_S: Final = 30.0
 """A schema that cannot be had is asked for again after so long, not with every record."""
 
+MOST_REFUSED: Final = 1_000
+"""Schemas of which it is remembered that they cannot be had."""
+
 Schema = Any
 """A parsed schema, as fastavro has it."""
 
@@ -73,6 +76,8 @@ class WithRegistry:
             return parse(found, needed)
         except (NoSuchSchema, ValueError) as error:
             why = f"schema {number} cannot be used: {error}"
+            if len(self._refused) >= MOST_REFUSED:  # every record may name another one
+                self._refused.clear()
             self._refused[number] = (time.monotonic() + REFUSED_S, why)
             raise Rejected(Reason.UNKNOWN_SCHEMA, why) from error
 

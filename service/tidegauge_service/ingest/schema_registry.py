@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,10 @@ from tidegauge_service.errors import SettingsError, SourceError
 from tidegauge_service.stream_config import SchemaRegistry
 
 TIMEOUT_S: Final = 10.0
+MOST_BYTES: Final = 16 * 2**20
+"""Of an answer: the list of all subjects is the largest."""
+
+CHUNK_BYTES: Final = 65_536
 MOST_REFERENCES: Final = 100
 NOT_FOUND: Final = 404
 
@@ -61,18 +66,29 @@ class Registry:
 
     def _get(self, path: str) -> Any:
         try:
-            answer = self._client.get(self._url + path)
-            if answer.status_code == NOT_FOUND:
-                msg = f"the schema registry has no {path.removeprefix('/')}"
-                raise NoSuchSchema(msg)
-            answer.raise_for_status()
-            return answer.json()
+            with self._client.stream("GET", self._url + path) as answer:
+                if answer.status_code == NOT_FOUND:
+                    msg = f"the schema registry has no {path.removeprefix('/')}"
+                    raise NoSuchSchema(msg)
+                answer.raise_for_status()
+                return json.loads(_body(answer))
         except (httpx2.HTTPError, ValueError) as error:
             msg = (
                 f"cannot ask the schema registry at {self._url}{path}: {error}. Is it up, and are "
                 "record.schema_registry and its password right?"
             )
             raise SourceError(msg) from error
+
+
+def _body(answer: httpx2.Response) -> bytes:
+    """Return what was answered; ValueError if it is larger than any schema."""
+    found = bytearray()
+    for part in answer.iter_bytes(CHUNK_BYTES):
+        found += part
+        if len(found) > MOST_BYTES:
+            msg = f"it answers more than {MOST_BYTES >> 20} MB"
+            raise ValueError(msg)
+    return bytes(found)
 
 
 def _trust(config: SchemaRegistry, folder: Path) -> ssl.SSLContext:

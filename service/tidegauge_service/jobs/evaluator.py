@@ -42,6 +42,9 @@ from tidegauge_service.stream_config import StreamConfig
 
 log = structlog.get_logger()
 
+PROPOSED_AT_ONCE = 16
+"""Candidates that are written at once: each may have a payload of a megabyte, or more."""
+
 NO_BASELINE = ""
 """What stands for it in windows that are not compared."""
 
@@ -309,16 +312,21 @@ class Evaluator:
         layout = self._layout
         kept = windows.samples(connection, self._stream, start)
         chosen = proposal.choose(kept, counts, layout, firing, self._config.samples.per_window)
-        proposed = proposal.candidates(
-            self._stream.name,
-            kept,
-            chosen,
-            layout,
-            probe_set=self._stream.probe_set,
-            baseline=baseline,
-        )
-        candidates.propose(connection, self._stream.id, proposed, self._clock())
-        return len(proposed)
+        taken = [(p, sample) for p, sample in kept if (p, sample.offset) in chosen]
+        for first in range(0, len(taken), PROPOSED_AT_ONCE):
+            some = windows.with_payloads(
+                connection, self._stream, taken[first : first + PROPOSED_AT_ONCE]
+            )
+            proposed = proposal.candidates(
+                self._stream.name,
+                some,
+                chosen,
+                layout,
+                probe_set=self._stream.probe_set,
+                baseline=baseline,
+            )
+            candidates.propose(connection, self._stream.id, proposed, self._clock())
+        return len(taken)
 
 
 def _firing(before: Sequence[Alert], changed: Sequence[Alert]) -> list[Alert]:

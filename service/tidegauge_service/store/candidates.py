@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate, takewhile
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
@@ -101,10 +102,17 @@ Place = tuple[int, str]
 """Where a page ended: window start and candidate id, the order of the pages."""
 
 
+PAGE_BYTES: Final = 16 * 2**20
+"""Of the payloads of a page: it ends with the candidate that reaches it."""
+
+
 def page(
     database: Database, wanted: Filter, limit: int, after: Place | None = None
 ) -> list[Candidate]:
-    """Return up to *limit* candidates after a place, by window and id."""
+    """Return up to *limit* candidates after a place, by window and id; fewer of large ones.
+
+    Only where none is left, none is returned.
+    """
     c, s = schema.candidate, schema.stream
     query = sa.select(c, s.c.name.label("stream")).join(s, s.c.id == c.c.stream_id)
     query = query.order_by(c.c.window_start_ms, c.c.id).limit(limit)
@@ -112,9 +120,16 @@ def page(
         query = query.where(sa.tuple_(c.c.window_start_ms, c.c.id) > sa.tuple_(*after))
     with database.read() as connection:
         query = query.where(*_conditions(connection, wanted))
-        rows = list(connection.execute(query))
+        sizes = connection.execute(query.with_only_columns(sa.func.length(c.c.payload)))
+        rows = list(connection.execute(query.limit(min(limit, _fitting(sizes.scalars())))))
         reasons = _reasons(connection, [row.id for row in rows])
     return [_candidate(row, reasons.get(row.id, ())) for row in rows]
+
+
+def _fitting(sizes: Iterable[int]) -> int:
+    """Return how many fit into a page: one at least."""
+    reached = takewhile(lambda so_far: so_far < PAGE_BYTES, accumulate(sizes))
+    return 1 + sum(1 for _ in reached)
 
 
 def pages(database: Database, wanted: Filter, size: int = 1_000) -> Iterator[list[Candidate]]:

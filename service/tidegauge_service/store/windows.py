@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import add
 
@@ -253,10 +254,14 @@ def _known_series(connection: sa.Connection, stream: StreamRow) -> dict[SeriesKe
 
 
 def samples(connection: sa.Connection, stream: StreamRow, start: int) -> list[tuple[int, Sample]]:
-    """Return (partition, sample) of a window, by priority."""
+    """Return (partition, sample) of a window, by priority, without the payloads.
+
+    There may be thousands, of a megabyte each; few are chosen (``with_payloads``).
+    """
     t = schema.sample
+    columns = [column for column in t.c if column is not t.c.payload]
     query = (
-        sa.select(t)
+        sa.select(*columns)
         .where(t.c.stream_id == stream.id, t.c.window_start_ms == start)
         .order_by(t.c.priority, t.c.partition, t.c.offset)
     )
@@ -270,13 +275,27 @@ def samples(connection: sa.Connection, stream: StreamRow, start: int) -> list[tu
                 tuple(json.loads(row.buckets)),
                 row.record_id,
                 row.timestamp_ms,
-                row.payload,
+                "",
                 row.outcomes,
                 tuple(json.loads(row.segments)),
             ),
         )
         for row in connection.execute(query)
     ]
+
+
+def with_payloads(
+    connection: sa.Connection, stream: StreamRow, some: Sequence[tuple[int, Sample]]
+) -> list[tuple[int, Sample]]:
+    """Return samples of one window with their payloads."""
+    t = schema.sample
+    places = [(sample.window_start_ms, partition, sample.offset) for partition, sample in some]
+    query = sa.select(t.c.partition, t.c.offset, t.c.payload).where(
+        t.c.stream_id == stream.id,
+        sa.tuple_(t.c.window_start_ms, t.c.partition, t.c.offset).in_(places),
+    )
+    found = {(row.partition, row.offset): row.payload for row in connection.execute(query)}
+    return [(p, replace(sample, payload=found[p, sample.offset])) for p, sample in some]
 
 
 def drop_samples(connection: sa.Connection, stream: StreamRow, before_ms: int) -> None:

@@ -106,10 +106,18 @@ def _accepted(accept: str) -> Format:
 
 def _page(ctx: Ctx, wanted: Filter, limit: int, cursor: str | None) -> Response:
     found = candidates.page(ctx.database, wanted, limit, from_cursor(cursor))
-    last = found[-1] if len(found) == limit else None
-    following = to_cursor((last.window_start_ms, last.id)) if last else None
+    following = _following(ctx, wanted, found, limit)
     items = [exports.row(candidate) for candidate in found]
     return JSONResponse({"items": items, "next": following})
+
+
+def _following(ctx: Ctx, wanted: Filter, found: list[Candidate], limit: int) -> str | None:
+    """Return the cursor of the next page: after a full one, and after one that bytes have ended."""
+    if not found:
+        return None
+    place = (found[-1].window_start_ms, found[-1].id)
+    more = len(found) == limit or candidates.page(ctx.database, wanted, 1, place)
+    return to_cursor(place) if more else None
 
 
 def _all(ctx: Ctx, wanted: Filter, limit: int | None) -> Iterator[Candidate]:
