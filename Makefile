@@ -42,7 +42,7 @@ test: $(VENV)/.stamp-dev ## Run the tests (ARGS="-k name")
 
 parity: $(PARITY)/.stamp ## Test beside the real Snorkel, torch and spaCy: 3 GB to fetch (PARITY=folder)
 	TIDEGAUGE_PARITY=1 $(PARITY)/bin/python -m pytest \
-		tests/parity tests/probes/test_snorkel.py tests/snorkel_stub $(ARGS)
+		tests/parity tests/probes/labeling/test_snorkel.py tests/snorkel_stub $(ARGS)
 
 crash: $(VENV)/.stamp-dev ## Prove exactness under faults (SECONDS=3600 SEED=1); the last line is a JSON object
 	@$(BIN)/python -m tests.crash --seconds $(SECONDS) --seed $(SEED) $(ARGS)

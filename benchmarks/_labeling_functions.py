@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, Final, cast
 
-from tidegauge_probes.templates import TemplateSpec
+from tidegauge_probes.labeling.templates import TemplateSpec
 
 ABSTAIN, HAM, SPAM = -1, 0, 1
 CLASSES: Final = ("HAM", "SPAM")

@@ -18,13 +18,13 @@ from kafka import KafkaConsumer, TopicPartition
 
 from tidegauge_service import logs
 from tidegauge_service.clock import now_ms
-from tidegauge_service.ingest.kafka_source import KafkaTopic
-from tidegauge_service.ingest.source import Polled
-from tidegauge_service.pipeline import Pipeline, open_pipeline
-from tidegauge_service.settings import Settings
+from tidegauge_service.config.settings import Settings
+from tidegauge_service.config.stream_file import KafkaSource, load_stream
+from tidegauge_service.ingest.sources.kafka.source import KafkaTopic
+from tidegauge_service.ingest.sources.source import Polled
+from tidegauge_service.runtime.pipeline import Pipeline, open_pipeline
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
-from tidegauge_service.stream_config import KafkaSource, load_stream
 
 POLL_RECORDS = 2_000
 

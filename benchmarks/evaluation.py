@@ -14,13 +14,14 @@ import numpy as np
 from scipy import stats
 
 from benchmarks._timing import QUICK, Contestant, faster, race, say
-from tidegauge_probes import baseline as baselines
-from tidegauge_probes import counts, drift
-from tidegauge_probes.counts import PaneCounts
-from tidegauge_probes.drift import Detector
+from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts.panes import PaneCounts
+from tidegauge_probes.drift import baseline as baselines
+from tidegauge_probes.drift import comparison as drift
+from tidegauge_probes.drift.comparison import Detector
+from tidegauge_probes.drift.scan import Past
+from tidegauge_probes.labeling.probe_set import Layout
 from tidegauge_probes.model import ABSTAIN, VoteMatrix
-from tidegauge_probes.probe_set import Layout
-from tidegauge_probes.scan import Past
 
 LFS, CLASSES, SEED = 30, 2, 20
 RECORDS, CALIBRATION, PAST, HOUR_MS = 100_000, 168, 64, 3_600_000

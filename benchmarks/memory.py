@@ -22,12 +22,12 @@ from benchmarks._records import START_MS, as_json, records
 from benchmarks._timing import QUICK, say
 from tidegauge_probes import ProbeSet
 from tidegauge_service.clock import now_ms, to_iso
-from tidegauge_service.ingest.source import Polled, Raw
+from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.ingest.sources.source import Polled, Raw
 from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
-from tidegauge_service.stream_config import StreamConfig
 
 HOUR = 3_600_000
 LFS = 20

@@ -28,13 +28,13 @@ from tests.servers.postgres import PostgresServer, server_folders
 from tidegauge_probes import ProbeSet, engine
 from tidegauge_probes.model import Record
 from tidegauge_service.clock import now_ms, to_iso
-from tidegauge_service.ingest.codec import Codec
-from tidegauge_service.ingest.source import Polled, Raw
+from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.ingest.codec.codec import Codec
+from tidegauge_service.ingest.sources.source import Polled, Raw
 from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.store import schema, streams
-from tidegauge_service.store.commit import close_windows
 from tidegauge_service.store.engine import Database
-from tidegauge_service.stream_config import StreamConfig
+from tidegauge_service.store.ingest.commit import close_windows
 
 BATCH = 5_000
 WARM_UP = 2

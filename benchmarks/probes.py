@@ -23,14 +23,15 @@ from benchmarks._labeling_functions import CLASSES, labeling_functions
 from benchmarks._records import as_json, records
 from benchmarks._timing import QUICK, Contestant, Seconds, faster, race, rate, say
 from tests.snorkel_stub import load_snorkel
-from tidegauge_probes import ProbeSet, counts, engine
-from tidegauge_probes.counts import PaneCounts
-from tidegauge_probes.lifting import Lifting
+from tidegauge_probes import ProbeSet, engine
+from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts.panes import PaneCounts
+from tidegauge_probes.lifting.lifting import Lifting
 from tidegauge_probes.model import Record
 from tidegauge_service.clock import now_ms
-from tidegauge_service.ingest.codec import Codec
-from tidegauge_service.ingest.source import Raw
-from tidegauge_service.stream_config import Limits, RecordMapping
+from tidegauge_service.config.stream_file import Limits, RecordMapping
+from tidegauge_service.ingest.codec.codec import Codec
+from tidegauge_service.ingest.sources.source import Raw
 
 BATCH = 5_000
 PANDAS = 300

@@ -11,10 +11,9 @@ Everything is pure but for :mod:`tidegauge_alerts.transports`.
 
 from __future__ import annotations
 
-from tidegauge_alerts.backoff import delay_s, given_up
 from tidegauge_alerts.errors import AddressRefused, DeliveryError, ReceiverError, RuleError
-from tidegauge_alerts.lifecycle import Advance, advance, together, withdraw
-from tidegauge_alerts.messages import Message, Status, headline, messages, notify_worthy
+from tidegauge_alerts.lifecycle.advance import Advance, advance, together, withdraw
+from tidegauge_alerts.messages.message import Message, Status, headline, messages, notify_worthy
 from tidegauge_alerts.model import (
     Alert,
     AlertKind,
@@ -26,10 +25,11 @@ from tidegauge_alerts.model import (
     Transition,
     TransitionReason,
 )
-from tidegauge_alerts.muting import MuteTime, parse_mute
 from tidegauge_alerts.receivers import LogReceiver, Receiver, WebhookReceiver, parse_receivers
 from tidegauge_alerts.rules import UserRule, parse_rule
-from tidegauge_alerts.signing import sign, verify
+from tidegauge_alerts.silences import MuteTime, parse_mute
+from tidegauge_alerts.transports.backoff import delay_s, given_up
+from tidegauge_alerts.transports.webhook.signature import sign, verify
 
 __all__ = [
     "AddressRefused",

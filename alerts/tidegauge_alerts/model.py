@@ -131,7 +131,7 @@ class Alert(Figures):
     quiet: int
     """Compared windows in a row without a shift."""
     resolve_score: float
-    """Evidence of recovery, in nats: the CUSUM of :mod:`tidegauge_alerts.recovery`."""
+    """Evidence of recovery, in nats: the CUSUM of :mod:`tidegauge_alerts.lifecycle.recovery`."""
     shift: float
     """Log odds ratio at onset, or where it last changed sides: what recovery is from."""
     probe_set: str

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from benchmarks._timing import QUICK
 from benchmarks.detection import experiments, figures, others
-from tidegauge_probes.drift import Detector
+from tidegauge_probes.drift.comparison import Detector
 
 SEED: Final = 20_260_105
 

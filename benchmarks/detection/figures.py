@@ -10,7 +10,7 @@ import altair as alt
 
 from benchmarks.detection import experiments, goals
 from benchmarks.detection.scoring import HORIZON
-from tidegauge_service.web import drawing
+from tidegauge_service.web.charts import renderer as drawing
 
 PAGE: Final = "detection-figures.md"
 TRADE_OFF: Final = "pictures/detection-trade-off.svg"

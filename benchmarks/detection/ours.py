@@ -10,16 +10,17 @@ import numpy as np
 
 from benchmarks.detection.scoring import Mask
 from benchmarks.detection.traffic import HOUR_MS, Ints, Traffic
-from tidegauge_alerts.lifecycle import advance
+from tidegauge_alerts.lifecycle.advance import advance
 from tidegauge_alerts.model import Alert, AlertState, Context, Rule
-from tidegauge_probes import counts, drift
-from tidegauge_probes.baseline import Baseline
-from tidegauge_probes.counts import PaneCounts
-from tidegauge_probes.drift import Detector
+from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts.panes import PaneCounts
+from tidegauge_probes.drift import comparison as drift
+from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.drift.comparison import Detector
+from tidegauge_probes.drift.scan import Past
+from tidegauge_probes.drift.series import Plan
 from tidegauge_probes.findings import SeriesKey, SeriesKind
-from tidegauge_probes.probe_set import Layout
-from tidegauge_probes.scan import Past
-from tidegauge_probes.series import Plan
+from tidegauge_probes.labeling.probe_set import Layout
 
 RULE: Final = Rule()
 _LAYOUT: Final = Layout((), (), ())

@@ -3,7 +3,9 @@
 Pure: nothing here knows a database or a network.
 """
 
-from tidegauge_probes.decorators import (
+from tidegauge_probes.engine import run
+from tidegauge_probes.errors import BaselineError, CountsError, ProbeError, TidegaugeError
+from tidegauge_probes.labeling.decorators import (
     LabelingFunction,
     LambdaPreprocessor,
     Preprocessor,
@@ -12,18 +14,16 @@ from tidegauge_probes.decorators import (
     preprocessor,
     slicing_function,
 )
-from tidegauge_probes.engine import run
-from tidegauge_probes.errors import BaselineError, CountsError, ProbeError, TidegaugeError
-from tidegauge_probes.loading import load
-from tidegauge_probes.model import ABSTAIN, ERROR, Record, VoteMatrix
-from tidegauge_probes.nlp import (
+from tidegauge_probes.labeling.loading import load
+from tidegauge_probes.labeling.nlp import (
     NLPLabelingFunction,
     NLPSlicingFunction,
     SpacyPreprocessor,
     nlp_labeling_function,
     nlp_slicing_function,
 )
-from tidegauge_probes.probe_set import ProbeSet
+from tidegauge_probes.labeling.probe_set import ProbeSet
+from tidegauge_probes.model import ABSTAIN, ERROR, Record, VoteMatrix
 
 __all__ = [
     "ABSTAIN",

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from tidegauge_probes.batch import Batch
-from tidegauge_probes.lifting import Lifting
+from tidegauge_probes.columns.batch import Batch
+from tidegauge_probes.labeling.probe_set import ProbeSet, PythonProbe
+from tidegauge_probes.lifting.lifting import Lifting
 from tidegauge_probes.model import ERROR, Fault, Fields, Outcomes, VoteMatrix
-from tidegauge_probes.probe_set import ProbeSet, PythonProbe
 
 QUARANTINED: Final = "quarantined"
 """Type of the faults of an LF that is not called any more."""

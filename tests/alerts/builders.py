@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tidegauge_alerts.lifecycle import Advance, advance
+from tidegauge_alerts.lifecycle.advance import Advance, advance
 from tidegauge_alerts.model import Alert, AlertState, Context, Rule, Transition
 from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
 

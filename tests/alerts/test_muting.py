@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegauge_alerts import RuleError, parse_mute
-from tidegauge_alerts.muting import always_muted
+from tidegauge_alerts.silences import always_muted
 
 
 def moment(text: str, zone: str = "UTC") -> int:

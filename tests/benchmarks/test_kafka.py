@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.kafka import LFS, Group
-from tidegauge_probes.loading import load_file
+from tidegauge_probes.labeling.loading import load_file
 
 
 def test_its_workers_can_read_the_lfs_that_it_writes(tmp_path: Path) -> None:

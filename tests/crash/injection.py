@@ -21,7 +21,7 @@ def install() -> None:
     """Patch what the environment asks for: the clock everywhere, all else in workers only."""
     shift_clock(os.environ["TIDEGAUGE_TEST_CLOCK"])
     keep_last_words()
-    if "tidegauge_service.worker_process" not in sys.orig_argv:
+    if "tidegauge_service.runtime.worker_process" not in sys.orig_argv:
         return
     duplicates = float(os.environ.get("TIDEGAUGE_TEST_DUPLICATES", "0"))
     if duplicates:
@@ -71,9 +71,9 @@ def deliver_twice(share: float) -> None:
     """
     from dataclasses import replace
 
-    from tidegauge_service.ingest.files.source import FileSource
-    from tidegauge_service.ingest.kafka_source import KafkaTopic
-    from tidegauge_service.ingest.log_source import EventLog
+    from tidegauge_service.ingest.sources.files.source import FileSource
+    from tidegauge_service.ingest.sources.kafka.source import KafkaTopic
+    from tidegauge_service.ingest.sources.log import EventLog
 
     dice = random.Random(os.getpid())
 
@@ -105,7 +105,7 @@ def deliver_twice(share: float) -> None:
 
 def slow_commits(seconds: float) -> None:
     """Wait in each commit between its reading of the closed cursor and its end."""
-    commit: Any = importlib.import_module("tidegauge_service.store.commit")
+    commit: Any = importlib.import_module("tidegauge_service.store.ingest.commit")
     write = commit._write
 
     def slow(*arguments: Any) -> None:
@@ -120,7 +120,7 @@ def slow_polls(seconds: float) -> None:
 
     (Who is slow in its commits only, keeps SQLite's lock nearly always.)
     """
-    from tidegauge_service.ingest.files.source import FileSource
+    from tidegauge_service.ingest.sources.files.source import FileSource
 
     poll = FileSource.poll
     dice = random.Random(os.getpid())

@@ -20,8 +20,15 @@ from tests.crash.oracle import (
     times,
 )
 from tests.crash.traffic import CLASSES, WINDOW_MS
-from tidegauge_probes import counts
-from tidegauge_probes.counts import BLIND, CONFLICTED, COVERED, OVERLAPPED, RECORDS, PaneCounts
+from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts.panes import (
+    BLIND,
+    CONFLICTED,
+    COVERED,
+    OVERLAPPED,
+    RECORDS,
+    PaneCounts,
+)
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
 

@@ -103,7 +103,7 @@ def _foreign_watermark() -> None:
 def _sent_before_sending() -> None:
     """A message is marked sent, then sent."""
     from tidegauge_service.jobs.dispatcher import Dispatcher
-    from tidegauge_service.store import outbox
+    from tidegauge_service.store.alerting import outbox
 
     send = Dispatcher._send
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tidegauge_probes.accuracy import Accuracy
-from tidegauge_service.figures import (
+from tidegauge_probes.label_model.accuracy import Accuracy
+from tidegauge_service.metrics.collector import ALL
+from tidegauge_service.metrics.figures import (
     AlertFigures,
     FiringAlert,
     PartitionFigures,
@@ -13,7 +14,6 @@ from tidegauge_service.figures import (
     Snapshot,
     StreamFigures,
 )
-from tidegauge_service.metrics import ALL
 
 PROBES = ("check_out", "has_link", 'quotes "and" \\')
 SEGMENTS = (ALL, "channel=web", "channel=wéb\n2")

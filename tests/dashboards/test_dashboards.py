@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.dashboards.queries import Document, dashboards, panels, queries_of
-from tidegauge_service.metrics import CATALOGUE, Metric, MetricType, Origin
+from tidegauge_service.metrics.collector import CATALOGUE, Metric, MetricType, Origin
 
 with warnings.catch_warnings():
     # The SDK prefers Grafana's second format; what Grafana provisions from files is the first.

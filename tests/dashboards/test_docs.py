@@ -9,7 +9,7 @@ import pytest
 
 from tests.dashboards.queries import dashboards
 from tests.dashboards.test_rules import RECORDED, rules
-from tidegauge_service.metrics import CATALOGUE, Metric
+from tidegauge_service.metrics.collector import CATALOGUE, Metric
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 

@@ -16,9 +16,9 @@ import tidegauge_dashboards
 from tests.dashboards.queries import all_queries, substituted
 from tests.dashboards.snapshots import PROBES, SEGMENTS, snapshot
 from tests.servers.prometheus import PrometheusServer, ScrapeTarget
-from tidegauge_service import meters
-from tidegauge_service.figures import Snapshot
-from tidegauge_service.metrics import Collector
+from tidegauge_service.metrics import meters
+from tidegauge_service.metrics.collector import Collector
+from tidegauge_service.metrics.figures import Snapshot
 
 TOKEN = "a-made-up-token"
 

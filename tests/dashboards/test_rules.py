@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.servers.prometheus import promtool
-from tidegauge_service.metrics import CATALOGUE
+from tidegauge_service.metrics.collector import CATALOGUE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RULES = REPOSITORY / "dashboards" / "tidegauge_dashboards" / "rules" / "tidegauge.rules.yml"

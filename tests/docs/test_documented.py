@@ -12,17 +12,17 @@ import pytest
 import typer
 
 from tidegauge_alerts.receivers import WebhookReceiver
+from tidegauge_probes.documents.spec import Spec
 from tidegauge_probes.findings import SeriesKind, Verdict
-from tidegauge_probes.spec import Spec
-from tidegauge_probes.templates import CONDITIONS, Keyword, Length, Numeric, Regex
-from tidegauge_service import stream_config
+from tidegauge_probes.labeling.templates import CONDITIONS, Keyword, Length, Numeric, Regex
 from tidegauge_service.api.app import MODULES
 from tidegauge_service.api.problems import CODES
 from tidegauge_service.api.routes import health
+from tidegauge_service.candidates import proposal
 from tidegauge_service.cli.main import app
-from tidegauge_service.ingest.rejecting import Reason
-from tidegauge_service.jobs import proposal
-from tidegauge_service.settings import Retention, Settings
+from tidegauge_service.config import stream_file as stream_config
+from tidegauge_service.config.settings import Retention, Settings
+from tidegauge_service.ingest.codec.rejection import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 

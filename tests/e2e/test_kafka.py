@@ -15,11 +15,12 @@ from kafka import KafkaProducer
 
 from tests.e2e.running import started, tidegauge
 from tests.servers.broker import Cluster
-from tidegauge_service import report
 from tidegauge_service.demo.generator import raw_at
 from tidegauge_service.demo.plan import Plan
-from tidegauge_service.store import queries, streams
+from tidegauge_service.reports import summary as report
+from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.windows import queries
 
 PARTITIONS = 4
 WINDOWS = 110

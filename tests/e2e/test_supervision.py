@@ -22,11 +22,12 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.waiting import wait_until
 from tests.service import oracle
 from tests.service.streams_for_tests import HOUR, START, record, write_jsonl, write_stream
-from tidegauge_probes.counts import PaneCounts, SegmentCounts
+from tidegauge_probes.counts.panes import PaneCounts, SegmentCounts
 from tidegauge_probes.engine import QUARANTINED
 from tidegauge_service.clock import to_iso
-from tidegauge_service.store import alerts, queries
+from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.windows import queries
 
 pytestmark = pytest.mark.slow
 

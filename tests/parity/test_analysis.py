@@ -15,8 +15,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.parity.conftest import Suite
 from tests.snorkel_stub import Snorkel
-from tidegauge_probes import ERROR, analysis, counts, gold
-from tidegauge_probes.counts import PaneCounts
+from tidegauge_probes import ERROR
+from tidegauge_probes.counts import analysis, gold
+from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.errors import CountsError
 from tidegauge_probes.model import VoteMatrix
 

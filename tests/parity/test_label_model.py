@@ -17,8 +17,9 @@ import pytest
 from tests.parity.required import needed
 from tests.probes.simulated_votes import World, unipolar
 from tests.snorkel_stub import Snorkel
-from tidegauge_probes import ERROR, LabelingFunction, ProbeSet, engine, label_model
-from tidegauge_probes.label_model import LabelModel
+from tidegauge_probes import ERROR, LabelingFunction, ProbeSet, engine
+from tidegauge_probes.label_model import dawid_skene as label_model
+from tidegauge_probes.label_model.dawid_skene import LabelModel
 
 torch = needed("torch")
 

@@ -33,10 +33,10 @@ from tidegauge_probes import (
     nlp_labeling_function,
     nlp_slicing_function,
     preprocessor,
-    spacy_models,
 )
-from tidegauge_probes.lifting import Lifting
-from tidegauge_probes.loading import load
+from tidegauge_probes.labeling import spacy_models
+from tidegauge_probes.labeling.loading import load
+from tidegauge_probes.lifting.lifting import Lifting
 
 CLASSES = ("OTHER", "PERSON")
 OTHER, PERSON = 0, 1

@@ -15,7 +15,7 @@ from tests.parity.tutorials import spam
 from tests.parity.tutorials.kit import OURS, snorkels
 from tests.snorkel_stub import Snorkel
 from tidegauge_probes import ABSTAIN, ERROR, ProbeSet, engine
-from tidegauge_probes.lifting import Lifting
+from tidegauge_probes.lifting.lifting import Lifting
 from tidegauge_probes.model import VoteMatrix
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from tests.probes import pattern_fuzz
 from tidegauge_probes import LabelingFunction, ProbeSet, engine
-from tidegauge_probes.lifting import Lifting
+from tidegauge_probes.lifting.lifting import Lifting
 
 RECORDS: Final = 40
 PROGRAMS: Final = 20

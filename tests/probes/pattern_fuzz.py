@@ -16,10 +16,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from tidegauge_probes.batch import Batch
-from tidegauge_probes.literals import ODD
-from tidegauge_probes.needles import Needles
-from tidegauge_probes.patterns import Mode, Pattern, translate
+from tidegauge_probes.columns.batch import Batch
+from tidegauge_probes.columns.literals import ODD
+from tidegauge_probes.columns.needles import Needles
+from tidegauge_probes.columns.patterns import Mode, Pattern, translate
 
 TEXTS = 60
 PATTERNS = 12

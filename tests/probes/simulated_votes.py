@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.counts import PaneCounts, fold
+from tidegauge_probes.counts.panes import PaneCounts, fold
 from tidegauge_probes.model import ABSTAIN, Outcomes, VoteMatrix
 
 Floats = npt.NDArray[np.float64]

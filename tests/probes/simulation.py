@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.probes.strategies import matrix
-from tidegauge_probes import baseline as baselines
-from tidegauge_probes import counts
-from tidegauge_probes.baseline import Baseline
-from tidegauge_probes.counts import PaneCounts
+from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts.panes import PaneCounts
+from tidegauge_probes.drift import baseline as baselines
+from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.findings import Finding, SeriesKind, Verdict
+from tidegauge_probes.labeling.probe_set import Layout
 from tidegauge_probes.model import ABSTAIN
-from tidegauge_probes.probe_set import Layout
 
 Floats = npt.NDArray[np.float64]
 HOUR_MS = 3_600_000

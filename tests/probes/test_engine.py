@@ -22,15 +22,15 @@ from tidegauge_probes import (
     ProbeError,
     ProbeSet,
     SlicingFunction,
-    counts,
     engine,
     labeling_function,
     preprocessor,
     slicing_function,
 )
-from tidegauge_probes.batch import AT_ONCE
+from tidegauge_probes.columns.batch import AT_ONCE
+from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.labeling.templates import TemplateSpec
 from tidegauge_probes.model import VoteMatrix
-from tidegauge_probes.templates import TemplateSpec
 
 RECORDS: list[dict[str, Any]] = [
     {"text": "a", "n": 0},

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidegauge_probes import ProbeSet, counts, engine
+from tidegauge_probes import ProbeSet, engine
+from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.labeling.templates import SliceSpec
 from tidegauge_probes.model import ABSTAIN, ERROR
-from tidegauge_probes.templates import SliceSpec
 
 called: list[str] = []
 

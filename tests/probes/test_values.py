@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from tidegauge_probes import ABSTAIN, ERROR, ProbeSet, engine, load
 from tidegauge_probes.errors import ProbeError
-from tidegauge_probes.loading import load_file, schema
-from tidegauge_probes.templates import TemplateSpec
-from tidegauge_probes.voters import VoterProbe, VoterSpec
+from tidegauge_probes.labeling.loading import load_file, schema
+from tidegauge_probes.labeling.templates import TemplateSpec
+from tidegauge_probes.labeling.voters import VoterProbe, VoterSpec
 
 YES = 1
 

@@ -12,12 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from tests.service.streams_for_tests import START, record, write_stream
-from tidegauge_service.pipeline import Pipeline, open_pipeline
-from tidegauge_service.settings import Settings
-from tidegauge_service.store import decisions, schema, streams
+from tidegauge_service.config.settings import Settings
+from tidegauge_service.config.stream_file import load_stream
+from tidegauge_service.runtime.pipeline import Pipeline, open_pipeline
+from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.ingest import decisions
 from tidegauge_service.store.streams import REPLAYED
-from tidegauge_service.stream_config import load_stream
 
 MINUTE = 60_000
 

@@ -11,11 +11,11 @@ from tests.service.memory_source import MemorySource, Topic
 from tests.service.streams_for_tests import START, write_stream
 from tidegauge_probes import load
 from tidegauge_service.clock import Clock
+from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import PartitionRow
-from tidegauge_service.stream_config import load_stream
 
 NOW = START + 10_000 * 3_600_000
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tidegauge_service.errors import SourceError
-from tidegauge_service.ingest.source import Polled, Raw
+from tidegauge_service.ingest.sources.source import Polled, Raw
 
 Topic = Sequence[Sequence[bytes]]
 """Partition → its inputs."""

@@ -12,8 +12,15 @@ import sqlalchemy as sa
 
 from tests.service.memory_source import Topic
 from tests.service.streams_for_tests import HOUR, START
-from tidegauge_probes import counts
-from tidegauge_probes.counts import BLIND, CONFLICTED, COVERED, OVERLAPPED, RECORDS, PaneCounts
+from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts.panes import (
+    BLIND,
+    CONFLICTED,
+    COVERED,
+    OVERLAPPED,
+    RECORDS,
+    PaneCounts,
+)
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow

@@ -12,16 +12,16 @@ import yaml
 
 from tidegauge_probes import ProbeSet, load
 from tidegauge_service.clock import Clock, now_ms, to_iso
-from tidegauge_service.ingest.files.source import FileSource
-from tidegauge_service.ingest.opening import open_codec
-from tidegauge_service.ingest.places import seed
-from tidegauge_service.ingest.source import Source
+from tidegauge_service.config.settings import Settings
+from tidegauge_service.config.stream_file import StreamConfig, load_stream
+from tidegauge_service.ingest.gaps import seed
+from tidegauge_service.ingest.sources.files.source import FileSource
+from tidegauge_service.ingest.sources.registry import open_codec
+from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.ingest.worker import Worker
-from tidegauge_service.settings import Settings
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.stream_config import StreamConfig, load_stream
 
 HOUR = 3_600_000
 START = 1_600_000_000_000 // HOUR * HOUR

@@ -13,13 +13,14 @@ from tests.service import oracle
 from tests.service.group import NOW, Group
 from tests.service.memory_source import Topic
 from tests.service.streams_for_tests import PROBES
-from tidegauge_probes import ProbeSet, counts, load
-from tidegauge_service import versioning
+from tidegauge_probes import ProbeSet, load
+from tidegauge_probes.counts import panes as counts
+from tidegauge_service.deployments import changes as versioning
+from tidegauge_service.deployments.changes import Wanted
 from tidegauge_service.store import deployments, schema
 from tidegauge_service.store.deployments import Author, Deployment, Reference
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import Role
-from tidegauge_service.versioning import Wanted
 
 ALL, FEWER, ONE = oracle.PROBE_NAMES, ("mentions_free", "short"), ("thanks",)
 SETS: Sequence[tuple[str, ...]] = (ALL, FEWER, ONE)

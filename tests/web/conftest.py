@@ -10,10 +10,10 @@ from starlette.testclient import TestClient
 
 from tests.web.site_for_tests import NOW, Site
 from tidegauge_service.api.app import create_app
+from tidegauge_service.api.auth import Gate
 from tidegauge_service.api.context import Context
-from tidegauge_service.auth import Gate
-from tidegauge_service.metrics import Collector
-from tidegauge_service.snapshot import take_snapshot
+from tidegauge_service.metrics.collector import Collector
+from tidegauge_service.metrics.snapshot import take_snapshot
 
 
 @pytest.fixture

@@ -11,17 +11,20 @@ from starlette.testclient import TestClient
 
 from tests.service.streams_for_tests import HOUR, START, write_stream
 from tests.web.document import Document
-from tidegauge_alerts.lifecycle import advance
+from tidegauge_alerts.lifecycle.advance import advance
 from tidegauge_alerts.model import Context, Rule
 from tidegauge_probes import load
-from tidegauge_probes.accuracy import Accuracy
 from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
-from tidegauge_service.store import alerts, precision, streams, windows
+from tidegauge_probes.label_model.accuracy import Accuracy
+from tidegauge_service.config.stream_file import load_stream
+from tidegauge_service.store import streams
+from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.precision import ClassShare, LfPrecision, WindowPrecision
 from tidegauge_service.store.streams import EVALUATED, StreamRow
-from tidegauge_service.stream_config import load_stream
-from tidegauge_service.web.views import pages
+from tidegauge_service.store.windows import evaluation as windows
+from tidegauge_service.store.windows import precision
+from tidegauge_service.store.windows.precision import ClassShare, LfPrecision, WindowPrecision
+from tidegauge_service.web.pages.routes import pages
 
 BASELINE = "base-1"
 NOW = START + 1_000 * HOUR

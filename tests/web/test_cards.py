@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tidegauge_service.store.queries import StreamSummary, WindowFigures
 from tidegauge_service.store.streams import PartitionRow, StreamRow
-from tidegauge_service.web import overview, streams
-from tidegauge_service.web.streams import Light
+from tidegauge_service.store.windows.queries import StreamSummary, WindowFigures
+from tidegauge_service.web.pages import overview, streams
+from tidegauge_service.web.pages.streams import Light
 
 NOON = 1_584_273_600_000
 READING = PartitionRow(0, 90, 100, NOON + 999, NOON, False, 90, 2, "worker")  # noqa: FBT003

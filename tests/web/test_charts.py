@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from tidegauge_service.store.queries import BLIND_SPOT_ROW, HeatMap, SeriesFigure
-from tidegauge_service.web import charts, drawing
-from tidegauge_service.web.charts import History
-from tidegauge_service.web.themes import THEMES, ThemeName
+from tidegauge_service.store.windows.queries import BLIND_SPOT_ROW, HeatMap, SeriesFigure
+from tidegauge_service.web.charts import renderer as drawing
+from tidegauge_service.web.charts import specs as charts
+from tidegauge_service.web.charts.specs import History
+from tidegauge_service.web.charts.themes import THEMES, ThemeName
 
 HOUR = 3_600_000
 NOON = 1_584_273_600_000  # 2020-03-15T12:00:00Z

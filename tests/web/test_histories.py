@@ -6,9 +6,9 @@ import pytest
 
 from tests.web.site_for_tests import Site, drifting
 from tidegauge_probes.findings import SeriesKey, SeriesKind
-from tidegauge_service.store import queries
-from tidegauge_service.web import charts
-from tidegauge_service.web.histories import fewer_columns, fewer_points, group_size, history
+from tidegauge_service.store.windows import queries
+from tidegauge_service.web.charts import specs as charts
+from tidegauge_service.web.charts.histories import fewer_columns, fewer_points, group_size, history
 
 
 @pytest.mark.parametrize(("windows", "size"), [(0, 1), (1, 1), (120, 1), (121, 2), (1_000, 9)])

@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 
 from tests.service.streams_for_tests import HOUR, START
 from tests.web.site_for_tests import BASELINE, Site, finding, lf
-from tidegauge_probes.accuracy import Accuracy
+from tidegauge_probes.label_model.accuracy import Accuracy
 from tidegauge_service.clock import to_iso
 
 

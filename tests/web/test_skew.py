@@ -7,8 +7,9 @@ from starlette.testclient import TestClient
 from tests.web.site_for_tests import BASELINE, NOW, Site, finding
 from tidegauge_probes.findings import SeriesKey, SeriesKind, Skew
 from tidegauge_service.clock import to_iso
-from tidegauge_service.store import deployments, skew
+from tidegauge_service.store import deployments
 from tidegauge_service.store.streams import Role
+from tidegauge_service.store.windows import skew
 
 KEY = SeriesKey(SeriesKind.COVERAGE, "party=D", "check_out")
 FOUND = (Skew(KEY, trained=0.05, live=0.012, effect=0.23, p_value=1e-6),)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.web.document import external
 from tests.web.test_charts import contrast
-from tidegauge_service.web.themes import THEMES, ThemeName
+from tidegauge_service.web.charts.themes import THEMES, ThemeName
 
 CSS = (resources.files("tidegauge_service.web") / "static" / "page.css").read_text()
 

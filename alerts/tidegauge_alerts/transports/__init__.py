@@ -1,13 +1,13 @@
 """Ways to deliver a message: one module each, behind one small protocol.
 
 A transport tries once and says what came of it. When to try again is decided by
-:mod:`tidegauge_alerts.backoff`, and remembered by the outbox of the service.
+:mod:`tidegauge_alerts.transports.backoff`, and remembered by the outbox of the service.
 """
 
 from __future__ import annotations
 
 from tidegauge_alerts.receivers import LogReceiver, Receiver
-from tidegauge_alerts.transports.log import LogTransport
+from tidegauge_alerts.transports.log.transport import LogTransport
 from tidegauge_alerts.transports.protocol import (
     Clock,
     Delivered,
@@ -16,7 +16,7 @@ from tidegauge_alerts.transports.protocol import (
     Retry,
     Transport,
 )
-from tidegauge_alerts.transports.webhook import WebhookTransport
+from tidegauge_alerts.transports.webhook.transport import WebhookTransport
 
 __all__ = [
     "Clock",

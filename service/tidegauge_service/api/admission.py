@@ -7,8 +7,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tidegauge_service.api.auth import COOKIE, Gate
 from tidegauge_service.api.problems import Problem, problem_response
-from tidegauge_service.auth import COOKIE, Gate
 
 OPEN: Final = frozenset({"/healthz", "/readyz", "/login", "/api/v1/openapi.json"})
 """What answers without the token."""

@@ -9,10 +9,10 @@ from urllib.parse import unquote
 
 from fastapi import Depends, Query, Request
 
+from tidegauge_service.api.auth import Gate
 from tidegauge_service.api.problems import Problem
-from tidegauge_service.auth import Gate
 from tidegauge_service.clock import Clock, from_iso
-from tidegauge_service.metrics import Collector
+from tidegauge_service.metrics.collector import Collector
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow

@@ -6,7 +6,8 @@ from tidegauge_probes.errors import nearest
 from tidegauge_probes.findings import ALL
 from tidegauge_service.api.context import Context, moment
 from tidegauge_service.api.problems import Problem
-from tidegauge_service.store import alerts, names
+from tidegauge_service.store import names
+from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.streams import StreamRow
 
 

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator
 
-from tidegauge_probes.documents import read_json
+from tidegauge_probes.documents.reader import read_json
 from tidegauge_probes.errors import DocumentError
 from tidegauge_service.api.problems import Problem
 

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from tidegauge_service import backfill as history
 from tidegauge_service.cli.terminal import (
     find_stream,
     opened,
@@ -19,9 +18,10 @@ from tidegauge_service.cli.terminal import (
     settings_of,
 )
 from tidegauge_service.clock import now_ms
+from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.store import backfills
-from tidegauge_service.stream_config import load_stream
+from tidegauge_service.runtime import backfill as history
+from tidegauge_service.store.ingest import backfills
 
 
 def backfill(

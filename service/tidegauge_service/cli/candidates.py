@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
-from tidegauge_service import exports
+from tidegauge_service.candidates import export as exports
+from tidegauge_service.candidates.proposal import Reason
 from tidegauge_service.cli.terminal import err, find_stream, opened, settings_of, span
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.jobs.proposal import Reason
-from tidegauge_service.store import alerts, candidates
+from tidegauge_service.store import candidates
+from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.candidates import Filter
 
 app = typer.Typer(help="Retraining candidates.", no_args_is_help=True)

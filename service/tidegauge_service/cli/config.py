@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from tidegauge_probes import loading
-from tidegauge_service import settings, stream_config
+from tidegauge_probes.labeling import loading
+from tidegauge_service.config import settings
+from tidegauge_service.config import stream_file as stream_config
 
 app = typer.Typer(help="What the configuration files may hold.", no_args_is_help=True)
 

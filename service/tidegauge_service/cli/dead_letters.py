@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from tidegauge_probes import load
+from tidegauge_service.candidates.export import as_text
 from tidegauge_service.cli.terminal import (
     err,
     find_stream,
@@ -23,14 +24,14 @@ from tidegauge_service.cli.terminal import (
     settings_of,
 )
 from tidegauge_service.clock import now_ms, to_iso
+from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.exports import as_text
-from tidegauge_service.ingest.opening import open_codec
-from tidegauge_service.ingest.rejecting import Reason
-from tidegauge_service.ingest.replaying import Replay
-from tidegauge_service.store import dead_letters, streams
-from tidegauge_service.store.dead_letters import Filter
-from tidegauge_service.stream_config import load_stream
+from tidegauge_service.ingest.codec.rejection import Reason
+from tidegauge_service.ingest.replay import Replay
+from tidegauge_service.ingest.sources.registry import open_codec
+from tidegauge_service.store import streams
+from tidegauge_service.store.ingest import dead_letters
+from tidegauge_service.store.ingest.dead_letters import Filter
 
 app = typer.Typer(help="Inputs that could not be records.", no_args_is_help=True)
 

@@ -15,10 +15,9 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 
-from tidegauge_alerts.messages import Status, headline
+from tidegauge_alerts.messages.message import Status, headline
+from tidegauge_alerts.messages.phrases import change
 from tidegauge_alerts.model import Alert, AlertState
-from tidegauge_alerts.wording import change
-from tidegauge_service import report
 from tidegauge_service.cli.terminal import (
     err,
     opened,
@@ -29,19 +28,26 @@ from tidegauge_service.cli.terminal import (
     styled,
 )
 from tidegauge_service.clock import now_ms, to_iso, window_start
-from tidegauge_service.consuming import Service
+from tidegauge_service.config.settings import Settings
+from tidegauge_service.config.stream_file import (
+    BaselineRange,
+    DemoSource,
+    StreamConfig,
+    load_stream,
+)
+from tidegauge_service.config.tokens import new_token
 from tidegauge_service.demo.generator import raw_at
 from tidegauge_service.demo.plan import Plan
 from tidegauge_service.errors import ServiceError
-from tidegauge_service.ingest.demo_source import DemoStream
-from tidegauge_service.listener import bind, link
-from tidegauge_service.pipeline import Pipeline, open_pipeline
-from tidegauge_service.server import Server, create_service_app
-from tidegauge_service.settings import Settings
-from tidegauge_service.store import alerts, queries
+from tidegauge_service.ingest.sources.demo import DemoStream
+from tidegauge_service.reports import summary as report
+from tidegauge_service.runtime.consumer import Service
+from tidegauge_service.runtime.listener import bind, link
+from tidegauge_service.runtime.pipeline import Pipeline, open_pipeline
+from tidegauge_service.runtime.server import Server, create_service_app
+from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Database
-from tidegauge_service.stream_config import BaselineRange, DemoSource, StreamConfig, load_stream
-from tidegauge_service.tokens import new_token
+from tidegauge_service.store.windows import queries
 
 SEED = 7
 RATE = 1_500

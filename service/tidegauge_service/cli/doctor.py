@@ -12,20 +12,20 @@ from typing import Annotated
 import typer
 
 from tidegauge_alerts.errors import DeliveryError
-from tidegauge_alerts.notices import LATE_ADVICE
+from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes import load
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.cli.terminal import out, settings_of, styled
+from tidegauge_service.config.settings import Settings
+from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import ServiceError, SettingsError, SourceError, StoreError
-from tidegauge_service.ingest.opening import check_format, open_source
+from tidegauge_service.ingest.sources.registry import check_format, open_source
 from tidegauge_service.jobs.punctuality import arrived, mostly_late
-from tidegauge_service.pipeline import check_receivers
-from tidegauge_service.settings import Settings
-from tidegauge_service.store import outbox
+from tidegauge_service.runtime.pipeline import check_receivers
+from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import find, late_since, partitions
-from tidegauge_service.stream_config import load_stream
 
 Check = Callable[[], str]
 

@@ -18,7 +18,6 @@ from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service import __version__, logs
 from tidegauge_service.cli import (
     backfill,
-    baseline,
     candidates,
     config,
     dashboards,
@@ -26,11 +25,12 @@ from tidegauge_service.cli import (
     dead_letters,
     demo,
     doctor,
-    probes,
     replay,
     run,
     streams,
 )
+from tidegauge_service.cli.baseline import commands as baseline
+from tidegauge_service.cli.probes import commands as probes
 from tidegauge_service.cli.terminal import err, styled
 
 BAD_DEFINITION = 2

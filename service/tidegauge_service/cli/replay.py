@@ -12,17 +12,18 @@ import typer
 from pydantic import SecretStr
 from rich.table import Table
 
-from tidegauge_alerts.notices import LATE_ADVICE
-from tidegauge_service import report, report_page
+from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_service.cli.terminal import opened, out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms
+from tidegauge_service.config.settings import Settings
+from tidegauge_service.config.stream_file import BaselineName, StreamConfig, load_stream
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.jobs.punctuality import Arrived, mostly_late
-from tidegauge_service.pipeline import open_pipeline
-from tidegauge_service.settings import Settings
+from tidegauge_service.reports import page as report_page
+from tidegauge_service.reports import summary as report
+from tidegauge_service.runtime.pipeline import open_pipeline
 from tidegauge_service.store import baselines
 from tidegauge_service.store.engine import Database
-from tidegauge_service.stream_config import BaselineName, StreamConfig, load_stream
 
 
 def replay(

@@ -19,15 +19,15 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from tidegauge_service import logs
 from tidegauge_service.cli.terminal import err, opened, settings_of
 from tidegauge_service.clock import now_ms
+from tidegauge_service.config.settings import Settings
+from tidegauge_service.config.stream_file import StreamConfig, load_stream
+from tidegauge_service.config.tokens import new_token
 from tidegauge_service.errors import ServiceError, StoreError
-from tidegauge_service.listener import bind, link, listen
-from tidegauge_service.pipeline import check_receivers
-from tidegauge_service.server import Server, create_service_app, raise_descriptor_limit
-from tidegauge_service.settings import Settings
+from tidegauge_service.runtime.listener import bind, link, listen
+from tidegauge_service.runtime.pipeline import check_receivers
+from tidegauge_service.runtime.server import Server, create_service_app, raise_descriptor_limit
+from tidegauge_service.runtime.supervisor import Supervisor, seats
 from tidegauge_service.store.engine import Database
-from tidegauge_service.stream_config import StreamConfig, load_stream
-from tidegauge_service.supervisor import Supervisor, seats
-from tidegauge_service.tokens import new_token
 
 Workers = Annotated[int, typer.Option(min=1, help="Processes that share each stream.")]
 Drain = Annotated[

@@ -13,7 +13,7 @@ from tidegauge_service.cli.terminal import author, find_stream, opened, out, pri
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest import origin
-from tidegauge_service.store import decisions, origins
+from tidegauge_service.store.ingest import decisions, origins
 
 app = typer.Typer(help="What streams could not read, and their sources.", no_args_is_help=True)
 

@@ -23,13 +23,13 @@ from rich.progress import (
 from rich.text import Text
 
 from tidegauge_service.clock import from_iso, now_ms
+from tidegauge_service.config.settings import Settings, load_settings
+from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.settings import Settings, load_settings
 from tidegauge_service.store import streams
 from tidegauge_service.store.deployments import Author
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.stream_config import load_stream
 
 # All but tab and line end; what turns the direction of writing; halves of characters.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

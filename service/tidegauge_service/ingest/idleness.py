@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from tidegauge_service.store.arrivals import Arrivals
+from tidegauge_service.store.ingest.arrivals import Arrivals
 
 KEPT = 64
 """Sightings kept over the grace, about: a newer one replaces the last if they are closer."""

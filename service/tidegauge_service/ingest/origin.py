@@ -10,16 +10,17 @@ from dataclasses import dataclass
 
 import msgspec
 
+from tidegauge_service.config.stream_file import DemoSource, KafkaSource, StreamConfig
+from tidegauge_service.config.stream_file import FileSource as FileConfig
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.ingest.files.catalog import is_known
-from tidegauge_service.ingest.files.registration import known_files
-from tidegauge_service.ingest.files.source import FileSource
-from tidegauge_service.ingest.source import Clustered, Source
-from tidegauge_service.store import origins, streams
+from tidegauge_service.ingest.sources.files.catalog import is_known
+from tidegauge_service.ingest.sources.files.registration import known_files
+from tidegauge_service.ingest.sources.files.source import FileSource
+from tidegauge_service.ingest.sources.source import Clustered, Source
+from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.ingest import origins
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.stream_config import DemoSource, KafkaSource, StreamConfig
-from tidegauge_service.stream_config import FileSource as FileConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,21 +16,21 @@ import numpy as np
 import structlog
 
 from tidegauge_probes import engine, load
-from tidegauge_probes.contents import Contents, rebuilt
-from tidegauge_probes.counts import PaneCounts
+from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.errors import ProbeError
-from tidegauge_probes.lifting import Lifting
+from tidegauge_probes.labeling.contents import Contents, rebuilt
+from tidegauge_probes.labeling.probe_set import ProbeSet
+from tidegauge_probes.lifting.lifting import Lifting
 from tidegauge_probes.model import Record, VoteMatrix
-from tidegauge_probes.probe_set import ProbeSet
 from tidegauge_service.clock import window_start
-from tidegauge_service.ingest.counting import Counted, Counting, Rows
-from tidegauge_service.ingest.sampling import Samplers
+from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.ingest.fold import Counted, Counting, Rows
+from tidegauge_service.ingest.samples import Samplers
 from tidegauge_service.store import deployments, streams
-from tidegauge_service.store.commit import PaneKey
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.ingest.commit import PaneKey
 from tidegauge_service.store.streams import CLOSED, Role, StreamRow
-from tidegauge_service.stream_config import StreamConfig
 
 log = structlog.get_logger()
 

@@ -18,21 +18,21 @@ from types import MappingProxyType
 
 import structlog
 
-from tidegauge_probes.counts import PaneCounts
+from tidegauge_probes.counts.panes import PaneCounts
+from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import Record
-from tidegauge_probes.probe_set import ProbeSet
-from tidegauge_service import meters
 from tidegauge_service.clock import Clock
+from tidegauge_service.config.stream_file import KafkaSource, LogSource, StreamConfig
 from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
-from tidegauge_service.heartbeat import NO_LF, Beats, Phase, no_beat
 from tidegauge_service.ingest import lateness, origin
-from tidegauge_service.ingest.codec import Codec
-from tidegauge_service.ingest.files.registration import ADVICE
+from tidegauge_service.ingest.codec.codec import Codec
+from tidegauge_service.ingest.codec.rejection import Reason
+from tidegauge_service.ingest.gaps import Places, Way, seed
+from tidegauge_service.ingest.heartbeat import NO_LF, Beats, Phase, no_beat
 from tidegauge_service.ingest.idleness import Idleness
-from tidegauge_service.ingest.places import Places, Way, seed
-from tidegauge_service.ingest.rejecting import Reason
-from tidegauge_service.ingest.sampling import Samplers
-from tidegauge_service.ingest.source import (
+from tidegauge_service.ingest.samples import Samplers
+from tidegauge_service.ingest.sources.files.registration import ADVICE
+from tidegauge_service.ingest.sources.source import (
     Bookmarked,
     Member,
     Raw,
@@ -42,9 +42,12 @@ from tidegauge_service.ingest.source import (
     weight,
 )
 from tidegauge_service.ingest.versions import Columns, Lift, Shelf, Versions, Votes, fold
-from tidegauge_service.store import arrivals, quarantine, streams
-from tidegauge_service.store import commit as store
-from tidegauge_service.store.commit import (
+from tidegauge_service.metrics import meters
+from tidegauge_service.store import streams
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.ingest import arrivals, quarantine
+from tidegauge_service.store.ingest import commit as store
+from tidegauge_service.store.ingest.commit import (
     DeadLetter,
     Fenced,
     PaneKey,
@@ -52,9 +55,7 @@ from tidegauge_service.store.commit import (
     PartitionState,
     Superseded,
 )
-from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.stream_config import KafkaSource, LogSource, StreamConfig
 
 log = structlog.get_logger()
 

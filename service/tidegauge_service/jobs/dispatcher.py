@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from tidegauge_alerts.backoff import delay_s, given_up
-from tidegauge_alerts.muting import parse_mute
+from tidegauge_alerts.silences import parse_mute
 from tidegauge_alerts.transports import Delivered, Retry, Transport
+from tidegauge_alerts.transports.backoff import delay_s, given_up
 from tidegauge_service.clock import Clock
-from tidegauge_service.store import outbox, streams
+from tidegauge_service.store import streams
+from tidegauge_service.store.alerting import outbox
+from tidegauge_service.store.alerting.outbox import Outgoing, Whose
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.outbox import Outgoing, Whose
 
 log = structlog.get_logger()
 

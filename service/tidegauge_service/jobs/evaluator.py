@@ -12,33 +12,37 @@ from dataclasses import dataclass
 import numpy as np
 import structlog
 
-from tidegauge_alerts.lifecycle import Advance, advance, together, withdraw
-from tidegauge_alerts.messages import messages
+from tidegauge_alerts.lifecycle.advance import Advance, advance, together, withdraw
+from tidegauge_alerts.messages.message import messages
 from tidegauge_alerts.model import Alert, AlertState, Context, Rule, TransitionReason
-from tidegauge_probes import counts as counts_
-from tidegauge_probes import drift, precision
-from tidegauge_probes.baseline import Baseline
-from tidegauge_probes.counts import PaneCounts
-from tidegauge_probes.drift import Detector
+from tidegauge_probes.counts import panes as counts_
+from tidegauge_probes.counts.panes import PaneCounts
+from tidegauge_probes.drift import comparison as drift
+from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.drift.comparison import Detector
+from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import Finding, SeriesKey
-from tidegauge_probes.precision import Together
-from tidegauge_probes.probe_set import Layout
-from tidegauge_probes.scan import Past
+from tidegauge_probes.label_model import precision
+from tidegauge_probes.label_model.precision import Together
+from tidegauge_probes.labeling.probe_set import Layout
+from tidegauge_service.baselines.live_windows import freeze
+from tidegauge_service.candidates import proposal
 from tidegauge_service.clock import Clock
-from tidegauge_service.freezing import freeze
-from tidegauge_service.jobs import proposal
-from tidegauge_service.jobs.explaining import Explainer
-from tidegauge_service.jobs.judging import judge
-from tidegauge_service.jobs.learning import learn
-from tidegauge_service.store import alerts, candidates, commit, deployments, outbox, windows
+from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.jobs.explanation import Explainer
+from tidegauge_service.jobs.first_baseline import learn
+from tidegauge_service.jobs.window_precision import judge
 from tidegauge_service.store import baselines as stored
-from tidegauge_service.store import precision as precisions
+from tidegauge_service.store import candidates, deployments
 from tidegauge_service.store import streams as streams_
+from tidegauge_service.store.alerting import alerts, outbox
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection, Database
+from tidegauge_service.store.ingest import commit
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.stream_config import StreamConfig
+from tidegauge_service.store.windows import evaluation as windows
+from tidegauge_service.store.windows import precision as precisions
 
 log = structlog.get_logger()
 

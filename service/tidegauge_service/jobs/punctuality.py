@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from tidegauge_alerts import notices
+from tidegauge_alerts.messages import notices
 from tidegauge_service.clock import Clock, to_iso
-from tidegauge_service.store import outbox, streams
+from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.store import streams
+from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import CLOSED, PartitionRow, StreamRow
-from tidegauge_service.stream_config import StreamConfig
 
 log = structlog.get_logger()
 

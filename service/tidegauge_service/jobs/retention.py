@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from tidegauge_service.clock import Clock
-from tidegauge_service.settings import Retention
+from tidegauge_service.config.settings import Retention
 from tidegauge_service.store import retention, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.retention import Removed

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from tidegauge_probes import baseline as baselines
-from tidegauge_probes.baseline import Baseline
+from tidegauge_probes.drift import baseline as baselines
+from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.errors import BaselineError, nearest
 from tidegauge_service.store import schema, upsert
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tidegauge_service.settings import Kept, Retention
-from tidegauge_service.store import deployments, outbox, schema, streams, upsert
+from tidegauge_service.config.settings import Kept, Retention
+from tidegauge_service.store import deployments, schema, streams, upsert
+from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.candidates import PROPOSED
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import EVALUATED, Role, StreamRow

@@ -10,12 +10,12 @@ from enum import StrEnum
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from tidegauge_probes.contents import Contents, contents
-from tidegauge_probes.probe_set import Layout, ProbeSet
+from tidegauge_probes.labeling.contents import Contents, contents
+from tidegauge_probes.labeling.probe_set import Layout, ProbeSet
+from tidegauge_service.config.stream_file import BaselineRange, StreamConfig
 from tidegauge_service.errors import SettingsError, StoreError
 from tidegauge_service.store import schema, upsert
 from tidegauge_service.store.engine import Database
-from tidegauge_service.stream_config import BaselineRange, StreamConfig
 
 CLOSED, EVALUATED = "closed", "evaluated"
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tidegauge_probes.counts import BLIND, COVERED, PaneCounts
-from tidegauge_probes.probe_set import Layout
-from tidegauge_service.store import deployments, schema, streams, windows
+from tidegauge_probes.counts.panes import BLIND, COVERED, PaneCounts
+from tidegauge_probes.labeling.probe_set import Layout
+from tidegauge_service.store import deployments, schema, streams
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import CLOSED, StreamRow
+from tidegauge_service.store.windows import evaluation as windows
 
 MOST_COMMON = 168
 """Windows in which two versions are compared, at most: the newest. A week of hours."""

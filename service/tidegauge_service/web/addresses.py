@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote, urlencode
 
 from tidegauge_probes.findings import ALL, SeriesKey
-from tidegauge_service.web.themes import ThemeName
+from tidegauge_service.web.charts.themes import ThemeName
 
 WINDOWS = 60
 MOST_WINDOWS = 120

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from tidegauge_alerts.wording import MAX_SEGMENT, clean, percent
+from tidegauge_alerts.messages.phrases import MAX_SEGMENT, clean, percent
 from tidegauge_probes.findings import ALL
 from tidegauge_service.clock import to_iso
 

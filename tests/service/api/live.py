@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from tests.service.api.site import TOKEN
-from tidegauge_service.server import Server
+from tidegauge_service.runtime.server import Server
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 SLOW_POST = (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.service.api.site import Site
-from tidegauge_service.auth import Gate
+from tidegauge_service.api.auth import Gate
 
 
 async def ask(site: Site, method: str, path: str, headers: dict[str, str]) -> tuple[int, int]:

@@ -13,9 +13,9 @@ import pytest
 from tests.servers.waiting import wait_until
 from tests.service.api.live import HEALTH, SLOW_POST, Wire, live
 from tests.service.api.site import Site
-from tidegauge_service import server
 from tidegauge_service.api import connections
 from tidegauge_service.logs import Throttle
+from tidegauge_service.runtime import server
 
 ANONYMOUS_POST = (
     b"POST /api/v1/streams/test/versions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"

@@ -159,7 +159,7 @@ def test_an_error_of_our_own_is_a_problem_too(site: Site, monkeypatch: pytest.Mo
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("tidegauge_service.store.queries.summaries", broken)
+    monkeypatch.setattr("tidegauge_service.store.windows.queries.summaries", broken)
     assert code(site.client.get("/api/v1/streams")) == (500, "internal_error")
 
 

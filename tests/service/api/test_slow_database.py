@@ -10,9 +10,10 @@ import pytest
 
 from tests.service.api.live import HEALTH, Wire, live
 from tests.service.api.site import Site
-from tidegauge_service.store import engine, queries
+from tidegauge_service.store import engine
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.store.windows import queries
 
 STREAMS = b"GET /api/v1/streams HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n\r\n"
 THREADS = 40

@@ -14,7 +14,7 @@ from tidegauge_service.api.filters import span
 from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.clock import to_iso
-from tidegauge_service.store import alerts
+from tidegauge_service.store.alerting import alerts
 
 router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
 

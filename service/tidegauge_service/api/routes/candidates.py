@@ -10,10 +10,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel
 
-from tidegauge_service import exports
 from tidegauge_service.api.context import Ctx, Cursor, Since, Until, find_stream
 from tidegauge_service.api.filters import check_alert, check_lf, check_segment, span
 from tidegauge_service.api.paging import from_cursor, to_cursor
+from tidegauge_service.candidates import export as exports
 from tidegauge_service.store import candidates
 from tidegauge_service.store.candidates import Candidate, Filter
 

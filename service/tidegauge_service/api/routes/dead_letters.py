@@ -11,10 +11,10 @@ from pydantic import BaseModel
 from tidegauge_service.api.context import Ctx, Cursor, Limit, Until, find_stream, moment
 from tidegauge_service.api.paging import from_cursor, not_ours, to_cursor
 from tidegauge_service.api.problems import Problem
+from tidegauge_service.candidates.export import as_text
 from tidegauge_service.clock import to_iso
-from tidegauge_service.exports import as_text
-from tidegauge_service.store import dead_letters
-from tidegauge_service.store.dead_letters import Filter, KeptLetter, Place
+from tidegauge_service.store.ingest import dead_letters
+from tidegauge_service.store.ingest.dead_letters import Filter, KeptLetter, Place
 
 router = APIRouter(prefix="/api/v1/streams", tags=["dead letters"])
 

@@ -16,19 +16,19 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tidegauge_alerts.errors import RuleError
 from tidegauge_alerts.rules import check_names
 from tidegauge_probes import ProbeSet
-from tidegauge_probes.contents import rebuilt
 from tidegauge_probes.errors import BaselineError, ProbeError
-from tidegauge_probes.loading import load_templates
-from tidegauge_service import versioning
+from tidegauge_probes.labeling.contents import rebuilt
+from tidegauge_probes.labeling.loading import load_templates
 from tidegauge_service.api.context import Context, Ctx, find_stream, moment
 from tidegauge_service.api.json_body import JsonRoute, Name
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.api.routes.versions import Version, version_id, version_item
+from tidegauge_service.deployments import changes as versioning
+from tidegauge_service.deployments.changes import Wanted
 from tidegauge_service.errors import ChangeRefused
 from tidegauge_service.store import baselines, deployments, streams
 from tidegauge_service.store.deployments import Author, Reference
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.versioning import Wanted
 
 router = APIRouter(prefix="/api/v1/streams", tags=["versions"], route_class=JsonRoute)
 

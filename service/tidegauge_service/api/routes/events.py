@@ -13,10 +13,11 @@ from starlette.requests import ClientDisconnect
 from tidegauge_service.api import bodies, event_body
 from tidegauge_service.api.context import Context, Ctx, find_stream
 from tidegauge_service.api.problems import RETRY_AFTER_S, Problem
-from tidegauge_service.store import events, streams
-from tidegauge_service.store.events import BacklogFull, KeyReused
+from tidegauge_service.config.stream_file import LogSource, StreamConfig
+from tidegauge_service.store import streams
+from tidegauge_service.store.ingest import events
+from tidegauge_service.store.ingest.events import BacklogFull, KeyReused
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.stream_config import LogSource, StreamConfig
 
 router = APIRouter(prefix="/api/v1/streams", tags=["events"])
 

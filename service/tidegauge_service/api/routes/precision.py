@@ -11,8 +11,8 @@ from tidegauge_service.api.context import Ctx, Cursor, Limit, Since, Until, find
 from tidegauge_service.api.filters import span
 from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.clock import to_iso
-from tidegauge_service.store import precision
-from tidegauge_service.store.precision import WindowPrecision
+from tidegauge_service.store.windows import precision
+from tidegauge_service.store.windows.precision import WindowPrecision
 
 router = APIRouter(prefix="/api/v1/streams", tags=["streams"])
 

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from tidegauge_alerts.wording import skewed
+from tidegauge_alerts.messages.phrases import skewed
 from tidegauge_service.api.context import Ctx, find_stream
 from tidegauge_service.clock import to_iso
-from tidegauge_service.store import skew
+from tidegauge_service.store.windows import skew
 
 router = APIRouter(prefix="/api/v1/streams", tags=["streams"])
 

@@ -12,9 +12,9 @@ from tidegauge_service.api.context import Ctx, Cursor, Limit, Since, Until, find
 from tidegauge_service.api.filters import check_lf, check_segment, span
 from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.clock import to_iso
-from tidegauge_service.store import queries
-from tidegauge_service.store.decisions import Decision
-from tidegauge_service.store.queries import SeriesFigure, StreamSummary, WindowFigures
+from tidegauge_service.store.ingest.decisions import Decision
+from tidegauge_service.store.windows import queries
+from tidegauge_service.store.windows.queries import SeriesFigure, StreamSummary, WindowFigures
 
 router = APIRouter(prefix="/api/v1/streams", tags=["streams"])
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from tidegauge_probes.difference import Difference, compare
+from tidegauge_probes.authoring.difference import Difference, compare
 from tidegauge_service.api.context import (
     Context,
     Ctx,

@@ -1,0 +1,1 @@
+"""From findings to alerts and their transitions: pending, firing, resolved."""

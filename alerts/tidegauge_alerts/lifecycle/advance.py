@@ -1,0 +1,298 @@
+"""From the findings of one window to the alerts after it. Pure: no clock, no memory.
+
+What a verdict does to an alert:
+
+================================  ==========================================================
+verdict                           effect
+================================  ==========================================================
+``shifted``                       opens, or sustains (in either direction)
+``ok``, ``learning``              quiet: clears a pending alert, counts towards recovery
+``no_data``, ``low_volume``       nothing: silence is no proof of health
+``baseline``, or no finding       nothing: the series was not compared
+================================  ==========================================================
+
+An open alert that was found with another ProbeSet or baseline than the window's resolves as
+``redeployed``, whatever the findings are; those may open a new one in the same window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Final
+
+from tidegauge_alerts.lifecycle.identity import fingerprint, incident_of, occurrence
+from tidegauge_alerts.lifecycle.recovery import log_odds_shift, recovery_step
+from tidegauge_alerts.model import (
+    Alert,
+    AlertKind,
+    AlertState,
+    Context,
+    Figures,
+    Rule,
+    Severity,
+    Transition,
+    TransitionReason,
+    figures_of,
+)
+from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
+
+COMPARED: Final = frozenset({Verdict.SHIFTED, Verdict.OK, Verdict.LEARNING})
+"""Verdicts that say something about the series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """The alerts after a window (open ones, and those it resolved), and what changed in it.
+
+    Alerts are sorted by id; the transitions of one alert are in the order they happened.
+    """
+
+    alerts: tuple[Alert, ...]
+    transitions: tuple[Transition, ...]
+
+
+def together(parts: Iterable[Advance]) -> Advance:
+    """Return what several rules made of one window."""
+    given = tuple(parts)
+    alerts = sorted((a for part in given for a in part.alerts), key=lambda alert: alert.id)
+    return Advance(tuple(alerts), tuple(t for part in given for t in part.transitions))
+
+
+_Step = tuple[Alert, list[Transition]]
+
+
+def advance(
+    open_alerts: Iterable[Alert], findings: Iterable[Finding], rule: Rule, context: Context
+) -> Advance:
+    """Return what becomes of the stream's alerts in one evaluated window.
+
+    Call it once for each window, in order, with *all* findings of the window. Their order does
+    not matter. A window that an alert has already seen does not count again, so evaluating one
+    twice changes nothing, if the alerts it resolved are given, too: they are left out of the
+    answer.
+
+    An example, with the default rule. An LF that votes on 8 % of the records is broken by an
+    upstream change in window 10 and mended in window 13 (n_eff = 500; ``S`` is the CUSUM of
+    :func:`tidegauge_alerts.lifecycle.recovery.recovery_step`, p0 = .08, p1 = .0049 in all steps)::
+
+        window  coverage  verdict  quiet   S    alert
+        10       0.4 %    shifted    0    0.0   None → pending (shifted) → firing (confirmed)
+        11       0.4 %    shifted    0    0.0   firing; the step is clipped at -4, S stays ≥ 0
+        12                no_data    0    0.0   firing; nothing is known
+        13       7.9 %    ok         1    2.0   firing; the step of +80 nats is clipped at +2
+        14       8.3 %    ok         2    4.0   firing
+        15       8.0 %    ok         3    6.0   firing; quiet for 3 windows, but S < 6.9
+        16       7.8 %    ok         4    8.0   firing → resolved (recovered)
+
+    Raises ValueError for a finding of another window, and for two findings of one series.
+    """
+    by_key = _by_key(findings, context)
+    given = tuple(open_alerts)
+    still_open = [alert for alert in given if alert.state is not AlertState.RESOLVED]
+    other = [alert for alert in still_open if not _same_ruler(alert, context)]
+    ended = withdraw(other, TransitionReason.REDEPLOYED, context.window_start_ms)
+    still_open = [alert for alert in still_open if _same_ruler(alert, context)]
+    taken = {a.key for a in given if not _over(a, context) and _same_ruler(a, context)}
+    steps = [_follow(alert, by_key.get(alert.key), rule, context) for alert in still_open]
+    steps += [(a, [t]) for a, t in zip(ended.alerts, ended.transitions, strict=True)]
+    steps += [
+        _open(finding, rule, context)
+        for key, finding in by_key.items()
+        if finding.shifted and key not in taken
+    ]
+    steps.sort(key=lambda step: step[0].id)
+    return Advance(
+        tuple(alert for alert, _ in steps),
+        tuple(transition for _, made in steps for transition in made),
+    )
+
+
+def _over(alert: Alert, context: Context) -> bool:
+    """Whether it resolved in an earlier window, so that its series may open a new one."""
+    resolved = alert.resolved_window_ms
+    return resolved is not None and resolved < context.window_start_ms
+
+
+def _same_ruler(alert: Alert, context: Context) -> bool:
+    """Whether the alert was measured with what the window is measured with."""
+    return (alert.probe_set, alert.baseline) == (context.probe_set, context.baseline)
+
+
+def _by_key(findings: Iterable[Finding], context: Context) -> Mapping[SeriesKey, Finding]:
+    found: dict[SeriesKey, Finding] = {}
+    for finding in findings:
+        if finding.window_start_ms != context.window_start_ms:
+            raise ValueError(
+                f"finding of {finding.key} is of window {finding.window_start_ms}, "
+                f"not of {context.window_start_ms}"
+            )
+        if finding.key in found:
+            raise ValueError(f"two findings of {finding.key} in one window")
+        found[finding.key] = finding
+    return found
+
+
+def _open(finding: Finding, rule: Rule, context: Context) -> _Step:
+    name = fingerprint(context.stream, finding.key, rule.name)
+    alert = Alert(
+        id=occurrence(name, context.window_start_ms),
+        fingerprint=name,
+        incident=incident_of(context.stream, context.window_start_ms),
+        stream=context.stream,
+        key=finding.key,
+        kind=_kind(finding, AlertKind.SPIKE, 1, rule),
+        severity=_severity(finding, Severity.WARNING, rule),
+        state=AlertState.PENDING,
+        opened_window_ms=context.window_start_ms,
+        last_window_ms=context.window_start_ms,
+        streak=1,
+        quiet=0,
+        resolve_score=0.0,
+        shift=log_odds_shift(finding),
+        probe_set=context.probe_set,
+        baseline=context.baseline,
+        rule=rule.name,
+        **figures_of(finding),
+    )
+    opened = _transition(None, alert, TransitionReason.SHIFTED, finding)
+    fired, transitions = _confirm(alert, finding, rule)
+    return fired, [opened, *transitions]
+
+
+def _follow(alert: Alert, finding: Finding | None, rule: Rule, context: Context) -> _Step:
+    if finding is None or finding.verdict not in COMPARED:
+        return alert, []
+    if context.window_start_ms <= alert.last_window_ms:
+        return alert, []
+    if not finding.shifted or _only_of_the_past(alert, finding, rule):
+        return _calm(alert, finding, rule)
+    if alert.state is AlertState.PENDING:
+        return _confirm(_sustain(alert, finding, rule, context), finding, rule)
+    return _escalate(alert, _sustain(alert, finding, rule, context), finding)
+
+
+def _only_of_the_past(alert: Alert, finding: Finding, rule: Rule) -> bool:
+    """Whether only windows before this one are shifted: it speaks for the baseline itself."""
+    return finding.scale > 1 and recovery_step(finding, alert.shift, rule.step_clip) > 0
+
+
+def _sustain(alert: Alert, finding: Finding, rule: Rule, context: Context) -> Alert:
+    streak = alert.streak + 1
+    sustained = replace(
+        alert,
+        kind=_kind(finding, alert.kind, streak, rule),
+        severity=_severity(finding, alert.severity, rule),
+        last_window_ms=context.window_start_ms,
+        streak=streak,
+        quiet=0,
+        resolve_score=_score(alert, finding, rule),
+        **figures_of(finding),
+    )
+    if _rises(alert) is _rises(sustained):
+        return sustained
+    # Evidence against the old shift says nothing about the new one.
+    return replace(sustained, shift=log_odds_shift(finding), resolve_score=0.0)
+
+
+def _confirm(alert: Alert, finding: Finding, rule: Rule) -> _Step:
+    """Let a pending alert fire, once it has been shifted for as many windows as the rule asks."""
+    if alert.streak < rule.for_windows:
+        return alert, []
+    fired = replace(alert, state=AlertState.FIRING, fired_window_ms=alert.last_window_ms)
+    return fired, [_transition(alert, fired, TransitionReason.CONFIRMED, finding)]
+
+
+def _escalate(before: Alert, after: Alert, finding: Finding) -> _Step:
+    """Record that a firing alert became graver, or changed sides; graver weighs more."""
+    if (before.kind, before.severity) != (after.kind, after.severity):
+        return after, [_transition(before, after, TransitionReason.ESCALATED, finding)]
+    if _rises(before) is not _rises(after):
+        return after, [_transition(before, after, TransitionReason.REVERSED, finding)]
+    return after, []
+
+
+def _calm(alert: Alert, finding: Finding, rule: Rule) -> _Step:
+    calmer = replace(
+        alert,
+        last_window_ms=finding.window_start_ms,
+        quiet=alert.quiet + 1,
+        resolve_score=_score(alert, finding, rule),
+    )
+    if alert.state is AlertState.PENDING:
+        return _resolve(calmer, TransitionReason.CLEARED, finding)
+    if calmer.quiet >= rule.quiet_windows and calmer.resolve_score >= rule.resolve_nats:
+        return _resolve(calmer, TransitionReason.RECOVERED, finding)
+    return calmer, []
+
+
+def withdraw(alerts: Iterable[Alert], reason: TransitionReason, window_start_ms: int) -> Advance:
+    """Resolve alerts that nothing will be found of any more, with the figures they had."""
+    given = tuple(alerts)
+    transitions = tuple(
+        Transition(
+            alert_id=alert.id,
+            from_state=alert.state,
+            to_state=AlertState.RESOLVED,
+            reason=reason,
+            window_start_ms=window_start_ms,
+            kind=alert.kind,
+            severity=alert.severity,
+            **{field.name: getattr(alert, field.name) for field in fields(Figures)},
+        )
+        for alert in given
+    )
+    over = AlertState.RESOLVED
+    return Advance(
+        tuple(replace(alert, state=over, resolved_window_ms=window_start_ms) for alert in given),
+        transitions,
+    )
+
+
+def _resolve(alert: Alert, reason: TransitionReason, finding: Finding) -> _Step:
+    resolved = replace(alert, state=AlertState.RESOLVED, resolved_window_ms=finding.window_start_ms)
+    return resolved, [_transition(alert, resolved, reason, finding)]
+
+
+def _transition(
+    before: Alert | None, after: Alert, reason: TransitionReason, finding: Finding
+) -> Transition:
+    return Transition(
+        alert_id=after.id,
+        from_state=before.state if before else None,
+        to_state=after.state,
+        reason=reason,
+        window_start_ms=finding.window_start_ms,
+        kind=after.kind,
+        severity=after.severity,
+        **figures_of(finding),
+    )
+
+
+def _score(alert: Alert, finding: Finding, rule: Rule) -> float:
+    return max(0.0, alert.resolve_score + recovery_step(finding, alert.shift, rule.step_clip))
+
+
+def _kind(finding: Finding, before: AlertKind, streak: int, rule: Rule) -> AlertKind:
+    """A drift stays one; a finding that itself sums many windows is one from the start."""
+    if rule.name:
+        return AlertKind.RULE
+    if finding.key.series is SeriesKind.ERROR:
+        return AlertKind.FAULT
+    lasted = max(streak, finding.scale) >= rule.drift_after
+    return AlertKind.DRIFT if lasted else before
+
+
+def _severity(finding: Finding, before: Severity, rule: Rule) -> Severity:
+    """Severity goes up only: an alert that hovers at the threshold must not page every window."""
+    if finding.key.series is SeriesKind.ERROR:
+        return Severity.CRITICAL
+    odds = finding.effect
+    grave = odds is not None and (odds >= rule.critical_odds or odds <= 1 / rule.critical_odds)
+    return Severity.CRITICAL if grave else before
+
+
+def _rises(alert: Alert) -> bool:
+    """Whether the series is shifted upwards."""
+    seen = alert.share if alert.scale > 1 else alert.observed
+    return (seen or 0.0) >= (alert.expected or 0.0)

@@ -1,0 +1,1 @@
+"""What people read: messages about alerts, notices about tidegauge itself."""

@@ -1,0 +1,237 @@
+"""From the transitions of one evaluated window to the messages that tell of it. Pure.
+
+A window gives at most two messages: one of what fires (or became graver), one of what resolved.
+All receivers get the same body. Its format is versioned: keys are added within version 1,
+never removed or given another meaning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+from urllib.parse import quote
+
+from tidegauge_alerts.lifecycle.advance import Advance
+from tidegauge_alerts.lifecycle.identity import digest
+from tidegauge_alerts.messages.phrases import (
+    MAX_SEGMENT,
+    because,
+    clean,
+    names,
+    redeployed,
+    sentence,
+)
+from tidegauge_alerts.model import (
+    Alert,
+    AlertKind,
+    AlertState,
+    Context,
+    Rule,
+    Transition,
+    TransitionReason,
+)
+from tidegauge_probes.findings import Cause
+
+VERSION: Final = "1"
+
+MAX_ALERTS: Final = 50
+"""Alerts in one message; how many more there are is in ``truncated``."""
+
+
+class Status(StrEnum):
+    """What a message tells of, as in Alertmanager."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message for any receiver. ``body`` is plain JSON data."""
+
+    dedup_key: str
+    """The same for the same stream, window and status, however often it is evaluated or sent;
+    at most 40 ASCII characters."""
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A transition, and the alert it is of."""
+
+    alert: Alert
+    transition: Transition
+
+    @property
+    def sentence(self) -> str:
+        if self.transition.reason is TransitionReason.REDEPLOYED:
+            return redeployed(self.alert.key, rule=self.alert.rule)
+        over = self.transition.to_state is AlertState.RESOLVED
+        told = sentence(self.alert.key, self.transition, rule=self.alert.rule, over=over)
+        return told if over else told + because(self.alert.cause)
+
+
+def notify_worthy(transition: Transition) -> bool:
+    """Tell whether people should hear of it: firing, graver, or resolved after it had fired.
+
+    A reversal is recorded but not told: a series that swings would page at every swing.
+    """
+    if transition.to_state is AlertState.FIRING:
+        return transition.reason in (TransitionReason.CONFIRMED, TransitionReason.ESCALATED)
+    resolved = transition.to_state is AlertState.RESOLVED
+    return resolved and transition.from_state is AlertState.FIRING
+
+
+def messages(
+    advance: Advance, rule: Rule, context: Context, candidates: int = 0, url: str = ""
+) -> list[Message]:
+    """Return the messages that an evaluated window gives: none, one or two; firing first.
+
+    Args:
+        advance: what the window did to the alerts.
+        rule: the rule they follow, for the lineage.
+        context: the window.
+        candidates: how many records wait to be labeled.
+        url: public address of the service, for links; without it there are none.
+    """
+    by_id = {alert.id: alert for alert in advance.alerts}
+    told: dict[Status, list[_Told]] = {Status.FIRING: [], Status.RESOLVED: []}
+    for transition in advance.transitions:
+        if notify_worthy(transition):
+            alert = by_id[transition.alert_id]
+            told[Status(transition.to_state)].append(_Told(alert, transition))
+    return [
+        Message(
+            dedup_key_of(context, status),
+            _body(status, sorted(group, key=_strongest_first), rule, context, candidates, url),
+        )
+        for status, group in told.items()
+        if group
+    ]
+
+
+def dedup_key_of(context: Context, status: Status) -> str:
+    """Return the key by which receivers drop a message that they have already had."""
+    return f"{digest('message', context.stream, context.window_start_ms)}-{status}"
+
+
+def headline(sentences: Sequence[str], status: Status) -> str:
+    """Return one sentence for many: the first, and how many more there are.
+
+    >>> headline(["Blind spot 34.8 % → 63.1 % of records", "…", "…"], Status.FIRING)
+    'Blind spot 34.8 % → 63.1 % of records, with 2 more series shifted'
+    """
+    more = len(sentences) - 1
+    verb = "shifted" if status is Status.FIRING else "resolved"
+    return f"{sentences[0]}, with {more} more series {verb}" if more else sentences[0]
+
+
+def _strongest_first(told: _Told) -> tuple[bool, float, float, str]:
+    """Faults first: a broken LF explains the rest. Then by evidence, then by effect."""
+    alert = told.alert
+    effect = abs(math.log(alert.effect)) if alert.effect and alert.effect > 0 else 0.0
+    return alert.kind is not AlertKind.FAULT, -abs(alert.rank), -effect, alert.id
+
+
+def _body(  # noqa: PLR0917
+    status: Status,
+    told: Sequence[_Told],
+    rule: Rule,
+    context: Context,
+    candidates: int,
+    url: str,
+) -> dict[str, Any]:
+    stream, incident = clean(context.stream), told[0].alert.incident
+    return {
+        "version": VERSION,
+        "event": "alert",
+        "status": str(status),
+        "group_key": f"{stream}:{incident}",
+        "stream": stream,
+        "incident": incident,
+        "headline": headline([one.sentence for one in told], status),
+        "window": {
+            "start": iso(context.window_start_ms),
+            "end": iso(context.window_start_ms + context.window_ms),
+        },
+        "alerts": [_entry(one) for one in told[:MAX_ALERTS]],
+        "truncated": max(len(told) - MAX_ALERTS, 0),
+        "candidates": candidates,
+        "links": _links(url, context.stream),
+        "lineage": {
+            "probe_set": context.probe_set,
+            "baseline": context.baseline,
+            "rule": _rule(rule),
+        },
+    }
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    """Return what the rule decides by; who else is told is no receiver's business."""
+    values = {**asdict(rule), "step_clip": list(rule.step_clip)}
+    del values["receivers"], values["name"]
+    return values
+
+
+def _entry(told: _Told) -> dict[str, Any]:
+    """Return one alert of a message: its identity, and the figures of the window told of."""
+    alert, figures = told.alert, told.transition
+    return {
+        "id": alert.id,
+        "fingerprint": alert.fingerprint,
+        "incident": alert.incident,
+        **names(alert.key),
+        "rule": clean(alert.rule, MAX_SEGMENT),
+        "cause": None if alert.cause is None else _cause(alert.cause),
+        "kind": str(figures.kind),
+        "kind_text": figures.kind.text,
+        "severity": str(figures.severity),
+        "state": str(figures.to_state),
+        "reason": str(figures.reason),
+        "observed": figures.observed,
+        "expected": figures.expected,
+        "band": [figures.low, figures.high],
+        "scale": figures.scale,
+        "share": figures.share,
+        "effect": figures.effect,
+        "p_value": figures.p_value,
+        "n": figures.n,
+        "opened_window": iso(alert.opened_window_ms),
+        "fired_window": _iso(alert.fired_window_ms),
+        "resolved_window": _iso(alert.resolved_window_ms),
+        "text": f"{figures.kind.text}: {told.sentence}",
+    }
+
+
+def _cause(cause: Cause) -> dict[str, Any]:
+    named = {"field": clean(cause.field), "segment": clean(cause.segment, MAX_SEGMENT)}
+    return {**asdict(cause), "kind": str(cause.kind), **named}
+
+
+def _links(url: str, stream: str) -> dict[str, str]:
+    if not url:
+        return {}
+    base, query = url.rstrip("/"), f"?stream={quote(stream, safe='', errors='replace')}"
+    return {
+        "page": f"{base}/",
+        "alerts": f"{base}/api/v1/alerts{query}",
+        "candidates": f"{base}/api/v1/candidates{query}",
+    }
+
+
+def iso(ms: int) -> str:
+    """Return epoch milliseconds as ISO-8601 in UTC: ``2020-03-15T12:00:00Z``.
+
+    Milliseconds are written only if there are any.
+    """
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    exact = "milliseconds" if ms % 1000 else "seconds"
+    return moment.replace(tzinfo=None).isoformat(timespec=exact) + "Z"
+
+
+def _iso(ms: int | None) -> str | None:
+    return None if ms is None else iso(ms)

@@ -1,0 +1,213 @@
+"""Messages about tidegauge's own work, not about a window: what stops it from seeing. Pure.
+
+They have the keys of every message (``messages``), so that receivers need no second format;
+``window`` is null and ``alerts`` empty, for no series of a window is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from tidegauge_alerts.lifecycle.identity import digest
+from tidegauge_alerts.messages import phrases as wording
+from tidegauge_alerts.messages.message import VERSION, Message, Status
+from tidegauge_alerts.messages.phrases import clean
+from tidegauge_probes.findings import Skew
+
+PROBE_BROKEN: Final = "probe_broken"
+"""The event of an LF that is quarantined, or released."""
+
+DATA_GAP: Final = "data_gap"
+"""The event of a source that no longer holds what a stream would read next."""
+
+WATERMARK_STALE: Final = "watermark_stale"
+"""The event of a watermark that stands still, or goes on."""
+
+LATE_RECORDS: Final = "late_records"
+"""The event of records most of which come too late, or no longer do."""
+
+LATE_ADVICE: Final = (
+    "History must be in before its windows close: `tidegauge backfill` reads it from files. After "
+    "outages of the producer, raise source.silence_grace. If clocks go back, raise lateness"
+)
+
+ASSUMED_NORMAL: Final = "assumed_normal"
+"""The event of a baseline that took traffic with open alerts for the normal one."""
+
+TRAINING_SKEW: Final = "training_skew"
+"""The event of training data that were never like the live traffic."""
+
+MAX_REASON: Final = 300
+
+MOST_SKEWED: Final = 50
+
+
+def quarantined(
+    stream: str, probe: str, reason: str, *, probe_set: str, strikes: int, url: str = ""
+) -> Message:
+    """Return the message that an LF is not called any more, and what to do about it."""
+    headline = (
+        f"LF '{clean(probe)}' is quarantined: {clean(reason, MAX_REASON)}. It is not called any "
+        "more and counts as failed on every record; all other LFs go on. What to do: mend it and "
+        f"deploy it, or run `tidegauge probes release {clean(stream)} {clean(probe)}`"
+    )
+    return _of_probe(Status.FIRING, stream, probe, headline, probe_set, strikes, url)
+
+
+def released(stream: str, probe: str, *, probe_set: str, strikes: int, url: str = "") -> Message:
+    """Return the message that a quarantined LF is called again."""
+    headline = f"LF '{clean(probe)}' was released from quarantine and is called again"
+    return _of_probe(Status.RESOLVED, stream, probe, headline, probe_set, strikes, url)
+
+
+def data_gap(
+    status: Status, stream: str, partition: int, what: str, *, key: str, lost: int, url: str = ""
+) -> Message:
+    """Return the message that a partition could not be read on where it stood, or is again.
+
+    *what*: the gap in words, and what to do. *key*: the same for the same gap.
+    """
+    headline = f"Partition {partition}: {clean(what, MAX_REASON)}"
+    told = {"partition": partition, "lost": lost}
+    return _message(DATA_GAP, status, stream, headline, key=(key,), url=url, told=told)
+
+
+def watermark_stale(
+    stream: str, partition: int, what: str, *, watermark: str | None, since_ms: int, url: str = ""
+) -> Message:
+    """Return the message that no window closes any more, for a partition stands still."""
+    headline = f"The watermark stands still at partition {partition}: {clean(what, MAX_REASON)}"
+    told = {"partition": partition, "watermark": watermark}
+    key = (str(since_ms),)
+    return _message(WATERMARK_STALE, Status.FIRING, stream, headline, key=key, url=url, told=told)
+
+
+def watermark_moves(stream: str, *, since_ms: int, url: str = "") -> Message:
+    """Return the message that the watermark of ``watermark_stale`` goes on."""
+    headline = "The watermark moves again: windows close"
+    key = (str(since_ms),)
+    return _message(WATERMARK_STALE, Status.RESOLVED, stream, headline, key=key, url=url, told={})
+
+
+def mostly_late(
+    stream: str, late: int, records: int, *, closed: str | None, since_ms: int, url: str = ""
+) -> Message:
+    """Return the message that most records come too late; *closed*: through when windows are."""
+    until = f" (closed through {closed})" if closed else ""
+    headline = (
+        f"{late:,} of the last {records:,} records came too late: no window counts them{until}. "
+        f"What to do: {LATE_ADVICE[0].lower()}{LATE_ADVICE[1:]}"
+    )
+    told = {"late": late, "records": records}
+    key = (str(since_ms),)
+    return _message(LATE_RECORDS, Status.FIRING, stream, headline, key=key, url=url, told=told)
+
+
+def punctual(stream: str, *, since_ms: int, url: str = "") -> Message:
+    """Return the message that records come in time again after ``mostly_late``."""
+    headline = "Records come in time again"
+    key = (str(since_ms),)
+    return _message(LATE_RECORDS, Status.RESOLVED, stream, headline, key=key, url=url, told={})
+
+
+def assumed_normal(
+    status: Status, stream: str, what: str, *, probe_set: str, baseline: str, url: str = ""
+) -> Message:
+    """Return the message that learning ended with an assumption; *what* says which."""
+    name = clean(stream)
+    headline = (
+        f"Learning has ended: {clean(what, MAX_REASON)}. Those alerts will resolve. What to do: if "
+        f"that traffic is not normal, set the windows that are with `tidegauge baseline accept "
+        f"{name} --from TIME --until TIME`"
+    )
+    told = {"lineage": {"probe_set": probe_set, "baseline": baseline}}
+    return _message(ASSUMED_NORMAL, status, stream, headline, key=(baseline,), url=url, told=told)
+
+
+def skewed(
+    status: Status,
+    stream: str,
+    found: Sequence[Skew],
+    *,
+    probe_set: str,
+    baseline: str,
+    training: str,
+    url: str = "",
+) -> Message:
+    """Return the message that training data and live traffic differ.
+
+    *baseline*: id of that of the live windows; *training*: of that of the training data.
+    """
+    first, *more = found
+    others = f", and {len(more)} more series" if more else ""
+    headline = (
+        f"The training data were never like the live traffic: {wording.skewed(first)}{others}. "
+        "This is no drift, and changes are told against the live traffic from now on. What to do: "
+        "see whether the model was trained on what it is asked"
+    )
+    told = {
+        "skew": [
+            {
+                **wording.names(one.key),
+                "trained": one.trained,
+                "live": one.live,
+                "effect": one.effect,
+                "p_value": one.p_value,
+                "text": wording.skewed(one),
+            }
+            for one in found[:MOST_SKEWED]
+        ],
+        "truncated": max(len(found) - MOST_SKEWED, 0),
+        "lineage": {"probe_set": probe_set, "baseline": baseline, "training": training},
+    }
+    key = (baseline, training)
+    return _message(TRAINING_SKEW, status, stream, headline, key=key, url=url, told=told)
+
+
+def _of_probe(  # noqa: PLR0917
+    status: Status,
+    stream: str,
+    probe: str,
+    headline: str,
+    probe_set: str,
+    strikes: int,
+    url: str,
+) -> Message:
+    told = {"probe": clean(probe), "lineage": {"probe_set": probe_set}}
+    key = (probe_set, probe)
+    return _message(
+        PROBE_BROKEN, status, stream, headline, key=key, again=str(strikes), url=url, told=told
+    )
+
+
+def _message(
+    event: str,
+    status: Status,
+    stream: str,
+    headline: str,
+    *,
+    key: tuple[str, ...],
+    again: str = "",
+    url: str,
+    told: dict[str, Any],
+) -> Message:
+    """Return a message of the incident *key*; *again* tells its repetitions apart."""
+    name = digest(event, stream, *key)
+    body: dict[str, Any] = {
+        "version": VERSION,
+        "event": event,
+        "status": str(status),
+        "group_key": f"{clean(stream)}:{name}",
+        "stream": clean(stream),
+        "incident": name,
+        "headline": headline,
+        "window": None,
+        "alerts": [],
+        "truncated": 0,
+        "candidates": 0,
+        "links": {"page": f"{url.rstrip('/')}/"} if url else {},
+        "lineage": {},
+        **told,
+    }
+    return Message(f"{digest(name, again)}-{status}", body)

@@ -1,0 +1,149 @@
+"""What two ProbeSets differ in, LF by LF, from their contents alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from tidegauge_probes.labeling.contents import Contents
+
+_LABEL: Final = ("label",)
+_NAMES: Final = frozenset({("name",), ("state", "name")})
+"""Where an LF's own name stands in what stands for it."""
+
+Path = tuple[str, ...]
+
+
+class Aspect(StrEnum):
+    """A part of an LF that may change."""
+
+    SOURCE = "source"  # the Python code of it, or of what it calls
+    PARAMETERS = "parameters"  # a template's keys, resources, constants
+    LABEL = "label"  # the class that it votes for
+    PREPROCESSORS = "preprocessors"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An LF that kept its name, and what of it is another."""
+
+    name: str
+    aspects: tuple[Aspect, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Differences of the LFs, or of the slicing functions; names in the order of their sets."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    renamed: tuple[tuple[str, str], ...]
+    """(before, after), of equal content."""
+    changed: tuple[Change, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there are none."""
+        return not (self.added or self.removed or self.renamed or self.changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What has to change in one ProbeSet to make another of it. Order alone is not told."""
+
+    probes: Part
+    slices: Part
+    classes: tuple[tuple[str, ...], tuple[str, ...]] | None
+    """(before, after), if they differ."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is none."""
+        return self.probes.empty and self.slices.empty and self.classes is None
+
+
+def compare(before: Contents, after: Contents) -> Difference:
+    """Return what *after* has, lacks, names or does otherwise than *before*.
+
+    An LF that lost its name and one of the same content under a new name are one, renamed.
+    """
+    classes = tuple(before["classes"]), tuple(after["classes"])
+    return Difference(
+        probes=_compare(_leaves(before, "probes"), _leaves(after, "probes")),
+        slices=_compare(_leaves(before, "slices"), _leaves(after, "slices")),
+        classes=None if classes[0] == classes[1] else classes,
+    )
+
+
+_Leaves = Mapping[Path, Any]
+
+
+def _compare(before: Mapping[str, _Leaves], after: Mapping[str, _Leaves]) -> Part:
+    added = [name for name in after if name not in before]
+    removed = [name for name in before if name not in after]
+    renamed = []
+    for old in tuple(removed):
+        new = next((name for name in added if after[name] == before[old]), None)
+        if new is not None:
+            renamed.append((old, new))
+            removed.remove(old)
+            added.remove(new)
+    changes = (Change(n, _aspects(before[n], after[n])) for n in before if n in after)
+    changed = tuple(change for change in changes if change.aspects)
+    return Part(tuple(added), tuple(removed), tuple(renamed), changed)
+
+
+def _aspects(before: _Leaves, after: _Leaves) -> tuple[Aspect, ...]:
+    paths = before.keys() | after.keys()
+    found = {
+        _aspect(path)
+        for path in paths
+        if (path in before, before.get(path)) != (path in after, after.get(path))
+    }
+    return tuple(aspect for aspect in Aspect if aspect in found)
+
+
+def _aspect(path: Path) -> Aspect:
+    if path == _LABEL:
+        return Aspect.LABEL
+    if "_pre" in path:
+        return Aspect.PREPROCESSORS
+    return Aspect.SOURCE if "source" in path else Aspect.PARAMETERS
+
+
+def _leaves(contents: Contents, part: str) -> dict[str, _Leaves]:
+    """Return name → what stands for each LF, taken apart; without its name."""
+    return {item[0]: _of_probe(item, contents["classes"]) for item in contents[part]}
+
+
+def _of_probe(item: Sequence[Any], classes: Sequence[str]) -> _Leaves:
+    """Take apart what ``Probe.description`` gave: of Python, a voter, or a template."""
+    if len(item) == 2:  # noqa: PLR2004  (name, object)
+        found = dict(_walk(item[1], ()))
+        return {path: value for path, value in found.items() if path not in _NAMES}
+    if item[1] == "voter":
+        _, _, field, votes, deployed = item
+        said = [[value, _class_of(vote, classes)] for value, vote in votes]
+        return {("field",): field, ("deployed",): deployed, _LABEL: said}
+    condition = {k: v for k, v in item[2].items() if k not in {"name", "label"}}
+    return {**dict(_walk(condition, ())), _LABEL: _class_of(item[1], classes)}
+
+
+def _class_of(index: int, classes: Sequence[str]) -> str | int:
+    """Return the name: another order of the same classes is no other label."""
+    return classes[index] if 0 <= index < len(classes) else index
+
+
+def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    """Yield each leaf with the keys and places that lead to it; empty containers are leaves."""
+    children: Sequence[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        children = tuple(value.items())
+    elif isinstance(value, list):
+        children = tuple(enumerate(value))
+    if not children:
+        yield path, value
+    for key, child in children:
+        yield from _walk(child, (*path, str(key)))

@@ -1,0 +1,283 @@
+"""What an author wants to know of LFs before they are deployed."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from tidegauge_probes import engine
+from tidegauge_probes.authoring import words
+from tidegauge_probes.columns.batch import Batch
+from tidegauge_probes.columns.texts import Mask
+from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts.analysis import lf_summary
+from tidegauge_probes.labeling.digest import digest
+from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, PythonProbe, TemplateProbe
+from tidegauge_probes.labeling.templates import TemplateSpec
+from tidegauge_probes.lifting.lifted import Python
+from tidegauge_probes.lifting.lifting import FEWEST, Lifted, Lifting, readings
+from tidegauge_probes.lifting.translation import Untranslatable, translate, votes_of
+from tidegauge_probes.model import ABSTAIN, Fault, Fields, VoteMatrix
+
+Readings = Mapping[int, Lifted | Python]
+
+
+class Way(StrEnum):
+    """How an LF runs."""
+
+    TEMPLATE = "template"
+    VOTER = "voter"
+    LIFTED = "lifted"
+    PYTHON = "python"
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of an LF or slicing function without a record.
+
+    ``labels``: the classes that it can vote for; None if only running it tells. ``why``: why it
+    runs as Python.
+    """
+
+    name: str
+    matches: str
+    labels: tuple[str, ...] | None
+    way: Way
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What an LF did on a sample. Shares of its records; ``microseconds`` for each of them."""
+
+    name: str
+    labels: tuple[str, ...]
+    coverage: float
+    overlaps: float
+    conflicts: float
+    errors: float
+    microseconds: float
+
+
+@dataclass(frozen=True)
+class Failing:
+    """Errors of an LF (or slicing function) of one type; ``field`` None if it cannot be told."""
+
+    name: str
+    type: str
+    field: str | None
+    records: int
+    message: str
+
+
+class Doubt(StrEnum):
+    """What an author should look at."""
+
+    SAME_CONTENT = "same_content"
+    NEVER_FIRES = "never_fires"
+    ALWAYS_FIRES = "always_fires"
+    SAME_VOTES = "same_votes"
+    FAILS = "fails"
+    LIFTED_DIFFERS = "lifted_differs"
+
+
+@dataclass(frozen=True)
+class Warn:
+    """A doubt about an LF, in words."""
+
+    name: str
+    doubt: Doubt
+    message: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the LFs did on a sample."""
+
+    records: int
+    lfs: tuple[Tried, ...]
+    failing: tuple[Failing, ...]
+    warnings: tuple[Warn, ...]
+
+
+# -- Without records --------------------------------------------------------------------------
+
+
+def about(probe_set: ProbeSet) -> tuple[About, ...]:
+    """Say what each LF, and after them each slicing function, is."""
+    read = readings(probe_set)
+    few = sum(isinstance(one, Lifted) for one in read.values()) < FEWEST
+    probes = enumerate((*probe_set.probes, *probe_set.slices))
+    return tuple(_about(probe_set, probe, read.get(column), few=few) for column, probe in probes)
+
+
+def _about(probe_set: ProbeSet, probe: Probe, read: Lifted | Python | None, *, few: bool) -> About:
+    if not isinstance(probe, PythonProbe):
+        way = Way.TEMPLATE if isinstance(probe, TemplateProbe) else Way.VOTER
+        return About(probe.name, words.of_probe(probe), _names(probe_set, probe.labels or ()), way)
+    if not isinstance(read, Lifted):
+        why = read.why if read is not None else ""
+        return About(probe.name, words.of_probe(probe), None, Way.PYTHON, why)
+    known = _names(probe_set, sorted(votes_of(read.tree) - {ABSTAIN}))
+    labels = known if read.whole else None
+    matches = _template_words(read) or words.of_probe(probe)
+    if few:
+        why = f"it could be lifted, but fewer than {FEWEST} are not worth it"
+        return About(probe.name, matches, labels, Way.PYTHON, why)
+    return About(probe.name, matches, labels, Way.LIFTED)
+
+
+def _names(probe_set: ProbeSet, votes: Sequence[int]) -> tuple[str, ...]:
+    return tuple(probe_set.classes[vote] for vote in votes)
+
+
+def _template_words(read: Lifted) -> str | None:
+    said = _template(read)
+    return None if said is None else words.of_condition(said[1])
+
+
+def _template(read: Lifted) -> tuple[int, TemplateSpec] | None:
+    try:
+        label, condition = translate(read)
+    except Untranslatable:
+        return None
+    return label, TemplateSpec.model_validate({"name": "lf", "label": label, **condition})
+
+
+def same_content(probe_set: ProbeSet) -> tuple[Warn, ...]:
+    """Warn of LFs that say the same as one before them."""
+    read = readings(probe_set)
+    first: dict[str, str] = {}
+    found = []
+    for column, probe in enumerate(probe_set.probes):
+        content = digest(_content(probe, read.get(column)))
+        if content in first:
+            message = f"says the same as {first[content]}: leave one out, or both count as two"
+            found.append(Warn(probe.name, Doubt.SAME_CONTENT, message))
+        first.setdefault(content, probe.name)
+    return tuple(found)
+
+
+def _content(probe: Probe, read: Lifted | Python | None) -> Any:
+    """Return plain data that two LFs share if they differ in name only."""
+    if isinstance(probe, TemplateProbe):
+        return [probe.label, _dumped(probe.condition)]
+    template = _template(read) if isinstance(read, Lifted) else None
+    if template is not None:
+        return [template[0], _dumped(template[1])]
+    if isinstance(probe, PythonProbe):
+        return ["python", probe.f, dict(probe.resources), list(probe.chain)]
+    return probe.description()[1:]
+
+
+def _dumped(condition: Any) -> Any:
+    named = {"name", "label", "description"}
+    return condition.model_dump(by_alias=True, exclude_none=True, exclude=named)
+
+
+# -- On records -------------------------------------------------------------------------------
+
+
+def tried(probe_set: ProbeSet, records: Sequence[Fields]) -> Trial:
+    """Run the LFs on a sample of at least one record; all outcomes are those of Python."""
+    read = readings(probe_set)
+    matrix = engine.run(probe_set, records)
+    pane = counts.fold(matrix, probe_set.cardinality, {})
+    seconds = matrix.seconds.copy()
+    lifted = {n for n, one in read.items() if isinstance(one, Lifted) and n < len(seconds)}
+    differing: list[str] = []
+    if len(lifted) >= FEWEST:
+        columns = sorted(lifted)
+        seconds[columns], differing = _lifted_seconds(probe_set, columns, records)
+    rows = []
+    for column, (name, row) in enumerate(lf_summary(pane, probe_set.layout.probes).iterrows()):
+        keys = ("Coverage", "Overlaps", "Conflicts", "Errors")
+        figures = {key.lower(): float(row[key]) for key in keys}
+        cost = round(float(seconds[column]) / len(records) * 1e6, 2)
+        labels = _names(probe_set, row["Polarity"])
+        rows.append(Tried(str(name), labels, microseconds=cost, **figures))
+    failing = tuple(_failing(probe_set, read, records, matrix))
+    warnings = (*_warnings(rows, matrix, failing), *map(_differs, differing))
+    return Trial(len(records), tuple(rows), failing, warnings)
+
+
+def _lifted_seconds(
+    probe_set: ProbeSet, columns: Sequence[int], records: Sequence[Fields]
+) -> tuple[Any, list[str]]:
+    """Return what lifted LFs cost, float64 [columns], and which differ from themselves."""
+    alone = ProbeSet(tuple(probe_set.probes[column] for column in columns), probe_set.classes)
+    differing: list[str] = []
+    lifting = Lifting(alone, fewest=1, checked=0, ended=lambda name, _: differing.append(name))
+    engine.run(alone, records, lifting=lifting)  # the first batch is checked: both ways run
+    return engine.run(alone, records, lifting=lifting).seconds, differing
+
+
+def _differs(name: str) -> Warn:
+    message = "votes otherwise when lifted: workers will run it as Python; please report it"
+    return Warn(name, Doubt.LIFTED_DIFFERS, message)
+
+
+def _warnings(
+    rows: Sequence[Tried], matrix: VoteMatrix, failing: Sequence[Failing]
+) -> Iterator[Warn]:
+    fails = Counter[str]()
+    for one in failing:
+        fails[one.name] += one.records
+    first: dict[bytes, str] = {}
+    for column, row in enumerate(rows):
+        if fails[row.name]:
+            share = fails[row.name] / len(matrix.outcomes)
+            yield Warn(row.name, Doubt.FAILS, f"fails on {share:.1%} of the sample")
+        if not row.coverage:
+            yield Warn(row.name, Doubt.NEVER_FIRES, "never fires on the sample")
+            continue
+        if row.coverage == 1:
+            yield Warn(row.name, Doubt.ALWAYS_FIRES, "fires on every record of the sample")
+        votes = matrix.votes[:, column].tobytes()
+        if votes in first:
+            message = f"gives the same votes as {first[votes]} on the sample"
+            yield Warn(row.name, Doubt.SAME_VOTES, message)
+        first.setdefault(votes, row.name)
+
+
+def _failing(
+    probe_set: ProbeSet, read: Readings, records: Sequence[Fields], matrix: VoteMatrix
+) -> Iterator[Failing]:
+    batch = Batch(records)
+    probes = (*probe_set.probes, *probe_set.slices)
+    unfit = {column: _unfit(read.get(column), batch) for column in {f.probe for f in matrix.faults}}
+    messages: dict[tuple[int, str, str | None], list[str]] = {}
+    for fault in matrix.faults:
+        key = fault.probe, fault.type, _field(fault, unfit[fault.probe])
+        messages.setdefault(key, []).append(fault.message)
+    for (column, kind, field), some in sorted(messages.items(), key=str):
+        yield Failing(probes[column].name, kind, field, len(some), min(some))
+
+
+_NAMED: Final = (
+    r"the record has no field '(.+)'",
+    r"field '(.+)' is .*, not .*",
+    r"'(.+)' is .*, not one of .*",
+    r"'(?:RecordView|types\.SimpleNamespace)' object has no attribute '(\w+)'.*",
+)
+"""Messages that name the field, as templates, voters and records word them."""
+
+
+def _unfit(read: Lifted | Python | None, batch: Batch) -> list[tuple[str, Mask]]:
+    """Return the fields that a lifted LF reads, and where they are not of the type it needs."""
+    reads = sorted(read.reads, key=str) if isinstance(read, Lifted) else []
+    return [(p, ~kind.fits(batch.column(p))) for p, kind in reads if isinstance(p, str)]
+
+
+def _field(fault: Fault, unfit: Sequence[tuple[str, Mask]]) -> str | None:
+    """Return the field that made an LF fail; None if that cannot be told."""
+    named = (*_NAMED, r"'(.+)'") if fault.type == "KeyError" else _NAMED
+    matches = (re.fullmatch(pattern, fault.message, re.DOTALL) for pattern in named)
+    match = next((match for match in matches if match is not None), None)
+    if match is not None:
+        return match[1]
+    return next((place for place, mask in unfit if mask[fault.row]), None)

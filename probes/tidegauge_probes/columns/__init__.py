@@ -1,0 +1,1 @@
+"""A batch of records as columns: texts, words, patterns. Knows nothing of LFs."""

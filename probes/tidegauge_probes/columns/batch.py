@@ -1,0 +1,208 @@
+"""One batch of records, and what probes compute on it once and share.
+
+Everything here is dropped with the batch: no cache survives it (Snorkel's memoised
+preprocessors keep every record they ever saw).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
+from types import MappingProxyType
+from typing import Any, Final
+
+from tidegauge_probes.columns.column import ABSENT, Column
+from tidegauge_probes.columns.needles import Needle, Needles
+from tidegauge_probes.columns.record_view import Log, original, sealed, views_of
+from tidegauge_probes.columns.scope import Scope
+from tidegauge_probes.columns.texts import Mask, Texts
+from tidegauge_probes.interrupts import pass_on_interrupt
+from tidegauge_probes.labeling.nlp import SpacyPreprocessor
+from tidegauge_probes.model import Fields, lookup
+
+Chain = tuple[Callable[[Any], Any], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A field as the preprocessors of a chain leave it."""
+
+    name: str
+    chain: Chain
+
+    def _key(self) -> tuple[str, tuple[int, ...]]:
+        return self.name, tuple(map(id, self.chain))  # user objects need not be hashable
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same field after the same preprocessors."""
+        return isinstance(other, Made) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        """Hash what is compared."""
+        return hash(self._key())
+
+
+Place = str | Made
+"""Where a column comes from: the path of a field, or a field after preprocessors."""
+
+AT_ONCE: Final = 500
+"""Records whose fields are read together, and that Python LFs look at one after another: so many
+stay in a processor's cache."""
+
+_NO_NEEDLES: Final[Mapping[Place, Needles]] = MappingProxyType({})
+
+
+class Batch:
+    """*n* records with their columns and preprocessed views, computed on first use.
+
+    *needles*: field → the words that will be asked for, so that one pass can find them all.
+    *fields*: what will be read, so that each record is looked into once.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Fields],
+        needles: Mapping[Place, Needles] = _NO_NEEDLES,
+        fields: Collection[str] = (),
+    ) -> None:
+        self.records = records
+        self._fields = fields
+        self._needles = needles
+        self._found: dict[Place, Mask] = {}
+        self._columns: dict[Place, Column] = {}
+        self._texts: dict[tuple[Place, tuple[str, ...]], Texts] = {}
+        self._views: dict[tuple[int, ...], list[Any]] = {}
+        self._log = Log()
+        self._scope = Scope()
+
+    @cached_property
+    def parts(self) -> Sequence[Batch]:
+        """The batch in parts of at most AT_ONCE records, whose views are the batch's own."""
+        if len(self) <= AT_ONCE:
+            return (self,)
+        starts = range(0, len(self), AT_ONCE)
+        parts = [Batch(self.records[start : start + AT_ONCE]) for start in starts]
+        for part in parts:
+            part._scope = self._scope  # noqa: SLF001  (of the same class)
+            part._log = self._log  # noqa: SLF001
+        return parts
+
+    def close(self) -> None:
+        """Drop what was computed, then what that lived on; the last thing done with a batch."""
+        for computed in (self._found, self._columns, self._texts, self._views):
+            computed.clear()
+        self._log = Log()
+        if "parts" in self.__dict__:
+            del self.parts
+        self._scope.close()
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return len(self.records)
+
+    def column(self, place: Place) -> Column:
+        """Return the values at *place*, ``ABSENT`` where a record has no such field."""
+        if place not in self._columns and place in self._fields:
+            self._read_ahead()
+        if place not in self._columns:
+            self._columns[place] = Column(self._values(place))
+        return self._columns[place]
+
+    def _read_ahead(self) -> None:
+        """Read the fields some records at a time: memory is what this waits for."""
+        columns: dict[str, list[Any]] = {name: [] for name in self._fields if "." not in name}
+        for start in range(0, len(self.records), AT_ONCE):
+            some = self.records[start : start + AT_ONCE]
+            for name, values in columns.items():
+                values.extend(_of_each(some, name))
+        self._columns |= {name: Column(values) for name, values in columns.items()}
+        self._fields = ()
+
+    def _values(self, place: Place) -> list[Any]:
+        if isinstance(place, Made):
+            return [original(view, place.name) for view in self.views(place.chain)]
+        if "." in place:
+            return [lookup(fields, place, ABSENT) for fields in self.records]
+        return _of_each(self.records, place)
+
+    def texts(self, place: Place, methods: tuple[str, ...] = ()) -> Texts:
+        """Return the texts at *place*, after some methods of `str` without arguments."""
+        if not methods:
+            return self.column(place).texts
+        key = (place, methods)
+        if key not in self._texts:
+            method = getattr(str, methods[-1])
+            before = self.texts(place, methods[:-1])
+            self._texts[key] = Texts([method(text) for text in before.values], sure=True)
+        return self._texts[key]
+
+    def hits(self, place: Place, needle: Needle) -> Mask:
+        """Return which texts of the column hold *needle*, bool [n]; not to be written to."""
+        needles = self._needles.get(place)
+        if needles is None or needle not in needles.columns:
+            alone: Mask = Needles([needle]).find(self.texts(place))[0]
+            return alone
+        if place not in self._found:
+            self._found[place] = needles.find(self.texts(place))
+        hits: Mask = self._found[place][needles.columns[needle]]
+        return hits
+
+    def views(self, chain: Chain = ()) -> list[Any]:
+        """Return what LFs see after the preprocessors of *chain*: a view, or the exception.
+
+        Each call undoes what was written to the views since the last one: an LF's writes are
+        its own.
+        """
+        self._log.restore()
+        key = tuple(map(id, chain))  # user objects need not be hashable; the ProbeSet keeps them
+        if key not in self._views:
+            if len(self) > AT_ONCE:
+                of_parts = (part.views(chain) for part in self.parts)
+                self._views[key] = [view for views in of_parts for view in views]
+            elif chain:
+                alone: list[Any] = list(views_of(self.records, Log()))  # a stage may keep some
+                made = _preprocess_all(alone, chain, self._scope)
+                self._views[key] = sealed(made, self._log)
+            else:
+                self._views[key] = list(views_of(self.records, self._log))
+        return self._views[key]
+
+
+def _of_each(records: Sequence[Fields], name: str) -> list[Any]:
+    try:
+        return list(map(itemgetter(name), records))
+    except KeyError:
+        return [fields.get(name, ABSENT) for fields in records]
+
+
+def _preprocess_all(views: list[Any], chain: Chain, scope: Scope) -> list[Any]:
+    """Run the chain on all records: record by record, but for the stages that take all at once."""
+    if not any(type(preprocess) is SpacyPreprocessor for preprocess in chain):
+        return [_preprocess(view, chain) for view in views]
+    for preprocess in chain:
+        if type(preprocess) is SpacyPreprocessor:  # a subclass may do something else
+            views = preprocess.map_batch(views, scope)
+        else:
+            failed = (isinstance(view, BaseException) for view in views)
+            views = [
+                view if skip else _preprocess(view, (preprocess,))
+                for view, skip in zip(views, failed, strict=True)
+            ]
+    return views
+
+
+def _preprocess(view: Any, chain: Chain) -> Any:
+    """Run the chain on one record; a failure becomes the outcome of every LF that needs it."""
+    try:
+        for preprocess in chain:
+            view = preprocess(view)
+            if view is None:
+                msg = f"preprocessor {getattr(preprocess, 'name', preprocess)!r} returned None"
+                return ValueError(msg)
+    except BaseException as error:  # noqa: BLE001  (user code may raise anything)
+        pass_on_interrupt(error)
+        return error
+    else:
+        return view

@@ -1,0 +1,111 @@
+"""One field of a batch: its values, and the same as texts and as numbers, made on first use."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.columns.texts import Mask, Texts
+
+_NUMBERS: Final = frozenset({int, float})
+
+PLAIN: Final[frozenset[type]] = frozenset({str, int, float, bool, type(None)})
+"""Types whose values can be compared and hashed with no user's code."""
+
+MOST_EXACT: Final = 2.0**53
+"""Integers beyond it need not be floats."""
+
+
+class Absent:
+    """Marks a field that a record does not have (``None`` is a value like any other)."""
+
+    def __repr__(self) -> str:
+        """Say so."""
+        return "absent"
+
+
+ABSENT = Absent()
+
+
+class Column:
+    """*n* values, ``ABSENT`` where a record has none."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self.values = values
+
+    def __len__(self) -> int:
+        """Return the number of values."""
+        return len(self.values)
+
+    @cached_property
+    def types(self) -> set[type]:
+        """The types that occur: most columns need no check per value."""
+        return set(map(type, self.values))
+
+    def among(self, types: Iterable[type]) -> Mask:
+        """Return which values are exactly of one of the types, bool [n]."""
+        wanted = frozenset(types)
+        if self.types <= wanted:
+            return np.ones(len(self), dtype=np.bool_)
+        if self.types.isdisjoint(wanted):
+            return np.zeros(len(self), dtype=np.bool_)
+        return np.array([type(value) in wanted for value in self.values], dtype=np.bool_)
+
+    @cached_property
+    def absent(self) -> Mask:
+        """Which are absent, bool [n]."""
+        return self.among((Absent,))
+
+    @cached_property
+    def is_text(self) -> Mask:
+        """Which values are texts, bool [n]."""
+        return self.among((str,))
+
+    @cached_property
+    def texts(self) -> Texts:
+        """The texts; "" where a value is none."""
+        return Texts(self.values, sure=self.types <= {str})
+
+    @cached_property
+    def is_number(self) -> Mask:
+        """Which values are integers or floats (and not booleans), bool [n]."""
+        return self.among(_NUMBERS)
+
+    @cached_property
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """The nearest floats, float64 [n]; NaN where a value is no number."""
+        values = self.values
+        if not self.types <= _NUMBERS:
+            values = [value if type(value) in _NUMBERS else math.nan for value in values]
+        try:
+            return np.array(values, dtype=np.float64)
+        except OverflowError:
+            return np.array([_as_float(value) for value in values], dtype=np.float64)
+
+    @cached_property
+    def is_exact(self) -> Mask:
+        """Which values are numbers that are exactly in ``numbers``, bool [n]."""
+        small: Mask = ~(np.abs(self.numbers) > MOST_EXACT)  # not-a-number is exact, too
+        return self.is_number & small
+
+    @cached_property
+    def missing(self) -> Mask:
+        """Which are absent, null, or an empty text, bool [n]."""
+        if self.types <= {str}:
+            empty: Mask = self.texts.lengths == 0
+            return empty
+        gone = [v is ABSENT or v is None or v == "" for v in self.values]
+        return np.array(gone, dtype=np.bool_).reshape(len(self))
+
+
+def _as_float(number: float) -> float:
+    """Return the nearest float; JSON knows integers beyond the largest."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf

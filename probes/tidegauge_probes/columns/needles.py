@@ -1,0 +1,139 @@
+"""All words that templates look for in one field, found in one pass over a batch.
+
+Aho and Corasick, "Efficient string matching" (1975), through ahocorasick-rs, over the joined texts
+of a batch (:class:`tidegauge_probes.columns.texts.Texts`). What the pass cannot tell, Python does: texts
+with a character whose lower case is odd, and words beyond ASCII in texts beyond ASCII.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import chain, pairwise
+from typing import Any, Final
+
+import numpy as np
+from ahocorasick_rs import BytesAhoCorasick
+
+from tidegauge_probes.columns.texts import Integers, Mask, Texts
+
+Matches = tuple[Integers, Integers, Integers]
+"""Which word, where it begins and where it ends: int64 [matches] each."""
+
+AT_ONCE: Final = 100
+"""Texts in a piece of a pass."""
+
+
+@dataclass(frozen=True, order=True)
+class Needle:
+    """A word to look for: in the texts as they are, or (*lowered*) in the lowered texts."""
+
+    word: str
+    lowered: bool = True
+    whole: bool = False
+    """Whether no word character may stand beside it."""
+
+    def within(self, text: str) -> bool:
+        """Return whether it is in *text*, which is lowered if the needle is for lowered texts."""
+        if self.word not in text:
+            return False
+        return not self.whole or _whole(self.word)(text) is not None
+
+
+@lru_cache(maxsize=4_096)
+def _whole(word: str) -> Callable[[str], Any]:
+    return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)").search
+
+
+class _Pass:
+    """ASCII words of one blob; each stands for the columns of one or two needles."""
+
+    def __init__(self, columns: dict[Needle, int], *, lowered: bool) -> None:
+        fit = [needle for needle in columns if needle.lowered is lowered and needle.word.isascii()]
+        words = sorted({needle.word for needle in fit}, key=lambda word: (len(word) == 1, word))
+        self._lowered = lowered
+        self._long = [word.encode() for word in words if len(word) > 1]
+        # Found by a comparison with the whole blob: they may be in it very often.
+        self._single = [ord(word) for word in words if len(word) == 1]
+        self._anywhere = _places(words, {n.word: columns[n] for n in fit if not n.whole})
+        self._alone = _places(words, {n.word: columns[n] for n in fit if n.whole})
+
+    @cached_property
+    def _automaton(self) -> BytesAhoCorasick:
+        return BytesAhoCorasick(self._long)
+
+    def _pass(self, blob: bytes, edges: Sequence[int]) -> Matches:
+        """Pass over the blob, piece by piece: few matches at a time leave memory as it was."""
+        pieces = []
+        view = memoryview(blob)
+        for start, end in pairwise(edges):
+            found = self._automaton.find_matches_as_indexes(view[start:end], overlapping=True)
+            count = 3 * len(found)
+            flat = np.fromiter(chain.from_iterable(found), dtype=np.int64, count=count)
+            piece = flat.reshape(-1, 3)
+            piece[:, 1:] += start
+            pieces.append(piece)
+        which, starts, ends = np.concatenate(pieces).T
+        return which, starts, ends
+
+    def _matches(self, texts: Texts) -> Iterator[Matches]:
+        blob = texts.lowered_blob if self._lowered else texts.blob
+        if self._long and blob:
+            yield self._pass(blob, [*texts.offsets[:-1:AT_ONCE].tolist(), len(blob)])
+        for number, character in enumerate(self._single, start=len(self._long)):
+            starts = np.flatnonzero(np.frombuffer(blob, dtype=np.uint8) == character)
+            yield np.full(len(starts), number), starts, starts + 1
+
+    def mark(self, texts: Texts, found: Mask) -> None:
+        """Write into *found*, bool [columns + 1, n]; the last row takes what nobody asked for."""
+        for which, starts, ends in self._matches(texts):
+            rows = texts.rows_of(starts)
+            inside = ends <= texts.offsets[rows + 1]  # and not across the border of two texts
+            found[self._anywhere[which[inside]], rows[inside]] = True
+            columns = self._alone[which]
+            kept = np.flatnonzero(inside & (columns >= 0))
+            if len(kept):
+                kept = kept[texts.alone(starts[kept], ends[kept], rows[kept])]
+                found[columns[kept], rows[kept]] = True
+
+
+def _places(words: Sequence[str], columns: dict[str, int]) -> Integers:
+    return np.array([columns.get(word, -1) for word in words], dtype=np.int64)
+
+
+class Needles:
+    """Words, and where they occur."""
+
+    def __init__(self, needles: Iterable[Needle]) -> None:
+        """Take the needles; their words have at least one character."""
+        self.columns = {needle: column for column, needle in enumerate(sorted(set(needles)))}
+
+    @cached_property
+    def _passes(self) -> list[_Pass]:
+        ways = {needle.lowered for needle in self.columns if needle.word.isascii()}
+        return [_Pass(self.columns, lowered=lowered) for lowered in sorted(ways)]
+
+    @cached_property
+    def _foreign(self) -> list[Needle]:
+        return [needle for needle in self.columns if not needle.word.isascii()]
+
+    def find(self, texts: Texts) -> Mask:
+        """Return which word is in which text, bool [needles, n]."""
+        found = np.zeros((len(self.columns) + 1, len(texts)), dtype=np.bool_)
+        for each in self._passes:
+            each.mark(texts, found)
+        if self._foreign:
+            self._look(texts, ~texts.ascii, self._foreign, found)
+        self._look(texts, texts.odd, [n for n in self.columns if n.lowered], found)
+        return found[:-1]
+
+    def _look(self, texts: Texts, mask: Mask, needles: Sequence[Needle], found: Mask) -> None:
+        """Look with Python, in the texts that *mask* names."""
+        if not needles:
+            return
+        for row, text in texts.where(mask):
+            low = text.lower()
+            for needle in needles:
+                found[self.columns[needle], row] = needle.within(low if needle.lowered else text)

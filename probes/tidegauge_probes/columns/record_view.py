@@ -1,0 +1,275 @@
+"""A record as a Python LF sees it, which the LF may write to without anyone else noticing.
+
+Segments, payloads, samples and the other LFs must see the record as it arrived. Copying every
+record for every LF would cost more than most LFs do, so a view costs nothing until it is touched:
+
+- Lists, dicts and other values that can be changed in place are not in the view. When an LF reads
+  one, ``__getattr__`` puts a copy there.
+- Whatever happens to a view is noted in the log of its batch, which undoes it before the next LF
+  runs.
+
+For example, ``x.tags.sort()`` sorts a copy of ``tags``, and the next LF gets another copy, in the
+order of the record.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import (
+    Callable,
+    Iterable,
+    Mapping,
+    MutableMapping,
+    MutableSequence,
+    MutableSet,
+    Sequence,
+)
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
+from itertools import chain
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, Final, Self
+from uuid import UUID
+
+import numpy as np
+
+from tidegauge_probes.columns.column import ABSENT
+from tidegauge_probes.model import Fields
+
+Held = Mapping[str, Callable[[], Any]]
+"""Fields that are not in a view until they are read, each with what makes a copy of it."""
+
+_NOTHING: Final[Held] = MappingProxyType({})
+
+_ATOMS: Final[frozenset[type]] = frozenset(
+    {str, int, float, bool, type(None), bytes, datetime, date, time, timedelta, Decimal, UUID}
+)
+"""Types that cannot be changed in place: most values need no further look."""
+
+_CHANGEABLE: Final = (
+    *(list, dict, tuple, np.ndarray),  # a tuple may hold a list
+    *(MutableSequence, MutableMapping, MutableSet),  # set, deque, bytearray, array, …
+)
+"""Classes whose objects are copied; those of the first line are found quickly."""
+
+_dict_of: Callable[[SimpleNamespace], dict[str, Any]] = vars(SimpleNamespace)["__dict__"].__get__
+"""Returns the dict that the interpreter reads attributes from."""
+
+
+class RecordView(SimpleNamespace):
+    """A record as an LF sees it: ``x.text`` and ``x["text"]``.
+
+    A ``SimpleNamespace``, so that Snorkel's preprocessors can pickle, hash and extend it.
+    """
+
+    __slots__ = ("__guard", "__weakref__")  # a mangled name is nobody's field
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a field by name; KeyError if the record has none of that name."""
+        inside = _dict_of(self)
+        return inside[name] if name in inside else _copy_in(self, name)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether the record has a field of that name."""
+        guard = _guard(self)
+        return name in _dict_of(self) or (guard is not None and name in guard[1])
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a field by name, or *default*."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def __getattr__(self, name: str) -> Any:
+        """Copy in a field that can be changed; called for what is not in the view."""
+        try:
+            return _copy_in(self, name)
+        except KeyError:
+            pass
+        msg = f"'{type(self).__name__}' object has no attribute '{name}'"
+        raise AttributeError(msg, name=name, obj=self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Write a field, in this view only."""
+        _open(self)
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """Delete a field, in this view only."""
+        _open(self)
+        super().__delattr__(name)
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        """All fields, for ``vars(x)``; they may be written to."""
+        _open(self)
+        return _dict_of(self)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[()], dict[str, Any]]:
+        """Pickle, or copy, all fields."""
+        _open(self)
+        return type(self), (), _dict_of(self)
+
+    def __repr__(self) -> str:
+        """Show all fields."""
+        _open(self)
+        return super().__repr__()
+
+    def __eq__(self, other: object) -> bool:
+        """Compare all fields, as namespaces do."""
+        if not isinstance(other, SimpleNamespace):
+            return NotImplemented
+        _open(self)
+        return bool(_dict_of(self) == vars(other))
+
+    def __ne__(self, other: object) -> bool:
+        """Compare all fields; the base class would compare what is in the views."""
+        return not self == other
+
+    __hash__ = None
+
+
+@dataclass(slots=True)
+class Log:
+    """What happened to the views of a batch since they were last restored."""
+
+    copied_in: list[tuple[dict[str, Any], str]] = field(default_factory=list)
+    """A view's dict, and the field that was put there."""
+    opened: list[tuple[RecordView, _Guard]] = field(default_factory=list)
+    """Views that were, or may have been, written to, and their guards."""
+
+    def restore(self) -> None:
+        """Put all views back as they were made, and forget what happened."""
+        for inside, name in self.copied_in:
+            inside.pop(name, None)
+        for view, guard in self.opened:
+            inside = _dict_of(view)
+            inside.clear()
+            fields, held, _ = guard
+            inside.update((name, fields[name]) for name in fields if name not in held)
+            _set_guard(view, guard)
+        self.copied_in.clear()
+        self.opened.clear()
+
+
+_Guard = tuple[Fields, Held, Log]  # a NamedTuple takes ten times as long to make
+"""What a view was made of, what of it is held, and the log of its batch."""
+
+_SLOT: Any = vars(RecordView)["_RecordView__guard"]
+"""A view's guard. None once the view was opened; not set where nobody else sees the view, as in a
+copy."""
+_get_guard, _set_guard = _SLOT.__get__, _SLOT.__set__
+
+
+def views_of(records: Sequence[Fields], log: Log) -> list[RecordView]:
+    """Return a view of each record; what happens to it is noted in *log*, and not in the record."""
+    if _ATOMS.issuperset(map(type, chain.from_iterable(fields.values() for fields in records))):
+        views = [RecordView(**fields) for fields in records]
+        for view, fields in zip(views, records, strict=True):
+            _set_guard(view, (fields, _NOTHING, log))
+        return views
+    return [_view_of(fields, log) for fields in records]
+
+
+def sealed(results: Iterable[Any], log: Log) -> list[Any]:
+    """Return views of what preprocessors made of records; what is no namespace stays as it is.
+
+    A memoized preprocessor returns the same object for equal records; each gets its own view.
+    """
+    return [
+        _view_of(dict(vars(result)), log) if type(result) in _NAMESPACES else result
+        for result in results
+    ]
+
+
+_NAMESPACES: Final = frozenset({RecordView, SimpleNamespace})
+
+
+def original(view: Any, name: str) -> Any:
+    """Return a field of a sealed view, to be read only; ABSENT if there is none."""
+    return _get_guard(view)[0].get(name, ABSENT) if type(view) is RecordView else ABSENT
+
+
+def copied(value: Any) -> Any:
+    """Return *value* with copies of all that can be changed in place; the rest is shared.
+
+    Objects of other classes are shared, too: a preprocessor may have added a spaCy ``Doc``.
+    """
+    kind = type(value)
+    if kind is list:
+        return [each if type(each) in _ATOMS else copied(each) for each in value]
+    if kind is dict:
+        return {k: each if type(each) in _ATOMS else copied(each) for k, each in value.items()}
+    if kind is tuple:
+        return tuple(each if type(each) in _ATOMS else copied(each) for each in value)
+    if kind is np.ndarray and not value.dtype.hasobject:
+        return value.copy()
+    return copy.deepcopy(value) if isinstance(value, _CHANGEABLE) else value
+
+
+def _view_of(fields: Fields, log: Log) -> RecordView:
+    changeable = {
+        name: _copier(value)
+        for name, value in fields.items()
+        if type(value) not in _ATOMS and isinstance(value, _CHANGEABLE)
+    }
+    view = RecordView(**{name: fields[name] for name in fields if name not in changeable})
+    _set_guard(view, (fields, changeable, log))
+    return view
+
+
+def _copier(value: Any) -> Callable[[], Any]:
+    """Return what copies *value*: the built-in ``copy`` where nothing in it can be changed."""
+    kind = type(value)
+    if (kind is list and _ATOMS.issuperset(map(type, value))) or (
+        kind is dict and _ATOMS.issuperset(map(type, value.values()))
+    ):
+        copier: Callable[[], Any] = value.copy
+        return copier
+    return partial(_copied, value)
+
+
+def _copied(value: Any) -> Any:
+    try:
+        return copied(value)
+    except RecursionError:  # a preprocessor made it hold itself
+        return copy.deepcopy(value)
+
+
+def _guard(view: RecordView) -> _Guard | None:
+    try:
+        guard: _Guard | None = _get_guard(view)
+    except AttributeError:
+        return None
+    return guard
+
+
+def _copy_in(view: RecordView, name: str) -> Any:
+    """Put a copy of a held field into the view; KeyError if there is none of that name."""
+    guard = _guard(view)
+    if guard is None:
+        raise KeyError(name)
+    _, held, log = guard
+    value = held[name]()
+    inside = _dict_of(view)
+    inside[name] = value
+    log.copied_in.append((inside, name))
+    return value
+
+
+def _open(view: RecordView) -> None:
+    """Put all fields into the view, which may then be written to."""
+    guard = _guard(view)
+    if guard is None:
+        return
+    fields, held, log = guard
+    if held:
+        inside = _dict_of(view)
+        whole = {n: inside[n] if n in inside else held[n]() for n in fields}  # in their order
+        inside.clear()
+        inside.update(whole)
+    _set_guard(view, None)  # what is deleted from now on stays away
+    log.opened.append((view, guard))

@@ -1,0 +1,1 @@
+"""What is added up per window: pane counts, LFAnalysis, gold labels."""

@@ -1,0 +1,1 @@
+"""A window against its baseline: series, season, scan, explanation."""

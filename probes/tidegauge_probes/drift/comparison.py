@@ -1,0 +1,213 @@
+"""A window, and those before it, against the baseline: the scan with false-alarm control.
+
+Each series has the smallest p-value over its scales, each paid for (``scan``); Benjamini–Hochberg
+over all series holds the expected number of false episodes per 1,000 windows to a budget. The same
+function serves the stream, replays and trials.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from tidegauge_probes.counts.panes import PaneCounts
+from tidegauge_probes.drift.baseline import Baseline, Calibration
+from tidegauge_probes.drift.scan import Past, effective, scan
+from tidegauge_probes.findings import Finding, Verdict
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+LEARNING_ODDS: Final = 3.0
+"""While the baseline is learning, only shifts this large are called."""
+
+BAND: Final = 0.99
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Settings of the detector. ``budget``: expected false episodes per 1,000 windows."""
+
+    budget: float = 0.5
+
+    @property
+    def alpha(self) -> float:
+        """Chance that a quiet window opens an episode: what a scan's ``paid`` is held against."""
+        return self.budget / 1000
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """The window itself (observed … n_eff), and the most telling sum that it ends."""
+
+    observed: Floats
+    expected: Floats
+    low: Floats
+    high: Floats
+    n_eff: Floats
+    effect: Floats
+    p_value: Floats
+    paid: Floats
+    rank: Floats
+    share: Floats
+    scale: Ints
+    worth: Mask
+    enough: Mask
+
+
+def compare(
+    window_start_ms: int,
+    window: PaneCounts,
+    baseline: Baseline,
+    detector: Detector,
+    past: Past | None = None,
+) -> list[Finding]:
+    """Return one finding per series of the baseline, in its order.
+
+    *past*: the windows before this one; without, it is the first. Finite for every input; series
+    without data or volume are said to be so.
+    """
+    x, n = baseline.plan.extract(window)
+    calibration = baseline.calibration
+    compared = _compare(window_start_ms, x, n, past or Past.none(len(x)), calibration)
+    tested = compared.enough & (n > 0)
+    shifted = _shifted(compared, calibration, tested, detector)
+    verdicts = _verdicts(n, tested, shifted, learning=calibration.learning)
+    return [
+        _finding(
+            baseline,
+            window_start_ms,
+            s,
+            x=int(x[s]),
+            n=int(n[s]),
+            verdict=verdicts[s],
+            compared=compared,
+        )
+        for s in range(len(x))
+    ]
+
+
+def describe(window_start_ms: int, window: PaneCounts, baseline: Baseline) -> list[Finding]:
+    """Return the figures of a window that belongs to the baseline: shown, never tested."""
+    x, n = baseline.plan.extract(window)
+    compared = _compare(window_start_ms, x, n, Past.none(len(x)), baseline.calibration)
+    return [
+        _finding(
+            baseline,
+            window_start_ms,
+            s,
+            x=int(x[s]),
+            n=int(n[s]),
+            verdict=Verdict.BASELINE if n[s] else Verdict.NO_DATA,
+            compared=compared,
+        )
+        for s in range(len(x))
+    ]
+
+
+def _compare(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> _Comparison:
+    here = np.array([start])
+    [p], [cycles] = calibration.expected(here), calibration.season_variance(here)
+    size = np.maximum(n, 1).astype(np.float64)
+    n_eff = effective(calibration, size, size**2, np.ones(len(p), dtype=np.int64), p, cycles)
+    low, high = _band(n_eff, p)
+    found = scan(start, x, n, past, calibration)
+    return _Comparison(
+        observed=x / size,
+        expected=p,
+        low=low,
+        high=high,
+        n_eff=n_eff,
+        effect=found.effect,
+        p_value=found.p_value,
+        paid=found.paid,
+        rank=found.rank,
+        share=found.share,
+        scale=found.scale,
+        worth=found.worth,
+        enough=found.enough,
+    )
+
+
+def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
+    """Return the shares x/n beyond which Binomial(n, p) has (1 − BAND)/2 on either side."""
+    tail = (1 - BAND) / 2
+    fewest, fewest_others = special.bdtrik(tail, n, p), special.bdtrik(tail, n, 1 - p)
+    return np.clip(fewest / n, 0, p), np.clip(1 - fewest_others / n, p, 1)
+
+
+def _shifted(
+    compared: _Comparison, calibration: Calibration, tested: Mask, detector: Detector
+) -> Mask:
+    worth = compared.worth
+    if calibration.learning:
+        worth = worth & (np.abs(np.log(compared.effect)) >= np.log(LEARNING_ODDS))
+    return off(compared.paid, worth, tested, detector.alpha)
+
+
+def off(p_value: Floats, worth: Mask, tested: Mask, alpha: float) -> Mask:
+    """Return the series that are off: of those *tested* rejected at *alpha*, and worth a page."""
+    rejected = np.zeros(len(tested), dtype=np.bool_)
+    rejected[tested] = benjamini_hochberg(np.where(worth, p_value, 1.0)[tested], alpha)
+    return np.asarray(rejected & worth)
+
+
+def benjamini_hochberg(p_values: Floats, alpha: float) -> Mask:
+    """Return which hypotheses are rejected at false-discovery rate *alpha* (1995, step-up).
+
+    >>> benjamini_hochberg(np.array([.001, .9, .012, .03]), .05).tolist()
+    [True, False, True, True]
+    """
+    m = len(p_values)
+    if not m:
+        return np.zeros(0, dtype=np.bool_)
+    order = np.sort(p_values)
+    passing = np.flatnonzero(order <= alpha * np.arange(1, m + 1) / m)
+    threshold = order[passing[-1]] if len(passing) else -1.0
+    return np.asarray(p_values <= threshold)
+
+
+def _verdicts(n: Ints, tested: Mask, shifted: Mask, *, learning: bool) -> list[Verdict]:
+    quiet = Verdict.LEARNING if learning else Verdict.OK
+    return [
+        Verdict.NO_DATA
+        if not volume
+        else Verdict.LOW_VOLUME
+        if not has_volume
+        else Verdict.SHIFTED
+        if moved
+        else quiet
+        for volume, has_volume, moved in zip(n, tested, shifted, strict=True)
+    ]
+
+
+def _finding(
+    baseline: Baseline,
+    start: int,
+    s: int,
+    *,
+    x: int,
+    n: int,
+    verdict: Verdict,
+    compared: _Comparison,
+) -> Finding:
+    expected = float(compared.expected[s])
+    if verdict is Verdict.NO_DATA:
+        return Finding(baseline.keys[s], start, x, n, verdict, expected=expected)
+    names = ("observed", "low", "high", "effect", "p_value", "n_eff", "share", "rank")
+    figures = {name: float(getattr(compared, name)[s]) for name in names}
+    return Finding(
+        baseline.keys[s],
+        start,
+        x,
+        n,
+        verdict,
+        expected=expected,
+        scale=int(compared.scale[s]),
+        **figures,
+    )

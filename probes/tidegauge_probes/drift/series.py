@@ -1,0 +1,174 @@
+"""From counts to series: x of n for every quantity that the detector follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.counts.panes import BLIND, COVERED, RECORDS, PaneCounts, SegmentCounts
+from tidegauge_probes.findings import ALL, OTHER, SeriesKey, SeriesKind
+from tidegauge_probes.label_model.consensus import Consensus
+from tidegauge_probes.label_model.dawid_skene import LabelModel
+from tidegauge_probes.labeling.probe_set import Layout
+
+Ints = npt.NDArray[np.int64]
+
+MAX_PAIRS = 200
+"""Pairs followed at most: those that vote together most often at baseline."""
+
+MAX_SEGMENTS = 20
+"""Values of a segment field followed on their own; the rest is ``field=_other``."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which series to follow: fixed with the baseline, so that every window has the same."""
+
+    layout: Layout
+    segments: tuple[str, ...]
+    pairs: tuple[tuple[int, int], ...]
+    consensus: Consensus | None = None
+    """None without a label model."""
+
+    def keys(self) -> tuple[SeriesKey, ...]:
+        """Name the series, in the order of ``extract``."""
+        keys = [key for segment in self.segments for key in self._segment_keys(segment)]
+        names = self.layout.probes
+        for kind in (SeriesKind.CO_VOTE, SeriesKind.AGREEMENT):
+            keys += [SeriesKey(kind, ALL, names[i], names[j]) for i, j in self.pairs]
+        if self.consensus is not None:
+            keys += self.consensus.keys(self.layout, self.segments)
+        return tuple(keys)
+
+    def _segment_keys(self, segment: str) -> list[SeriesKey]:
+        names = self.layout.probes
+        kinds = (SeriesKind.COVERAGE, SeriesKind.OVERLAP, SeriesKind.CONFLICT, SeriesKind.ERROR)
+        keys = [SeriesKey(SeriesKind.BLIND_SPOT, segment)]
+        keys += [SeriesKey(kind, segment, name) for kind in kinds for name in names]
+        keys += [
+            SeriesKey(SeriesKind.POLARITY, segment, names[j], label=self.layout.classes[k])
+            for j, k in _polar(self.layout)
+        ]
+        return keys
+
+    def extract(self, counts: PaneCounts) -> tuple[Ints, Ints]:
+        """Return x and n of each series, int64 [S] each."""
+        segments = fold_segments(counts.segments, self.segments)
+        nothing = _nothing(counts)
+        ordered = [segments.get(s, nothing) for s in self.segments]
+        columns = [_of_segment(segment, self.layout) for segment in ordered]
+        columns.append(self._of_pairs(counts))
+        if self.consensus is not None:
+            columns.append(self.consensus.extract(counts, ordered))
+        return (
+            np.concatenate([x for x, _ in columns]),
+            np.concatenate([n for _, n in columns]),
+        )
+
+    def _of_pairs(self, counts: PaneCounts) -> tuple[Ints, Ints]:
+        if not self.pairs:
+            none = np.empty(0, dtype=np.int64)
+            return none, none
+        together, agreeing = pair_counts(counts)
+        i, j = np.array(self.pairs, dtype=np.int64).reshape(-1, 2).T
+        records = np.full(len(self.pairs), counts.records, dtype=np.int64)
+        x = np.concatenate([together[i, j], agreeing[i, j]])
+        return x, np.concatenate([records, together[i, j]])
+
+
+def plan(
+    layout: Layout,
+    counts: PaneCounts,
+    always: Sequence[str] = (),
+    model: LabelModel | None = None,
+) -> Plan:
+    """Choose the series to follow from the baseline's counts, and its label model if it has one.
+
+    *always* names segments (slicing functions) that are kept however small they are.
+    """
+    kept = [name for field in _fields(counts, always) for name in _largest(counts, field)]
+    consensus = None if model is None else Consensus.of(model, counts)
+    return Plan(layout, (ALL, *sorted(always), *kept), _pairs(counts), consensus)
+
+
+def _pairs(counts: PaneCounts) -> tuple[tuple[int, int], ...]:
+    """Return the pairs to follow: those that vote together most, if that was counted."""
+    if not counts.gram.size:
+        return ()
+    together, _ = pair_counts(counts)
+    pairs = sorted(combinations(range(counts.lfs), 2), key=lambda pair: (-together[pair], pair))
+    return tuple(sorted(pairs[:MAX_PAIRS]))
+
+
+def other(name: str) -> str:
+    """Return the segment that takes the values of *name*'s field beyond the cap."""
+    return f"{name.partition('=')[0]}={OTHER}"
+
+
+def _fields(counts: PaneCounts, always: Sequence[str]) -> list[str]:
+    names = {name.partition("=")[0] for name in counts.segments if name not in {ALL, *always}}
+    return sorted(names)
+
+
+def _largest(counts: PaneCounts, field: str) -> list[str]:
+    """Return the values of *field* to follow, and its ``_other``."""
+    rest = f"{field}={OTHER}"
+    values = [s for s in counts.segments if s.startswith(f"{field}=") and s != rest]
+    values.sort(key=lambda name: (-int(counts.segments[name].totals[RECORDS]), name))
+    return [*sorted(values[:MAX_SEGMENTS]), rest]
+
+
+def fold_segments(
+    segments: Mapping[str, SegmentCounts], kept: Sequence[str]
+) -> dict[str, SegmentCounts]:
+    """Add the segments that are not *kept* to their field's ``_other``."""
+    folded: dict[str, SegmentCounts] = {}
+    for name, counts in segments.items():
+        target = name if name in kept else other(name)
+        folded[target] = folded[target] + counts if target in folded else counts
+    return folded
+
+
+def pair_counts(counts: PaneCounts) -> tuple[Ints, Ints]:
+    """Return how often LFs i and j both vote, and vote the same: int64 [m, m] each.
+
+    Not to be asked of counts without a Gram matrix (``counts.MOST_TOGETHER``).
+    """
+    m, k = counts.lfs, counts.classes
+    blocks = counts.gram.reshape(m, k, m, k)
+    together = blocks.sum(axis=(1, 3))
+    agreeing = np.einsum("ikjk->ij", blocks)
+    return together, agreeing
+
+
+def _polar(layout: Layout) -> list[tuple[int, int]]:
+    """(LF, class) pairs whose share can move; with two classes one says it all."""
+    return [
+        (j, k)
+        for j, labels in enumerate(layout.labels)
+        if len(labels) > 1
+        for k in (labels[1:] if len(labels) == 2 else labels)  # noqa: PLR2004
+    ]
+
+
+def _of_segment(counts: SegmentCounts, layout: Layout) -> tuple[Ints, Ints]:
+    m = len(layout.probes)
+    votes, errors, records = counts.votes, counts.errors, int(counts.totals[RECORDS])
+    known = int(counts.totals[COVERED] + counts.totals[BLIND])
+    polar = np.array(_polar(layout), dtype=np.int64).reshape(-1, 2)
+    everywhere = np.full(m, records, dtype=np.int64)
+    x = [counts.totals[[BLIND]], votes, counts.overlaps, counts.conflicts, errors]
+    n = [np.array([known]), everywhere - errors, votes, votes, everywhere]
+    x.append(counts.outcomes[polar[:, 0], polar[:, 1]])
+    n.append(votes[polar[:, 0]])
+    return np.concatenate(x).astype(np.int64), np.concatenate(n).astype(np.int64)
+
+
+def _nothing(counts: PaneCounts) -> SegmentCounts:
+    m, k = counts.lfs, counts.classes
+    zeros = np.zeros(m, dtype=np.int64)
+    return SegmentCounts(np.zeros(5, np.int64), np.zeros((m, k + 2), np.int64), zeros, zeros)

@@ -1,0 +1,1 @@
+"""What the LFs say together: Dawid-Skene, precision, accuracy."""

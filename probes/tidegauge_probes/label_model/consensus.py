@@ -1,0 +1,121 @@
+"""Series that no LF shows by itself: the mix of classes, and how right the deployed model is.
+
+Both are what the LFs say together (``precision``), as x of n like all other series, so that one
+scan watches all. They are estimates, not counts: n is how many records of known class would tell
+as much, and x the estimated share of those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.counts.panes import RECORDS, PaneCounts, SegmentCounts
+from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
+from tidegauge_probes.label_model.dawid_skene import LabelModel
+from tidegauge_probes.label_model.precision import (
+    MOST_ERRORS,
+    Together,
+    class_shares,
+    of_window,
+    orthogonal_to,
+    trusted_votes,
+    variance,
+)
+from tidegauge_probes.labeling.probe_set import Layout
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Consensus:
+    """A label model, as far as series come from it.
+
+    ``worth``: float64 [K], of how many records of known class one record is worth when the share
+    of a class is estimated.
+    """
+
+    model: LabelModel
+    worth: Floats
+
+    @classmethod
+    def of(cls, model: LabelModel, total: PaneCounts) -> Consensus:
+        """Take the worth from the baseline's *total*, where votes that depend have been seen to."""
+        return cls(model, _worth(model, Together.of(total)))
+
+    def keys(self, layout: Layout, segments: Sequence[str]) -> list[SeriesKey]:
+        """Name the series, in the order of ``extract``."""
+        share, precise = SeriesKind.CLASS_SHARE, SeriesKind.PRECISION
+        names, classes = layout.probes, layout.classes
+        keys = [SeriesKey(share, s, label=classes[k]) for s in segments for k in self._followed]
+        return keys + [SeriesKey(precise, ALL, names[i], label=classes[k]) for i, k in self._judged]
+
+    def extract(self, counts: PaneCounts, segments: Sequence[SegmentCounts]) -> tuple[Ints, Ints]:
+        """Return x and n of each series, int64 [S] each; n is 0 where nothing is known."""
+        whole = Together.of(counts)
+        found = of_window(self.model, whole)
+        shares = [self._of_segment(segment, found.trusted) for segment in segments]
+        # Of so many labelled votes the precision would be as sure as the others know it.
+        votes = np.maximum(np.diag(whole.gram).reshape(found.value.shape), 1)
+        strength = np.maximum(found.strength, 1e-12)
+        unsure = variance(found.expected, found.prior, votes, strength)
+        known = ~np.isnan(found.value)
+        size = np.where(known, found.expected * (1 - found.expected) / unsure, 0.0)
+        rows = tuple(np.array(self._judged, dtype=np.int64).reshape(-1, 2).T)
+        x, n = _rounded(np.nan_to_num(found.value)[rows], np.nan_to_num(size)[rows])
+        return (
+            np.concatenate([*(x for x, _ in shares), x]),
+            np.concatenate([*(n for _, n in shares), n]),
+        )
+
+    @property
+    def _followed(self) -> Sequence[int]:
+        """Classes whose share is followed; of two classes one says it all."""
+        classes = self.model.classes
+        return range(classes) if classes > 2 else range(1, classes)  # noqa: PLR2004
+
+    @property
+    def _judged(self) -> list[tuple[int, int]]:
+        """(LF, class): votes of the LFs that are judged, and judge none: the deployed model's."""
+        known = self.model.known & ~self.model.witnesses[:, None]
+        return [(int(i), int(k)) for i, k in np.argwhere(known)]
+
+    def _of_segment(self, segment: SegmentCounts, trusted: Mask) -> tuple[Ints, Ints]:
+        records = int(segment.totals[RECORDS])
+        working = trusted & (segment.errors <= MOST_ERRORS * records)
+        votes = segment.outcomes[:, : self.model.classes]
+        followed = list(self._followed)
+        if not votes[working][self.model.known[working]].any():
+            nothing = np.zeros(len(followed), dtype=np.int64)
+            return nothing, nothing
+        shares = class_shares(self.model, votes.ravel() / records, records, working)
+        return _rounded(shares[followed], records * self.worth[followed])
+
+
+def _worth(model: LabelModel, total: Together) -> Floats:
+    """Return p(1 − p)/(n·Var p̂) of each class share that ``class_shares`` finds, float64 [K].
+
+    The variance is the sandwich of its weighted least squares: p̂ = p + F t, where F spans what
+    leaves Σ p = 1, t̂ = (AᵀA)⁻¹ AᵀW^½ (μ − E p), A = W^½ E F, and cov μ = (Gram/n − μμᵀ)/n.
+    """
+    used = trusted_votes(model, total.working & model.witnesses)
+    if not used.any():
+        return np.zeros(model.classes)
+    mu = total.shares[used]
+    covariance = total.gram[np.ix_(used, used)] / total.records - np.outer(mu, mu)
+    root = 1 / np.sqrt(np.maximum(mu * (1 - mu), 1e-12))
+    free = orthogonal_to(np.ones(model.classes))
+    solve = free @ np.linalg.pinv(root[:, None] * (model.says[used] @ free)) * root
+    variance = np.einsum("ka,ab,kb->k", solve, covariance, solve)
+    sure = model.prior * (1 - model.prior)
+    return np.asarray(np.clip(sure / np.maximum(variance, 1e-12), 0, 1))
+
+
+def _rounded(share: Floats, size: Floats) -> tuple[Ints, Ints]:
+    n = np.rint(size).astype(np.int64)
+    return np.rint(share * n).astype(np.int64), n

@@ -1,0 +1,274 @@
+"""The label model: what the LFs say together about the class nobody has seen.
+
+Dawid & Skene (1979), fitted by EM, with *abstain as a symbol of its own*: that an LF keeps silent
+tells something, too. Without that, accuracies of LFs that vote for one class only are far off.
+All accuracies are relative to the consensus of the LFs: a shift that fools every LF alike is not
+seen without gold labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse, special
+
+from tidegauge_probes.counts.panes import together_counted
+from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.model import ERROR, Outcomes
+
+Floats = npt.NDArray[np.float64]
+
+MIN_LFS: Final = 3
+"""With fewer the accuracies are not identified: take the majority's vote."""
+
+MIN_VOTES: Final = 20
+"""An LF with fewer votes says nothing that could be trusted."""
+
+DEPENDENT_Z: Final = 10.0
+"""LFs that vote together this much more than their model says are not used on each other."""
+
+PRIOR_COUNT: Final = 0.1
+"""Records added to each cell, so that no probability is 0."""
+
+START_ACCURACY: Final = 0.7
+"""Precision of every vote that the first step assumes; it also says which class is which."""
+
+TOLERANCE: Final = 1e-5
+MOST_STEPS: Final = 500
+
+
+@dataclass(frozen=True, eq=False)
+class LabelModel:
+    """Class shares, and what each LF says of each class.
+
+    ``prior``: float64 [K]. ``emission``: float64 [m, K + 1, K], P(LF i says s | class k), where
+    symbol K is an abstain; columns over s sum to 1. ``votes``: int64 [m, K], votes it was fitted
+    from. ``records``: how many records those were; if they had weights, how many equally weighted
+    ones are worth the same (Kish). ``dependent``: bool [m, m], LFs that are not independent given
+    the class; the diagonal is True.
+    """
+
+    prior: Floats
+    emission: Floats
+    votes: npt.NDArray[np.int64]
+    records: int
+    dependent: npt.NDArray[np.bool_]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, K."""
+        return len(self.prior)
+
+    @property
+    def usable(self) -> npt.NDArray[np.bool_]:
+        """LFs that voted often enough to be known, and may judge others, bool [m]."""
+        return np.asarray((self.votes.sum(axis=1) >= MIN_VOTES) & self.witnesses)
+
+    @property
+    def witnesses(self) -> npt.NDArray[np.bool_]:
+        """LFs that others are judged by, bool [m]: not those that depend on all."""
+        return np.asarray(~self.dependent.all(axis=0))
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Votes that were cast often enough to be known, bool [m, K]."""
+        return np.asarray(self.votes >= MIN_VOTES)
+
+    @property
+    def says(self) -> Floats:
+        """Return P(LF i votes a | class k), float64 [mK, K]."""
+        return self.emission[:, : self.classes].reshape(-1, self.classes)
+
+    def precision(self, prior: Floats | None = None) -> Floats:
+        """Return P(class k | LF i votes k), float64 [m, K]; NaN where it hardly ever does.
+
+        *prior*: class shares, float64 [K], if they are not those of the model.
+        """
+        says = self.emission[:, : self.classes] * (self.prior if prior is None else prior)
+        right, of = np.einsum("ikk->ik", says), says.sum(axis=2)  # says: [m, symbol, class]
+        known = self.known & (of > 0)
+        return np.asarray(np.divide(right, of, out=np.full_like(of, np.nan), where=known))
+
+    def posterior(self, outcomes: Outcomes) -> Floats:
+        """Return P(class | what the LFs said), float64 [n, K]; a failed LF says nothing."""
+        said = _Said.of(outcomes, self.classes)
+        return _posterior(said, np.log(self.prior), np.log(self.emission), self.usable)
+
+
+def identified(outcomes: Outcomes) -> bool:
+    """Whether ``fit`` can tell right from wrong: enough LFs of int8 [n, m] vote often enough."""
+    return int(((outcomes >= 0).sum(axis=0) >= MIN_VOTES).sum()) >= MIN_LFS
+
+
+def fit(
+    outcomes: Outcomes,
+    classes: int,
+    *,
+    balance: Floats | None = None,
+    weights: Floats | None = None,
+    aside: Sequence[int] = (),
+) -> LabelModel:
+    """Fit by EM from int8 [n, m] outcomes; *balance* holds the class shares, if they are known.
+
+    *aside*: columns that are judged, and judge nobody: a model that was trained on the other LFs
+    says what they say, on every record, and would be taken for the truth.
+    *weights*: positive float64 [n], how many records each row stands for; not given, all alike.
+    BaselineError if there are fewer than three LFs that vote, or *balance* is not one of shares.
+    """
+    said = _Said.of(outcomes, classes)
+    votes = said.votes()
+    usable = votes.sum(axis=1) >= MIN_VOTES
+    usable[list(aside)] = False
+    if usable.sum() < MIN_LFS:
+        msg = (
+            f"a label model needs at least {MIN_LFS} LFs with {MIN_VOTES} votes each; only "
+            f"{int(usable.sum())} of {len(votes)} have them"
+        )
+        raise BaselineError(msg)
+    prior = _checked_balance(balance, classes)
+    weight = np.ones(len(outcomes)) if weights is None else weights / weights.mean()
+    q = _posterior(said, np.log(prior), np.log(_assumed(said, weight, prior)), usable)
+    emission = np.zeros((len(votes), classes + 1, classes))
+    for _ in range(MOST_STEPS):
+        before = emission
+        q *= weight[:, None]
+        emission = _emission(said, q)
+        if balance is None:
+            prior = (q.sum(axis=0) + PRIOR_COUNT) / (len(q) + PRIOR_COUNT * classes)
+        q = _posterior(said, np.log(prior), np.log(emission), usable)
+        if float(np.abs(emission - before).max()) < TOLERANCE:
+            break
+    for column in aside:
+        emission[column] = _beside(outcomes[:, [column]], q, weight, emission[column])
+    records = round(len(weight) ** 2 / float(weight @ weight))
+    dependent = dependence(said.together(weight), emission[:, :classes], prior, records)
+    dependent[:, list(aside)] = True
+    return LabelModel(prior, emission, votes, records, dependent)
+
+
+def fit_if_identified(
+    outcomes: Outcomes,
+    classes: int,
+    weights: Floats | None = None,
+    aside: Sequence[int] = (),
+) -> LabelModel | None:
+    """Return ``fit``'s model, or None of LFs too few to have one, or too many to be counted so."""
+    if not together_counted(outcomes.shape[1], classes):
+        return None
+    if not identified(np.delete(outcomes, list(aside), axis=1)):
+        return None
+    return fit(outcomes, classes, weights=weights, aside=aside)
+
+
+def dependence(
+    together: Floats, says: Floats, prior: Floats, records: int
+) -> npt.NDArray[np.bool_]:
+    """Return which LFs vote together more, or less, than their model says, bool [m, m].
+
+    *together*: float64 [mK, mK], share of the records on which both votes are cast.
+    """
+    m, k, _ = says.shape
+    flat = says.reshape(m * k, k)
+    expected = np.einsum("ak,bk,k->ab", flat, flat, prior)
+    spread = np.sqrt(np.maximum(expected * (1 - expected), 1e-12) / records)
+    z = np.abs(together - expected) / spread
+    strongest = z.reshape(m, k, m, k).max(axis=(1, 3))
+    return np.asarray((strongest > DEPENDENT_Z) | np.eye(m, dtype=np.bool_))
+
+
+@dataclass(frozen=True, eq=False)
+class _Said:
+    """Votes as a sparse one-hot matrix, [n, mK], and failures, [n, m]."""
+
+    psi: sparse.csr_array
+    failed: sparse.csr_array
+    lfs: int
+    classes: int
+
+    @classmethod
+    def of(cls, outcomes: Outcomes, classes: int) -> _Said:
+        n, m = outcomes.shape
+        rows, columns = np.nonzero(outcomes >= 0)
+        place = columns * classes + outcomes[rows, columns].astype(np.int64)
+        psi = sparse.csr_array((np.ones(len(rows)), (rows, place)), shape=(n, m * classes))
+        rows, columns = np.nonzero(outcomes == ERROR)
+        failed = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(n, m))
+        return cls(psi, failed, m, classes)
+
+    def votes(self) -> npt.NDArray[np.int64]:
+        counted = np.asarray(self.psi.sum(axis=0), dtype=np.int64)
+        return counted.reshape(self.lfs, self.classes)
+
+    def together(self, weight: Floats) -> Floats:
+        """Return the weighted shares of records with both votes, float64 [mK, mK]."""
+        weighted = self.psi.multiply(weight[:, None]).tocsr()
+        return np.asarray((self.psi.T @ weighted).toarray() / weight.sum())
+
+
+def _beside(outcomes: Outcomes, others: Floats, weight: Floats, start: Floats) -> Floats:
+    """Return what one LF says of each class, float64 [K + 1, K], the others being as they are.
+
+    *others*: P(class | what they said), float64 [n, K]. Counting its votes by that would make it
+    look the less right the less they know; so what it says itself is weighed, too, by EM.
+    """
+    said = _Said.of(outcomes, others.shape[1])
+    known = np.log(np.maximum(others, 1e-300))
+    emission = start[None]
+    for _ in range(MOST_STEPS):
+        before = emission
+        q = _posterior(said, known, np.log(emission), np.array([True]))
+        emission = _emission(said, q * weight[:, None])
+        if float(np.abs(emission - before).max()) < TOLERANCE:
+            break
+    return np.asarray(emission[0])
+
+
+def _checked_balance(balance: Floats | None, classes: int) -> Floats:
+    if balance is None:
+        return np.full(classes, 1 / classes)
+    given = np.asarray(balance, dtype=np.float64)
+    if given.shape != (classes,) or not np.all(given > 0) or abs(given.sum() - 1) > 1e-6:  # noqa: PLR2004
+        msg = f"the class balance must be {classes} positive shares that add up to 1, not {balance}"
+        raise BaselineError(msg)
+    return np.asarray(given / given.sum())
+
+
+def _assumed(said: _Said, weight: Floats, prior: Floats) -> Floats:
+    """Return emissions of LFs that vote as often as they do, and are right at START_ACCURACY."""
+    k = said.classes
+    share = np.asarray(said.psi.T @ weight).reshape(said.lfs, k) / weight.sum()
+    wrong = (1 - START_ACCURACY) / max(k - 1, 1)
+    right = np.where(np.eye(k, dtype=bool), START_ACCURACY, wrong)  # P(class | vote)
+    says = np.minimum(share[:, :, None] * right / prior, 1.0)
+    says *= np.minimum(1.0, 0.99 / np.maximum(says.sum(axis=1, keepdims=True), 1e-12))
+    says = np.maximum(says, 1e-9)
+    return np.concatenate([says, 1 - says.sum(axis=1, keepdims=True)], axis=1)
+
+
+def _emission(said: _Said, q: Floats) -> Floats:
+    """M step: how often each LF said what, by class; *q* holds the weights, too."""
+    k = said.classes
+    votes = (said.psi.T @ q).reshape(said.lfs, k, k)
+    present = q.sum(axis=0) - said.failed.T @ q  # [m, K]: records on which it did not fail
+    silent = np.maximum(present - votes.sum(axis=1), 0.0)
+    counts = np.concatenate([votes, silent[:, None, :]], axis=1) + PRIOR_COUNT
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
+
+
+def _posterior(
+    said: _Said, log_prior: Floats, log_emission: Floats, usable: npt.NDArray[np.bool_]
+) -> Floats:
+    """E step. Each record starts from all LFs silent; votes and failures are the difference.
+
+    *log_prior*: [K], or [n, K] where more is known of each record.
+    """
+    k = said.classes
+    logs = np.where(usable[:, None, None], log_emission, 0.0)
+    silent = logs[:, k]
+    voted = (logs[:, :k] - silent[:, None, :]).reshape(-1, k)
+    scores = said.psi @ voted - said.failed @ silent + (log_prior + silent.sum(axis=0))
+    return np.asarray(special.softmax(scores, axis=1))

@@ -1,0 +1,97 @@
+"""Snorkel's LabelModel as a label model of a baseline.
+
+Snorkel (0.10.0, `LabelModel._init_params`) keeps
+
+    mu[i·K + l, y] = P(λ_i = l | Y = y),   p[y] = P(Y = y),   O = E[ψψᵀ]
+
+with ψ the one-hot votes; that LF i abstains has the probability that is left. Snorkel itself leaves
+abstains out when it predicts; here they are a symbol of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.label_model.dawid_skene import Floats, LabelModel, dependence
+
+LEAST: Final = 1e-6
+"""No probability is 0, nor 1: what Snorkel has learned may add up to more than one."""
+
+MOST_NUMBERS: Final = 50_000_000
+"""Of a matrix, which takes 8 bytes for each; 3,500 LFs of two classes have as many."""
+
+_WHOLE: Final = 0.01
+"""How far a count may be from a whole number: shares are kept as 32-bit floats."""
+
+
+def label_model(state: Mapping[str, Any], records: int | None = None) -> LabelModel:
+    """Return the label model of a fitted Snorkel LabelModel's attributes.
+
+    *records*: how many it was fitted on; not given, as it says itself. BaselineError if it was not
+    fitted, or says otherwise (`predict_proba` writes another number there).
+    """
+    parameters = state.get("_parameters")
+    held = parameters if isinstance(parameters, Mapping) else {}
+    mu = _array(state.get("mu", held.get("mu")), "mu")
+    prior = _array(state.get("p"), "p")
+    together = _array(state.get("O"), "O")
+    k = len(prior) if prior.ndim == 1 else 0
+    m = len(mu) // k if k else 0
+    if k < 2 or mu.shape != (m * k, k) or together.shape != (m * k, m * k):  # noqa: PLR2004
+        msg = f"mu, p and O have the shapes {mu.shape}, {prior.shape}, {together.shape}"
+        raise BaselineError(f"{msg}, which do not fit: fit it again with Snorkel 0.9 or later")
+    if not (np.isfinite(mu).all() and (mu >= 0).all() and (prior > 0).all()):
+        msg = "mu or p holds what is no probability: fit it again"
+        raise BaselineError(msg)
+    if not (np.abs(together) <= 1 + _WHOLE).all():  # NaN is not, either
+        msg = "O holds what is no share of the records: fit it again"
+        raise BaselineError(msg)
+    prior = prior / prior.sum()
+    n = records or _records(state.get("n"))
+    votes = _votes(np.diag(together), n).reshape(m, k)
+    says = mu.reshape(m, k, k)
+    emission = _emission(says)
+    return LabelModel(prior, emission, votes, n, dependence(together, emission[:, :k], prior, n))
+
+
+def _array(value: Any, name: str) -> Floats:
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
+        msg = f"it has no {name}: save the LabelModel after `fit`"
+        raise BaselineError(msg)
+    if value.size > MOST_NUMBERS:
+        msg = f"its {name} has {value.size} numbers; {MOST_NUMBERS} is the most that is read"
+        raise BaselineError(msg)
+    with np.errstate(invalid="ignore"):  # a signalling NaN, which is refused as any other
+        return np.array(value, dtype=np.float64)
+
+
+def _records(n: Any) -> int:
+    if isinstance(n, int) and n > 0:
+        return n
+    msg = "it does not say how many records it was fitted on: give --records"
+    raise BaselineError(msg)
+
+
+def _votes(shares: Floats, records: int) -> npt.NDArray[np.int64]:
+    """Return how often each vote was cast, which must be a whole number."""
+    votes = shares * records
+    whole = np.rint(votes)
+    if (np.abs(votes - whole) > _WHOLE + 2e-7 * whole).any():
+        msg = (
+            f"it was not fitted on {records} records (Snorkel's predict_proba overwrites that "
+            "number): give --records, the rows of L_train"
+        )
+        raise BaselineError(msg)
+    return whole.astype(np.int64)
+
+
+def _emission(says: Floats) -> Floats:
+    """Return P(symbol | class), float64 [m, K + 1, K], from P(vote | class), [m, K, K]."""
+    says = np.maximum(says, LEAST)
+    says = says * np.minimum(1.0, (1 - LEAST) / says.sum(axis=1, keepdims=True))
+    return np.asarray(np.concatenate([says, 1 - says.sum(axis=1, keepdims=True)], axis=1))

@@ -1,0 +1,265 @@
+"""What `snorkel.labeling.model.LabelModel.save` wrote, read without running what is in it.
+
+A pickle may call anything. Here only arrays of plain numbers, tensors and containers are made; of
+all other classes of snorkel, torch and networkx nothing is kept but that they were there, and
+whatever else a file names is refused. Neither snorkel nor torch is needed: a tensor is an array and
+its strides. Numbers are never copied while a file is read, so it takes about its own size twice.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.label_model.pickle_machine import Budget, Inert, Machine, Name
+
+MOST_BYTES: Final = 2**29
+"""Of a file: a model of a thousand LFs of two classes has a tenth of that."""
+
+_MAGIC: Final = 0x1950A86A20F9469CFC6C
+"""How a storage of torch begins (`torch.serialization`, the format before zip files)."""
+
+_ZIP: Final = b"PK\x03\x04"
+
+_KINDS: Final = {
+    "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8",
+    "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "<i1", "ByteStorage": "<u1",
+    "BoolStorage": "?",
+}  # fmt: skip
+
+_INERT: Final = frozenset({"snorkel", "torch", "networkx"})
+"""Packages whose objects may be named: they become empty."""
+
+_PLAIN: Final = re.compile(r"f[248]|[iu][1248]|b1|\?")
+"""Types of numbers. Not objects (pointers), and no structures, texts or dates."""
+
+_MOST_AXES: Final = 32
+
+_CALLED: Final[dict[tuple[str, str], str]] = {
+    ("builtins", "dict"): "dict",
+    ("builtins", "set"): "inert",
+    ("collections", "OrderedDict"): "dict",
+    ("collections", "defaultdict"): "dict",
+    ("numpy", "ndarray"): "nothing",
+    ("numpy", "dtype"): "dtype",
+    **{
+        (f"numpy.{core}.{module}", name): stands_for
+        for core in ("core", "_core")
+        for module, name, stands_for in (
+            ("multiarray", "_reconstruct", "array"),
+            ("multiarray", "scalar", "scalar"),
+            ("numeric", "_frombuffer", "buffer"),
+        )
+    },
+    ("torch._utils", "_rebuild_tensor_v2"): "tensor",
+    ("torch._utils", "_rebuild_parameter"): "parameter",
+    ("torch.storage", "_load_from_bytes"): "storage",
+}
+"""What a pickle may name, and which of the makers below stands for it."""
+
+
+def read(content: bytes) -> Mapping[str, Any]:
+    """Return the attributes of a saved LabelModel: arrays, numbers, containers, `Inert`.
+
+    BaselineError for anything else, and for a file that names what is not on the list.
+    """
+    if content.startswith(_ZIP):
+        msg = "it was written by torch.save: write it by `label_model.save(path)` of Snorkel"
+        raise BaselineError(msg)
+    if len(content) > MOST_BYTES:
+        msg = f"it is larger than {MOST_BYTES >> 20} MB: no saved LabelModel is"
+        raise BaselineError(msg)
+    try:
+        found = Machine(_Makers(budget := Budget()), budget).load(io.BytesIO(content))
+    except BaselineError:
+        raise
+    except Exception as error:  # a broken pickle raises whatever its opcodes run into
+        msg = f"it is no pickle of a LabelModel ({type(error).__name__}: {error})"
+        raise BaselineError(msg) from error
+    state = found.state if isinstance(found, Inert) else found
+    if not isinstance(state, dict):
+        msg = f"it holds a {type(state).__name__}, not the attributes of a LabelModel"
+        raise BaselineError(msg)
+    return {key: _finished(value) for key, value in state.items()}
+
+
+def _finished(value: Any) -> Any:
+    """Return the arrays themselves, those in a dictionary of attributes too (`_parameters`)."""
+    if isinstance(value, dict):
+        return {key: _numbers(inner) for key, inner in value.items()}
+    return _numbers(value)
+
+
+def _numbers(value: Any) -> Any:
+    return value.numbers if isinstance(value, Array) else value
+
+
+class Dtype:
+    """A plain type of numbers. Its byte order comes afterwards, as the state."""
+
+    def __init__(self, code: Any, *_flags: Any) -> None:
+        if not isinstance(code, str) or not _PLAIN.fullmatch(code):
+            shown = code[:20] if isinstance(code, str) else type(code).__name__
+            msg = f"it holds an array of '{shown}', not of plain numbers"
+            raise BaselineError(msg)
+        self.code, self.order = code, "<"
+
+    def build(self, state: Any) -> None:
+        """Take the byte order; no fields, no shape of its own, whatever the flags say."""
+        if not isinstance(state, tuple) or state[2:5] != (None, None, None):
+            msg = "it holds an array of structures, not of plain numbers"
+            raise BaselineError(msg)
+        if state[1] not in ("<", ">", "|", "="):
+            msg = "it holds an array of numbers in an unknown byte order"
+            raise BaselineError(msg)
+        self.order = state[1]
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """Return the type as numpy makes it of its name."""
+        return np.dtype(self.code if self.code == "?" else self.order + self.code)
+
+
+@dataclass
+class Array:
+    """An array of numpy; empty until its state came."""
+
+    numbers: npt.NDArray[Any]
+
+    def build(self, state: Any) -> None:
+        """Take version, shape, type, whether it is in Fortran's order, and the bytes."""
+        _version, shape, dtype, fortran, data = state
+        self.numbers = _of_bytes(data, dtype, shape, "F" if fortran else "C")
+
+
+def _of_bytes(data: Any, dtype: Any, shape: Any, order: Any) -> npt.NDArray[Any]:
+    """Return a view of the bytes, which must be exactly those of the shape."""
+    if not (isinstance(data, bytes) and isinstance(dtype, Dtype) and order in ("C", "F")):
+        msg = "it holds an array that is not made of plain numbers"
+        raise BaselineError(msg)
+    if _size(shape) * dtype.numpy.itemsize != len(data):
+        msg = "it holds an array whose shape does not fit its numbers"
+        raise BaselineError(msg)
+    return np.frombuffer(data, dtype.numpy).reshape(shape, order=order)
+
+
+def _size(shape: Any) -> int:
+    """Return the product of a shape, exactly; BaselineError if it is none."""
+    plain = isinstance(shape, tuple) and len(shape) <= _MOST_AXES
+    if not plain or not all(type(n) is int and n >= 0 for n in shape):
+        msg = "it holds an array without a proper shape"
+        raise BaselineError(msg)
+    size = 1
+    for n in shape:
+        size *= n
+    return size
+
+
+class _Makers:
+    """Makes values of the names of a file; nothing is imported by name, and nothing called."""
+
+    def __init__(self, budget: Budget, *, nested: bool = False) -> None:
+        self._budget, self._nested = budget, nested
+
+    def named(self, name: Name) -> None:
+        """BaselineError unless it is listed, or of a package whose objects become empty."""
+        listed = (name.module, name.name) in _CALLED
+        if not listed and name.module.partition(".")[0] not in _INERT:
+            shown = f"{name.module}.{name.name}"
+            msg = f"it names {shown:.200}, which no saved LabelModel holds: it is not read"
+            raise BaselineError(msg)
+
+    def made(self, name: Name, arguments: tuple[Any, ...]) -> Any:
+        """Return what stands for a call."""
+        stands_for = _CALLED.get((name.module, name.name), "inert")
+        make = getattr(self, f"_{stands_for}")
+        return make(*arguments)
+
+    def _dict(self, *arguments: Any) -> dict[Any, Any]:
+        """Return an empty one: items come by opcodes; a defaultdict's type is not needed."""
+        if any(not isinstance(argument, Name) for argument in arguments):
+            msg = "it copies a dictionary, which no saved LabelModel does"
+            raise BaselineError(msg)
+        return {}
+
+    def _inert(self, *_arguments: Any) -> Inert:
+        return Inert()
+
+    def _nothing(self, *_arguments: Any) -> None:
+        msg = "it makes an array without numbers"
+        raise BaselineError(msg)
+
+    def _dtype(self, *arguments: Any) -> Dtype:
+        return Dtype(*arguments)
+
+    def _array(self, *_arguments: Any) -> Array:
+        return Array(np.empty(0))
+
+    def _buffer(self, data: Any, dtype: Any, shape: Any, order: Any) -> Array:
+        return Array(_of_bytes(data, dtype, shape, order))
+
+    def _scalar(self, dtype: Any, data: Any) -> Any:
+        return _of_bytes(data, dtype, (), "C")[()]
+
+    def _parameter(self, data: Any, *_rest: Any) -> Any:
+        return data
+
+    def _storage(self, content: Any) -> Array:
+        """Return the numbers of a storage, as `torch.save` wrote them before it wrote zip files."""
+        if self._nested or not isinstance(content, bytes):
+            msg = "it holds a storage inside a storage"
+            raise BaselineError(msg)
+        return Array(_storage(content, self._budget))
+
+    def _tensor(self, storage: Any, offset: Any, shape: Any, strides: Any, *_rest: object) -> Array:
+        if not isinstance(storage, Array):
+            msg = "it holds a tensor without numbers"
+            raise BaselineError(msg)
+        return Array(_tensor(storage.numbers, offset, shape, strides))
+
+
+def _storage(content: bytes, budget: Budget) -> npt.NDArray[Any]:
+    file = io.BytesIO(content)
+    machine = Machine(_Makers(budget, nested=True), budget)
+    magic, _version, _system, reference, keys = (machine.load(file) for _ in range(5))
+    referred = isinstance(reference, tuple) and isinstance(reference[1], Name)
+    plain = isinstance(keys, list) and len(keys) == 1 and type(keys[0]) is str
+    # Only texts are compared: two tuples nested alike would be compared for ever.
+    if magic != _MAGIC or not (referred and plain and type(reference[2]) is str):
+        msg = "it holds a tensor in a form that is not known: save it with an older torch"
+        raise BaselineError(msg)
+    if keys != [reference[2]]:
+        msg = "it holds a tensor whose numbers are somewhere else"
+        raise BaselineError(msg)
+    size = int.from_bytes(file.read(8), "little", signed=True)
+    if size < 0:
+        msg = "it holds a tensor of less than no numbers"
+        raise BaselineError(msg)
+    kind = _KINDS[reference[1].name]
+    return np.frombuffer(content, dtype=kind, count=size, offset=file.tell())
+
+
+def _tensor(storage: npt.NDArray[Any], offset: Any, shape: Any, strides: Any) -> npt.NDArray[Any]:
+    """Return a tensor as a view of its storage, within which its strides must stay.
+
+    It has no more numbers than the storage: a stride of 0 could make 10^9 of one.
+    """
+    sizes = _size(shape), _size(strides), _size((offset,))
+    if storage.ndim != 1 or len(shape) != len(strides) or sizes[0] > len(storage):
+        msg = "it holds a tensor that is larger than its numbers"
+        raise BaselineError(msg)
+    reach = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    if sizes[0] and reach >= len(storage):
+        msg = "it holds a tensor that is larger than its numbers"
+        raise BaselineError(msg)
+    if not sizes[0]:
+        return np.empty(shape, dtype=storage.dtype)
+    steps = [step * storage.itemsize for step in strides]
+    return np.lib.stride_tricks.as_strided(storage[offset:], shape, steps, writeable=False)

@@ -1,0 +1,1 @@
+"""Labeling functions, templates and preprocessors, and the ProbeSet they form."""

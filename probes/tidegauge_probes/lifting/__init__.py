@@ -1,0 +1,1 @@
+"""Python LFs whose source is a template in disguise, run on whole columns."""

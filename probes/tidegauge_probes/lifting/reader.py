@@ -1,0 +1,115 @@
+"""From the syntax of a Python LF to a decision on columns.
+
+Whatever is not understood becomes a leaf that says *Python*: the records that get there are given
+to the function itself.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from tidegauge_probes.columns.batch import Chain
+from tidegauge_probes.lifting.comparisons import Env, Known, Record, is_condition
+from tidegauge_probes.lifting.constants import Names, Unknown
+from tidegauge_probes.lifting.expressions import Expressions
+from tidegauge_probes.lifting.lifted import If, Node, Python, Read, Tree, Vote
+
+MOST_BRANCHES: Final = 500
+"""A decision with more is not worth it: every branch is a few operations on whole columns."""
+
+
+class Reader(Expressions):
+    """Reads one function."""
+
+    def __init__(self, names: Names, chain: Chain, vote: Callable[[object], int | None]) -> None:
+        """Take what names stand for, and *vote*: a constant's vote, None if it is none."""
+        super().__init__(names, chain)
+        self._vote = vote
+        self._branches = 0
+
+    def tree(self, function: ast.FunctionDef | ast.Lambda, record: str) -> Tree:
+        """Read the whole function."""
+        env = {record: Record()}
+        if isinstance(function, ast.Lambda):
+            return self._leaf(partial(self._returned, function.body, env))
+        return self._leaf(partial(self._block, function.body, env))
+
+    @staticmethod
+    def _leaf(read: Callable[[], Tree]) -> Tree:
+        try:
+            return read()
+        except Unknown as unknown:
+            return Python(str(unknown))
+
+    def _block(self, statements: Sequence[ast.stmt], env: Env) -> Tree:
+        if not statements:
+            raise Unknown("it may end without a return: None is no vote")
+        first, rest = statements[0], statements[1:]
+        if isinstance(first, ast.Return):
+            return self._returned(first.value, env)
+        if isinstance(first, ast.If):
+            return self._branch(
+                self.condition(first.test, env),
+                partial(self._block, [*first.body, *rest], env),
+                partial(self._block, [*first.orelse, *rest], env),
+            )
+        if isinstance(first, ast.For):
+            return self._block([*self._unrolled(first, env), *rest], env)
+        if isinstance(first, ast.Assign | ast.AnnAssign):
+            env, before = self._assigned(first, env)
+            tree = self._block(rest, env)
+            return tree if isinstance(tree, Python) else replace(tree, before=tree.before | before)
+        docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+        if docstring or isinstance(first, ast.Pass):
+            return self._block(rest, env)
+        raise Unknown(f"({type(first).__name__.lower()}) is not read").at(first)
+
+    def _branch(self, test: Node, then: Callable[[], Tree], other: Callable[[], Tree]) -> Tree:
+        self._branches += 1
+        if self._branches > MOST_BRANCHES:
+            raise Unknown(f"it has more than {MOST_BRANCHES} branches")
+        return If(test, self._leaf(then), self._leaf(other))
+
+    def _assigned(
+        self, statement: ast.Assign | ast.AnnAssign, env: Env
+    ) -> tuple[Env, frozenset[Read]]:
+        """Return the names as they stand after it, and what of the record it reads."""
+        single = isinstance(statement, ast.AnnAssign) or len(statement.targets) == 1
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+        if not single or not isinstance(target, ast.Name) or statement.value is None:
+            raise Unknown("assigns to more than a local name").at(statement)
+        with self.gathered() as reads:
+            value = self.value(statement.value, env)
+        return {**env, target.id: value}, frozenset(reads)
+
+    def _unrolled(self, loop: ast.For, env: Env) -> list[ast.stmt]:
+        """Return a loop over constants as what it does each time."""
+        if not isinstance(loop.target, ast.Name) or loop.orelse:
+            raise Unknown("is not a plain loop").at(loop)
+        if any(isinstance(node, ast.Break | ast.Continue) for node in ast.walk(loop)):
+            raise Unknown("breaks off or continues").at(loop)
+        statements: list[ast.stmt] = []
+        for value in self._constants(loop.iter, env, ordered=True):
+            statements += [ast.Assign([loop.target], ast.Constant(value)), *loop.body]
+        return statements
+
+    def _returned(self, node: ast.expr | None, env: Env) -> Tree:
+        if node is None:
+            raise Unknown("it returns None, which is no vote")
+        if isinstance(node, ast.IfExp):
+            return self._branch(
+                self.condition(node.test, env),
+                partial(self._returned, node.body, env),
+                partial(self._returned, node.orelse, env),
+            )
+        value = self.value(node, env)
+        if isinstance(value, Known):
+            vote = self._vote(value.value)
+            return Vote(vote) if vote is not None else Python(f"{value.value!r:.40} is no vote")
+        if is_condition(value):
+            return If(value, Vote(1), Vote(0))
+        raise Unknown("is returned, and neither a constant nor a condition").at(node)

@@ -1,0 +1,1 @@
+"""Baselines made from training data or from live windows."""

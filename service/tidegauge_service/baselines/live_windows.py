@@ -1,0 +1,80 @@
+"""Freeze a baseline from windows of the stream itself, as one ProbeSet has counted them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tidegauge_probes.counts.panes import PaneCounts
+from tidegauge_probes.drift import baseline as baselines
+from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.label_model import dawid_skene as label_model
+from tidegauge_probes.labeling.contents import deployed, names
+from tidegauge_service.clock import to_iso
+from tidegauge_service.store import baselines as stored
+from tidegauge_service.store import streams
+from tidegauge_service.store.engine import Connection
+from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.store.windows import evaluation as windows
+from tidegauge_service.store.windows import precision as precisions
+
+TRAINING = "training"
+"""In the source of a baseline of live windows: id of the one of training data that it followed."""
+
+
+ASSUMED = "assumed"
+"""In the source of a baseline that learning had to end with: what was taken for granted."""
+
+
+def freeze(  # noqa: PLR0917
+    connection: Connection,
+    stream: StreamRow,
+    since: int,
+    until: int,
+    now_ms: int,
+    before: Baseline | None = None,
+    *,
+    assumed: str | None = None,
+) -> tuple[Baseline, Mapping[int, PaneCounts]]:
+    """Fit and keep the baseline of ``stream.probe_set``; return it and the counts it is made of.
+
+    What the LFs and the deployed model are worth is not learned anew from windows that may well
+    have drifted: label model and gold records are those of *before*, the same ProbeSet's.
+    *assumed*: what nobody has confirmed; kept with the baseline.
+    Raises BaselineError if the ProbeSet has counted nothing in the range.
+    """
+    panes = windows.counts_between(connection, stream, since, until)
+    contents = streams.contents_of(connection, stream.probe_set) or {"probes": [], "slices": []}
+    layout = streams.layout_of(connection, stream.probe_set)
+    if before is None:
+        votes, weights = precisions.kept_votes(connection, stream, since, until, len(layout.probes))
+        aside = deployed(contents)
+        model = label_model.fit_if_identified(votes, len(layout.classes), weights, aside)
+    else:
+        model = before.model
+    fitted = baselines.fit(
+        panes,
+        layout=layout,
+        probe_set=stream.probe_set,
+        window_ms=stream.window_ms,
+        source={
+            "stream": stream.name,
+            "from": to_iso(since),
+            "until": to_iso(until),
+            **_training(before, stream),
+            **({} if assumed is None else {ASSUMED: assumed}),
+        },
+        slices=names(contents["slices"]),
+        model=model,
+        gold=before.gold if before else None,
+    )
+    stored.save(connection, fitted, None, now_ms)
+    return fitted, panes
+
+
+def of_stream(baseline: Baseline, stream: StreamRow) -> bool:
+    """Tell whether a baseline is one of the stream's own windows, not of training data."""
+    return baseline.source.get("stream") == stream.name
+
+
+def _training(before: Baseline | None, stream: StreamRow) -> dict[str, str]:
+    return {} if before is None or of_stream(before, stream) else {TRAINING: before.id}

@@ -1,0 +1,259 @@
+"""Fit a baseline from training data: records in a file, or a vote matrix."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes import engine
+from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts.panes import PaneCounts
+from tidegauge_probes.drift import baseline as baselines
+from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.label_model import dawid_skene as label_model
+from tidegauge_probes.label_model.accuracy import MIN_GOLD, MOST_GOLD, Gold
+from tidegauge_probes.labeling.probe_set import ProbeSet
+from tidegauge_probes.model import ABSTAIN, Outcomes, Record, VoteMatrix, lookup
+from tidegauge_service.clock import Clock, window_start
+from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.ingest.codec.codec import Codec
+from tidegauge_service.ingest.fold import rows_of
+from tidegauge_service.ingest.segments import memberships
+from tidegauge_service.ingest.sources.files.kinds import options_of
+from tidegauge_service.ingest.sources.files.source import FileSource
+
+BATCH = 5_000
+
+MOST_VOTES = 50_000
+"""Records of which the label model is fitted, drawn uniformly: more would cost memory and seconds,
+and tell little."""
+
+UNTIMED = -1
+"""Key of the counts of records without a time: counted, not calibrated on."""
+
+Advance = Callable[[int], None]
+
+
+def fit_records(
+    config: StreamConfig,
+    probe_set: ProbeSet,
+    path: Path,
+    clock: Clock,
+    advance: Advance,
+    *,
+    gold: str | None = None,
+) -> Baseline:
+    """Run the LFs over training records (JSONL, CSV, Parquet) and freeze what they did.
+
+    *gold*: path of a field with the true class, where it is known; those records tell how right
+    the deployed model is (``accuracy``), so that the ProbeSet must have a ``prediction``.
+    *advance* hears the number of records after each batch. Records that are no records are
+    counted in the baseline's source; BaselineError if nothing is left.
+    """
+    source = FileSource(str(path), Path(), options_of(config))
+    codec = Codec(config.record, config.limits, clock)
+    windows: dict[int, PaneCounts] = {}
+    kept = _VoteSample(MOST_VOTES)
+    labelled = None if gold is None else _Labelled(probe_set, gold)
+    rejected = 0
+    for inputs in source.batches(BATCH):
+        decoded = [codec.decode(raw) for raw in inputs]
+        records = [item for item in decoded if isinstance(item, Record)]
+        rejected += len(decoded) - len(records)
+        matrix = engine.run(probe_set, [record.fields for record in records])
+        kept.add(matrix.outcomes)
+        if labelled is not None:
+            labelled.add(records, matrix.outcomes)
+        for start, pane in count_by_window(config, probe_set, records, matrix, windows).items():
+            windows[start] = windows[start] + pane if start in windows else pane
+        advance(len(inputs))
+    facts: dict[str, object] = {
+        "path": path.name,
+        "rejected": rejected,
+        "window_ms": config.window,
+    }
+    if labelled is not None:
+        facts |= {"gold": gold, "gold_records": labelled.records}
+    found = None if labelled is None else labelled.gold()
+    return _freeze(config, probe_set, windows, facts, kept, gold=found)
+
+
+def count_by_window(
+    config: StreamConfig,
+    probe_set: ProbeSet,
+    records: Sequence[Record],
+    matrix: VoteMatrix,
+    running: Mapping[int, PaneCounts],
+) -> dict[int, PaneCounts]:
+    """Return the counts of a batch by window: window start in ms → counts.
+
+    *running* are the counts before it, whose segments stay as they are (``memberships``).
+    """
+    slices = [probe.name for probe in probe_set.slices]
+    by_window: dict[int, list[int]] = {}
+    for row, record in enumerate(records):
+        start = window_start(record.timestamp_ms, config.window)
+        by_window.setdefault(start, []).append(row)
+    found = {}
+    for start, rows in by_window.items():
+        part = rows_of(matrix, np.array(rows))
+        fields = [records[row].fields for row in rows]
+        kept = memberships(
+            fields,
+            config.segment_by,
+            part,
+            slices,
+            known=running[start].segments if start in running else (),
+            cap=config.limits.max_segments,
+        )
+        found[start] = counts.fold(part, probe_set.cardinality, kept)
+    return found
+
+
+class _VoteSample:
+    """The outcomes of at most *most* records, drawn uniformly, in the records' order."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._rng = np.random.default_rng(0)  # the same records give the same baseline
+        self._priorities = np.empty(0)
+        self._parts: list[Outcomes] = []
+
+    def add(self, outcomes: Outcomes) -> None:
+        """Draw among these, too; those of the lowest priorities stay."""
+        self._priorities = np.append(self._priorities, self._rng.random(len(outcomes)))
+        self._parts.append(outcomes)
+        if len(self._priorities) > 2 * self._most:
+            self._parts = [self.drawn()]
+            self._priorities = self._priorities[self._lowest()]
+
+    def drawn(self) -> Outcomes:
+        """Return int8 [n, m]."""
+        return np.concatenate(self._parts)[self._lowest()]
+
+    def _lowest(self) -> npt.NDArray[np.bool_]:
+        if len(self._priorities) <= self._most:
+            return np.ones(len(self._priorities), dtype=np.bool_)
+        limit = np.partition(self._priorities, self._most - 1)[self._most - 1]
+        return np.asarray(self._priorities <= limit)
+
+
+class _Labelled:
+    """The records with a gold label on which the deployed model votes."""
+
+    def __init__(self, probe_set: ProbeSet, field: str) -> None:
+        if len(probe_set.deployed) != 1:
+            msg = (
+                f"gold labels tell how right the deployed model is: the ProbeSet must have one LF "
+                f"of the kind `prediction`, and has {len(probe_set.deployed)}"
+            )
+            raise BaselineError(msg)
+        [self._model] = probe_set.deployed
+        self._field = field
+        self._classes = {name: k for k, name in enumerate(probe_set.layout.classes)}
+        self._kept = _VoteSample(MOST_GOLD)
+        self.records = 0
+
+    def add(self, records: Sequence[Record], outcomes: Outcomes) -> None:
+        """Take those with a label; BaselineError if one is no class."""
+        labels = np.array([self._label(record) for record in records], dtype=np.int8)
+        known = (labels >= 0) & (outcomes[:, self._model] >= 0) if len(records) else labels >= 0
+        self._kept.add(np.column_stack([outcomes[known], labels[known]]))
+        self.records += int(known.sum())
+
+    def _label(self, record: Record) -> int:
+        value = lookup(record.fields, self._field)
+        if value is None or value == "":
+            return ABSTAIN
+        label = self._classes.get(str(value))
+        if label is None and type(value) is int and 0 <= value < len(self._classes):
+            label = value
+        if label is None:
+            msg = (
+                f"record '{record.id}' has {value!r} at '{self._field}', which is none of the "
+                f"classes {', '.join(self._classes)}"
+            )
+            raise BaselineError(msg)
+        return label
+
+    def gold(self) -> Gold:
+        """Return a uniform sample; BaselineError if there are too few."""
+        if self.records < MIN_GOLD:
+            msg = (
+                f"{self.records} records have both a label at '{self._field}' and the model's "
+                f"prediction; at least {MIN_GOLD} are needed"
+            )
+            raise BaselineError(msg)
+        drawn = self._kept.drawn()
+        labels = drawn[:, -1].astype(np.int64)
+        return Gold(drawn[:, :-1], labels, self._model, len(self._classes))
+
+
+def fit_votes(config: StreamConfig, probe_set: ProbeSet, path: Path) -> Baseline:
+    """Freeze a vote matrix (.npy, or the first array of a .npz), e.g. Snorkel's L_train.
+
+    int [n, m], −1 for abstain, columns in the ProbeSet's order. BaselineError otherwise.
+    """
+    votes = _read_votes(path)
+    m, k = len(probe_set.probes), probe_set.cardinality
+    if votes.ndim != 2 or votes.shape[1] != m:  # noqa: PLR2004
+        msg = (
+            f"{path} has shape {votes.shape}, not (records, {m}): one column per LF of the ProbeSet"
+        )
+        raise BaselineError(msg)
+    if not np.issubdtype(votes.dtype, np.integer):
+        msg = f"{path} holds {votes.dtype}, not integers: save L as it came from the applier"
+        raise BaselineError(msg)
+    if votes.size and (votes.min() < ABSTAIN or votes.max() >= k):
+        msg = f"{path} has votes {votes.min()}…{votes.max()}; the ProbeSet has classes 0…{k - 1}"
+        raise BaselineError(msg)
+    outcomes = votes.astype(np.int8)
+    matrix = VoteMatrix(outcomes, np.zeros((len(votes), 0), np.bool_), np.zeros(m))
+    kept = _VoteSample(MOST_VOTES)
+    kept.add(outcomes)
+    windows = {UNTIMED: counts.fold(matrix, k, {})}
+    return _freeze(config, probe_set, windows, {"votes": path.name}, kept)
+
+
+def _read_votes(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+    try:
+        with path.open("rb") as file:  # ours: of a broken archive, np.load leaves its own open
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
+            if not loaded.files:
+                msg = f"{path} holds no array"
+                raise BaselineError(msg)
+            return np.asarray(loaded[loaded.files[0]])
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        msg = f"cannot read the vote matrix {path}: {error}"
+        raise BaselineError(msg) from error
+
+
+def _freeze(
+    config: StreamConfig,
+    probe_set: ProbeSet,
+    windows: dict[int, PaneCounts],
+    facts: dict[str, object],
+    kept: _VoteSample,
+    *,
+    gold: Gold | None = None,
+) -> Baseline:
+    outcomes = kept.drawn() if windows else np.empty((0, 0), dtype=np.int8)
+    return baselines.fit(
+        windows,
+        layout=probe_set.layout,
+        probe_set=probe_set.id,
+        window_ms=config.window,
+        source=facts,
+        slices=[probe.name for probe in probe_set.slices],
+        model=label_model.fit_if_identified(
+            outcomes, probe_set.cardinality, aside=probe_set.deployed if windows else ()
+        ),
+        gold=gold,
+    )

@@ -1,0 +1,1 @@
+"""Retraining candidates: proposed at an alert, exported for labeling."""

@@ -1,0 +1,167 @@
+"""Which kept records of an alerting window become retraining candidates. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from tidegauge_alerts.model import Alert
+from tidegauge_probes.counts.panes import BLIND, CONFLICTED, RECORDS, PaneCounts
+from tidegauge_probes.findings import ALL, SeriesKind
+from tidegauge_probes.labeling.probe_set import Layout
+from tidegauge_service.store.candidates import PROPOSED, Candidate, CandidateReason
+from tidegauge_service.store.ingest.commit import Sample
+
+
+class Reason(StrEnum):
+    """Why a record is worth a label."""
+
+    BLIND_SPOT = "blind_spot"  # no LF knows it, and there are more of its kind now
+    SHIFTED_LF = "shifted_lf"  # an LF that votes more or less often than at baseline voted on it
+    CONFLICT = "conflict"  # LFs contradict each other on it
+    UNIFORM = "uniform"  # drawn at random: only these support unbiased estimates
+
+
+UNIFORM_SHARE = 1 / 3
+"""Of a window's candidates this share is drawn from all records alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One reason to take records: from which bucket and segment, for which alert."""
+
+    reason: Reason
+    bucket: str
+    segment: str
+    alert_id: str
+
+
+_CONFLICTING = {
+    SeriesKind.CONFLICT,
+    SeriesKind.OVERLAP,
+    SeriesKind.AGREEMENT,
+    SeriesKind.CO_VOTE,
+}
+
+
+def wishes(firing: Sequence[Alert]) -> list[Wish]:
+    """Return what the firing alerts ask for, strongest first; each bucket and segment once."""
+    found: dict[tuple[str, str], Wish] = {}
+    for alert in sorted(firing, key=lambda a: (-abs(np.log(a.effect or 1.0)), a.id)):
+        wish = _wish(alert)
+        if wish is not None:
+            found.setdefault((wish.bucket, wish.segment), wish)
+    return list(found.values())
+
+
+def _wish(alert: Alert) -> Wish | None:
+    key = alert.key
+    if key.series is SeriesKind.ERROR:
+        return None  # a broken LF needs a mend, not labels
+    if key.series is SeriesKind.BLIND_SPOT:
+        return Wish(Reason.BLIND_SPOT, "blind_spot", key.segment, alert.id)
+    if key.series is SeriesKind.CLASS_SHARE:
+        return Wish(Reason.UNIFORM, "all", ALL, alert.id)  # no LF is off: any record will do
+    if key.series in _CONFLICTING:
+        return Wish(Reason.CONFLICT, "conflict", key.segment, alert.id)
+    return Wish(Reason.SHIFTED_LF, f"lf:{key.probe}", key.segment, alert.id)
+
+
+def choose(
+    samples: Sequence[tuple[int, Sample]],
+    counts: PaneCounts,
+    layout: Layout,
+    firing: Sequence[Alert],
+    limit: int,
+) -> dict[tuple[int, int], list[CandidateReason]]:
+    """Return (partition, offset) → reasons for at most *limit* draws.
+
+    *samples* come by priority, so that the first q of a bucket are a uniform sample of it,
+    drawn with probability q / (records of the bucket).
+    """
+    asked = wishes(firing)
+    if not asked:
+        return {}
+    special = [wish for wish in asked if wish.reason is not Reason.UNIFORM]
+    uniform = round(limit * UNIFORM_SHARE) if special else limit
+    quotas = [(Wish(Reason.UNIFORM, "all", ALL, asked[0].alert_id), uniform)]
+    quotas += [(wish, max((limit - uniform) // len(special), 1)) for wish in special]
+    chosen: dict[tuple[int, int], list[CandidateReason]] = {}
+    for wish, quota in quotas:
+        size = _bucket_size(wish, counts, layout)
+        drawn = [s for s in samples if wish.bucket in s[1].buckets and _inside(s[1], wish.segment)]
+        drawn = drawn[:quota]
+        if not drawn or not size:
+            continue
+        probability = min(1.0, len(drawn) / size)
+        for partition, sample in drawn:
+            reasons = chosen.setdefault((partition, sample.offset), [])
+            if all(r.reason != wish.reason for r in reasons):
+                reasons.append(CandidateReason(str(wish.reason), wish.alert_id, probability))
+    return chosen
+
+
+def _inside(sample: Sample, segment: str) -> bool:
+    return segment == ALL or segment in sample.segments
+
+
+def _bucket_size(wish: Wish, counts: PaneCounts, layout: Layout) -> int:
+    segment = counts.segments.get(wish.segment)
+    if segment is None:
+        return 0
+    if wish.bucket.startswith("lf:"):
+        return int(segment.votes[layout.probes.index(wish.bucket.removeprefix("lf:"))])
+    place = {"all": RECORDS, "blind_spot": BLIND, "conflict": CONFLICTED}[wish.bucket]
+    return int(segment.totals[place])
+
+
+def candidates(
+    stream: str,
+    samples: Sequence[tuple[int, Sample]],
+    chosen: Mapping[tuple[int, int], Sequence[CandidateReason]],
+    layout: Layout,
+    *,
+    probe_set: str,
+    baseline: str,
+) -> list[Candidate]:
+    """Return the chosen samples as candidates."""
+    return [
+        Candidate(
+            id=_id(stream, partition, sample.offset),
+            stream=stream,
+            window_start_ms=sample.window_start_ms,
+            partition=partition,
+            offset=sample.offset,
+            record_id=sample.record_id,
+            timestamp_ms=sample.timestamp_ms,
+            payload=json.loads(sample.payload),
+            votes=_votes(sample, layout),
+            segments=sample.segments,
+            state=PROPOSED,
+            probe_set=probe_set,
+            baseline=baseline,
+            reasons=tuple(chosen[(partition, sample.offset)]),
+        )
+        for partition, sample in samples
+        if (partition, sample.offset) in chosen
+    ]
+
+
+def _id(stream: str, partition: int, offset: int) -> str:
+    """Name a candidate by its position: the same record is the same candidate after a replay."""
+    position = f"{stream}\0{partition}\0{offset}".encode()
+    return hashlib.blake2b(position, digest_size=12).hexdigest()
+
+
+def _votes(sample: Sample, layout: Layout) -> dict[str, str]:
+    outcomes = np.frombuffer(sample.outcomes, dtype=np.int8)
+    return {
+        name: layout.classes[vote]
+        for name, vote in zip(layout.probes, outcomes, strict=True)
+        if vote >= 0
+    }

@@ -1,0 +1,219 @@
+"""``tidegauge baseline``: freeze what the LFs did on training data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from math import isnan
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from tidegauge_probes import load
+from tidegauge_probes.counts.analysis import lf_summary
+from tidegauge_probes.drift.baseline import LEARNING_WINDOWS, Baseline
+from tidegauge_probes.label_model.accuracy import Gold
+from tidegauge_probes.label_model.dawid_skene import MIN_LFS, MIN_VOTES
+from tidegauge_service.baselines import training as fitting
+from tidegauge_service.cli.baseline import snorkel as baseline_import
+from tidegauge_service.cli.terminal import (
+    author,
+    find_stream,
+    moment,
+    opened,
+    out,
+    print_json,
+    progress,
+    settings_of,
+    styled,
+)
+from tidegauge_service.clock import now_ms, to_iso
+from tidegauge_service.config.stream_file import load_stream
+from tidegauge_service.deployments import changes as versioning
+from tidegauge_service.errors import SettingsError
+from tidegauge_service.store import baselines
+
+app = typer.Typer(help="Frozen references to compare with.", no_args_is_help=True)
+
+app.command("import-snorkel")(baseline_import.import_snorkel)
+
+
+@app.command()
+def fit(
+    context: typer.Context,
+    stream: Annotated[Path, typer.Argument(help="The stream file: its ProbeSet, record, window.")],
+    name: Annotated[str, typer.Option(help="Name to use in `baseline: {name: …}`.")],
+    records: Annotated[
+        Path | None, typer.Option(help="Training records: JSONL, CSV or Parquet.")
+    ] = None,
+    votes: Annotated[
+        Path | None, typer.Option(help="A vote matrix instead: .npy or .npz, e.g. Snorkel's L.")
+    ] = None,
+    gold: Annotated[
+        str | None,
+        typer.Option(help="Field of the records with the true class: how right the model is."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
+) -> None:
+    """Freeze a baseline from training records, or from a vote matrix."""
+    if (records is None) == (votes is None):
+        msg = "give either --records FILE or --votes FILE"
+        raise SettingsError(msg)
+    if gold is not None and records is None:
+        msg = "--gold names a field of the records: give --records FILE"
+        raise SettingsError(msg)
+    config = load_stream(stream)
+    probe_set = load(config.probes, Path(config.folder))
+    with opened(settings_of(context)) as database:
+        if records is None:
+            fitted = fitting.fit_votes(config, probe_set, votes or Path())
+        else:
+            with progress("training records") as advance:
+                fitted = fitting.fit_records(config, probe_set, records, now_ms, advance, gold=gold)
+        with database.write() as connection:
+            baselines.save(connection, fitted, name, now_ms())
+    if as_json:
+        print_json({"name": name, **_facts(fitted)})
+        return
+    out.print(
+        f"baseline '{name}' ({fitted.id}): {fitted.total.records} records, "
+        f"{len(fitted.starts)} windows"
+    )
+    if fitted.learning:
+        out.print(
+            styled("learning:", "yellow"),
+            f"fewer than {LEARNING_WINDOWS} windows, so only shifts of "
+            "an odds ratio of 3 or more will alert",
+        )
+    if fitted.model is None:
+        out.print(_NO_MODEL)
+    if fitted.gold is not None:
+        out.print(_accuracy(fitted.gold))
+
+
+@app.command("list")
+def listing(context: typer.Context) -> None:
+    """List the baselines."""
+    table = Table("id", "name", "ProbeSet", "records", "windows", "created")
+    with opened(settings_of(context)) as database, database.read() as connection:
+        for row in baselines.listing(connection):
+            figures = (row.probe_set, str(row.records), str(row.windows), to_iso(row.created_ms))
+            table.add_row(row.id, row.name or "", *figures)
+    out.print(table)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name or id.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
+) -> None:
+    """Show a baseline: where it came from, what each LF did, and how right it was."""
+    with opened(settings_of(context)) as database, database.read() as connection:
+        found = baselines.find(connection, name)
+    if as_json:
+        print_json(_facts(found))
+        return
+    out.print(f"baseline {found.id} of ProbeSet {found.probe_set}")
+    for key, value in found.source.items():
+        out.print(f"  {key}: {value}", highlight=False)
+    precision = _precision(found)
+    table = Table("LF", "coverage", "overlaps", "conflicts", "errors", "precision")
+    for lf, row in lf_summary(found.total, found.plan.layout.probes).iterrows():
+        shares = [f"{row[k]:.2%}" for k in ("Coverage", "Overlaps", "Conflicts", "Errors")]
+        table.add_row(str(lf), *shares, _said(precision.get(str(lf), {})))
+    out.print(table)
+    if found.gold is not None:
+        out.print(_accuracy(found.gold))
+    if found.model is None:
+        out.print(_NO_MODEL)
+        return
+    shares_of = zip(found.plan.layout.classes, found.model.prior, strict=True)
+    out.print("class shares: " + ", ".join(f"{label} {share:.1%}" for label, share in shares_of))
+    out.print("Precision and shares are relative to the consensus of the LFs; no label was seen.")
+
+
+@app.command()
+def accept(
+    context: typer.Context,
+    stream: Annotated[str, typer.Argument(metavar="STREAM", help="Name of the stream.")],
+    since: Annotated[
+        str | None,
+        typer.Option("--from", help="First window [default: when the oldest open alert opened]."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="End of the last window [default: all evaluated].")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Who does it [default: your login].")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
+) -> None:
+    """Take what a stream does of late for the new normal, from the next window on."""
+    with opened(settings_of(context)) as database:
+        row = find_stream(database, stream)
+        made = versioning.accept(
+            database,
+            row,
+            author(by),
+            since_ms=moment(since, "--from"),
+            until_ms=moment(until, "--until"),
+        )
+    if as_json:
+        print_json({"stream": row.name, **asdict(made)})
+        return
+    out.print(
+        f"the windows of '{row.name}' from {to_iso(made.from_ms)} on are compared with baseline "
+        f"{made.baseline}; open alerts end there",
+        highlight=False,
+    )
+
+
+_NO_MODEL = (
+    f"no label model: fewer than {MIN_LFS} LFs have {MIN_VOTES} votes, or no votes were kept, so "
+    "nothing is said of precision"
+)
+
+
+def _facts(baseline: Baseline) -> dict[str, Any]:
+    """Return what scripts get to see."""
+    model = baseline.model
+    return {
+        "id": baseline.id,
+        "probe_set": baseline.probe_set,
+        "records": baseline.total.records,
+        "windows": len(baseline.starts),
+        "learning": baseline.learning,
+        "source": dict(baseline.source),
+        "accuracy": None if baseline.gold is None else baseline.gold.accuracy,
+        "label_model": None
+        if model is None
+        else {
+            "records": model.records,
+            "class_shares": dict(
+                zip(baseline.plan.layout.classes, model.prior.tolist(), strict=True)
+            ),
+            "precision": _precision(baseline),
+        },
+    }
+
+
+def _precision(baseline: Baseline) -> dict[str, dict[str, float]]:
+    """Return LF → class → precision of its votes for that class, where that is known."""
+    if baseline.model is None:
+        return {}
+    layout, found = baseline.plan.layout, baseline.model.precision()
+    return {
+        name: {
+            label: float(p) for label, p in zip(layout.classes, row, strict=True) if not isnan(p)
+        }
+        for name, row in zip(layout.probes, found, strict=True)
+    }
+
+
+def _accuracy(gold: Gold) -> str:
+    return f"the model is right on {gold.accuracy:.1%} of {len(gold.labels)} gold records"
+
+
+def _said(precision: Mapping[str, float]) -> str:
+    return ", ".join(f"{label} {p:.1%}" for label, p in precision.items()) or "–"

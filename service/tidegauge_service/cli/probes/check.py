@@ -1,0 +1,144 @@
+"""``tidegauge probes check``: what LFs look for, how they run, and what they do on a sample."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Column, Table
+
+from tidegauge_probes import ProbeSet, load
+from tidegauge_probes.authoring import review as checking
+from tidegauge_probes.authoring.review import About, Trial, Warn, Way
+from tidegauge_service.cli.probes.sample import Sample, is_stream_file, read_sample, stream_sample
+from tidegauge_service.cli.terminal import out, print_json, printable, settings_of, styled
+from tidegauge_service.config.stream_file import StreamConfig, load_stream
+
+DOUBTS = 1
+"""Exit code of --strict where there are warnings."""
+
+
+def check(
+    context: typer.Context,
+    reference: Annotated[
+        str, typer.Argument(help="A ProbeSet file, module:attribute, or a stream file.")
+    ],
+    sample: Annotated[
+        Path | None,
+        typer.Option(
+            help="Records to try them on: JSONL, CSV or Parquet [default: the stream's source, "
+            "if that is files]."
+        ),
+    ] = None,
+    strict: Annotated[  # noqa: FBT002  (typer's flags)
+        bool, typer.Option("--strict", help="Exit with 1 if there is a warning.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
+) -> None:
+    """Load a ProbeSet, say what its LFs look for, and try them on a sample of records."""
+    stream = load_stream(Path(reference)) if is_stream_file(reference) else None
+    if stream is None:
+        probe_set = load(reference, Path.cwd())
+    else:
+        probe_set = load(stream.probes, Path(stream.folder))
+    abouts = checking.about(probe_set)
+    warnings = checking.same_content(probe_set)
+    trial, unread = None, 0
+    read = _sample(context, sample, stream)
+    if read is not None:
+        trial, unread = checking.tried(probe_set, read.records), read.unread
+        warnings += trial.warnings
+    if as_json:
+        print_json(_facts(probe_set, abouts, trial, unread, warnings))
+    else:
+        _show(probe_set, abouts, trial, unread, warnings)
+    if strict and warnings:
+        raise typer.Exit(DOUBTS)
+
+
+def _sample(
+    context: typer.Context, sample: Path | None, stream: StreamConfig | None
+) -> Sample | None:
+    if stream is not None:
+        return stream_sample(stream, settings_of(context), sample)
+    return None if sample is None else read_sample(sample)
+
+
+_WAYS = {
+    Way.TEMPLATE: "runs compiled, as a template",
+    Way.VOTER: "passes on a vote of the record",
+    Way.LIFTED: "runs lifted, as a template",
+    Way.PYTHON: "runs as Python",
+}
+
+
+def _facts(
+    probe_set: ProbeSet,
+    abouts: tuple[About, ...],
+    trial: Trial | None,
+    unread: int,
+    warnings: tuple[Warn, ...],
+) -> dict[str, Any]:
+    """Return what scripts get to see."""
+    m = len(probe_set.probes)
+    on_sample = {row.name: row for row in trial.lfs} if trial else {}
+    lfs = [asdict(one) for one in abouts[:m]]
+    for lf in lfs:
+        row = on_sample.get(lf["name"])
+        lf["sample"] = row and {k: v for k, v in asdict(row).items() if k != "name"}
+    return {
+        "id": probe_set.id,
+        "classes": probe_set.classes,
+        "records": trial and trial.records,
+        "unread": unread,
+        "lfs": lfs,
+        "slices": [{k: v for k, v in asdict(one).items() if k != "labels"} for one in abouts[m:]],
+        "failing": [asdict(one) for one in trial.failing] if trial else [],
+        "warnings": [asdict(one) for one in warnings],
+    }
+
+
+def _show(
+    probe_set: ProbeSet,
+    abouts: tuple[About, ...],
+    trial: Trial | None,
+    unread: int,
+    warnings: tuple[Warn, ...],
+) -> None:
+    m = len(probe_set.probes)
+    out.print(
+        f"ProbeSet {probe_set.id}: {m} LFs, {len(probe_set.slices)} slices, "
+        f"classes {', '.join(probe_set.classes)}",
+        markup=False,
+    )
+    for column, one in enumerate(abouts):
+        _say(one, is_slice=column >= m)
+    if trial is not None:
+        out.print(f"\n{trial.records} records, {unread} unreadable")
+        out.print(_table(trial))
+        for failing in trial.failing:
+            field = f", field '{failing.field}'" if failing.field else ""
+            says = f"{failing.type}{field}: {failing.message}"
+            out.print(styled("error:", "red"), f"{failing.name}, {failing.records} records: {says}")
+    for warning in warnings:
+        out.print(styled("warning:", "yellow"), f"{warning.name} {warning.message}")
+
+
+def _say(one: About, *, is_slice: bool) -> None:
+    votes = "slice" if is_slice else " or ".join(one.labels or ("any class",))
+    out.print(styled(printable(one.name), "bold"), f"→ {votes}: {one.matches}")
+    out.print("   ", _WAYS[one.way] + (f": {one.why}" if one.why else ""))
+
+
+def _table(trial: Trial) -> Table:
+    figures = ("votes", "coverage", "overlaps", "conflicts", "errors", "µs/record")
+    table = Table(Column("LF", no_wrap=True), *figures)
+    for row in trial.lfs:
+        shares = (row.coverage, row.overlaps, row.conflicts, row.errors)
+        votes = ", ".join(row.labels) or "–"
+        shown = (f"{share:.1%}" for share in shares)
+        cells = (row.name, votes, *shown, f"{row.microseconds}")
+        table.add_row(*cells)
+    return table

@@ -1,0 +1,92 @@
+"""``tidegauge probes init``: Python LFs that are templates in disguise, written as templates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidegauge_probes import ProbeSet, engine, load
+from tidegauge_probes.authoring.probe_file import Document, document
+from tidegauge_probes.labeling.loading import import_path
+from tidegauge_probes.model import Fields
+from tidegauge_service.cli.probes.sample import read_sample
+from tidegauge_service.cli.terminal import err, styled
+from tidegauge_service.errors import SettingsError
+
+
+def init(
+    source: Annotated[str, typer.Option("--from", help="The Python LFs: module:attribute.")],
+    target: Annotated[
+        Path | None, typer.Option("--out", help="File to write [default: standard output].")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Class names in the order of their indices: HAM,SPAM.")
+    ] = None,
+    sample: Annotated[
+        Path | None, typer.Option(help="Records on which both must have the same outcomes.")
+    ] = None,
+) -> None:
+    """Write a ProbeSet file of the Python LFs that are templates in disguise."""
+    if target is not None and target.exists():
+        msg = f"{target} exists already: give --out another name, or remove it"
+        raise SettingsError(msg)
+    probe_set = load(source, Path.cwd())
+    if classes is not None:
+        probe_set = _named(probe_set, [name.strip() for name in classes.split(",")])
+    written = document(probe_set, lambda lf: import_path(lf, source))
+    if sample is not None:
+        differing = _differing(probe_set, written, read_sample(sample).records)
+        written = document(probe_set, lambda lf: import_path(lf, source), differing)
+    if not any(entry.keys is not None for entry in written.probes):
+        reasons = "\n".join(f"  {entry.name}: {entry.why}" for entry in written.entries)
+        msg = f"none of the LFs of {source} can stand in a file; keep them in Python:\n{reasons}"
+        raise SettingsError(msg)
+    if target is None:
+        typer.echo(written.text(), nl=False)
+    else:
+        target.write_text(written.text(), encoding="utf-8")
+    _tell(written, target)
+
+
+def _named(probe_set: ProbeSet, names: list[str]) -> ProbeSet:
+    if len(names) != probe_set.cardinality:
+        msg = f"--classes names {len(names)} classes; the LFs vote for {probe_set.cardinality}"
+        raise SettingsError(msg)
+    return replace(probe_set, classes=tuple(names))
+
+
+def _differing(
+    probe_set: ProbeSet, written: Document, records: tuple[Fields, ...]
+) -> dict[str, str]:
+    """Return the LFs whose template has other outcomes on records, as where types are mixed."""
+    if all(entry.keys is None or entry.why is not None for entry in written.probes):
+        return {}
+    made = written.probe_set()
+    found = engine.run(made, records), engine.run(probe_set, records)
+    differing = {}
+    for part, columns in (("probes", "outcomes"), ("slices", "segments")):
+        place = {probe.name: n for n, probe in enumerate(getattr(probe_set, part))}
+        for n, probe in enumerate(getattr(made, part)):
+            one, other = getattr(found[0], columns), getattr(found[1], columns)
+            rows = int((one[:, n] != other[:, place[probe.name]]).sum())
+            if rows:
+                differing[probe.name] = f"as a template it differs on {rows} records of the sample"
+    return differing
+
+
+def _tell(written: Document, target: Path | None) -> None:
+    """Say what was made, apart from the file itself."""
+    made = sum(entry.why is None for entry in written.entries)
+    where = f"wrote {target}: " if target is not None else ""
+    err.print(f"{where}{made} of {len(written.entries)} are templates", highlight=False)
+    for entry in written.entries:
+        if entry.why is not None:
+            lacks = "" if entry.keys else " (left out: it has no import path)"
+            err.print(
+                styled("  stays Python:", "yellow"),
+                f"{entry.name}: {entry.why}{lacks}",
+                soft_wrap=True,
+            )

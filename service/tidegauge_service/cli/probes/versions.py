@@ -1,0 +1,187 @@
+"""``tidegauge probes deploy`` and its like: which ProbeSet counts, from when on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+
+from tidegauge_service.cli.terminal import (
+    author,
+    find_stream,
+    opened,
+    out,
+    print_json,
+    progress,
+    settings_of,
+)
+from tidegauge_service.clock import now_ms, to_iso
+from tidegauge_service.config.stream_file import load_stream
+from tidegauge_service.deployments import candidate as deploying
+from tidegauge_service.deployments import changes as versioning
+from tidegauge_service.deployments.changes import Wanted
+from tidegauge_service.store import deployments, streams, versions
+from tidegauge_service.store.deployments import Deployment
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import Role, StreamRow
+
+File = Annotated[Path, typer.Argument(metavar="STREAM", help="The stream file.")]
+Name = Annotated[str, typer.Argument(metavar="STREAM", help="Name of the stream, or its file.")]
+Ref = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[REF]", help="ProbeSet file or module:attribute [default: the file's `probes`]."
+    ),
+]
+BaselineOption = Annotated[
+    str | None,
+    typer.Option("--baseline", help="Its baseline: a name or an id [default: the stream file's]."),
+]
+By = Annotated[str | None, typer.Option(help="Who does it [default: your login].")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def deploy(
+    context: typer.Context,
+    stream: File,
+    ref: Ref = None,
+    baseline: BaselineOption = None,
+    by: By = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Let a ProbeSet count, judge and alert, from the next window on."""
+    _begin(context, stream, ref, baseline, by, shadow=False, as_json=as_json)
+
+
+def shadow(
+    context: typer.Context,
+    stream: File,
+    ref: Ref = None,
+    baseline: BaselineOption = None,
+    by: By = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Let a ProbeSet count beside the live one, and never alert, from the next window on."""
+    _begin(context, stream, ref, baseline, by, shadow=True, as_json=as_json)
+
+
+def _begin(
+    context: typer.Context,
+    file: Path,
+    ref: str | None,
+    baseline: str | None,
+    by: str | None,
+    *,
+    shadow: bool,
+    as_json: bool,
+) -> None:
+    config = load_stream(file)
+    reference = ref or config.probes
+    with opened(settings_of(context)) as database:
+        row = find_stream(database, config.name)
+        probe_set = deploying.load_candidate(config, database, row, reference)
+        with progress("training records") as advance:
+            compared = deploying.reference_of(
+                config,
+                database,
+                probe_set,
+                now_ms,
+                named=baseline,
+                shadow=shadow,
+                fitted=advance,
+            )
+        change = versioning.shadow if shadow else versioning.deploy
+        made = change(database, row, Wanted(probe_set, reference, compared), author(by))
+    _tell(row, made, as_json=as_json)
+
+
+def promote(
+    context: typer.Context,
+    stream: Name,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="Name or id [default: the shadow's, or one frozen from its windows]."),
+    ] = None,
+    by: By = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Make the shadow live, from the next window on."""
+    with opened(settings_of(context)) as database:
+        row = find_stream(database, stream)
+        made = versioning.promote(database, row, author(by), baseline=baseline)
+    _tell(row, made, as_json=as_json)
+
+
+def rollback(
+    context: typer.Context,
+    stream: Name,
+    by: By = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Deploy again what was live before, with its baseline, from the next window on."""
+    with opened(settings_of(context)) as database:
+        row = find_stream(database, stream)
+        if stream.endswith((".yaml", ".yml")):
+            _see_that_it_loads(database, row, Path(stream))
+        made = versioning.roll_back(database, row, author(by))
+    _tell(row, made, as_json=as_json)
+
+
+def _see_that_it_loads(database: Database, row: StreamRow, file: Path) -> None:
+    """Raise ProbeError if what would be rolled back to is not in its place any more."""
+    with database.read() as connection:
+        known = deployments.of_stream(connection, row.id)
+        live = deployments.current(known, Role.LIVE)
+        before = versioning.previous(known, live) if live else None
+        kept = streams.contents_of(connection, before.probe_set) if before else None
+    if before is not None:
+        deploying.load_again(load_stream(file), before, kept)
+
+
+def end_shadow(
+    context: typer.Context,
+    stream: Name,
+    by: By = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Let the shadow count no more, from the next window on."""
+    with opened(settings_of(context)) as database:
+        row = find_stream(database, stream)
+        ended = versioning.end_shadow(database, row, author(by))
+    if as_json:
+        print_json({"stream": row.name, **asdict(ended)})
+        return
+    until = to_iso(ended.until_ms or 0)
+    out.print(f"ProbeSet {ended.probe_set} counts no windows from {until} on", highlight=False)
+
+
+def list_(context: typer.Context, stream: Name, as_json: AsJson = False) -> None:  # noqa: FBT002
+    """List which ProbeSets have counted which windows of a stream, and who wanted it so."""
+    with opened(settings_of(context)) as database:
+        row = find_stream(database, stream)
+        found = versions.listing(database, row)
+    if as_json:
+        print_json({"stream": row.name, "versions": [asdict(d) for d in found]})
+        return
+    whole = Column("ProbeSet", no_wrap=True)  # for copying
+    table = Table(whole, "role", "windows from", "until", "baseline", "by", "of")
+    for d in found:
+        since = "the first" if d.made_as == "first" else to_iso(d.from_ms)
+        until = "" if d.until_ms is None else to_iso(d.until_ms)
+        by = f"{d.created_by} ({d.made_as})"
+        table.add_row(d.probe_set, d.role, since, until, d.baseline or "", by, d.reference)
+    out.print(table)
+
+
+def _tell(row: StreamRow, made: Deployment, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"stream": row.name, **asdict(made)})
+        return
+    out.print(
+        f"ProbeSet {made.probe_set} is {made.role} for the windows of '{row.name}' from "
+        f"{to_iso(made.from_ms)} on; workers take it up with their next batch",
+        highlight=False,
+    )

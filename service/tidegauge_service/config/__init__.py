@@ -1,0 +1,1 @@
+"""What people write: settings of the process, and the stream file."""

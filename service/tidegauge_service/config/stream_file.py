@@ -1,0 +1,396 @@
+"""``stream.yaml``: one monitored application. Unknown keys are refused with the nearest known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+
+from tidegauge_alerts import rules
+from tidegauge_alerts import silences as muting
+from tidegauge_alerts.errors import RuleError
+from tidegauge_alerts.rules import UserRule, parse_rule
+from tidegauge_alerts.silences import MuteTime, parse_mute
+from tidegauge_probes.documents.explanation import explain
+from tidegauge_probes.documents.spec import Spec
+from tidegauge_service.clock import to_iso, window_start
+from tidegauge_service.config import variables
+from tidegauge_service.config.time_fields import Delay, Duration, Moment, with_written_defaults
+from tidegauge_service.errors import SettingsError
+
+
+def _encoding(name: str) -> str:
+    """Lines are split before they are decoded, so line ends and quotes must be ASCII bytes."""
+    try:
+        ascii_like = b'\n\t,;|"'.decode(name) == '\n\t,;|"'
+    except (LookupError, UnicodeDecodeError):
+        ascii_like = False
+    if not ascii_like:
+        msg = f"'{name}' is not an encoding that can be read line by line, such as utf-8 or cp1252"
+        raise ValueError(msg)
+    return name
+
+
+def _rule(text: str) -> str:
+    return _read(parse_rule, text)
+
+
+def _mute(text: str) -> str:
+    return _read(parse_mute, text)
+
+
+def _read(parse: Callable[[str], object], text: str) -> str:
+    try:
+        parse(text)
+    except RuleError as error:
+        raise ValueError(str(error)) from error
+    return text.strip()
+
+
+class CsvDialect(Spec):
+    """How CSV and TSV files are written, where the first line does not tell."""
+
+    delimiter: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1,
+        description="Default: the one of , ; tab | that gives the header the most columns.",
+    )
+    quote: str = Field(default='"', max_length=1, description="Empty: quotes are plain characters.")
+    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
+
+
+class FileSource(Spec):
+    """Records in files: JSON lines, JSON, CSV, TSV or Parquet, gzipped or not.
+
+    Each file is one partition.
+    """
+
+    kind: Literal["file"]
+    path: str = Field(description="A path or a glob, relative to the stream file.")
+    format: Literal["jsonl", "json", "csv", "tsv", "parquet"] | None = Field(
+        default=None, description="Default: what the name of each file says."
+    )
+    csv: CsvDialect = CsvDialect()
+    on_gap: Literal["continue", "halt"] = Field(
+        default="continue",
+        description="When a file was rewritten, cut, or removed before it was read to its end: go "
+        "on with what is there, or stop until somebody accepts the gap. Both alert.",
+    )
+
+
+IDLE_GRACE = (
+    "How long a partition that is read to its end waits for stragglers before its watermark "
+    "follows the other partitions'."
+)
+SILENCE_GRACE = (
+    "How long windows wait for records while the whole stream is silent: after an outage of the "
+    "producer that was no longer, nothing it sends afterwards is late."
+)
+
+
+class KafkaSource(Spec):
+    """Records in a Kafka topic. Partitions are shared by the workers of one group."""
+
+    kind: Literal["kafka"]
+    bootstrap: str = Field(description="host:port[,host:port]")
+    topic: str
+    group: str = "tidegauge"
+    instance: str | None = Field(
+        default=None,
+        description="Name of a worker's seat in the group (static membership), from {hostname}, "
+        "{stream} and {worker}. Empty: none.",
+    )
+    session_timeout: Duration = Field(
+        default=45_000, description="A worker that is silent for so long loses its partitions."
+    )
+    start: Literal["earliest", "latest"] = Field(
+        default="earliest", description="Where a partition starts that was never read before."
+    )
+    idle_grace: Delay = Field(default=60_000, description=IDLE_GRACE)
+    silence_grace: Delay = Field(default=3_600_000, description=SILENCE_GRACE)
+    on_gap: Literal["continue", "halt"] = Field(
+        default="continue",
+        description="When the topic no longer holds what would be read next: go on where it does, "
+        "or hold the partition until somebody accepts the gap. Both alert.",
+    )
+    tombstones: Literal["skip", "dead_letter"] = Field(
+        default="skip",
+        description="What becomes of records without a value: deletes, in a compacted topic.",
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = Field(
+        default=None, description="Better: the variable TIDEGAUGE_KAFKA_PASSWORD."
+    )
+    ssl_cafile: str | None = Field(
+        default=None, description="CA certificates (PEM) that the broker's is checked with."
+    )
+    ssl_certfile: str | None = Field(default=None, description="Our certificate (PEM): mTLS.")
+    ssl_keyfile: str | None = Field(default=None, description="Its key, if not in ssl_certfile.")
+    ssl_check_hostname: bool = Field(
+        default=True, description="Must the broker's certificate name the host?"
+    )
+
+    @model_validator(mode="after")
+    def _security_fits(self) -> Self:
+        sasl = self.security_protocol.startswith("SASL")
+        given = self.model_fields_set
+        if sasl and not (self.sasl_mechanism and self.sasl_username):
+            msg = f"{self.security_protocol} needs sasl_mechanism and sasl_username"
+            raise ValueError(msg)
+        for prefix, used in (("sasl_", sasl), ("ssl_", self.security_protocol.endswith("SSL"))):
+            idle = sorted(name for name in given if name.startswith(prefix) and not used)
+            if idle:
+                which = "a SASL protocol" if prefix == "sasl_" else "SSL or SASL_SSL"
+                msg = f"{', '.join(idle)} would not be used: set security_protocol to {which}"
+                raise ValueError(msg)
+        if self.ssl_keyfile and not self.ssl_certfile:
+            msg = "ssl_keyfile needs ssl_certfile"
+            raise ValueError(msg)
+        return self
+
+
+class LogSource(Spec):
+    """Events that come by HTTP and wait in tidegauge's own database: no Kafka is needed."""
+
+    kind: Literal["log"]
+    partitions: int = Field(default=4, ge=1, le=256, description="May grow, not shrink.")
+    deduplicate: bool = Field(
+        default=True, description="An event whose id (`record.id`) came before is not counted."
+    )
+    idle_grace: Delay = Field(default=60_000, description=IDLE_GRACE)
+    silence_grace: Delay = Field(default=3_600_000, description=SILENCE_GRACE)
+    max_request_bytes: int = Field(default=8 * 2**20, ge=1)
+    max_backlog: int = Field(
+        default=1_000_000, ge=1, description="Events that wait to be counted, at most."
+    )
+    max_backlog_bytes: int = Field(default=2**30, ge=1)
+    lease: Duration = Field(
+        default=10_000, description="A reader that is silent for so long loses its partitions."
+    )
+
+
+class DemoSource(Spec):
+    """A built-in, seeded stream: a spam filter whose world changes after a while."""
+
+    kind: Literal["demo"]
+    seed: int = 7
+    rate: float = Field(default=0, ge=0, description="Records a second; 0 is as fast as it goes.")
+    limit: int | None = Field(default=None, description="Ends after this many records.")
+
+
+Source = Annotated[FileSource | KafkaSource | LogSource | DemoSource, Field(discriminator="kind")]
+
+
+class SchemaRegistry(Spec):
+    """Where the schemas of Avro records are: Confluent's routes, which most registries have."""
+
+    url: str = Field(pattern="^https?://[^@?#]+$", description="Without name, password and query.")
+    username: str | None = None
+    password: SecretStr | None = Field(
+        default=None, description="Better: the variable TIDEGAUGE_SCHEMA_REGISTRY_PASSWORD."
+    )
+    ssl_cafile: str | None = Field(default=None, description="CA certificates (PEM).")
+
+
+class RecordMapping(Spec):
+    """Where a payload keeps what every record has. Paths may be dotted: `payload.body`."""
+
+    format: Literal["json", "msgpack", "avro"] = Field(
+        default="json", description="What the bytes of a Kafka record are."
+    )
+    schema_registry: SchemaRegistry | None = None
+    avro_schema: str | None = Field(
+        default=None, description="File of the one schema (.avsc) of Avro without a registry."
+    )
+    id: str | None = Field(default="id", description="null: the position in the source is the id.")
+    timestamp: str = Field(
+        default="timestamp", description="Event time; `@source` takes the broker's timestamp."
+    )
+    text: str | None = Field(default=None, description="Copied to the field `text`.")
+
+    @model_validator(mode="after")
+    def _schemas_fit(self) -> Self:
+        given = [key for key in ("schema_registry", "avro_schema") if getattr(self, key)]
+        if self.format == "avro" and len(given) != 1:
+            msg = "record.format: avro needs either schema_registry or avro_schema"
+            raise ValueError(msg)
+        if self.format != "avro" and given:
+            msg = f"record.{given[0]} is not used with record.format: {self.format}"
+            raise ValueError(msg)
+        return self
+
+
+class BaselineRange(Spec):
+    """Windows of the stream itself, from … until (exclusive)."""
+
+    from_: Moment = Field(alias="from")
+    until: Moment
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.from_ >= self.until:
+            msg = "`from` must lie before `until`"
+            raise ValueError(msg)
+        return self
+
+
+class BaselineName(Spec):
+    """A baseline fitted before, by `tidegauge baseline fit --name`."""
+
+    name: str
+
+
+class BaselinePath(Spec):
+    """Training records in a file; fitted at start, unless that was done before."""
+
+    path: str
+
+
+class AlertRules(Spec):
+    """When to alert and whom."""
+
+    budget: float = Field(
+        default=0.5, gt=0, le=100, description="Expected false episodes per 1,000 windows."
+    )
+    receivers: list[str] = Field(default=[], description="Names from `tidegauge.yaml`.")
+    for_windows: int = Field(default=1, ge=1, description="Shifted windows before it fires.")
+    rules: list[Annotated[str, AfterValidator(_rule)]] = Field(
+        default=[], description=f"Rules beside the scan, e.g. `{rules.EXAMPLE}`."
+    )
+    mute: list[Annotated[str, AfterValidator(_mute)]] = Field(
+        default=[], description=f"When nobody is told, e.g. `{muting.EXAMPLE}`."
+    )
+    stale_after: Duration = Field(
+        default=1_800_000,
+        description="The watermark of a live stream that has not moved for so long is told of.",
+    )
+
+    @model_validator(mode="after")
+    def _somebody_is_told(self) -> Self:
+        if muting.always_muted(self.mute_times):
+            msg = "mute: it covers the whole week, so nobody would ever be told"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def user_rules(self) -> list[UserRule]:
+        """The rules as they are meant, each once."""
+        return [parse_rule(text) for text in dict.fromkeys(self.rules)]
+
+    @property
+    def mute_times(self) -> list[MuteTime]:
+        """The times as they are meant."""
+        return [parse_mute(text) for text in self.mute]
+
+
+class SampleSizes(Spec):
+    """How many records each window keeps, per bucket, until it is known whether it alerts."""
+
+    each: int = Field(default=50, ge=0)
+    blind_spot: int = Field(default=500, ge=0)
+    keep_windows: int = Field(default=48, ge=1, description="Quiet windows whose samples are kept.")
+    per_window: int = Field(
+        default=150, ge=1, description="Candidates a window of a firing alert proposes at most."
+    )
+
+
+class Limits(Spec):
+    """What the service takes before it says no."""
+
+    max_record_bytes: int = Field(default=1_048_576, ge=1)
+    batch_bytes: int = Field(
+        default=64 * 2**20, ge=1, description="Bytes of inputs held at once in a batch, at most."
+    )
+    max_skew: Delay = Field(
+        default=300_000, description="How far ahead of now a timestamp may lie."
+    )
+    dead_letter_share: float = Field(
+        default=0.05, gt=0, le=1, description="Above this share of 1,000 inputs the stream stops."
+    )
+    dead_letter_bytes: int = Field(
+        default=65_536, ge=0, description="Kept of each dead letter; cut ones cannot be replayed."
+    )
+    max_segments: int = Field(default=200, ge=1, description="Values counted per segment field.")
+    commit_records: int = Field(default=10_000, ge=1)
+    commit_interval: Duration = 1_000
+
+
+class Watchdog(Spec):
+    """When a worker is taken for stuck, and is ended."""
+
+    batch: Duration = Field(
+        default=60_000, description="One LF (or decoding, or counting) over one batch, at most."
+    )
+    poll: Duration = Field(default=120_000, description="One question to the source, at most.")
+
+
+class StreamConfig(Spec):
+    """One monitored application: source, ProbeSet, baseline, windows, rules."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+    source: Source
+    record: RecordMapping = RecordMapping()
+    probes: str = Field(description="A ProbeSet file, or module:attribute.")
+    segment_by: tuple[str, ...] = ()
+    window: Duration = 3_600_000
+    lateness: Delay = 300_000
+    baseline: BaselineRange | BaselineName | BaselinePath
+    alerts: AlertRules = AlertRules()
+    samples: SampleSizes = SampleSizes()
+    limits: Limits = Limits()
+    watchdog: Watchdog = Watchdog()
+    folder: str = Field(
+        default=".", exclude=True, description="Set by the loader: where paths start."
+    )
+    file: str = Field(
+        default="stream.yaml", exclude=True, description="Set by the loader: where this was read."
+    )
+
+    @model_validator(mode="after")
+    def _format_fits_source(self) -> Self:
+        if self.record.format != "json" and self.source.kind != "kafka":
+            msg = (
+                f"record.format: {self.record.format} is for Kafka; a source of kind "
+                f"'{self.source.kind}' has a format of its own"
+            )
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _baseline_fits_windows(self) -> Self:
+        chosen = self.baseline
+        if isinstance(chosen, BaselineRange):
+            for name, moment in (("from", chosen.from_), ("until", chosen.until)):
+                start = window_start(moment, self.window)
+                if start != moment:
+                    near = f"{to_iso(start)} or {to_iso(start + self.window)}"
+                    msg = f"baseline.{name} is not the start of a window; the nearest are {near}"
+                    raise ValueError(msg)
+        return self
+
+
+def load_stream(path: Path) -> StreamConfig:
+    """Read a stream file; SettingsError says where it is wrong and what was probably meant."""
+    data = variables.read(path)
+    if not isinstance(data, dict):
+        msg = f"{path} is empty or not a mapping: see `tidegauge config schema` for its keys"
+        raise SettingsError(msg)
+    try:
+        read_from = {"folder": str(path.parent), "file": str(path)}
+        return StreamConfig.model_validate({**data, **read_from})
+    except ValidationError as error:
+        msg = f"{path} is not valid:\n{explain(error, StreamConfig)}"
+        raise SettingsError(msg) from error
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a stream file."""
+    document: dict[str, Any] = with_written_defaults(StreamConfig.model_json_schema(by_alias=True))
+    for ours in ("folder", "file"):
+        document["properties"].pop(ours)
+    return document

@@ -1,0 +1,1 @@
+"""Which ProbeSet counts: deploy, shadow, promote, roll back."""

@@ -1,0 +1,77 @@
+"""What must be true of a ProbeSet before it may count: it loads here, and can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tidegauge_alerts.rules import check_names
+from tidegauge_probes import ProbeSet, load
+from tidegauge_probes.labeling.contents import Contents
+from tidegauge_service.clock import Clock
+from tidegauge_service.config.stream_file import (
+    BaselineName,
+    BaselinePath,
+    BaselineRange,
+    StreamConfig,
+)
+from tidegauge_service.ingest.versions import Shelf, load_deployed
+from tidegauge_service.runtime.pipeline import find_baseline
+from tidegauge_service.store import baselines
+from tidegauge_service.store.deployments import Deployment, Reference
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import StreamRow
+
+
+def _unheard(_records: int) -> None:
+    pass
+
+
+def load_candidate(
+    config: StreamConfig, database: Database, stream: StreamRow, reference: str
+) -> ProbeSet:
+    """Load a ProbeSet that is to be deployed, and see that the others still can be.
+
+    Raises ProbeError if it cannot be loaded, or has taken the file of a version whose windows
+    are open; RuleError if a rule of the stream names what is not in it.
+    """
+    probe_set = load(reference, Path(config.folder))
+    Shelf(config, [probe_set]).open(database, stream)
+    for rule in config.alerts.user_rules:
+        check_names(rule, probe_set.layout.probes, probe_set.classes)
+    return probe_set
+
+
+def load_again(config: StreamConfig, version: Deployment, kept: Contents | None) -> ProbeSet:
+    """Load a version that was deployed before. ProbeError if it is not where it was."""
+    return load_deployed(config, version.reference, version.probe_set, kept)
+
+
+def reference_of(
+    config: StreamConfig,
+    database: Database,
+    probe_set: ProbeSet,
+    clock: Clock,
+    *,
+    named: str | None = None,
+    shadow: bool = False,
+    fitted: Callable[[int], None] = _unheard,
+) -> Reference:
+    """Return what a version is compared with: *named*, or what the stream file says.
+
+    A file of training records is fitted with the version's LFs, and kept. What else the stream
+    file says is said of the live version: a *shadow* has its baseline frozen when it is promoted.
+    Raises BaselineError if it does not fit the version.
+    """
+    chosen = config.baseline if named is None else BaselineName(name=named)
+    if shadow and named is None and not isinstance(chosen, BaselinePath):
+        return Reference()
+    if isinstance(chosen, BaselineRange):
+        return Reference(None, (chosen.from_, chosen.until))
+    as_chosen = config.model_copy(update={"baseline": chosen})
+    found = find_baseline(as_chosen, probe_set, database, clock, fitted)
+    if found is None:
+        return Reference()
+    with database.write() as connection:
+        baselines.save(connection, found, None, clock())
+    return Reference(found.id)

@@ -1,0 +1,273 @@
+"""Change the versions of a stream's LFs: deploy, shadow, promote, roll back, accept a baseline.
+
+Each is one transaction that takes effect from a window start F that no record has reached
+(``deployments.begin``), or is refused (ChangeRefused) with nothing changed. The database alone
+says what counts; workers find out by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NoReturn
+
+import structlog
+
+from tidegauge_probes.labeling.probe_set import ProbeSet
+from tidegauge_service.baselines.live_windows import freeze
+from tidegauge_service.clock import to_iso
+from tidegauge_service.errors import ChangeRefused
+from tidegauge_service.store import baselines, deployments, streams
+from tidegauge_service.store.alerting import alerts
+from tidegauge_service.store.deployments import Author, Change, Deployment, New, Reference
+from tidegauge_service.store.engine import Connection, Database
+from tidegauge_service.store.streams import CLOSED, EVALUATED, Role, StreamRow
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A ProbeSet that somebody wants to deploy; ``reference``: where workers load it from."""
+
+    probe_set: ProbeSet
+    reference: str
+    compared: Reference = field(default_factory=Reference)
+
+    @property
+    def new(self) -> New:
+        """What of it is written down."""
+        return New(self.probe_set.id, self.reference, self.compared)
+
+
+def deploy(database: Database, stream: StreamRow, wanted: Wanted, by: Author) -> Deployment:
+    """Let a ProbeSet count, judge and alert from the next window on.
+
+    It is compared with a baseline of its own, or with one of windows that it is to count yet.
+    """
+    with database.write() as connection:
+        turn = _Turn.begin(connection, stream, by)
+        if _same(turn.live, wanted.probe_set.id, wanted.compared):
+            what = f"ProbeSet {wanted.probe_set.id} is live already, with the same baseline"
+            _refuse(stream, what)
+        turn.check_range(wanted.compared)
+        streams.keep_probe_set(connection, wanted.probe_set, by.now_ms)
+        return turn.make_live(wanted.new, Change.DEPLOY)
+
+
+def shadow(database: Database, stream: StreamRow, wanted: Wanted, by: Author) -> Deployment:
+    """Let a ProbeSet count beside the live one, instead of the shadow there may be."""
+    name = wanted.probe_set.id
+    with database.write() as connection:
+        turn = _Turn.begin(connection, stream, by)
+        if name == turn.live.probe_set:
+            _refuse(stream, f"ProbeSet {name} is live: it counts already")
+        if turn.shadow is not None and turn.shadow.probe_set == name:
+            _refuse(stream, f"ProbeSet {name} is the shadow already")
+        streams.keep_probe_set(connection, wanted.probe_set, by.now_ms)
+        turn.end(turn.shadow)
+        return turn.add(wanted.new, Change.SHADOW)
+
+
+def promote(
+    database: Database, stream: StreamRow, by: Author, *, baseline: str | None = None
+) -> Deployment:
+    """Make the shadow live.
+
+    It is compared with *baseline* (a name or an id), else with the one that it was deployed with,
+    else with one that is frozen from the closed windows it has counted.
+    """
+    with database.write() as connection:
+        # Apart from the change itself: no worker has to wait while many windows are read.
+        chosen = _shadow_of(connection, stream)
+        given = baseline or chosen.baseline
+        found = (
+            _named(connection, stream, chosen, given)
+            if given
+            else _frozen(connection, stream, chosen, by.now_ms)
+        )
+    with database.write() as connection:
+        turn = _Turn.begin(connection, stream, by)
+        if turn.shadow != chosen:
+            _refuse(stream, "somebody else has just changed the shadow: look again")
+        new = New(chosen.probe_set, chosen.reference, Reference(found))
+        return turn.make_live(new, Change.PROMOTE)
+
+
+def roll_back(database: Database, stream: StreamRow, by: Author) -> Deployment:
+    """Deploy again, with its baseline, what was live before the present version."""
+    with database.write() as connection:
+        turn = _Turn.begin(connection, stream, by)
+        before = previous(turn.known, turn.live)
+        if before is None:
+            _refuse(stream, "there is no other version that was live before this one")
+        turn.check_range(before.compared)
+        new = New(before.probe_set, before.reference, before.compared)
+        return turn.make_live(new, Change.ROLLBACK)
+
+
+def accept(
+    database: Database,
+    stream: StreamRow,
+    by: Author,
+    *,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+) -> Deployment:
+    """Take what the live version has counted for the new normal: its baseline from the next window.
+
+    The windows in [since, until) make it; given none, those since the oldest open alert opened,
+    as far as windows are evaluated. BaselineError if it has counted nothing then.
+    """
+    with database.write() as connection:
+        chosen = deployments.current(deployments.of_stream(connection, stream.id), Role.LIVE)
+        assert chosen is not None  # noqa: S101  (a stream is made with one)
+        through = streams.cursor(connection, stream.id, EVALUATED)
+        since = _onset(connection, stream) if since_ms is None else since_ms
+        until = through if until_ms is None else until_ms
+        if through is None or until is None or until > through:
+            _refuse(stream, f"its windows are evaluated through {_said(through)} only")
+        for name, moment in (("from", since), ("until", until)):
+            if moment % stream.window_ms:
+                _refuse(stream, f"{name} {to_iso(moment)} is not the start of a window")
+        seen = deployments.seen_from(stream, chosen)
+        before = baselines.load(connection, chosen.baseline) if chosen.baseline else None
+        found, _ = freeze(connection, seen, since, until, by.now_ms, before)
+    with database.write() as connection:
+        turn = _Turn.begin(connection, stream, by)
+        if turn.live != chosen:
+            _refuse(stream, "somebody else has just changed the live version: look again")
+        if found.id == chosen.baseline:
+            _refuse(stream, f"{found.id} is its baseline already")
+        new = New(chosen.probe_set, chosen.reference, Reference(found.id))
+        return turn.make_live(new, Change.ACCEPT)
+
+
+def _onset(connection: Connection, stream: StreamRow) -> int:
+    """Return when the oldest alert that is open now opened."""
+    opened = [alert.opened_window_ms for alert in alerts.open_alerts(connection, stream.id)]
+    if not opened:
+        _refuse(stream, "no alert is open: say from when on the windows are the new normal")
+    return min(opened)
+
+
+def _said(ms: int | None) -> str:
+    return "none" if ms is None else to_iso(ms)
+
+
+def end_shadow(database: Database, stream: StreamRow, by: Author) -> Deployment:
+    """Let the shadow count no more, from the next window on; return what it was."""
+    with database.write() as connection:
+        turn = _Turn.begin(connection, stream, by)
+        chosen = _shadow_of(connection, stream)
+        turn.end(chosen)
+    log.info("shadow_ended", stream=stream.name, probe_set=chosen.probe_set, by=by.name)
+    return replace(chosen, until_ms=turn.from_ms, ended_ms=by.now_ms, ended_by=by.name)
+
+
+def previous(known: Sequence[Deployment], live: Deployment) -> Deployment | None:
+    """Return the last other version that was live before, if its windows were any."""
+    before = (d for d in reversed(known) if d.id < live.id and d.role == Role.LIVE and d.was_used)
+    return next((d for d in before if not _same(d, live.probe_set, live.compared)), None)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A change that is being made, alone."""
+
+    connection: Connection
+    stream: StreamRow
+    by: Author
+    from_ms: int
+    known: Sequence[Deployment]
+
+    @classmethod
+    def begin(cls, connection: Connection, stream: StreamRow, by: Author) -> _Turn:
+        from_ms = deployments.begin(connection, stream)
+        known = deployments.of_stream(connection, stream.id)  # under its lock: the last word
+        return cls(connection, stream, by, from_ms, known)
+
+    @property
+    def live(self) -> Deployment:
+        found = deployments.current(self.known, Role.LIVE)
+        assert found is not None  # noqa: S101  (a stream is made with one)
+        return found
+
+    @property
+    def shadow(self) -> Deployment | None:
+        return deployments.current(self.known, Role.SHADOW)
+
+    def end(self, deployment: Deployment | None) -> None:
+        if deployment is not None:
+            deployments.end(self.connection, deployment, self.from_ms, self.by)
+
+    def add(self, new: New, change: Change) -> Deployment:
+        from_ms, by = self.from_ms, self.by
+        log.info(
+            "version_changed",
+            stream=self.stream.name,
+            change=str(change),
+            probe_set=new.probe_set,
+            from_window=to_iso(from_ms),
+            by=by.name,
+        )
+        return deployments.add(self.connection, self.stream, new, change, from_ms=from_ms, by=by)
+
+    def make_live(self, new: New, change: Change) -> Deployment:
+        """Replace the live version; a ProbeSet that is live is no shadow beside itself."""
+        self.end(self.live)
+        if self.shadow is not None and self.shadow.probe_set == new.probe_set:
+            self.end(self.shadow)
+        return self.add(new, change)
+
+    def check_range(self, compared: Reference) -> None:
+        """Refuse a version that could be compared with nothing."""
+        since = compared.range[0] if compared.range else None
+        if compared.baseline is None and (since is None or since < self.from_ms):
+            _refuse(
+                self.stream,
+                f"it has no baseline, and counts only windows from {to_iso(self.from_ms)} on: "
+                "fit one with its LFs (`tidegauge baseline fit`, then --baseline NAME), or let "
+                "it count as a shadow and promote it, or let the range of `baseline` in the "
+                "stream file begin then",
+            )
+
+
+def _same(deployment: Deployment, probe_set: str, compared: Reference) -> bool:
+    if deployment.probe_set != probe_set:
+        return False
+    known = deployment.baseline is not None or compared.baseline is not None
+    return deployment.baseline == compared.baseline if known else deployment.compared == compared
+
+
+def _shadow_of(connection: Connection, stream: StreamRow) -> Deployment:
+    found = deployments.current(deployments.of_stream(connection, stream.id), Role.SHADOW)
+    if found is None:
+        _refuse(stream, "it has no shadow: `tidegauge probes shadow` makes one")
+    return found
+
+
+def _named(connection: Connection, stream: StreamRow, version: Deployment, name: str) -> str:
+    found = baselines.find(connection, name)
+    baselines.check(
+        found, stream=stream.name, probe_set=version.probe_set, window_ms=stream.window_ms
+    )
+    return found.id
+
+
+def _frozen(connection: Connection, stream: StreamRow, version: Deployment, now_ms: int) -> str:
+    """Freeze a baseline from what the shadow has counted, as far as windows are closed."""
+    closed = streams.cursor(connection, stream.id, CLOSED)
+    if closed is None or closed <= version.from_ms:
+        _refuse(
+            stream,
+            "the shadow has no closed window to freeze a baseline from: wait for some, or give "
+            "one that was fitted with its LFs (`tidegauge baseline fit`, then --baseline NAME)",
+        )
+    seen = deployments.seen_from(stream, version)
+    return freeze(connection, seen, version.from_ms, closed, now_ms)[0].id
+
+
+def _refuse(stream: StreamRow, why: str) -> NoReturn:
+    msg = f"stream '{stream.name}': {why}"
+    raise ChangeRefused(msg)

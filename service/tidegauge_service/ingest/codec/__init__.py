@@ -1,0 +1,1 @@
+"""From the bytes of an input to a record, or to a dead letter."""

@@ -1,0 +1,171 @@
+"""From an input to a record, or to a dead letter that says why it could not be one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from tidegauge_probes.model import Record, lookup
+from tidegauge_service.clock import Clock, from_iso
+from tidegauge_service.config.stream_file import Limits, RecordMapping
+from tidegauge_service.ingest.codec.formats import Format, Json, size_of
+from tidegauge_service.ingest.codec.rejection import Reason, Rejected
+from tidegauge_service.ingest.sources.source import Raw
+from tidegauge_service.store.ingest.commit import DeadLetter
+
+SOURCE_TIMESTAMP: Final = "@source"
+
+MOST_DETAIL: Final = 1_000
+"""Characters of a dead letter's detail: it quotes the input, which may be of any size."""
+
+_SECONDS_UP_TO: Final = 100_000_000_000
+"""Numbers below are epoch seconds (up to the year 5138), above milliseconds (from 1973)."""
+
+_EPOCH_TEXT: Final = re.compile(r"-?[0-9]{9,}(\.[0-9]+)?")
+"""CSV has texts only. Eight digits are a date: 20200315."""
+
+
+class Codec:
+    """Decodes the inputs of one stream."""
+
+    def __init__(
+        self,
+        mapping: RecordMapping,
+        limits: Limits,
+        clock: Clock,
+        format_: Format | None = None,
+    ) -> None:
+        """Make a codec of JSON, unless *format_* says how else bytes are read."""
+        self._mapping = mapping
+        self._limits = limits
+        self._clock = clock
+        self._format = format_ or Json()
+        self._text, self._most = mapping.text, limits.max_record_bytes
+        self._latest_ms = -1
+
+    def decode(self, raw: Raw) -> Record | DeadLetter:
+        """Return the record, or a dead letter; never raises for what the input holds.
+
+        SourceError if the format needs somebody's answer (a schema registry's), and has none.
+        """
+        if raw.fault is not None:
+            return self.refuse(raw, raw.reason or Reason.UNDECODABLE_BATCH, raw.fault)
+        value, path = raw.value, self._text
+        try:
+            if type(value) is bytes and 0 < len(value) <= self._most:
+                fields = self._format.fields(value)
+            else:
+                fields = self._checked(value)
+            if path is not None and not (path == "text" and type(fields.get("text")) is str):
+                fields = _with_text(fields, path)
+            return Record(
+                self._id(fields, raw),
+                self._timestamp_ms(fields, raw),
+                fields,
+                raw.partition,
+                raw.offset,
+            )
+        except Rejected as rejected:
+            return self.refuse(raw, rejected.reason, str(rejected))
+
+    def refuse(self, raw: Raw, reason: Reason, detail: str) -> DeadLetter:
+        """Keep an input that is no record, with the reason; of a large one only the beginning."""
+        return _dead_letter(raw, reason, detail, self._limits.dead_letter_bytes)
+
+    def _checked(self, value: bytes | Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """Hold to the limits what is empty or too large, or the fields of CSV and Parquet."""
+        if not value:
+            what = "no value: a tombstone" if value is None else "nothing in it"
+            raise Rejected(Reason.EMPTY, what)
+        size = len(value) if isinstance(value, bytes) else size_of(value)
+        if size > self._most:
+            detail = f"{size} bytes; limits.max_record_bytes is {self._most}"
+            raise Rejected(Reason.TOO_LARGE, detail)
+        return self._format.fields(value) if isinstance(value, bytes) else value
+
+    def _id(self, fields: Mapping[str, Any], raw: Raw) -> str:
+        path = self._mapping.id
+        if path is None:
+            return f"{raw.partition}:{raw.offset}"
+        value = lookup(fields, path)
+        if type(value) is str and value:
+            return value
+        if value is None or value == "":
+            raise Rejected(Reason.MISSING_ID, f"no value at '{path}' (record.id)")
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            detail = f"'{path}' (record.id) is {type(value).__name__}, not a text or an integer"
+            raise Rejected(Reason.WRONG_TYPE, detail)
+        return str(value)
+
+    def _timestamp_ms(self, fields: Mapping[str, Any], raw: Raw) -> int:
+        path = self._mapping.timestamp
+        value = raw.timestamp_ms if path == SOURCE_TIMESTAMP else lookup(fields, path)
+        if value is None:
+            raise Rejected(Reason.MISSING_TIMESTAMP, f"no value at '{path}' (record.timestamp)")
+        ms = _to_ms(value, path)
+        if ms < 0:
+            raise Rejected(Reason.BAD_TIMESTAMP, f"'{path}' lies before 1970: {value!r}")
+        if ms > self._latest_ms:  # the clock is asked only for what is newer than all before
+            self._latest_ms = self._clock() + self._limits.max_skew
+        if ms > self._latest_ms:
+            detail = f"'{path}' lies further ahead of now than limits.max_skew: {value!r}"
+            raise Rejected(Reason.FUTURE_TIMESTAMP, detail)
+        return ms
+
+
+def _with_text(fields: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    text = lookup(fields, path)
+    if text is not None and not isinstance(text, str):
+        detail = f"'{path}' (record.text) is {type(text).__name__}, not a text"
+        raise Rejected(Reason.WRONG_TYPE, detail)
+    return fields if path == "text" else {**fields, "text": text}
+
+
+def _to_ms(value: Any, path: str) -> int:
+    """Read ISO-8601, epoch seconds or epoch milliseconds; or a datetime of CSV and Parquet."""
+    try:
+        if type(value) is str:
+            if value[4:5] == "-" or not _EPOCH_TEXT.fullmatch(value):
+                return from_iso(value)
+            value = float(value) if "." in value else int(value)
+        if isinstance(value, datetime):
+            return from_iso(value.replace(tzinfo=value.tzinfo or UTC).isoformat())
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            # By whole microseconds: 1.001 * 1000 is a little less than 1001.
+            seconds = abs(value) < _SECONDS_UP_TO
+            return round(value * 1_000_000) // 1000 if seconds else int(value)
+    except (ValueError, OverflowError) as error:
+        detail = f"'{path}' is not ISO-8601 or epoch seconds/milliseconds: {value!r:.80}"
+        raise Rejected(Reason.BAD_TIMESTAMP, detail) from error
+    detail = f"'{path}' is {type(value).__name__}, not a time"
+    raise Rejected(Reason.BAD_TIMESTAMP, detail)
+
+
+def _dead_letter(raw: Raw, reason: Reason, detail: str, most_bytes: int) -> DeadLetter:
+    value = raw.value
+    payload = value if isinstance(value, bytes) else _as_json(value)
+    # PostgreSQL refuses NUL in texts, and details quote the input.
+    shown = detail[:MOST_DETAIL].replace("\0", "\\0").encode("utf-8", "replace").decode()
+    return DeadLetter(
+        raw.partition,
+        raw.offset,
+        str(reason),
+        shown,
+        payload[:most_bytes],
+        len(payload) if raw.size is None else raw.size,
+        raw.timestamp_ms,
+    )
+
+
+def _as_json(fields: Mapping[str, Any] | None) -> bytes:
+    """Return fields of CSV and Parquet as JSON, so that a dead letter can be replayed."""
+    if not fields:
+        return b""
+    try:
+        return msgspec.json.encode(dict(fields), enc_hook=str)
+    except (TypeError, ValueError, RecursionError):  # lone surrogates, keys that are no texts
+        return repr(dict(fields)).encode("utf-8", "replace")

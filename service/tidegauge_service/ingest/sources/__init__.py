@@ -1,0 +1,1 @@
+"""Where inputs come from: Kafka, files, the event log, the demo."""

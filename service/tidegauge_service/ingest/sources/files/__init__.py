@@ -1,0 +1,1 @@
+"""Files as a source: which file is which, and how each format is read."""

@@ -1,0 +1,176 @@
+"""Gives the files of a stream their partitions: in one transaction, before anything is read.
+
+Two workers that open the same files at once agree: who comes second finds what the first wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from tidegauge_alerts.messages import notices
+from tidegauge_alerts.messages.message import Status
+from tidegauge_service.config.stream_file import FileSource as FileConfig
+from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.errors import StreamHalted
+from tidegauge_service.ingest.sources.files.catalog import KnownFile, Loss, Plan, settle
+from tidegauge_service.ingest.sources.files.identity import Fingerprint, FoundFile, mark_of
+from tidegauge_service.ingest.sources.files.source import FileSource
+from tidegauge_service.store.alerting import outbox
+from tidegauge_service.store.engine import Connection, Database
+from tidegauge_service.store.ingest import decisions, source_files
+from tidegauge_service.store.ingest.decisions import Cause, Gap
+from tidegauge_service.store.ingest.source_files import FileRow
+from tidegauge_service.store.streams import StreamRow
+
+log = structlog.get_logger()
+
+CONTINUE = "source.on_gap: continue"
+
+ADVICE = (
+    "look at it with `tidegauge streams gaps`, and let it go on with `tidegauge streams accept-gap`"
+)
+
+
+def number_files(
+    database: Database, config: StreamConfig, stream: StreamRow, source: FileSource, now_ms: int
+) -> None:
+    """Find out which file is which partition, and give new ones a number.
+
+    Raises StreamHalted if a file was rewritten, cut or removed, and somebody is to decide.
+    """
+    while True:
+        before = known_files(database, stream)
+        plan = settle(before, source.files)  # reads files: not while the database is locked
+        with database.write() as connection:
+            source_files.lock(connection, stream.id)
+            if _identities(_read(connection, stream)) != _identities(before):
+                continue  # somebody else was quicker
+            waiting = _tell(connection, config, stream, plan, now_ms)
+            placed = {} if waiting else _write(connection, stream, plan, now_ms)
+            break
+    if waiting:
+        msg = f"{'; '.join(waiting)}. Nothing is read until somebody accepts it: {ADVICE}"
+        raise StreamHalted(msg)
+    marks = {k.partition: k.mark for k in before if k.mark is not None and k.next_offset}
+    source.number(placed, {p: mark for p, mark in marks.items() if p in placed})
+
+
+def known_files(database: Database, stream: StreamRow) -> list[KnownFile]:
+    """Return the files that the stream was ever read from."""
+    with database.read() as connection:
+        return _read(connection, stream)
+
+
+def _read(connection: Connection, stream: StreamRow) -> list[KnownFile]:
+    return [_known(row) for row in source_files.of_stream(connection, stream.id)]
+
+
+def _identities(files: Sequence[KnownFile]) -> list[tuple[object, ...]]:
+    """Return what says which file is which; reading changes the rest all the time."""
+    return [(file.partition, file.name, file.fingerprint, file.gone) for file in files]
+
+
+def _known(row: FileRow) -> KnownFile:
+    return KnownFile(
+        row.partition,
+        row.name,
+        row.format,
+        Fingerprint(row.head_bytes, row.head),
+        row.state,
+        row.gone,
+        row.next_offset,
+        row.end_offset,
+        row.drained,
+        mark_of(row.mark),
+    )
+
+
+def _tell(
+    connection: Connection, config: StreamConfig, stream: StreamRow, plan: Plan, now_ms: int
+) -> list[str]:
+    """Record what was lost and tell people; return what waits for a decision."""
+    halts = isinstance(config.source, FileConfig) and config.source.on_gap == "halt"
+    asked = [(loss, _gap(loss)) for loss in plan.lost]
+    decided = [
+        decisions.ask(connection, stream, gap, now_ms) if halts else CONTINUE for _, gap in asked
+    ]
+    waiting = []
+    for (loss, gap), by in zip(asked, decided, strict=True):
+        said = describe(loss)
+        if None not in decided:
+            log.error("data_gap", stream=stream.name, gap=said, decided_by=by)
+            decisions.record(connection, stream, gap, by=by or "", now_ms=now_ms)
+            if not halts:
+                _send(connection, config, stream, gap, said, status=Status.FIRING, now_ms=now_ms)
+            _send(
+                connection,
+                config,
+                stream,
+                gap,
+                said,
+                status=Status.RESOLVED,
+                now_ms=now_ms,
+                after_ms=0 if halts else outbox.SHOWN_MS,
+            )
+        elif by is None:
+            waiting.append(said)
+            told = f"{said}. Nothing is read until somebody accepts it: {ADVICE}"
+            _send(connection, config, stream, gap, told, status=Status.FIRING, now_ms=now_ms)
+    return waiting
+
+
+def _gap(loss: Loss) -> Gap:
+    return Gap(loss.known.partition, loss.cause, loss.known.next_offset, 0, loss.unread, None)
+
+
+def _send(
+    connection: Connection,
+    config: StreamConfig,
+    stream: StreamRow,
+    gap: Gap,
+    said: str,
+    *,
+    status: Status,
+    now_ms: int,
+    after_ms: int = 0,
+) -> None:
+    key = f"{gap.partition} {gap.cause} {gap.from_offset}"
+    message = notices.data_gap(status, stream.name, gap.partition, said, key=key, lost=gap.lost)
+    receivers = tuple(config.alerts.receivers)
+    outbox.enqueue(connection, stream.id, receivers, message, now_ms=now_ms, after_ms=after_ms)
+
+
+def _write(
+    connection: Connection, stream: StreamRow, plan: Plan, now_ms: int
+) -> dict[int, FoundFile]:
+    """Keep what is which; return partition → file."""
+    first = source_files.next_partition(connection, stream.id)
+    added = dict(enumerate(plan.added, first))
+    placed = {**plan.placed, **added}
+    rows = [_row(partition, file) for partition, file in sorted(placed.items())]
+    source_files.keep(connection, stream.id, rows, sorted(added), now_ms)
+    source_files.mark_gone(connection, stream.id, [known.partition for known in plan.gone], now_ms)
+    return placed
+
+
+def _row(partition: int, file: FoundFile) -> FileRow:
+    head = file.fingerprint
+    return FileRow(partition, file.name, file.format, head.size, head.digest, file.state)
+
+
+def describe(loss: Loss) -> str:
+    """Return in words what happened to a file."""
+    known = loss.known
+    unread = f", {loss.unread} of its rows were never read" if loss.unread else ""
+    if loss.cause is Cause.REMOVED:
+        return (
+            f"file '{known.name}' is gone and was not read to its end: "
+            f"{known.next_offset} rows were counted{unread}"
+        )
+    what = "was cut" if loss.cause is Cause.TRUNCATED else "was rewritten"
+    return (
+        f"file '{known.name}' {what} after {known.next_offset} of its rows were counted{unread}: "
+        "what it holds now is read from its start, as new records"
+    )

@@ -1,0 +1,1 @@
+"""The Prometheus metrics: what they are, how they are read and rendered."""

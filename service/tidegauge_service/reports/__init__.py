@@ -1,0 +1,1 @@
+"""What a replay found, as data and as one HTML file."""

@@ -1,0 +1,264 @@
+"""Reading, judging and telling in one process: threads that read streams, and ticks."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from tidegauge_alerts.transports import transport_for
+from tidegauge_probes.errors import ProbeError, TidegaugeError
+from tidegauge_service.clock import Clock
+from tidegauge_service.config.settings import Settings
+from tidegauge_service.errors import SettingsError, SourceError, StoreError, StreamHalted
+from tidegauge_service.ingest.worker import Progress, Worker
+from tidegauge_service.jobs.receivers import Receivers
+from tidegauge_service.jobs.retention import Pruner
+from tidegauge_service.runtime.pipeline import Pipeline
+from tidegauge_service.store.engine import Database
+
+log = structlog.get_logger()
+
+TICK_SECONDS = 1
+
+RECEIVERS_STOP_S = 2.0
+"""How long a stop waits for messages under way; what was not sent is sent by the next process."""
+
+RECEIVERS_DRAIN_S = 60.0
+"""How long `--drain` waits for receivers at the end."""
+
+RECEIVER = "receiver:"
+"""Parts that begin so are receivers: their trouble is a warning, tidegauge itself is ready."""
+
+WATCH_SECONDS = 10
+"""How often it is asked whether the watermark stands still."""
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
+"""Pauses while a source or database is down: doubled each time, up to the longest."""
+
+REST_S = 0.5
+"""How often a worker that waits lets its group hear of it."""
+
+
+def pause_s(failures: int, jitter: float) -> float:
+    """Return how long to wait after the *failures*-th failure in a row; *jitter* in 0…1.
+
+    Between half and all of min(longest, first · 2^(failures - 1)): many workers that lost one
+    database do not come back to it at once.
+
+    >>> [pause_s(n, 1.0) for n in (1, 2, 3, 6, 1_000)], pause_s(1, 0.0)
+    ([0.5, 1.0, 2.0, 10.0, 10.0], 0.25)
+    """
+    longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 16))
+    return longest * (0.5 + jitter / 2)
+
+
+def _nothing_to_do() -> None:
+    pass
+
+
+def _unheard(_part: str, _problem: str | None) -> None:
+    pass
+
+
+@dataclass
+class Health:
+    """What is wrong right now, by part; empty when all is well. Any thread may report."""
+
+    heard: Callable[[str, str | None], None] = _unheard
+    """Is told of each change, from the thread that reports it."""
+    problems: dict[str, str] = field(default_factory=dict)
+    fatal: TidegaugeError | None = None
+    _since_s: dict[str, float] = field(default_factory=dict)
+
+    def report(self, part: str, problem: str | None) -> None:
+        """Note or clear a problem: one line of the log when it comes, one when it goes."""
+        before = self.problems.get(part)
+        if problem == before:
+            return
+        if problem is None:
+            self.problems.pop(part, None)
+            lasted = time.monotonic() - self._since_s.pop(part)
+            log.info("well_again", part=part, seconds=round(lasted, 1))
+        else:
+            self.problems[part] = problem
+            if before is None:
+                self._since_s[part] = time.monotonic()
+                log.warning("in_trouble", part=part, problem=problem)
+        self.heard(part, problem)
+
+    def first(self) -> str | None:
+        """Return one problem, for /readyz; what is wrong with a receiver is none."""
+        return next((text for part, text in self._texts() if RECEIVER not in part), None)
+
+    def warnings(self) -> list[str]:
+        """Return what is wrong with receivers."""
+        return [text for part, text in self._texts() if RECEIVER in part]
+
+    def _texts(self) -> list[tuple[str, str]]:
+        # A copy: other threads report meanwhile.
+        return [(part, f"{part}: {what}") for part, what in sorted(dict(self.problems).items())]
+
+
+class Service:
+    """Runs pipelines until it is told to stop."""
+
+    def __init__(
+        self,
+        database: Database,
+        pipelines: Sequence[Pipeline],
+        settings: Settings,
+        clock: Clock,
+        *,
+        health: Health | None = None,
+        stopping: threading.Event | None = None,
+        progressed: Callable[[], None] = _nothing_to_do,
+    ) -> None:
+        """Put them together; *progressed* is called after each commit of a batch with inputs."""
+        self._progressed = progressed
+        self._database = database
+        self._pipelines = pipelines
+        self._clock = clock
+        self.health = health or Health()
+        self.stopping = stopping or threading.Event()
+        receivers = settings.parsed_receivers()
+        transports = {name: transport_for(r, clock) for name, r in receivers.items()}
+        self._receivers = Receivers(database, transports, clock)
+        self._random = random.Random()  # noqa: S311  (jitter)
+        self._threads = [
+            threading.Thread(target=self._ingest, args=(p,), name=f"ingest-{p.config.name}")
+            for p in pipelines
+        ]
+        retention = settings.retention
+        self._pruner = Pruner(database, retention, clock, stopping=self.stopping.is_set)
+        self._prune_seconds = retention.every / 1000
+        # Every job has a thread of its own (`_tick`): none waits for a slow one, of another stream
+        # or kind. Ticks of one job never overlap; cursors guard against other processes.
+        self._scheduler = BackgroundScheduler()
+
+    def start(self) -> None:
+        """Start workers and ticks."""
+        for thread in self._threads:
+            thread.start()
+        for pipeline in self._pipelines:
+            self._tick(f"evaluate-{pipeline.config.name}", pipeline.evaluator.tick)
+            self._tick(f"watch-{pipeline.config.name}", pipeline.watch.tick, WATCH_SECONDS)
+        self._receivers.start(self.stopping)
+        self._tick("receivers", self._report_receivers)
+        self._tick("retention", self._pruner.tick, self._prune_seconds)
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Finish the transactions under way, leave the groups, and return."""
+        self.stopping.set()
+        for thread in self._threads:
+            if thread.ident is not None:  # it was started
+                thread.join(timeout=30)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
+        self._receivers.join(RECEIVERS_STOP_S)
+        for pipeline in self._pipelines:
+            pipeline.close()
+
+    def drain(self) -> None:
+        """Read every stream to its present end, evaluate and deliver, and return.
+
+        Returns early, with nothing lost, when it is told to stop. Raises NoRecord, after all of
+        that, if a stream has no record.
+        """
+        found: list[tuple[Pipeline, int, int]] = []
+        for pipeline in self._pipelines:
+            records, dead = 0, 0
+            while not (self.stopping.is_set() or pipeline.finished):
+                progress = pipeline.step(finite=True)
+                self._note(progress)
+                records += progress.records
+                dead += progress.dead_letters
+            if not self.stopping.is_set():
+                pipeline.evaluator.tick()
+                pipeline.watch.tick()
+                found.append((pipeline, records, dead))
+        self._receivers.deliver_once()
+        self._receivers.join(RECEIVERS_DRAIN_S, self.stopping)
+        for pipeline, records, dead in found:
+            if not records:
+                pipeline.require_records(dead)
+
+    def _report_receivers(self) -> None:
+        for name, trouble in self._receivers.troubles().items():
+            self.health.report(f"{RECEIVER}{name}", trouble)
+
+    def _tick(
+        self,
+        name: str,
+        job: Callable[[], object],
+        seconds: float = TICK_SECONDS,
+    ) -> None:
+        def guarded() -> None:
+            try:
+                job()
+                self.health.report(name, None)
+            except TidegaugeError as error:
+                self.health.report(name, str(error))
+            except Exception:
+                log.exception("tick_failed", job=name)
+                self.health.report(name, "an unexpected error: see the log")
+
+        self._scheduler.add_executor(ThreadPoolExecutor(1), name)
+        self._scheduler.add_job(
+            guarded,
+            "interval",
+            seconds=seconds,
+            id=name,
+            executor=name,
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
+        )
+
+    def _ingest(self, pipeline: Pipeline) -> None:
+        """Turn the crank of one stream; what fails is tried again, nothing is lost."""
+        part, failures = f"ingest-{pipeline.config.name}", 0
+        finite = pipeline.config.source.kind == "file"
+        while not self.stopping.is_set():
+            try:
+                self._note(pipeline.worker.step(finite=finite))
+            except (StreamHalted, SettingsError) as error:
+                self._halt(part, error)
+                return
+            except (SourceError, StoreError, ProbeError) as error:
+                # ProbeError: a version was deployed that is not here. It may come yet, or go.
+                failures += 1
+                self.health.report(part, str(error))
+                self._rest(pipeline.worker, pause_s(failures, self._random.random()))
+                continue
+            except Exception as error:
+                log.exception("ingest_failed", part=part)
+                self._halt(part, TidegaugeError(f"{part} failed: {error!r}; see the log"))
+                return
+            failures = 0
+            self.health.report(part, None)
+            if finite and pipeline.worker.drained:
+                return
+
+    def _note(self, progress: Progress) -> None:
+        if progress.committed and progress.records + progress.dead_letters:
+            self._progressed()
+
+    def _rest(self, worker: Worker, seconds: float) -> None:
+        """Wait without input. Nothing is held meanwhile: ``step`` drops what it had read."""
+        until = time.monotonic() + seconds
+        while not self.stopping.is_set() and (left := until - time.monotonic()) > 0:
+            worker.rest(min(left, REST_S))
+
+    def _halt(self, part: str, error: TidegaugeError) -> None:
+        log.error("halted", part=part, error=str(error))
+        self.health.report(part, str(error))
+        self.health.fatal = error
+        self.stopping.set()

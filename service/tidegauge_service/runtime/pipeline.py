@@ -1,0 +1,253 @@
+"""One stream, put together: source, worker, evaluator on one database.
+
+The live service, ``replay`` and the demo all run this; they differ only in who turns the
+crank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from tidegauge_alerts.rules import check_names
+from tidegauge_probes import load
+from tidegauge_probes.counts.panes import MOST_TOGETHER, together_counted
+from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.labeling.probe_set import ProbeSet
+from tidegauge_probes.lifting.lifting import Lifting
+from tidegauge_service.baselines import training as fitting
+from tidegauge_service.clock import Clock
+from tidegauge_service.config.settings import Settings
+from tidegauge_service.config.stream_file import BaselineName, BaselinePath, StreamConfig
+from tidegauge_service.errors import NoRecord, SettingsError
+from tidegauge_service.ingest import origin
+from tidegauge_service.ingest.gaps import seed
+from tidegauge_service.ingest.heartbeat import Beats, no_beat
+from tidegauge_service.ingest.sources.registry import open_codec, open_source
+from tidegauge_service.ingest.sources.source import Source
+from tidegauge_service.ingest.versions import Columns
+from tidegauge_service.ingest.worker import Progress, Worker
+from tidegauge_service.jobs.evaluator import Evaluator
+from tidegauge_service.jobs.watermark_watch import Watch
+from tidegauge_service.metrics import meters
+from tidegauge_service.store import baselines, deployments, streams
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import REPLAYED, Role, StreamRow
+
+log = structlog.get_logger()
+
+
+def _unheard(_records: int) -> None:
+    pass
+
+
+@dataclass
+class Pipeline:
+    """A stream that can be read and judged."""
+
+    config: StreamConfig
+    stream: StreamRow
+    database: Database
+    worker: Worker
+    evaluator: Evaluator
+    watch: Watch
+
+    def step(self, timeout_s: float = 0.1, *, finite: bool = False) -> Progress:
+        """Read one batch, then close and evaluate what it allows."""
+        progress = self.worker.step(timeout_s, finite=finite)
+        if progress.committed:
+            self.evaluator.tick()
+        return progress
+
+    @property
+    def finished(self) -> bool:
+        """Whether all partitions, of all workers, were read to their end and evaluated.
+
+        Files of history (``backfill``) are not a worker's to read.
+        """
+        if not self.worker.drained:
+            return False
+        with self.database.read() as connection:
+            found = streams.partitions(connection, self.stream.id)
+        return all(p.drained for p in found if p.partition > REPLAYED)
+
+    def require_records(self, dead_letters: int) -> None:
+        """NoRecord if the stream has none though its source was read to its end.
+
+        *dead_letters*: those of a run that brought no record. A run after which nothing is new is
+        well, as long as there were records before.
+        """
+        with self.database.read() as connection:
+            counted = sum(p.records for p in streams.partitions(connection, self.stream.id))
+        name = self.config.name
+        if dead_letters:
+            msg = (
+                f"stream '{name}': all {dead_letters} inputs are dead letters, none is a record. "
+                f"See why with `tidegauge dead-letters list {name}`, and check `source` and "
+                "`record` in the stream file"
+            )
+            raise NoRecord(msg)
+        if not counted:
+            msg = f"stream '{name}': the source holds no input. Check `source` in the stream file"
+            raise NoRecord(msg)
+
+    def run_to_end(self, advance: Callable[[Progress], None]) -> None:
+        """Read everything there is, evaluate everything, and return."""
+        while not self.finished:
+            advance(self.step(finite=True))
+        self.evaluator.tick()
+
+    def close(self) -> None:
+        """Let the source go."""
+        self.worker.close()
+
+
+def open_pipeline(
+    config: StreamConfig,
+    settings: Settings,
+    database: Database,
+    clock: Clock,
+    *,
+    source: Source | None = None,
+    fitted: Callable[[int], None] = _unheard,
+    beat: Beats = no_beat,
+    renewed: Callable[[Columns], None] = lambda _columns: None,
+) -> Pipeline:
+    """Load the LFs, open the source, register the stream, attach its baseline.
+
+    *source* replaces the configured one; *fitted* hears of training records as they are read;
+    *beat* of what the worker is doing; *renewed* of the LFs it may call, when they change.
+    Raises ProbeError, SettingsError, SourceError, BaselineError, StoreError, each saying what
+    to do.
+    """
+    check_receivers(config, settings)
+    probe_set = load(config.probes, Path(config.folder))
+    codec = open_codec(config, settings, clock)
+    url = settings.url or ""
+    opened = source or open_source(config, settings, database)
+    try:
+        for rule in config.alerts.user_rules:
+            check_names(rule, probe_set.layout.probes, probe_set.classes)
+        origin.check(database, config, opened)  # before the database takes the stream file over
+        stream = streams.register(database, config, probe_set, clock())
+        seed(database, config, stream, opened, clock())
+        if stream.probe_set == probe_set.id:
+            _attach_baseline(
+                config=config,
+                stream=stream,
+                probe_set=probe_set,
+                database=database,
+                clock=clock,
+                fitted=fitted,
+            )
+        else:  # the database decides what counts, the stream file says what is wished
+            log.warning("probes_not_live", stream=stream.name, live=stream.probe_set)
+        if not together_counted(len(probe_set.probes), probe_set.cardinality):
+            log.warning(
+                "pairs_not_counted",
+                stream=stream.name,
+                advice=f"LFs × classes are more than {MOST_TOGETHER}: no pairs, no label model",
+            )
+        worker = Worker(
+            config,
+            stream,
+            probe_set,
+            opened,
+            database,
+            clock=clock,
+            beat=beat,
+            url=url,
+            codec=codec,
+            lift=partial(lifting_of, settings=settings, stream=stream.name),
+            renewed=renewed,
+        )
+        worker.renew()
+    except Exception:
+        opened.close()
+        raise
+    return Pipeline(
+        config,
+        stream,
+        database,
+        worker,
+        Evaluator(config, stream, database, clock, url=url),
+        Watch(config, stream, database, clock, url=url),
+    )
+
+
+def lifting_of(probe_set: ProbeSet, settings: Settings, stream: str) -> Lifting | None:
+    """Lift the LFs that can be, if the settings want it; what ends is logged and counted."""
+    if not settings.lifting.enabled:
+        return None
+
+    def ended(probe: str, why: str) -> None:
+        log.warning("lifting_ended", stream=stream, probe=probe, why=why)
+        meters.lifting_ended(stream, probe)
+
+    return Lifting(probe_set, checked=settings.lifting.checked, ended=ended)
+
+
+def check_receivers(config: StreamConfig, settings: Settings) -> None:
+    """SettingsError if the stream alerts a receiver that the settings do not have."""
+    known = settings.parsed_receivers()
+    for name in config.alerts.receivers:
+        if name not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            msg = (
+                f"stream '{config.name}' alerts receiver '{name}', which the settings do not "
+                f"define (defined: {listed}): add it under `receivers` in tidegauge.yaml"
+            )
+            raise SettingsError(msg)
+
+
+def _attach_baseline(
+    *,
+    config: StreamConfig,
+    stream: StreamRow,
+    probe_set: ProbeSet,
+    database: Database,
+    clock: Clock,
+    fitted: Callable[[int], None],
+) -> None:
+    """Attach a named or a file's baseline; a range of the stream is fitted as it passes by."""
+    if stream.baseline is not None:
+        return
+    found = find_baseline(config, probe_set, database, clock, fitted)
+    if found is None:
+        return
+    with database.write() as connection:
+        baselines.save(connection, found, None, clock())
+        live = deployments.current(deployments.of_stream(connection, stream.id), Role.LIVE)
+        if live is not None:
+            deployments.attach(connection, stream, live, found.id)
+
+
+def find_baseline(
+    config: StreamConfig,
+    probe_set: ProbeSet,
+    database: Database,
+    clock: Clock,
+    fitted: Callable[[int], None] = _unheard,
+) -> Baseline | None:
+    """Return the baseline that is named, or fitted from a file; None for a range of the stream."""
+    chosen = config.baseline
+    if isinstance(chosen, BaselineName):
+        with database.read() as connection:
+            found = baselines.find(connection, chosen.name)
+    elif isinstance(chosen, BaselinePath):
+        path = Path(config.folder) / chosen.path
+        votes = path.suffix in {".npy", ".npz"}
+        found = (
+            fitting.fit_votes(config, probe_set, path)
+            if votes
+            else fitting.fit_records(config, probe_set, path, clock, fitted)
+        )
+    else:
+        return None
+    name = config.name
+    baselines.check(found, stream=name, probe_set=probe_set.id, window_ms=config.window)
+    return found

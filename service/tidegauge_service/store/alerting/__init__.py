@@ -1,0 +1,1 @@
+"""Alerts with their transitions, and the outbox of messages."""

@@ -1,0 +1,1 @@
+"""What a batch writes: positions, panes, dead letters, gaps, posted events."""

@@ -1,0 +1,1 @@
+"""Closed windows: their evaluation, figures, precision and skew."""

@@ -1,0 +1,358 @@
+"""What API, pages and metrics read: figures as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from tidegauge_probes.findings import ALL, SeriesKind
+from tidegauge_service.store import schema, streams
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.ingest import decisions, quarantine
+from tidegauge_service.store.ingest.decisions import Decision
+from tidegauge_service.store.ingest.quarantine import Quarantined
+from tidegauge_service.store.streams import (
+    CLOSED,
+    EVALUATED,
+    REPLAYED,
+    PartitionRow,
+    StreamRow,
+)
+
+NEWEST_GAPS = 256
+"""Of more decisions about a source, only the newest are read along with the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFigure:
+    """One series in one window; ``None`` where there is nothing to say."""
+
+    series: str
+    segment: str
+    probe: str
+    other: str
+    label: str
+    x: int
+    n: int
+    expected: float | None
+    low: float | None
+    high: float | None
+    effect: float | None
+    p_value: float | None
+    n_eff: float | None
+    rank: float | None
+    verdict: str
+
+    @property
+    def observed(self) -> float | None:
+        """The share x of n."""
+        return self.x / self.n if self.n else None
+
+    @property
+    def deviation(self) -> float | None:
+        """Standardised deviation from the baseline: signed root of 2·n_eff·KL, about a z-score."""
+        if self.rank is None:
+            return None
+        return float(abs(self.rank) ** 0.5 * (1 if self.rank > 0 else -1))
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFigures:
+    """One evaluated window and its series."""
+
+    start_ms: int
+    state: str
+    probe_set: str
+    baseline: str | None
+    records: int
+    late: int
+    series: tuple[SeriesFigure, ...]
+    evaluated_ms: int | None = None
+    """When it was evaluated, by the wall clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSummary:
+    """How a stream is doing."""
+
+    stream: StreamRow
+    closed_through_ms: int | None
+    evaluated_through_ms: int | None
+    partitions: tuple[PartitionRow, ...]
+    windows: int
+    """Evaluated so far; retention removes rows, not from this."""
+    last_window: WindowFigures | None
+    dead_letters: dict[str, int]
+    """Reason → received so far, those that are removed or replayed by now included."""
+    alerts: dict[tuple[str, str, str], int]
+    """(state, severity, kind) → number."""
+    candidates: dict[str, int]
+    notifications: dict[str, int]
+    replayed: PartitionRow | None = None
+    """What was counted of replayed dead letters."""
+    removed: Mapping[str, int] = field(default_factory=dict)
+    """Table → rows that retention has removed so far."""
+    quarantined: tuple[Quarantined, ...] = ()
+    """LFs that are not called, because they did not come back."""
+    gaps: tuple[Decision, ...] = ()
+    """The newest decisions about what the source does not hold any more, the oldest first."""
+    lost: int = 0
+    """Inputs that were never read and cannot be any more, as far as is known."""
+    stale_ms: int | None = None
+    """Since when the watermark stands still, if people were told of it."""
+    late_ms: int | None = None
+    """Since when most records come too late, if people were told of it."""
+
+    @property
+    def held(self) -> tuple[Decision, ...]:
+        """Gaps that wait for a decision: nothing of their partitions is read."""
+        return tuple(gap for gap in self.gaps if gap.applied_ms is None)
+
+    @property
+    def counted(self) -> tuple[PartitionRow, ...]:
+        """The partitions, and what was replayed as one more."""
+        return self.partitions if self.replayed is None else (*self.partitions, self.replayed)
+
+    @property
+    def tombstones(self) -> int:
+        """Records without a value skipped so far."""
+        return sum(p.tombstones for p in self.partitions)
+
+    @property
+    def records(self) -> int:
+        """Records counted so far, late and replayed ones included."""
+        return sum(p.records for p in self.counted)
+
+    @property
+    def late(self) -> int:
+        """Records that came after their window had closed."""
+        return sum(p.late for p in self.counted)
+
+
+def window_page(
+    database: Database,
+    stream: StreamRow,
+    *,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+    series: str | None = None,
+    segment: str | None = None,
+    probe: str | None = None,
+    limit: int = 100,
+    newest_first: bool = False,
+) -> list[WindowFigures]:
+    """Return evaluated windows in [since, until) with the series that are asked for."""
+    wanted = [
+        schema.series.c[name] == value
+        for name, value in (("series", series), ("segment", segment), ("probe", probe))
+        if value is not None
+    ]
+    with database.read() as connection:
+        return _windows(
+            connection,
+            stream,
+            wanted,
+            since_ms=since_ms,
+            until_ms=until_ms,
+            limit=limit,
+            newest_first=newest_first,
+        )
+
+
+def _windows(
+    connection: sa.Connection,
+    stream: StreamRow,
+    wanted: Sequence[sa.ColumnElement[bool]],
+    *,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+    limit: int,
+    newest_first: bool,
+) -> list[WindowFigures]:
+    w = schema.window
+    query = sa.select(w).where(w.c.stream_id == stream.id)
+    if since_ms is not None:
+        query = query.where(w.c.window_start_ms >= since_ms)
+    if until_ms is not None:
+        query = query.where(w.c.window_start_ms < until_ms)
+    order = w.c.window_start_ms.desc() if newest_first else w.c.window_start_ms
+    rows = list(connection.execute(query.order_by(order).limit(limit)))
+    starts = [row.window_start_ms for row in rows]
+    figures = _figures(connection, stream, starts, wanted)
+    late = _late(connection, stream, starts)
+    return [
+        WindowFigures(
+            row.window_start_ms,
+            row.state,
+            row.probe_set,
+            row.baseline,
+            row.records,
+            late.get(row.window_start_ms, 0),
+            tuple(figures.get(row.window_start_ms, ())),
+            row.evaluated_ms,
+        )
+        for row in rows
+    ]
+
+
+def _figures(
+    connection: sa.Connection,
+    stream: StreamRow,
+    starts: Sequence[int],
+    wanted: Sequence[sa.ColumnElement[bool]],
+) -> dict[int, list[SeriesFigure]]:
+    if not starts:
+        return {}
+    f, s = schema.window_stat, schema.series
+    query = (
+        sa.select(f, s.c.series, s.c.segment, s.c.probe, s.c.other, s.c.label)
+        .join(s, s.c.id == f.c.series_id)
+        .where(
+            f.c.stream_id == stream.id,
+            f.c.window_start_ms >= min(starts),
+            f.c.window_start_ms <= max(starts),
+            *wanted,
+        )
+        .order_by(f.c.window_start_ms, f.c.series_id)
+    )
+    found: dict[int, list[SeriesFigure]] = {}
+    for row in connection.execute(query):
+        figure = SeriesFigure(
+            row.series,
+            row.segment,
+            row.probe,
+            row.other,
+            row.label,
+            row.x,
+            row.n,
+            row.expected,
+            row.low,
+            row.high,
+            row.effect,
+            row.p_value,
+            row.n_eff,
+            row.rank,
+            row.verdict,
+        )
+        found.setdefault(row.window_start_ms, []).append(figure)
+    return found
+
+
+def _late(connection: sa.Connection, stream: StreamRow, starts: Sequence[int]) -> dict[int, int]:
+    if not starts:
+        return {}
+    t = schema.late_count
+    query = (
+        sa.select(t.c.window_start_ms, sa.func.sum(t.c.n))
+        .where(
+            t.c.stream_id == stream.id,
+            t.c.window_start_ms >= min(starts),
+            t.c.window_start_ms <= max(starts),
+        )
+        .group_by(t.c.window_start_ms)
+    )
+    return {start: int(n) for start, n in connection.execute(query)}
+
+
+def summaries(database: Database) -> list[StreamSummary]:
+    """Return how each stream is doing, by name."""
+    with database.read() as connection:
+        rows = streams.select_streams(connection)
+    return [summary(database, row) for row in rows]
+
+
+def summary(database: Database, stream: StreamRow) -> StreamSummary:
+    """Return how a stream is doing."""
+    with database.read() as connection:
+        last = _windows(connection, stream, (), limit=1, newest_first=True)
+        partitions = streams.partitions(connection, stream.id)
+        removed = _removed(connection, stream)
+        windows = _tally(connection, schema.window, stream, ()).get((), 0)
+        return StreamSummary(
+            stream=stream,
+            closed_through_ms=streams.cursor(connection, stream.id, CLOSED),
+            evaluated_through_ms=streams.cursor(connection, stream.id, EVALUATED),
+            partitions=tuple(p for p in partitions if p.partition != REPLAYED),
+            windows=windows + removed.get(schema.window.name, 0),
+            last_window=last[0] if last else None,
+            dead_letters=_dead_letters(connection, stream),
+            alerts={
+                (state, severity, kind): n
+                for (state, severity, kind), n in _tally(
+                    connection, schema.alert, stream, ("state", "severity", "kind")
+                ).items()
+            },
+            candidates=_by(connection, schema.candidate, stream, "state"),
+            notifications=_by(connection, schema.notification, stream, "state"),
+            replayed=next((p for p in partitions if p.partition == REPLAYED), None),
+            removed=removed,
+            quarantined=tuple(quarantine.active(connection, stream)),
+            gaps=tuple(decisions.of_stream(connection, stream.id, newest=NEWEST_GAPS)),
+            lost=decisions.lost(connection, stream.id),
+            stale_ms=streams.stale_since(connection, stream.id),
+            late_ms=streams.late_since(connection, stream.id),
+        )
+
+
+def _dead_letters(connection: sa.Connection, stream: StreamRow) -> dict[str, int]:
+    t = schema.dead_letter_count
+    query = sa.select(t.c.reason, sa.func.sum(t.c.received)).where(t.c.stream_id == stream.id)
+    return {reason: int(n) for reason, n in connection.execute(query.group_by(t.c.reason))}
+
+
+def _removed(connection: sa.Connection, stream: StreamRow) -> dict[str, int]:
+    t = schema.removed_rows
+    query = sa.select(t.c.name, t.c.n).where(t.c.stream_id == stream.id).order_by(t.c.name)
+    return {row.name: row.n for row in connection.execute(query)}
+
+
+def _by(
+    connection: sa.Connection, table: sa.Table, stream: StreamRow, column: str
+) -> dict[str, int]:
+    return {key[0]: n for key, n in _tally(connection, table, stream, (column,)).items()}
+
+
+def _tally(
+    connection: sa.Connection, table: sa.Table, stream: StreamRow, names: Sequence[str]
+) -> dict[tuple[str, ...], int]:
+    """Count a stream's rows by the values of some columns."""
+    columns = [table.c[name] for name in names]
+    query = sa.select(*columns, sa.func.count()).where(table.c.stream_id == stream.id)
+    rows = connection.execute(query.group_by(*columns))
+    return {tuple(row[:-1]): int(row[-1]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """Deviation from the baseline, series × window; ``None`` where there is no figure."""
+
+    starts: tuple[int, ...]
+    names: tuple[str, ...]
+    """The blind spot first, then the LFs' coverages, in the ProbeSet's order."""
+    cells: tuple[tuple[SeriesFigure | None, ...], ...]
+    """One row per name, one cell per window."""
+
+
+BLIND_SPOT_ROW = "(blind spot)"
+_IN_HEAT_MAP = (SeriesKind.BLIND_SPOT, SeriesKind.COVERAGE)
+
+
+def heat_map(
+    database: Database, stream: StreamRow, windows: int = 60, segment: str = ALL
+) -> HeatMap:
+    """Return the last windows of blind spot and coverage."""
+    s = schema.series
+    wanted = (s.c.segment == segment, s.c.series.in_(_IN_HEAT_MAP))
+    with database.read() as connection:
+        rows = _windows(connection, stream, wanted, limit=windows, newest_first=True)
+        probes = streams.layout_of(connection, stream.probe_set).probes
+    rows.reverse()
+    found = [{(f.series, f.probe): f for f in row.series} for row in rows]
+    keys = [(SeriesKind.BLIND_SPOT, ""), *((SeriesKind.COVERAGE, probe) for probe in probes)]
+    return HeatMap(
+        tuple(row.start_ms for row in rows),
+        (BLIND_SPOT_ROW, *probes),
+        tuple(tuple(window.get(key) for window in found) for key in keys),
+    )

@@ -1,0 +1,1 @@
+"""Charts: specifications, renderer, themes, the pictures on pages."""

@@ -1,0 +1,1 @@
+"""One module for each page, from plain values to what its template shows."""

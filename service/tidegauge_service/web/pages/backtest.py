@@ -1,0 +1,257 @@
+"""A backtest as one HTML file that needs nothing else: no script, no address, no request."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from itertools import groupby
+
+from tidegauge_alerts.messages.phrases import clean, sentence
+from tidegauge_alerts.model import Alert, Severity
+from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.findings import SeriesKey
+from tidegauge_service.store.windows.queries import HeatMap, StreamSummary
+from tidegauge_service.web.charts import renderer as drawing
+from tidegauge_service.web.charts import specs as charts
+from tidegauge_service.web.charts.histories import fewer_columns, fewer_points, group_size
+from tidegauge_service.web.charts.pictures import Picture
+from tidegauge_service.web.charts.specs import Bar, History, Marks
+from tidegauge_service.web.charts.themes import THEMES, Theme, ThemeName
+from tidegauge_service.web.environment import TEMPLATES
+from tidegauge_service.web.words import Fact, chance, count, duration, moment, odds
+
+MOST_COLUMNS = 120
+MOST_POINTS = 300
+"""Columns of the heat map, points of a series: of more windows, each shows the most deviating."""
+
+MOST_SERIES = 24
+"""Alarmed series that are drawn, the strongest; the timeline has this many rows too."""
+
+MOST_ALERTS = 500
+"""Alerts listed one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """What a replay found. ``late``: start of window → records that came too late for it."""
+
+    summary: StreamSummary
+    seconds: float
+    settings: str
+    """The stream's settings as YAML."""
+    baseline: Baseline | None
+    states: Mapping[int, str]
+    """Start of window → state, of every window, in order."""
+    late: Mapping[int, int]
+    alerts: Sequence[Alert]
+    """Oldest first."""
+    figures: HeatMap
+    histories: Mapping[SeriesKey, History]
+    """Of the series that ``drawn_series`` names."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One alert in the list."""
+
+    opened: str
+    resolved: str
+    sentence: str
+    kind: str
+    severity: str
+    odds: str
+    chance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """The alerts that opened in one window, the strongest first."""
+
+    number: int
+    opened: str
+    headline: str
+    alerts: tuple[AlertRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesView:
+    """One alarmed series."""
+
+    title: str
+    picture: Picture
+
+
+def drawn_series(alerts: Sequence[Alert]) -> list[SeriesKey]:
+    """Return the series to draw: of those with alerts, the ones that moved most."""
+    strength: dict[SeriesKey, float] = {}
+    for alert in alerts:
+        strength[alert.key] = max(abs(alert.rank), strength.get(alert.key, 0.0))
+    return sorted(strength, key=lambda key: (-strength[key], key))[:MOST_SERIES]
+
+
+def render(found: Backtest, made_ms: int, version: str) -> str:
+    """Return the file's text."""
+    style = resources.files(__package__).joinpath("static", "page.css").read_text("utf-8")
+    style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    shown = found.alerts[:MOST_ALERTS]
+    return TEMPLATES.get_template("backtest.html").render(
+        name=clean(found.summary.stream.name),
+        made=moment(made_ms),
+        version=version,
+        style=style,
+        style_hash=style_hash,
+        facts=_facts(found),
+        baseline=_baseline(found.baseline),
+        settings=found.settings,
+        dead_letters=[Fact(r, count(n)) for r, n in sorted(found.summary.dead_letters.items())],
+        late=_late(found),
+        timeline=_timeline(found),
+        map=_map(found),
+        windows_a_column=group_size(len(found.figures.starts), MOST_COLUMNS),
+        windows_a_point=group_size(len(found.figures.starts), MOST_POINTS),
+        incidents=_incidents(shown),
+        more_alerts=len(found.alerts) - len(shown),
+        series=[_series(key, of_key, found) for key, of_key in found.histories.items()],
+        more_series=len({a.key for a in found.alerts}) - len(found.histories),
+    )
+
+
+def _facts(found: Backtest) -> list[Fact]:
+    summary, states = found.summary, Counter(found.states.values())
+    compared = states["compared"] + states["learning"]
+    incidents = len({alert.incident for alert in found.alerts})
+    rate = f"{1000 * incidents / compared:.1f}" if compared else "–"
+    resolved = sum(alert.resolved_window_ms is not None for alert in found.alerts)
+    starts = list(found.states)
+    return [
+        Fact("Records", count(summary.records)),
+        Fact("Windows", f"{summary.windows:,} of {duration(summary.stream.window_ms)}"),
+        Fact("From", moment(starts[0] if starts else None)),
+        Fact("Until", moment(starts[-1] + summary.stream.window_ms if starts else None)),
+        Fact("Compared with the baseline", count(compared, "window")),
+        Fact("Incidents", count(incidents)),
+        Fact("Alerts", f"{len(found.alerts):,}, {resolved:,} resolved"),
+        Fact("Incidents per 1,000 windows compared", rate),
+        Fact("Late", count(summary.late)),
+        Fact("Dead letters", count(sum(summary.dead_letters.values()))),
+        Fact("Candidates", count(sum(summary.candidates.values()))),
+        Fact("Time taken", f"{found.seconds:,.1f} s"),
+    ]
+
+
+def _baseline(baseline: Baseline | None) -> list[Fact]:
+    if baseline is None:
+        return []
+    source = ", ".join(f"{name} {clean(str(value))}" for name, value in baseline.source.items())
+    return [
+        Fact("Hash", baseline.id),
+        Fact("From", source),
+        Fact("Records", count(baseline.total.records)),
+        Fact("Windows", count(len(baseline.starts))),
+        Fact("Series", count(len(baseline.keys))),
+        Fact("State", "learning: too few windows" if baseline.learning else "calibrated"),
+    ]
+
+
+def _late(found: Backtest) -> list[Fact]:
+    most = sorted(found.late.items(), key=lambda item: (-item[1], item[0]))[:10]
+    return [Fact(moment(start), count(n, "record")) for start, n in most]
+
+
+def _incidents(alerts: Sequence[Alert]) -> list[Incident]:
+    return [
+        _incident(number, sorted(group, key=lambda a: (-abs(a.rank), a.key)))
+        for number, (_, group) in enumerate(groupby(alerts, key=lambda a: a.incident), 1)
+    ]
+
+
+def _incident(number: int, alerts: Sequence[Alert]) -> Incident:
+    first = alerts[0]
+    headline = sentence(first.key, first, rule=first.rule)
+    return Incident(number, moment(first.opened_window_ms), headline, tuple(map(_row, alerts)))
+
+
+def _row(alert: Alert) -> AlertRow:
+    ended = alert.resolved_window_ms
+    return AlertRow(
+        opened=moment(alert.opened_window_ms),
+        resolved="open" if ended is None else moment(ended),
+        sentence=sentence(alert.key, alert, rule=alert.rule),
+        kind=alert.kind.text,
+        severity=str(alert.severity),
+        odds=odds(alert.effect),
+        chance=chance(alert.p_value),
+    )
+
+
+def _timeline(found: Backtest) -> Picture | None:
+    drawn = set(found.histories)
+    alerts = [alert for alert in found.alerts if alert.key in drawn]
+    if not alerts:
+        return None
+    length = found.summary.stream.window_ms
+    since, until = next(iter(found.states)), max(found.states) + length
+    bars = [
+        Bar(
+            str(alert.key),
+            alert.opened_window_ms,
+            until if alert.resolved_window_ms is None else alert.resolved_window_ms + length,
+            alert.severity is Severity.CRITICAL,
+        )
+        for alert in alerts
+    ]
+    text = f"Timeline of {count(len(bars), 'alert')}; the list below has the same in words."
+    light, dark = (_svg(charts.timeline(bars, since, until, theme)) for theme in _themes())
+    return Picture(light, dark, text)
+
+
+def _map(found: Backtest) -> Picture | None:
+    if not any(cell for row in found.figures.cells for cell in row):
+        return None
+    size = group_size(len(found.figures.starts), MOST_COLUMNS)
+    figures = fewer_columns(found.figures, size)
+    light, dark = (_svg(charts.heat_map(figures, theme)) for theme in _themes())
+    return Picture(light, dark, "Heat map of deviations from the baseline, LF by window.")
+
+
+def _series(key: SeriesKey, history: History, found: Backtest) -> SeriesView:
+    size = group_size(len(history.starts), MOST_POINTS)
+    points = fewer_points(history, size)
+    marks = _marks(key, points.starts, found.alerts)
+    light, dark = (
+        _svg(charts.series(points, theme, marks=marks, width=charts.MAP_WIDTH))
+        for theme in _themes()
+    )
+    text = "Observed share by window, against the expected share and its 99 % band."
+    return SeriesView(clean(str(key), charts.MAX_TITLE), Picture(light, dark, text))
+
+
+def _marks(key: SeriesKey, starts: Sequence[int], alerts: Sequence[Alert]) -> Marks:
+    """Return the marks at points, each of which reaches to the next, the last to the end."""
+    ends = [*starts[1:], sys.maxsize][: len(starts)]
+    spans = [
+        (a.opened_window_ms, a.resolved_window_ms or starts[-1]) for a in alerts if a.key == key
+    ]
+    begun = {a.opened_window_ms for a in alerts}
+    return Marks(
+        frozenset(
+            s
+            for s, e in zip(starts, ends, strict=True)
+            if any(opened < e and s <= until for opened, until in spans)
+        ),
+        frozenset(s for s, e in zip(starts, ends, strict=True) if any(s <= at < e for at in begun)),
+    )
+
+
+def _themes() -> tuple[Theme, ...]:
+    return THEMES[ThemeName.LIGHT], THEMES[ThemeName.DARK]
+
+
+def _svg(spec: drawing.Spec) -> str:
+    """Return a picture as an address that holds it: in an <img>, nothing of it can run or load."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(drawing.to_svg(spec).encode()).decode()}"

@@ -1,0 +1,221 @@
+"""What the page shows of a stream: how its reading stands, and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tidegauge_alerts.messages.notices import LATE_ADVICE
+from tidegauge_alerts.messages.phrases import clean
+from tidegauge_alerts.model import AlertState, Severity
+from tidegauge_service.store.windows.queries import StreamSummary
+from tidegauge_service.web import addresses
+from tidegauge_service.web.words import NOTHING, Fact, Link, count, duration, moment
+
+WAITING = "proposed"
+"""The state of a candidate that nobody has labeled."""
+
+
+class Light(StrEnum):
+    """The state light: always beside words that say the same."""
+
+    ALARM = "alarm"
+    WATCH = "watch"
+    CALM = "calm"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A light and its words."""
+
+    light: Light
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCard:
+    """One stream on the page."""
+
+    link: Link
+    state: State
+    reading: str
+    next_step: str
+    """What to do or to wait for; empty when all is as it should be."""
+    facts: tuple[Fact, ...]
+    links: tuple[Link, ...]
+
+
+def card(summary: StreamSummary, *, chosen: bool) -> StreamCard:
+    """Return a stream as the page shows it."""
+    name = summary.stream.name
+    return StreamCard(
+        link=Link(clean(name), addresses.page(name), chosen),
+        state=state(summary),
+        reading=reading(summary),
+        next_step=next_step(summary),
+        facts=_facts(summary),
+        links=_links(name),
+    )
+
+
+def number_of(summary: StreamSummary, state: AlertState, severity: Severity | None = None) -> int:
+    """Return how many alerts are in a state."""
+    return sum(
+        n
+        for (found, grave, _kind), n in summary.alerts.items()
+        if found == state and severity in {None, grave}
+    )
+
+
+def state(*summaries: StreamSummary) -> State:
+    """Return the light of one stream, or of several together."""
+    firing = sum(number_of(s, AlertState.FIRING) for s in summaries)
+    critical = sum(number_of(s, AlertState.FIRING, Severity.CRITICAL) for s in summaries)
+    pending = sum(number_of(s, AlertState.PENDING) for s in summaries)
+    if firing:
+        return State(Light.ALARM, f"{count(firing, 'alert')} firing, {count(critical)} critical")
+    if pending:
+        return State(Light.WATCH, f"{count(pending, 'alert')} pending")
+    if any(_phase(s) in {"compared", "learning"} for s in summaries):
+        return State(Light.CALM, "no open alert")
+    return State(Light.UNKNOWN, "nothing compared yet")
+
+
+def reading(summary: StreamSummary) -> str:
+    """Return where reading and judging stand, in a few words."""
+    if not summary.partitions:
+        return "waiting for its source"
+    drained = all(p.drained for p in summary.partitions)
+    verb = "drained" if drained else "reading"
+    return f"{verb}, {_PHASES[_phase(summary)]}"
+
+
+_PHASES: Mapping[str, str] = {
+    "none": "waiting for the first window",
+    "before": "counting, before its baseline",
+    "baseline": "learning its baseline",
+    "learning": "comparing with a short baseline",
+    "compared": "comparing with its baseline",
+}
+
+
+def _phase(summary: StreamSummary) -> str:
+    return summary.last_window.state if summary.last_window else "none"
+
+
+def next_step(summary: StreamSummary) -> str:
+    """Return what to do, or what to wait for."""
+    row = summary.stream
+    if not summary.partitions:
+        return (
+            "No partition was seen yet. Is 'tidegauge run' reading this stream, and does its file "
+            "or topic exist? 'tidegauge doctor' tells."
+        )
+    if summary.quarantined:
+        names = ", ".join(f"'{clean(q.probe)}'" for q in summary.quarantined)
+        return (
+            f"Quarantined, because it did not come back: LF {names}. Mend and deploy it, or let it "
+            "be called again with 'tidegauge probes release'."
+        )
+    if summary.held:
+        where = ", ".join(str(gap.partition) for gap in summary.held)
+        return (
+            f"Not read: partition {where}. The source no longer holds what comes next. See "
+            "'tidegauge streams gaps', then let it go on with 'tidegauge streams accept-gap'."
+        )
+    if out_of_time := _out_of_time(summary):
+        return out_of_time
+    if summary.dead_letters and not summary.records:
+        return "No input was a record: compare 'record' in the stream file with the inputs."
+    steps = {
+        "none": f"A window of {duration(row.window_ms)} closes when event time has passed its end "
+        f"by {duration(row.lateness_ms)}.",
+        "before": "Records are counted; the range of 'baseline' in the stream file begins later.",
+        "baseline": "Windows are counted. The first one after the range of 'baseline' in the "
+        "stream file freezes the baseline, and is compared with it.",
+        "learning": "The baseline has few windows, so only gross shifts are called; 48 windows "
+        "over two days, of which no alert is open, will do.",
+    }
+    return steps.get(_phase(summary), "")
+
+
+def _out_of_time(summary: StreamSummary) -> str:
+    """Return what keeps records out of the windows, if event time is the trouble."""
+    if summary.stale_ms is not None:
+        return (
+            f"The watermark stands still since {moment(summary.stale_ms)}, so no window closes. "
+            "Do workers run, and do they own every partition?"
+        )
+    if summary.late_ms is not None:
+        return (
+            f"Since {moment(summary.late_ms)} most records come too late, so no window counts "
+            f"them. {LATE_ADVICE}."
+        )
+    return ""
+
+
+def _facts(summary: StreamSummary) -> tuple[Fact, ...]:
+    name, row = summary.stream.name, summary.stream
+    waiting = summary.candidates.get(WAITING, 0)
+    return (
+        Fact("Records", count(summary.records)),
+        Fact("Not read yet", _unread(summary)),
+        Fact("Late records", count(summary.late)),
+        Fact("Dead letters", _dead_letters(summary.dead_letters)),
+        Fact("Last window", _last_window(summary)),
+        Fact("Watermark", moment(_watermark(summary))),
+        Fact("Windows evaluated", f"{count(summary.windows)}, {duration(row.window_ms)} each"),
+        Fact("Baseline", row.baseline or "not frozen yet"),
+        Fact("Labeling functions", f"ProbeSet {row.probe_set}"),
+        Fact("Candidates waiting", count(waiting), addresses.api_candidates(stream=name)),
+    )
+
+
+def _unread(summary: StreamSummary) -> str:
+    ends = [p.end_offset for p in summary.partitions]
+    if not ends or any(end is None for end in ends):
+        return "unknown"
+    return count(sum(max((p.end_offset or 0) - p.next_offset, 0) for p in summary.partitions))
+
+
+def _dead_letters(reasons: Mapping[str, int]) -> str:
+    """Return the total and its parts, the most frequent first."""
+    if not reasons:
+        return "0"
+    ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    parts = ", ".join(f"{n:,} {clean(reason)}" for reason, n in ordered)
+    return f"{sum(reasons.values()):,} ({parts})"
+
+
+def _last_window(summary: StreamSummary) -> str:
+    last = summary.last_window
+    if last is None:
+        return NOTHING
+    return f"{moment(last.start_ms)}, {count(last.records, 'record')}"
+
+
+def _watermark(summary: StreamSummary) -> int | None:
+    """Return the stream's event time in whole seconds: the slowest partition's, if all have one."""
+    known = [p.watermark_ms for p in summary.partitions if p.watermark_ms is not None]
+    if not known or len(known) < len(summary.partitions):
+        return None
+    return min(known) // 1000 * 1000
+
+
+def _links(name: str) -> tuple[Link, ...]:
+    formats = (("NDJSON", "ndjson"), ("CSV", "csv"), ("Parquet", "parquet"))
+    return (
+        Link("Stream", addresses.api_stream(name)),
+        Link("Windows", addresses.api_windows(name)),
+        Link("Precision", addresses.api_precision(name)),
+        Link("Skew", addresses.api_skew(name)),
+        Link("Versions", addresses.api_versions(name)),
+        Link("Alerts", addresses.api_alerts(name)),
+        Link("Candidates", addresses.api_candidates(stream=name)),
+        *(
+            Link(f"Candidates as {text}", addresses.api_candidates(stream=name, format=format_))
+            for text, format_ in formats
+        ),
+    )

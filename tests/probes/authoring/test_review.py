@@ -1,0 +1,223 @@
+"""What an author is told of LFs before they are deployed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.probes import lifting_lfs
+from tidegauge_probes import LabelingFunction, ProbeSet, labeling_function
+from tidegauge_probes.authoring import review as checking
+from tidegauge_probes.authoring.review import Doubt, Failing, Way
+from tidegauge_probes.columns.batch import Batch
+from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
+from tidegauge_probes.labeling.voters import VoterSpec
+from tidegauge_probes.lifting.lifting import Lifting
+
+CLASSES = ("HAM", "SPAM")
+SPAM = 1
+RECORDS: list[dict[str, Any]] = [
+    {"text": text, "links": n, "author": None} for n, text in enumerate(["a prize", "k", "", "b"])
+]
+
+
+def template(name: str, label: int = SPAM, **condition: Any) -> TemplateSpec:
+    return TemplateSpec.model_validate({"name": name, "label": label, **condition})
+
+
+PRIZE = template("prize", keyword={"any": ["prize"]})
+
+
+def of(*lfs: Any, slices: Any = ()) -> ProbeSet:
+    return ProbeSet.of(lfs, classes=CLASSES, slices=slices)
+
+
+def warned(trial: checking.Trial) -> set[tuple[str, Doubt]]:
+    return {(warning.name, warning.doubt) for warning in trial.warnings}
+
+
+# -- Words ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("condition", "says"),
+    [
+        ({"keyword": {"any": ["a"], "case": True}}, "text holds “a”"),
+        (
+            {"keyword": {"all": ["a", "b", "c"], "whole_word": True}},
+            "text holds “a”, “b” and “c” as whole words, in any case",
+        ),
+        ({"regex": {"pattern": "a.b"}}, "text matches /a.b/, in any case"),
+        ({"numeric": {"field": "n", "at_least": 3, "below": 7.5}},
+         "n is at least 3 and less than 7.5"),
+        ({"length": {"unit": "words", "at_most": 2}}, "text has at most 2 words"),
+        ({"categorical": {"field": "c", "one_of": ["x", True, 1]}}, "c is “x”, true or 1"),
+        ({"categorical": {"field": "c", "none_of": ["x"]}}, "c is not “x”"),
+        ({"lookup": {"values": ["a", "b"]}}, "text is “a” or “b”, in any case"),
+        ({"missing": {"field": "a.b"}}, "a.b is absent, null or empty"),
+        ({"is_null": {"field": "c"}}, "c is null"),
+        ({"not": {"is_null": {"field": "c"}}}, "not (c is null)"),
+        (
+            {"all": [{"missing": {}}, {"any": [{"is_null": {}}, {"missing": {}}]}]},
+            "text is absent, null or empty and (text is null or text is absent, null or empty)",
+        ),
+    ],
+)  # fmt: skip
+def test_templates_are_told_in_words(condition: dict[str, Any], says: str) -> None:
+    (one,) = checking.about(of(template("lf", **condition)))
+    assert (one.matches, one.labels, one.way) == (says, ("SPAM",), Way.TEMPLATE)
+
+
+def test_of_long_lists_the_first_are_shown() -> None:
+    many = template("lf", keyword={"any": [f"w{n}" for n in range(20)], "case": True})
+    (one,) = checking.about(of(many))
+    assert one.matches.endswith("“w6”, “w7” or 12 more")
+
+
+# -- How an LF runs ---------------------------------------------------------------------------
+
+
+def test_it_is_said_how_each_lf_runs_and_why_not_otherwise() -> None:
+    voter = VoterSpec.model_validate({"name": "old", "external": {"field": "verdict"}})
+    lifted = (lifting_lfs.contains, lifting_lfs.number, lifting_lfs.length, lifting_lfs.counted)
+    piece = SliceSpec.model_validate({"name": "long", "length": {"above": 9}})
+    abouts = checking.about(of(PRIZE, voter, *lifted, lifting_lfs.tries, slices=[piece]))
+    found = {one.name: one for one in abouts}
+    assert [one.way for one in abouts] == [
+        Way.TEMPLATE, Way.VOTER, *[Way.LIFTED] * 4, Way.PYTHON, Way.TEMPLATE,
+    ]  # fmt: skip
+    assert found["old"].matches == "the vote in verdict"
+    assert found["old"].labels == CLASSES
+    assert found["contains"].matches == "text holds “check”, in any case"
+    assert found["contains"].labels == ("SPAM",)
+    assert found["counted"].matches == "what its Python code says"
+    assert re.fullmatch(r"`try: …` in line \d+ \(try\) is not read", str(found["tries"].why))
+    assert found["tries"].labels is None
+
+
+def test_what_could_be_lifted_is_told_where_it_is_not_worth_it() -> None:
+    some = of(lifting_lfs.contains, lifting_lfs.with_docstring_and_local)
+    for one in checking.about(some):
+        assert one.way is Way.PYTHON
+        assert one.why == "it could be lifted, but fewer than 4 are not worth it"
+    assert not Lifting(some).lifted
+
+
+def test_what_no_template_says_is_told_in_its_authors_words() -> None:
+    @labeling_function()
+    def twice(x: Any) -> int:
+        """Hold k twice.
+
+        And more.
+        """
+        return SPAM if x.text.count("k") > 1 else -1
+
+    (one,) = checking.about(of(twice))
+    assert one.matches == "Hold k twice."
+    partial_votes = checking.about(of(lifting_lfs.partly))[0]
+    assert partial_votes.labels is None
+
+
+# -- On a sample ------------------------------------------------------------------------------
+
+
+def test_shares_and_costs_are_those_of_the_sample() -> None:
+    trial = checking.tried(of(PRIZE, lifting_lfs.number), RECORDS)
+    prize, number = trial.lfs
+    assert (prize.labels, prize.coverage, prize.errors) == (("SPAM",), 0.25, 0)
+    assert (number.coverage, number.labels) == (0.0, ())
+    assert min(prize.microseconds, number.microseconds) > 0
+    assert trial.records == 4
+
+
+def test_who_never_or_always_fires_or_says_what_another_says_is_named() -> None:
+    never = template("never", keyword={"any": ["nowhere"]})
+    nor = template("nor", keyword={"any": ["anywhere"]})
+    always = template("always", length={"at_least": 0})
+    other = template("other", regex={"pattern": "pri[z]e"})
+    ham = template("ham", label=0, keyword={"any": ["prize"]})
+    trial = checking.tried(of(PRIZE, never, nor, always, other, ham), RECORDS)
+    assert warned(trial) == {
+        ("never", Doubt.NEVER_FIRES),
+        ("nor", Doubt.NEVER_FIRES),
+        ("always", Doubt.ALWAYS_FIRES),
+        ("other", Doubt.SAME_VOTES),
+    }
+    (same,) = [warning for warning in trial.warnings if warning.doubt is Doubt.SAME_VOTES]
+    assert same.message == "gives the same votes as prize on the sample"
+
+
+def test_the_same_content_is_named_whatever_it_is_written_in() -> None:
+    def python(x: Any) -> int:
+        return SPAM if "k" in x.text else -1
+
+    written = template("b", keyword={"any": ["k"], "case": True, "on_null": "error"})
+    again = LabelingFunction("c", python)
+    other_class = template("d", label=0, keyword={"any": ["k"], "case": True, "on_null": "error"})
+    some = of(LabelingFunction("a", python), written, again, other_class, lifting_lfs.tries)
+    found = {(w.name, w.message.partition(":")[0]) for w in checking.same_content(some)}
+    assert found == {("b", "says the same as a"), ("c", "says the same as a")}
+
+
+def lacks_attribute(x: Any) -> int:
+    return SPAM if x.nowhere else -1
+
+
+def lacks_item(x: Any) -> int:
+    return SPAM if x["nowhere"] else -1
+
+
+def adds(x: Any) -> int:
+    return SPAM if x.author + 1 else -1
+
+
+def holds(x: Any) -> int:
+    return SPAM if "k" in x.author else -1
+
+
+@pytest.mark.parametrize(
+    ("lf", "kind", "field"),
+    [
+        (lacks_attribute, "AttributeError", "nowhere"),
+        (lacks_item, "KeyError", "nowhere"),
+        (holds, "TypeError", "author"),
+        (adds, "TypeError", None),
+        (template("gone", numeric={"field": "a.b", "above": 1}), "missing_field", "a.b"),
+        (template("wrong", numeric={"field": "text", "above": 1}), "wrong_type", "text"),
+        (VoterSpec.model_validate({"name": "v", "external": {"field": "text"}}),
+         "unknown_value", "text"),
+    ],
+)  # fmt: skip
+def test_an_error_comes_with_its_type_and_field(lf: Any, kind: str, field: str | None) -> None:
+    trial = checking.tried(of(lf, PRIZE), RECORDS)
+    (failing,) = {(one.type, one.field) for one in trial.failing}
+    assert failing == (kind, field)
+    assert sum(one.records for one in trial.failing) == 4
+    name = trial.lfs[0].name
+    assert (name, Doubt.FAILS) in warned(trial)
+
+
+def test_errors_of_a_slicing_function_are_told_too() -> None:
+    piece = SliceSpec.model_validate({"name": "piece", "length": {"field": "links", "above": 9}})
+    trial = checking.tried(of(PRIZE, slices=[piece]), RECORDS)
+    message = "field 'links' is int, not a text"
+    assert trial.failing == (Failing("piece", "wrong_type", "links", 4, message),)
+
+
+def test_lifted_lfs_are_timed_as_they_will_run_and_compared_with_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lifted = (lifting_lfs.contains, lifting_lfs.number, lifting_lfs.length, lifting_lfs.counted)
+    some = of(PRIZE, *lifted)
+    assert Doubt.LIFTED_DIFFERS not in {doubt for _, doubt in warned(checking.tried(some, RECORDS))}
+    monkeypatch.setattr("tidegauge_probes.lifting.lifting.decide", all_spam)
+    trial = checking.tried(some, RECORDS)
+    differ = {name for name, doubt in warned(trial) if doubt is Doubt.LIFTED_DIFFERS}
+    assert differ == {"contains", "number", "length", "counted"}
+
+
+def all_spam(_tree: object, _reads: object, batch: Batch) -> Any:
+    return np.ones(len(batch), dtype=np.int8), np.zeros(len(batch), dtype=np.bool_)

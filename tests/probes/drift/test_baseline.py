@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+import zipfile
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from tests.probes.simulation import HOUR_MS, Floats, count, fit, layout_of, panes, wobbling
+from tests.probes.strategies import matrix
+from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.drift import baseline as baselines
+from tidegauge_probes.drift.baseline import FLOOR_TAU, LEARNING_WINDOWS, Baseline, Calibration
+from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.findings import SeriesKind
+from tidegauge_probes.label_model import dawid_skene as label_model
+
+WINDOWS, RECORDS = 336, 1000
+
+
+def coverage(baseline: Baseline, values: Floats) -> Floats:
+    """Pick the coverage series of every LF."""
+    rows = [i for i, key in enumerate(baseline.keys) if key.series is SeriesKind.COVERAGE]
+    return values[rows]
+
+
+def small(windows: int = 3, seed: int = 0) -> Baseline:
+    rng = np.random.default_rng(seed)
+    return fit(list(panes(rng, np.full((windows, 3), 0.3), 50)))
+
+
+# -- the stored form --------------------------------------------------------------------------
+
+
+def test_a_baseline_survives_storage_with_the_same_id() -> None:
+    baseline = small()
+    again = baselines.decode(baseline.encode())
+    assert again.id == baseline.id
+    assert again.encode() == baseline.encode()
+    assert (again.plan, again.total, again.source) == (
+        baseline.plan,
+        baseline.total,
+        baseline.source,
+    )
+    for name in ("starts", "x", "n"):
+        assert (getattr(again, name) == getattr(baseline, name)).all()
+    assert_allclose(again.calibration.p, baseline.calibration.p, rtol=0)
+
+
+def test_the_id_follows_the_content() -> None:
+    assert small().id == small().id
+    with zipfile.ZipFile(io.BytesIO(ENCODED)) as archive:
+        assert {part.date_time for part in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    assert len(small().id) == 16
+    assert small().id != small(seed=1).id
+    rng = np.random.default_rng(0)
+    pane = count(rng, np.full(3, 0.3), 50)
+
+    def made(**changes: Any) -> str:
+        facts: dict[str, Any] = {
+            "layout": layout_of(3),
+            "probe_set": "a",
+            "window_ms": HOUR_MS,
+            "source": {"path": "x", "rejected": 0},
+        }
+        return baselines.fit({0: pane}, **(facts | changes)).id
+
+    assert made() == made(source={"rejected": 0, "path": "x"})
+    others = (
+        made(probe_set="b"),
+        made(window_ms=1),
+        made(source={}),
+        made(slices=["s"]),
+    )
+    assert len({made(), *others}) == 5
+
+
+def with_model() -> Baseline:
+    rng = np.random.default_rng(5)
+    pane = count(rng, np.full(3, 0.3), 50)
+    votes = rng.integers(-1, 2, size=(200, 3)).astype(np.int8)
+    return fit([pane]).with_model(label_model.fit(votes, 2))
+
+
+def test_a_label_model_survives_storage_exactly() -> None:
+    baseline = with_model()
+    again = baselines.decode(baseline.encode())
+    assert baseline.model is not None
+    assert again.model is not None
+    assert again.id == baseline.id
+    assert again.model.records == baseline.model.records
+    for name in ("prior", "emission", "votes", "dependent"):
+        ours, theirs = getattr(again.model, name), getattr(baseline.model, name)
+        assert ours.dtype == theirs.dtype
+        assert ours.tobytes() == theirs.tobytes()
+
+
+def test_a_baseline_without_a_model_is_written_as_ever() -> None:
+    """Its id names windows that were compared with it: it must not change."""
+    with zipfile.ZipFile(io.BytesIO(ENCODED)) as archive:
+        assert b'"version":1' in archive.read("header.json")
+        assert archive.namelist() == ["header.json", "total.counts", "starts", "x", "n"]
+    assert baselines.decode(ENCODED).model is None
+
+
+def test_a_label_model_of_other_lfs_is_refused() -> None:
+    four = label_model.fit(np.zeros((100, 4), dtype=np.int8), 2)
+    with pytest.raises(BaselineError, match="other LFs or classes"):
+        baselines.decode(dataclasses.replace(small(), model=four).encode())
+
+
+ENCODED = small().encode()
+MODELLED = with_model().encode()
+
+
+@given(st.data(), st.sampled_from([ENCODED, MODELLED]))
+@settings(max_examples=300)
+def test_broken_bytes_are_a_baseline_error_or_the_same_baseline(
+    data: st.DataObject, whole: bytes
+) -> None:
+    """Bits that carry no content (a zip's file times) may differ; nothing else gets through."""
+    position = data.draw(st.integers(0, len(whole) - 1))
+    cut = data.draw(st.booleans())
+    flipped = whole[position] ^ data.draw(st.integers(1, 255))
+    broken = whole[:position] if cut else _put(whole, position, flipped)
+    try:
+        again = baselines.decode(broken)
+    except BaselineError as error:
+        assert "fit it again" in str(error)  # noqa: PT017  (either is right)
+    else:
+        assert again.encode() == whole
+
+
+def _put(content: bytes, position: int, byte: int) -> bytes:
+    return content[:position] + bytes([byte]) + content[position + 1 :]
+
+
+def rezipped(**changes: bytes | None) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(ENCODED)) as archive:
+        parts: dict[str, bytes | None] = {n: archive.read(n) for n in archive.namelist()}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in (parts | changes).items():
+            if content is not None:
+                archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def array(values: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"x": None},
+        {"header.json": b"{}"},
+        {"header.json": b"\xff"},
+        {"total.counts": b"TGC"},
+        {"total.counts": counts.empty(4, 2).encode()},
+        {"starts": b""},
+        {"x": array(np.array([{}], dtype=object))},
+        {"x": array(np.zeros((3, 2), np.int64))},
+        {"n": array(np.zeros((2, 7), np.int64))},
+        {"starts": array(np.zeros(5, np.int64))},
+    ],
+)
+def test_a_zip_of_something_else_is_a_baseline_error(changes: dict[str, bytes | None]) -> None:
+    with pytest.raises(BaselineError, match="fit it again"):
+        baselines.decode(rezipped(**changes))
+
+
+def test_a_baseline_of_another_version_says_so() -> None:
+    with zipfile.ZipFile(io.BytesIO(ENCODED)) as archive:
+        header = archive.read("header.json").replace(b'"version":1', b'"version":7')
+    with pytest.raises(BaselineError, match="has version 7, not 2: fit it again"):
+        baselines.decode(rezipped(**{"header.json": header}))
+
+
+@pytest.mark.parametrize("windows", [{}, {0: counts.empty(3, 2)}])
+def test_an_empty_baseline_is_refused(windows: dict[int, counts.PaneCounts]) -> None:
+    with pytest.raises(BaselineError, match="the baseline is empty"):
+        baselines.fit(windows, layout=layout_of(3), probe_set="", window_ms=1, source={})
+
+
+def test_windows_without_a_time_or_a_record_are_not_calibrated_on() -> None:
+    pane = count(np.random.default_rng(0), np.full(3, 0.3), 50)
+    windows = {-1: pane, 2 * HOUR_MS: pane, HOUR_MS: counts.empty(3, 2), 0: pane}
+    baseline = baselines.fit(
+        windows, layout=layout_of(3), probe_set="", window_ms=HOUR_MS, source={}
+    )
+    assert baseline.starts.tolist() == [0, 2 * HOUR_MS]
+    assert baseline.total.records == 150
+    assert baseline.x.shape == (2, len(baseline.keys))
+
+
+# -- calibration ------------------------------------------------------------------------------
+
+
+def test_48_windows_end_learning() -> None:
+    assert small(LEARNING_WINDOWS - 1).calibration.learning
+    assert not small(LEARNING_WINDOWS).calibration.learning
+
+
+def test_a_learning_baseline_assumes_how_much_varies() -> None:
+    rng = np.random.default_rng(3)
+    baseline = fit(list(panes(rng, np.full((4, 3), 0.3), 500)))
+    found = baseline.calibration
+    assert_allclose(coverage(baseline, found.p), 0.3, atol=0.05)
+    assert_allclose(found.tau2, 0.04)
+    assert (coverage(baseline, found.se2) > 0.04 / 4).all()
+    assert (coverage(baseline, found.n) == 2000).all()
+    assert found.phi == 0
+
+
+RATES = [0.02] * 5 + [0.1] * 5 + [0.3] * 5
+
+
+@pytest.fixture(scope="module")
+def calibrated() -> tuple[Baseline, Calibration]:
+    """15 LFs whose shares wobble by 10 % of themselves, 336 windows of 1,000 records."""
+    rng = np.random.default_rng(20)
+    rates = wobbling(rng, RATES, WINDOWS, 0.1)
+    baseline = fit(list(panes(rng, rates, RECORDS)))
+    return baseline, baseline.calibration
+
+
+def test_calibration_recovers_p_within_two_percent(
+    calibrated: tuple[Baseline, Calibration],
+) -> None:
+    baseline, found = calibrated
+    p = coverage(baseline, found.p)
+    assert_allclose(p, RATES, rtol=0.04)
+    assert_allclose(p[5:], RATES[5:], rtol=0.02)
+    error = (special_logit(p) - special_logit(np.array(RATES))) / np.sqrt(
+        coverage(baseline, found.se2)
+    )
+    assert np.abs(error).max() < 3.5, "the stated error of p is the error it has"
+    counting = 1 / (found.n * found.p * (1 - found.p))
+    between = found.tau2 * (1 + found.phi) / ((1 - found.phi) * WINDOWS)
+    untrimmed = found.n == baseline.n.sum(axis=0)
+    usable = untrimmed & (baseline.n > 0).all(axis=0)
+    assert usable.sum() > 100
+    assert_allclose(found.se2[usable], (counting + between)[usable])
+
+
+def special_logit(p: Floats) -> Floats:
+    return np.asarray(np.log(p / (1 - p)))
+
+
+def test_calibration_recovers_tau_on_the_cautious_side(
+    calibrated: tuple[Baseline, Calibration],
+) -> None:
+    """The sd of logit p is the relative sd / (1 − p): within −10 % and +35 % of it."""
+    baseline, found = calibrated
+    truth = 0.1 / (1 - np.array(RATES))
+    ratio = np.sqrt(coverage(baseline, found.tau2)) / truth
+    assert (ratio > 0.9).all(), ratio
+    assert (ratio < 1.35).all(), ratio
+    assert ratio.mean() > 1.03, "half a posterior deviation is added"
+
+
+def test_a_stream_without_variation_is_calibrated_near_the_floor() -> None:
+    rng = np.random.default_rng(21)
+    baseline = fit(list(panes(rng, np.full((100, 4), 0.3), RECORDS)))
+    tau = np.sqrt(coverage(baseline, baseline.calibration.tau2))
+    assert (tau >= FLOOR_TAU).all()
+    assert (tau < 2 * FLOOR_TAU).all()
+
+
+def test_an_incident_in_the_calibration_windows_is_trimmed() -> None:
+    rng = np.random.default_rng(22)
+    rates = wobbling(rng, [0.05, 0.1, 0.3, 0.3], 120, 0.1)
+    clean = fit(list(panes(np.random.default_rng(1), rates, RECORDS)))
+    incident = rates.copy()
+    incident[40:48, 2] = 0.9
+    spoilt = fit(list(panes(np.random.default_rng(1), incident, RECORDS)))
+    assert_allclose(
+        coverage(spoilt, spoilt.calibration.p), coverage(clean, clean.calibration.p), rtol=0.02
+    )
+    before, after = (np.sqrt(coverage(b, b.calibration.tau2)) for b in (clean, spoilt))
+    assert_allclose(after, before, rtol=0.4)  # untrimmed: τ̂ of lf2 trebles
+    assert coverage(spoilt, spoilt.calibration.n)[2] == 112 * RECORDS
+    assert coverage(spoilt, spoilt.calibration.n)[1] == 120 * RECORDS
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.4, 0.8])
+def test_phi_is_recovered_roughly(phi: float) -> None:
+    """AR(1) noise of sd .3 on the logit scale; φ̂ within ±.2 (τ̂ errs high, so φ̂ errs low)."""
+    rng = np.random.default_rng(23)
+    noise = np.zeros((400, 6))
+    for w in range(1, 400):
+        noise[w] = phi * noise[w - 1] + np.sqrt(1 - phi**2) * 0.3 * rng.standard_normal(6)
+    rates = 1 / (1 + np.exp(1.0 - noise))
+    found = fit(list(panes(rng, rates, 600))).calibration
+    assert found.phi == pytest.approx(phi, abs=0.2)
+
+
+def test_series_that_never_move_or_never_happen_are_calibrated() -> None:
+    votes = np.zeros((30, 2), dtype=np.int8)
+    votes[:, 1] = -1
+    pane = counts.fold(matrix(votes), 2, {})
+    baseline = fit([pane] * 60)
+    found = baseline.calibration
+    for values in (found.p, found.tau2, found.se2, found.n):
+        assert np.isfinite(values).all()
+    assert ((found.p > 0) & (found.p < 1)).all()
+    assert (found.tau2 > 0).all()

@@ -1,0 +1,357 @@
+"""Commands: what cannot exist is an error, and what people wrote is printed as it is."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from rich.table import Table
+from typer.testing import CliRunner, Result
+
+from tests.service.streams_for_tests import record, write_jsonl, write_stream
+from tidegauge_alerts.errors import ReceiverError
+from tidegauge_alerts.receivers import LogReceiver, WebhookReceiver
+from tidegauge_alerts.transports.preflight import check_receiver
+from tidegauge_probes.errors import TidegaugeError
+from tidegauge_service.api.auth import Gate
+from tidegauge_service.cli.main import app, main
+from tidegauge_service.cli.terminal import LiteralConsole, printable, styled
+from tidegauge_service.errors import AddressUnusable, SettingsError, StoreError
+from tidegauge_service.runtime.listener import bind, link, listen
+from tidegauge_service.store import schema
+from tidegauge_service.store.engine import Database
+
+SECRET = "hunter2-hunter2"
+MAIN = sys.modules["tidegauge_service.cli.main"]
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Watch a stream to its end; return the folder, with its database."""
+    made = tmp_path_factory.mktemp("watched")
+    write_jsonl(made / "records.jsonl", [record(n, "free pills") for n in range(20)])
+    write_stream(made)
+    database = {"TIDEGAUGE_DATABASE": f"sqlite:///{made}/t.db"}
+    done = CliRunner(env=database).invoke(app, ["run", str(made / "stream.yaml"), "--drain"])
+    assert done.exit_code == 0, done.output
+    return made
+
+
+@pytest.fixture
+def folder(watched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a copy of that folder, and work in it."""
+    shutil.copytree(watched, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIDEGAUGE_DATABASE", f"sqlite:///{tmp_path}/t.db")
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def refused(*arguments: str) -> str:
+    result = run(*arguments)
+    assert result.exit_code != 0, result.output
+    return f"{result.output}{result.exception}"
+
+
+# -- What cannot exist ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            "candidates export --stream nope",
+            "there is no stream 'nope' in this database; streams: ",
+        ),
+        ("candidates export --reason blindspot", "blind_spot"),
+        ("candidates export --alert nope", "there is no alert 'nope'"),
+        ("candidates export --since 2026-01-02 --until 2026-01-01", "nothing lies between"),
+        ("candidates export --since 2026-01-01 --until 2026-01-01", "nothing lies between"),
+        ("dead-letters list test --reason not_jsn", "not_json"),
+        ("dead-letters drop test --reason not_jsn", "not_json"),
+        ("dead-letters replay stream.yaml --reason not_jsn", "not_json"),
+        ("dead-letters list nope", "there is no stream 'nope'"),
+        ("dead-letters show nope 0 0", "there is no stream 'nope'"),
+        ("streams gaps nope", "there is no stream 'nope'"),
+        ("streams accept-gap test --partition 99", "no gap"),
+        ("probes list nope", "there is no stream 'nope'"),
+        ("probes diff --stream nope", "there is no stream 'nope'"),
+        ("probes release test nope", "is not quarantined"),
+        ("baseline show nope", "nope"),
+        ("baseline accept nope", "there is no stream 'nope'"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_what_cannot_exist_is_an_error(arguments: str, says: str) -> None:
+    assert says in refused(*arguments.split())
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_stream_is_named_by_its_name_or_its_file() -> None:
+    for named in ("test", "stream.yaml"):
+        assert run("candidates", "export", "--stream", named).exit_code == 0
+
+
+# -- probes check -----------------------------------------------------------------------------
+
+
+def test_a_stream_file_is_checked_on_its_own_records(folder: Path) -> None:
+    found = json.loads(run("probes", "check", "stream.yaml", "--json").stdout)
+    assert (found["records"], found["unread"]) == (20, 0)
+    free = next(lf for lf in found["lfs"] if lf["name"] == "mentions_free")
+    assert free["sample"]["coverage"] == 1
+    write_jsonl(folder / "records.jsonl", [record(1, "thanks"), b"no record"])
+    found = json.loads(run("probes", "check", "stream.yaml", "--json").stdout)
+    assert (found["records"], found["unread"]) == (1, 1)
+
+
+def test_the_mapping_of_the_stream_holds_for_its_records_and_a_sample(folder: Path) -> None:
+    rows = [{"key": n, "at": "2026-01-01", "body": "free"} for n in range(3)]
+    write_jsonl(folder / "other.jsonl", rows)
+    mapping = {"id": "key", "timestamp": "at", "text": "body"}
+    write_stream(folder, record=mapping, source={"kind": "file", "path": "oth*.jsonl"})
+    for more in ([], ["--sample", "other.jsonl"]):
+        found = json.loads(run("probes", "check", "stream.yaml", *more, "--json").stdout)
+        assert found["records"] == 3
+        assert found["lfs"][0]["sample"]["coverage"] == 1
+
+
+def test_a_stream_of_kafka_is_checked_without_a_sample(folder: Path) -> None:
+    write_stream(folder, source={"kind": "kafka", "bootstrap": "127.0.0.1:1", "topic": "t"})
+    found = json.loads(run("probes", "check", "stream.yaml", "--json").stdout)
+    assert (found["records"], len(found["lfs"])) == (None, 3)
+
+
+def test_a_stream_without_records_says_what_to_check(folder: Path) -> None:
+    write_jsonl(folder / "records.jsonl", [b"no record"])
+    assert "check `record` in the stream file" in refused("probes", "check", "stream.yaml")
+    (folder / "stream.yaml").write_text("source: {kind: file}\nprobes: x:Y\n")
+    assert "stream.yaml is not valid" in refused("probes", "check", "stream.yaml")
+
+
+# -- doctor -----------------------------------------------------------------------------------
+
+
+def settings(folder: Path, receivers: dict[str, Any]) -> None:
+    (folder / "tidegauge.yaml").write_text(json.dumps({"receivers": receivers}))
+
+
+def notification(folder: Path, number: int, state: str, error: str | None) -> None:
+    database = Database(f"sqlite:///{folder}/t.db")
+    row = {
+        "stream_id": 1, "receiver": "ops", "dedup_key": f"k{number}", "message": "{}",
+        "state": state, "attempts": 1, "due_ms": 1, "lease_ms": 0, "created_ms": 1, "error": error,
+    }  # fmt: skip
+    with database.write() as connection:
+        connection.execute(sa.insert(schema.notification), row)
+    database.close()
+
+
+def test_doctor_refuses_a_receiver_that_is_refused_when_a_message_is_sent(folder: Path) -> None:
+    hook = {"kind": "webhook", "url": f"http://127.0.0.1:9/{SECRET}"}
+    settings(folder, {"ops": hook, "log": {"kind": "log"}})
+    said = run("doctor").output
+    assert "✗ receiver ops: " in said
+    assert "127.0.0.1 is private, so every message will be refused" in said
+    assert "✓ receiver log: log" in said
+    assert SECRET not in said
+    settings(folder, {"ops": {**hook, "allow_private": True}})
+    assert "✓ receiver ops: webhook at http://127.0.0.1:9" in run("doctor").output
+
+
+def test_doctor_tells_of_messages_that_failed_until_one_is_taken(folder: Path) -> None:
+    hook = {"kind": "webhook", "url": "http://127.0.0.1:9/", "allow_private": True}
+    settings(folder, {"ops": hook})
+    for n in range(23):
+        notification(folder, n, "failed", f"it answered 410 Gone ({n})")
+    notification(folder, 23, "waiting", "no answer within 10 s")
+    said = run("doctor").output
+    assert "✗ receiver ops: 23 messages failed and 1 wait to be tried again" in said
+    assert "The newest: no answer within 10 s" in said
+    notification(folder, 24, "sent", None)
+    assert "✓ receiver ops" in run("doctor").output
+
+
+def test_doctor_names_a_receiver_that_a_stream_lacks(folder: Path) -> None:
+    write_stream(folder, alerts={"receivers": ["oops"]})
+    said = run("doctor", "stream.yaml").output
+    assert "✗ stream.yaml: receivers: " in said
+    assert "receiver 'oops', which the settings do not define" in said
+
+
+def test_doctor_tells_of_a_file_that_cannot_be_read_once(folder: Path) -> None:
+    write_stream(folder, window=3600)
+    said = run("doctor", "stream.yaml").output
+    assert said.count("'3600' has no unit") == 1
+
+
+def test_a_receiver_is_checked_by_every_address_of_its_host() -> None:
+    hook = WebhookReceiver("ops", "https://hooks.example.com/x")
+    assert check_receiver(LogReceiver("log")) == "log"
+    assert check_receiver(hook, lambda *_: ["93.184.215.14"]) == (
+        "webhook at https://hooks.example.com"
+    )
+    with pytest.raises(ReceiverError, match=r"10\.0\.0\.1 is private"):
+        check_receiver(hook, lambda *_: ["93.184.215.14", "10.0.0.1"])
+
+    def nowhere(_host: str, _port: int) -> list[str]:
+        raise OSError
+
+    with pytest.raises(ReceiverError, match="cannot be resolved"):
+        check_receiver(hook, nowhere)
+
+
+# -- The port ---------------------------------------------------------------------------------
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_started_or_printed(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("run", "stream.yaml", "--port", str(port))
+        demo = run("demo", "--port", str(port))
+    for found in (result, demo):
+        assert isinstance(found.exception, AddressUnusable)
+        assert found.exception.exit_code == 6
+        assert f"cannot listen on 127.0.0.1:{port}" in str(found.exception)
+        assert "login" not in found.output
+    assert not (folder / "tidegauge.db").exists()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "a" * 70 + ".example"])
+def test_an_address_that_is_not_of_this_machine_says_what_to_change(host: str) -> None:
+    with pytest.raises(AddressUnusable, match=r"cannot listen on .*(--host|--port)"):
+        bind(host, 0)
+
+
+def test_of_two_that_bind_one_port_the_second_is_told() -> None:
+    with bind("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with bind("127.0.0.1", port) as second:  # SO_REUSEADDR lets both
+            listen(first)
+            with pytest.raises(AddressUnusable, match=f"cannot listen on 127.0.0.1:{port}"):
+                listen(second)
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("localhost", "")],  # noqa: S104
+)
+def test_the_link_has_the_port_that_was_taken(host: str, shown: str) -> None:
+    with bind(host, 0) as bound:
+        assert link(bound).startswith(f"http://{shown}")
+        assert link(bound).endswith(f":{bound.getsockname()[1]}")
+        assert bound.getsockname()[1] != 0
+
+
+# -- Printing ---------------------------------------------------------------------------------
+
+ODD = ["kinds:LOOP:", "[red]x[/red]", "[/]", ":smile:", "[link=http://x]y[/link]", "a[0]", "\\[b]"]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_what_people_wrote_is_printed_as_it_is(text: str) -> None:
+    shown = io.StringIO()
+    console = LiteralConsole(file=shown, width=200)
+    table = Table(text)
+    table.add_row(text)
+    console.print(text)
+    console.print(styled("error:", "red"), text)
+    console.print(table)
+    assert shown.getvalue().count(text) == 4
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    assert printable("a\x1b[31mb\r\x07c") == r"a\x1b[31mb\r\x07c"
+    assert printable("one\ttwo\nthree é 😀 👩‍🚀") == "one\ttwo\nthree é 😀 👩‍🚀"
+    assert printable("\u202egnp.exe \ud800") == r"\u202egnp.exe \ud800"
+    shown = io.StringIO()
+    LiteralConsole(file=shown, width=200, force_terminal=True).print("x\x1b[2J")
+    assert "\x1b[2J" not in shown.getvalue()
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_errors_are_printed_as_they_are(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise SettingsError(text)
+
+    monkeypatch.setattr(MAIN, "app", fail)
+    shown = io.StringIO()
+    monkeypatch.setattr(MAIN, "err", LiteralConsole(file=shown, width=200))
+    with pytest.raises(SystemExit):
+        main()
+    assert shown.getvalue() == f"error: {text}\n"
+
+
+def test_names_of_lfs_and_streams_are_printed_as_they_are(folder: Path) -> None:
+    name = "kinds:LOOP:[red]"
+    probes = {
+        "classes": ["A", "B"],
+        "probes": [{"name": name, "label": "A", "keyword": {"any": ["x"]}}],
+    }
+    write_stream(folder, probes)
+    assert f"{name} → A" in run("probes", "check", "stream.yaml").output
+    assert "'[red]:LOOP:'" in refused("streams", "gaps", "[red]:LOOP:")
+
+
+# -- Secrets of the database ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:pa@hunter2-hunter2@127.0.0.1:1/x",
+        "postgresql://me:@hunter2-hunter2@127.0.0.1:1/x",
+        "postgresql://me:pa@hunter2-hunter2/x@127.0.0.1:1/y",
+        "postgresql://me:pa@hunter2-hunter2?x@127.0.0.1:1/y",
+        "postgresql://me:pa@b:hunter2-hunter2@127.0.0.1:1/x",
+        "postgresql://me:hunter2-hunter2@127.0.0.1:1/x",
+        "postgresql://me:hunter2-hunter2@127.0.0.1:x/x",
+        "postgresql://127.0.0.1:1/x?password=hunter2-hunter2",
+        "postgresql://127.0.0.1:1/x?passfile=hunter2-hunter2",
+        "postgres//me:hunter2-hunter2@h",
+        "mysql://me:hunter2-hunter2@h/x",
+        "postgresql+nope://me:hunter2-hunter2@h/x",
+    ],
+)
+def test_no_error_of_the_database_shows_a_password(url: str) -> None:
+    with pytest.raises((SettingsError, StoreError)) as caught:
+        Database(url).require_current()
+    assert "hunter2" not in str(caught.value)
+    if url.count("@") > 1:
+        assert "for @" in str(caught.value)
+
+
+def test_values_of_statements_stay_out_of_errors(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/x.db")
+    with pytest.raises(Exception, match="no such table") as caught, database.write() as connection:
+        connection.execute(sa.text("INSERT INTO nope VALUES (:a)"), {"a": SECRET})
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert SECRET not in str(error)
+        error = error.__cause__
+    database.close()
+
+
+# -- The token --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sent", ["", "ä", "\ud800", "\x00", "ÿ" * 9_000, "Bearer", "Bearer  "])
+def test_comparing_a_token_never_raises(sent: str) -> None:
+    gate = Gate("a-token-of-the-tests")
+    assert not gate.accepts(sent)
+    assert not gate.opens_for(f"Bearer {sent}", sent)
+    assert not gate.opens_for(sent, None)
+    assert gate.opens_for(None, "a-token-of-the-tests")
+    assert isinstance(SettingsError("x"), TidegaugeError)

@@ -1,0 +1,364 @@
+"""`tidegauge probes deploy` and its like, and the same by HTTP."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
+
+from tests.service import oracle
+from tests.service.group import NOW
+from tests.service.streams_for_tests import HOUR, PROBES, START, write_stream
+from tests.service.versioned import ALL, FEWER, ONE, Versioned, only
+from tidegauge_probes.errors import TidegaugeError
+from tidegauge_service.api.app import create_app
+from tidegauge_service.api.auth import Gate
+from tidegauge_service.api.context import Context
+from tidegauge_service.cli.main import app
+from tidegauge_service.clock import to_iso
+from tidegauge_service.metrics.collector import Collector
+from tidegauge_service.metrics.snapshot import take_snapshot
+from tidegauge_service.store.deployments import Deployment
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.ingest import commit
+
+MODULE = """
+from tidegauge_probes import ProbeSet, labeling_function
+
+@labeling_function()
+def mentions_free(x):
+    return {vote} if "free" in x.text else -1
+
+LFS = ProbeSet.of([mentions_free], classes=["HAM", "SPAM"])
+"""
+
+
+@pytest.fixture
+def group(tmp_path: Path, sqlite_database: Database) -> Versioned:
+    """Give a stream of eight hours, six of them read and five closed."""
+    found = Versioned(tmp_path, sqlite_database, oracle.topic(1, 48), limits={"commit_records": 6})
+    member = found.member()
+    while found.partitions()[0].next_offset < 36:
+        member.worker.step()
+    commit.close_windows(sqlite_database, found.stream)
+    return found
+
+
+@pytest.fixture
+def database(group: Versioned, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """Let commands find the group's database."""
+    monkeypatch.setenv("TIDEGAUGE_DATABASE", group.database.url.render_as_string())
+    return group.database
+
+
+def run(*arguments: str | Path) -> str:
+    """Run a command that succeeds; return what it printed."""
+    done = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def run_json(*arguments: str | Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(*arguments, "--json"))
+    return found
+
+
+def refused(*arguments: str | Path) -> str:
+    """Run a command that fails with one of our errors; return its words."""
+    with pytest.raises(TidegaugeError) as caught:
+        CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
+    assert getattr(caught.value, "exit_code", 2) == 2
+    return str(caught.value)
+
+
+def fitted(group: Versioned, folder: Path, which: int, name: str) -> None:
+    """Fit a baseline for a version, by command, from its file of training records."""
+    file = folder / f"other_{which}.yaml"
+    text = (folder / "stream.yaml").read_text()
+    file.write_text(text.replace("probes.yaml", f"probes_{which}.yaml"))
+    (folder / "training.jsonl").write_bytes(b"".join(v + b"\n" for v in group.topic[0]))
+    run("baseline", "fit", file, "--name", name, "--records", folder / "training.jsonl")
+
+
+# -- Commands -------------------------------------------------------------------------------------
+
+
+def test_a_file_is_deployed_with_a_baseline_of_its_own(
+    group: Versioned, database: Database, tmp_path: Path
+) -> None:
+    del database
+    fitted(group, tmp_path, 1, "mine")
+    said = run_json(
+        "probes", "deploy", tmp_path / "stream.yaml", "probes_1.yaml", "--baseline", "mine",
+        "--by", "ann",
+    )  # fmt: skip
+    assert (said["role"], said["probe_set"]) == ("live", group.sets[1].id)
+    assert (said["from_ms"], said["created_by"]) == (START + 6 * HOUR, "ann")
+    listed = run_json("probes", "list", "test")["versions"]
+    assert [(d["probe_set"], d["made_as"]) for d in listed] == [
+        (group.sets[1].id, "deploy"),
+        (group.sets[0].id, "first"),
+    ]
+    assert (listed[1]["ended_by"], listed[1]["until_ms"]) == ("ann", START + 6 * HOUR)
+    group.member().to_end()
+    group.assert_whole()
+    back = run("probes", "rollback", tmp_path / "stream.yaml")
+    assert back.startswith(f"ProbeSet {group.sets[0].id} is live for the windows of 'test' from ")
+    table = run("probes", "list", "test")
+    assert [line.split()[1] for line in table.splitlines() if "live" in line] == [
+        group.sets[0].id,
+        group.sets[1].id,
+        group.sets[0].id,
+    ]
+
+
+def test_the_stream_files_own_probes_are_deployed_once_they_are_edited(
+    group: Versioned, database: Database, tmp_path: Path
+) -> None:
+    """In place, even: templates are kept in the database, so that the old ones go on."""
+    del database
+    fitted(group, tmp_path, 2, "mine")
+    (tmp_path / "probes.yaml").write_text(yaml.safe_dump(only(ONE)))
+    run("probes", "deploy", tmp_path / "stream.yaml", "--baseline", "mine")
+    group.member().to_end()
+    group.assert_whole()
+    assert {probe_set for _, _, probe_set in group.panes()} == {
+        group.sets[0].id,
+        group.sets[2].id,
+    }
+
+
+def test_a_shadow_is_compared_and_promoted(
+    group: Versioned, database: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "stream.yaml"
+    assert "has no shadow version" in refused("probes", "diff", "--stream", file)
+    said = run_json("probes", "shadow", file, "probes_1.yaml")
+    assert (said["role"], said["baseline"]) == ("shadow", None)
+    assert "no closed window in common" in run("probes", "diff", "--stream", "test")
+    group.member().to_end()
+    commit.close_windows(database, group.stream)
+    text = run("probes", "diff", "--stream", "test")
+    assert f"ProbeSet {group.sets[0].id} → {group.sets[1].id}\nLF - thanks\n" in text
+    assert "in 2 windows that both have counted, 12 records:" in text
+    facts = run_json("probes", "diff", "live", "shadow", "--stream", "test")
+    assert facts["probes"] == {"added": [], "removed": ["thanks"], "renamed": [], "changed": []}
+    assert facts["counted"]["before"]["records"] == 12
+    made = run_json("probes", "promote", "test")
+    assert (made["made_as"], made["probe_set"]) == ("promote", group.sets[1].id)
+    assert made["baseline"]
+    assert "has no shadow" in refused("probes", "end-shadow", "test")
+
+
+def test_a_shadow_is_ended(group: Versioned, database: Database, tmp_path: Path) -> None:
+    del database
+    run("probes", "shadow", tmp_path / "stream.yaml", "probes_1.yaml")
+    said = run("probes", "end-shadow", "test")
+    assert said == f"ProbeSet {group.sets[1].id} counts no windows from 2020-09-13T18:00:00Z on\n"
+
+
+def test_what_cannot_count_is_refused_and_nothing_is_changed(
+    group: Versioned, database: Database, tmp_path: Path
+) -> None:
+    """No file, no ProbeSet, no baseline, a baseline of others, a rule that it does not fit."""
+    del database
+    before = group.known()
+    file = tmp_path / "stream.yaml"
+    assert "cannot read the ProbeSet" in refused("probes", "deploy", file, "nowhere.yaml")
+    (tmp_path / "broken.yaml").write_text("classes: [A]")
+    assert "broken.yaml is not valid" in refused("probes", "shadow", file, "broken.yaml")
+    assert "cannot import 'nobody'" in refused("probes", "deploy", file, "nobody:LFS")
+    assert "counts only windows from 2020-09-13T18" in refused(
+        "probes", "deploy", file, "probes_1.yaml"
+    )
+    fitted(group, tmp_path, 2, "of others")
+    assert "belongs to ProbeSet" in refused(
+        "probes", "deploy", file, "probes_1.yaml", "--baseline", "of others"
+    )
+    write_stream(tmp_path, alerts={"rules": ["coverage of thanks below 1 %"]})
+    assert "no LF 'thanks'" in refused("probes", "shadow", file, "probes_1.yaml")
+    assert "is live: it counts already" in refused("probes", "shadow", file)
+    write_stream(tmp_path, name="another")
+    assert "there is no stream 'another'" in refused("probes", "deploy", file)
+    assert group.known() == before
+
+
+def test_python_that_takes_the_file_of_the_version_before_is_refused(
+    tmp_path: Path, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers that start again need both: until the last window of the old one is closed."""
+    monkeypatch.setenv("TIDEGAUGE_DATABASE", sqlite_database.url.render_as_string())
+    file = tmp_path / "versioned_lfs.py"
+    file.write_text(MODULE.format(vote=1))
+    group = Python(tmp_path, sqlite_database)
+    file.write_text(MODULE.format(vote=0))
+    del sys.modules["versioned_lfs"]  # as in the process of a command
+    said = refused("probes", "shadow", tmp_path / "stream.yaml")
+    assert f"counts windows with ProbeSet {group.probe_set.id}" in said
+    assert "versioned_lfs.py (versioned_lfs:LFS)" in said
+    assert "give another version a file of its own" in said
+    file.write_text(MODULE.format(vote=1))
+    del sys.modules["versioned_lfs"]
+    (tmp_path / "versioned_lfs_2.py").write_text(MODULE.format(vote=0))
+    run("probes", "shadow", tmp_path / "stream.yaml", "versioned_lfs_2:LFS")
+
+
+class Python(Versioned):
+    """A stream whose LFs are in a module."""
+
+    def __init__(self, folder: Path, database: Database) -> None:
+        super().__init__(folder, database, [[]], probes="versioned_lfs:LFS")
+
+
+def test_probe_sets_that_were_never_deployed_are_compared_too(
+    group: Versioned, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del database
+    monkeypatch.chdir(tmp_path)
+    other = dict(only(FEWER))
+    other["probes"] = [{**other["probes"][0], "label": "HAM"}, *other["probes"][1:]]
+    Path("other.yaml").write_text(yaml.safe_dump(other))
+    text = run("probes", "diff", group.sets[0].id, "other.yaml")
+    assert text.splitlines()[1:] == ["LF - thanks", "LF mentions_free: another label"]
+    assert "the same LFs" in run("probes", "diff", "probes.yaml", "probes_0.yaml")
+    assert "was ever deployed" in refused("probes", "diff", "0123456789abcdef", "other.yaml")
+    assert "live of which stream?" in refused("probes", "diff", "live", "other.yaml")
+
+
+# -- HTTP -----------------------------------------------------------------------------------------
+
+VERSIONS = "/api/v1/streams/test/versions"
+
+
+@pytest.fixture
+def client(group: Versioned) -> Iterator[TestClient]:
+    """Give the API over the group's database."""
+    collector = Collector(lambda: take_snapshot(group.database, NOW))
+    context = Context(group.database, lambda: NOW, Gate("secret"), collector, lambda: None)
+    with TestClient(create_app(context), headers={"Authorization": "Bearer secret"}) as client:
+        yield client
+
+
+def posted(client: TestClient, status: int, path: str = VERSIONS, **body: Any) -> Mapping[str, Any]:
+    answer = client.post(path, json=body)
+    assert answer.status_code == status, answer.text
+    found: Mapping[str, Any] = answer.json()
+    return found
+
+
+def listed(client: TestClient) -> list[tuple[str, str, str | None]]:
+    items = client.get(VERSIONS).json()["items"]
+    return [(item["role"], item["made_as"], item["from"]) for item in items]
+
+
+def test_versions_are_listed(group: Versioned, client: TestClient) -> None:
+    group.deploy(1)
+    second, first = client.get(VERSIONS).json()["items"]
+    assert (first["from"], first["until"]) == (None, to_iso(START + 6 * HOUR))
+    assert second == {
+        "probe_set": group.sets[1].id,
+        "role": "live",
+        "from": to_iso(START + 6 * HOUR),
+        "until": None,
+        "baseline": "some-baseline-1",
+        "reference": "probes_1.yaml",
+        "made_as": "deploy",
+        "created": to_iso(NOW),
+        "created_by": "somebody",
+        "ended": None,
+        "ended_by": None,
+    }
+    assert client.get("/api/v1/streams/nobody/versions").status_code == 404
+
+
+def test_templates_are_sent_shadowed_compared_and_promoted(
+    group: Versioned, client: TestClient
+) -> None:
+    said = posted(client, 201, role="shadow", probes=only(FEWER))
+    assert said["probe_set"] == group.sets[1].id
+    assert (said["from"], said["created_by"]) == (to_iso(START + 6 * HOUR), "api")
+    group.member().to_end()
+    commit.close_windows(group.database, group.stream)
+    group.assert_whole()
+    found = client.get(f"{VERSIONS}/diff").json()
+    assert (found["before"], found["after"]) == (group.sets[0].id, group.sets[1].id)
+    assert found["probes"]["removed"] == ["thanks"]
+    assert (found["windows"], found["counted_after"]["records"]) == (2, 12)
+    windows = client.get(f"{VERSIONS}/shadow/windows", params={"limit": 1}).json()
+    assert [w["start"] for w in windows["items"]] == [to_iso(START + 6 * HOUR)]
+    assert [lf["probe"] for lf in windows["items"][0]["lfs"]] == list(FEWER)
+    rest = client.get(f"{VERSIONS}/shadow/windows", params={"cursor": windows["next"]}).json()
+    assert [w["records"] for w in rest["items"]] == [6]
+    assert rest["next"] is None
+    made = posted(client, 201, f"{VERSIONS}/promote")
+    assert (made["role"], made["made_as"]) == ("live", "promote")
+    assert posted(client, 201, f"{VERSIONS}/rollback")["probe_set"] == group.sets[0].id
+    assert [row[:2] for row in listed(client)] == [
+        ("live", "rollback"),
+        ("live", "promote"),
+        ("shadow", "shadow"),
+        ("live", "first"),
+    ]
+
+
+def test_a_version_that_is_known_is_deployed_by_its_id(
+    group: Versioned, client: TestClient
+) -> None:
+    group.shadow(1)
+    assert client.delete(f"{VERSIONS}/shadow").json()["ended_by"] == "api"
+    assert posted(client, 201, role="shadow", probe_set=group.sets[1].id)["role"] == "shadow"
+    unknown = posted(client, 404, role="live", probe_set=group.sets[2].id)
+    assert unknown["code"] == "unknown_version"
+
+
+@pytest.mark.parametrize(
+    ("probe", "says"),
+    [
+        ({"python": "os:system"}, "cannot be sent"),
+        ({"name": "a", "label": "SPAM", "lookup": {"file": "/etc/passwd"}}, "needs `values`"),
+        (
+            {"name": "a", "label": "SPAM", "not": {"any": [{"lookup": {"file": "x"}}]}},
+            "needs `values`",
+        ),
+        ({"name": "a", "label": "SPAM", "keyword": {"any": []}}, "not valid"),
+        ({"name": "a", "label": "EGGS", "keyword": {"any": ["x"]}}, "unknown label"),
+        ({"name": "a", "label": "SPAM", "regex": {"pattern": "("}}, "pattern"),
+    ],
+)
+def test_what_is_sent_neither_imports_nor_reads(
+    group: Versioned, client: TestClient, probe: dict[str, Any], says: str
+) -> None:
+    before = group.known()
+    said = posted(client, 422, role="shadow", probes=PROBES | {"probes": [probe]})
+    assert said["code"] == "invalid_probes"
+    assert says in said["detail"]
+    assert group.known() == before
+
+
+def test_what_is_refused_is_a_conflict(group: Versioned, client: TestClient) -> None:
+    before = group.known()
+    live = posted(client, 409, role="shadow", probes=only(ALL))
+    assert "is live: it counts already" in live["detail"]
+    assert "no baseline" in posted(client, 409, role="live", probes=only(ONE))["detail"]
+    none = posted(client, 409, role="live", probes=only(ONE), baseline="none")
+    assert "there is no baseline 'none'" in none["detail"]
+    assert "no shadow" in posted(client, 409, f"{VERSIONS}/promote")["detail"]
+    assert "no other version" in posted(client, 409, f"{VERSIONS}/rollback")["detail"]
+    assert client.delete(f"{VERSIONS}/shadow").status_code == 409
+    assert client.get(f"{VERSIONS}/diff").json()["code"] == "unknown_version"
+    for body in ({"role": "live"}, {"role": "boss", "probes": {}}, {"role": "live", "more": 1}):
+        assert posted(client, 422, **body)["code"] == "invalid_parameter"
+    assert group.known() == before
+
+
+def test_changes_need_the_token(group: Versioned, client: TestClient) -> None:
+    for path in (VERSIONS, f"{VERSIONS}/promote", f"{VERSIONS}/rollback"):
+        assert client.post(path, headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert [type(d) for d in group.known()] == [Deployment]

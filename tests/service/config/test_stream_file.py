@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.service.streams_for_tests import HOUR, START
+from tidegauge_service.clock import from_iso
+from tidegauge_service.config.stream_file import (
+    BaselineRange,
+    KafkaSource,
+    StreamConfig,
+    load_stream,
+    schema,
+)
+from tidegauge_service.errors import SettingsError
+
+WHOLE = """\
+name: loans.v2
+source:
+  kind: kafka
+  bootstrap: kafka-1:9092,kafka-2:9092
+  topic: loans
+  group: tidegauge
+  start: latest
+  idle_grace: 2m
+  security_protocol: SASL_SSL
+  sasl_mechanism: SCRAM-SHA-512
+  sasl_username: reader
+  sasl_password: hush
+record: {id: null, timestamp: "@source", text: payload.body}
+probes: probes.yaml
+segment_by: [country, product.kind]
+window: 6h
+lateness: 30m
+baseline: {from: 2020-02-12, until: 2020-02-19T06:00:00Z}
+alerts: {budget: 1, receivers: [ops], for_windows: 2}
+samples: {each: 20, blind_spot: 100, keep_windows: 24, per_window: 50}
+limits: {max_record_bytes: 4096, max_skew: 1m, commit_interval: 500ms}
+"""
+
+LEAST: dict[str, Any] = {
+    "name": "spam",
+    "source": {"kind": "file", "path": "records.jsonl"},
+    "probes": "probes.yaml",
+    "baseline": {"path": "train.jsonl"},
+}
+
+
+def load(folder: Path, **changes: Any) -> StreamConfig:
+    return load_text(folder, yaml.safe_dump(LEAST | changes))
+
+
+def load_text(folder: Path, text: str) -> StreamConfig:
+    (folder / "stream.yaml").write_text(text)
+    return load_stream(folder / "stream.yaml")
+
+
+def refused(folder: Path, **changes: Any) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(folder, **changes)
+    assert "stream.yaml is not valid" in str(caught.value)
+    return str(caught.value)
+
+
+def test_everything_can_be_set(tmp_path: Path) -> None:
+    config = load_text(tmp_path, WHOLE)
+    assert config.name == "loans.v2"
+    assert isinstance(config.source, KafkaSource)
+    assert config.source.idle_grace == 120_000
+    assert config.record.id is None
+    assert (config.window, config.lateness) == (6 * HOUR, HOUR // 2)
+    assert isinstance(config.baseline, BaselineRange)
+    assert config.baseline.from_ == from_iso("2020-02-12T00:00:00Z")
+    assert config.baseline.until == from_iso("2020-02-19T06:00:00Z")
+    assert config.limits.commit_interval == 500
+    assert config.folder == str(tmp_path)
+    assert "hush" not in repr(config)
+
+
+def test_little_must_be_set(tmp_path: Path) -> None:
+    config = load(tmp_path)
+    assert (config.window, config.lateness) == (HOUR, 300_000)
+    assert (config.record.id, config.record.timestamp) == ("id", "timestamp")
+
+
+@pytest.mark.parametrize("key", list(LEAST))
+def test_what_is_needed_and_missing_is_named(tmp_path: Path, key: str) -> None:
+    text = yaml.safe_dump({k: v for k, v in LEAST.items() if k != key})
+    with pytest.raises(SettingsError, match=f"{key}: this key is needed and missing"):
+        load_text(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "meant"),
+    [
+        ({"windw": "1h"}, "windw", "window"),
+        ({"record": {"timestmp": "at"}}, "record.timestmp", "timestamp"),
+        ({"source": {"kind": "file", "path": "x", "pth": "y"}}, "source.pth", "path"),
+        ({"limits": {"max_skw": "1m"}}, "limits.max_skw", "max_skew"),
+        ({"alerts": {"budgt": 1}}, "alerts.budgt", "budget"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(
+    tmp_path: Path, changes: dict[str, Any], place: str, meant: str
+) -> None:
+    assert f"{place}: unknown key; did you mean '{meant}'?" in refused(tmp_path, **changes)
+
+
+@pytest.mark.parametrize("key", ["window", "lateness"])
+@pytest.mark.parametrize("value", ["1 hour", "1.5h", "", "h", "-1h"])
+def test_a_bad_duration_says_how_to_write_one(tmp_path: Path, key: str, value: str) -> None:
+    said = refused(tmp_path, **{key: value})
+    assert f"{key}: '{value}' is not a duration" in said
+    assert "e.g. 6h" in said
+
+
+def test_a_window_has_a_length_and_lateness_may_be_none(tmp_path: Path) -> None:
+    assert "must be longer than zero" in refused(tmp_path, window="0s")
+    assert load(tmp_path, lateness="0s").lateness == 0
+
+
+def test_a_range_must_start_before_it_ends_at_starts_of_windows(tmp_path: Path) -> None:
+    backwards = {"from": "2020-02-19", "until": "2020-02-12"}
+    assert "`from` must lie before `until`" in refused(tmp_path, baseline=backwards)
+    empty = {"from": "2020-02-12", "until": "2020-02-12"}
+    assert "`from` must lie before `until`" in refused(tmp_path, baseline=empty)
+    for name, moment in (("from", "2020-02-12T00:30:00Z"), ("until", "2020-02-19T00:30:00Z")):
+        crooked = {"from": "2020-02-12", "until": "2020-02-19", name: moment}
+        said = refused(tmp_path, baseline=crooked)
+        assert f"baseline.{name} is not the start of a window" in said
+        assert f"{moment[:11]}00:00:00Z or {moment[:11]}01:00:00Z" in said
+        assert load(tmp_path, baseline=crooked, window="30m").window == 30 * 60_000
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["2020-09-13", "2020-09-13T00:00:00Z", "2020-09-13 00:00:00", "'2020-09-13T02:00+02:00'"],
+)
+def test_dates_are_read_however_yaml_reads_them(tmp_path: Path, written: str) -> None:
+    text = yaml.safe_dump(LEAST | {"baseline": None}).replace(
+        "baseline: null", f"baseline: {{from: {written}, until: 2020-09-20}}"
+    )
+    config = load_text(tmp_path, text)
+    assert isinstance(config.baseline, BaselineRange)
+    assert config.baseline.from_ == from_iso("2020-09-13T00:00:00Z")
+
+
+def test_epoch_milliseconds_are_dates_too(tmp_path: Path) -> None:
+    config = load(tmp_path, baseline={"from": START, "until": START + HOUR})
+    assert isinstance(config.baseline, BaselineRange)
+    assert config.baseline.from_ == START
+
+
+@pytest.mark.parametrize("written", ["2020-02-30", "2020-13-01", "'yesterday'"])
+def test_a_date_that_is_none_says_so(tmp_path: Path, written: str) -> None:
+    text = yaml.safe_dump(LEAST | {"baseline": None}).replace(
+        "baseline: null", f"baseline: {{from: {written}, until: 2020-09-20}}"
+    )
+    with pytest.raises(SettingsError, match=r"stream\.yaml is not"):
+        load_text(tmp_path, text)
+
+
+@pytest.mark.parametrize("name", ["", "-x", ".x", "a b", "a/b", "ä", "x" * 101, "a\n"])
+def test_a_name_is_of_letters_that_every_address_can_hold(tmp_path: Path, name: str) -> None:
+    assert "name:" in refused(tmp_path, name=name)
+
+
+@pytest.mark.parametrize("name", ["a", "0", "A.b_c-9", "x" * 100])
+def test_good_names(tmp_path: Path, name: str) -> None:
+    assert load(tmp_path, name=name).name == name
+
+
+def test_an_unknown_kind_of_source_lists_the_known(tmp_path: Path) -> None:
+    said = refused(tmp_path, source={"kind": "kafak"})
+    assert "source.kind: must be one of" in said
+    for kind in ("kafka", "file", "demo"):
+        assert f"'{kind}'" in said
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"cannot read .*none\.yaml: No such file"):
+        load_stream(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "just words", "null"])
+def test_a_file_that_is_no_mapping_says_where_the_keys_are(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match="tidegauge config schema"):
+        load_text(tmp_path, text)
+
+
+def test_what_is_no_yaml_says_where(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"stream\.yaml, line 3, column 1: this is not YAML"):
+        load_text(tmp_path, "name: a\nsource: {kind\n")
+    (tmp_path / "stream.yaml").write_bytes(b"name: \xff\n")
+    with pytest.raises(SettingsError, match="is not YAML: line 1 is not UTF-8"):
+        load_stream(tmp_path / "stream.yaml")
+
+
+def plain(text: str) -> Any:
+    """Read YAML as an editor with a schema does: dates are texts."""
+    resolvers = {
+        first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    loader = type("Plain", (yaml.SafeLoader,), {"yaml_implicit_resolvers": resolvers})
+    return yaml.load(text, loader)  # noqa: S506  (a SafeLoader with fewer types)
+
+
+def test_the_schema_is_a_json_schema_that_takes_what_the_loader_takes(tmp_path: Path) -> None:
+    document = schema()
+    jsonschema.Draft202012Validator.check_schema(document)
+    validator = jsonschema.Draft202012Validator(document)
+    assert document["properties"].keys().isdisjoint({"folder", "file"})
+    for text in (WHOLE, yaml.safe_dump(LEAST), yaml.safe_dump(LEAST | {"lateness": 0})):
+        load_text(tmp_path, text)
+        assert [error.message for error in validator.iter_errors(plain(text))] == []
+
+
+def test_the_schema_takes_the_example(tmp_path: Path) -> None:
+    example = Path(__file__).resolve().parents[3] / "examples" / "spam" / "stream.yaml"
+    assert load_stream(example).name
+    jsonschema.Draft202012Validator(schema()).validate(plain(example.read_text()))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"windw": "1h"},
+        {"window": 1.5},
+        {"window": 3600},
+        {"window": "3600"},
+        {"window": 0},
+        {"lateness": 5},
+        {"lateness": "-5m"},
+        {"limits": {"max_skew": "1:30"}},
+        {"name": "a b"},
+        {"source": {"kind": "kafak"}},
+    ],
+)
+def test_the_schema_refuses_what_the_loader_refuses(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    assert refused(tmp_path, **wrong)
+    assert not jsonschema.Draft202012Validator(schema()).is_valid(LEAST | wrong)

@@ -1,0 +1,59 @@
+"""The lag says as of when it is; that of a log is true though no worker runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.service import oracle
+from tests.service.group import NOW, Group
+from tidegauge_service.config.stream_file import LogSource
+from tidegauge_service.metrics.snapshot import take_snapshot
+from tidegauge_service.store import streams
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.ingest import events
+from tidegauge_service.store.ingest.events import Event
+
+KAFKA = {"kind": "kafka", "bootstrap": "unused:9092", "topic": "unused"}
+LOG = {"kind": "log", "partitions": 2}
+
+
+def test_a_logs_lag_counts_what_came_since_the_last_worker_ended(
+    database: Database, tmp_path: Path
+) -> None:
+    group = Group(tmp_path, database, [[], []], source=LOG)
+    source = group.config.source
+    assert isinstance(source, LogSource)
+    events.make_partitions(database, group.stream, 2)
+    values = [Event(oracle.message(n, 0), f"r{n}") for n in range(50)]
+    events.append(database, group.stream, source, values, now_ms=NOW)
+    figures = take_snapshot(database, NOW).streams[0].partitions
+    assert sum(p.lag or 0 for p in figures) == 50
+    assert [p.end_ms for p in figures] == [None, None], "no worker has looked yet"
+
+
+def test_the_end_of_a_topic_is_as_of_when_a_worker_saw_it(
+    database: Database, tmp_path: Path
+) -> None:
+    now = NOW
+    group = Group(tmp_path, database, oracle.topic(1, 5), source=KAFKA)
+    member = group.member(clock=lambda: now)
+    for _ in range(3):
+        member.worker.step()
+    assert [p.end_ms for p in group.partitions()] == [NOW]
+    now += 60_000
+    for _ in range(2):
+        member.worker.step()  # nothing comes: the end is proved again
+    assert [p.end_ms for p in group.partitions()] == [NOW + 60_000]
+    now += 3_600_000  # the worker is gone, and records come
+    group.topic[0].extend(oracle.topic(1, 9)[0])  # type: ignore[attr-defined]
+    [figure] = take_snapshot(database, now).streams[0].partitions
+    assert (figure.lag, figure.end_ms) == (0, NOW + 60_000)
+
+
+def test_a_drained_partition_has_no_end_to_look_at(database: Database, tmp_path: Path) -> None:
+    group = Group(tmp_path, database, oracle.topic(1, 5))
+    group.member().to_end()
+    with database.read() as connection:
+        assert streams.partitions(connection, group.stream.id)[0].drained
+    [figure] = take_snapshot(database, NOW).streams[0].partitions
+    assert (figure.lag, figure.end_ms) == (0, None)

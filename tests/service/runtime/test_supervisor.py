@@ -1,0 +1,67 @@
+"""Who sits where, and when the next one may start. The processes are tested in tests/e2e."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.service.streams_for_tests import write_stream
+from tidegauge_service.config.stream_file import KafkaSource, StreamConfig, load_stream
+from tidegauge_service.errors import SettingsError
+from tidegauge_service.runtime.supervisor import LONGEST_RESTART_S, restart_s, seats
+
+KAFKA = {"kind": "kafka", "bootstrap": "127.0.0.1:9092", "topic": "t"}
+
+
+def config(folder: Path, **source: Any) -> StreamConfig:
+    return load_stream(write_stream(folder, source=KAFKA | source))
+
+
+def instances(found: StreamConfig, *, static: bool) -> list[str | None]:
+    sources = [seat.config.source for seat in seats([found], 2, static=static)]
+    return [source.instance for source in sources if isinstance(source, KafkaSource)]
+
+
+def test_pauses_double_to_a_limit() -> None:
+    assert [restart_s(n, 1.0) for n in (1, 2, 3, 4)] == [1.0, 2.0, 4.0, 8.0]
+    assert restart_s(10_000, 1.0) == LONGEST_RESTART_S
+    assert restart_s(1, 0.0) == 0.5
+
+
+def test_every_worker_has_a_name_of_its_own(tmp_path: Path) -> None:
+    found = config(tmp_path)
+    assert [seat.name for seat in seats([found], 3, static=True)] == ["test-1", "test-2", "test-3"]
+    names = [name or "" for name in instances(found, static=True)]
+    assert [name.rpartition("-")[2] for name in names] == ["1", "2"]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+-test-\d", name) for name in names)
+
+
+def test_members_are_dynamic_unless_they_are_named(tmp_path: Path) -> None:
+    assert instances(config(tmp_path), static=False) == ["", ""]
+    assert instances(config(tmp_path, instance=""), static=True) == ["", ""]
+    named = config(tmp_path, instance="{stream}.{worker}")
+    assert instances(named, static=False) == instances(named, static=True) == ["test.1", "test.2"]
+
+
+@pytest.mark.parametrize("template", ["{host}", "{", "{0}", "{worker", "{hostname.x}", "a b", "é"])
+def test_a_template_that_cannot_be_filled_in_is_refused(tmp_path: Path, template: str) -> None:
+    with pytest.raises(SettingsError, match=r"source\.instance"):
+        seats([config(tmp_path, instance=template)], 1, static=True)
+
+
+def test_a_name_that_two_workers_would_share_is_refused(tmp_path: Path) -> None:
+    named = config(tmp_path, instance="mine")
+    assert len(seats([named], 1, static=True)) == 1
+    with pytest.raises(SettingsError, match=r"\{worker\}"):
+        seats([named], 2, static=True)
+
+
+@pytest.mark.parametrize("source", [{"kind": "file", "path": "x"}, {"kind": "demo"}])
+def test_a_source_without_a_group_has_one_worker(tmp_path: Path, source: dict[str, Any]) -> None:
+    found = load_stream(write_stream(tmp_path, source=source))
+    assert len(seats([found], 1, static=True)) == 1
+    with pytest.raises(SettingsError, match="--workers 1"):
+        seats([found], 2, static=True)

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.service.group import Group
+from tests.service.ingest.test_exactness import in_threads
+from tidegauge_alerts.messages.message import Message
+from tidegauge_service.store.alerting import outbox
+from tidegauge_service.store.alerting.outbox import FAILED, FARTHEST_MS, SENT, WAITING, Outgoing
+from tidegauge_service.store.engine import Database
+
+LEASE = 30_000
+
+
+@pytest.fixture
+def stream_id(database: Database, tmp_path: Path) -> int:
+    return Group(tmp_path, database, [[]]).stream.id
+
+
+def enqueue(
+    database: Database, stream_id: int, key: str, *, now_ms: int = 0, receiver: str = "ops"
+) -> None:
+    with database.write() as connection:
+        message = Message(key, {"key": key, "text": "ö\n"})
+        outbox.enqueue(connection, stream_id, [receiver], message, now_ms=now_ms)
+
+
+def drain(database: Database, now_ms: int) -> list[str]:
+    """Send everything that is due."""
+    sent = list[str]()
+    while (taken := outbox.lease(database, now_ms, LEASE)) is not None:
+        outbox.settle(database, taken, state=SENT, now_ms=now_ms)
+        sent.append(taken.dedup_key)
+    return sent
+
+
+def test_a_message_goes_out_as_it_was_written_and_once(database: Database, stream_id: int) -> None:
+    enqueue(database, stream_id, "a", now_ms=5)
+    taken = outbox.lease(database, 10, LEASE)
+    assert taken == Outgoing(1, "ops", "a", {"key": "a", "text": "ö\n"}, 0, 5, 10 + LEASE)
+    outbox.settle(database, taken, state=SENT, now_ms=11)
+    assert outbox.lease(database, 10**9, LEASE) is None
+
+
+def test_an_empty_outbox_has_nothing(database: Database) -> None:
+    assert outbox.lease(database, 0, LEASE) is None
+
+
+def test_the_same_key_for_the_same_receiver_is_one_message(
+    database: Database, stream_id: int
+) -> None:
+    for receiver in ("ops", "ops", "pager"):
+        enqueue(database, stream_id, "a", receiver=receiver)
+    assert drain(database, 0) == ["a", "a"]
+    enqueue(database, stream_id, "a")
+    assert drain(database, 10**9) == [], "what was sent is not sent again"
+
+
+def test_what_is_due_longest_goes_first(database: Database, stream_id: int) -> None:
+    for key, due in (("c", 30), ("a", 10), ("late", 99), ("b", 10), ("first", 5)):
+        enqueue(database, stream_id, key, now_ms=due)
+    assert drain(database, 50) == ["first", "a", "b", "c"]
+    assert drain(database, 98) == []
+    assert drain(database, 99) == ["late"]
+
+
+def test_a_message_under_lease_is_nobody_elses_until_the_lease_ends(
+    database: Database, stream_id: int
+) -> None:
+    enqueue(database, stream_id, "a")
+    first = outbox.lease(database, 0, LEASE)
+    assert first
+    assert outbox.lease(database, LEASE - 1, LEASE) is None
+    second = outbox.lease(database, LEASE, LEASE)
+    assert second
+    assert second.id == first.id
+
+
+def test_a_message_of_a_clock_that_stood_ahead_is_not_waited_for(
+    database: Database, stream_id: int
+) -> None:
+    now = 3 * FARTHEST_MS
+    enqueue(database, stream_id, "soon", now_ms=now + FARTHEST_MS)
+    enqueue(database, stream_id, "ahead", now_ms=now + FARTHEST_MS + 1)
+    assert drain(database, now) == ["ahead"]
+
+
+def test_a_lease_of_a_clock_that_stood_ahead_is_not_waited_for(
+    database: Database, stream_id: int
+) -> None:
+    enqueue(database, stream_id, "a")
+    assert outbox.lease(database, FARTHEST_MS, LEASE)
+    assert outbox.lease(database, FARTHEST_MS - LEASE, LEASE) is None
+    assert outbox.lease(database, FARTHEST_MS - LEASE - 1, LEASE)
+
+
+def test_only_the_holder_of_the_lease_settles(database: Database, stream_id: int) -> None:
+    enqueue(database, stream_id, "a")
+    slow = outbox.lease(database, 0, LEASE)
+    quick = outbox.lease(database, LEASE, LEASE)
+    assert slow
+    assert quick
+    outbox.settle(database, slow, state=FAILED, now_ms=LEASE, error="too late to tell")
+    assert outbox.lease(database, 2 * LEASE - 1, LEASE) is None, "the lease still holds"
+    outbox.settle(database, quick, state=WAITING, now_ms=LEASE, due_ms=LEASE + 500, error="busy")
+    outbox.settle(database, quick, state=SENT, now_ms=LEASE)
+    assert outbox.lease(database, LEASE + 499, LEASE) is None
+    again = outbox.lease(database, LEASE + 500, LEASE)
+    assert again
+    assert again.attempts == 1
+
+
+@pytest.mark.parametrize("state", [SENT, FAILED])
+def test_what_is_settled_for_good_is_not_taken_again(
+    database: Database, stream_id: int, state: str
+) -> None:
+    enqueue(database, stream_id, "a")
+    taken = outbox.lease(database, 0, LEASE)
+    assert taken
+    outbox.settle(database, taken, state=state, now_ms=1, error=None)
+    assert outbox.lease(database, 10**12, LEASE) is None
+
+
+def test_senders_in_threads_take_each_message_once(database: Database, stream_id: int) -> None:
+    with database.write() as connection:
+        for n in range(40):
+            outbox.enqueue(connection, stream_id, ["ops"], Message(f"m{n}", {}), now_ms=0)
+    taken = list[str]()
+    start_together = threading.Barrier(4)
+
+    def send() -> None:
+        start_together.wait()
+        while (mine := outbox.lease(database, 0, LEASE)) is not None:
+            taken.append(mine.dedup_key)
+
+    in_threads(send, send, send, send)
+    assert sorted(taken) == sorted(f"m{n}" for n in range(40))
+
+
+def test_a_message_is_sent_only_if_its_transaction_commits(
+    database: Database, stream_id: int
+) -> None:
+    with pytest.raises(ZeroDivisionError), database.write() as connection:
+        outbox.enqueue(connection, stream_id, ["ops"], Message("a", {}), now_ms=0)
+        raise ZeroDivisionError
+    assert drain(database, 10) == []
