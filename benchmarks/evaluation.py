@@ -20,8 +20,7 @@ from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift import comparison as drift
 from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.drift.scan import Past
-from tidegauge_probes.labeling.probe_set import Layout
-from tidegauge_probes.model import ABSTAIN, VoteMatrix
+from tidegauge_probes.model import ABSTAIN, Layout, VoteMatrix
 
 LFS, CLASSES, SEED = 30, 2, 20
 RECORDS, CALIBRATION, PAST, HOUR_MS = 100_000, 168, 64, 3_600_000

@@ -20,7 +20,7 @@ from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.drift.series import Plan
 from tidegauge_probes.findings import SeriesKey, SeriesKind
-from tidegauge_probes.labeling.probe_set import Layout
+from tidegauge_probes.model import Layout
 
 RULE: Final = Rule()
 _LAYOUT: Final = Layout((), (), ())

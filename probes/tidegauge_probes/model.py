@@ -83,3 +83,13 @@ def lookup(fields: Fields, path: str, default: Any = None) -> Any:
             return default
         value = value[part]
     return value
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names and order of what counts are counted over; two equal layouts can be compared."""
+
+    probes: tuple[str, ...]
+    classes: tuple[str, ...]
+    labels: tuple[tuple[int, ...], ...]
+    """For each probe the classes it can vote for (all, where only running it tells)."""

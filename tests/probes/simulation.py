@@ -13,8 +13,7 @@ from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.findings import Finding, SeriesKind, Verdict
-from tidegauge_probes.labeling.probe_set import Layout
-from tidegauge_probes.model import ABSTAIN
+from tidegauge_probes.model import ABSTAIN, Layout
 
 Floats = npt.NDArray[np.float64]
 HOUR_MS = 3_600_000

@@ -19,7 +19,6 @@ from tidegauge_probes.columns.record_view import Log, original, sealed, views_of
 from tidegauge_probes.columns.scope import Scope
 from tidegauge_probes.columns.texts import Mask, Texts
 from tidegauge_probes.interrupts import pass_on_interrupt
-from tidegauge_probes.labeling.nlp import SpacyPreprocessor
 from tidegauge_probes.model import Fields, lookup
 
 Chain = tuple[Callable[[Any], Any], ...]
@@ -179,11 +178,11 @@ def _of_each(records: Sequence[Fields], name: str) -> list[Any]:
 
 def _preprocess_all(views: list[Any], chain: Chain, scope: Scope) -> list[Any]:
     """Run the chain on all records: record by record, but for the stages that take all at once."""
-    if not any(type(preprocess) is SpacyPreprocessor for preprocess in chain):
+    if not any(map(_takes_all, chain)):
         return [_preprocess(view, chain) for view in views]
     for preprocess in chain:
-        if type(preprocess) is SpacyPreprocessor:  # a subclass may do something else
-            views = preprocess.map_batch(views, scope)
+        if _takes_all(preprocess):
+            views = preprocess.map_batch(views, scope)  # type: ignore[attr-defined]
         else:
             failed = (isinstance(view, BaseException) for view in views)
             views = [
@@ -191,6 +190,11 @@ def _preprocess_all(views: list[Any], chain: Chain, scope: Scope) -> list[Any]:
                 for view, skip in zip(views, failed, strict=True)
             ]
     return views
+
+
+def _takes_all(preprocess: Callable[[Any], Any]) -> bool:
+    """Whether it has a ``map_batch`` of its own: a subclass may do something else per record."""
+    return "map_batch" in type(preprocess).__dict__
 
 
 def _preprocess(view: Any, chain: Chain) -> Any:

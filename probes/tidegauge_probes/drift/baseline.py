@@ -35,7 +35,7 @@ from tidegauge_probes.findings import SeriesKey
 from tidegauge_probes.label_model.accuracy import Gold
 from tidegauge_probes.label_model.consensus import Consensus
 from tidegauge_probes.label_model.dawid_skene import LabelModel
-from tidegauge_probes.labeling.probe_set import Layout
+from tidegauge_probes.model import Layout
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -13,7 +13,7 @@ from tidegauge_probes.counts.panes import BLIND, COVERED, RECORDS, PaneCounts, S
 from tidegauge_probes.findings import ALL, OTHER, SeriesKey, SeriesKind
 from tidegauge_probes.label_model.consensus import Consensus
 from tidegauge_probes.label_model.dawid_skene import LabelModel
-from tidegauge_probes.labeling.probe_set import Layout
+from tidegauge_probes.model import Layout
 
 Ints = npt.NDArray[np.int64]
 

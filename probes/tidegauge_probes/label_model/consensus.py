@@ -25,7 +25,7 @@ from tidegauge_probes.label_model.precision import (
     trusted_votes,
     variance,
 )
-from tidegauge_probes.labeling.probe_set import Layout
+from tidegauge_probes.model import Layout
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -20,7 +20,7 @@ from tidegauge_probes.interrupts import pass_on_interrupt
 from tidegauge_probes.labeling.digest import describe, digest
 from tidegauge_probes.labeling.templates import Condition, SliceSpec, TemplateSpec
 from tidegauge_probes.labeling.voters import VoterProbe, VoterSpec, as_voter
-from tidegauge_probes.model import ABSTAIN, ERROR, MAX_CLASSES, Fault, Outcomes
+from tidegauge_probes.model import ABSTAIN, ERROR, MAX_CLASSES, Fault, Layout, Outcomes
 
 _MAX_SHOWN: Final = 200
 """Characters kept of what an LF raised or returned."""
@@ -226,16 +226,6 @@ def _keeps_snorkels_call(candidate: Any) -> bool:
         return False
     call = getattr(type(candidate), "__call__", None)  # noqa: B004  (which one, not whether)
     return getattr(call, "__qualname__", "") == "LabelingFunction.__call__"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Names and order of what counts are counted over; two equal layouts can be compared."""
-
-    probes: tuple[str, ...]
-    classes: tuple[str, ...]
-    labels: tuple[tuple[int, ...], ...]
-    """For each probe the classes it can vote for (all, where only running it tells)."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from tidegauge_alerts.model import Alert
 from tidegauge_probes.counts.panes import BLIND, CONFLICTED, RECORDS, PaneCounts
 from tidegauge_probes.findings import ALL, SeriesKind
-from tidegauge_probes.labeling.probe_set import Layout
+from tidegauge_probes.model import Layout
 from tidegauge_service.store.candidates import PROPOSED, Candidate, CandidateReason
 from tidegauge_service.store.ingest.commit import Sample
 

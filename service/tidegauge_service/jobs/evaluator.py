@@ -25,7 +25,7 @@ from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import Finding, SeriesKey
 from tidegauge_probes.label_model import precision
 from tidegauge_probes.label_model.precision import Together
-from tidegauge_probes.labeling.probe_set import Layout
+from tidegauge_probes.model import Layout
 from tidegauge_service.baselines.live_windows import freeze
 from tidegauge_service.candidates import proposal
 from tidegauge_service.clock import Clock

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from tidegauge_probes.labeling.contents import Contents, contents
-from tidegauge_probes.labeling.probe_set import Layout, ProbeSet
+from tidegauge_probes.labeling.probe_set import ProbeSet
+from tidegauge_probes.model import Layout
 from tidegauge_service.config.stream_file import BaselineRange, StreamConfig
 from tidegauge_service.errors import SettingsError, StoreError
 from tidegauge_service.store import schema, upsert

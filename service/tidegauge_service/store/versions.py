@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tidegauge_probes.counts.panes import BLIND, COVERED, PaneCounts
-from tidegauge_probes.labeling.probe_set import Layout
+from tidegauge_probes.model import Layout
 from tidegauge_service.store import deployments, schema, streams
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Database

@@ -15,8 +15,7 @@ from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import series
 from tidegauge_probes.drift.series import MAX_PAIRS, MAX_SEGMENTS
 from tidegauge_probes.findings import ALL, OTHER, SeriesKey, SeriesKind
-from tidegauge_probes.labeling.probe_set import Layout
-from tidegauge_probes.model import ABSTAIN, ERROR, Outcomes
+from tidegauge_probes.model import ABSTAIN, ERROR, Layout, Outcomes
 
 CLASSES = ("A", "B", "C")
 Mask = npt.NDArray[np.bool_]

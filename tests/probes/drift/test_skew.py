@@ -10,8 +10,7 @@ from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift import skew
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.findings import ALL, SeriesKind
-from tidegauge_probes.labeling.probe_set import Layout
-from tidegauge_probes.model import VoteMatrix
+from tidegauge_probes.model import Layout, VoteMatrix
 
 HOUR = 3_600_000
 LAYOUT = Layout(("rare", "often", "dead"), ("NO", "YES"), ((1,), (0, 1), (1,)))

@@ -20,8 +20,7 @@ from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.findings import ALL, Finding, SeriesKey, SeriesKind, Verdict
 from tidegauge_probes.label_model import dawid_skene as label_model
-from tidegauge_probes.labeling.probe_set import Layout
-from tidegauge_probes.model import ABSTAIN, ERROR, Outcomes
+from tidegauge_probes.model import ABSTAIN, ERROR, Layout, Outcomes
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from tests.probes.strategies import matrix
 from tidegauge_alerts.model import Alert
 from tidegauge_probes.counts import panes as counts
 from tidegauge_probes.findings import SeriesKey, SeriesKind
-from tidegauge_probes.labeling.probe_set import Layout
+from tidegauge_probes.model import Layout
 from tidegauge_service.candidates.proposal import choose
 from tidegauge_service.store.ingest.commit import Sample
 
