@@ -1,29 +1,60 @@
 """What looks at a record: labeling functions, templates, votes, counts, baselines, drift.
 
-Pure: nothing here knows a database or a network.
+Pure: nothing here knows a database or a network. Names are imported when they are first used
+(PEP 562), so that a notebook that decorates a function does not wait for the batch engine.
 """
 
-from tidegauge_probes.engine import run
-from tidegauge_probes.errors import BaselineError, CountsError, ProbeError, TidegaugeError
-from tidegauge_probes.labeling.decorators import (
-    LabelingFunction,
-    LambdaPreprocessor,
-    Preprocessor,
-    SlicingFunction,
-    labeling_function,
-    preprocessor,
-    slicing_function,
-)
-from tidegauge_probes.labeling.loading import load
-from tidegauge_probes.labeling.nlp import (
-    NLPLabelingFunction,
-    NLPSlicingFunction,
-    SpacyPreprocessor,
-    nlp_labeling_function,
-    nlp_slicing_function,
-)
-from tidegauge_probes.labeling.probe_set import ProbeSet
-from tidegauge_probes.model import ABSTAIN, ERROR, Record, VoteMatrix
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tidegauge_probes.engine import run
+    from tidegauge_probes.errors import BaselineError, CountsError, ProbeError, TidegaugeError
+    from tidegauge_probes.labeling.decorators import (
+        LabelingFunction,
+        LambdaPreprocessor,
+        Preprocessor,
+        SlicingFunction,
+        labeling_function,
+        preprocessor,
+        slicing_function,
+    )
+    from tidegauge_probes.labeling.loading import load
+    from tidegauge_probes.labeling.nlp import (
+        NLPLabelingFunction,
+        NLPSlicingFunction,
+        SpacyPreprocessor,
+        nlp_labeling_function,
+        nlp_slicing_function,
+    )
+    from tidegauge_probes.labeling.probe_set import ProbeSet
+    from tidegauge_probes.model import ABSTAIN, ERROR, Record, VoteMatrix
+
+_HOMES = {
+    "run": "tidegauge_probes.engine",
+    "BaselineError": "tidegauge_probes.errors",
+    "CountsError": "tidegauge_probes.errors",
+    "ProbeError": "tidegauge_probes.errors",
+    "TidegaugeError": "tidegauge_probes.errors",
+    "LabelingFunction": "tidegauge_probes.labeling.decorators",
+    "LambdaPreprocessor": "tidegauge_probes.labeling.decorators",
+    "Preprocessor": "tidegauge_probes.labeling.decorators",
+    "SlicingFunction": "tidegauge_probes.labeling.decorators",
+    "labeling_function": "tidegauge_probes.labeling.decorators",
+    "preprocessor": "tidegauge_probes.labeling.decorators",
+    "slicing_function": "tidegauge_probes.labeling.decorators",
+    "load": "tidegauge_probes.labeling.loading",
+    "NLPLabelingFunction": "tidegauge_probes.labeling.nlp",
+    "NLPSlicingFunction": "tidegauge_probes.labeling.nlp",
+    "SpacyPreprocessor": "tidegauge_probes.labeling.nlp",
+    "nlp_labeling_function": "tidegauge_probes.labeling.nlp",
+    "nlp_slicing_function": "tidegauge_probes.labeling.nlp",
+    "ProbeSet": "tidegauge_probes.labeling.probe_set",
+    "ABSTAIN": "tidegauge_probes.model",
+    "ERROR": "tidegauge_probes.model",
+    "Record": "tidegauge_probes.model",
+    "VoteMatrix": "tidegauge_probes.model",
+}
 
 __all__ = [
     "ABSTAIN",
@@ -50,3 +81,16 @@ __all__ = [
     "run",
     "slicing_function",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home."""
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

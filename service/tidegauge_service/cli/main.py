@@ -15,29 +15,51 @@ from typing import Annotated
 import typer
 
 from tidegauge_probes.errors import TidegaugeError
-from tidegauge_service import __version__, logs
-from tidegauge_service.cli import (
-    backfill,
-    candidates,
-    config,
-    dashboards,
-    db,
-    dead_letters,
-    demo,
-    doctor,
-    replay,
-    run,
-    streams,
-)
-from tidegauge_service.cli.baseline import commands as baseline
-from tidegauge_service.cli.probes import commands as probes
-from tidegauge_service.cli.terminal import err, styled
+from tidegauge_service import __version__
+from tidegauge_service.cli.lazy import LazyCommand, lazy_group
 
 BAD_DEFINITION = 2
 """Errors of probes, counts and baselines: a file or value is wrong."""
 
+COMMANDS = (
+    LazyCommand(
+        "demo",
+        "demo:demo",
+        "Show the main job: LFs watch a spam filter's traffic until the world changes.",
+    ),
+    LazyCommand(
+        "run",
+        "run:run",
+        "Watch streams: consume, judge, alert, and serve the page, the API and the metrics.",
+    ),
+    LazyCommand(
+        "consume",
+        "run:consume",
+        "Watch a stream without page, API and metrics: consume, judge and alert.",
+    ),
+    LazyCommand(
+        "replay",
+        "replay:replay",
+        "Run history through the pipeline of the live stream, as fast as it goes.",
+    ),
+    LazyCommand(
+        "doctor",
+        "doctor:doctor",
+        "Check settings, clock, database, codecs, and the LFs and source of streams.",
+    ),
+    LazyCommand("baseline", "baseline.commands:app", "Frozen references to compare with."),
+    LazyCommand("probes", "probes.commands:app", "Labeling functions."),
+    LazyCommand("candidates", "candidates:app", "Retraining candidates."),
+    LazyCommand("dead-letters", "dead_letters:app", "Inputs that could not be records."),
+    LazyCommand("streams", "streams:app", "Gaps in what a stream could read."),
+    LazyCommand("db", "db:app", "The database's tables."),
+    LazyCommand("config", "config:app", "What the configuration files may hold."),
+    LazyCommand("dashboards", "dashboards:app", "Grafana dashboards and Prometheus rules."),
+)
+
 app = typer.Typer(
     name="tidegauge",
+    cls=lazy_group(*COMMANDS),
     help="Watch deployed models with the labeling functions that made their training data.",
     no_args_is_help=True,
     add_completion=False,
@@ -65,24 +87,10 @@ def options(
 ) -> None:
     """Options of every command."""
     del version
+    from tidegauge_service import logs  # noqa: PLC0415  (only where a command runs)
+
     logs.configure(log_level)
     context.obj = settings
-
-
-app.command("demo")(demo.demo)
-app.command("run")(run.run)
-app.command("consume")(run.consume)
-app.command("replay")(replay.replay)
-app.command("backfill")(backfill.backfill)
-app.command("doctor")(doctor.doctor)
-app.add_typer(baseline.app, name="baseline")
-app.add_typer(probes.app, name="probes")
-app.add_typer(candidates.app, name="candidates")
-app.add_typer(dead_letters.app, name="dead-letters")
-app.add_typer(streams.app, name="streams")
-app.add_typer(db.app, name="db")
-app.add_typer(config.app, name="config")
-app.add_typer(dashboards.app, name="dashboards")
 
 
 def main() -> None:
@@ -92,5 +100,7 @@ def main() -> None:
     except TidegaugeError as error:
         # A log on a full disk takes no message; the exit code must be right all the more.
         with suppress(OSError):
+            from tidegauge_service.cli.terminal import err, styled  # noqa: PLC0415
+
             err.print(styled("error:", "bold red"), str(error), soft_wrap=True)
         sys.exit(getattr(error, "exit_code", BAD_DEFINITION))
