@@ -7,7 +7,7 @@
       on-call:
         kind: webhook
         url: https://hooks.example.com/tidegauge/4f2a
-        secret: …              # signs each message; see tidegauge_alerts.transports.webhook.signature
+        secret: …              # signs each message; see transports.webhook.signature
         timeout_s: 10          # for the whole delivery
         allow_private: false   # may the host have a private address?
 """

@@ -178,7 +178,7 @@ HOSTILE = [
 
 DRAW = """
 import json, sys
-from tidegauge_service.web import drawing
+from tidegauge_service.web.charts import renderer as drawing
 for spec in json.load(sys.stdin):
     drawing.to_png(spec, 1)
     print(drawing.to_svg(spec))

@@ -1,8 +1,7 @@
 r"""Regular expressions of Python's `re` for RE2, where both provably find the same.
 
 A pattern is translated from `re`'s own parse tree into one over the bytes of
-:class:`tidegauge_probes.columns.texts.Texts`. What a part matches that takes one character is not deduced
-but asked of `re`, byte by byte. What RE2 lacks or means otherwise (backreferences, lookaround,
+``texts.Texts``. What a part matches that takes one character is not deduced but asked of `re`, byte by byte. What RE2 lacks or means otherwise (backreferences, lookaround,
 atomic groups, `$` inside, `\B`, loops over nothing) is not translated: `re` itself runs then.
 """
 

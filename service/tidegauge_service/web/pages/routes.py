@@ -100,7 +100,7 @@ def pages(database: Database, clock: Clock) -> APIRouter:
     def static(request: Request, name: str) -> Response:
         if name not in STATIC:
             raise HTTPException(404)
-        content = resources.files(__package__).joinpath("static", name).read_bytes()
+        content = resources.files("tidegauge_service.web").joinpath("static", name).read_bytes()
         tag = hashlib.blake2b(content, digest_size=12).hexdigest()
         return _unless_known(request, tag, lambda: content, STATIC[name])
 
