@@ -1,7 +1,8 @@
 """All words that templates look for in one field, found in one pass over a batch.
 
 Aho and Corasick, "Efficient string matching" (1975), through ahocorasick-rs, over the joined texts
-of a batch (``texts.Texts``). What the pass cannot tell, Python does: texts with a character whose lower case is odd, and words beyond ASCII in texts beyond ASCII.
+of a batch (``texts.Texts``). What the pass cannot tell, Python does: texts with a character whose
+lower case is odd, and words beyond ASCII in texts beyond ASCII.
 """
 
 from __future__ import annotations

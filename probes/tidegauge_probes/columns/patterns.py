@@ -1,8 +1,9 @@
 r"""Regular expressions of Python's `re` for RE2, where both provably find the same.
 
-A pattern is translated from `re`'s own parse tree into one over the bytes of
-``texts.Texts``. What a part matches that takes one character is not deduced but asked of `re`, byte by byte. What RE2 lacks or means otherwise (backreferences, lookaround,
-atomic groups, `$` inside, `\B`, loops over nothing) is not translated: `re` itself runs then.
+A pattern is translated from `re`'s own parse tree into one over the bytes of ``texts.Texts``. What
+a part matches that takes one character is not deduced but asked of `re`, byte by byte. What RE2
+lacks or means otherwise (backreferences, lookaround, atomic groups, `$` inside, `\B`, loops over
+nothing) is not translated: `re` itself runs then.
 """
 
 from __future__ import annotations
