@@ -96,7 +96,8 @@ def drawn_series(alerts: Sequence[Alert]) -> list[SeriesKey]:
 
 def render(found: Backtest, made_ms: int, version: str) -> str:
     """Return the file's text."""
-    style = resources.files("tidegauge_service.web").joinpath("static", "page.css").read_text("utf-8")
+    static = resources.files("tidegauge_service.web").joinpath("static")
+    style = static.joinpath("page.css").read_text("utf-8")
     style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     shown = found.alerts[:MOST_ALERTS]
     return TEMPLATES.get_template("backtest.html").render(
