@@ -2,50 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from tidegauge_service.cli.probes import check as probe_check
-from tidegauge_service.cli.probes import comparison as comparing
-from tidegauge_service.cli.probes import init as probe_init
-from tidegauge_service.cli.probes import schema as probe_schema
-from tidegauge_service.cli.probes import versions
-from tidegauge_service.cli.terminal import find_stream, opened, out, settings_of
-from tidegauge_service.clock import now_ms
-from tidegauge_service.errors import SettingsError
-from tidegauge_service.jobs.quarantine import release_lf
-from tidegauge_service.store.ingest import quarantine
+from tidegauge_service.cli.lazy import LazyCommand, lazy_group
 
-app = typer.Typer(help="Labeling functions.", no_args_is_help=True)
-app.command("deploy")(versions.deploy)
-app.command("shadow")(versions.shadow)
-app.command("promote")(versions.promote)
-app.command("rollback")(versions.rollback)
-app.command("end-shadow")(versions.end_shadow)
-app.command("list")(versions.list_)
-app.command("diff")(comparing.diff)
+COMMANDS = (
+    LazyCommand(
+        "check",
+        "probes.check:check",
+        "Load a ProbeSet, say what its LFs look for, and try them on a sample of records.",
+    ),
+    LazyCommand(
+        "init",
+        "probes.init:init",
+        "Write a ProbeSet file of the Python LFs that are templates in disguise.",
+    ),
+    LazyCommand(
+        "deploy",
+        "probes.versions:deploy",
+        "Let a ProbeSet count, judge and alert, from the next window on.",
+    ),
+    LazyCommand(
+        "shadow",
+        "probes.versions:shadow",
+        "Let a ProbeSet count beside the live one, and never alert, from the next window on.",
+    ),
+    LazyCommand(
+        "promote", "probes.versions:promote", "Make the shadow live, from the next window on."
+    ),
+    LazyCommand(
+        "rollback",
+        "probes.versions:rollback",
+        "Deploy again what was live before, with its baseline, from the next window on.",
+    ),
+    LazyCommand(
+        "end-shadow",
+        "probes.versions:end_shadow",
+        "Let the shadow count no more, from the next window on.",
+    ),
+    LazyCommand(
+        "list",
+        "probes.versions:list_",
+        "List which ProbeSets have counted which windows of a stream, and who wanted it so.",
+    ),
+    LazyCommand(
+        "diff",
+        "probes.comparison:diff",
+        "Say which LFs two ProbeSets do not have in common, and what of them is another.",
+    ),
+    LazyCommand(
+        "release",
+        "probes.release:release",
+        "Let a quarantined LF be called again, from the workers' next batches on.",
+    ),
+    LazyCommand("schema", "probes.schema:schema", "Print the JSON Schema of a ProbeSet file."),
+)
 
-app.command("check")(probe_check.check)
-app.command("schema")(probe_schema.schema)
-app.command("init")(probe_init.init)
+app = typer.Typer(help="Labeling functions.", no_args_is_help=True, cls=lazy_group(*COMMANDS))
 
 
-@app.command()
-def release(
-    context: typer.Context,
-    stream: Annotated[str, typer.Argument(help="The stream's name.")],
-    lf: Annotated[str, typer.Argument(help="The LF's name.")],
-) -> None:
-    """Let a quarantined LF be called again, from the workers' next batches on."""
-    settings = settings_of(context)
-    with opened(settings) as database:
-        found = find_stream(database, stream)
-        with database.read() as connection:
-            known = [q.probe for q in quarantine.of_stream(connection, found)]
-        if lf not in known:
-            listed = ", ".join(sorted(set(known))) or "none"
-            msg = f"LF '{lf}' of stream '{stream}' is not quarantined (quarantined: {listed})"
-            raise SettingsError(msg)
-        release_lf(database, found, lf, now_ms=now_ms(), url=settings.url or "")
-    out.print(f"LF '{lf}' of stream '{stream}' is called again", markup=False)
+@app.callback()
+def group() -> None:
+    """Labeling functions."""

@@ -1,0 +1,32 @@
+"""``tidegauge probes release``: let a quarantined LF be called again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tidegauge_service.cli.terminal import find_stream, opened, out, settings_of
+from tidegauge_service.clock import now_ms
+from tidegauge_service.errors import SettingsError
+from tidegauge_service.jobs.quarantine import release_lf
+from tidegauge_service.store.ingest import quarantine
+
+
+def release(
+    context: typer.Context,
+    stream: Annotated[str, typer.Argument(help="The stream's name.")],
+    lf: Annotated[str, typer.Argument(help="The LF's name.")],
+) -> None:
+    """Let a quarantined LF be called again, from the workers' next batches on."""
+    settings = settings_of(context)
+    with opened(settings) as database:
+        found = find_stream(database, stream)
+        with database.read() as connection:
+            known = [q.probe for q in quarantine.of_stream(connection, found)]
+        if lf not in known:
+            listed = ", ".join(sorted(set(known))) or "none"
+            msg = f"LF '{lf}' of stream '{stream}' is not quarantined (quarantined: {listed})"
+            raise SettingsError(msg)
+        release_lf(database, found, lf, now_ms=now_ms(), url=settings.url or "")
+    out.print(f"LF '{lf}' of stream '{stream}' is called again", markup=False)
