@@ -17,7 +17,7 @@ from benchmarks._timing import QUICK, Contestant, faster, race, say
 from tidegauge_probes.counts import panes as counts
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
-from tidegauge_probes.drift import comparison as drift
+from tidegauge_probes.drift import comparison
 from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.model import ABSTAIN, Layout, VoteMatrix
@@ -66,7 +66,7 @@ class Window:
         return {"compare": self._compare, "binomtest": self._binomtest, "fold": self._fold}
 
     def _compare(self, _: int) -> int:
-        drift.compare(self._start, self._newest, self._baseline, Detector(), self._past)
+        comparison.compare(self._start, self._newest, self._baseline, Detector(), self._past)
         return 1
 
     def _binomtest(self, _: int) -> int:

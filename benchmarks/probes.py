@@ -24,7 +24,7 @@ from benchmarks._records import as_json, records
 from benchmarks._timing import QUICK, Contestant, Seconds, faster, race, rate, say
 from tests.snorkel_stub import load_snorkel
 from tidegauge_probes import ProbeSet, engine
-from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.lifting.lifting import Lifting
 from tidegauge_probes.model import Record
@@ -137,7 +137,7 @@ class Contest:
         decoded = [self._codec.decode(raw) for raw in self._raws]
         fields = [record.fields for record in decoded if isinstance(record, Record)]
         matrix = engine.run(self._templates, fields)
-        self._pane = counts.fold(matrix, len(CLASSES), {})
+        self._pane = panes.fold(matrix, len(CLASSES), {})
         self._votes["json_to_counts"] = matrix.outcomes
         return BATCH
 
@@ -171,7 +171,7 @@ def counts_share(lfs: int) -> float:
         started = time.process_time()
         matrix = engine.run(probe_set, batch)
         voted = time.process_time()
-        counts.fold(matrix, len(CLASSES), {})
+        panes.fold(matrix, len(CLASSES), {})
         counted = time.process_time()
         shares.append((counted - voted) / (counted - started))
     return round(float(np.median(shares)), 3)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from tidegauge_alerts.errors import AddressRefused, DeliveryError, ReceiverError, RuleError
 from tidegauge_alerts.lifecycle.advance import Advance, advance, together, withdraw
-from tidegauge_alerts.messages.message import Message, Status, headline, messages, notify_worthy
+from tidegauge_alerts.messages.message import Message, Status, headline, messages_of, notify_worthy
 from tidegauge_alerts.model import (
     Alert,
     AlertKind,
@@ -57,7 +57,7 @@ __all__ = [
     "delay_s",
     "given_up",
     "headline",
-    "messages",
+    "messages_of",
     "notify_worthy",
     "parse_mute",
     "parse_receivers",

@@ -10,7 +10,7 @@ import altair as alt
 
 from benchmarks.detection import experiments, goals
 from benchmarks.detection.scoring import HORIZON
-from tidegauge_service.web.charts import renderer as drawing
+from tidegauge_service.web.charts import renderer
 
 PAGE: Final = "detection-figures.md"
 TRADE_OFF: Final = "pictures/detection-trade-off.svg"
@@ -28,10 +28,10 @@ Json = Mapping[str, Any]
 def write(found: Json, folder: Path) -> None:
     """Write the page and its pictures below *folder*."""
     (folder / "pictures").mkdir(exist_ok=True)
-    (folder / TRADE_OFF).write_text(drawing.to_svg(trade_off(found)), encoding="utf-8")
-    (folder / QUIET).write_text(drawing.to_svg(quiet(found)), encoding="utf-8")
+    (folder / TRADE_OFF).write_text(renderer.to_svg(trade_off(found)), encoding="utf-8")
+    (folder / QUIET).write_text(renderer.to_svg(quiet(found)), encoding="utf-8")
     if found.get("peers"):
-        (folder / PEERS).write_text(drawing.to_svg(peers_picture(found)), encoding="utf-8")
+        (folder / PEERS).write_text(renderer.to_svg(peers_picture(found)), encoding="utf-8")
     (folder / PAGE).write_text(page(found), encoding="utf-8")
 
 
@@ -274,7 +274,7 @@ def _peer(tool: str, of_tool: Json, kind: str) -> list[str] | None:
 # -- Pictures ---------------------------------------------------------------------------------
 
 
-def trade_off(found: Json) -> drawing.Spec:
+def trade_off(found: Json) -> renderer.Spec:
     """Return delay against false episodes: a panel for each shift."""
     rows = [
         {
@@ -300,7 +300,7 @@ def trade_off(found: Json) -> drawing.Spec:
     return _finished(panels, rows)
 
 
-def peers_picture(found: Json) -> drawing.Spec:
+def peers_picture(found: Json) -> renderer.Spec:
     """Return delay against false episodes for tools, as shipped and matched, and for tidegauge."""
     rows = [
         {"rule": tool, "as": kind, "shift": f"{shift} on a 5 % LF", **_point(of_tool[kind], shift)}
@@ -355,7 +355,7 @@ def _by_rule(order: Sequence[str]) -> alt.Color:
     return alt.Color("rule", type="nominal", scale=scale, legend=alt.Legend(title=None))
 
 
-def quiet(found: Json) -> drawing.Spec:
+def quiet(found: Json) -> renderer.Spec:
     """Return tidegauge's false onsets with their intervals, by kind of traffic."""
     rows = [
         {
@@ -380,9 +380,9 @@ def quiet(found: Json) -> drawing.Spec:
     return _finished(chart.properties(width=520, height=alt.Step(26)), rows)
 
 
-def _finished(chart: alt.LayerChart | alt.FacetChart, rows: list[dict[str, Any]]) -> drawing.Spec:
+def _finished(chart: alt.LayerChart | alt.FacetChart, rows: list[dict[str, Any]]) -> renderer.Spec:
     text = {"labelColor": FAINT, "titleColor": INK, "titleFontWeight": "normal"}
-    spec: drawing.Spec = chart.to_dict()
+    spec: renderer.Spec = chart.to_dict()
     return spec | {
         "datasets": {"figures": rows},
         "background": "#ffffff",

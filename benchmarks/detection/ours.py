@@ -12,13 +12,13 @@ from benchmarks.detection.scoring import Mask
 from benchmarks.detection.traffic import HOUR_MS, Ints, Traffic
 from tidegauge_alerts.lifecycle.advance import advance
 from tidegauge_alerts.model import Alert, AlertState, Context, Rule
-from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import PaneCounts
-from tidegauge_probes.drift import comparison as drift
+from tidegauge_probes.drift import comparison
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.drift.scan import Past
-from tidegauge_probes.drift.series import Plan
+from tidegauge_probes.drift.series import SeriesPlan
 from tidegauge_probes.findings import SeriesKey, SeriesKind
 from tidegauge_probes.model import Layout
 
@@ -35,7 +35,7 @@ class _Row:
 
 
 @dataclass(frozen=True)
-class _Columns(Plan):
+class _Columns(SeriesPlan):
     """A plan of as many series as there are columns."""
 
     width: int = 0
@@ -44,9 +44,9 @@ class _Columns(Plan):
     def keys(self) -> tuple[SeriesKey, ...]:
         return tuple(SeriesKey(SeriesKind.COVERAGE, probe=f"lf{s}") for s in range(self.width))
 
-    def extract(self, counts: PaneCounts) -> tuple[Ints, Ints]:
-        row = cast("_Row", counts)
-        if isinstance(counts, PaneCounts):  # the baseline's total
+    def extract(self, panes: PaneCounts) -> tuple[Ints, Ints]:
+        row = cast("_Row", panes)
+        if isinstance(panes, PaneCounts):  # the baseline's total
             row = cast("_Row", self.total)
         return row.x, row.n
 
@@ -58,7 +58,7 @@ def fit(history: Traffic) -> Baseline:
     return Baseline(
         probe_set="benchmark",
         plan=_Columns(_LAYOUT, (), (), width=history.x.shape[1], total=total),
-        total=counts.empty(0, 2),
+        total=panes.empty(0, 2),
         window_ms=HOUR_MS,
         starts=history.starts[kept],
         x=history.x[kept],
@@ -74,7 +74,7 @@ def followed(baseline: Baseline, live: Traffic, budget: float) -> Iterator[tuple
     past = Past.none(live.x.shape[1])
     for w, start in enumerate(live.starts.tolist()):
         row = cast("PaneCounts", _Row(live.x[w], live.n[w]))
-        findings = drift.compare(start, row, baseline, detector, past)
+        findings = comparison.compare(start, row, baseline, detector, past)
         past = past.then(start, live.x[w], live.n[w])
         context = Context(
             stream="s", window_start_ms=start, window_ms=HOUR_MS, probe_set="", baseline=""

@@ -23,9 +23,9 @@ from tidegauge_dashboards.panels import (
     RATIO,
     SECONDS,
     SOURCE,
-    Column,
+    PanelText,
     Query,
-    Text,
+    TableColumn,
     band,
     figure,
     listing,
@@ -119,23 +119,25 @@ def _now() -> list[Builder[dashboard.Panel]]:
     """Return the first row: is what follows worth reading."""
     return [
         figure(
-            Text("Firing alerts", "Alerts of this stream that fire now, of all severities."),
+            PanelText("Firing alerts", "Alerts of this stream that fire now, of all severities."),
             counted("alerts", "firing", "severity, kind"),
             COUNT,
             red_from=1,
         ),
         figure(
-            Text("Blind spot", "Share of records in the last window on which every LF abstains."),
+            PanelText(
+                "Blind spot", "Share of records in the last window on which every LF abstains."
+            ),
             shared("blind_spot_ratio", SEGMENT),
             RATIO,
         ),
         figure(
-            Text("Records in the last window", "How many records the figures below stand on."),
+            PanelText("Records in the last window", "How many records the figures below stand on."),
             shared("window_records", SEGMENT),
             COUNT,
         ),
         figure(
-            Text(
+            PanelText(
                 "Since the last evaluation",
                 "Wall-clock time since a window was last evaluated. Longer than a few windows "
                 "while records arrive: the stream stands still.",
@@ -144,12 +146,16 @@ def _now() -> list[Builder[dashboard.Panel]]:
             SECONDS,
         ),
         figure(
-            Text("Candidates waiting", "Records proposed for labeling that nobody has taken yet."),
+            PanelText(
+                "Candidates waiting", "Records proposed for labeling that nobody has taken yet."
+            ),
             counted("candidates", "proposed", "state"),
             COUNT,
         ),
         figure(
-            Text("Learning", "Whether the baseline is not ready yet, so that nothing is compared."),
+            PanelText(
+                "Learning", "Whether the baseline is not ready yet, so that nothing is compared."
+            ),
             shared("stream_learning", STREAM),
             COUNT,
             words={"0": "no", "1": "yes"},
@@ -164,7 +170,7 @@ def _coverage() -> list[Builder[dashboard.Panel]]:
     )
     return [
         band(
-            Text(
+            PanelText(
                 "Coverage of $probe against its baseline",
                 "Share of records on which the LF votes. 99 % of quiet windows of this size lie "
                 f"within the band. {WHEN}",
@@ -172,7 +178,7 @@ def _coverage() -> list[Builder[dashboard.Panel]]:
             band_of("lf_coverage", PROBE),
         ),
         band(
-            Text(
+            PanelText(
                 "Blind spot against its baseline",
                 "Share of records on which every LF abstains: a rise is a topic that no LF knows. "
                 f"{WHEN}",
@@ -180,12 +186,12 @@ def _coverage() -> list[Builder[dashboard.Panel]]:
             band_of("blind_spot", SEGMENT),
         ),
         series(
-            Text("Coverage of each LF", f"Share of records on which each LF votes. {WHEN}"),
+            PanelText("Coverage of each LF", f"Share of records on which each LF votes. {WHEN}"),
             [Query(shared("lf_coverage_ratio", SEGMENT, "probe"), "{{probe}}")],
             RATIO,
         ),
         series(
-            Text(
+            PanelText(
                 "Deviation from the baseline",
                 "Coverage minus what the baseline expects, in percentage points: 0 is no change.",
             ),
@@ -199,7 +205,7 @@ def _coverage() -> list[Builder[dashboard.Panel]]:
 def _quality() -> list[Builder[dashboard.Panel]]:
     return [
         series(
-            Text(
+            PanelText(
                 "Agreement of each LF",
                 "Share of the votes overlapping with other LFs' that none of them contradicts.",
             ),
@@ -208,13 +214,15 @@ def _quality() -> list[Builder[dashboard.Panel]]:
             span=8,
         ),
         series(
-            Text("Conflict of each LF", "Share of the LF's votes that another LF contradicts."),
+            PanelText(
+                "Conflict of each LF", "Share of the LF's votes that another LF contradicts."
+            ),
             [Query(shared("lf_conflict_ratio", SEGMENT, "probe"), "{{probe}}")],
             RATIO,
             span=8,
         ),
         series(
-            Text(
+            PanelText(
                 "Errors of each LF",
                 "Share of records on which the LF failed. Never counted as an abstain.",
             ),
@@ -231,7 +239,7 @@ _FIRING: Final = "series, probe, other, label, segment, severity, kind"
 def _alerts() -> list[Builder[dashboard.Panel]]:
     return [
         series(
-            Text("Alerts by state", "Alerts of this stream: pending, firing, resolved."),
+            PanelText("Alerts by state", "Alerts of this stream: pending, firing, resolved."),
             [
                 Query(
                     f"sum by (state) ({shared('alerts', STREAM, 'state, severity, kind')})",
@@ -241,12 +249,14 @@ def _alerts() -> list[Builder[dashboard.Panel]]:
             COUNT,
         ),
         series(
-            Text("Candidates by state", "Records proposed for labeling, and what became of them."),
+            PanelText(
+                "Candidates by state", "Records proposed for labeling, and what became of them."
+            ),
             [Query(shared("candidates", STREAM, "state"), "{{state}}")],
             COUNT,
         ),
         listing(
-            Text(
+            PanelText(
                 "Firing alerts of this stream",
                 "What moved, by how much (odds ratio of observed to expected; 1 is no change), and "
                 "since when, in the records' own time.",
@@ -256,15 +266,15 @@ def _alerts() -> list[Builder[dashboard.Panel]]:
                 f"1000 * {shared('alert_since_timestamp_seconds', STREAM, _FIRING)}",
             ],
             [
-                Column("severity", "severity"),
-                Column("kind", "kind"),
-                Column("series", "series"),
-                Column("probe", "LF"),
-                Column("other", "other LF"),
-                Column("label", "class"),
-                Column("segment", "segment"),
-                Column("Value #A", "odds ratio", COUNT),
-                Column("Value #B", "since", "dateTimeAsIso"),
+                TableColumn("severity", "severity"),
+                TableColumn("kind", "kind"),
+                TableColumn("series", "series"),
+                TableColumn("probe", "LF"),
+                TableColumn("other", "other LF"),
+                TableColumn("label", "class"),
+                TableColumn("segment", "segment"),
+                TableColumn("Value #A", "odds ratio", COUNT),
+                TableColumn("Value #B", "since", "dateTimeAsIso"),
             ],
         ),
     ]
@@ -275,7 +285,7 @@ def _pipeline() -> list[Builder[dashboard.Panel]]:
     watermark = f"min({shared('watermark_timestamp_seconds', STREAM, 'partition')})"
     return [
         series(
-            Text(
+            PanelText(
                 "Age of the last window and of the watermark",
                 "How far event time is behind now: years in a replay of old records, about a "
                 "window in live traffic. The last evaluation is by the wall clock.",
@@ -288,7 +298,7 @@ def _pipeline() -> list[Builder[dashboard.Panel]]:
             SECONDS,
         ),
         series(
-            Text(
+            PanelText(
                 "Records per second",
                 "Records counted, those that came after their window, and Kafka records without "
                 "a value, which are skipped.",
@@ -301,19 +311,19 @@ def _pipeline() -> list[Builder[dashboard.Panel]]:
             RATE,
         ),
         series(
-            Text("Lag by partition", "Records in the source that are not counted yet."),
+            PanelText("Lag by partition", "Records in the source that are not counted yet."),
             [Query(shared("consumer_lag_records", STREAM, "partition"), "partition {{partition}}")],
             COUNT,
             span=8,
         ),
         series(
-            Text("Dead letters per second", "Inputs that could not be records, by reason."),
+            PanelText("Dead letters per second", "Inputs that could not be records, by reason."),
             [Query(rate_of("dead_letters_total", "reason", ""), "{{reason}}")],
             RATE,
             span=8,
         ),
         series(
-            Text(
+            PanelText(
                 "Time spent in each LF",
                 "Seconds per second, over all processes: 1 is one busy core.",
             ),

@@ -31,7 +31,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class PanelText:
     """What a panel says about itself."""
 
     title: str
@@ -50,7 +50,12 @@ def _targets(queries: Sequence[Query]) -> list[prometheus.Dataquery]:
 
 
 def series(
-    text: Text, queries: Sequence[Query], unit: str, *, span: int = 12, lowest: float | None = 0
+    text: PanelText,
+    queries: Sequence[Query],
+    unit: str,
+    *,
+    span: int = 12,
+    lowest: float | None = 0,
 ) -> timeseries.Panel:
     """Return lines over time; gaps stay gaps, because no data is not zero."""
     panel = (
@@ -89,7 +94,7 @@ def _legend() -> common_builders.VizLegendOptions:
 OBSERVED, EXPECTED, LOW, HIGH = "observed", "expected", "low", "high"
 
 
-def band(text: Text, exprs: Mapping[str, str], *, span: int = 12) -> timeseries.Panel:
+def band(text: PanelText, exprs: Mapping[str, str], *, span: int = 12) -> timeseries.Panel:
     """Return one observed share against the band that the baseline expects.
 
     *exprs* has one expression, of one series, for each of observed, expected, low and high:
@@ -124,7 +129,7 @@ _BAND_STYLE: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def figure(
-    text: Text,
+    text: PanelText,
     expr: str,
     unit: str,
     *,
@@ -169,7 +174,7 @@ def figure(
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """A column of a table: which field, what it is called, and in which unit it is."""
 
     field: str
@@ -178,7 +183,7 @@ class Column:
 
 
 def listing(
-    text: Text, exprs: Sequence[str], columns: Sequence[Column], *, span: int = 24
+    text: PanelText, exprs: Sequence[str], columns: Sequence[TableColumn], *, span: int = 24
 ) -> table.Panel:
     """Return the present series as rows. Expressions with the same labels share a row."""
     panel = (
@@ -213,7 +218,7 @@ def listing(
     return panel
 
 
-def _organize(columns: Sequence[Column]) -> dict[str, Any]:
+def _organize(columns: Sequence[TableColumn]) -> dict[str, Any]:
     return {
         "excludeByName": {"Time": True},
         "indexByName": {column.field: i for i, column in enumerate(columns)},

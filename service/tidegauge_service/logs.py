@@ -11,7 +11,7 @@ from typing import Any, TextIO, cast
 import structlog
 
 
-class Outlet:
+class LossyStream:
     """Where lines go; one that cannot be written (a full disk) is lost, and nothing else is.
 
     The standard library's handlers do so by themselves. ValueError: the stream is closed.
@@ -77,7 +77,7 @@ def configure(level: str = "INFO", *, as_json: bool | None = None, worker: str =
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Outlet(sys.stderr))),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", LossyStream(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.demo.plain_lfs import PLAIN_LFS, coverage, votes, words
 from tidegauge_service.demo.generator import Plan, Truth, batch, truth_at
-from tidegauge_service.demo.plan import Mix, mix_at
+from tidegauge_service.demo.plan import TopicMix, mix_at
 from tidegauge_service.demo.topics import CHANNELS, TOPICS
 
 PLAN = Plan()
@@ -182,5 +182,5 @@ def test_shares_vary_from_window_to_window_more_than_counting_explains() -> None
 def test_windows_of_a_plan_without_noise_are_alike() -> None:
     plan = Plan(noise=0)
     first, second = (mix_at(SEED, window, plan) for window in (0, 59))
-    assert isinstance(first, Mix)
+    assert isinstance(first, TopicMix)
     assert first.cumulative == second.cumulative

@@ -20,9 +20,9 @@ from tidegauge_service.api.problems import CODES
 from tidegauge_service.api.routes import health
 from tidegauge_service.candidates import proposal
 from tidegauge_service.cli.main import app
-from tidegauge_service.config import stream_file as stream_config
+from tidegauge_service.config import stream_file
 from tidegauge_service.config.settings import Retention, Settings
-from tidegauge_service.ingest.codec.rejection import Reason
+from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,7 @@ def page(name: str) -> str:
 
 def stream_keys() -> Iterator[str]:
     """Dotted keys of stream.yaml, except those of sources and baselines."""
-    for name, field in stream_config.StreamConfig.model_fields.items():
+    for name, field in stream_file.StreamConfig.model_fields.items():
         nested: Any = field.annotation
         if name in {"folder", "file", "source", "baseline"}:
             continue
@@ -45,10 +45,10 @@ def stream_keys() -> Iterator[str]:
 
 def source_keys() -> Iterator[str]:
     for source in (
-        stream_config.FileSource,
-        stream_config.KafkaSource,
-        stream_config.LogSource,
-        stream_config.DemoSource,
+        stream_file.FileSource,
+        stream_file.KafkaSource,
+        stream_file.LogSource,
+        stream_file.DemoSource,
     ):
         yield from (key for key in source.model_fields if key != "kind")
 
@@ -116,13 +116,13 @@ def test_problem_codes(code: str) -> None:
     assert f"`{code}`" in page("api.md")
 
 
-@pytest.mark.parametrize("reason", Reason)
-def test_dead_letter_reasons(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", DeadLetterReason)
+def test_dead_letter_reasons(reason: DeadLetterReason) -> None:
     assert f"`{reason}`" in page("streams.md")
 
 
-@pytest.mark.parametrize("reason", proposal.Reason)
-def test_candidate_reasons(reason: proposal.Reason) -> None:
+@pytest.mark.parametrize("reason", proposal.ProposalReason)
+def test_candidate_reasons(reason: proposal.ProposalReason) -> None:
     assert f"| `{reason}` |" in page("candidates.md")
 
 

@@ -17,7 +17,7 @@ from tests.e2e.running import started, tidegauge
 from tests.servers.broker import Cluster
 from tidegauge_service.demo.generator import raw_at
 from tidegauge_service.demo.plan import Plan
-from tidegauge_service.reports import summary as report
+from tidegauge_service.reports import summary
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.windows import queries
@@ -83,7 +83,7 @@ def numbers(url: str) -> dict[str, Any]:
             "late": stream.late,
             "dead_letters": stream.dead_letters,
             "windows": [(w.start_ms, w.state, w.records, w.series) for w in windows],
-            "alerts": [report.alert_row(a) for a in report.all_alerts(database, "same")],
+            "alerts": [summary.alert_row(a) for a in summary.all_alerts(database, "same")],
         }
     finally:
         database.close()

@@ -16,8 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from tests.parity.conftest import Suite
 from tests.snorkel_stub import Snorkel
 from tidegauge_probes import ERROR
-from tidegauge_probes.counts import analysis, gold
-from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import analysis, gold, panes
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.errors import CountsError
 from tidegauge_probes.model import VoteMatrix
@@ -34,7 +33,7 @@ Votes = npt.NDArray[np.int64]
 def pane(votes: Votes, classes: int) -> PaneCounts:
     n, m = votes.shape
     matrix = VoteMatrix(votes.astype(np.int8), np.zeros((n, 0), np.bool_), np.zeros(m))
-    return counts.fold(matrix, classes, {})
+    return panes.fold(matrix, classes, {})
 
 
 def truth(suite: Suite) -> Votes:

@@ -18,7 +18,7 @@ from tests.parity.required import needed
 from tests.probes.simulated_votes import World, unipolar
 from tests.snorkel_stub import Snorkel
 from tidegauge_probes import ERROR, LabelingFunction, ProbeSet, engine
-from tidegauge_probes.label_model import dawid_skene as label_model
+from tidegauge_probes.label_model import dawid_skene
 from tidegauge_probes.label_model.dawid_skene import LabelModel
 
 torch = needed("torch")
@@ -104,7 +104,7 @@ def their_fit(snorkel: Snorkel, votes: Any, prior: Floats) -> Any:
 @pytest.fixture(scope="module", params=SAMPLES)
 def both(request: pytest.FixtureRequest, snorkel: Snorkel) -> Both:
     given = SAMPLES[request.param]
-    ours = label_model.fit(given.votes.astype(np.int8), len(given.prior), balance=given.prior)
+    ours = dawid_skene.fit(given.votes.astype(np.int8), len(given.prior), balance=given.prior)
     return Both(given, ours, their_fit(snorkel, given.votes, given.prior))
 
 
@@ -187,7 +187,7 @@ def test_our_votes_train_snorkels_model(snorkel: Snorkel) -> None:
 def test_a_never_voting_lf_weighs_nothing_here_and_fully_there(snorkel: Snorkel) -> None:
     given = SAMPLES["two classes"]
     votes = np.hstack([given.votes, np.full((RECORDS, 1), -1)])
-    ours = label_model.fit(votes.astype(np.int8), 2, balance=given.prior)
+    ours = dawid_skene.fit(votes.astype(np.int8), 2, balance=given.prior)
     theirs = their_fit(snorkel, votes, given.prior)
     with np.errstate(divide="ignore"):  # by its coverage of 0
         assert theirs.get_weights()[-1] == pytest.approx(1.0)

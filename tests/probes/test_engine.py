@@ -28,7 +28,7 @@ from tidegauge_probes import (
     slicing_function,
 )
 from tidegauge_probes.columns.batch import AT_ONCE
-from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import panes
 from tidegauge_probes.labeling.templates import TemplateSpec
 from tidegauge_probes.model import VoteMatrix
 
@@ -185,14 +185,14 @@ def test_any_exception_can_be_counted_and_stored(error: Exception) -> None:
 
     matrix = run(lf(fails))
     assert (matrix.outcomes == ERROR).all()
-    pane = counts.fold(matrix, 3, {})
-    assert counts.decode(pane.encode()) == pane
+    pane = panes.fold(matrix, 3, {})
+    assert panes.decode(pane.encode()) == pane
     assert pane.all.errors.tolist() == [3]
     assert all(len(f.message) <= 1300 for f in matrix.faults)
 
 
 def test_errors_are_counted_apart_from_abstains() -> None:
-    pane = counts.fold(run(lf(lambda x: None if x.n else ABSTAIN)), 3, {})
+    pane = panes.fold(run(lf(lambda x: None if x.n else ABSTAIN)), 3, {})
     assert pane.all.outcomes.tolist() == [[0, 0, 0, 1, 2]]
     assert dict(pane.faults)[0, "invalid_vote"][0] == 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidegauge_probes import ProbeSet, engine
-from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import panes
 from tidegauge_probes.labeling.templates import SliceSpec
 from tidegauge_probes.model import ABSTAIN, ERROR
 
@@ -52,7 +52,7 @@ def test_a_skipped_lf_is_not_called_and_fails_on_every_record() -> None:
     whole = engine.run(PROBE_SET, RECORDS)
     assert matrix.outcomes[:, 1].tolist() == whole.outcomes[:, 1].tolist()
     assert matrix.segments.tolist() == whole.segments.tolist()
-    pane = counts.fold(matrix, 2, {})
+    pane = panes.fold(matrix, 2, {})
     assert pane.all.errors.tolist() == [3, 0]
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.e2e.running import last_json, tidegauge
-from tidegauge_service.store.candidates import Candidate, Filter, pages
+from tidegauge_service.store.candidates import Candidate, CandidateFilter, pages
 from tidegauge_service.store.engine import Database
 
 HERE = Path(__file__).parent
@@ -73,7 +73,7 @@ def test_congress_leaves_january_behind_when_the_virus_comes(
 def candidates(folder: Path, since: int, until: int, reason: str) -> list[Candidate]:
     database = Database(f"sqlite:///{folder}/out.db")
     try:
-        wanted = Filter(stream="congress", reason=reason, since_ms=since, until_ms=until)
+        wanted = CandidateFilter(stream="congress", reason=reason, since_ms=since, until_ms=until)
         found = [c for page in pages(database, wanted) for c in page]
     finally:
         database.close()

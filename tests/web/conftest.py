@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from tests.web.site_for_tests import NOW, Site
 from tidegauge_service.api.app import create_app
-from tidegauge_service.api.auth import Gate
-from tidegauge_service.api.context import Context
+from tidegauge_service.api.auth import TokenAuth
+from tidegauge_service.api.context import ApiContext
 from tidegauge_service.metrics.collector import Collector
 from tidegauge_service.metrics.snapshot import take_snapshot
 
@@ -29,6 +29,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def client(site: Site) -> Iterator[TestClient]:
     """Give the whole API over the site's database."""
     collector = Collector(lambda: take_snapshot(site.database, NOW))
-    context = Context(site.database, lambda: NOW, Gate("secret"), collector, lambda: None)
+    context = ApiContext(site.database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
     with TestClient(create_app(context), headers={"Authorization": "Bearer secret"}) as client:
         yield client

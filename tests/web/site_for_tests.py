@@ -21,8 +21,7 @@ from tidegauge_service.store import streams
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import EVALUATED, StreamRow
-from tidegauge_service.store.windows import evaluation as windows
-from tidegauge_service.store.windows import precision
+from tidegauge_service.store.windows import evaluation, precision
 from tidegauge_service.store.windows.precision import ClassShare, LfPrecision, WindowPrecision
 from tidegauge_service.web.pages.routes import pages
 
@@ -78,8 +77,8 @@ class Site:
             baseline=BASELINE,
         )
         with self.database.write() as connection:
-            ids = windows.series_ids(connection, stream, [f.key for f in findings])
-            windows.save_window(
+            ids = evaluation.series_ids(connection, stream, [f.key for f in findings])
+            evaluation.save_window(
                 connection,
                 stream,
                 start,
@@ -88,7 +87,7 @@ class Site:
                 records=1_000,
                 now_ms=NOW,
             )
-            windows.save_findings(connection, stream, findings, ids)
+            evaluation.save_findings(connection, stream, findings, ids)
             before = alerts.open_alerts(connection, stream.id)
             after = advance(before, findings, Rule(), context)
             alerts.save(connection, stream.id, after.alerts, after.transitions)
@@ -99,13 +98,13 @@ class Site:
         stream: StreamRow,
         number: int,
         *lfs: LfPrecision,
-        windows: int = 3,
+        evaluation: int = 3,
         accuracy: Accuracy | None = None,
     ) -> None:
         """Write what the label model says of a window: spam went from 40 to 20 %."""
-        spam = ClassShare("SPAM", 0.4, 0.2 if windows else None)
+        spam = ClassShare("SPAM", 0.4, 0.2 if evaluation else None)
         found = WindowPrecision(
-            START + number * HOUR, BASELINE, windows, windows * 1_000, (spam,), lfs, accuracy
+            START + number * HOUR, BASELINE, evaluation, evaluation * 1_000, (spam,), lfs, accuracy
         )
         with self.database.write() as connection:
             precision.save(connection, stream, found)

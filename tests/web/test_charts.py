@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tidegauge_service.store.windows.queries import BLIND_SPOT_ROW, HeatMap, SeriesFigure
-from tidegauge_service.web.charts import renderer as drawing
+from tidegauge_service.web.charts import renderer
 from tidegauge_service.web.charts import specs as charts
 from tidegauge_service.web.charts.specs import History
 from tidegauge_service.web.charts.themes import THEMES, ThemeName
@@ -48,7 +48,7 @@ def heat_map(**rows: Sequence[SeriesFigure | None]) -> HeatMap:
     return HeatMap(starts, names, tuple(map(tuple, rows.values())))
 
 
-def cells(spec: drawing.Spec) -> list[tuple[Any, ...]]:
+def cells(spec: renderer.Spec) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in spec["datasets"]["figures"]]
 
 
@@ -155,14 +155,14 @@ def test_charts_are_drawn_as_svg_and_png(theme: Any) -> None:
         charts.series(History((NOON,), (None,)), theme),
         charts.series(History((), ()), theme),
     ):
-        svg = drawing.to_svg(spec)
+        svg = renderer.to_svg(spec)
         assert svg.startswith("<svg")
         assert theme.ground in svg
-        assert drawing.to_png(spec, 1).startswith(b"\x89PNG\r\n\x1a\n")
+        assert renderer.to_png(spec, 1).startswith(b"\x89PNG\r\n\x1a\n")
 
 
 def test_a_picture_needs_neither_script_nor_inline_style() -> None:
-    svg = drawing.to_svg(charts.heat_map(heat_map(blind=[figure(5, "shifted")])))
+    svg = renderer.to_svg(charts.heat_map(heat_map(blind=[figure(5, "shifted")])))
     assert not any(found in svg for found in ("<script", "<style", "style=", "href"))
 
 
@@ -189,7 +189,7 @@ def test_no_text_ends_the_process() -> None:
     """vl-convert aborts its process at a character that XML does not know: so a process it is."""
     texts = [{"values": [{"t": text}]} for text in HOSTILE]
     encoding = {"text": {"field": "t"}}
-    specs: list[drawing.Spec] = [{"mark": "text", "data": d, "encoding": encoding} for d in texts]
+    specs: list[renderer.Spec] = [{"mark": "text", "data": d, "encoding": encoding} for d in texts]
     specs += [charts.heat_map(heat_map(**{name: [figure()]}), title=name) for name in HOSTILE]
     done = subprocess.run(
         [sys.executable, "-c", DRAW],
@@ -209,25 +209,25 @@ def test_no_text_ends_the_process() -> None:
 def test_drawing_fetches_nothing() -> None:
     spec = {"data": {"url": "http://127.0.0.1:9/figures.json"}, "mark": "point", "encoding": {}}
     with pytest.raises(ValueError, match=r"(?i)not allowed|external|base"):
-        drawing.to_svg(spec)
+        renderer.to_svg(spec)
 
 
 def test_the_last_pictures_are_kept_and_no_more() -> None:
     spec = charts.series(History((NOON,), (figure(x=17),)))
-    drawing.to_svg(spec)
-    hits = drawing._svg.cache_info().hits
-    drawing.to_svg(json.loads(json.dumps(spec)))
-    assert drawing._svg.cache_info().hits == hits + 1
+    renderer.to_svg(spec)
+    hits = renderer._svg.cache_info().hits
+    renderer.to_svg(json.loads(json.dumps(spec)))
+    assert renderer._svg.cache_info().hits == hits + 1
     assert (
-        drawing._svg.cache_info().maxsize
-        == drawing.KEPT_PICTURES
-        == drawing._png.cache_info().maxsize
+        renderer._svg.cache_info().maxsize
+        == renderer.KEPT_PICTURES
+        == renderer._png.cache_info().maxsize
     )
 
 
 def test_a_fingerprint_names_the_content() -> None:
     one, same, other = (
-        drawing.fingerprint(charts.heat_map(heat_map(blind=[figure(d)]))) for d in (1, 1, 2)
+        renderer.fingerprint(charts.heat_map(heat_map(blind=[figure(d)]))) for d in (1, 1, 2)
     )
     assert one == same != other
 
@@ -282,8 +282,8 @@ def test_a_long_name_of_any_letters_is_drawn(name: str) -> None:
         charts.timeline([bar], NOON, NOON + HOUR, title=name),
         charts.series(history, title=name),
     ):
-        assert drawing.to_svg(spec).startswith("<svg")
-        assert drawing.to_png(spec).startswith(b"\x89PNG")
+        assert renderer.to_svg(spec).startswith("<svg")
+        assert renderer.to_png(spec).startswith(b"\x89PNG")
 
 
 def test_names_that_differ_in_an_emoji_stay_apart() -> None:

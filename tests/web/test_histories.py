@@ -7,7 +7,7 @@ import pytest
 from tests.web.site_for_tests import Site, drifting
 from tidegauge_probes.findings import SeriesKey, SeriesKind
 from tidegauge_service.store.windows import queries
-from tidegauge_service.web.charts import specs as charts
+from tidegauge_service.web.charts import specs
 from tidegauge_service.web.charts.histories import fewer_columns, fewer_points, group_size, history
 
 
@@ -22,7 +22,7 @@ def test_a_column_shows_its_most_deviating_window(site: Site) -> None:
     fewer = fewer_columns(figures, 5)
     assert fewer.starts == (figures.starts[0], figures.starts[5])
     assert fewer.cells[0] == (figures.cells[0][4], figures.cells[0][5])
-    assert all(charts.is_shifted(cell) for cell in fewer.cells[0])
+    assert all(specs.is_shifted(cell) for cell in fewer.cells[0])
 
 
 def test_points_of_a_series_do_the_same(site: Site) -> None:

@@ -86,7 +86,7 @@ def notify_worthy(transition: Transition) -> bool:
     return resolved and transition.from_state is AlertState.FIRING
 
 
-def messages(
+def messages_of(
     advance: Advance, rule: Rule, context: Context, candidates: int = 0, url: str = ""
 ) -> list[Message]:
     """Return the messages that an evaluated window gives: none, one or two; firing first.

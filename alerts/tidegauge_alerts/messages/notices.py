@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tidegauge_alerts.lifecycle.identity import digest
-from tidegauge_alerts.messages import phrases as wording
+from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.message import VERSION, Message, Status
 from tidegauge_alerts.messages.phrases import clean
 from tidegauge_probes.findings import Skew
@@ -142,19 +142,19 @@ def skewed(
     first, *more = found
     others = f", and {len(more)} more series" if more else ""
     headline = (
-        f"The training data were never like the live traffic: {wording.skewed(first)}{others}. "
+        f"The training data were never like the live traffic: {phrases.skewed(first)}{others}. "
         "This is no drift, and changes are told against the live traffic from now on. What to do: "
         "see whether the model was trained on what it is asked"
     )
     told = {
         "skew": [
             {
-                **wording.names(one.key),
+                **phrases.names(one.key),
                 "trained": one.trained,
                 "live": one.live,
                 "effect": one.effect,
                 "p_value": one.p_value,
-                "text": wording.skewed(one),
+                "text": phrases.skewed(one),
             }
             for one in found[:MOST_SKEWED]
         ],

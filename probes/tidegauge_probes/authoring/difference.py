@@ -26,7 +26,7 @@ class Aspect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LfChange:
     """An LF that kept its name, and what of it is another."""
 
     name: str
@@ -41,7 +41,7 @@ class Part:
     removed: tuple[str, ...]
     renamed: tuple[tuple[str, str], ...]
     """(before, after), of equal content."""
-    changed: tuple[Change, ...]
+    changed: tuple[LfChange, ...]
 
     @property
     def empty(self) -> bool:
@@ -90,7 +90,7 @@ def _compare(before: Mapping[str, _Leaves], after: Mapping[str, _Leaves]) -> Par
             renamed.append((old, new))
             removed.remove(old)
             added.remove(new)
-    changes = (Change(n, _aspects(before[n], after[n])) for n in before if n in after)
+    changes = (LfChange(n, _aspects(before[n], after[n])) for n in before if n in after)
     changed = tuple(change for change in changes if change.aspects)
     return Part(tuple(added), tuple(removed), tuple(renamed), changed)
 

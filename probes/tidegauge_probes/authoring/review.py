@@ -13,7 +13,7 @@ from tidegauge_probes import engine
 from tidegauge_probes.authoring import words
 from tidegauge_probes.columns.batch import Batch
 from tidegauge_probes.columns.texts import Mask
-from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.analysis import lf_summary
 from tidegauge_probes.labeling.digest import digest
 from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, PythonProbe, TemplateProbe
@@ -26,7 +26,7 @@ from tidegauge_probes.model import ABSTAIN, Fault, Fields, VoteMatrix
 Readings = Mapping[int, Lifted | Python]
 
 
-class Way(StrEnum):
+class RunMode(StrEnum):
     """How an LF runs."""
 
     TEMPLATE = "template"
@@ -46,7 +46,7 @@ class About:
     name: str
     matches: str
     labels: tuple[str, ...] | None
-    way: Way
+    way: RunMode
     why: str | None = None
 
 
@@ -117,18 +117,18 @@ def about(probe_set: ProbeSet) -> tuple[About, ...]:
 
 def _about(probe_set: ProbeSet, probe: Probe, read: Lifted | Python | None, *, few: bool) -> About:
     if not isinstance(probe, PythonProbe):
-        way = Way.TEMPLATE if isinstance(probe, TemplateProbe) else Way.VOTER
+        way = RunMode.TEMPLATE if isinstance(probe, TemplateProbe) else RunMode.VOTER
         return About(probe.name, words.of_probe(probe), _names(probe_set, probe.labels or ()), way)
     if not isinstance(read, Lifted):
         why = read.why if read is not None else ""
-        return About(probe.name, words.of_probe(probe), None, Way.PYTHON, why)
+        return About(probe.name, words.of_probe(probe), None, RunMode.PYTHON, why)
     known = _names(probe_set, sorted(votes_of(read.tree) - {ABSTAIN}))
     labels = known if read.whole else None
     matches = _template_words(read) or words.of_probe(probe)
     if few:
         why = f"it could be lifted, but fewer than {FEWEST} are not worth it"
-        return About(probe.name, matches, labels, Way.PYTHON, why)
-    return About(probe.name, matches, labels, Way.LIFTED)
+        return About(probe.name, matches, labels, RunMode.PYTHON, why)
+    return About(probe.name, matches, labels, RunMode.LIFTED)
 
 
 def _names(probe_set: ProbeSet, votes: Sequence[int]) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ def tried(probe_set: ProbeSet, records: Sequence[Fields]) -> Trial:
     """Run the LFs on a sample of at least one record; all outcomes are those of Python."""
     read = readings(probe_set)
     matrix = engine.run(probe_set, records)
-    pane = counts.fold(matrix, probe_set.cardinality, {})
+    pane = panes.fold(matrix, probe_set.cardinality, {})
     seconds = matrix.seconds.copy()
     lifted = {n for n, one in read.items() if isinstance(one, Lifted) and n < len(seconds)}
     differing: list[str] = []

@@ -29,7 +29,7 @@ from tidegauge_probes.counts import panes as counts_
 from tidegauge_probes.counts.panes import MOST_TOGETHER, PaneCounts
 from tidegauge_probes.drift import season as season_
 from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS, NO_SEASON, Season
-from tidegauge_probes.drift.series import Plan, plan
+from tidegauge_probes.drift.series import SeriesPlan, plan
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import SeriesKey
 from tidegauge_probes.label_model.accuracy import Gold
@@ -101,7 +101,7 @@ class Baseline:
     """
 
     probe_set: str
-    plan: Plan
+    plan: SeriesPlan
     total: PaneCounts
     window_ms: int
     starts: Ints
@@ -217,7 +217,7 @@ def decode(encoded: bytes) -> Baseline:
         starts, x, n = (_array(parts[name]) for name in ("starts", "x", "n"))
         model = _decode_model(parts, header, total)
         consensus = Consensus.of(model, total) if model and header.consensus else None
-        chosen = Plan(Layout(*header.layout), header.segments, header.pairs, consensus)
+        chosen = SeriesPlan(Layout(*header.layout), header.segments, header.pairs, consensus)
         _refuse_misfit(chosen, total, starts, (x, n))
         gold = _decode_gold(parts, header, total)
     except Exception as error:  # zipfile and zlib alone have seven ways to say so
@@ -255,7 +255,9 @@ def _decode_gold(parts: Mapping[str, bytes], header: _Header, total: PaneCounts)
     return Gold(outcomes.astype(np.int8), labels, header.gold_model, total.classes)
 
 
-def _refuse_misfit(chosen: Plan, total: PaneCounts, starts: Ints, series: Sequence[Ints]) -> None:
+def _refuse_misfit(
+    chosen: SeriesPlan, total: PaneCounts, starts: Ints, series: Sequence[Ints]
+) -> None:
     layout = (len(chosen.layout.probes), len(chosen.layout.classes))
     shape = (len(starts), len(chosen.keys()))
     if (total.lfs, total.classes) != layout or any(part.shape != shape for part in series):
@@ -327,7 +329,7 @@ def _mean_and_season(
     seen, size = np.where(keep, x, 0), np.where(keep, n, 0)
     total = size.sum(axis=0)
     p = _smoothed(seen.sum(axis=0), total)
-    counted = season_.Counted(seen, size)
+    counted = season_.SeasonCounts(seen, size)
     season = season_.fit(counted, baseline.starts, baseline.window_ms, p, weekly=weekly)
     expected = season.expected(p, baseline.starts)
     for _ in range(2 if season.cycles else 0):

@@ -111,7 +111,7 @@ def bins(starts: Ints, period_ms: int, bin_ms: int) -> Ints:
 
 
 def fit(
-    counted: Counted, starts: Ints, window_ms: int, p: Floats, *, weekly: bool = True
+    counted: SeasonCounts, starts: Ints, window_ms: int, p: Floats, *, weekly: bool = True
 ) -> Season:
     """Fit the cycles of windows that start then, around the mean shares *p*.
 
@@ -131,14 +131,16 @@ def fit(
 
 
 @dataclass(frozen=True, eq=False)
-class Counted:
+class SeasonCounts:
     """x of n in each window, float64 [W, S]; 0 of 0 where a window is left out."""
 
     x: Floats
     n: Floats
 
 
-def _cycle(counted: Counted, starts: Ints, expected: Floats, period_ms: int, bin_ms: int) -> Cycle:
+def _cycle(
+    counted: SeasonCounts, starts: Ints, expected: Floats, period_ms: int, bin_ms: int
+) -> Cycle:
     place = bins(starts, period_ms, bin_ms)
     count = -(-period_ms // bin_ms)
     which = (starts - MONDAY_MS) // period_ms
@@ -167,7 +169,7 @@ def _cycle(counted: Counted, starts: Ints, expected: Floats, period_ms: int, bin
     return Cycle(period_ms, bin_ms, shift, variance, pull)
 
 
-def _deviation(counted: Counted, expected: Floats, place: Ints, count: int) -> Floats:
+def _deviation(counted: SeasonCounts, expected: Floats, place: Ints, count: int) -> Floats:
     """Return by how much each bin is off what was expected, logit, [bins, S]."""
     x, n, due = (np.zeros((count, expected.shape[1])) for _ in range(3))
     np.add.at(x, place, counted.x)

@@ -25,7 +25,7 @@ MAX_SEGMENTS = 20
 
 
 @dataclass(frozen=True)
-class Plan:
+class SeriesPlan:
     """Which series to follow: fixed with the baseline, so that every window has the same."""
 
     layout: Layout
@@ -85,14 +85,14 @@ def plan(
     counts: PaneCounts,
     always: Sequence[str] = (),
     model: LabelModel | None = None,
-) -> Plan:
+) -> SeriesPlan:
     """Choose the series to follow from the baseline's counts, and its label model if it has one.
 
     *always* names segments (slicing functions) that are kept however small they are.
     """
     kept = [name for field in _fields(counts, always) for name in _largest(counts, field)]
     consensus = None if model is None else Consensus.of(model, counts)
-    return Plan(layout, (ALL, *sorted(always), *kept), _pairs(counts), consensus)
+    return SeriesPlan(layout, (ALL, *sorted(always), *kept), _pairs(counts), consensus)
 
 
 def _pairs(counts: PaneCounts) -> tuple[tuple[int, int], ...]:

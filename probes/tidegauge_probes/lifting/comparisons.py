@@ -22,12 +22,12 @@ from tidegauge_probes.lifting.lifted import (
     Contains,
     FieldNumber,
     Kind,
-    Length,
+    LiftedLength,
+    LiftedMix,
+    LiftedText,
     Measure,
-    Mix,
     Node,
     Read,
-    Text,
     TextTest,
     Token,
     Total,
@@ -62,7 +62,7 @@ class Field:
 class Words:
     """`text.split()`."""
 
-    text: Text
+    text: LiftedText
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ class Several:
     values: tuple[Any, ...]
 
 
-class Record:
+class WholeRecord:
     """The record itself."""
 
 
-Number = FieldNumber | Length | Measure | Total
+Number = FieldNumber | LiftedLength | Measure | Total
 Env = Mapping[str, Any]
 
 
@@ -94,7 +94,7 @@ def is_condition(value: Any) -> bool:
 
 def negated(node: Node) -> Node:
     """Return where a condition does not hold."""
-    return Mix((node,), negated=True)
+    return LiftedMix((node,), negated=True)
 
 
 class Comparisons:
@@ -112,26 +112,30 @@ class Comparisons:
         finally:
             self.reads = known | self.reads
 
-    def text(self, value: Any) -> Text:
+    def text(self, value: Any) -> LiftedText:
         """Return a value as a text, which it must then be."""
         if isinstance(value, Field):
             self.reads.add((value.place, Kind.TEXT))
-            return Text(value.place)
-        if isinstance(value, Text):
+            return LiftedText(value.place)
+        if isinstance(value, LiftedText):
             return value
         raise Unknown
 
     def truth(self, value: Any) -> Node:
         """Return where a value is true."""
         if isinstance(value, Known) and type(value.value) in PLAIN:
-            return Mix((), every=bool(value.value))
+            return LiftedMix((), every=bool(value.value))
         if isinstance(value, Field):
             self.reads.add((value.place, Kind.PLAIN))
             return ValueTest(value.place, Kind.PLAIN, operator.truth)
         if isinstance(value, Match):
             return value.search
-        if isinstance(value, Text | Words):
-            value = Length(value) if isinstance(value, Text) else Length(value.text, words=True)
+        if isinstance(value, LiftedText | Words):
+            value = (
+                LiftedLength(value)
+                if isinstance(value, LiftedText)
+                else LiftedLength(value.text, words=True)
+            )
         if isinstance(value, Number):
             return Compares(value, operator.ne, 0)
         if is_condition(value):
@@ -176,7 +180,7 @@ class Comparisons:
         if isinstance(left, Field) and type(constant) in PLAIN:
             self.reads.add((left.place, Kind.PLAIN))
             return ValueTest(left.place, Kind.PLAIN, partial(operator.eq, constant))
-        if isinstance(left, Text) and type(constant) is str:
+        if isinstance(left, LiftedText) and type(constant) is str:
             return TextTest(left, partial(operator.eq, constant))
         raise Unknown
 
@@ -197,10 +201,10 @@ class Comparisons:
         word = left.value
         if isinstance(right, Words):
             if len(word.split()) != 1 or word != word.strip():
-                return Mix((), every=False)
+                return LiftedMix((), every=False)
             return Token(right.text, word)
         text = self.text(right)
-        return Contains(text, word) if word else Mix(())
+        return Contains(text, word) if word else LiftedMix(())
 
     def _one_of(self, left: Any, constants: Any) -> Node:
         if type(constants) is str:
@@ -209,7 +213,7 @@ class Comparisons:
             type(c) in PLAIN for c in constants
         ):
             raise Unknown
-        if isinstance(left, Text):
+        if isinstance(left, LiftedText):
             return TextTest(left, constants.__contains__)
         if not isinstance(left, Field):
             raise Unknown

@@ -21,8 +21,8 @@ from tidegauge_probes.lifting.comparisons import (
     Field,
     Known,
     Match,
-    Record,
     Several,
+    WholeRecord,
     Words,
     is_condition,
     negated,
@@ -30,12 +30,12 @@ from tidegauge_probes.lifting.comparisons import (
 from tidegauge_probes.lifting.constants import Names, Unknown
 from tidegauge_probes.lifting.lifted import (
     Kind,
-    Length,
+    LiftedLength,
+    LiftedMix,
+    LiftedText,
     Measure,
-    Mix,
     Node,
     Search,
-    Text,
     TextTest,
     Total,
 )  # fmt: skip
@@ -67,7 +67,7 @@ class Expressions(Comparisons):
         """Return where an expression is true."""
         if isinstance(node, ast.BoolOp):
             parts = tuple(self.condition(part, env) for part in node.values)
-            return Mix(parts, every=isinstance(node.op, ast.And))
+            return LiftedMix(parts, every=isinstance(node.op, ast.And))
         return self.truth(self.value(node, env))
 
     def _comparison(self, node: ast.Compare, env: Env) -> Node:
@@ -76,7 +76,7 @@ class Expressions(Comparisons):
             self.compared(values[n], operation, values[n + 1])
             for n, operation in enumerate(node.ops)
         ]
-        return parts[0] if len(parts) == 1 else Mix(tuple(parts))
+        return parts[0] if len(parts) == 1 else LiftedMix(tuple(parts))
 
     def value(self, node: ast.expr, env: Env) -> Any:
         """Return what an expression stands for."""
@@ -101,7 +101,7 @@ class Expressions(Comparisons):
         """Read `and` and `or` of conditions; of other things they would return one of those."""
         parts = [self.value(part, env) for part in node.values]
         if all(is_condition(part) for part in parts):
-            return Mix(tuple(parts), every=isinstance(node.op, ast.And))
+            return LiftedMix(tuple(parts), every=isinstance(node.op, ast.And))
         raise Unknown
 
     def _known(self, node: ast.expr, env: Env) -> Any:
@@ -127,7 +127,7 @@ class Expressions(Comparisons):
 
     def _attribute(self, node: ast.Attribute, env: Env) -> Any:
         owner = self.value(node.value, env)
-        if isinstance(owner, Record):
+        if isinstance(owner, WholeRecord):
             return self._field(node.attr)
         if isinstance(owner, Known):
             return Known(self._names.attribute(owner.value, node.attr))
@@ -135,7 +135,7 @@ class Expressions(Comparisons):
 
     def _item(self, node: ast.Subscript, env: Env) -> Field:
         owner, key = self.value(node.value, env), self._known(node.slice, env)
-        if isinstance(owner, Record) and not self._chain and type(key) is str:
+        if isinstance(owner, WholeRecord) and not self._chain and type(key) is str:
             return self._field(key)
         raise Unknown
 
@@ -164,7 +164,7 @@ class Expressions(Comparisons):
     def _call(self, node: ast.Call, env: Env) -> Any:
         if isinstance(node.func, ast.Attribute):
             owner = self.value(node.func.value, env)
-            if isinstance(owner, Field | Text):
+            if isinstance(owner, Field | LiftedText):
                 return self._method(self.text(owner), node, env)
         function = self._known(node.func, env)
         keywords = {k.arg: self._known(k.value, env) for k in node.keywords if k.arg}
@@ -190,16 +190,18 @@ class Expressions(Comparisons):
                 return Total(value.values)
             if function is sum:
                 raise Unknown
-            return Mix(tuple(self.truth(part) for part in value.values), every=function is all)
+            return LiftedMix(
+                tuple(self.truth(part) for part in value.values), every=function is all
+            )
         if function is bool:
             return self.truth(value)
         if function is str:
             self.loose = "`str()`, which takes values of any type"
             return self.text(value)
         if function is len and isinstance(value, Words):
-            return Length(value.text, words=True)
+            return LiftedLength(value.text, words=True)
         if function is len:
-            return Length(self.text(value))
+            return LiftedLength(self.text(value))
         raise Unknown
 
     def _compiled(self, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> re.Pattern[str]:
@@ -217,7 +219,7 @@ class Expressions(Comparisons):
             raise Unknown
         return Match(Search(self.text(arguments[0]), Pattern(pattern, flags, mode)))
 
-    def _method(self, text: Text, node: ast.Call, env: Env) -> Any:
+    def _method(self, text: LiftedText, node: ast.Call, env: Env) -> Any:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         arguments = tuple(self._known(argument, env) for argument in node.args)
         if node.keywords:
@@ -233,9 +235,9 @@ class Expressions(Comparisons):
             return Measure(text, operator.methodcaller(name, *arguments))
         raise Unknown
 
-    def _plain_method(self, text: Text, name: str) -> Any:
+    def _plain_method(self, text: LiftedText, name: str) -> Any:
         if name in _TO_TEXT:
-            return Text(text.place, (*text.methods, name))
+            return LiftedText(text.place, (*text.methods, name))
         if name in _TO_BOOL:
             return TextTest(text, operator.methodcaller(name))
         if name == "split":

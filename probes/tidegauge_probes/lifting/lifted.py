@@ -61,7 +61,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Text:
+class LiftedText:
     """A field's text, and the methods of `str` without arguments called on it one by one."""
 
     place: Place
@@ -79,7 +79,7 @@ class Text:
 
 @dataclass(frozen=True)
 class _OfText(Node):
-    text: Text
+    text: LiftedText
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class TextTest(_OfText):
 
 
 @dataclass(frozen=True)
-class Length(_OfText):
+class LiftedLength(_OfText):
     """`len(text)`, or with *words* `len(text.split())`."""
 
     words: bool = False
@@ -225,7 +225,7 @@ class ValueTest(Node):
 
 
 @dataclass(frozen=True)
-class Mix(Node):
+class LiftedMix(Node):
     """All or any of some conditions (*every*, or not); or, *negated*, not so."""
 
     parts: tuple[Node, ...]

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from tidegauge_probes.columns.batch import Chain
-from tidegauge_probes.lifting.comparisons import Env, Known, Record, is_condition
+from tidegauge_probes.lifting.comparisons import Env, Known, WholeRecord, is_condition
 from tidegauge_probes.lifting.constants import Names, Unknown
 from tidegauge_probes.lifting.expressions import Expressions
 from tidegauge_probes.lifting.lifted import If, Node, Python, Read, Tree, Vote
@@ -33,7 +33,7 @@ class Reader(Expressions):
 
     def tree(self, function: ast.FunctionDef | ast.Lambda, record: str) -> Tree:
         """Read the whole function."""
-        env = {record: Record()}
+        env = {record: WholeRecord()}
         if isinstance(function, ast.Lambda):
             return self._leaf(partial(self._returned, function.body, env))
         return self._leaf(partial(self._block, function.body, env))

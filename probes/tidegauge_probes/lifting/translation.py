@@ -25,13 +25,13 @@ from tidegauge_probes.lifting.lifted import (
     FieldNumber,
     If,
     Kind,
-    Length,
-    Mix,
+    LiftedLength,
+    LiftedMix,
+    LiftedText,
     Node,
     Python,
     Read,
     Search,
-    Text,
     TextTest,
     Token,
     Tree,
@@ -134,14 +134,14 @@ def _refuse_unseen(before: Iterable[Read], seen: Collection[Read]) -> None:
 
 def _first_reads(node: Node) -> frozenset[Read]:
     """Return what a condition reads in any case: what its first part does."""
-    if isinstance(node, Mix | Compares):
+    if isinstance(node, LiftedMix | Compares):
         return _first_reads(node.parts[0]) if node.parts else frozenset()
     if isinstance(node, FieldNumber):
         return frozenset({(node.place, Kind.NUMBER)})
     if isinstance(node, ValueTest):
         return frozenset({(node.place, node.kind)})
     text = getattr(node, "text", None)
-    return frozenset({(text.place, Kind.TEXT)}) if isinstance(text, Text) else frozenset()
+    return frozenset({(text.place, Kind.TEXT)}) if isinstance(text, LiftedText) else frozenset()
 
 
 # -- Mixes ------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def _said(node: Node) -> Said:
     return said
 
 
-def _of_mix(node: Mix) -> Said:
+def _of_mix(node: LiftedMix) -> Said:
     if not node.parts:
         raise Untranslatable("a part of it is true of every record, or of none")
     parts = [_said(part) for part in node.parts]
@@ -231,7 +231,7 @@ def _leaf(place: Place, **keys: Any) -> Said:
     return {"field": _field(place), **keys, "on_null": "error"}
 
 
-def _plain(text: Text) -> Text:
+def _plain(text: LiftedText) -> LiftedText:
     if text.methods:
         raise Untranslatable(f"no template asks this of a text after .{text.methods[-1]}()")
     return text
@@ -270,7 +270,7 @@ def _flags(pattern: str, flags: int) -> int | None:
         return None
 
 
-def _regex(text: Text, pattern: str, *, case: bool = True) -> Said:
+def _regex(text: LiftedText, pattern: str, *, case: bool = True) -> Said:
     return {"regex": _leaf(text.place, pattern=pattern, **({"case": True} if case else {}))}
 
 
@@ -305,7 +305,7 @@ def _compared(test: Any) -> Collection[Any] | None:
     return None
 
 
-def _of_lookup(text: Text, constants: Collection[Any]) -> Said:
+def _of_lookup(text: LiftedText, constants: Collection[Any]) -> Said:
     case = _STRIPPED.get(text.methods)
     if case is None:
         raise Untranslatable("no template compares a text after " + _called(text))
@@ -316,7 +316,7 @@ def _of_lookup(text: Text, constants: Collection[Any]) -> Said:
     return {"lookup": _leaf(text.place, values=values, **({"case": True} if case else {}))}
 
 
-def _called(text: Text) -> str:
+def _called(text: LiftedText) -> str:
     return "".join(f".{method}()" for method in text.methods)
 
 
@@ -329,7 +329,7 @@ def _of_comparison(node: Compares) -> Said:
             same = _one_of(node.number.place, [bound])
             return same if key == "equals" else _not(same)
         return {"numeric": _leaf(node.number.place, **{key: bound})}
-    if isinstance(node.number, Length):
+    if isinstance(node.number, LiftedLength):
         if node.number.words and _KEEPS_WORDS.issuperset(node.number.text.methods):
             return {"length": _leaf(node.number.text.place, unit="words", **{key: bound})}
         return {"length": _leaf(_plain(node.number.text).place, **{key: bound})}
@@ -370,7 +370,7 @@ def _twins(constant: Any) -> Iterator[Any]:
 
 
 _WRITERS: Final[dict[type[Node], Callable[[Any], Said]]] = {
-    Mix: _of_mix,
+    LiftedMix: _of_mix,
     Token: _of_token,
     Contains: _of_word,
     Search: _of_search,

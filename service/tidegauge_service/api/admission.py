@@ -7,7 +7,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tidegauge_service.api.auth import COOKIE, Gate
+from tidegauge_service.api.auth import COOKIE, TokenAuth
 from tidegauge_service.api.problems import Problem, problem_response
 
 OPEN: Final = frozenset({"/healthz", "/readyz", "/login", "/api/v1/openapi.json"})
@@ -21,7 +21,7 @@ class Admission:
     strangers could make it parse what they like.
     """
 
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, gate: TokenAuth) -> None:
         self._app = app
         self._gate = gate
 

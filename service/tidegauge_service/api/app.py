@@ -7,7 +7,7 @@ from fastapi import Depends, FastAPI
 from tidegauge_service.api import problems
 from tidegauge_service.api.admission import Admission
 from tidegauge_service.api.bodies import Bodies
-from tidegauge_service.api.context import Context, refuse_nul
+from tidegauge_service.api.context import ApiContext, refuse_nul
 from tidegauge_service.api.head import Head
 from tidegauge_service.api.parameters import refuse_unknown
 from tidegauge_service.api.routes import (
@@ -37,7 +37,7 @@ MODULES = (
 """Whose routes need the token."""
 
 
-def create_app(context: Context) -> FastAPI:
+def create_app(context: ApiContext) -> FastAPI:
     """Return the application; what is not in ``admission.OPEN`` needs the token."""
     app = FastAPI(
         title="tidegauge",

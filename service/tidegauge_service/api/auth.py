@@ -10,7 +10,7 @@ COOKIE = "tidegauge_token"
 
 
 @dataclass(frozen=True)
-class Gate:
+class TokenAuth:
     """Compares what is presented with the token, in constant time."""
 
     token: str = field(repr=False)

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from fastapi import Depends, Query, Request
 
-from tidegauge_service.api.auth import Gate
+from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.clock import Clock, from_iso
 from tidegauge_service.metrics.collector import Collector
@@ -19,12 +19,12 @@ from tidegauge_service.store.streams import StreamRow
 
 
 @dataclass(frozen=True)
-class Context:
+class ApiContext:
     """The parts of one running service that its API answers from."""
 
     database: Database
     clock: Clock
-    gate: Gate
+    gate: TokenAuth
     collector: Collector
     ready: Callable[[], str | None]
     """Returns what is not ready yet, or None."""
@@ -34,13 +34,13 @@ class Context:
     """Why an input can be a dead letter."""
 
 
-async def context(request: Request) -> Context:
+async def context(request: Request) -> ApiContext:
     """Return the running service's parts. Async: it must not wait for a free thread."""
-    found: Context = request.app.state.context
+    found: ApiContext = request.app.state.context
     return found
 
 
-Ctx = Annotated[Context, Depends(context)]
+Ctx = Annotated[ApiContext, Depends(context)]
 
 
 async def refuse_nul(request: Request) -> None:
@@ -50,7 +50,7 @@ async def refuse_nul(request: Request) -> None:
         raise Problem(422, "invalid_parameter", "a NUL character is in no name and no id")
 
 
-def find_stream(ctx: Context, name: str) -> StreamRow:
+def find_stream(ctx: ApiContext, name: str) -> StreamRow:
     """Return the stream of that name; Problem 404 with the names there are."""
     found = streams.find(ctx.database, name)
     if found is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tidegauge_probes.errors import nearest
 from tidegauge_probes.findings import ALL
-from tidegauge_service.api.context import Context, moment
+from tidegauge_service.api.context import ApiContext, moment
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.store import names
 from tidegauge_service.store.alerting import alerts
@@ -20,7 +20,7 @@ def span(since: str | None, until: str | None) -> tuple[int | None, int | None]:
     return start, end
 
 
-def check_lf(ctx: Context, stream: StreamRow | None, name: str | None) -> None:
+def check_lf(ctx: ApiContext, stream: StreamRow | None, name: str | None) -> None:
     """Problem 404 for a name that no LF of the stream (None: of any) ever had."""
     if name is None:
         return
@@ -30,7 +30,7 @@ def check_lf(ctx: Context, stream: StreamRow | None, name: str | None) -> None:
         raise Problem(404, "unknown_lf", f"'{name}'{nearest(name[:200], known)}")
 
 
-def check_segment(ctx: Context, stream: StreamRow | None, segment: str | None) -> None:
+def check_segment(ctx: ApiContext, stream: StreamRow | None, segment: str | None) -> None:
     """Problem 404 for a segment that no evaluated window of the stream (None: of any) has."""
     if segment is None or segment == ALL:
         return
@@ -43,7 +43,7 @@ def check_segment(ctx: Context, stream: StreamRow | None, segment: str | None) -
         raise Problem(404, "unknown_segment", detail)
 
 
-def check_alert(ctx: Context, alert_id: str | None) -> None:
+def check_alert(ctx: ApiContext, alert_id: str | None) -> None:
     """Problem 404 for an alert that does not exist."""
     if alert_id is not None and alerts.get(ctx.database, alert_id) is None:
         raise Problem(404, "unknown_alert", alert_id)

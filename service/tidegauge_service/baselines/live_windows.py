@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
-from tidegauge_probes.label_model import dawid_skene as label_model
+from tidegauge_probes.label_model import dawid_skene
 from tidegauge_probes.labeling.contents import deployed, names
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import baselines as stored
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.store.windows import evaluation as windows
+from tidegauge_service.store.windows import evaluation
 from tidegauge_service.store.windows import precision as precisions
 
 TRAINING = "training"
@@ -42,13 +42,13 @@ def freeze(  # noqa: PLR0917
     *assumed*: what nobody has confirmed; kept with the baseline.
     Raises BaselineError if the ProbeSet has counted nothing in the range.
     """
-    panes = windows.counts_between(connection, stream, since, until)
+    panes = evaluation.counts_between(connection, stream, since, until)
     contents = streams.contents_of(connection, stream.probe_set) or {"probes": [], "slices": []}
     layout = streams.layout_of(connection, stream.probe_set)
     if before is None:
         votes, weights = precisions.kept_votes(connection, stream, since, until, len(layout.probes))
         aside = deployed(contents)
-        model = label_model.fit_if_identified(votes, len(layout.classes), weights, aside)
+        model = dawid_skene.fit_if_identified(votes, len(layout.classes), weights, aside)
     else:
         model = before.model
     fitted = baselines.fit(

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes import engine
-from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model import dawid_skene as label_model
+from tidegauge_probes.label_model import dawid_skene
 from tidegauge_probes.label_model.accuracy import MIN_GOLD, MOST_GOLD, Gold
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import ABSTAIN, Outcomes, Record, VoteMatrix, lookup
@@ -111,7 +111,7 @@ def count_by_window(
             known=running[start].segments if start in running else (),
             cap=config.limits.max_segments,
         )
-        found[start] = counts.fold(part, probe_set.cardinality, kept)
+        found[start] = panes.fold(part, probe_set.cardinality, kept)
     return found
 
 
@@ -216,7 +216,7 @@ def fit_votes(config: StreamConfig, probe_set: ProbeSet, path: Path) -> Baseline
     matrix = VoteMatrix(outcomes, np.zeros((len(votes), 0), np.bool_), np.zeros(m))
     kept = _VoteSample(MOST_VOTES)
     kept.add(outcomes)
-    windows = {UNTIMED: counts.fold(matrix, k, {})}
+    windows = {UNTIMED: panes.fold(matrix, k, {})}
     return _freeze(config, probe_set, windows, {"votes": path.name}, kept)
 
 
@@ -252,7 +252,7 @@ def _freeze(
         window_ms=config.window,
         source=facts,
         slices=[probe.name for probe in probe_set.slices],
-        model=label_model.fit_if_identified(
+        model=dawid_skene.fit_if_identified(
             outcomes, probe_set.cardinality, aside=probe_set.deployed if windows else ()
         ),
         gold=gold,

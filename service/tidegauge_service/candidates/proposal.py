@@ -18,7 +18,7 @@ from tidegauge_service.store.candidates import PROPOSED, Candidate, CandidateRea
 from tidegauge_service.store.ingest.commit import Sample
 
 
-class Reason(StrEnum):
+class ProposalReason(StrEnum):
     """Why a record is worth a label."""
 
     BLIND_SPOT = "blind_spot"  # no LF knows it, and there are more of its kind now
@@ -32,10 +32,10 @@ UNIFORM_SHARE = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SampleRequest:
     """One reason to take records: from which bucket and segment, for which alert."""
 
-    reason: Reason
+    reason: ProposalReason
     bucket: str
     segment: str
     alert_id: str
@@ -49,9 +49,9 @@ _CONFLICTING = {
 }
 
 
-def wishes(firing: Sequence[Alert]) -> list[Wish]:
+def wishes(firing: Sequence[Alert]) -> list[SampleRequest]:
     """Return what the firing alerts ask for, strongest first; each bucket and segment once."""
-    found: dict[tuple[str, str], Wish] = {}
+    found: dict[tuple[str, str], SampleRequest] = {}
     for alert in sorted(firing, key=lambda a: (-abs(np.log(a.effect or 1.0)), a.id)):
         wish = _wish(alert)
         if wish is not None:
@@ -59,17 +59,19 @@ def wishes(firing: Sequence[Alert]) -> list[Wish]:
     return list(found.values())
 
 
-def _wish(alert: Alert) -> Wish | None:
+def _wish(alert: Alert) -> SampleRequest | None:
     key = alert.key
     if key.series is SeriesKind.ERROR:
         return None  # a broken LF needs a mend, not labels
     if key.series is SeriesKind.BLIND_SPOT:
-        return Wish(Reason.BLIND_SPOT, "blind_spot", key.segment, alert.id)
+        return SampleRequest(ProposalReason.BLIND_SPOT, "blind_spot", key.segment, alert.id)
     if key.series is SeriesKind.CLASS_SHARE:
-        return Wish(Reason.UNIFORM, "all", ALL, alert.id)  # no LF is off: any record will do
+        return SampleRequest(
+            ProposalReason.UNIFORM, "all", ALL, alert.id
+        )  # no LF is off: any record will do
     if key.series in _CONFLICTING:
-        return Wish(Reason.CONFLICT, "conflict", key.segment, alert.id)
-    return Wish(Reason.SHIFTED_LF, f"lf:{key.probe}", key.segment, alert.id)
+        return SampleRequest(ProposalReason.CONFLICT, "conflict", key.segment, alert.id)
+    return SampleRequest(ProposalReason.SHIFTED_LF, f"lf:{key.probe}", key.segment, alert.id)
 
 
 def choose(
@@ -87,9 +89,9 @@ def choose(
     asked = wishes(firing)
     if not asked:
         return {}
-    special = [wish for wish in asked if wish.reason is not Reason.UNIFORM]
+    special = [wish for wish in asked if wish.reason is not ProposalReason.UNIFORM]
     uniform = round(limit * UNIFORM_SHARE) if special else limit
-    quotas = [(Wish(Reason.UNIFORM, "all", ALL, asked[0].alert_id), uniform)]
+    quotas = [(SampleRequest(ProposalReason.UNIFORM, "all", ALL, asked[0].alert_id), uniform)]
     quotas += [(wish, max((limit - uniform) // len(special), 1)) for wish in special]
     chosen: dict[tuple[int, int], list[CandidateReason]] = {}
     for wish, quota in quotas:
@@ -110,7 +112,7 @@ def _inside(sample: Sample, segment: str) -> bool:
     return segment == ALL or segment in sample.segments
 
 
-def _bucket_size(wish: Wish, counts: PaneCounts, layout: Layout) -> int:
+def _bucket_size(wish: SampleRequest, counts: PaneCounts, layout: Layout) -> int:
     segment = counts.segments.get(wish.segment)
     if segment is None:
         return 0

@@ -10,17 +10,17 @@ from typing import Annotated
 import typer
 
 from tidegauge_service.candidates import export as exports
-from tidegauge_service.candidates.proposal import Reason
+from tidegauge_service.candidates.proposal import ProposalReason
 from tidegauge_service.cli.terminal import err, find_stream, opened, settings_of, span
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import candidates
 from tidegauge_service.store.alerting import alerts
-from tidegauge_service.store.candidates import Filter
+from tidegauge_service.store.candidates import CandidateFilter
 
 app = typer.Typer(help="Retraining candidates.", no_args_is_help=True)
 
 
-class Format(StrEnum):
+class ExportFormat(StrEnum):
     """How to write them."""
 
     NDJSON = "ndjson"
@@ -37,11 +37,13 @@ def group() -> None:
 def export(
     context: typer.Context,
     output: Annotated[Path | None, typer.Option(help="File to write [default: stdout].")] = None,
-    format: Annotated[Format, typer.Option(help="How to write them.")] = Format.NDJSON,  # noqa: A002
+    format: Annotated[ExportFormat, typer.Option(help="How to write them.")] = ExportFormat.NDJSON,  # noqa: A002
     stream: Annotated[
         str | None, typer.Option(help="Only of this stream: its name, or its file.")
     ] = None,
-    reason: Annotated[Reason | None, typer.Option(help="Only proposed for this reason.")] = None,
+    reason: Annotated[
+        ProposalReason | None, typer.Option(help="Only proposed for this reason.")
+    ] = None,
     alert: Annotated[str | None, typer.Option(help="Only asked for by this alert.")] = None,
     since: Annotated[str | None, typer.Option(help="ISO-8601, inclusive.")] = None,
     until: Annotated[str | None, typer.Option(help="ISO-8601, exclusive.")] = None,
@@ -53,7 +55,7 @@ def export(
         if alert is not None and alerts.get(database, alert) is None:
             msg = f"there is no alert '{alert}' in this database: the page and the API list them"
             raise SettingsError(msg)
-        wanted = Filter(
+        wanted = CandidateFilter(
             stream=None if row is None else row.name,
             reason=reason,
             alert_id=alert,
@@ -62,9 +64,9 @@ def export(
         )
         found = (c for page in candidates.pages(database, wanted) for c in page)
         chunks = {
-            Format.NDJSON: exports.ndjson,
-            Format.CSV: exports.csv,
-            Format.PARQUET: exports.parquet,
+            ExportFormat.NDJSON: exports.ndjson,
+            ExportFormat.CSV: exports.csv,
+            ExportFormat.PARQUET: exports.parquet,
         }[format](found)
         if output is None:
             for chunk in chunks:

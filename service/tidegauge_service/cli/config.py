@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from tidegauge_probes.labeling import loading
-from tidegauge_service.config import settings
-from tidegauge_service.config import stream_file as stream_config
+from tidegauge_service.config import settings, stream_file
 
 app = typer.Typer(help="What the configuration files may hold.", no_args_is_help=True)
 
@@ -34,7 +33,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a stream file, a ProbeSet file or the settings."""
     schemas = {
-        File.STREAM: stream_config.schema,
+        File.STREAM: stream_file.schema,
         File.PROBES: loading.schema,
         File.SETTINGS: settings.schema,
     }

@@ -26,12 +26,12 @@ from tidegauge_service.cli.terminal import (
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.ingest.codec.rejection import Reason
+from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.ingest.replay import Replay
 from tidegauge_service.ingest.sources.registry import open_codec
 from tidegauge_service.store import streams
 from tidegauge_service.store.ingest import dead_letters
-from tidegauge_service.store.ingest.dead_letters import Filter
+from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
 
 app = typer.Typer(help="Inputs that could not be records.", no_args_is_help=True)
 
@@ -39,7 +39,7 @@ SHOWN = 60
 """Characters of a payload in a list."""
 
 Name = Annotated[str, typer.Argument(metavar="STREAM", help="Name of the stream, or its file.")]
-OfReason = Annotated[Reason | None, typer.Option("--reason", help="Only of this reason.")]
+OfReason = Annotated[DeadLetterReason | None, typer.Option("--reason", help="Only of this reason.")]
 Before = Annotated[str | None, typer.Option(help="Only received before this (ISO-8601).")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
@@ -56,7 +56,7 @@ def list_(
     with opened(settings_of(context)) as database:
         row = find_stream(database, stream)
         tallies = dead_letters.tallies(database, row)
-        found = dead_letters.page(database, row, Filter(reason), limit=limit)
+        found = dead_letters.page(database, row, DeadLetterFilter(reason), limit=limit)
     if as_json:
         counts = {t.reason: {k: v for k, v in asdict(t).items() if k != "reason"} for t in tallies}
         places = [[kept.letter.partition, kept.letter.offset] for kept in found]
@@ -123,7 +123,7 @@ def replay(
         find_stream(database, config.name)
         row = streams.register(database, config, probe_set, now_ms())
         job = Replay(config, row, probe_set, database, clock=now_ms, owner=owner, codec=codec)
-        outcome = job.run(Filter(reason))
+        outcome = job.run(DeadLetterFilter(reason))
     if as_json:
         done = {"counted": outcome.counted, "late": outcome.late, "left": dict(outcome.left)}
         print_json({"stream": row.name, **done})
@@ -147,7 +147,7 @@ def drop(
     if not everything and reason is None and before is None:
         msg = "say which: --reason, --before or --all"
         raise SettingsError(msg)
-    wanted = Filter(reason, moment(before, "--before"))
+    wanted = DeadLetterFilter(reason, moment(before, "--before"))
     with opened(settings_of(context)) as database:
         dropped = dead_letters.drop(database, find_stream(database, stream), wanted)
     err.print(f"{dropped} dropped", highlight=False)

@@ -19,7 +19,7 @@ from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import BaselineName, StreamConfig, load_stream
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.jobs.punctuality import Arrived, mostly_late
-from tidegauge_service.reports import page as report_page
+from tidegauge_service.reports import page
 from tidegauge_service.reports import summary as report
 from tidegauge_service.runtime.pipeline import open_pipeline
 from tidegauge_service.store import baselines
@@ -49,7 +49,7 @@ def replay(
         )
         raise SettingsError(msg)
     if report_to is not None:
-        report_page.check_writable(report_to)
+        page.check_writable(report_to)
     with tempfile.TemporaryDirectory(prefix="tidegauge-") as folder:
         url = database or f"sqlite:///{folder}/replay.db"
         settings = settings_of(context, database=SecretStr(url))
@@ -69,8 +69,8 @@ def replay(
             seconds = time.monotonic() - started
             summary = report.summarise(store, pipeline.stream, seconds)
             if report_to is not None:
-                found = report_page.read(store, pipeline.stream, config, seconds)
-                report_page.write(report_to, found, now_ms)
+                found = page.read(store, pipeline.stream, config, seconds)
+                page.write(report_to, found, now_ms)
             if as_json:
                 print_json(summary)
             else:

@@ -30,7 +30,7 @@ from tidegauge_service.errors import SettingsError
 MEBIBYTE = 2**20
 
 
-class Kept(Spec):
+class RetentionLimit(Spec):
     """How much is kept of a kind of rows, of each stream."""
 
     keep: Duration = Field(description="Older rows go.")
@@ -40,23 +40,23 @@ class Kept(Spec):
     )
 
 
-def _kept(keep: str, *, rows: int, mebibytes: int | None = None) -> Kept:
+def _kept(keep: str, *, rows: int, mebibytes: int | None = None) -> RetentionLimit:
     size = None if mebibytes is None else mebibytes * MEBIBYTE
-    return Kept.model_validate({"keep": keep, "rows": rows, "bytes": size})
+    return RetentionLimit.model_validate({"keep": keep, "rows": rows, "bytes": size})
 
 
 class Retention(Spec):
     """What the database keeps, by age and size."""
 
     every: Duration = Field(default=300_000, description="How often it is seen to.")
-    panes: Kept = _kept("35d", rows=200_000, mebibytes=1024)
-    samples: Kept = _kept("35d", rows=200_000, mebibytes=512)
-    windows: Kept = _kept("400d", rows=5_000_000)
-    dead_letters: Kept = _kept("30d", rows=100_000, mebibytes=256)
-    events: Kept = _kept("1h", rows=1_000_000, mebibytes=256)
-    idempotency_keys: Kept = _kept("1d", rows=5_000_000)
-    notifications: Kept = _kept("30d", rows=100_000, mebibytes=256)
-    candidates: Kept = _kept("365d", rows=1_000_000, mebibytes=1024)
+    panes: RetentionLimit = _kept("35d", rows=200_000, mebibytes=1024)
+    samples: RetentionLimit = _kept("35d", rows=200_000, mebibytes=512)
+    windows: RetentionLimit = _kept("400d", rows=5_000_000)
+    dead_letters: RetentionLimit = _kept("30d", rows=100_000, mebibytes=256)
+    events: RetentionLimit = _kept("1h", rows=1_000_000, mebibytes=256)
+    idempotency_keys: RetentionLimit = _kept("1d", rows=5_000_000)
+    notifications: RetentionLimit = _kept("30d", rows=100_000, mebibytes=256)
+    candidates: RetentionLimit = _kept("365d", rows=1_000_000, mebibytes=1024)
 
     @model_validator(mode="before")
     @classmethod
@@ -64,7 +64,11 @@ class Retention(Spec):
         """`panes: {keep: 7d}` changes the age only."""
         if not isinstance(data, dict):
             return data
-        known = {k: f.default for k, f in cls.model_fields.items() if isinstance(f.default, Kept)}
+        known = {
+            k: f.default
+            for k, f in cls.model_fields.items()
+            if isinstance(f.default, RetentionLimit)
+        }
         return {
             key: known[key].model_dump(mode="json") | value
             if key in known and isinstance(value, dict)

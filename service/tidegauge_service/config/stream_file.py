@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
-from tidegauge_alerts import rules
-from tidegauge_alerts import silences as muting
+from tidegauge_alerts import rules, silences
 from tidegauge_alerts.errors import RuleError
 from tidegauge_alerts.rules import UserRule, parse_rule
 from tidegauge_alerts.silences import MuteTime, parse_mute
@@ -263,7 +262,7 @@ class AlertRules(Spec):
         default=[], description=f"Rules beside the scan, e.g. `{rules.EXAMPLE}`."
     )
     mute: list[Annotated[str, AfterValidator(_mute)]] = Field(
-        default=[], description=f"When nobody is told, e.g. `{muting.EXAMPLE}`."
+        default=[], description=f"When nobody is told, e.g. `{silences.EXAMPLE}`."
     )
     stale_after: Duration = Field(
         default=1_800_000,
@@ -272,7 +271,7 @@ class AlertRules(Spec):
 
     @model_validator(mode="after")
     def _somebody_is_told(self) -> Self:
-        if muting.always_muted(self.mute_times):
+        if silences.always_muted(self.mute_times):
             msg = "mute: it covers the whole week, so nobody would ever be told"
             raise ValueError(msg)
         return self

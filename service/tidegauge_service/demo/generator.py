@@ -16,7 +16,7 @@ from itertools import accumulate
 from random import Random
 from typing import Any, Final, Literal
 
-from tidegauge_service.demo.plan import ALL_TOPICS, Mix, Plan, mix_at
+from tidegauge_service.demo.plan import ALL_TOPICS, Plan, TopicMix, mix_at
 from tidegauge_service.demo.topics import (
     CHANNEL_SHARES,
     CHANNELS,
@@ -89,7 +89,7 @@ def truth_at(seed: int, offset: int, plan: Plan) -> Truth:
     return Truth(topic.name, topic.label, disguised)
 
 
-def _start(seed: int, offset: int, plan: Plan) -> tuple[Draw, Mix, Dirt | None]:
+def _start(seed: int, offset: int, plan: Plan) -> tuple[Draw, TopicMix, Dirt | None]:
     if offset < 0:
         raise ValueError(f"offset {offset} lies before the start of the stream")
     draw = Random(f"{seed}:{offset}").random  # noqa: S311  (a reproducible demo)
@@ -98,7 +98,7 @@ def _start(seed: int, offset: int, plan: Plan) -> tuple[Draw, Mix, Dirt | None]:
     return draw, mix_at(seed, offset // plan.records_per_window, plan), dirt
 
 
-def _choose(draw: Draw, mix: Mix) -> tuple[int, Topic, bool]:
+def _choose(draw: Draw, mix: TopicMix) -> tuple[int, Topic, bool]:
     """Choose channel and topic, and whether the words are disguised."""
     channel = bisect_right(_CHANNEL_BOUNDS, draw())
     topic = ALL_TOPICS[bisect_right(mix.cumulative[channel], draw())]
@@ -106,7 +106,7 @@ def _choose(draw: Draw, mix: Mix) -> tuple[int, Topic, bool]:
     return channel, topic, disguised
 
 
-def _record(draw: Draw, offset: int, plan: Plan, mix: Mix) -> dict[str, Any]:
+def _record(draw: Draw, offset: int, plan: Plan, mix: TopicMix) -> dict[str, Any]:
     channel, topic, disguised = _choose(draw, mix)
     text = _text(draw, topic)
     if disguised:

@@ -68,7 +68,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Mix:
+class TopicMix:
     """One window: cumulative shares of ``ALL_TOPICS``, for each channel."""
 
     cumulative: tuple[tuple[float, ...], ...]
@@ -84,7 +84,7 @@ class Mix:
 
 
 @lru_cache(maxsize=4096)
-def mix_at(seed: int, window: int, plan: Plan) -> Mix:
+def mix_at(seed: int, window: int, plan: Plan) -> TopicMix:
     """Return what *window* is made of: the plan's shares with noise of their own.
 
     Only the four operations and a square root, and no ``sum`` (its rounding changed with
@@ -93,7 +93,7 @@ def mix_at(seed: int, window: int, plan: Plan) -> Mix:
     draw = Random(f"{seed}:window:{window}").random  # noqa: S311  (a reproducible demo)
     noise = [_factor(plan.noise, draw(), draw(), draw(), draw()) for _ in ALL_TOPICS]
     level = plan.wave_level(window)
-    return Mix(
+    return TopicMix(
         cumulative=tuple(
             _bounds(channel, min(0.9, share * level * noise[-1]), noise)
             for channel, share in enumerate(plan.wave_share)

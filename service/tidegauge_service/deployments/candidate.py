@@ -15,7 +15,7 @@ from tidegauge_service.config.stream_file import (
     BaselineRange,
     StreamConfig,
 )
-from tidegauge_service.ingest.versions import Shelf, load_deployed
+from tidegauge_service.ingest.versions import ProbeSetCache, load_deployed
 from tidegauge_service.runtime.pipeline import find_baseline
 from tidegauge_service.store import baselines
 from tidegauge_service.store.deployments import Deployment, Reference
@@ -36,7 +36,7 @@ def load_candidate(
     are open; RuleError if a rule of the stream names what is not in it.
     """
     probe_set = load(reference, Path(config.folder))
-    Shelf(config, [probe_set]).open(database, stream)
+    ProbeSetCache(config, [probe_set]).open(database, stream)
     for rule in config.alerts.user_rules:
         check_names(rule, probe_set.layout.probes, probe_set.classes)
     return probe_set

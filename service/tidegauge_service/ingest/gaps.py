@@ -24,7 +24,7 @@ from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest import decisions
 from tidegauge_service.store.ingest.commit import PartitionState
-from tidegauge_service.store.ingest.decisions import Cause, Gap
+from tidegauge_service.store.ingest.decisions import Gap, GapCause
 from tidegauge_service.store.streams import StreamRow
 
 log = structlog.get_logger()
@@ -57,7 +57,7 @@ def seed(
         decisions.record_added(database, stream, grown, identity, now_ms)
 
 
-class Way(Enum):
+class GapAction(Enum):
     """How a partition goes on."""
 
     ON = auto()  # where it stands
@@ -65,7 +65,7 @@ class Way(Enum):
     HELD = auto()  # not at all, until somebody accepts the gap
 
 
-class Places:
+class GapPolicy:
     """Decides where the partitions of one stream go on."""
 
     def __init__(
@@ -95,23 +95,23 @@ class Places:
             self._identity = self._source.identity()
             self._held = self._source.held(sorted(partitions))
 
-    def way(self, partition: int, state: PartitionState, ends_at: int | None) -> Way:
+    def way(self, partition: int, state: PartitionState, ends_at: int | None) -> GapAction:
         """Say how a partition goes on that stands at *state*, and record it if it is moved.
 
         *ends_at*: the source has just refused the position; its log ends there. Raises Fenced.
         """
         source, held = self._source, self._held.get(partition)
         if held is None or not isinstance(source, Retained):
-            return Way.ON
+            return GapAction.ON
         gap = find_gap(partition, state, self._identity, held, ends_at)
         if gap is None:
-            return Way.ON
+            return GapAction.ON
         by = self._by or self._ask(gap)
         if by is None:
             source.hold(partition)
-            return Way.HELD
+            return GapAction.HELD
         self._go_on(gap, by, source.beginnings().keys())
-        return Way.MOVED
+        return GapAction.MOVED
 
     def _ask(self, gap: Gap) -> str | None:
         """Return who has accepted the gap. If nobody has, people hear that it waits for them."""
@@ -170,12 +170,12 @@ def find_gap(
     at, (first, end) = state.next_offset, held
     if identity and state.topic_id and identity != state.topic_id:
         unread = max(0, (state.end_offset or 0) - at)
-        return Gap(partition, Cause.RECREATED, at, first, unread, identity)
+        return Gap(partition, GapCause.RECREATED, at, first, unread, identity)
     topic = identity or state.topic_id
     if at < first:
-        return Gap(partition, Cause.RETENTION, at, first, first - at, topic)
+        return Gap(partition, GapCause.RETENTION, at, first, first - at, topic)
     if ends_at is not None and at > min(end, ends_at):
-        return Gap(partition, Cause.TRUNCATED, at, min(end, ends_at), 0, topic)
+        return Gap(partition, GapCause.TRUNCATED, at, min(end, ends_at), 0, topic)
     return None
 
 

@@ -112,7 +112,7 @@ def no_beat(_phase: Phase, _column: int = NO_LF, _spent_s: float = 0.0, /) -> No
 
 
 @dataclass
-class Watch:
+class HeartbeatWatch:
     """Judges the beats of one worker. Durations of the limits are in ms, of the rest in s."""
 
     limits: Watchdog

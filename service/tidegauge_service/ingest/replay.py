@@ -26,13 +26,13 @@ from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.samples import Samplers
 from tidegauge_service.ingest.sources.source import Raw
-from tidegauge_service.ingest.versions import Shelf, fold
+from tidegauge_service.ingest.versions import ProbeSetCache, fold
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest import dead_letters
 from tidegauge_service.store.ingest.commit import DeadLetter, Fenced, PartitionBatch, PartitionState
-from tidegauge_service.store.ingest.dead_letters import Filter
+from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
 from tidegauge_service.store.streams import REPLAYED, StreamRow
 
 log = structlog.get_logger()
@@ -73,9 +73,9 @@ class Replay:
         self._clock = clock
         self._owner = owner
         self._codec = codec or Codec(config.record, config.limits, clock)
-        self._shelf = Shelf(config, [probe_set])
+        self._shelf = ProbeSetCache(config, [probe_set])
 
-    def run(self, wanted: Filter = Filter()) -> Outcome:  # noqa: B008  (frozen)
+    def run(self, wanted: DeadLetterFilter = DeadLetterFilter()) -> Outcome:  # noqa: B008  (frozen)
         """Replay what there is; raises StoreError, after which whole batches are done."""
         outcome = Outcome()
         after: tuple[int, int] | None = None

@@ -53,7 +53,7 @@ def _after(first: int, entering: engine.Entering) -> engine.Entering:
 
 
 @dataclass(frozen=True, eq=False)
-class Version:
+class LoadedDeployment:
     """A deployed ProbeSet, ready to count. *first_column*: of its LFs, among all versions'."""
 
     deployment: Deployment
@@ -67,7 +67,7 @@ class Version:
 class Votes:
     """What one version says of the records that are its. *partitions*: int64 [records]."""
 
-    version: Version
+    version: LoadedDeployment
     records: Seq[Record]
     partitions: Rows
     matrix: VoteMatrix
@@ -95,7 +95,7 @@ class Votes:
 
 
 @dataclass(frozen=True, eq=False)
-class Versions:
+class OpenDeployments:
     """The versions of one epoch (``stream.epoch``) whose windows are open.
 
     ``live``: by their windows, each goes on where the one before ends. What is older than the
@@ -103,8 +103,8 @@ class Versions:
     """
 
     stream: StreamRow
-    live: tuple[Version, ...]
-    shadows: tuple[Version, ...]
+    live: tuple[LoadedDeployment, ...]
+    shadows: tuple[LoadedDeployment, ...]
 
     @property
     def columns(self) -> Columns:
@@ -115,7 +115,7 @@ class Versions:
             for place, probe in enumerate((*version.probe_set.probes, *version.probe_set.slices))
         ]
 
-    def still_open(self, closed_ms: int | None) -> Versions:
+    def still_open(self, closed_ms: int | None) -> OpenDeployments:
         """Return those that are needed when so much is closed."""
         if closed_ms is None or len(self.live) + len(self.shadows) == 1:
             return self
@@ -150,7 +150,7 @@ class Versions:
             found.append(Votes(version, mine, of, matrix))
         return found
 
-    def _shares(self, records: Seq[Record]) -> Iterator[tuple[Version, Rows | None]]:
+    def _shares(self, records: Seq[Record]) -> Iterator[tuple[LoadedDeployment, Rows | None]]:
         """Yield which records are whose; None: all."""
         if len(self.live) == 1 and not self.shadows:
             yield self.live[0], None
@@ -186,7 +186,7 @@ def fold(
     )
 
 
-class Shelf:
+class ProbeSetCache:
     """Loads the ProbeSets of a stream's versions, once each."""
 
     def __init__(
@@ -198,7 +198,7 @@ class Shelf:
         self._loaded = {probe_set.id: probe_set for probe_set in loaded}
         self._lifted: dict[str, Lifting | None] = {}
 
-    def open(self, database: Database, stream: StreamRow) -> Versions:
+    def open(self, database: Database, stream: StreamRow) -> OpenDeployments:
         """Return the versions that count now. ProbeError if a live one cannot be loaded.
 
         A shadow that cannot be loaded is left out: it must not stop the live one. Its windows
@@ -211,7 +211,7 @@ class Shelf:
             known = deployments.of_stream(connection, stream.id)
             needed = [d for d in known if _is_open(d, closed)]
             kept = {d.probe_set: streams.contents_of(connection, d.probe_set) for d in needed}
-        found: dict[str, list[Version]] = {Role.LIVE: [], Role.SHADOW: []}
+        found: dict[str, list[LoadedDeployment]] = {Role.LIVE: [], Role.SHADOW: []}
         column = 0
         for deployment in sorted(needed, key=lambda d: (d.role, d.from_ms)):
             try:
@@ -224,9 +224,11 @@ class Shelf:
             found[deployment.role].append(version)
             column += len(version.probe_set.probes) + len(version.probe_set.slices)
         at = replace(stream, epoch=epoch)
-        return Versions(at, tuple(found[Role.LIVE]), tuple(found[Role.SHADOW]))
+        return OpenDeployments(at, tuple(found[Role.LIVE]), tuple(found[Role.SHADOW]))
 
-    def _version(self, deployment: Deployment, kept: Contents | None, column: int) -> Version:
+    def _version(
+        self, deployment: Deployment, kept: Contents | None, column: int
+    ) -> LoadedDeployment:
         name = deployment.probe_set
         if name not in self._loaded:
             self._loaded[name] = load_deployed(self._config, deployment.reference, name, kept)
@@ -234,7 +236,7 @@ class Shelf:
         if name not in self._lifted:
             self._lifted[name] = self._lift(probe_set)
         counting = Counting(self._config, probe_set)
-        return Version(deployment, probe_set, counting, self._lifted[name], column)
+        return LoadedDeployment(deployment, probe_set, counting, self._lifted[name], column)
 
 
 def _is_open(deployment: Deployment, closed_ms: int) -> bool:

@@ -26,8 +26,8 @@ from tidegauge_service.config.stream_file import KafkaSource, LogSource, StreamC
 from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
 from tidegauge_service.ingest import lateness, origin
 from tidegauge_service.ingest.codec.codec import Codec
-from tidegauge_service.ingest.codec.rejection import Reason
-from tidegauge_service.ingest.gaps import Places, Way, seed
+from tidegauge_service.ingest.codec.rejection import DeadLetterReason
+from tidegauge_service.ingest.gaps import GapAction, GapPolicy, seed
 from tidegauge_service.ingest.heartbeat import NO_LF, Beats, Phase, no_beat
 from tidegauge_service.ingest.idleness import Idleness
 from tidegauge_service.ingest.samples import Samplers
@@ -41,7 +41,14 @@ from tidegauge_service.ingest.sources.source import (
     is_tombstone,
     weight,
 )
-from tidegauge_service.ingest.versions import Columns, Lift, Shelf, Versions, Votes, fold
+from tidegauge_service.ingest.versions import (
+    Columns,
+    Lift,
+    OpenDeployments,
+    ProbeSetCache,
+    Votes,
+    fold,
+)
 from tidegauge_service.metrics import meters
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
@@ -111,7 +118,7 @@ class Progress:
 
 
 @dataclass
-class _Judge:
+class _DeadLetterShare:
     """Stops the stream when too large a share of its inputs are no records."""
 
     share: float
@@ -161,8 +168,10 @@ class Worker:
         *lift* lifts LFs; *renewed* hears of the LFs that may be called, when they change.
         """
         self._beat = beat
-        self._shelf = Shelf(config, [probe_set], lift) if lift else Shelf(config, [probe_set])
-        self._versions: Versions | None = None
+        self._shelf = (
+            ProbeSetCache(config, [probe_set], lift) if lift else ProbeSetCache(config, [probe_set])
+        )
+        self._versions: OpenDeployments | None = None
         self._renewed = renewed
         self._quarantined: Mapping[str, frozenset[int]] = {}
         self._looked_s: float | None = None
@@ -172,15 +181,15 @@ class Worker:
         self._database = database
         self._clock = clock
         self._codec = codec or Codec(config.record, config.limits, clock)
-        self._judge = _Judge(config.limits.dead_letter_share)
+        self._judge = _DeadLetterShare(config.limits.dead_letter_share)
         self._most = config.limits.commit_records
         self._refused: dict[tuple[int, int], str] = {}
         self._owned: dict[int, _Owned] = {}
         self._limits: dict[int, dict[str, int]] = {}
         """Of the samples, by window start: shared by the partitions."""
-        self._doubted: set[int] = set()
+        self._stale: set[int] = set()
         self._origin = origin.kept(database, stream)
-        self._places = Places(config, stream, source, database, clock, url=url)
+        self._places = GapPolicy(config, stream, source, database, clock, url=url)
         self._held_until_s: dict[int, float] = {}
         self._idleness: Idleness | None = None  # of sources that have an end and go on
         if isinstance(config.source, KafkaSource | LogSource):
@@ -198,7 +207,7 @@ class Worker:
     @property
     def drained(self) -> bool:
         """Whether everything it reads was read to its end, and committed so."""
-        known = self._assigned and not self._doubted and not self._held_until_s
+        known = self._assigned and not self._stale and not self._held_until_s
         return known and all(owned.drained for owned in self._owned.values())
 
     def begin_with(self, inputs: int) -> None:
@@ -218,7 +227,7 @@ class Worker:
         except Exception:
             # What was polled was dropped, or nobody knows whether it was committed: believe the
             # database, not the memory.
-            self._doubted |= self._owned.keys()
+            self._stale |= self._owned.keys()
             self._owned.clear()
             raise
 
@@ -232,7 +241,7 @@ class Worker:
             self._beat(Phase.WAITING, NO_LF)
             time.sleep(timeout_s)
 
-    def renew(self) -> Versions:
+    def renew(self) -> OpenDeployments:
         """Load the versions of the LFs that count now, unless that was done.
 
         Raises ProbeError if one cannot be loaded: nothing is counted until it can be.
@@ -249,7 +258,7 @@ class Worker:
         """Forget the versions, and what was counted with them and not committed."""
         log.info("versions_changed", stream=self._stream.name, epoch=self._stream.epoch)
         self._versions = None
-        self._doubted |= self._owned.keys()
+        self._stale |= self._owned.keys()
         self._owned.clear()
 
     def _step(self, timeout_s: float, *, finite: bool) -> Progress:
@@ -259,18 +268,18 @@ class Worker:
             msg = f"the source does not hold what comes next in partition {held}: {ADVICE}"
             raise StreamHalted(msg)
         try:
-            progress = self._settle(inputs, finite=finite)
+            progress = self._count_and_commit(inputs, finite=finite)
         except DataRefused as error:
             if not inputs:
                 raise
-            self._corner(inputs, error)
+            self._bisect(inputs, error)
             return Progress()
         if inputs:
             self._most = min(self._config.limits.commit_records, 2 * self._most)
             self._refused.clear()
         return progress
 
-    def _corner(self, inputs: Sequence[Raw], error: DataRefused) -> None:
+    def _bisect(self, inputs: Sequence[Raw], error: DataRefused) -> None:
         """Read again, half as many at a time, until the input at fault stands alone."""
         log.warning("batch_refused", stream=self._stream.name, n=len(inputs), error=str(error))
         self._most = max(1, len(inputs) // 2)
@@ -278,7 +287,7 @@ class Worker:
             self._refused[inputs[0].partition, inputs[0].offset] = str(error)
         self._reload(self._owned)
 
-    def _settle(self, inputs: Sequence[Raw], *, finite: bool) -> Progress:
+    def _count_and_commit(self, inputs: Sequence[Raw], *, finite: bool) -> Progress:
         """Count inputs and commit; or find that somebody else did, and start over there."""
         skipped = self._tombstones(inputs)
         batches, records, dead = self._count(inputs, skipped)
@@ -315,7 +324,7 @@ class Worker:
         deadline = time.monotonic() + limits.commit_interval / 1000
         gathered: list[Raw] = []
         held = 0
-        self._look_round()
+        self._refresh()
         self.renew()
         self._reload(())
         while len(gathered) < self._most and held < limits.batch_bytes:
@@ -335,7 +344,7 @@ class Worker:
                 gathered = [raw for raw in gathered if raw.partition not in changed]
                 for partition in polled.lost:
                     self._owned.pop(partition, None)
-                    self._doubted.discard(partition)
+                    self._stale.discard(partition)
                     self._held_until_s.pop(partition, None)
                 self._assigned = True
                 self._reload(polled.gained)
@@ -380,19 +389,19 @@ class Worker:
         """
         now = time.monotonic()
         due = {p for p, until in self._held_until_s.items() if now >= until}
-        self._doubted |= set(partitions) | due
-        if self._doubted:  # they may be of samples that were not committed
+        self._stale |= set(partitions) | due
+        if self._stale:  # they may be of samples that were not committed
             for limits in self._limits.values():
                 limits.clear()  # in place: the samplers hold them, too
         self._beat(Phase.POLLING, NO_LF)
-        self._places.survey(self._doubted)
+        self._places.survey(self._stale)
         self._beat(Phase.STORING, NO_LF)
-        for partition in sorted(self._doubted):
+        for partition in sorted(self._stale):
             state = self._place(partition, astray.get(partition))
             if state is None:
                 self._owned.pop(partition, None)
                 self._held_until_s[partition] = now + HELD_S
-                self._doubted.discard(partition)
+                self._stale.discard(partition)
                 continue
             self._held_until_s.pop(partition, None)
             samplers = Samplers(self._config.samples, self._limits, state.sampled)
@@ -404,9 +413,9 @@ class Worker:
                 latest_event_ms=state.latest_event_ms,
             )
             self._source.seek(partition, state.next_offset)
-            self._doubted.discard(partition)
+            self._stale.discard(partition)
 
-    def _look_round(self) -> None:
+    def _refresh(self) -> None:
         """See what others have changed. A changed epoch is refused by the commit at the latest."""
         now = time.monotonic()
         if self._looked_s is not None and now - self._looked_s < LOOK_EVERY_S:
@@ -424,9 +433,9 @@ class Worker:
             state = self._take(partition)
             with contextlib.suppress(Fenced):  # somebody else moved it: read it again
                 way = self._places.way(partition, state, ends_at)
-                if way is Way.ON:
+                if way is GapAction.ON:
                     return state
-                if way is Way.HELD:
+                if way is GapAction.HELD:
                     return None
 
     def _take(self, partition: int) -> PartitionState:
@@ -465,7 +474,7 @@ class Worker:
     def _decode(self, raw: Raw) -> Record | DeadLetter:
         refusal = self._refused.get((raw.partition, raw.offset))
         if refusal is not None:
-            return self._codec.refuse(raw, Reason.DATABASE, refusal)
+            return self._codec.refuse(raw, DeadLetterReason.DATABASE, refusal)
         return self._codec.decode(raw)
 
     def _tombstones(self, inputs: Sequence[Raw]) -> Counter[int]:

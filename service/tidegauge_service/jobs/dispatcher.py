@@ -66,21 +66,21 @@ class Dispatcher:
         transport = self._transports.get(outgoing.receiver)
         if transport is None:
             why = f"no receiver '{outgoing.receiver}' in the settings of this process"
-            self._settle(outgoing, outbox.FAILED, why)
+            self._count_and_commit(outgoing, outbox.FAILED, why)
             return
         outcome = transport.deliver(outgoing.message, outgoing.dedup_key)
         if isinstance(outcome, Delivered):
-            self._settle(outgoing, outbox.SENT, None)
+            self._count_and_commit(outgoing, outbox.SENT, None)
         elif isinstance(outcome, Retry) and not self._given_up(outgoing):
             wait = delay_s(outgoing.attempts + 1, self._random.random())
             self._wait(outgoing, max(wait, outcome.after_s or 0), outcome.why)
         else:
-            self._settle(outgoing, outbox.FAILED, outcome.why)
+            self._count_and_commit(outgoing, outbox.FAILED, outcome.why)
 
     def _given_up(self, outgoing: Outgoing) -> bool:
         return given_up(outgoing.created_ms, self._clock(), outgoing.attempts + 1)
 
-    def _settle(self, outgoing: Outgoing, state: str, why: str | None) -> None:
+    def _count_and_commit(self, outgoing: Outgoing, state: str, why: str | None) -> None:
         if why is not None:
             log.error("notification_failed", receiver=outgoing.receiver, why=why)
         outbox.settle(self._database, outgoing, state=state, now_ms=self._clock(), error=why)

@@ -13,11 +13,11 @@ import numpy as np
 import structlog
 
 from tidegauge_alerts.lifecycle.advance import Advance, advance, together, withdraw
-from tidegauge_alerts.messages.message import messages
+from tidegauge_alerts.messages.message import messages_of
 from tidegauge_alerts.model import Alert, AlertState, Context, Rule, TransitionReason
 from tidegauge_probes.counts import panes as counts_
 from tidegauge_probes.counts.panes import PaneCounts
-from tidegauge_probes.drift import comparison as drift
+from tidegauge_probes.drift import comparison
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.drift.scan import Past
@@ -41,7 +41,7 @@ from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest import commit
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.store.windows import evaluation as windows
+from tidegauge_service.store.windows import evaluation
 from tidegauge_service.store.windows import precision as precisions
 
 log = structlog.get_logger()
@@ -106,7 +106,7 @@ class Evaluator:
         Raises BaselineError if the range of the baseline turns out to hold no records.
         """
         with self._database.write() as connection:
-            start = windows.take_next(connection, self._stream)
+            start = evaluation.take_next(connection, self._stream)
             if start is None:
                 return False
             known = deployments.of_stream(connection, self._stream.id)
@@ -119,12 +119,12 @@ class Evaluator:
                 self._take_up(connection, version)
             self._version = self._memory = self._memory_until = None
             until = start + self._stream.window_ms
-            found = windows.counts_between(connection, self._stream, start, until)
+            found = evaluation.counts_between(connection, self._stream, start, until)
             counts = found.get(start) or self._nothing()
             memory = self._evaluate(connection, start, counts, version, memory)
-            windows.finish(connection, self._stream, start)
+            evaluation.finish(connection, self._stream, start)
             kept = self._config.samples.keep_windows * self._stream.window_ms
-            windows.drop_samples(connection, self._stream, start - kept)
+            evaluation.drop_samples(connection, self._stream, start - kept)
         self._version, self._memory, self._memory_until = version, memory, until
         return True
 
@@ -157,12 +157,12 @@ class Evaluator:
             return None
         baseline = self._get_baseline(connection, version)
         if memory is None:
-            past = windows.before(connection, self._stream, start, baseline)
+            past = evaluation.before(connection, self._stream, start, baseline)
             memory = _Memory(past, self._recent(connection, start, baseline, version))
-        findings = drift.compare(start, counts, baseline, self._detector, memory.past)
+        findings = comparison.compare(start, counts, baseline, self._detector, memory.past)
         state = "learning" if baseline.learning else "compared"
         self._save_window(connection, start, counts, state, baseline.id)
-        windows.save_findings(connection, self._stream, findings, self._ids)
+        evaluation.save_findings(connection, self._stream, findings, self._ids)
         past, recent = memory.past, memory.recent
         x, n = np.array([(f.x, f.n) for f in findings], dtype=np.int64).T
         if baseline.model is not None:
@@ -189,7 +189,7 @@ class Evaluator:
         length = self._stream.window_ms
         since = start - (precision.MOST_WINDOWS - 1) * length
         since = max(since, version.from_ms, version.range_until_ms or 0)
-        found = windows.counts_between(connection, self._stream, since, start)
+        found = evaluation.counts_between(connection, self._stream, since, start)
         newest_first = range(start - length, since - 1, -length)
         return tuple(Together.of(found.get(w) or self._nothing()) for w in newest_first)
 
@@ -201,7 +201,7 @@ class Evaluator:
         state: str,
         baseline: str | None,
     ) -> None:
-        windows.save_window(
+        evaluation.save_window(
             connection,
             self._stream,
             start,
@@ -218,7 +218,7 @@ class Evaluator:
                 self._baseline = self._fit(connection, version)
             else:
                 self._baseline = stored.load(connection, version.baseline)
-            self._ids = windows.series_ids(connection, self._stream, self._baseline.keys)
+            self._ids = evaluation.series_ids(connection, self._stream, self._baseline.keys)
         return self._baseline
 
     def _fit(self, connection: Connection, version: Deployment) -> Baseline:
@@ -230,17 +230,17 @@ class Evaluator:
         fitted, panes = freeze(connection, self._stream, since, until, self._clock())
         precisions.drop_votes(connection, self._stream)
         deployments.attach(connection, self._stream, version, fitted.id)
-        ids = windows.series_ids(connection, self._stream, fitted.keys)
+        ids = evaluation.series_ids(connection, self._stream, fitted.keys)
         for start, pane in panes.items():
             if version.counts(start):  # else another version has judged it
-                figures = drift.describe(start, pane, fitted)
-                windows.save_findings(connection, self._stream, figures, ids)
+                figures = comparison.describe(start, pane, fitted)
+                evaluation.save_findings(connection, self._stream, figures, ids)
         log.info(
             "baseline_fitted",
             stream=self._stream.name,
             baseline=fitted.id,
             records=fitted.total.records,
-            windows=len(fitted.starts),
+            evaluation=len(fitted.starts),
             learning=fitted.learning,
             label_model=None if fitted.model is None else fitted.model.records,
         )
@@ -285,7 +285,7 @@ class Evaluator:
         """Save what became of the alerts, and tell of it."""
         alerts.save(connection, self._stream.id, after.alerts, after.transitions)
         to, now = self._rule.receivers, self._clock()
-        for message in messages(after, self._rule, context, proposed, self._url):
+        for message in messages_of(after, self._rule, context, proposed, self._url):
             outbox.enqueue(connection, self._stream.id, to, message, now_ms=now)
 
     def _advance(
@@ -314,11 +314,11 @@ class Evaluator:
         if not firing or not counts.records:
             return 0
         layout = self._layout
-        kept = windows.samples(connection, self._stream, start)
+        kept = evaluation.samples(connection, self._stream, start)
         chosen = proposal.choose(kept, counts, layout, firing, self._config.samples.per_window)
         taken = [(p, sample) for p, sample in kept if (p, sample.offset) in chosen]
         for first in range(0, len(taken), PROPOSED_AT_ONCE):
-            some = windows.with_payloads(
+            some = evaluation.with_payloads(
                 connection, self._stream, taken[first : first + PROPOSED_AT_ONCE]
             )
             proposed = proposal.candidates(

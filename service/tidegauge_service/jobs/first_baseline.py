@@ -24,7 +24,7 @@ from tidegauge_service.store.alerting import alerts, outbox
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.store.windows import evaluation as windows
+from tidegauge_service.store.windows import evaluation
 from tidegauge_service.store.windows import skew as skews
 
 log = structlog.get_logger()
@@ -71,7 +71,7 @@ def learn(
         "baseline_learned",
         stream=stream.name,
         baseline=live.id,
-        windows=chosen.n,
+        evaluation=chosen.n,
         assumed=chosen.assumed,
     )
 
@@ -108,7 +108,7 @@ def _choose(
     chosen = _enough(connection, stream, since, until)
     if chosen is not None or not opened:
         return chosen
-    began = windows.first_compared(connection, stream, before.id)
+    began = evaluation.first_compared(connection, stream, before.id)
     if began is None or until - began < MOST_LEARNING * stream.window_ms:
         return None
     oldest = max(version.from_ms, min(alert.opened_window_ms for alert in opened))
@@ -123,7 +123,7 @@ def _enough(
     connection: Connection, stream: StreamRow, since: int, until: int, assumed: str | None = None
 ) -> _Chosen | None:
     """Return the windows since then, if they are enough to know how much is normal."""
-    first, n = windows.with_records(connection, stream, since, until)
+    first, n = evaluation.with_records(connection, stream, since, until)
     if first is None or is_learning(n, until - first, stream.window_ms):
         return None
     return _Chosen(first, n, assumed)

@@ -28,7 +28,7 @@ SETTLE_MS = 120_000
 """A process that has just started takes nothing for stale: it may be what has to read it."""
 
 
-class Watch:
+class WatermarkWatch:
     """Watches the watermark of one stream. Any number of processes may; one of them tells."""
 
     def __init__(

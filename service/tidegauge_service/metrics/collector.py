@@ -169,7 +169,7 @@ _BY_NAME: Final[Mapping[str, Metric]] = {metric.name: metric for metric in CATAL
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class MetricSample:
     """One sample. ``segment`` is empty where there is none; it decides what the cap drops first."""
 
     metric: str
@@ -248,7 +248,7 @@ def _seconds(milliseconds: int | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
 
 
-def samples(snapshot: Snapshot) -> Iterator[Sample]:
+def samples(snapshot: Snapshot) -> Iterator[MetricSample]:
     """Yield all samples of a snapshot, those of a whole stream first."""
     for s in snapshot.streams:
         yield from _of_stream(s)
@@ -256,23 +256,23 @@ def samples(snapshot: Snapshot) -> Iterator[Sample]:
         yield from _of_segments(s)
 
 
-def _of_stream(s: StreamFigures) -> Iterator[Sample]:
+def _of_stream(s: StreamFigures) -> Iterator[MetricSample]:
     yield from _present(_STREAM_METRICS, s, (s.stream,))
     for partition in s.partitions:
         yield from _present(_PARTITION_METRICS, partition, (s.stream, str(partition.partition)))
     for name, tally in _TALLIES.items():
         for key, count in tally(s).items():
-            yield Sample(name, (s.stream, key), count)
+            yield MetricSample(name, (s.stream, key), count)
     for probe in s.quarantined:
-        yield Sample("tidegauge_lf_quarantined", (s.stream, probe), 1)
+        yield MetricSample("tidegauge_lf_quarantined", (s.stream, probe), 1)
     for a in s.alerts:
-        yield Sample("tidegauge_alerts", (s.stream, a.state, a.severity, a.kind), a.count)
+        yield MetricSample("tidegauge_alerts", (s.stream, a.state, a.severity, a.kind), a.count)
     for f in s.firing:
         what = (f.series, f.probe, f.other, f.label, f.segment)
         yield from _present(_FIRING_METRICS, f, (s.stream, *what, f.severity, f.kind, f.rule))
 
 
-def _of_segments(s: StreamFigures) -> Iterator[Sample]:
+def _of_segments(s: StreamFigures) -> Iterator[MetricSample]:
     for part in s.segments:
         yield from _present(_SEGMENT_METRICS, part, (s.stream, part.segment), part.segment)
     for probe in s.probes:
@@ -281,7 +281,7 @@ def _of_segments(s: StreamFigures) -> Iterator[Sample]:
     for vote in s.precision:
         yield from _present(_PRECISION_METRICS, vote, (s.stream, vote.probe, vote.label), ALL)
     for label, share in s.class_shares.items():
-        yield Sample("tidegauge_class_prior_ratio", (s.stream, label), share, ALL)
+        yield MetricSample("tidegauge_class_prior_ratio", (s.stream, label), share, ALL)
     if s.accuracy is not None:
         yield from _present(_ACCURACY_METRICS, s.accuracy, (s.stream,), ALL)
 
@@ -291,34 +291,34 @@ def _present(
     figures: T,
     labels: tuple[str, ...],
     segment: str = "",
-) -> Iterator[Sample]:
+) -> Iterator[MetricSample]:
     for name, read in metrics.items():
         value = read(figures)
         if value is not None:
-            yield Sample(name, labels, value, segment)
+            yield MetricSample(name, labels, value, segment)
 
 
-def capped(found: Iterable[Sample], max_series: int) -> tuple[list[Sample], int]:
+def capped(found: Iterable[MetricSample], max_series: int) -> tuple[list[MetricSample], int]:
     """Return at most *max_series* samples, no two of the same series, and how many were left out.
 
     Whole streams come first, then the segment of all records, then other segments by name, so
     that the same ones are shown in every scrape, and each of them (but one) with all its figures.
     """
     given = list(found)
-    unique: dict[tuple[str, tuple[str, ...]], Sample] = {}
+    unique: dict[tuple[str, tuple[str, ...]], MetricSample] = {}
     for sample in given:
         unique.setdefault((sample.metric, sample.labels), sample)
     kept = sorted(unique.values(), key=_rank)[:max_series]
     return kept, len(given) - len(kept)
 
 
-def _rank(sample: Sample) -> tuple[int, str]:
+def _rank(sample: MetricSample) -> tuple[int, str]:
     if not sample.segment:
         return 0, ""
     return (1, "") if sample.segment == ALL else (2, sample.segment)
 
 
-def families(kept: Iterable[Sample]) -> list[Family]:
+def families(kept: Iterable[MetricSample]) -> list[Family]:
     """Return samples as prometheus_client's metric families, in the catalogue's order."""
     found: dict[str, Family] = {}
     for sample in kept:
@@ -402,8 +402,8 @@ class Collector(PrometheusCollector):
         about["tidegauge_snapshot_up"] = float(bool(about))
         about["tidegauge_snapshot_duration_seconds"] = self._clock() - started
         about["tidegauge_snapshot_failures_total"] = self._failures
-        own = [Sample(name, (), value) for name, value in about.items()]
-        return shared + families([*own, Sample("tidegauge_build_info", (_version(),), 1)])
+        own = [MetricSample(name, (), value) for name, value in about.items()]
+        return shared + families([*own, MetricSample("tidegauge_build_info", (_version(),), 1)])
 
 
 def _version() -> str:

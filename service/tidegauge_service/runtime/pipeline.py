@@ -19,7 +19,7 @@ from tidegauge_probes.counts.panes import MOST_TOGETHER, together_counted
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.lifting.lifting import Lifting
-from tidegauge_service.baselines import training as fitting
+from tidegauge_service.baselines import training
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import BaselineName, BaselinePath, StreamConfig
@@ -32,7 +32,7 @@ from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.ingest.versions import Columns
 from tidegauge_service.ingest.worker import Progress, Worker
 from tidegauge_service.jobs.evaluator import Evaluator
-from tidegauge_service.jobs.watermark_watch import Watch
+from tidegauge_service.jobs.watermark_watch import WatermarkWatch
 from tidegauge_service.metrics import meters
 from tidegauge_service.store import baselines, deployments, streams
 from tidegauge_service.store.engine import Database
@@ -54,7 +54,7 @@ class Pipeline:
     database: Database
     worker: Worker
     evaluator: Evaluator
-    watch: Watch
+    watch: WatermarkWatch
 
     def step(self, timeout_s: float = 0.1, *, finite: bool = False) -> Progress:
         """Read one batch, then close and evaluate what it allows."""
@@ -175,7 +175,7 @@ def open_pipeline(
         database,
         worker,
         Evaluator(config, stream, database, clock, url=url),
-        Watch(config, stream, database, clock, url=url),
+        WatermarkWatch(config, stream, database, clock, url=url),
     )
 
 
@@ -242,9 +242,9 @@ def find_baseline(
         path = Path(config.folder) / chosen.path
         votes = path.suffix in {".npy", ".npz"}
         found = (
-            fitting.fit_votes(config, probe_set, path)
+            training.fit_votes(config, probe_set, path)
             if votes
-            else fitting.fit_records(config, probe_set, path, clock, fitted)
+            else training.fit_records(config, probe_set, path, clock, fitted)
         )
     else:
         return None

@@ -17,12 +17,12 @@ from fastapi.responses import RedirectResponse, Response
 from prometheus_client import CollectorRegistry
 
 from tidegauge_service.api.app import create_app
-from tidegauge_service.api.auth import COOKIE, Gate
+from tidegauge_service.api.auth import COOKIE, TokenAuth
 from tidegauge_service.api.connections import protocol
-from tidegauge_service.api.context import Context
+from tidegauge_service.api.context import ApiContext
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.clock import Clock
-from tidegauge_service.ingest.codec.rejection import Reason
+from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.logs import Throttle
 from tidegauge_service.metrics import meters
 from tidegauge_service.metrics.collector import Collector
@@ -65,13 +65,13 @@ def create_service_app(
 
     *meters_of*: the figures of the processes that count (this one, unless there are workers).
     """
-    gate = Gate(token)
+    gate = TokenAuth(token)
     collector = Collector(
         lambda: take_snapshot(database, clock()), ttl_s=SNAPSHOT_SECONDS, others=meters_of
     )
-    reasons = frozenset(str(reason) for reason in Reason)
+    reasons = frozenset(str(reason) for reason in DeadLetterReason)
     app = create_app(
-        Context(database, clock, gate, collector, health.first, health.warnings, reasons)
+        ApiContext(database, clock, gate, collector, health.first, health.warnings, reasons)
     )
 
     @app.get("/login", include_in_schema=False)

@@ -30,7 +30,13 @@ from tidegauge_service.clock import Clock
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import KafkaSource, StreamConfig
 from tidegauge_service.errors import SettingsError, SourceError, StoreError, WorkerFailed
-from tidegauge_service.ingest.heartbeat import Beat, Heartbeat, Phase, Watch, stopped_from_outside
+from tidegauge_service.ingest.heartbeat import (
+    Beat,
+    Heartbeat,
+    HeartbeatWatch,
+    Phase,
+    stopped_from_outside,
+)
 from tidegauge_service.ingest.versions import Columns
 from tidegauge_service.jobs.quarantine import quarantine_lf
 from tidegauge_service.runtime.consumer import Health
@@ -74,12 +80,12 @@ UNREADABLE: Final = SourceError.exit_code
 
 
 @dataclass
-class Seat:
+class WorkerSlot:
     """The place of one worker, and the process that fills it now."""
 
     name: str
     config: StreamConfig
-    watch: Watch
+    watch: HeartbeatWatch
     process: subprocess.Popen[bytes] | None = None
     heartbeat: Heartbeat | None = None
     reports: int | None = None
@@ -101,13 +107,13 @@ class Seat:
     started_s: float = 0.0
     start_s: float = 0.0
     """When the next process may start (monotonic)."""
-    strike: partial[None] | None = None
+    pending_quarantine: partial[None] | None = None
     """The quarantine that must be in the database before the next one starts."""
     parts: frozenset[str] = frozenset()
     """Those that are in trouble."""
 
 
-def seats(configs: Sequence[StreamConfig], workers: int, *, static: bool) -> list[Seat]:
+def seats(configs: Sequence[StreamConfig], workers: int, *, static: bool) -> list[WorkerSlot]:
     """Return the seats of *workers* of each stream.
 
     *static*: members of Kafka groups keep their seats over a restart unless ``source.instance``
@@ -123,14 +129,14 @@ def seats(configs: Sequence[StreamConfig], workers: int, *, static: bool) -> lis
             raise SettingsError(msg)
         for n in range(1, workers + 1):
             seated = _seated(config, n, static=static)
-            found.append(Seat(f"{config.name}-{n}", seated, Watch(config.watchdog)))
+            found.append(WorkerSlot(f"{config.name}-{n}", seated, HeartbeatWatch(config.watchdog)))
         if workers > 1 and _named_alike(found[-workers:]):
             msg = f"stream '{config.name}': source.instance must hold {{worker}}: one seat each"
             raise SettingsError(msg)
     return found
 
 
-def _named_alike(found: Sequence[Seat]) -> bool:
+def _named_alike(found: Sequence[WorkerSlot]) -> bool:
     sources = [seat.config.source for seat in found]
     names = [s.instance for s in sources if isinstance(s, KafkaSource) and s.instance]
     return len(set(names)) < len(names)
@@ -179,7 +185,7 @@ class Supervisor:
 
     def __init__(
         self,
-        seats: Sequence[Seat],
+        seats: Sequence[WorkerSlot],
         settings: Settings,
         database: Database,
         clock: Clock,
@@ -215,7 +221,7 @@ class Supervisor:
             self.stopping.set()
             self.ready.set()
 
-    def _look(self, seat: Seat) -> None:
+    def _look(self, seat: WorkerSlot) -> None:
         if seat.finished:
             return
         if seat.process is None:
@@ -233,21 +239,21 @@ class Supervisor:
         else:
             self._judge(seat)
 
-    def _may_start(self, seat: Seat) -> bool:
+    def _may_start(self, seat: WorkerSlot) -> bool:
         if time.monotonic() < seat.start_s:
             return False
-        if seat.strike is not None:
+        if seat.pending_quarantine is not None:
             try:
-                seat.strike()
+                seat.pending_quarantine()
             except StoreError as error:
                 self._trouble(seat, "quarantine", str(error))
                 seat.start_s = time.monotonic() + FIRST_RESTART_S
                 return False
-            seat.strike = None
+            seat.pending_quarantine = None
             self._trouble(seat, "quarantine", None)
         return True
 
-    def _start(self, seat: Seat) -> None:
+    def _start(self, seat: WorkerSlot) -> None:
         seat.heartbeat = Heartbeat()
         seat.reports, writing = os.pipe()
         seat.unread, seat.fatal, seat.done = b"", None, False
@@ -278,7 +284,7 @@ class Supervisor:
             _feed(seat.process, pickle.dumps(task))
         log.info("worker_started", worker=seat.name, pid=seat.process.pid)
 
-    def _listen(self, seat: Seat) -> None:
+    def _listen(self, seat: WorkerSlot) -> None:
         for what, *details in _lines(seat):
             if what == READY:
                 seat.stream = StreamRow(*details[0])
@@ -293,11 +299,11 @@ class Supervisor:
             elif what == DONE:
                 seat.done = True
 
-    def _trouble(self, seat: Seat, part: str, problem: str | None) -> None:
+    def _trouble(self, seat: WorkerSlot, part: str, problem: str | None) -> None:
         seat.parts = seat.parts | {part} if problem else seat.parts - {part}
         self.health.report(f"{seat.name} {part}", problem)
 
-    def _judge(self, seat: Seat) -> None:
+    def _judge(self, seat: WorkerSlot) -> None:
         """End a worker that is stuck; quarantine the LF it is stuck in."""
         if seat.process is None or seat.heartbeat is None:
             return
@@ -315,12 +321,12 @@ class Supervisor:
             "worker_stuck", worker=seat.name, phase=beat.phase.name.lower(), lf=lf, seconds=spent
         )
 
-    def _blame(self, seat: Seat, beat: Beat, why: str) -> str | None:
+    def _blame(self, seat: WorkerSlot, beat: Beat, why: str) -> str | None:
         """Have an LF quarantined before the next worker starts."""
         if seat.stream is None:
             return None
         probe_set, place, probe = seat.calls[beat.column]
-        seat.strike = partial(
+        seat.pending_quarantine = partial(
             quarantine_lf,
             self._database,
             replace(seat.stream, probe_set=probe_set),
@@ -333,7 +339,7 @@ class Supervisor:
         )
         return probe
 
-    def _ended(self, seat: Seat, code: int) -> None:
+    def _ended(self, seat: WorkerSlot, code: int) -> None:
         lived = time.monotonic() - seat.started_s
         done = code == 0 and (seat.done or self.stopping.is_set())
         if not done:
@@ -357,20 +363,20 @@ class Supervisor:
                 raise WorkerFailed(f"worker {seat.name}: {what}", max(code, 1))
         self._failed(seat, what, lived)
 
-    def _never_starts(self, seat: Seat, code: int) -> bool:
+    def _never_starts(self, seat: WorkerSlot, code: int) -> bool:
         """Whether another start would end as this one did: a module that ends the process."""
         if seat.stream is not None or -code in KILLED:
             return False
         return code >= 0 or seat.failures + 1 >= CRASHED_STARTS
 
-    def _note_death(self, seat: Seat, code: int) -> None:
+    def _note_death(self, seat: WorkerSlot, code: int) -> None:
         """Find out whether the worker dies again and again over one LF, or over one batch.
 
         Who is killed from outside is in some LF most of the time; so a kill counts against the LF
         only if the worker got nothing committed, which is what a record that kills looks like.
         """
         if (
-            seat.heartbeat is None or seat.strike is not None
+            seat.heartbeat is None or seat.pending_quarantine is not None
         ):  # the watchdog has ended it, and blamed the LF
             seat.blamed, seat.deaths = None, 0
             return
@@ -389,7 +395,7 @@ class Supervisor:
             self._blame(seat, beat, why)
             seat.blamed, seat.deaths = None, 0
 
-    def _failed(self, seat: Seat, what: str, lived_s: float) -> None:
+    def _failed(self, seat: WorkerSlot, what: str, lived_s: float) -> None:
         """Start another after a pause."""
         seat.failures = 1 if lived_s > STEADY_S else seat.failures + 1
         pause = restart_s(seat.failures, self._random.random())
@@ -421,7 +427,7 @@ def _feed(process: subprocess.Popen[bytes], task: bytes) -> None:
         process.stdin.flush()
 
 
-def _lines(seat: Seat) -> Iterator[Any]:
+def _lines(seat: WorkerSlot) -> Iterator[Any]:
     """Yield what the worker has said since the last time."""
     if seat.reports is None:
         return
@@ -432,7 +438,7 @@ def _lines(seat: Seat) -> Iterator[Any]:
     yield from map(json.loads, whole)
 
 
-def _let_go(seat: Seat) -> None:
+def _let_go(seat: WorkerSlot) -> None:
     if seat.process is not None and seat.process.stdin is not None:
         with suppress(BrokenPipeError):
             seat.process.stdin.close()
@@ -443,7 +449,7 @@ def _let_go(seat: Seat) -> None:
     seat.process = seat.heartbeat = seat.reports = None
 
 
-def _first_batch(seat: Seat) -> int | None:
+def _first_batch(seat: WorkerSlot) -> int | None:
     """Return how many inputs the next worker takes at first, if not the usual number."""
     if not seat.oversized:
         return None

@@ -85,7 +85,7 @@ def propose(
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class CandidateFilter:
     """Which candidates to fetch; ``None`` does not restrict. Times are [since, until)."""
 
     stream: str | None = None
@@ -107,7 +107,7 @@ PAGE_BYTES: Final = 16 * 2**20
 
 
 def page(
-    database: Database, wanted: Filter, limit: int, after: Place | None = None
+    database: Database, wanted: CandidateFilter, limit: int, after: Place | None = None
 ) -> list[Candidate]:
     """Return up to *limit* candidates after a place, by window and id; fewer of large ones.
 
@@ -132,7 +132,9 @@ def _fitting(sizes: Iterable[int]) -> int:
     return 1 + sum(1 for _ in reached)
 
 
-def pages(database: Database, wanted: Filter, size: int = 1_000) -> Iterator[list[Candidate]]:
+def pages(
+    database: Database, wanted: CandidateFilter, size: int = 1_000
+) -> Iterator[list[Candidate]]:
     """Return all candidates, page by page: for exports of any size in bounded memory."""
     after: Place | None = None
     while found := page(database, wanted, size, after):
@@ -140,14 +142,14 @@ def pages(database: Database, wanted: Filter, size: int = 1_000) -> Iterator[lis
         after = (found[-1].window_start_ms, found[-1].id)
 
 
-def count(connection: sa.Connection, wanted: Filter) -> int:
+def count(connection: sa.Connection, wanted: CandidateFilter) -> int:
     """Return how many candidates there are."""
     c, s = schema.candidate, schema.stream
     query = sa.select(sa.func.count()).select_from(c.join(s, s.c.id == c.c.stream_id))
     return int(connection.execute(query.where(*_conditions(connection, wanted))).scalar_one())
 
 
-def _conditions(connection: sa.Connection, wanted: Filter) -> list[sa.ColumnElement[bool]]:
+def _conditions(connection: sa.Connection, wanted: CandidateFilter) -> list[sa.ColumnElement[bool]]:
     c, s = schema.candidate, schema.stream
     checks: list[tuple[Any, Any]] = [
         (wanted.stream, s.c.name == wanted.stream),

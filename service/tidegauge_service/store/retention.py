@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tidegauge_service.config.settings import Kept, Retention
+from tidegauge_service.config.settings import Retention, RetentionLimit
 from tidegauge_service.store import deployments, schema, streams, upsert
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.candidates import PROPOSED
@@ -28,7 +28,7 @@ Condition = sa.ColumnElement[bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RetentionRule:
     """How one table is pruned.
 
     ``setting``: its name under `retention`. ``age``: the column that says how old a row is, as
@@ -75,20 +75,24 @@ def _fetched() -> list[Condition]:
     return [schema.candidate.c.state != PROPOSED]
 
 
-RULES: tuple[Rule, ...] = (
-    Rule("panes", schema.pane, "window_start_ms", "counts", event_time=True),
-    Rule("samples", schema.sample, "window_start_ms", "payload", event_time=True),
-    Rule("windows", schema.window_stat, "window_start_ms", event_time=True),
-    Rule("windows", schema.precision, "window_start_ms", event_time=True),
-    Rule("windows", schema.window, "window_start_ms", event_time=True),
-    Rule("windows", schema.late_count, "window_start_ms", event_time=True),
-    Rule("dead_letters", schema.dead_letter, "received_ms", "payload"),
-    Rule("events", schema.event, "received_ms", "payload", may_go=_counted),
-    Rule("idempotency_keys", schema.event_key, "created_ms"),
-    Rule("notifications", schema.notification, "created_ms", "message", may_go=_delivered),
+RULES: tuple[RetentionRule, ...] = (
+    RetentionRule("panes", schema.pane, "window_start_ms", "counts", event_time=True),
+    RetentionRule("samples", schema.sample, "window_start_ms", "payload", event_time=True),
+    RetentionRule("windows", schema.window_stat, "window_start_ms", event_time=True),
+    RetentionRule("windows", schema.precision, "window_start_ms", event_time=True),
+    RetentionRule("windows", schema.window, "window_start_ms", event_time=True),
+    RetentionRule("windows", schema.late_count, "window_start_ms", event_time=True),
+    RetentionRule("dead_letters", schema.dead_letter, "received_ms", "payload"),
+    RetentionRule("events", schema.event, "received_ms", "payload", may_go=_counted),
+    RetentionRule("idempotency_keys", schema.event_key, "created_ms"),
+    RetentionRule("notifications", schema.notification, "created_ms", "message", may_go=_delivered),
     # Candidates that nobody has fetched go by their age only.
-    Rule("candidates", schema.candidate, "created_ms", "payload", capped=False, first=_REASONS),
-    Rule("candidates", schema.candidate, "created_ms", "payload", may_go=_fetched, first=_REASONS),
+    RetentionRule(
+        "candidates", schema.candidate, "created_ms", "payload", capped=False, first=_REASONS
+    ),
+    RetentionRule(
+        "candidates", schema.candidate, "created_ms", "payload", may_go=_fetched, first=_REASONS
+    ),
 )
 
 
@@ -117,7 +121,7 @@ class _Excess:
 def prune(
     database: Database,
     stream: StreamRow,
-    rule: Rule,
+    rule: RetentionRule,
     retention: Retention,
     *,
     now_ms: int,
@@ -125,7 +129,7 @@ def prune(
     stopping: Callable[[], bool] = lambda: False,
 ) -> Removed:
     """Remove a stream's rows of one table, batch by batch; *stopping* is asked between them."""
-    kept: Kept = getattr(retention, rule.setting)
+    kept: RetentionLimit = getattr(retention, rule.setting)
     with database.read() as connection:
         excess = _excess(connection, stream, rule, kept, now_ms)
         if excess is None:
@@ -147,7 +151,11 @@ def prune(
 
 
 def _excess(
-    connection: sa.Connection, stream: StreamRow, rule: Rule, kept: Kept, now_ms: int
+    connection: sa.Connection,
+    stream: StreamRow,
+    rule: RetentionRule,
+    kept: RetentionLimit,
+    now_ms: int,
 ) -> _Excess | None:
     """Return what is too much; None if nothing was evaluated yet, so that nothing may go."""
     age_from: int | None = now_ms
@@ -166,7 +174,7 @@ def _excess(
     return _Excess(before_ms, int(rows) - kept.rows, int(size_now) - most_bytes)
 
 
-def _size(connection: sa.Connection, rule: Rule) -> sa.ColumnElement[int]:
+def _size(connection: sa.Connection, rule: RetentionRule) -> sa.ColumnElement[int]:
     """Return the bytes of a row's content, which neither database has to read for it."""
     if rule.size is None:
         return sa.literal(0)
@@ -175,7 +183,7 @@ def _size(connection: sa.Connection, rule: Rule) -> sa.ColumnElement[int]:
     return sa.func.length(column) if sqlite else sa.func.octet_length(column)
 
 
-def _oldest(connection: sa.Connection, stream: StreamRow, rule: Rule) -> sa.Select[Any]:
+def _oldest(connection: sa.Connection, stream: StreamRow, rule: RetentionRule) -> sa.Select[Any]:
     """Select what may go at all, oldest first."""
     t, age = rule.table, rule.table.c[rule.age]
     keys = list(t.primary_key.columns)
@@ -204,7 +212,9 @@ def _not_needed(connection: sa.Connection, stream: StreamRow) -> list[Condition]
     ]
 
 
-def _remove(connection: sa.Connection, stream: StreamRow, rule: Rule, doomed: list[Any]) -> None:
+def _remove(
+    connection: sa.Connection, stream: StreamRow, rule: RetentionRule, doomed: list[Any]
+) -> None:
     if not doomed:
         return
     t = rule.table

@@ -16,7 +16,7 @@ from tidegauge_service.store import deployments, schema, streams
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import CLOSED, StreamRow
-from tidegauge_service.store.windows import evaluation as windows
+from tidegauge_service.store.windows import evaluation
 
 MOST_COMMON = 168
 """Windows in which two versions are compared, at most: the newest. A week of hours."""
@@ -39,7 +39,7 @@ class LfFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class DeploymentFigures:
     """What one version has counted in some windows."""
 
     records: int
@@ -53,8 +53,8 @@ class SideBySide:
     """Two versions in the closed windows that both have counted, ``starts`` in order."""
 
     starts: tuple[int, ...]
-    before: Figures | None
-    after: Figures | None
+    before: DeploymentFigures | None
+    after: DeploymentFigures | None
 
 
 def listing(database: Database, stream: StreamRow) -> list[Deployment]:
@@ -71,7 +71,7 @@ def page(
     since_ms: int | None = None,
     until_ms: int | None = None,
     limit: int = 100,
-) -> list[tuple[int, Figures]]:
+) -> list[tuple[int, DeploymentFigures]]:
     """Return (start, figures) of the closed windows that a version has counted, in order.
 
     Windows whose panes were removed (``retention.panes``) are not among them.
@@ -116,11 +116,11 @@ def _counts(
     if not starts:
         return {}
     seen = replace(stream, probe_set=probe_set)
-    found = windows.counts_between(connection, seen, starts[0], starts[-1] + 1)
+    found = evaluation.counts_between(connection, seen, starts[0], starts[-1] + 1)
     return {start: found[start] for start in starts}
 
 
-def _figures(counts: PaneCounts, layout: Layout) -> Figures:
+def _figures(counts: PaneCounts, layout: Layout) -> DeploymentFigures:
     totals = counts.all
     lfs = tuple(
         LfFigures(
@@ -137,4 +137,4 @@ def _figures(counts: PaneCounts, layout: Layout) -> Figures:
         for i, probe in enumerate(layout.probes)
     )
     covered, blind = int(totals.totals[COVERED]), int(totals.totals[BLIND])
-    return Figures(counts.records, covered, blind, lfs)
+    return DeploymentFigures(counts.records, covered, blind, lfs)

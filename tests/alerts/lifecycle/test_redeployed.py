@@ -16,7 +16,7 @@ from tests.alerts.builders import (
     shifted,
 )
 from tidegauge_alerts import AlertState, Rule, advance, notify_worthy
-from tidegauge_alerts.messages.message import messages
+from tidegauge_alerts.messages.message import messages_of
 from tidegauge_probes.findings import Finding
 
 ENDED = ("firing", "resolved", "redeployed")
@@ -72,7 +72,7 @@ def test_the_message_says_why() -> None:
     before = fired(shifted(key=COVERAGE)).alerts
     at = context(1, **OTHER)
     after = advance(before, [], Rule(), at)
-    (message,) = messages(after, Rule(), at)
+    (message,) = messages_of(after, Rule(), at)
     assert message.body["status"] == "resolved"
     assert message.body["headline"] == (
         "Coverage of LF 'check_out' is compared anew: other LFs or another baseline were deployed"

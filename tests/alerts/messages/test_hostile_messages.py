@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from tests.alerts.builders import context, fired, shifted
 from tests.alerts.strategies import keys, names
-from tidegauge_alerts import Rule, messages
+from tidegauge_alerts import Rule, messages_of
 from tidegauge_probes.findings import SeriesKey, SeriesKind
 
 HOSTILE = "\r\n\x00\x1b]0;owned\x07\u202e\u200b\ud800'\"<script>" + "z" * 10_000
@@ -28,7 +28,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def body_for(key: SeriesKey, stream: str = "spam") -> Any:
-    (message,) = messages(
+    (message,) = messages_of(
         fired(shifted(key=key)), Rule(), context(stream=stream), 1, "https://x.example"
     )
     return message.body
@@ -50,7 +50,7 @@ def test_a_name_keeps_what_can_be_shown() -> None:
 def test_names_too_long_to_show_still_are_different_alerts() -> None:
     long = "z" * 500
     one, two = (SeriesKey(SeriesKind.COVERAGE, probe=long + end) for end in "ab")
-    body = messages(fired(shifted(key=one), shifted(key=two)), Rule(), context())[0].body
+    body = messages_of(fired(shifted(key=one), shifted(key=two)), Rule(), context())[0].body
     assert len({alert["probe"] for alert in body["alerts"]}) == 1
     assert len({alert["fingerprint"] for alert in body["alerts"]}) == 2
 

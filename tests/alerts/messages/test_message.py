@@ -15,7 +15,7 @@ from tests.alerts.builders import (
     run,
     shifted,
 )
-from tidegauge_alerts import Message, Rule, messages
+from tidegauge_alerts import Message, Rule, messages_of
 from tidegauge_alerts.messages.message import iso
 from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind
 
@@ -28,13 +28,13 @@ def series(number: int) -> SeriesKey:
 
 def first(*findings: Finding, **options: object) -> Message:
     """Return the message of a window in which *findings* shift."""
-    (message,) = messages(fired(*findings), Rule(), context(), **options)  # type: ignore[arg-type]
+    (message,) = messages_of(fired(*findings), Rule(), context(), **options)  # type: ignore[arg-type]
     return message
 
 
 def last(history: Run) -> list[Message]:
     """Return the messages of the last window of a run."""
-    return messages(history.steps[-1], Rule(), context(len(history.steps) - 1))
+    return messages_of(history.steps[-1], Rule(), context(len(history.steps) - 1))
 
 
 def test_the_body_is_complete() -> None:
@@ -113,12 +113,12 @@ def test_the_body_is_plain_json() -> None:
 
 
 def test_a_quiet_window_gives_no_message() -> None:
-    assert messages(fired(quiet()), Rule(), context()) == []
+    assert messages_of(fired(quiet()), Rule(), context()) == []
 
 
 def test_a_pending_alert_gives_no_message() -> None:
     patient = Rule(for_windows=2)
-    assert messages(fired(shifted(), rule=patient), patient, context()) == []
+    assert messages_of(fired(shifted(), rule=patient), patient, context()) == []
 
 
 def test_a_resolve_tells_the_figures_of_now() -> None:
@@ -204,13 +204,13 @@ def test_without_a_public_address_there_are_no_links() -> None:
 def test_links_quote_the_stream() -> None:
     strange = context(stream="a b&c=d#\ud800")
     step = fired(shifted())
-    (message,) = messages(step, Rule(), strange, 0, URL)
+    (message,) = messages_of(step, Rule(), strange, 0, URL)
     assert message.body["links"]["alerts"].endswith("?stream=a%20b%26c%3Dd%23%3F")
 
 
 def test_who_else_is_told_is_not_told() -> None:
     rule = Rule(receivers=("boss", "on-call"))
-    (message,) = messages(fired(shifted(), rule=rule), rule, context())
+    (message,) = messages_of(fired(shifted(), rule=rule), rule, context())
     assert "boss" not in json.dumps(message.body)
 
 

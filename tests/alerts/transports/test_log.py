@@ -1,12 +1,12 @@
 from structlog.testing import capture_logs
 
 from tests.alerts.builders import context, fired, quiet, run, shifted
-from tidegauge_alerts import LogReceiver, Rule, messages
+from tidegauge_alerts import LogReceiver, Rule, messages_of
 from tidegauge_alerts.transports import Delivered, LogTransport
 
 
 def test_a_firing_message_is_one_warning() -> None:
-    (message,) = messages(fired(shifted()), Rule(), context())
+    (message,) = messages_of(fired(shifted()), Rule(), context())
     with capture_logs() as lines:
         outcome = LogTransport(LogReceiver("log")).deliver(message.body, message.dedup_key)
     assert outcome == Delivered()
@@ -26,7 +26,7 @@ def test_a_firing_message_is_one_warning() -> None:
 
 def test_a_resolved_message_is_one_information() -> None:
     history = run([shifted(), *[quiet()] * 4])
-    (message,) = messages(history.steps[-1], Rule(), context(4))
+    (message,) = messages_of(history.steps[-1], Rule(), context(4))
     with capture_logs() as lines:
         LogTransport(LogReceiver("log")).deliver(message.body, message.dedup_key)
     assert [(line["log_level"], line["status"]) for line in lines] == [("info", "resolved")]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegauge_probes import ProbeSet, labeling_function, load, preprocessor
-from tidegauge_probes.authoring.difference import Aspect, Change, Difference, Part, compare
+from tidegauge_probes.authoring.difference import Aspect, Difference, LfChange, Part, compare
 from tidegauge_probes.labeling.contents import contents, rebuilt
 
 FREE = {"name": "free", "label": "SPAM", "keyword": {"any": ["free"]}}
@@ -90,7 +90,7 @@ def test_what_of_a_template_changed(
     tmp_path: Path, before: dict[str, Any], after: dict[str, Any], aspects: tuple[Aspect, ...]
 ) -> None:
     found = difference(templates(tmp_path, before), templates(tmp_path, after))
-    assert found.probes.changed == (Change(before["name"], aspects),)
+    assert found.probes.changed == (LfChange(before["name"], aspects),)
 
 
 def test_another_order_of_the_classes_is_no_other_label(tmp_path: Path) -> None:

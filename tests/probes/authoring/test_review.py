@@ -10,8 +10,8 @@ import pytest
 
 from tests.probes import lifting_lfs
 from tidegauge_probes import LabelingFunction, ProbeSet, labeling_function
-from tidegauge_probes.authoring import review as checking
-from tidegauge_probes.authoring.review import Doubt, Failing, Way
+from tidegauge_probes.authoring import review
+from tidegauge_probes.authoring.review import Doubt, Failing, RunMode
 from tidegauge_probes.columns.batch import Batch
 from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.labeling.voters import VoterSpec
@@ -35,7 +35,7 @@ def of(*lfs: Any, slices: Any = ()) -> ProbeSet:
     return ProbeSet.of(lfs, classes=CLASSES, slices=slices)
 
 
-def warned(trial: checking.Trial) -> set[tuple[str, Doubt]]:
+def warned(trial: review.Trial) -> set[tuple[str, Doubt]]:
     return {(warning.name, warning.doubt) for warning in trial.warnings}
 
 
@@ -67,13 +67,13 @@ def warned(trial: checking.Trial) -> set[tuple[str, Doubt]]:
     ],
 )  # fmt: skip
 def test_templates_are_told_in_words(condition: dict[str, Any], says: str) -> None:
-    (one,) = checking.about(of(template("lf", **condition)))
-    assert (one.matches, one.labels, one.way) == (says, ("SPAM",), Way.TEMPLATE)
+    (one,) = review.about(of(template("lf", **condition)))
+    assert (one.matches, one.labels, one.way) == (says, ("SPAM",), RunMode.TEMPLATE)
 
 
 def test_of_long_lists_the_first_are_shown() -> None:
     many = template("lf", keyword={"any": [f"w{n}" for n in range(20)], "case": True})
-    (one,) = checking.about(of(many))
+    (one,) = review.about(of(many))
     assert one.matches.endswith("“w6”, “w7” or 12 more")
 
 
@@ -84,10 +84,10 @@ def test_it_is_said_how_each_lf_runs_and_why_not_otherwise() -> None:
     voter = VoterSpec.model_validate({"name": "old", "external": {"field": "verdict"}})
     lifted = (lifting_lfs.contains, lifting_lfs.number, lifting_lfs.length, lifting_lfs.counted)
     piece = SliceSpec.model_validate({"name": "long", "length": {"above": 9}})
-    abouts = checking.about(of(PRIZE, voter, *lifted, lifting_lfs.tries, slices=[piece]))
+    abouts = review.about(of(PRIZE, voter, *lifted, lifting_lfs.tries, slices=[piece]))
     found = {one.name: one for one in abouts}
     assert [one.way for one in abouts] == [
-        Way.TEMPLATE, Way.VOTER, *[Way.LIFTED] * 4, Way.PYTHON, Way.TEMPLATE,
+        RunMode.TEMPLATE, RunMode.VOTER, *[RunMode.LIFTED] * 4, RunMode.PYTHON, RunMode.TEMPLATE,
     ]  # fmt: skip
     assert found["old"].matches == "the vote in verdict"
     assert found["old"].labels == CLASSES
@@ -100,8 +100,8 @@ def test_it_is_said_how_each_lf_runs_and_why_not_otherwise() -> None:
 
 def test_what_could_be_lifted_is_told_where_it_is_not_worth_it() -> None:
     some = of(lifting_lfs.contains, lifting_lfs.with_docstring_and_local)
-    for one in checking.about(some):
-        assert one.way is Way.PYTHON
+    for one in review.about(some):
+        assert one.way is RunMode.PYTHON
         assert one.why == "it could be lifted, but fewer than 4 are not worth it"
     assert not Lifting(some).lifted
 
@@ -115,9 +115,9 @@ def test_what_no_template_says_is_told_in_its_authors_words() -> None:
         """
         return SPAM if x.text.count("k") > 1 else -1
 
-    (one,) = checking.about(of(twice))
+    (one,) = review.about(of(twice))
     assert one.matches == "Hold k twice."
-    partial_votes = checking.about(of(lifting_lfs.partly))[0]
+    partial_votes = review.about(of(lifting_lfs.partly))[0]
     assert partial_votes.labels is None
 
 
@@ -125,7 +125,7 @@ def test_what_no_template_says_is_told_in_its_authors_words() -> None:
 
 
 def test_shares_and_costs_are_those_of_the_sample() -> None:
-    trial = checking.tried(of(PRIZE, lifting_lfs.number), RECORDS)
+    trial = review.tried(of(PRIZE, lifting_lfs.number), RECORDS)
     prize, number = trial.lfs
     assert (prize.labels, prize.coverage, prize.errors) == (("SPAM",), 0.25, 0)
     assert (number.coverage, number.labels) == (0.0, ())
@@ -139,7 +139,7 @@ def test_who_never_or_always_fires_or_says_what_another_says_is_named() -> None:
     always = template("always", length={"at_least": 0})
     other = template("other", regex={"pattern": "pri[z]e"})
     ham = template("ham", label=0, keyword={"any": ["prize"]})
-    trial = checking.tried(of(PRIZE, never, nor, always, other, ham), RECORDS)
+    trial = review.tried(of(PRIZE, never, nor, always, other, ham), RECORDS)
     assert warned(trial) == {
         ("never", Doubt.NEVER_FIRES),
         ("nor", Doubt.NEVER_FIRES),
@@ -158,7 +158,7 @@ def test_the_same_content_is_named_whatever_it_is_written_in() -> None:
     again = LabelingFunction("c", python)
     other_class = template("d", label=0, keyword={"any": ["k"], "case": True, "on_null": "error"})
     some = of(LabelingFunction("a", python), written, again, other_class, lifting_lfs.tries)
-    found = {(w.name, w.message.partition(":")[0]) for w in checking.same_content(some)}
+    found = {(w.name, w.message.partition(":")[0]) for w in review.same_content(some)}
     assert found == {("b", "says the same as a"), ("c", "says the same as a")}
 
 
@@ -192,7 +192,7 @@ def holds(x: Any) -> int:
     ],
 )  # fmt: skip
 def test_an_error_comes_with_its_type_and_field(lf: Any, kind: str, field: str | None) -> None:
-    trial = checking.tried(of(lf, PRIZE), RECORDS)
+    trial = review.tried(of(lf, PRIZE), RECORDS)
     (failing,) = {(one.type, one.field) for one in trial.failing}
     assert failing == (kind, field)
     assert sum(one.records for one in trial.failing) == 4
@@ -202,7 +202,7 @@ def test_an_error_comes_with_its_type_and_field(lf: Any, kind: str, field: str |
 
 def test_errors_of_a_slicing_function_are_told_too() -> None:
     piece = SliceSpec.model_validate({"name": "piece", "length": {"field": "links", "above": 9}})
-    trial = checking.tried(of(PRIZE, slices=[piece]), RECORDS)
+    trial = review.tried(of(PRIZE, slices=[piece]), RECORDS)
     message = "field 'links' is int, not a text"
     assert trial.failing == (Failing("piece", "wrong_type", "links", 4, message),)
 
@@ -212,9 +212,9 @@ def test_lifted_lfs_are_timed_as_they_will_run_and_compared_with_themselves(
 ) -> None:
     lifted = (lifting_lfs.contains, lifting_lfs.number, lifting_lfs.length, lifting_lfs.counted)
     some = of(PRIZE, *lifted)
-    assert Doubt.LIFTED_DIFFERS not in {doubt for _, doubt in warned(checking.tried(some, RECORDS))}
+    assert Doubt.LIFTED_DIFFERS not in {doubt for _, doubt in warned(review.tried(some, RECORDS))}
     monkeypatch.setattr("tidegauge_probes.lifting.lifting.decide", all_spam)
-    trial = checking.tried(some, RECORDS)
+    trial = review.tried(some, RECORDS)
     differ = {name for name, doubt in warned(trial) if doubt is Doubt.LIFTED_DIFFERS}
     assert differ == {"contains", "number", "length", "counted"}
 

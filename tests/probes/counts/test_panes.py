@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.probes.strategies import matrix, outcomes
-from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import BLIND, CONFLICTED, COVERED, OVERLAPPED, PaneCounts
 from tidegauge_probes.drift.series import pair_counts
 from tidegauge_probes.errors import CountsError
@@ -24,7 +24,7 @@ K = 3
 
 def fold(votes: Outcomes, classes: int = K) -> PaneCounts:
     even = np.arange(len(votes)) % 2 == 0
-    return counts.fold(matrix(votes), classes, {"side=even": even, "side=odd": ~even})
+    return panes.fold(matrix(votes), classes, {"side=even": even, "side=odd": ~even})
 
 
 @given(outcomes(), st.data())
@@ -39,8 +39,8 @@ def test_any_split_in_any_order_adds_to_the_same_bytes(
     for piece in order:
         rows = np.array(pieces, dtype=np.int64).reshape(n) == piece
         segments = {"side=even": side[rows], "side=odd": ~side[rows]}
-        parts.append(counts.fold(matrix(votes[rows]), K, segments))
-    whole = counts.fold(matrix(votes), K, {"side=even": side, "side=odd": ~side})
+        parts.append(panes.fold(matrix(votes[rows]), K, segments))
+    whole = panes.fold(matrix(votes), K, {"side=even": side, "side=odd": ~side})
     assert reduce(add, parts).encode() == whole.encode()
     assert reduce(lambda a, b: b + a, parts).encode() == whole.encode()
 
@@ -48,7 +48,7 @@ def test_any_split_in_any_order_adds_to_the_same_bytes(
 @given(outcomes())
 def test_encoding_is_lossless(votes: Outcomes) -> None:
     pane = fold(votes)
-    again = counts.decode(pane.encode())
+    again = panes.decode(pane.encode())
     assert again == pane
     assert (again.gram == pane.gram).all()
     assert again.segments.keys() == pane.segments.keys()
@@ -73,7 +73,7 @@ def test_batches_too_large_for_exact_sums_are_added_up_in_slices(
 ) -> None:
     votes = np.random.default_rng(1).integers(ERROR, 2, (50, 4)).astype(np.int8)
     whole = fold(votes)
-    monkeypatch.setattr(counts, "MOST_EXACT", 7)
+    monkeypatch.setattr(panes, "MOST_EXACT", 7)
     assert fold(votes) == whole
 
 
@@ -99,11 +99,11 @@ def test_faults_add_up_and_keep_the_smallest_message() -> None:
 
     def failed(message: str) -> PaneCounts:
         fault = Fault(0, 0, "KeyError", message)
-        return counts.fold(VoteMatrix(error, none, np.zeros(1), (fault,)), 2, {})
+        return panes.fold(VoteMatrix(error, none, np.zeros(1), (fault,)), 2, {})
 
     total = failed("b") + failed("a") + failed("c")
     assert dict(total.faults) == {(0, "KeyError"): (3, "a")}
-    assert counts.decode(total.encode()).faults == total.faults
+    assert panes.decode(total.encode()).faults == total.faults
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_foreign_or_broken_blob_is_a_clear_error(
 ) -> None:
     encoded = fold(np.zeros((3, 2), dtype=np.int8)).encode()
     with pytest.raises(CountsError, match=says):
-        counts.decode(damage(encoded))
+        panes.decode(damage(encoded))
 
 
 ENCODED = fold(np.arange(12, dtype=np.int8).reshape(6, 2) % 3).encode()
@@ -134,23 +134,23 @@ def test_damaged_counts_are_an_error_never_other_counts(at: int, change: int, cu
         ENCODED[:cut],
     ):
         try:
-            again = counts.decode(damaged)
+            again = panes.decode(damaged)
         except CountsError:
             continue
-        assert again == counts.decode(ENCODED)
+        assert again == panes.decode(ENCODED)
 
 
 def test_counts_of_another_probe_set_do_not_add() -> None:
     with pytest.raises(CountsError, match="another ProbeSet"):
-        counts.empty(2, 2) + counts.empty(3, 2)
+        panes.empty(2, 2) + panes.empty(3, 2)
 
 
 def wide(votes: Outcomes) -> PaneCounts:
     """Count as if LFs × classes were too many to be counted together."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(counts, "MOST_TOGETHER", 0)
-        patched.setattr(counts, "_CELLS", 7)  # a few records at a time
-        return counts.decode(fold(votes).encode())
+        patched.setattr(panes, "MOST_TOGETHER", 0)
+        patched.setattr(panes, "_CELLS", 7)  # a few records at a time
+        return panes.decode(fold(votes).encode())
 
 
 @given(outcomes())

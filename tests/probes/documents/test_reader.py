@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegauge_probes import load, run
-from tidegauge_probes.documents import reader as documents
+from tidegauge_probes.documents import reader
 from tidegauge_probes.documents.core_schema import dump
 from tidegauge_probes.documents.reader import FromVariable, read_file, read_json, read_yaml
 from tidegauge_probes.errors import DocumentError
@@ -107,7 +107,7 @@ def test_depth_is_bounded_for_brackets_lines_and_aliases() -> None:
 def test_size_is_bounded_before_a_file_is_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(documents, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(reader, "MAX_BYTES", 2**20)
     path = tmp_path / "large.yaml"
     path.write_bytes(b"a: " + b"x" * 2**20)
     with pytest.raises(DocumentError, match="has more than 1 MiB"):

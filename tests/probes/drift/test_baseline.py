@@ -18,7 +18,7 @@ from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import FLOOR_TAU, LEARNING_WINDOWS, Baseline, Calibration
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import SeriesKind
-from tidegauge_probes.label_model import dawid_skene as label_model
+from tidegauge_probes.label_model import dawid_skene
 
 WINDOWS, RECORDS = 336, 1000
 
@@ -84,7 +84,7 @@ def with_model() -> Baseline:
     rng = np.random.default_rng(5)
     pane = count(rng, np.full(3, 0.3), 50)
     votes = rng.integers(-1, 2, size=(200, 3)).astype(np.int8)
-    return fit([pane]).with_model(label_model.fit(votes, 2))
+    return fit([pane]).with_model(dawid_skene.fit(votes, 2))
 
 
 def test_a_label_model_survives_storage_exactly() -> None:
@@ -109,7 +109,7 @@ def test_a_baseline_without_a_model_is_written_as_ever() -> None:
 
 
 def test_a_label_model_of_other_lfs_is_refused() -> None:
-    four = label_model.fit(np.zeros((100, 4), dtype=np.int8), 2)
+    four = dawid_skene.fit(np.zeros((100, 4), dtype=np.int8), 2)
     with pytest.raises(BaselineError, match="other LFs or classes"):
         baselines.decode(dataclasses.replace(small(), model=four).encode())
 

@@ -17,8 +17,7 @@ from tests.probes.strategies import matrix, outcomes
 from tidegauge_probes.counts import panes as counts
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
-from tidegauge_probes.drift import comparison as drift
-from tidegauge_probes.drift import scan
+from tidegauge_probes.drift import comparison, scan
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.drift.scan import Past
@@ -42,7 +41,7 @@ def finding(findings: list[Finding], kind: SeriesKind, probe: str = "") -> Findi
 
 
 def compare(pane: PaneCounts, baseline: Baseline, budget: float = 0.5) -> list[Finding]:
-    return drift.compare(0, pane, baseline, Detector(budget))
+    return comparison.compare(0, pane, baseline, Detector(budget))
 
 
 # -- the statistics ---------------------------------------------------------------------------
@@ -70,7 +69,7 @@ def test_benjamini_hochberg_is_the_step_up_procedure(values: list[float], alpha:
     m = len(values)
     last = max((k for k, i in enumerate(ranked, 1) if values[i] <= alpha * k / m), default=0)
     rejected = {values[i] for i in ranked[:last]}
-    found = drift.benjamini_hochberg(np.array(values), alpha)
+    found = comparison.benjamini_hochberg(np.array(values), alpha)
     assert found.dtype == np.bool_
     assert found.tolist() == [value in rejected for value in values]
 
@@ -134,7 +133,7 @@ def test_comparing_is_finite_for_any_counts(votes: Outcomes, data: st.DataObject
             findings = compare(window, baseline, budget)
             assert [f.key for f in findings] == list(baseline.keys)
             assert_finite(findings)
-        described = drift.describe(0, window, baseline)
+        described = comparison.describe(0, window, baseline)
     assert_finite(described)
     assert {f.verdict for f in described} <= {Verdict.BASELINE, Verdict.NO_DATA}
     assert all((f.verdict is Verdict.NO_DATA) == (f.n == 0) for f in described)
@@ -157,7 +156,7 @@ def test_the_figures_are_finite_for_huge_counts(
         replace(base, x=history_x, n=history_n, starts=np.arange(len(many)))
     )
     with np.errstate(all="raise", under="ignore"):
-        found = drift._compare(
+        found = comparison._compare(
             0, np.array([int(n * share)]), np.array([n]), Past.none(1), calibration
         )
     assert all(np.isfinite(values).all() for values in astuple(found))
@@ -188,7 +187,7 @@ def test_the_figures_are_finite_for_any_season_and_past(
             replace(base, x=x[old], n=n[old], starts=starts[old], window_ms=HOUR)
         )
         past = Past(starts[new], x[new], n[new], np.zeros(width, dtype=np.int64))
-        found = drift._compare(int(starts[-1]), x[-1], n[-1], past, calibration)
+        found = comparison._compare(int(starts[-1]), x[-1], n[-1], past, calibration)
     assert all(np.isfinite(values).all() for values in astuple(found))
     assert ((found.p_value >= 0) & (found.p_value <= 1)).all()
 
@@ -219,13 +218,13 @@ def test_small_windows_are_judged_by_the_sum_that_they_end() -> None:
     verdicts = []
     for w in range(40):
         pane = count(rng, np.array([1.0, 0.5]), 4)
-        findings = drift.compare(w * HOUR, pane, baseline, Detector(), past)
+        findings = comparison.compare(w * HOUR, pane, baseline, Detector(), past)
         verdicts.append(finding(findings, SeriesKind.COVERAGE, "lf0").verdict)
         past = past.then(w * HOUR, *baseline.plan.extract(pane))
     assert verdicts[:4] == [Verdict.LOW_VOLUME] * 4
     assert Verdict.LOW_VOLUME not in verdicts[4:]
     assert verdicts[-1] is Verdict.SHIFTED
-    silent = drift.compare(40 * HOUR, counts.empty(2, 2), baseline, Detector(), past)
+    silent = comparison.compare(40 * HOUR, counts.empty(2, 2), baseline, Detector(), past)
     assert {f.verdict for f in silent} == {Verdict.NO_DATA}
 
 
@@ -361,7 +360,7 @@ def test_quiet_windows_raise_no_alarm(seed: int, record_property: Any, monkeypat
     The budget is .5 a seed; 4 are allowed, which a true rate of .9 passes in 98 % of seeds.
     Measured: 7 in 8,000 windows over seeds 0…7.
     """
-    monkeypatch.setattr(drift, "_band", lambda _, p: (p, p))  # slow, and tested above
+    monkeypatch.setattr(comparison, "_band", lambda _, p: (p, p))  # slow, and tested above
     rng = np.random.default_rng([seed, 1])
     baseline = quiet(seed)
     false = 0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.probes.simulated_votes import pane, unipolar
 from tidegauge_probes.drift.explanation import explain, of_classes
 from tidegauge_probes.findings import Cause, CauseKind, Finding, SeriesKey, SeriesKind, Verdict
-from tidegauge_probes.label_model import dawid_skene as label_model
+from tidegauge_probes.label_model import dawid_skene
 from tidegauge_probes.label_model.precision import Together
 from tidegauge_probes.model import ABSTAIN
 
@@ -118,7 +118,7 @@ def of_those_that_moved(
     _, votes = world.draw(rng, 20_000, np.array(now))
     if broken is not None:  # of its votes every second is lost
         votes[::2, broken] = ABSTAIN
-    model = label_model.fit(seen, 2)
+    model = dawid_skene.fit(seen, 2)
     together = Together.of(pane(votes, 2))
     change = (votes >= 0).mean(axis=0) - (seen >= 0).mean(axis=0)
     return {

@@ -14,9 +14,9 @@ from tidegauge_probes.drift.season import (
     HOUR_MS,
     MONDAY_MS,
     WEEK_MS,
-    Counted,
     Cycle,
     Season,
+    SeasonCounts,
 )
 
 P = np.array([0.3, 0.05, 0.005])
@@ -27,14 +27,16 @@ def starts(hours: int) -> np.ndarray:
     return MONDAY_MS + 2_700 * 7 * DAY_MS + np.arange(hours) * HOUR_MS
 
 
-def traffic(hours: int, daily: float, weekend: float, seed: int = 1) -> tuple[np.ndarray, Counted]:
+def traffic(
+    hours: int, daily: float, weekend: float, seed: int = 1
+) -> tuple[np.ndarray, SeasonCounts]:
     """Return the true rates and counts of three LFs, their day and week known."""
     at, rng = np.arange(hours), np.random.default_rng(seed)
     factor = (1 + daily * np.sin(2 * np.pi * at / 24)) * (1 + weekend * (at % 168 >= 120))
     rates = factor[:, None] * P
     varied = rates * rng.lognormal(-0.005, 0.1, rates.shape)
     n = np.full(rates.shape, N)
-    return rates, Counted(rng.binomial(n, varied).astype(float), n.astype(float))
+    return rates, SeasonCounts(rng.binomial(n, varied).astype(float), n.astype(float))
 
 
 def logit(p: np.ndarray) -> np.ndarray:
@@ -71,7 +73,7 @@ def test_noise_that_lasts_for_hours_is_no_cycle() -> None:
         noise[w] = 0.8 * noise[w - 1] + 0.6 * noise[w]
     rates = 1 / (1 + np.exp(-(logit(P) + 0.15 * noise)))
     n = np.full(rates.shape, N)
-    counted = Counted(rng.binomial(n, rates).astype(float), n.astype(float))
+    counted = SeasonCounts(rng.binomial(n, rates).astype(float), n.astype(float))
     found = season.fit(counted, starts(hours), HOUR_MS, P)
     assert (error(found, np.broadcast_to(P, rates.shape)) < 0.08).all()
 
@@ -80,7 +82,7 @@ def test_what_was_seen_once_is_not_known() -> None:
     rates, counted = traffic(336, 0.3, 0.3)
 
     def periods(hours: int) -> list[int]:
-        part = Counted(counted.x[:hours], counted.n[:hours])
+        part = SeasonCounts(counted.x[:hours], counted.n[:hours])
         found = season.fit(part, starts(hours), HOUR_MS, rates.mean(axis=0))
         return [cycle.period_ms // DAY_MS for cycle in found.cycles]
 
@@ -95,7 +97,7 @@ def test_what_was_seen_once_is_not_known() -> None:
 )
 def test_longer_windows_have_fewer_cycles(window_ms: int, periods: list[int]) -> None:
     at = MONDAY_MS + np.arange(60) * window_ms
-    counted = Counted(np.full((60, 1), 50.0), np.full((60, 1), 1e3))
+    counted = SeasonCounts(np.full((60, 1), 50.0), np.full((60, 1), 1e3))
     found = season.fit(counted, at, window_ms, np.array([0.05]))
     assert [cycle.period_ms // DAY_MS for cycle in found.cycles] == periods
 
@@ -110,7 +112,7 @@ def test_weeks_begin_on_monday() -> None:
     hnp.arrays(np.float64, (60, 2), elements=st.floats(0, 1)),
 )
 def test_no_counts_give_anything_but_shares(n: np.ndarray, share: np.ndarray) -> None:
-    counted = Counted(np.floor(n * share), n.astype(float))
+    counted = SeasonCounts(np.floor(n * share), n.astype(float))
     at = starts(60)
     p = (counted.x.sum(axis=0) + 0.5) / (counted.n.sum(axis=0) + 1)
     found = season.fit(counted, at, HOUR_MS, p)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.probes.strategies import matrix, outcomes
-from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import series
 from tidegauge_probes.drift.series import MAX_PAIRS, MAX_SEGMENTS
@@ -64,7 +64,7 @@ def test_each_series_is_what_a_loop_counts(votes: Outcomes, data: st.DataObject)
     side = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=np.bool_)
     slice_ = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=np.bool_)
     masks = {"side=l": side, "side=r": ~side, "asks": slice_}
-    pane = counts.fold(matrix(votes), 3, masks)
+    pane = panes.fold(matrix(votes), 3, masks)
     layout = layout_of(m)
     chosen = series.plan(layout, pane, ["asks"])
     x, n_ = chosen.extract(pane)
@@ -78,7 +78,7 @@ def test_each_series_is_what_a_loop_counts(votes: Outcomes, data: st.DataObject)
 
 
 def test_a_plan_names_every_kind_in_a_fixed_order() -> None:
-    pane = counts.fold(matrix(np.array([[0, 1]], dtype=np.int8)), 3, {})
+    pane = panes.fold(matrix(np.array([[0, 1]], dtype=np.int8)), 3, {})
     keys = [str(key) for key in series.plan(layout_of(2), pane).keys()]  # noqa: SIM118
     assert keys == [
         "blind_spot",
@@ -95,7 +95,7 @@ def test_a_plan_names_every_kind_in_a_fixed_order() -> None:
 
 def test_polarity_is_followed_where_it_can_move() -> None:
     def labels(*possible: int) -> list[str]:
-        pane = counts.empty(1, 3)
+        pane = panes.empty(1, 3)
         keys = series.plan(layout_of(1, possible), pane).keys()
         return [key.label for key in keys if key.series is SeriesKind.POLARITY]
 
@@ -114,7 +114,7 @@ def segmented(sizes: dict[str, int]) -> PaneCounts:
         name: (rows < end) & (rows >= end - size)
         for (name, size), end in zip(sizes.items(), ends, strict=True)
     }
-    return counts.fold(matrix(votes), 3, masks)
+    return panes.fold(matrix(votes), 3, masks)
 
 
 def test_values_beyond_the_cap_are_counted_as_other() -> None:
@@ -136,7 +136,7 @@ def test_values_beyond_the_cap_are_counted_as_other() -> None:
     assert of(later, "city=00") == 4
 
 
-def coverage(chosen: series.Plan, pane: PaneCounts, segment: str) -> int:
+def coverage(chosen: series.SeriesPlan, pane: PaneCounts, segment: str) -> int:
     x, _ = chosen.extract(pane)
     return int(x[chosen.keys().index(SeriesKey(SeriesKind.COVERAGE, segment, "lf0"))])
 
@@ -153,7 +153,7 @@ def test_the_pairs_that_vote_together_most_are_followed() -> None:
     votes = np.full((60, lfs), ABSTAIN, dtype=np.int8)
     votes[:, [3, 20]] = 1
     votes[:30, [4, 24]] = 1
-    pane = counts.fold(matrix(votes), 3, {})
+    pane = panes.fold(matrix(votes), 3, {})
     pairs = series.plan(layout_of(lfs), pane).pairs
     assert len(pairs) == MAX_PAIRS
     assert {(3, 20), (4, 24), (3, 4), (20, 24)} <= set(pairs)
@@ -166,7 +166,7 @@ def test_the_pairs_that_vote_together_most_are_followed() -> None:
 
 
 def test_one_lf_has_no_pairs() -> None:
-    pane = counts.fold(matrix(np.zeros((3, 1), dtype=np.int8)), 3, {})
+    pane = panes.fold(matrix(np.zeros((3, 1), dtype=np.int8)), 3, {})
     chosen = series.plan(layout_of(1), pane)
     assert chosen.pairs == ()
     assert len(chosen.extract(pane)[0]) == len(chosen.keys())

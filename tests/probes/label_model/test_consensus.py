@@ -13,13 +13,12 @@ from tests.probes.strategies import matrix
 from tidegauge_probes.counts import panes as counts
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
-from tidegauge_probes.drift import comparison as drift
-from tidegauge_probes.drift import series
+from tidegauge_probes.drift import comparison, series
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.findings import ALL, Finding, SeriesKey, SeriesKind, Verdict
-from tidegauge_probes.label_model import dawid_skene as label_model
+from tidegauge_probes.label_model import dawid_skene
 from tidegauge_probes.model import ABSTAIN, ERROR, Layout, Outcomes
 
 Floats = npt.NDArray[np.float64]
@@ -55,7 +54,7 @@ def baseline() -> Baseline:
     rng = np.random.default_rng(2)
     panes = {w * HOUR_MS: window(rng, world(), rng.normal(0.4, 0.02)) for w in range(240)}
     _, outcomes = world().draw(rng, 50_000, MIX)
-    model = label_model.fit(outcomes, 2, aside=[MODEL])
+    model = dawid_skene.fit(outcomes, 2, aside=[MODEL])
     return baselines.fit(
         panes, layout=LAYOUT, probe_set="p", window_ms=HOUR_MS, source={}, model=model
     )
@@ -67,7 +66,7 @@ def follow(baseline: Baseline, panes: list[PaneCounts]) -> list[dict[SeriesKey, 
     found = []
     for number, one in enumerate(panes, start=240):
         start = number * HOUR_MS
-        findings = drift.compare(start, one, baseline, Detector(), past)
+        findings = comparison.compare(start, one, baseline, Detector(), past)
         found.append({finding.key: finding for finding in findings})
         past = past.then(start, *baseline.plan.extract(one))
     return found

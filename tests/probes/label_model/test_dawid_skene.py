@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from tests.probes.simulated_votes import World, unipolar
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model import dawid_skene as label_model
+from tidegauge_probes.label_model import dawid_skene
 from tidegauge_probes.model import ABSTAIN, ERROR
 
 BINARY = np.array([0.6, 0.4])
@@ -23,7 +23,7 @@ def test_accuracies_and_class_shares_are_found(prior: np.ndarray) -> None:
     rng = np.random.default_rng(7)
     world = unipolar(rng, 24, prior, coverage=(0.05, 0.15))
     y, outcomes = world.draw(rng, 60_000, prior)
-    model = label_model.fit(outcomes, len(prior))
+    model = dawid_skene.fit(outcomes, len(prior))
     truth = world.precision(prior)
     own = ~np.isnan(truth)
     error = (model.precision() - truth)[own]
@@ -41,7 +41,7 @@ def test_an_abstain_that_depends_on_the_class_is_used() -> None:
     says[:, 1] = [0.05, 0.9]
     rng = np.random.default_rng(3)
     y, outcomes = World(says).draw(rng, 5_000, BINARY)
-    posterior = label_model.fit(outcomes, 2).posterior(outcomes)
+    posterior = dawid_skene.fit(outcomes, 2).posterior(outcomes)
     assert (posterior.argmax(axis=1) == y).mean() > 0.98
 
 
@@ -49,7 +49,7 @@ def test_records_get_the_class_that_the_votes_speak_for() -> None:
     rng = np.random.default_rng(11)
     world = unipolar(rng, 30, BINARY, coverage=(0.2, 0.4))
     y, outcomes = world.draw(rng, 20_000, BINARY)
-    posterior = label_model.fit(outcomes, 2).posterior(outcomes)
+    posterior = dawid_skene.fit(outcomes, 2).posterior(outcomes)
     assert np.allclose(posterior.sum(axis=1), 1)
     majority = (outcomes == 1).sum(axis=1) > (outcomes == 0).sum(axis=1)
     by_model, by_majority = (posterior.argmax(axis=1) == y).mean(), (majority == y).mean()
@@ -64,7 +64,7 @@ def test_a_failed_lf_says_nothing() -> None:
     _, outcomes = world.draw(rng, 20_000, BINARY)
     broken = outcomes.copy()
     broken[rng.random(len(broken)) < 0.5, 0] = ERROR
-    whole, half = label_model.fit(outcomes, 2), label_model.fit(broken, 2)
+    whole, half = dawid_skene.fit(outcomes, 2), dawid_skene.fit(broken, 2)
     assert np.abs(whole.emission - half.emission).max() < 0.03
     only = np.full((1, 12), ABSTAIN, dtype=np.int8)
     failed = only.copy()
@@ -81,8 +81,8 @@ def test_rows_that_stand_for_several_records_count_as_those_records() -> None:
     y, outcomes = world.draw(rng, 30_000, BINARY)
     chance = np.where(y == 1, 0.8, 0.2)
     drawn = rng.random(len(y)) < chance
-    model = label_model.fit(outcomes[drawn], 2, weights=1 / chance[drawn])
-    naive = label_model.fit(outcomes[drawn], 2)
+    model = dawid_skene.fit(outcomes[drawn], 2, weights=1 / chance[drawn])
+    naive = dawid_skene.fit(outcomes[drawn], 2)
     assert np.abs(model.prior - BINARY).max() < 0.04
     assert np.abs(naive.prior - BINARY).max() > 0.2
     truth = world.precision(BINARY)
@@ -94,8 +94,8 @@ def test_a_weight_is_as_good_as_a_copy() -> None:
     rng = np.random.default_rng(8)
     _, outcomes = unipolar(rng, 6, BINARY, coverage=(0.2, 0.4)).draw(rng, 2_000, BINARY)
     times = rng.integers(1, 4, size=len(outcomes))
-    weighted = label_model.fit(outcomes, 2, weights=times.astype(np.float64))
-    copied = label_model.fit(np.repeat(outcomes, times, axis=0), 2)
+    weighted = dawid_skene.fit(outcomes, 2, weights=times.astype(np.float64))
+    copied = dawid_skene.fit(np.repeat(outcomes, times, axis=0), 2)
     assert np.allclose(weighted.prior, copied.prior, atol=1e-3)
     assert np.allclose(weighted.emission, copied.emission, atol=1e-2)
 
@@ -106,8 +106,8 @@ def test_a_voter_that_stands_aside_is_known_and_changes_nothing() -> None:
     lfs = unipolar(np.random.default_rng(1), 12, BINARY, coverage=(0.1, 0.3))
     says = np.array([[[0.93, 0.2], [0.07, 0.8]]])
     _, outcomes = World(np.concatenate([lfs.says, says])).draw(rng, 50_000, BINARY)
-    alone = label_model.fit(outcomes[:, :12], 2)
-    found = label_model.fit(outcomes, 2, aside=[12])
+    alone = dawid_skene.fit(outcomes[:, :12], 2)
+    found = dawid_skene.fit(outcomes, 2, aside=[12])
     assert found.emission[:12] == pytest.approx(alone.emission, abs=1e-9)
     assert found.prior == pytest.approx(alone.prior, abs=1e-9)
     assert found.emission[12, :2] == pytest.approx(says[0], abs=0.03)
@@ -119,21 +119,21 @@ def test_shares_that_are_known_are_kept() -> None:
     rng = np.random.default_rng(2)
     world = unipolar(rng, 9, BINARY, coverage=(0.1, 0.3))
     _, outcomes = world.draw(rng, 5_000, BINARY)
-    assert label_model.fit(outcomes, 2, balance=BINARY).prior.tolist() == BINARY.tolist()
+    assert dawid_skene.fit(outcomes, 2, balance=BINARY).prior.tolist() == BINARY.tolist()
 
 
 @pytest.mark.parametrize("balance", [[0.5], [0.7, 0.7], [1.0, 0.0], [np.nan, 0.5]])
 def test_shares_that_are_none_are_refused(balance: list[float]) -> None:
     outcomes = np.zeros((100, 4), dtype=np.int8)
     with pytest.raises(BaselineError, match="2 positive shares"):
-        label_model.fit(outcomes, 2, balance=np.array(balance))
+        dawid_skene.fit(outcomes, 2, balance=np.array(balance))
 
 
 def test_two_lfs_are_too_few() -> None:
     outcomes = np.zeros((100, 5), dtype=np.int8)
     outcomes[:, 2:] = ABSTAIN
     with pytest.raises(BaselineError, match="only 2 of 5 have them"):
-        label_model.fit(outcomes, 2)
+        dawid_skene.fit(outcomes, 2)
 
 
 def test_an_lf_that_hardly_votes_has_no_weight() -> None:
@@ -142,7 +142,7 @@ def test_an_lf_that_hardly_votes_has_no_weight() -> None:
     _, outcomes = world.draw(rng, 5_000, BINARY)
     outcomes[:, 3] = ABSTAIN
     outcomes[0, 3] = 1
-    model = label_model.fit(outcomes, 2)
+    model = dawid_skene.fit(outcomes, 2)
     assert not model.usable[3]
     without = outcomes.copy()
     without[0, 3] = ABSTAIN
@@ -156,7 +156,7 @@ def test_an_lf_that_hardly_votes_has_no_weight() -> None:
 )
 def test_no_votes_give_nan_or_a_crash(outcomes: np.ndarray) -> None:
     try:
-        model = label_model.fit(outcomes, 3)
+        model = dawid_skene.fit(outcomes, 3)
     except BaselineError:
         return
     assert np.isfinite(model.emission).all()

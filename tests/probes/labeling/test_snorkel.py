@@ -13,8 +13,7 @@ from numpy.testing import assert_allclose
 
 from tests.snorkel_stub import Snorkel
 from tidegauge_probes import ProbeSet, engine
-from tidegauge_probes.counts import analysis
-from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import analysis, panes
 from tidegauge_probes.model import ABSTAIN, Outcomes, VoteMatrix
 from tidegauge_service.demo.generator import batch
 from tidegauge_service.demo.plan import Plan
@@ -157,7 +156,7 @@ def test_votes_equal_the_pandas_applier(
 def test_counts_equal_lf_analysis(snorkel: Snorkel, lfs: list[Any], theirs: Outcomes) -> None:
     m = len(lfs)
     matrix = VoteMatrix(theirs.astype(np.int8), np.zeros((RECORDS, 0), np.bool_), np.zeros(m))
-    pane = counts.fold(matrix, 2, {})
+    pane = panes.fold(matrix, 2, {})
     reference = snorkel.LFAnalysis(theirs, lfs)
     assert analysis.label_coverage(pane) == reference.label_coverage()
     assert analysis.label_overlap(pane) == reference.label_overlap()

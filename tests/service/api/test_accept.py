@@ -18,8 +18,8 @@ from tests.service.streams_for_tests import HOUR, START
 from tests.web.document import Document
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.api.app import create_app
-from tidegauge_service.api.auth import Gate
-from tidegauge_service.api.context import Context
+from tidegauge_service.api.auth import TokenAuth
+from tidegauge_service.api.context import ApiContext
 from tidegauge_service.cli.main import app
 from tidegauge_service.clock import to_iso
 from tidegauge_service.metrics.collector import Collector
@@ -42,7 +42,7 @@ def group(tmp_path: Path, sqlite_database: Database, monkeypatch: pytest.MonkeyP
 @pytest.fixture
 def client(group: Judged) -> Iterator[TestClient]:
     collector = Collector(lambda: take_snapshot(group.database, NOW))
-    context = Context(group.database, lambda: NOW, Gate("secret"), collector, lambda: None)
+    context = ApiContext(group.database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
     api = create_app(context)
     api.include_router(pages(group.database, lambda: NOW))
     with TestClient(api, headers={"Authorization": "Bearer secret"}) as client:
@@ -95,7 +95,7 @@ def test_skew_is_seen_in_the_api_on_the_page_and_in_the_metrics(
     thanks = list(oracle.TEXTS).index("thanks for all the fish")
     training = trained(group, [spread(n) if n % 10 == 0 else thanks for n in range(3_000)])
     collector = Collector(lambda: take_snapshot(sqlite_database, NOW))
-    context = Context(sqlite_database, lambda: NOW, Gate("secret"), collector, lambda: None)
+    context = ApiContext(sqlite_database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
     api = create_app(context)
     api.include_router(pages(sqlite_database, lambda: NOW))
     with TestClient(api, headers={"Authorization": "Bearer secret"}) as client:

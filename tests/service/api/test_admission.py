@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.service.api.site import Site
-from tidegauge_service.api.auth import Gate
+from tidegauge_service.api.auth import TokenAuth
 
 
 async def ask(site: Site, method: str, path: str, headers: dict[str, str]) -> tuple[int, int]:
@@ -66,6 +66,6 @@ def test_every_address_but_four_needs_the_token(site: Site) -> None:
 
 def test_any_text_is_compared_with_the_token() -> None:
     odd = "\udcff not UTF-8"
-    assert Gate(odd).accepts(odd)
-    assert not Gate("secret").accepts(odd)
-    assert not Gate(odd).accepts("secret")
+    assert TokenAuth(odd).accepts(odd)
+    assert not TokenAuth("secret").accepts(odd)
+    assert not TokenAuth(odd).accepts("secret")

@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 from tests.service.streams_for_tests import HOUR, START, write_stream
 from tidegauge_probes import load
 from tidegauge_service.api.app import create_app
-from tidegauge_service.api.auth import Gate
-from tidegauge_service.api.context import Context
+from tidegauge_service.api.auth import TokenAuth
+from tidegauge_service.api.context import ApiContext
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.metrics.collector import Collector
 from tidegauge_service.metrics.snapshot import take_snapshot
@@ -42,7 +42,7 @@ class Site:
             events.make_partitions(database, self.stream, 2)
         streams.seed_partitions(database, self.stream.id, {0: 0, 1: 0}, NOW)
         collector = Collector(lambda: take_snapshot(database, NOW))
-        context = Context(database, lambda: NOW, Gate("secret"), collector, lambda: None)
+        context = ApiContext(database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
         self.client = TestClient(create_app(context), headers={"Authorization": "Bearer secret"})
 
     def post(self, content: bytes, **headers: str) -> Any:

@@ -20,7 +20,7 @@ from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import OTHER
 from tidegauge_probes.labeling.probe_set import ProbeSet
-from tidegauge_service.baselines import training as fitting
+from tidegauge_service.baselines import training
 from tidegauge_service.cli.main import app
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
 from tidegauge_service.errors import SourceError
@@ -44,7 +44,7 @@ def probe_set(tmp_path: Path, config: StreamConfig) -> ProbeSet:
 
 def fit(config: StreamConfig, probe_set: ProbeSet, path: Path) -> Baseline:
     heard = list[int]()
-    fitted = fitting.fit_records(config, probe_set, path, lambda: NOW, heard.append)
+    fitted = training.fit_records(config, probe_set, path, lambda: NOW, heard.append)
     assert sum(heard) == fitted.total.records + fitted.source["rejected"]
     return fitted
 
@@ -80,7 +80,7 @@ def test_batches_do_not_show(
 ) -> None:
     path = write(tmp_path / "train.jsonl", rows(60))
     whole = fit(config, probe_set, path)
-    monkeypatch.setattr(fitting, "BATCH", 7)
+    monkeypatch.setattr(training, "BATCH", 7)
     assert fit(config, probe_set, path).encode() == whole.encode()
 
 
@@ -89,7 +89,7 @@ def test_segments_stay_below_the_cap_however_many_batches_there_are(
 ) -> None:
     path = write_stream(tmp_path, segment_by=["id"], limits={"max_segments": 3})
     config = load_stream(path)
-    monkeypatch.setattr(fitting, "BATCH", 2)
+    monkeypatch.setattr(training, "BATCH", 2)
     path = write(tmp_path / "train.jsonl", rows(6))  # one window
     fitted = fit(config, probe_set, path)
     assert set(fitted.total.segments) == {"_all", "id=r0", "id=r1", "id=r2", f"id={OTHER}"}
@@ -137,7 +137,7 @@ def test_records_and_their_vote_matrix_count_alike(
         np.save(path, votes)
     else:
         np.savez(path, L_train=votes)
-    from_votes = fitting.fit_votes(config, probe_set, path)
+    from_votes = training.fit_votes(config, probe_set, path)
     assert from_votes.total == from_records.total
     assert from_votes.starts.tolist() == []
     assert from_votes.source == {"votes": path.name}
@@ -156,7 +156,7 @@ def test_a_vote_matrix_gives_a_label_model(
     config: StreamConfig, probe_set: ProbeSet, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "L.npy", votes_for(20_000))
-    model = fitting.fit_votes(config, probe_set, tmp_path / "L.npy").model
+    model = training.fit_votes(config, probe_set, tmp_path / "L.npy").model
     assert model is not None
     assert model.records == 20_000
     assert model.prior[1] == pytest.approx(0.4, abs=0.02)
@@ -167,9 +167,9 @@ def test_of_many_votes_a_uniform_sample_is_used(
     config: StreamConfig, probe_set: ProbeSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.save(tmp_path / "L.npy", votes_for(20_000))
-    whole = fitting.fit_votes(config, probe_set, tmp_path / "L.npy")
-    monkeypatch.setattr(fitting, "MOST_VOTES", 5_000)
-    sampled = fitting.fit_votes(config, probe_set, tmp_path / "L.npy")
+    whole = training.fit_votes(config, probe_set, tmp_path / "L.npy")
+    monkeypatch.setattr(training, "MOST_VOTES", 5_000)
+    sampled = training.fit_votes(config, probe_set, tmp_path / "L.npy")
     assert whole.model is not None
     assert sampled.model is not None
     assert sampled.model.records == 5_000
@@ -185,11 +185,11 @@ def test_the_sample_does_not_depend_on_the_batches(
         for i, t in enumerate(["free", "thanks free", "thank you very much", "a b c d"] * 60)
     ]
     path = write(tmp_path / "train.jsonl", records)
-    monkeypatch.setattr(fitting, "MOST_VOTES", 100)
+    monkeypatch.setattr(training, "MOST_VOTES", 100)
     whole = fit(config, probe_set, path)
     assert whole.model is not None
     assert whole.model.records == 100
-    monkeypatch.setattr(fitting, "BATCH", 7)
+    monkeypatch.setattr(training, "BATCH", 7)
     assert fit(config, probe_set, path).encode() == whole.encode()
 
 
@@ -197,7 +197,7 @@ def test_without_enough_votes_there_is_no_label_model(
     config: StreamConfig, probe_set: ProbeSet, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "L.npy", votes_for(20))
-    assert fitting.fit_votes(config, probe_set, tmp_path / "L.npy").model is None
+    assert training.fit_votes(config, probe_set, tmp_path / "L.npy").model is None
 
 
 def test_what_scripts_and_people_are_told_of_a_baseline(
@@ -251,7 +251,7 @@ def predicting(tmp_path: Path) -> tuple[StreamConfig, ProbeSet]:
 def fit_gold(
     predicting: tuple[StreamConfig, ProbeSet], path: Path, gold: str = "truth"
 ) -> Baseline:
-    return fitting.fit_records(*predicting, path, lambda: NOW, lambda _: None, gold=gold)
+    return training.fit_records(*predicting, path, lambda: NOW, lambda _: None, gold=gold)
 
 
 def test_gold_labels_tell_how_right_the_model_is(
@@ -276,7 +276,7 @@ def test_gold_labels_tell_how_right_the_model_is(
 def test_of_many_gold_labels_a_uniform_sample_is_kept(
     predicting: tuple[StreamConfig, ProbeSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "MOST_GOLD", 300)
+    monkeypatch.setattr(training, "MOST_GOLD", 300)
     fitted = fit_gold(predicting, write(tmp_path / "train.jsonl", list(labelled(3_000))))
     assert fitted.gold is not None
     assert fitted.gold.outcomes.shape == (300, 5)
@@ -305,7 +305,7 @@ def test_gold_labels_that_cannot_be_used_are_refused(
 
 def refused(config: StreamConfig, probe_set: ProbeSet, path: Path) -> str:
     with pytest.raises(BaselineError) as caught:
-        fitting.fit_votes(config, probe_set, path)
+        training.fit_votes(config, probe_set, path)
     return str(caught.value)
 
 

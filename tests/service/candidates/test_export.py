@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegauge_service.candidates import export as exports
+from tidegauge_service.candidates import export
 from tidegauge_service.store.candidates import Candidate, CandidateReason
 
 RUNS = {
@@ -52,7 +52,7 @@ def candidate(record_id: str, **payload: Any) -> Candidate:
 
 def cells(one: Candidate) -> dict[str, str]:
     """Return the row as a CSV reader reads it."""
-    text = b"".join(exports.csv([one])).decode()
+    text = b"".join(export.csv([one])).decode()
     [row] = csv.DictReader(io.StringIO(text, newline=""))
     return row
 
@@ -75,9 +75,9 @@ def test_numbers_stay_numbers() -> None:
 @pytest.mark.parametrize("text", RUNS.values(), ids=RUNS)
 def test_json_and_parquet_hold_the_text(text: str) -> None:
     one = candidate(text, text=text)
-    [line] = exports.ndjson([one])
+    [line] = export.ndjson([one])
     assert json.loads(line)["record_id"] == text
-    table = b"".join(exports.parquet([one]))
+    table = b"".join(export.parquet([one]))
     [row] = pq.read_table(io.BytesIO(table)).to_pylist()
     assert row["record_id"] == text
     assert row["text"] == text
@@ -85,4 +85,4 @@ def test_json_and_parquet_hold_the_text(text: str) -> None:
 
 @given(st.text())
 def test_a_quote_is_all_that_is_added(text: str) -> None:
-    assert exports._cell(text) in (text, f"'{text}")
+    assert export._cell(text) in (text, f"'{text}")

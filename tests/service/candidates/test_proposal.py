@@ -8,7 +8,7 @@ import pytest
 from tests.alerts.builders import BLIND_SPOT, COVERAGE, ERRORS, fired, shifted
 from tests.probes.strategies import matrix
 from tidegauge_alerts.model import Alert
-from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import panes
 from tidegauge_probes.findings import SeriesKey, SeriesKind
 from tidegauge_probes.model import Layout
 from tidegauge_service.candidates.proposal import choose
@@ -18,7 +18,7 @@ LAYOUT = Layout(("check_out", "other"), ("HAM", "SPAM"), ((1,), (0,)))
 MIX = SeriesKey(SeriesKind.CLASS_SHARE, label="SPAM")
 
 VOTES = np.array([[1, -1]] * 20 + [[-1, -1]] * 60 + [[-1, 0]] * 20, dtype=np.int8)
-PANE = counts.fold(matrix(VOTES), 2, {})
+PANE = panes.fold(matrix(VOTES), 2, {})
 
 
 def alerts(*keys: SeriesKey) -> list[Alert]:

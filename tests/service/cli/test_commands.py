@@ -20,7 +20,7 @@ from tidegauge_alerts.errors import ReceiverError
 from tidegauge_alerts.receivers import LogReceiver, WebhookReceiver
 from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes.errors import TidegaugeError
-from tidegauge_service.api.auth import Gate
+from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.cli.main import app, main
 from tidegauge_service.cli.terminal import LiteralConsole, printable, styled
 from tidegauge_service.errors import AddressUnusable, SettingsError, StoreError
@@ -349,7 +349,7 @@ def test_values_of_statements_stay_out_of_errors(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sent", ["", "ä", "\ud800", "\x00", "ÿ" * 9_000, "Bearer", "Bearer  "])
 def test_comparing_a_token_never_raises(sent: str) -> None:
-    gate = Gate("a-token-of-the-tests")
+    gate = TokenAuth("a-token-of-the-tests")
     assert not gate.accepts(sent)
     assert not gate.opens_for(f"Bearer {sent}", sent)
     assert not gate.opens_for(sent, None)

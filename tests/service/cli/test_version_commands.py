@@ -19,8 +19,8 @@ from tests.service.streams_for_tests import HOUR, PROBES, START, write_stream
 from tests.service.versioned import ALL, FEWER, ONE, Versioned, only
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.api.app import create_app
-from tidegauge_service.api.auth import Gate
-from tidegauge_service.api.context import Context
+from tidegauge_service.api.auth import TokenAuth
+from tidegauge_service.api.context import ApiContext
 from tidegauge_service.cli.main import app
 from tidegauge_service.clock import to_iso
 from tidegauge_service.metrics.collector import Collector
@@ -241,7 +241,7 @@ VERSIONS = "/api/v1/streams/test/versions"
 def client(group: Versioned) -> Iterator[TestClient]:
     """Give the API over the group's database."""
     collector = Collector(lambda: take_snapshot(group.database, NOW))
-    context = Context(group.database, lambda: NOW, Gate("secret"), collector, lambda: None)
+    context = ApiContext(group.database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
     with TestClient(create_app(context), headers={"Authorization": "Bearer secret"}) as client:
         yield client
 

@@ -12,8 +12,7 @@ import pytest
 
 from tidegauge_alerts.errors import ReceiverError
 from tidegauge_alerts.receivers import WebhookReceiver
-from tidegauge_service.config import settings
-from tidegauge_service.config import stream_file as stream_config
+from tidegauge_service.config import settings, stream_file
 from tidegauge_service.config.settings import Retention, Settings, load_settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
 from tidegauge_service.config.variables import substituted
@@ -134,7 +133,7 @@ def test_a_configuration_survives_the_database_and_the_way_to_a_worker(tmp_path:
     assert pickle.loads(pickle.dumps(found)) == found  # noqa: S301  (ours)
 
 
-@pytest.mark.parametrize("of", [settings.schema, stream_config.schema])
+@pytest.mark.parametrize("of", [settings.schema, stream_file.schema])
 def test_defaults_in_the_schemas_are_written_as_people_write_them(of: Any) -> None:
     def check(part: Any) -> None:
         if isinstance(part, dict):

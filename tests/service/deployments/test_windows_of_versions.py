@@ -21,7 +21,7 @@ from tidegauge_probes.counts import panes as counts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.errors import BaselineError
 from tidegauge_service.clock import to_iso
-from tidegauge_service.deployments import changes as versioning
+from tidegauge_service.deployments import changes
 from tidegauge_service.deployments.changes import Wanted
 from tidegauge_service.errors import ChangeRefused
 from tidegauge_service.ingest.replay import Outcome, Replay
@@ -114,7 +114,7 @@ class Judged(Versioned):
     def deploy_fitted(self, which: int) -> Deployment:
         compared = Reference(self.fitted(which, f"base {which}"))
         wanted = replace(self.wanted(which), compared=compared)
-        return versioning.deploy(self.database, self.stream, wanted, SOMEBODY)
+        return changes.deploy(self.database, self.stream, wanted, SOMEBODY)
 
 
 def test_each_window_is_judged_by_its_version_with_its_baseline(
@@ -167,7 +167,7 @@ def test_alerts_end_even_while_the_next_version_is_compared_with_nothing(
     group.judge_until(40)
     compared = Reference(None, (START + 45 * HOUR, START + 60 * HOUR))
     wanted = replace(group.wanted(1), compared=compared)
-    versioning.deploy(database, group.stream, wanted, SOMEBODY)
+    changes.deploy(database, group.stream, wanted, SOMEBODY)
     group.judge_until(HOURS)
     assert {reasons[-1] for _, reasons in group.alerts(0)} == {"redeployed"}
     states = [row.state for row in group.windows()]
@@ -208,9 +208,9 @@ def test_a_promoted_shadow_is_compared_with_what_it_has_counted(
     group.judge_until(5)
     shadow = group.shadow(1)
     with pytest.raises(ChangeRefused, match="no closed window to freeze a baseline from"):
-        versioning.promote(database, group.stream, SOMEBODY)
+        changes.promote(database, group.stream, SOMEBODY)
     group.judge_until(50)
-    live = versioning.promote(database, group.stream, SOMEBODY)
+    live = changes.promote(database, group.stream, SOMEBODY)
     group.judge_until(HOURS)
     group.assert_whole()
     assert (live.from_ms, live.made_as) == (START + 50 * HOUR, "promote")
@@ -232,13 +232,13 @@ def test_a_shadow_may_be_promoted_with_a_baseline_of_its_own(
     group.shadow(1)
     group.fitted(2, "of others")
     with pytest.raises(BaselineError, match="belongs to ProbeSet"):
-        versioning.promote(database, group.stream, SOMEBODY, baseline="of others")
+        changes.promote(database, group.stream, SOMEBODY, baseline="of others")
     mine = group.fitted(1, "mine")
     before = group.known()
     with pytest.raises(BaselineError, match="there is no baseline 'min'; did you mean 'mine'"):
-        versioning.promote(database, group.stream, SOMEBODY, baseline="min")
+        changes.promote(database, group.stream, SOMEBODY, baseline="min")
     assert group.known() == before
-    made = versioning.promote(database, group.stream, SOMEBODY, baseline="mine")
+    made = changes.promote(database, group.stream, SOMEBODY, baseline="mine")
     assert made.baseline == mine
 
 

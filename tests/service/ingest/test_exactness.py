@@ -22,7 +22,7 @@ from tidegauge_service.metrics import meters
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.streams import EVALUATED
-from tidegauge_service.store.windows import evaluation as windows
+from tidegauge_service.store.windows import evaluation
 
 
 def in_threads(*jobs: Callable[[], None]) -> None:
@@ -133,12 +133,12 @@ def test_windows_that_close_and_are_evaluated_meanwhile_lose_and_repeat_nothing(
 def take_one(database: Database, group: Group, evaluated: list[tuple[int, int]]) -> bool:
     """Evaluate a window as the evaluator does; note it inside the transaction, so in order."""
     with database.write() as connection:
-        start = windows.take_next(connection, group.stream)
+        start = evaluation.take_next(connection, group.stream)
         if start is None:
             return False
         until = start + group.stream.window_ms
-        found = windows.counts_between(connection, group.stream, start, until)
-        windows.finish(connection, group.stream, start)
+        found = evaluation.counts_between(connection, group.stream, start, until)
+        evaluation.finish(connection, group.stream, start)
         evaluated.append((start, found[start].records if start in found else 0))
         return True
 

@@ -11,13 +11,19 @@ import pytest
 
 from tests.servers.waiting import wait_until
 from tidegauge_service.config.stream_file import Watchdog
-from tidegauge_service.ingest.heartbeat import Beat, Heartbeat, Phase, Watch, stopped_from_outside
+from tidegauge_service.ingest.heartbeat import (
+    Beat,
+    Heartbeat,
+    HeartbeatWatch,
+    Phase,
+    stopped_from_outside,
+)
 
 LIMITS = Watchdog.model_validate({"batch": "10s", "poll": "30s"})
 
 
 def looks(beat: Beat, *times: float, stopped_at: float = -1) -> list[float | None]:
-    watch = Watch(LIMITS)
+    watch = HeartbeatWatch(LIMITS)
     return [watch.look(beat, now, stopped=now == stopped_at) for now in times]
 
 
@@ -41,7 +47,7 @@ def test_a_slow_database_is_waited_for(phase: Phase) -> None:
 
 
 def test_a_beat_seen_once_may_have_been_read_while_it_was_written() -> None:
-    watch = Watch(LIMITS)
+    watch = HeartbeatWatch(LIMITS)
     assert watch.look(Beat(Phase.PROBING, 1, 0.0), 50.0) is None
     assert watch.look(Beat(Phase.PROBING, 2, 0.0), 50.5) is None
     assert watch.look(Beat(Phase.PROBING, 2, 0.0), 51.0) == 51.0

@@ -13,7 +13,7 @@ import pytest
 from tests.service.group import NOW, Group
 from tests.service.streams_for_tests import HOUR, START
 from tidegauge_probes.drift.baseline import Baseline
-from tidegauge_service.baselines import training as fitting
+from tidegauge_service.baselines import training
 from tidegauge_service.clock import to_iso
 from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.store import baselines, deployments, schema, streams
@@ -186,7 +186,7 @@ def test_the_accuracy_of_the_model_falls_with_the_classes_and_nobody_labelled_a_
         probes=PREDICTING,
         baseline={"name": "gold"},
     )
-    gold = fitting.fit_records(
+    gold = training.fit_records(
         found.config, found.probe_set, train, lambda: NOW, lambda _: None, gold="truth"
     )
     with sqlite_database.write() as connection:

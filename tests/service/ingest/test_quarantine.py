@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tests.service import oracle
 from tests.service.group import NOW, Group
 from tidegauge_alerts.messages import notices
-from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import panes
 from tidegauge_probes.engine import QUARANTINED
 from tidegauge_service.ingest import worker as worker_module
 from tidegauge_service.jobs.quarantine import quarantine_lf, release_lf
@@ -125,4 +125,4 @@ def test_workers_stop_calling_it_and_all_other_counts_are_exact(
         assert not failed or "is not called" in why
         errors += failed
     assert 0 < errors < 120, "it failed while it was quarantined, and only then"
-    assert counts.empty(3, 2).all.errors.tolist() == [0, 0, 0]
+    assert panes.empty(3, 2).all.errors.tolist() == [0, 0, 0]

@@ -25,10 +25,9 @@ from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest import dead_letters
-from tidegauge_service.store.ingest.dead_letters import Filter
+from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
 from tidegauge_service.store.streams import CLOSED, REPLAYED
-from tidegauge_service.store.windows import evaluation as windows
-from tidegauge_service.store.windows import queries
+from tidegauge_service.store.windows import evaluation, queries
 
 SMALL = 300
 """Padded records are larger, the others smaller."""
@@ -57,7 +56,9 @@ class Mending(Group):
         mended = self.config.limits.model_copy(update={"max_record_bytes": 10_000})
         self.mended = self.config.model_copy(update={"limits": mended})
 
-    def replay(self, wanted: Filter = Filter(), clock: Clock = lambda: NOW) -> Outcome:  # noqa: B008
+    def replay(
+        self, wanted: DeadLetterFilter = DeadLetterFilter(), clock: Clock = lambda: NOW
+    ) -> Outcome:  # noqa: B008
         return Replay(
             self.mended, self.stream, self.probe_set, self.database, clock=clock, owner="test"
         ).run(wanted)
@@ -70,7 +71,7 @@ class Mending(Group):
         """Return how many records the evaluator would see."""
         with self.database.read() as connection:
             until = start + self.stream.window_ms
-            found = windows.counts_between(connection, self.stream, start, until)
+            found = evaluation.counts_between(connection, self.stream, start, until)
         return found[start].records if start in found else 0
 
 
@@ -156,8 +157,8 @@ def test_only_what_is_asked_for_is_replayed(database: Database, tmp_path: Path) 
     topic = topic_with_large_records(1, 8)
     group = Mending(tmp_path, database, topic)
     group.member().to_end()
-    assert group.replay(Filter(reason="not_json")) == Outcome()
-    assert group.replay(Filter(reason="too_large")) == Outcome(counted=2)
+    assert group.replay(DeadLetterFilter(reason="not_json")) == Outcome()
+    assert group.replay(DeadLetterFilter(reason="too_large")) == Outcome(counted=2)
 
 
 def test_the_sources_own_timestamp_is_kept_for_a_replay(database: Database, tmp_path: Path) -> None:
@@ -224,7 +225,7 @@ def test_letters_dropped_meanwhile_are_not_counted(
     real = store.commit
 
     def late(*args: Any, **more: Any) -> int | None:
-        dead_letters.drop(database, group.stream, Filter())
+        dead_letters.drop(database, group.stream, DeadLetterFilter())
         return real(*args, **more)
 
     monkeypatch.setattr(store, "commit", late)

@@ -14,7 +14,7 @@ from tests.service.group import NOW, Group
 from tests.service.streams_for_tests import HOUR, START
 from tidegauge_probes import engine
 from tidegauge_service.errors import SourceError, StoreError, StreamHalted
-from tidegauge_service.ingest.codec.rejection import Reason
+from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.ingest.sources.source import Polled, Raw
 from tidegauge_service.metrics import meters
 from tidegauge_service.store import schema
@@ -266,9 +266,9 @@ def test_dead_letters_are_kept_once(database: Database, tmp_path: Path) -> None:
         rows = list(connection.execute(sa.select(t).order_by(t.c.offset)))
     assert [row.offset for row in rows] == [n for n in range(20) if n % 4 != 3]
     assert [(row.reason, row.payload, row.size) for row in rows[:3]] == [
-        (Reason.NOT_JSON, b"broken", 6),
-        (Reason.EMPTY, b"", 0),
-        (Reason.NOT_AN_OBJECT, b"[]", 2),
+        (DeadLetterReason.NOT_JSON, b"broken", 6),
+        (DeadLetterReason.EMPTY, b"", 0),
+        (DeadLetterReason.NOT_AN_OBJECT, b"[]", 2),
     ]
     assert rows[0].received_ms == NOW
 

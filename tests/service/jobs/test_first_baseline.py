@@ -15,12 +15,12 @@ from tests.service.deployments.test_windows_of_versions import EACH, Judged
 from tests.service.streams_for_tests import HOUR, START
 from tests.service.versioned import SOMEBODY
 from tidegauge_probes import engine
-from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import panes
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.errors import BaselineError
-from tidegauge_service.deployments import changes as versioning
+from tidegauge_service.deployments import changes
 from tidegauge_service.errors import ChangeRefused
-from tidegauge_service.jobs import first_baseline as learning
+from tidegauge_service.jobs import first_baseline
 from tidegauge_service.store import baselines as stored
 from tidegauge_service.store import deployments, schema
 from tidegauge_service.store.alerting import alerts
@@ -58,7 +58,7 @@ def trained(group: Judged, texts: list[int]) -> str:
     rows = [json.loads(oracle.message(i, text)) for i, text in enumerate(texts)]
     matrix = engine.run(group.probe_set, rows)
     found = baselines.fit(
-        {-1: counts.fold(matrix, group.probe_set.cardinality, {})},
+        {-1: panes.fold(matrix, group.probe_set.cardinality, {})},
         layout=group.probe_set.layout,
         probe_set=group.probe_set.id,
         window_ms=HOUR,
@@ -194,12 +194,12 @@ def test_an_alert_that_stays_open_does_not_put_off_the_end_of_learning_for_ever(
     trains: object,
 ) -> None:
     """The stream's own short baseline, then one of training data whose alerts come one by one."""
-    monkeypatch.setattr(learning, "MOST_LEARNING", 70)
+    monkeypatch.setattr(first_baseline, "MOST_LEARNING", 70)
     group = told(Judged(tmp_path, sqlite_database, hours(130, free_between=(36, 130))))
     if trains:
         trained(group, [spread(n) for n in range(3_000)])
         # As if there were always another one that has just opened.
-        monkeypatch.setattr(learning, "_since", lambda *given: given[3])
+        monkeypatch.setattr(first_baseline, "_since", lambda *given: given[3])
     read(group, 80)
     first = group.windows()[-1]
     assert first.state == "learning"
@@ -222,10 +222,10 @@ def test_an_alert_that_stays_open_does_not_put_off_the_end_of_learning_for_ever(
 def test_the_new_normal_is_accepted_with_a_name_to_it(database: Database, tmp_path: Path) -> None:
     group = Judged(tmp_path, database, hours(90, free_between=(36, 90)))
     with pytest.raises(ChangeRefused, match="no alert is open"):
-        versioning.accept(database, group.stream, SOMEBODY)
+        changes.accept(database, group.stream, SOMEBODY)
     read(group, 50)
     before = live(group)
-    made = versioning.accept(database, group.stream, SOMEBODY)
+    made = changes.accept(database, group.stream, SOMEBODY)
     assert (made.made_as, made.created_by) == ("accept", SOMEBODY.name)
     assert (made.probe_set, made.from_ms) == (before.probe_set, START + 50 * HOUR)
     with database.read() as connection:
@@ -239,7 +239,7 @@ def test_the_new_normal_is_accepted_with_a_name_to_it(database: Database, tmp_pa
     assert min(a.opened_window_ms for a in found_alerts) == START + 36 * HOUR
     assert max(a.opened_window_ms for a in found_alerts) < START + 50 * HOUR, "none since"
     assert {a.resolved_window_ms for a in found_alerts} == {START + 50 * HOUR}
-    back = versioning.roll_back(database, group.stream, SOMEBODY)
+    back = changes.roll_back(database, group.stream, SOMEBODY)
     assert back.baseline == before.baseline
 
 
@@ -258,7 +258,7 @@ def test_what_cannot_be_accepted_is_refused(
     read(group, 40)
     known = group.known()
     with pytest.raises((ChangeRefused, BaselineError), match=why):
-        versioning.accept(database, group.stream, SOMEBODY, since_ms=since, until_ms=until)
+        changes.accept(database, group.stream, SOMEBODY, since_ms=since, until_ms=until)
     assert group.known() == known
 
 
@@ -267,6 +267,4 @@ def test_a_version_with_the_same_baseline_is_no_change(database: Database, tmp_p
     read(group, 40)
     named = Reference(live(group).baseline)
     with pytest.raises(ChangeRefused, match="live already"):
-        versioning.deploy(
-            database, group.stream, replace(group.wanted(0), compared=named), SOMEBODY
-        )
+        changes.deploy(database, group.stream, replace(group.wanted(0), compared=named), SOMEBODY)

@@ -13,7 +13,7 @@ from tests.service import oracle
 from tests.service.group import NOW, Group
 from tests.service.streams_for_tests import START
 from tidegauge_service.jobs.punctuality import Arrived, Punctuality, mostly_late
-from tidegauge_service.jobs.watermark_watch import Watch
+from tidegauge_service.jobs.watermark_watch import WatermarkWatch
 from tidegauge_service.metrics.snapshot import take_snapshot
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
@@ -98,6 +98,6 @@ def test_files_are_watched_too(database: Database, tmp_path: Path) -> None:
     group = Group(tmp_path, database, [[]], alerts=RULES)
     send(group, 1, late=False)
     send(group, 200, late=True)
-    watch = Watch(group.config, group.stream, database, lambda: NOW)
+    watch = WatermarkWatch(group.config, group.stream, database, lambda: NOW)
     watch.tick()
     assert [message["status"] for message in told(database)] == ["firing"]

@@ -24,7 +24,7 @@ from tidegauge_alerts.transports.protocol import Outcome, Refused
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.jobs import receivers
 from tidegauge_service.jobs.receivers import Receivers, WatchedTransport
-from tidegauge_service.runtime import consumer as consuming
+from tidegauge_service.runtime import consumer
 from tidegauge_service.runtime.consumer import Health, Service
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Database
@@ -115,7 +115,7 @@ def evaluated(group: Group) -> int:
 def test_a_slow_evaluation_holds_up_no_other_job(
     sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consuming, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(consumer, "WATCH_SECONDS", 0.1)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     slow = Group(tmp_path / "a", sqlite_database, oracle.topic(1, 20), name="slow")

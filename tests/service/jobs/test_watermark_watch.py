@@ -12,7 +12,7 @@ from tests.service import oracle
 from tests.service.group import NOW, Group
 from tests.service.streams_for_tests import HOUR, START
 from tidegauge_service.clock import to_iso
-from tidegauge_service.jobs.watermark_watch import SETTLE_MS, Watch
+from tidegauge_service.jobs.watermark_watch import SETTLE_MS, WatermarkWatch
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.windows import queries
@@ -43,12 +43,14 @@ def stream(folder: Path, database: Database, source: dict[str, Any]) -> Group:
     return Group(folder, database, oracle.topic(2, 20), source=source, alerts=RULES)
 
 
-def watches(group: Group, time: Time) -> list[Watch]:
+def watches(group: Group, time: Time) -> list[WatermarkWatch]:
     url = "http://tide"
-    return [Watch(group.config, group.stream, group.database, time, url=url) for _ in range(2)]
+    return [
+        WatermarkWatch(group.config, group.stream, group.database, time, url=url) for _ in range(2)
+    ]
 
 
-def tick(watching: list[Watch]) -> None:
+def tick(watching: list[WatermarkWatch]) -> None:
     for watch in watching:
         watch.tick()
 
@@ -125,7 +127,7 @@ def test_a_finite_source_is_never_stale(database: Database, tmp_path: Path) -> N
     assert told(database) == []
 
 
-def quiet(group: Group, time: Time, minutes: int, watching: list[Watch]) -> None:
+def quiet(group: Group, time: Time, minutes: int, watching: list[WatermarkWatch]) -> None:
     """Let a worker find nothing for a while."""
     member = group.member(clock=time)
     for _ in range(minutes):

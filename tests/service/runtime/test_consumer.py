@@ -19,8 +19,8 @@ from tidegauge_service.config.settings import Settings
 from tidegauge_service.errors import SettingsError, StoreError
 from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.jobs.evaluator import Evaluator
-from tidegauge_service.jobs.watermark_watch import Watch
-from tidegauge_service.runtime import consumer as consuming
+from tidegauge_service.jobs.watermark_watch import WatermarkWatch
+from tidegauge_service.runtime import consumer
 from tidegauge_service.runtime.consumer import Health, Service, pause_s
 from tidegauge_service.runtime.pipeline import Pipeline
 from tidegauge_service.store.engine import Database
@@ -61,7 +61,7 @@ class Seated(MemorySource):
 
 def test_pauses_grow_to_a_limit_and_are_never_the_same_for_all() -> None:
     assert [pause_s(n, 0.0) * 2 for n in (1, 2, 3, 4)] == [0.5, 1.0, 2.0, 4.0]
-    assert pause_s(10_000, 1.0) == consuming.LONGEST_PAUSE_S
+    assert pause_s(10_000, 1.0) == consumer.LONGEST_PAUSE_S
     assert pause_s(3, 0.1) != pause_s(3, 0.9)
 
 
@@ -93,7 +93,7 @@ def service(
         group.config, group.stream, group.probe_set, source, group.database, clock=clock
     )
     evaluator = Evaluator(group.config, group.stream, group.database, clock)
-    watch = Watch(group.config, group.stream, group.database, clock)
+    watch = WatermarkWatch(group.config, group.stream, group.database, clock)
     pipeline = Pipeline(group.config, group.stream, group.database, worker, evaluator, watch)
     return Service(group.database, [pipeline], settings or Settings(), clock), worker
 
@@ -101,8 +101,8 @@ def service(
 def test_while_the_database_is_down_nothing_is_read_and_nothing_is_lost(
     flaky: Flaky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consuming, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(consuming, "LONGEST_PAUSE_S", 0.02)
+    monkeypatch.setattr(consumer, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(consumer, "LONGEST_PAUSE_S", 0.02)
     group = Group(tmp_path, flaky, oracle.topic(2, 200))
     polls = 0
 

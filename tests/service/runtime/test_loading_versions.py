@@ -18,11 +18,11 @@ from tidegauge_probes import Record, load
 from tidegauge_probes.errors import ProbeError
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import load_stream
-from tidegauge_service.deployments import changes as versioning
+from tidegauge_service.deployments import changes
 from tidegauge_service.deployments.changes import Wanted
 from tidegauge_service.ingest import worker as worker_module
-from tidegauge_service.ingest.versions import Shelf
-from tidegauge_service.runtime import consumer as consuming
+from tidegauge_service.ingest.versions import ProbeSetCache
+from tidegauge_service.runtime import consumer
 from tidegauge_service.runtime.pipeline import open_pipeline
 from tidegauge_service.store.deployments import Deployment, Reference
 from tidegauge_service.store.engine import Database
@@ -54,7 +54,7 @@ def take_away(file: Path) -> None:
 
 
 def deployed(group: Versioned, wanted: Wanted) -> Deployment:
-    return versioning.deploy(group.database, group.stream, wanted, SOMEBODY)
+    return changes.deploy(group.database, group.stream, wanted, SOMEBODY)
 
 
 def test_templates_need_no_file(sqlite_database: Database, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_templates_need_no_file(sqlite_database: Database, tmp_path: Path) -> No
     group.deploy(1)
     for file in tmp_path.glob("probes*.yaml"):
         file.unlink()
-    versions = Shelf(group.config).open(group.database, group.stream)
+    versions = ProbeSetCache(group.config).open(group.database, group.stream)
     assert [v.probe_set for v in versions.live] == group.sets[:2]
     member.to_end()
     group.assert_whole()
@@ -74,8 +74,8 @@ def test_templates_need_no_file(sqlite_database: Database, tmp_path: Path) -> No
 def test_a_live_version_that_is_not_here_is_waited_for_and_nothing_is_lost(
     sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consuming, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(consuming, "LONGEST_PAUSE_S", 0.02)
+    monkeypatch.setattr(consumer, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(consumer, "LONGEST_PAUSE_S", 0.02)
     monkeypatch.setattr(worker_module, "LOOK_EVERY_S", 0.0)
     group = Versioned(tmp_path, sqlite_database, oracle.topic(1, 24))
     first = group.member()
@@ -119,7 +119,7 @@ def test_a_live_version_that_is_not_here_is_rolled_back_before_it_counts(
 def test_a_shadow_that_is_not_here_stops_nobody(sqlite_database: Database, tmp_path: Path) -> None:
     group = Versioned(tmp_path, sqlite_database, oracle.topic(1, 24))
     wanted = python(group, tmp_path, "lfs_of_a_shadow")
-    versioning.shadow(group.database, group.stream, wanted, SOMEBODY)
+    changes.shadow(group.database, group.stream, wanted, SOMEBODY)
     with capture_logs() as logs:
         group.member().to_end()
     assert "shadow_not_loaded" in [entry["event"] for entry in logs]
@@ -135,7 +135,7 @@ def test_columns_name_the_lfs_of_all_versions(sqlite_database: Database, tmp_pat
     member.worker.step()
     group.deploy(1)
     group.shadow(2)
-    versions = Shelf(group.config).open(group.database, group.stream)
+    versions = ProbeSetCache(group.config).open(group.database, group.stream)
     a, b, c = (probe_set.id for probe_set in group.sets)
     assert list(versions.columns) == [
         (a, 0, "mentions_free"),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.service.group import Group
 from tidegauge_service.store import candidates as store
-from tidegauge_service.store.candidates import Candidate, CandidateReason, Filter
+from tidegauge_service.store.candidates import Candidate, CandidateFilter, CandidateReason
 from tidegauge_service.store.engine import Database
 
 HOSTILE = [
@@ -69,9 +69,9 @@ def propose(database: Database, stream_id: int, *found: Candidate, now_ms: int =
 
 
 def ids(database: Database, **wanted: Any) -> list[str]:
-    found = [c.id for c in store.page(database, Filter(**wanted), 100)]
+    found = [c.id for c in store.page(database, CandidateFilter(**wanted), 100)]
     with database.read() as connection:
-        assert store.count(connection, Filter(**wanted)) == len(found)
+        assert store.count(connection, CandidateFilter(**wanted)) == len(found)
     return found
 
 
@@ -83,7 +83,7 @@ def test_a_candidate_comes_back_as_it_was_proposed(database: Database, stream_id
         reasons=(CandidateReason("blind_spot", "a1", 0.25), CandidateReason("uniform", "a1", 1.0)),
     )
     propose(database, stream_id, wanted)
-    assert store.page(database, Filter(), 10) == [wanted]
+    assert store.page(database, CandidateFilter(), 10) == [wanted]
 
 
 def test_proposed_again_a_candidate_keeps_its_row_and_gains_reasons(
@@ -95,7 +95,7 @@ def test_proposed_again_a_candidate_keeps_its_row_and_gains_reasons(
     changed = candidate(1, state="labeled", payload={"other": 1}, reasons=(conflict,))
     for _ in range(2):
         propose(database, stream_id, changed)
-    (found,) = store.page(database, Filter(), 10)
+    (found,) = store.page(database, CandidateFilter(), 10)
     assert set(found.reasons) == {*first.reasons, conflict}
     assert replace(found, reasons=first.reasons) == first
     assert ids(database, alert_id="a1") == ids(database, alert_id="a2") == ["c0001"]
@@ -104,7 +104,7 @@ def test_proposed_again_a_candidate_keeps_its_row_and_gains_reasons(
 def test_reasons_come_in_an_order_that_does_not_change(database: Database, stream_id: int) -> None:
     for reason in ("zebra", "apple", "mango"):
         propose(database, stream_id, candidate(1, reasons=(CandidateReason(reason, "a", 1.0),)))
-    (found,) = store.page(database, Filter(), 10)
+    (found,) = store.page(database, CandidateFilter(), 10)
     assert [r.reason for r in found.reasons] == ["apple", "mango", "zebra"]
 
 
@@ -156,14 +156,14 @@ def test_hostile_names_match_themselves_and_nothing_else(
 def test_pages_hold_everything_once_in_order(database: Database, stream_id: int, size: int) -> None:
     whole = [candidate(n) for n in range(20)]
     propose(database, stream_id, *reversed(whole))
-    found = list(store.pages(database, Filter(), size))
+    found = list(store.pages(database, CandidateFilter(), size))
     assert [c for page in found for c in page] == whole
     assert all(len(page) == size for page in found[:-1])
 
 
 def test_pages_are_stable_while_candidates_arrive(database: Database, stream_id: int) -> None:
     propose(database, stream_id, *(candidate(n) for n in range(0, 20, 2)))
-    pages = store.pages(database, Filter(), 4)
+    pages = store.pages(database, CandidateFilter(), 4)
     seen = [c.id for c in next(pages)]
     propose(database, stream_id, *(candidate(n) for n in range(1, 20, 2)))
     seen += [c.id for page in pages for c in page]
@@ -180,8 +180,8 @@ def test_a_page_ends_with_the_payload_that_reaches_its_bytes(
     large = [candidate(n, payload={"text": "x" * 1_000}) for n in range(7)]
     with database.write() as connection:
         store.propose(connection, stream_id, [*large, candidate(7, payload={"n": 7})], 0)
-    sizes = [len(page) for page in store.pages(database, Filter(), 100)]
+    sizes = [len(page) for page in store.pages(database, CandidateFilter(), 100)]
     assert sizes == [3, 3, 2]
     monkeypatch.setattr(store, "PAGE_BYTES", 1)
-    found = [c.id for page in store.pages(database, Filter(), 100) for c in page]
+    found = [c.id for page in store.pages(database, CandidateFilter(), 100) for c in page]
     assert found == [f"c{n:04d}" for n in range(8)]

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tests.service import oracle
 from tests.service.streams_for_tests import PROBES, write_stream
 from tidegauge_probes import load
-from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import panes
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
@@ -121,7 +121,7 @@ def test_partitions_are_seeded_once(database: Database, tmp_path: Path) -> None:
 
 def fitted(folder: Path, records: int) -> Baseline:
     probe_set = probe_set_of(folder)
-    pane = counts.empty(len(probe_set.probes), probe_set.cardinality)
+    pane = panes.empty(len(probe_set.probes), probe_set.cardinality)
     votes = [[0, 1, -1]] * records
     import numpy as np
 
@@ -131,7 +131,7 @@ def fitted(folder: Path, records: int) -> Baseline:
         np.array(votes, dtype=np.int8), np.empty((records, 0), np.bool_), np.zeros(3)
     )
     return baselines.fit(
-        {0: pane + counts.fold(matrix, 2, {})},
+        {0: pane + panes.fold(matrix, 2, {})},
         layout=probe_set.layout,
         probe_set=probe_set.id,
         window_ms=3_600_000,

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 from tidegauge_service.api.context import Ctx, Cursor, Since, Until, find_stream
 from tidegauge_service.api.filters import check_alert, check_lf, check_segment, span
 from tidegauge_service.api.paging import from_cursor, to_cursor
-from tidegauge_service.candidates import export as exports
+from tidegauge_service.candidates import export
 from tidegauge_service.store import candidates
-from tidegauge_service.store.candidates import Candidate, Filter
+from tidegauge_service.store.candidates import Candidate, CandidateFilter
 
 router = APIRouter(prefix="/api/v1/candidates", tags=["candidates"])
 
@@ -34,7 +34,7 @@ _ACCEPTED: dict[str, Format] = {
 class Candidates(BaseModel):
     """A page of candidates; `next` is the cursor of the following one."""
 
-    items: list[exports.Row]
+    items: list[export.Row]
     next: str | None
 
 
@@ -72,7 +72,7 @@ def list_candidates(
     check_segment(ctx, row, segment)
     check_alert(ctx, alert)
     since_ms, until_ms = span(since, until)
-    wanted = Filter(
+    wanted = CandidateFilter(
         stream=stream,
         reason=reason,
         alert_id=alert,
@@ -86,7 +86,7 @@ def list_candidates(
     if chosen == "json":
         return _page(ctx, wanted, min(limit or 100, 1_000), cursor)
     found = _begun(_all(ctx, wanted, limit))
-    content = {"ndjson": exports.ndjson, "csv": exports.csv, "parquet": exports.parquet}[chosen]
+    content = {"ndjson": export.ndjson, "csv": export.csv, "parquet": export.parquet}[chosen]
     media = next(kind for kind, name in _ACCEPTED.items() if name == chosen)
     headers = {"Content-Disposition": f'attachment; filename="candidates.{chosen}"'}
     return StreamingResponse(_begun(content(found)), media_type=media, headers=headers)
@@ -104,14 +104,14 @@ def _accepted(accept: str) -> Format:
     return next((_ACCEPTED[kind] for kind in kinds if kind in _ACCEPTED), "json")
 
 
-def _page(ctx: Ctx, wanted: Filter, limit: int, cursor: str | None) -> Response:
+def _page(ctx: Ctx, wanted: CandidateFilter, limit: int, cursor: str | None) -> Response:
     found = candidates.page(ctx.database, wanted, limit, from_cursor(cursor))
     following = _following(ctx, wanted, found, limit)
-    items = [exports.row(candidate) for candidate in found]
+    items = [export.row(candidate) for candidate in found]
     return JSONResponse({"items": items, "next": following})
 
 
-def _following(ctx: Ctx, wanted: Filter, found: list[Candidate], limit: int) -> str | None:
+def _following(ctx: Ctx, wanted: CandidateFilter, found: list[Candidate], limit: int) -> str | None:
     """Return the cursor of the next page: after a full one, and after one that bytes have ended."""
     if not found:
         return None
@@ -120,6 +120,6 @@ def _following(ctx: Ctx, wanted: Filter, found: list[Candidate], limit: int) -> 
     return to_cursor(place) if more else None
 
 
-def _all(ctx: Ctx, wanted: Filter, limit: int | None) -> Iterator[Candidate]:
+def _all(ctx: Ctx, wanted: CandidateFilter, limit: int | None) -> Iterator[Candidate]:
     found = (c for page in candidates.pages(ctx.database, wanted) for c in page)
     return islice(found, limit)

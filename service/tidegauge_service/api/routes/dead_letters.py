@@ -14,7 +14,7 @@ from tidegauge_service.api.problems import Problem
 from tidegauge_service.candidates.export import as_text
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store.ingest import dead_letters
-from tidegauge_service.store.ingest.dead_letters import Filter, KeptLetter, Place
+from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter, KeptLetter, Place
 
 router = APIRouter(prefix="/api/v1/streams", tags=["dead letters"])
 
@@ -45,7 +45,7 @@ class Letter(BaseModel):
     payload: Payload
 
 
-class Tally(BaseModel):
+class DeadLetterTally(BaseModel):
     """How many of one reason. What is neither kept nor replayed was dropped or aged out."""
 
     received: int
@@ -56,7 +56,7 @@ class Tally(BaseModel):
 class Letters(BaseModel):
     """A page of dead letters; `next` is the cursor of the following one."""
 
-    counts: dict[str, Tally]
+    counts: dict[str, DeadLetterTally]
     items: list[Letter]
     next: str | None
 
@@ -78,14 +78,14 @@ def list_dead_letters(
     found = dead_letters.page(
         ctx.database,
         stream,
-        Filter(reason, moment(until, "until")),
+        DeadLetterFilter(reason, moment(until, "until")),
         limit=limit,
         after=_place(cursor),
         most_bytes=SHOWN_BYTES,
     )
     return Letters(
         counts={
-            t.reason: Tally(received=t.received, kept=t.kept, replayed=t.replayed)
+            t.reason: DeadLetterTally(received=t.received, kept=t.kept, replayed=t.replayed)
             for t in dead_letters.tallies(ctx.database, stream)
         },
         items=[_letter(kept) for kept in found],

@@ -19,11 +19,11 @@ from tidegauge_probes import ProbeSet
 from tidegauge_probes.errors import BaselineError, ProbeError
 from tidegauge_probes.labeling.contents import rebuilt
 from tidegauge_probes.labeling.loading import load_templates
-from tidegauge_service.api.context import Context, Ctx, find_stream, moment
+from tidegauge_service.api.context import ApiContext, Ctx, find_stream, moment
 from tidegauge_service.api.json_body import JsonRoute, Name
 from tidegauge_service.api.problems import Problem
-from tidegauge_service.api.routes.versions import Version, version_id, version_item
-from tidegauge_service.deployments import changes as versioning
+from tidegauge_service.api.routes.versions import DeploymentRow, version_id, version_item
+from tidegauge_service.deployments import changes
 from tidegauge_service.deployments.changes import Wanted
 from tidegauge_service.errors import ChangeRefused
 from tidegauge_service.store import baselines, deployments, streams
@@ -80,12 +80,12 @@ class Accepting(BaseModel):
 
 
 @router.post("/{name}/versions", status_code=201)
-def deploy_version(name: str, body: Annotated[Deploying, Body()], ctx: Ctx) -> Version:
+def deploy_version(name: str, body: Annotated[Deploying, Body()], ctx: Ctx) -> DeploymentRow:
     """Deploy templates, live or as a shadow, from the next window on."""
     stream = find_stream(ctx, name)
     with _told():
         wanted = _wanted(ctx, stream, body)
-        change = versioning.shadow if body.role == "shadow" else versioning.deploy
+        change = changes.shadow if body.role == "shadow" else changes.deploy
         return version_item(change(ctx.database, stream, wanted, _author(ctx)))
 
 
@@ -94,20 +94,20 @@ def promote_version(
     name: str,
     ctx: Ctx,
     body: Annotated[Promoting, Body()] = Promoting(),  # noqa: B008  (never changed)
-) -> Version:
+) -> DeploymentRow:
     """Make the shadow live, from the next window on."""
     stream = find_stream(ctx, name)
     with _told():
-        made = versioning.promote(ctx.database, stream, _author(ctx), baseline=body.baseline)
+        made = changes.promote(ctx.database, stream, _author(ctx), baseline=body.baseline)
     return version_item(made)
 
 
 @router.post("/{name}/versions/rollback", status_code=201)
-def roll_back_version(name: str, ctx: Ctx) -> Version:
+def roll_back_version(name: str, ctx: Ctx) -> DeploymentRow:
     """Deploy again what was live before, with its baseline, from the next window on."""
     stream = find_stream(ctx, name)
     with _told():
-        return version_item(versioning.roll_back(ctx.database, stream, _author(ctx)))
+        return version_item(changes.roll_back(ctx.database, stream, _author(ctx)))
 
 
 @router.post("/{name}/versions/accept", status_code=201)
@@ -115,24 +115,24 @@ def accept_baseline(
     name: str,
     ctx: Ctx,
     body: Annotated[Accepting, Body()] = Accepting(),  # noqa: B008  (never changed)
-) -> Version:
+) -> DeploymentRow:
     """Compare the live version with its own windows of late, from the next window on."""
     stream = find_stream(ctx, name)
     since, until = moment(body.from_, "from"), moment(body.until, "until")
     with _told():
-        made = versioning.accept(ctx.database, stream, _author(ctx), since_ms=since, until_ms=until)
+        made = changes.accept(ctx.database, stream, _author(ctx), since_ms=since, until_ms=until)
     return version_item(made)
 
 
 @router.delete("/{name}/versions/shadow")
-def end_shadow(name: str, ctx: Ctx) -> Version:
+def end_shadow(name: str, ctx: Ctx) -> DeploymentRow:
     """Let the shadow count no more, from the next window on."""
     stream = find_stream(ctx, name)
     with _told():
-        return version_item(versioning.end_shadow(ctx.database, stream, _author(ctx)))
+        return version_item(changes.end_shadow(ctx.database, stream, _author(ctx)))
 
 
-def _wanted(ctx: Context, stream: StreamRow, body: Deploying) -> Wanted:
+def _wanted(ctx: ApiContext, stream: StreamRow, body: Deploying) -> Wanted:
     """Return what is to be deployed; Problem 404, 409 or 422 if it cannot be from here."""
     probe_set, reference = _templates(ctx, stream, body)
     with ctx.database.read() as connection:
@@ -147,7 +147,7 @@ def _wanted(ctx: Context, stream: StreamRow, body: Deploying) -> Wanted:
     return Wanted(probe_set, reference, Reference(found.id))
 
 
-def _templates(ctx: Context, stream: StreamRow, body: Deploying) -> tuple[ProbeSet, str]:
+def _templates(ctx: ApiContext, stream: StreamRow, body: Deploying) -> tuple[ProbeSet, str]:
     """Return a ProbeSet and its reference, without importing or reading anything."""
     if body.probe_set is None:
         try:
@@ -165,7 +165,7 @@ def _templates(ctx: Context, stream: StreamRow, body: Deploying) -> tuple[ProbeS
     return again, next(d.reference for d in reversed(known) if d.probe_set == name)
 
 
-def _author(ctx: Context) -> Author:
+def _author(ctx: ApiContext) -> Author:
     return Author("api", ctx.clock())
 
 

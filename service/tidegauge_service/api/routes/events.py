@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from tidegauge_service.api import bodies, event_body
-from tidegauge_service.api.context import Context, Ctx, find_stream
+from tidegauge_service.api.context import ApiContext, Ctx, find_stream
 from tidegauge_service.api.problems import RETRY_AFTER_S, Problem
 from tidegauge_service.config.stream_file import LogSource, StreamConfig
 from tidegauge_service.store import streams
@@ -35,14 +35,14 @@ _BODY: Final[dict[str, Any]] = {
 }
 
 
-class Appended(BaseModel):
+class EventsAccepted(BaseModel):
     """How many events were appended; duplicates came before and were not appended again."""
 
     appended: int
     duplicates: int
 
 
-@router.post("/{name}/events", status_code=202, response_model=Appended, openapi_extra=_BODY)
+@router.post("/{name}/events", status_code=202, response_model=EventsAccepted, openapi_extra=_BODY)
 async def append_events(
     name: str,
     request: Request,
@@ -79,7 +79,7 @@ async def append_events(
     return JSONResponse(said, 202, {REPEATED: "true"} if repeated else {})
 
 
-def _log(ctx: Context, name: str) -> tuple[StreamRow, StreamConfig]:
+def _log(ctx: ApiContext, name: str) -> tuple[StreamRow, StreamConfig]:
     """Return a stream that takes events; Problem 404 or 409."""
     stream = find_stream(ctx, name)
     with ctx.database.read() as connection:

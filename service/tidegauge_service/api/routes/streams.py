@@ -30,7 +30,7 @@ class Partition(BaseModel):
     drained: bool
 
 
-class Quarantined(BaseModel):
+class QuarantinedLf(BaseModel):
     """An LF that is not called any more, because it did not come back."""
 
     probe: str
@@ -39,7 +39,7 @@ class Quarantined(BaseModel):
     reason: str
 
 
-class Gap(BaseModel):
+class RecordedGap(BaseModel):
     """Inputs that the source did not hold when they were to be read, and what was decided.
 
     Nothing of the partition is read while `decided_by` is null.
@@ -71,9 +71,9 @@ class Stream(BaseModel):
     tombstones: int
     dead_letters: dict[str, int]
     candidates: dict[str, int]
-    quarantined: list[Quarantined]
+    quarantined: list[QuarantinedLf]
     lost: int
-    gaps: list[Gap]
+    gaps: list[RecordedGap]
     stale_since: str | None
     mostly_late_since: str | None
     partitions: list[Partition]
@@ -186,7 +186,9 @@ def _stream(summary: StreamSummary) -> Stream:
         dead_letters=summary.dead_letters,
         candidates=summary.candidates,
         quarantined=[
-            Quarantined(probe=q.probe, since=to_iso(q.since_ms), strikes=q.strikes, reason=q.reason)
+            QuarantinedLf(
+                probe=q.probe, since=to_iso(q.since_ms), strikes=q.strikes, reason=q.reason
+            )
             for q in summary.quarantined
         ],
         lost=summary.lost,
@@ -207,8 +209,8 @@ def _stream(summary: StreamSummary) -> Stream:
     )
 
 
-def _gap(decision: Decision) -> Gap:
-    return Gap(
+def _gap(decision: Decision) -> RecordedGap:
+    return RecordedGap(
         partition=decision.partition,
         cause=decision.cause,
         from_offset=decision.from_offset,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegauge_probes.authoring.difference import Difference, compare
 from tidegauge_service.api.context import (
-    Context,
+    ApiContext,
     Ctx,
     Cursor,
     Limit,
@@ -29,7 +29,7 @@ from tidegauge_service.store.streams import Role, StreamRow
 router = APIRouter(prefix="/api/v1/streams", tags=["versions"])
 
 
-class Version(BaseModel):
+class DeploymentRow(BaseModel):
     """A ProbeSet in one role, for the windows that start in [from, until).
 
     `from` is null for the first version, `until` for what has not been replaced.
@@ -50,10 +50,10 @@ class Version(BaseModel):
     ended_by: str | None
 
 
-class Versions(BaseModel):
+class DeploymentRows(BaseModel):
     """All versions, the newest first."""
 
-    items: list[Version]
+    items: list[DeploymentRow]
 
 
 class Lf(BaseModel):
@@ -67,7 +67,7 @@ class Lf(BaseModel):
     errors: int
 
 
-class Counted(BaseModel):
+class CountedWindows(BaseModel):
     """What a version has counted."""
 
     records: int
@@ -76,7 +76,7 @@ class Counted(BaseModel):
     lfs: list[Lf]
 
 
-class VersionWindow(Counted):
+class VersionWindow(CountedWindows):
     """What a version has counted in one closed window."""
 
     start: str
@@ -115,15 +115,15 @@ class Diff(BaseModel):
     slices: DifferentPart
     classes: tuple[list[str], list[str]] | None
     windows: int
-    counted_before: Counted | None
-    counted_after: Counted | None
+    counted_before: CountedWindows | None
+    counted_after: CountedWindows | None
 
 
 @router.get("/{name}/versions")
-def list_versions(name: str, ctx: Ctx) -> Versions:
+def list_versions(name: str, ctx: Ctx) -> DeploymentRows:
     """List which ProbeSets have counted which windows, and who wanted it so."""
     found = versions.listing(ctx.database, find_stream(ctx, name))
-    return Versions(items=[version_item(d) for d in found])
+    return DeploymentRows(items=[version_item(d) for d in found])
 
 
 @router.get("/{name}/versions/diff")
@@ -184,7 +184,7 @@ def list_version_windows(
     return VersionWindows(items=items, next=following)
 
 
-def version_id(ctx: Context, stream: StreamRow, which: str) -> str:
+def version_id(ctx: ApiContext, stream: StreamRow, which: str) -> str:
     """Return the id of a version of the stream; Problem 404 if it has none of that name."""
     with ctx.database.read() as connection:
         known = deployments.of_stream(connection, stream.id)
@@ -199,10 +199,10 @@ def version_id(ctx: Context, stream: StreamRow, which: str) -> str:
     return which_id
 
 
-def version_item(deployment: Deployment) -> Version:
+def version_item(deployment: Deployment) -> DeploymentRow:
     """Return a deployment as it is told of."""
     d = deployment
-    return Version(
+    return DeploymentRow(
         probe_set=d.probe_set,
         role=d.role,
         **{"from": None if d.made_as == deployments.Change.FIRST else to_iso(d.from_ms)},
@@ -225,9 +225,11 @@ def _parts(found: Difference) -> dict[str, Any]:
     }
 
 
-def _counted(figures: versions.Figures) -> Counted:
+def _counted(figures: versions.DeploymentFigures) -> CountedWindows:
     lfs = [Lf(covered=lf.covered, **asdict(lf)) for lf in figures.lfs]
-    return Counted(records=figures.records, covered=figures.covered, blind=figures.blind, lfs=lfs)
+    return CountedWindows(
+        records=figures.records, covered=figures.covered, blind=figures.blind, lfs=lfs
+    )
 
 
 def _iso(ms: int | None) -> str | None:

@@ -16,8 +16,8 @@ from tidegauge_probes.counts.analysis import lf_summary
 from tidegauge_probes.drift.baseline import LEARNING_WINDOWS, Baseline
 from tidegauge_probes.label_model.accuracy import Gold
 from tidegauge_probes.label_model.dawid_skene import MIN_LFS, MIN_VOTES
-from tidegauge_service.baselines import training as fitting
-from tidegauge_service.cli.baseline import snorkel as baseline_import
+from tidegauge_service.baselines import training
+from tidegauge_service.cli.baseline import snorkel
 from tidegauge_service.cli.terminal import (
     author,
     find_stream,
@@ -31,13 +31,13 @@ from tidegauge_service.cli.terminal import (
 )
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
-from tidegauge_service.deployments import changes as versioning
+from tidegauge_service.deployments import changes
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import baselines
 
 app = typer.Typer(help="Frozen references to compare with.", no_args_is_help=True)
 
-app.command("import-snorkel")(baseline_import.import_snorkel)
+app.command("import-snorkel")(snorkel.import_snorkel)
 
 
 @app.command()
@@ -68,10 +68,12 @@ def fit(
     probe_set = load(config.probes, Path(config.folder))
     with opened(settings_of(context)) as database:
         if records is None:
-            fitted = fitting.fit_votes(config, probe_set, votes or Path())
+            fitted = training.fit_votes(config, probe_set, votes or Path())
         else:
             with progress("training records") as advance:
-                fitted = fitting.fit_records(config, probe_set, records, now_ms, advance, gold=gold)
+                fitted = training.fit_records(
+                    config, probe_set, records, now_ms, advance, gold=gold
+                )
         with database.write() as connection:
             baselines.save(connection, fitted, name, now_ms())
     if as_json:
@@ -152,7 +154,7 @@ def accept(
     """Take what a stream does of late for the new normal, from the next window on."""
     with opened(settings_of(context)) as database:
         row = find_stream(database, stream)
-        made = versioning.accept(
+        made = changes.accept(
             database,
             row,
             author(by),

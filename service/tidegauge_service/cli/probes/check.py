@@ -10,9 +10,14 @@ import typer
 from rich.table import Column, Table
 
 from tidegauge_probes import ProbeSet, load
-from tidegauge_probes.authoring import review as checking
-from tidegauge_probes.authoring.review import About, Trial, Warn, Way
-from tidegauge_service.cli.probes.sample import Sample, is_stream_file, read_sample, stream_sample
+from tidegauge_probes.authoring import review
+from tidegauge_probes.authoring.review import About, RunMode, Trial, Warn
+from tidegauge_service.cli.probes.sample import (
+    RecordSample,
+    is_stream_file,
+    read_sample,
+    stream_sample,
+)
 from tidegauge_service.cli.terminal import out, print_json, printable, settings_of, styled
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
 
@@ -43,12 +48,12 @@ def check(
         probe_set = load(reference, Path.cwd())
     else:
         probe_set = load(stream.probes, Path(stream.folder))
-    abouts = checking.about(probe_set)
-    warnings = checking.same_content(probe_set)
+    abouts = review.about(probe_set)
+    warnings = review.same_content(probe_set)
     trial, unread = None, 0
     read = _sample(context, sample, stream)
     if read is not None:
-        trial, unread = checking.tried(probe_set, read.records), read.unread
+        trial, unread = review.tried(probe_set, read.records), read.unread
         warnings += trial.warnings
     if as_json:
         print_json(_facts(probe_set, abouts, trial, unread, warnings))
@@ -60,17 +65,17 @@ def check(
 
 def _sample(
     context: typer.Context, sample: Path | None, stream: StreamConfig | None
-) -> Sample | None:
+) -> RecordSample | None:
     if stream is not None:
         return stream_sample(stream, settings_of(context), sample)
     return None if sample is None else read_sample(sample)
 
 
 _WAYS = {
-    Way.TEMPLATE: "runs compiled, as a template",
-    Way.VOTER: "passes on a vote of the record",
-    Way.LIFTED: "runs lifted, as a template",
-    Way.PYTHON: "runs as Python",
+    RunMode.TEMPLATE: "runs compiled, as a template",
+    RunMode.VOTER: "passes on a vote of the record",
+    RunMode.LIFTED: "runs lifted, as a template",
+    RunMode.PYTHON: "runs as Python",
 }
 
 

@@ -36,7 +36,7 @@ _KEYS = "check `record` in the stream file"
 
 
 @dataclass(frozen=True)
-class Sample:
+class RecordSample:
     """The fields of the first records of a file, and how many inputs were no records."""
 
     records: tuple[Fields, ...]
@@ -55,7 +55,7 @@ def is_stream_file(reference: str) -> bool:
     return isinstance(found, dict) and "source" in found and isinstance(found.get("probes"), str)
 
 
-def read_sample(path: Path) -> Sample:
+def read_sample(path: Path) -> RecordSample:
     """Read JSONL, CSV or Parquet; SettingsError if that gives no record."""
     codec = Codec(RecordMapping(id=None, timestamp="@source"), Limits(), now_ms)
     # Only the fields matter here: ids and times are the stream's business.
@@ -63,7 +63,9 @@ def read_sample(path: Path) -> Sample:
     return _decoded(inputs, codec, f"sample {path}", _LINES)
 
 
-def stream_sample(config: StreamConfig, settings: Settings, path: Path | None) -> Sample | None:
+def stream_sample(
+    config: StreamConfig, settings: Settings, path: Path | None
+) -> RecordSample | None:
     """Read the first records of a stream's files, or of *path*, as the stream would.
 
     None for a source that cannot be looked into without taking part: Kafka, and a log.
@@ -95,11 +97,11 @@ def _inputs(files: FileSource) -> list[Raw]:
     return found
 
 
-def _decoded(inputs: Sequence[Raw], codec: Codec, what: str, advice: str) -> Sample:
+def _decoded(inputs: Sequence[Raw], codec: Codec, what: str, advice: str) -> RecordSample:
     decoded = [codec.decode(raw) for raw in inputs]
     records = tuple(item.fields for item in decoded if isinstance(item, Record))
     if not records:
         why = next((item.reason for item in decoded if not isinstance(item, Record)), "it is empty")
         msg = f"no record of the {what} can be read ({why}): {advice}"
         raise SettingsError(msg)
-    return Sample(records, len(inputs) - len(records))
+    return RecordSample(records, len(inputs) - len(records))

@@ -20,8 +20,7 @@ from tidegauge_service.cli.terminal import (
 )
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
-from tidegauge_service.deployments import candidate as deploying
-from tidegauge_service.deployments import changes as versioning
+from tidegauge_service.deployments import candidate, changes
 from tidegauge_service.deployments.changes import Wanted
 from tidegauge_service.store import deployments, streams, versions
 from tidegauge_service.store.deployments import Deployment
@@ -82,9 +81,9 @@ def _begin(
     reference = ref or config.probes
     with opened(settings_of(context)) as database:
         row = find_stream(database, config.name)
-        probe_set = deploying.load_candidate(config, database, row, reference)
+        probe_set = candidate.load_candidate(config, database, row, reference)
         with progress("training records") as advance:
-            compared = deploying.reference_of(
+            compared = candidate.reference_of(
                 config,
                 database,
                 probe_set,
@@ -93,7 +92,7 @@ def _begin(
                 shadow=shadow,
                 fitted=advance,
             )
-        change = versioning.shadow if shadow else versioning.deploy
+        change = changes.shadow if shadow else changes.deploy
         made = change(database, row, Wanted(probe_set, reference, compared), author(by))
     _tell(row, made, as_json=as_json)
 
@@ -111,7 +110,7 @@ def promote(
     """Make the shadow live, from the next window on."""
     with opened(settings_of(context)) as database:
         row = find_stream(database, stream)
-        made = versioning.promote(database, row, author(by), baseline=baseline)
+        made = changes.promote(database, row, author(by), baseline=baseline)
     _tell(row, made, as_json=as_json)
 
 
@@ -126,7 +125,7 @@ def rollback(
         row = find_stream(database, stream)
         if stream.endswith((".yaml", ".yml")):
             _see_that_it_loads(database, row, Path(stream))
-        made = versioning.roll_back(database, row, author(by))
+        made = changes.roll_back(database, row, author(by))
     _tell(row, made, as_json=as_json)
 
 
@@ -135,10 +134,10 @@ def _see_that_it_loads(database: Database, row: StreamRow, file: Path) -> None:
     with database.read() as connection:
         known = deployments.of_stream(connection, row.id)
         live = deployments.current(known, Role.LIVE)
-        before = versioning.previous(known, live) if live else None
+        before = changes.previous(known, live) if live else None
         kept = streams.contents_of(connection, before.probe_set) if before else None
     if before is not None:
-        deploying.load_again(load_stream(file), before, kept)
+        candidate.load_again(load_stream(file), before, kept)
 
 
 def end_shadow(
@@ -150,7 +149,7 @@ def end_shadow(
     """Let the shadow count no more, from the next window on."""
     with opened(settings_of(context)) as database:
         row = find_stream(database, stream)
-        ended = versioning.end_shadow(database, row, author(by))
+        ended = changes.end_shadow(database, row, author(by))
     if as_json:
         print_json({"stream": row.name, **asdict(ended)})
         return

@@ -20,7 +20,7 @@ from tidegauge_service.config.stream_file import RecordMapping
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec import recognition
 from tidegauge_service.ingest.codec.formats import as_fields
-from tidegauge_service.ingest.codec.rejection import Reason, Rejected
+from tidegauge_service.ingest.codec.rejection import DeadLetterReason, Rejected
 from tidegauge_service.ingest.codec.schema_registry import NoSuchSchema, Registry
 
 HEADER: Final = 5
@@ -60,7 +60,7 @@ class WithRegistry:
             guess = recognition.likely(value, "avro")
             detail = f"no schema id in front: it begins with {value[:HEADER].hex()}, not with 00"
             detail = f"{detail}; {guess}" if guess else detail
-            raise Rejected(Reason.NOT_AVRO, detail)
+            raise Rejected(DeadLetterReason.NOT_AVRO, detail)
         number = int.from_bytes(value[1:HEADER], "big")
         schema = self._known.get(number)
         if schema is None:
@@ -70,7 +70,7 @@ class WithRegistry:
     def _ask(self, number: int) -> Schema:
         until, why = self._refused.get(number, (0.0, ""))
         if time.monotonic() < until:
-            raise Rejected(Reason.UNKNOWN_SCHEMA, why)
+            raise Rejected(DeadLetterReason.UNKNOWN_SCHEMA, why)
         try:
             found, needed = self._registry.schema(number)
             return parse(found, needed)
@@ -79,7 +79,7 @@ class WithRegistry:
             if len(self._refused) >= MOST_REFUSED:  # every record may name another one
                 self._refused.clear()
             self._refused[number] = (time.monotonic() + REFUSED_S, why)
-            raise Rejected(Reason.UNKNOWN_SCHEMA, why) from error
+            raise Rejected(DeadLetterReason.UNKNOWN_SCHEMA, why) from error
 
 
 def parse(text: str, needed: list[str]) -> Schema:
@@ -123,13 +123,13 @@ def _read(value: bytes, start: int, schema: Schema) -> Mapping[str, Any]:
         raise _misfit(value, start, f"it does not fit its schema: {error!r:.200}") from error
     if left := len(value) - stream.tell():
         raise _misfit(value, start, f"{left} bytes are left behind the record")
-    return as_fields(found, "an Avro", Reason.NOT_AVRO)
+    return as_fields(found, "an Avro", DeadLetterReason.NOT_AVRO)
 
 
 def _misfit(value: bytes, start: int, why: str) -> Rejected:
     """Return the verdict; what stands behind a schema id is not guessed at."""
     guess = "" if start else recognition.likely(value, "avro")
-    return Rejected(Reason.NOT_AVRO, f"{why}; {guess}" if guess else why)
+    return Rejected(DeadLetterReason.NOT_AVRO, f"{why}; {guess}" if guess else why)
 
 
 def open_avro(

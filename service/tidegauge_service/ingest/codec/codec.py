@@ -13,7 +13,7 @@ from tidegauge_probes.model import Record, lookup
 from tidegauge_service.clock import Clock, from_iso
 from tidegauge_service.config.stream_file import Limits, RecordMapping
 from tidegauge_service.ingest.codec.formats import Format, Json, size_of
-from tidegauge_service.ingest.codec.rejection import Reason, Rejected
+from tidegauge_service.ingest.codec.rejection import DeadLetterReason, Rejected
 from tidegauge_service.ingest.sources.source import Raw
 from tidegauge_service.store.ingest.commit import DeadLetter
 
@@ -53,7 +53,7 @@ class Codec:
         SourceError if the format needs somebody's answer (a schema registry's), and has none.
         """
         if raw.fault is not None:
-            return self.refuse(raw, raw.reason or Reason.UNDECODABLE_BATCH, raw.fault)
+            return self.refuse(raw, raw.reason or DeadLetterReason.UNDECODABLE_BATCH, raw.fault)
         value, path = raw.value, self._text
         try:
             if type(value) is bytes and 0 < len(value) <= self._most:
@@ -72,7 +72,7 @@ class Codec:
         except Rejected as rejected:
             return self.refuse(raw, rejected.reason, str(rejected))
 
-    def refuse(self, raw: Raw, reason: Reason, detail: str) -> DeadLetter:
+    def refuse(self, raw: Raw, reason: DeadLetterReason, detail: str) -> DeadLetter:
         """Keep an input that is no record, with the reason; of a large one only the beginning."""
         return _dead_letter(raw, reason, detail, self._limits.dead_letter_bytes)
 
@@ -80,11 +80,11 @@ class Codec:
         """Hold to the limits what is empty or too large, or the fields of CSV and Parquet."""
         if not value:
             what = "no value: a tombstone" if value is None else "nothing in it"
-            raise Rejected(Reason.EMPTY, what)
+            raise Rejected(DeadLetterReason.EMPTY, what)
         size = len(value) if isinstance(value, bytes) else size_of(value)
         if size > self._most:
             detail = f"{size} bytes; limits.max_record_bytes is {self._most}"
-            raise Rejected(Reason.TOO_LARGE, detail)
+            raise Rejected(DeadLetterReason.TOO_LARGE, detail)
         return self._format.fields(value) if isinstance(value, bytes) else value
 
     def _id(self, fields: Mapping[str, Any], raw: Raw) -> str:
@@ -95,25 +95,27 @@ class Codec:
         if type(value) is str and value:
             return value
         if value is None or value == "":
-            raise Rejected(Reason.MISSING_ID, f"no value at '{path}' (record.id)")
+            raise Rejected(DeadLetterReason.MISSING_ID, f"no value at '{path}' (record.id)")
         if isinstance(value, bool) or not isinstance(value, str | int):
             detail = f"'{path}' (record.id) is {type(value).__name__}, not a text or an integer"
-            raise Rejected(Reason.WRONG_TYPE, detail)
+            raise Rejected(DeadLetterReason.WRONG_TYPE, detail)
         return str(value)
 
     def _timestamp_ms(self, fields: Mapping[str, Any], raw: Raw) -> int:
         path = self._mapping.timestamp
         value = raw.timestamp_ms if path == SOURCE_TIMESTAMP else lookup(fields, path)
         if value is None:
-            raise Rejected(Reason.MISSING_TIMESTAMP, f"no value at '{path}' (record.timestamp)")
+            raise Rejected(
+                DeadLetterReason.MISSING_TIMESTAMP, f"no value at '{path}' (record.timestamp)"
+            )
         ms = _to_ms(value, path)
         if ms < 0:
-            raise Rejected(Reason.BAD_TIMESTAMP, f"'{path}' lies before 1970: {value!r}")
+            raise Rejected(DeadLetterReason.BAD_TIMESTAMP, f"'{path}' lies before 1970: {value!r}")
         if ms > self._latest_ms:  # the clock is asked only for what is newer than all before
             self._latest_ms = self._clock() + self._limits.max_skew
         if ms > self._latest_ms:
             detail = f"'{path}' lies further ahead of now than limits.max_skew: {value!r}"
-            raise Rejected(Reason.FUTURE_TIMESTAMP, detail)
+            raise Rejected(DeadLetterReason.FUTURE_TIMESTAMP, detail)
         return ms
 
 
@@ -121,7 +123,7 @@ def _with_text(fields: Mapping[str, Any], path: str) -> Mapping[str, Any]:
     text = lookup(fields, path)
     if text is not None and not isinstance(text, str):
         detail = f"'{path}' (record.text) is {type(text).__name__}, not a text"
-        raise Rejected(Reason.WRONG_TYPE, detail)
+        raise Rejected(DeadLetterReason.WRONG_TYPE, detail)
     return fields if path == "text" else {**fields, "text": text}
 
 
@@ -140,12 +142,12 @@ def _to_ms(value: Any, path: str) -> int:
             return round(value * 1_000_000) // 1000 if seconds else int(value)
     except (ValueError, OverflowError) as error:
         detail = f"'{path}' is not ISO-8601 or epoch seconds/milliseconds: {value!r:.80}"
-        raise Rejected(Reason.BAD_TIMESTAMP, detail) from error
+        raise Rejected(DeadLetterReason.BAD_TIMESTAMP, detail) from error
     detail = f"'{path}' is {type(value).__name__}, not a time"
-    raise Rejected(Reason.BAD_TIMESTAMP, detail)
+    raise Rejected(DeadLetterReason.BAD_TIMESTAMP, detail)
 
 
-def _dead_letter(raw: Raw, reason: Reason, detail: str, most_bytes: int) -> DeadLetter:
+def _dead_letter(raw: Raw, reason: DeadLetterReason, detail: str, most_bytes: int) -> DeadLetter:
     value = raw.value
     payload = value if isinstance(value, bytes) else _as_json(value)
     # PostgreSQL refuses NUL in texts, and details quote the input.

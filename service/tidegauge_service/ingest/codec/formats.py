@@ -12,7 +12,7 @@ import msgspec
 from tidegauge_service.config.stream_file import RecordMapping
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec import recognition
-from tidegauge_service.ingest.codec.rejection import Reason, Rejected
+from tidegauge_service.ingest.codec.rejection import DeadLetterReason, Rejected
 
 MAX_NESTING: Final = 64
 """Levels of objects and lists. Python's recursion limit would let through what it refuses a few
@@ -42,16 +42,16 @@ class Json:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _undecodable(value, str(error)) from error
         except RecursionError as error:
-            raise Rejected(Reason.NOT_JSON, "nested too deeply") from error
+            raise Rejected(DeadLetterReason.NOT_JSON, "nested too deeply") from error
         if value.find(b"\\") >= 0 and rb"\u0000" in value and _ESCAPED_NUL.search(value):
             raise _nul()
         if type(fields) is not dict:
             guess = recognition.not_an_object(fields)
             detail = f"a JSON {type(fields).__name__}, not an object"
             detail = f"{detail}: {guess}" if guess else detail
-            raise Rejected(Reason.NOT_AN_OBJECT, detail)
+            raise Rejected(DeadLetterReason.NOT_AN_OBJECT, detail)
         if _may_be_deep(value) and deeper(fields, MAX_NESTING):
-            raise Rejected(Reason.NOT_JSON, "nested too deeply")
+            raise Rejected(DeadLetterReason.NOT_JSON, "nested too deeply")
         return fields
 
 
@@ -63,7 +63,7 @@ def _may_be_deep(value: bytes) -> bool:
 
 
 def _nul() -> Rejected:
-    return Rejected(Reason.NUL_BYTE, "a NUL byte: databases cannot keep it in a text")
+    return Rejected(DeadLetterReason.NUL_BYTE, "a NUL byte: databases cannot keep it in a text")
 
 
 class MessagePack:
@@ -78,27 +78,27 @@ class MessagePack:
             fields = self._decoder.decode(value)
         except msgspec.DecodeError as error:
             detail = _with_guess(value, "msgpack", str(error))
-            raise Rejected(Reason.NOT_MSGPACK, detail) from error
+            raise Rejected(DeadLetterReason.NOT_MSGPACK, detail) from error
         except UnicodeDecodeError as error:
-            raise Rejected(Reason.NOT_UTF8, str(error)) from error
+            raise Rejected(DeadLetterReason.NOT_UTF8, str(error)) from error
         except (RecursionError, TypeError) as error:  # TypeError: a map as the key of a map
-            raise Rejected(Reason.NOT_MSGPACK, str(error)) from error
+            raise Rejected(DeadLetterReason.NOT_MSGPACK, str(error)) from error
         if not isinstance(fields, dict) and (guess := recognition.likely(value, "msgpack")):
-            raise Rejected(Reason.NOT_MSGPACK, guess)
-        return as_fields(fields, "a MessagePack", Reason.NOT_MSGPACK)
+            raise Rejected(DeadLetterReason.NOT_MSGPACK, guess)
+        return as_fields(fields, "a MessagePack", DeadLetterReason.NOT_MSGPACK)
 
 
-def as_fields(fields: Any, what: str, reason: Reason) -> Mapping[str, Any]:
+def as_fields(fields: Any, what: str, reason: DeadLetterReason) -> Mapping[str, Any]:
     """Hold decoded binary data to what JSON is held to; *reason* if it is nested too deeply."""
     if deeper(fields, MAX_NESTING):
         raise Rejected(reason, "nested too deeply")
     if not isinstance(fields, dict):
         detail = f"{what} {type(fields).__name__}, not a map of fields"
-        raise Rejected(Reason.NOT_AN_OBJECT, detail)
+        raise Rejected(DeadLetterReason.NOT_AN_OBJECT, detail)
     for name in fields:
         if not isinstance(name, str):
             detail = f"the name of a field is {type(name).__name__}, not a text: {name!r:.80}"
-            raise Rejected(Reason.WRONG_TYPE, detail)
+            raise Rejected(DeadLetterReason.WRONG_TYPE, detail)
     size_of(fields)
     return fields
 
@@ -109,7 +109,7 @@ def size_of(fields: Mapping[str, Any]) -> int:
     for name, value in fields.items():
         for text in _texts((name, value)):
             if isinstance(text, str) and "\0" in text:
-                raise Rejected(Reason.NUL_BYTE, f"a NUL character in '{name}'")
+                raise Rejected(DeadLetterReason.NUL_BYTE, f"a NUL character in '{name}'")
             size += len(text)
     return size
 
@@ -139,18 +139,18 @@ def _undecodable(value: bytes, error: str) -> Rejected:
     full of them, and "a NUL byte" would send people looking for one in a text.
     """
     if not value.strip():
-        return Rejected(Reason.EMPTY, "nothing in it but white space")
+        return Rejected(DeadLetterReason.EMPTY, "nothing in it but white space")
     if other := recognition.encoding(value):
-        return Rejected(Reason.NOT_UTF8, f"{error}; {other}")
+        return Rejected(DeadLetterReason.NOT_UTF8, f"{error}; {other}")
     if guess := recognition.likely(value, "json"):
-        return Rejected(Reason.NOT_JSON, f"{error}; {guess}")
+        return Rejected(DeadLetterReason.NOT_JSON, f"{error}; {guess}")
     if b"\0" in value:  # which JSON never holds
         return _nul()
     try:
         value.decode()
     except UnicodeDecodeError:
-        return Rejected(Reason.NOT_UTF8, error)
-    return Rejected(Reason.NOT_JSON, error)
+        return Rejected(DeadLetterReason.NOT_UTF8, error)
+    return Rejected(DeadLetterReason.NOT_JSON, error)
 
 
 def _with_guess(value: bytes, wanted: str, error: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Reason(StrEnum):
+class DeadLetterReason(StrEnum):
     """Why an input is a dead letter."""
 
     EMPTY = "empty"
@@ -31,6 +31,6 @@ class Reason(StrEnum):
 class Rejected(Exception):  # noqa: N818  (a verdict on the input, no fault of ours)
     """An input that is no record. Ends in the codec, which makes it a dead letter."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: DeadLetterReason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason

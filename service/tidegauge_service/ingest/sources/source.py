@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from tidegauge_service.ingest.codec.rejection import Reason
+from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 
 
 class Raw(msgspec.Struct, frozen=True, gc=False):
@@ -25,7 +25,7 @@ class Raw(msgspec.Struct, frozen=True, gc=False):
     """The source's own timestamp, if it has one (Kafka)."""
     fault: str | None = None
     """Why the source itself could not read it; ``value`` is what there is of it, then."""
-    reason: Reason | None = None
+    reason: DeadLetterReason | None = None
     """What kind of fault it is; None: a Kafka batch that cannot be decoded."""
     size: int | None = None
     """Its bytes, where ``value`` is only the beginning of it."""

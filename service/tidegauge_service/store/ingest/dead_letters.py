@@ -45,7 +45,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class DeadLetterFilter:
     """Which dead letters; ``None`` does not restrict. Came before *before_ms*."""
 
     reason: str | None = None
@@ -65,7 +65,7 @@ class Filter:
 def page(
     database: Database,
     stream: StreamRow,
-    wanted: Filter,
+    wanted: DeadLetterFilter,
     *,
     limit: int,
     after: Place | None = None,
@@ -94,7 +94,7 @@ def find(database: Database, stream: StreamRow, partition: int, offset: int) -> 
 def by_position(
     database: Database,
     stream: StreamRow,
-    wanted: Filter,
+    wanted: DeadLetterFilter,
     *,
     limit: int,
     after: tuple[int, int] | None = None,
@@ -123,12 +123,12 @@ def tallies(database: Database, stream: StreamRow) -> list[Tally]:
         ]
 
 
-def drop(database: Database, stream: StreamRow, wanted: Filter) -> int:
+def drop(database: Database, stream: StreamRow, wanted: DeadLetterFilter) -> int:
     """Forget dead letters, a few at a time; return how many. Their count stays."""
     return sum(_drops(database, stream, wanted))
 
 
-def _drops(database: Database, stream: StreamRow, wanted: Filter) -> Iterator[int]:
+def _drops(database: Database, stream: StreamRow, wanted: DeadLetterFilter) -> Iterator[int]:
     t = schema.dead_letter
     key = (t.c.partition, t.c.offset)
     some = sa.select(*key).where(*wanted.conditions(stream)).order_by(*key).limit(DROPPED_AT_ONCE)

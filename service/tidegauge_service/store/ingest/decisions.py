@@ -19,7 +19,7 @@ from tidegauge_service.store.ingest.commit import Fenced
 from tidegauge_service.store.streams import StreamRow
 
 
-class Cause(StrEnum):
+class GapCause(StrEnum):
     """Why a partition goes on elsewhere than it stood."""
 
     RETENTION = "retention"  # the oldest inputs were removed before they were read
@@ -38,7 +38,7 @@ class Gap:
     """
 
     partition: int
-    cause: Cause
+    cause: GapCause
     from_offset: int
     to_offset: int
     lost: int
@@ -83,7 +83,7 @@ def go_on(
     if moved.rowcount != 1:
         raise Fenced(gap.partition)
     record(connection, stream, gap, by=by, now_ms=now_ms)
-    if gap.cause is Cause.RECREATED:
+    if gap.cause is GapCause.RECREATED:
         vanished = (p.c.partition >= 0, p.c.partition.not_in(existing))
         of_stream = p.c.stream_id == stream.id
         connection.execute(sa.update(p).where(of_stream, *vanished).values(drained=True))
@@ -140,7 +140,7 @@ def record_added(
     done = {"decided_ms": now_ms, "decided_by": "tidegauge", "applied_ms": now_ms}
     with database.write() as connection:
         for partition, first in sorted(firsts.items()):
-            gap = Gap(partition, Cause.PARTITION_ADDED, first, first, 0, topic_id)
+            gap = Gap(partition, GapCause.PARTITION_ADDED, first, first, 0, topic_id)
             same = (t.c.stream_id == stream.id, t.c.partition == partition)
             if connection.execute(sa.select(t.c.id).where(*same, t.c.cause == gap.cause)).first():
                 continue  # another worker has found it too

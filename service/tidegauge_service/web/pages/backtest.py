@@ -16,8 +16,7 @@ from tidegauge_alerts.model import Alert, Severity
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.findings import SeriesKey
 from tidegauge_service.store.windows.queries import HeatMap, StreamSummary
-from tidegauge_service.web.charts import renderer as drawing
-from tidegauge_service.web.charts import specs as charts
+from tidegauge_service.web.charts import renderer, specs
 from tidegauge_service.web.charts.histories import fewer_columns, fewer_points, group_size
 from tidegauge_service.web.charts.pictures import Picture
 from tidegauge_service.web.charts.specs import Bar, History, Marks
@@ -207,7 +206,7 @@ def _timeline(found: Backtest) -> Picture | None:
         for alert in alerts
     ]
     text = f"Timeline of {count(len(bars), 'alert')}; the list below has the same in words."
-    light, dark = (_svg(charts.timeline(bars, since, until, theme)) for theme in _themes())
+    light, dark = (_svg(specs.timeline(bars, since, until, theme)) for theme in _themes())
     return Picture(light, dark, text)
 
 
@@ -216,7 +215,7 @@ def _map(found: Backtest) -> Picture | None:
         return None
     size = group_size(len(found.figures.starts), MOST_COLUMNS)
     figures = fewer_columns(found.figures, size)
-    light, dark = (_svg(charts.heat_map(figures, theme)) for theme in _themes())
+    light, dark = (_svg(specs.heat_map(figures, theme)) for theme in _themes())
     return Picture(light, dark, "Heat map of deviations from the baseline, LF by window.")
 
 
@@ -225,11 +224,10 @@ def _series(key: SeriesKey, history: History, found: Backtest) -> SeriesView:
     points = fewer_points(history, size)
     marks = _marks(key, points.starts, found.alerts)
     light, dark = (
-        _svg(charts.series(points, theme, marks=marks, width=charts.MAP_WIDTH))
-        for theme in _themes()
+        _svg(specs.series(points, theme, marks=marks, width=specs.MAP_WIDTH)) for theme in _themes()
     )
     text = "Observed share by window, against the expected share and its 99 % band."
-    return SeriesView(clean(str(key), charts.MAX_TITLE), Picture(light, dark, text))
+    return SeriesView(clean(str(key), specs.MAX_TITLE), Picture(light, dark, text))
 
 
 def _marks(key: SeriesKey, starts: Sequence[int], alerts: Sequence[Alert]) -> Marks:
@@ -253,6 +251,6 @@ def _themes() -> tuple[Theme, ...]:
     return THEMES[ThemeName.LIGHT], THEMES[ThemeName.DARK]
 
 
-def _svg(spec: drawing.Spec) -> str:
+def _svg(spec: renderer.Spec) -> str:
     """Return a picture as an address that holds it: in an <img>, nothing of it can run or load."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(drawing.to_svg(spec).encode()).decode()}"
+    return f"data:image/svg+xml;base64,{base64.b64encode(renderer.to_svg(spec).encode()).decode()}"

@@ -21,8 +21,7 @@ from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import precision, queries, skew
 from tidegauge_service.store.windows.queries import StreamSummary
 from tidegauge_service.web import addresses
-from tidegauge_service.web.charts import renderer as drawing
-from tidegauge_service.web.charts import specs as charts
+from tidegauge_service.web.charts import renderer, specs
 from tidegauge_service.web.charts.histories import history
 from tidegauge_service.web.charts.themes import THEMES, ThemeName
 from tidegauge_service.web.environment import TEMPLATES
@@ -77,7 +76,7 @@ def pages(database: Database, clock: Clock) -> APIRouter:
     ) -> Response:
         row = _find(database, stream)
         figures = queries.heat_map(database, row, windows, _storable(segment))
-        return _drawn(request, charts.heat_map(figures, THEMES[theme]))
+        return _drawn(request, specs.heat_map(figures, THEMES[theme]))
 
     @router.get("/charts/series.svg")
     def series(  # noqa: PLR0917  (the parts of a series' name)
@@ -94,7 +93,7 @@ def pages(database: Database, clock: Clock) -> APIRouter:
         row = _find(database, stream)
         key = SeriesKey(series, *(_storable(part) for part in (segment, probe, other, label)))
         found = history(database, row, key, windows)
-        return _drawn(request, charts.series(found, THEMES[theme]))
+        return _drawn(request, specs.series(found, THEMES[theme]))
 
     @router.get("/static/{name}")
     def static(request: Request, name: str) -> Response:
@@ -143,11 +142,11 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\ufffd")
 
 
-def _drawn(request: Request, spec: drawing.Spec) -> Response:
+def _drawn(request: Request, spec: renderer.Spec) -> Response:
     return _unless_known(
         request,
-        drawing.fingerprint(spec),
-        lambda: drawing.to_svg(spec).encode(),
+        renderer.fingerprint(spec),
+        lambda: renderer.to_svg(spec).encode(),
         "image/svg+xml",
     )
 

@@ -7,14 +7,14 @@ import pytest
 
 from tests.alerts.builders import NOON_MS, context, fired, shifted
 from tests.alerts.hooks import Hook, message_of, transport
-from tidegauge_alerts import Rule, messages, verify
+from tidegauge_alerts import Rule, messages_of, verify
 from tidegauge_alerts.transports import Delivered, Refused
 
 NOON_S = NOON_MS // 1000
 
 
 def test_a_message_arrives_as_it_is(hook: Hook) -> None:
-    (message,) = messages(fired(shifted()), Rule(), context(), 3, "https://x.example")
+    (message,) = messages_of(fired(shifted()), Rule(), context(), 3, "https://x.example")
     assert transport(hook).deliver(message.body, message.dedup_key) == Delivered()
     (request,) = hook.requests
     assert (request.method, request.path) == ("POST", "/hook")

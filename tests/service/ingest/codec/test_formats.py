@@ -22,7 +22,7 @@ from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec import avro
 from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.codec.formats import Format, MessagePack, open_format
-from tidegauge_service.ingest.codec.rejection import Reason, Rejected
+from tidegauge_service.ingest.codec.rejection import DeadLetterReason, Rejected
 from tidegauge_service.ingest.sources.source import Raw
 from tidegauge_service.store.ingest.commit import DeadLetter
 
@@ -82,22 +82,22 @@ def test_messagepack_gives_the_fields() -> None:
 @pytest.mark.parametrize(
     ("format_", "value", "reason"),
     [
-        (MessagePack(), b"\xc1", Reason.NOT_MSGPACK),
-        (MessagePack(), msgspec.msgpack.encode({"id": "x"}) + b"!", Reason.NOT_MSGPACK),
-        (MessagePack(), b"\xa2\xff\xff", Reason.NOT_UTF8),
-        (MessagePack(), msgspec.msgpack.encode([1]), Reason.NOT_AN_OBJECT),
-        (MessagePack(), msgspec.msgpack.encode({1: "x"}), Reason.WRONG_TYPE),
-        (MessagePack(), msgspec.msgpack.encode({"id": "a\0b"}), Reason.NUL_BYTE),
-        (MessagePack(), b"\x81\xa1a" + b"\x91" * 100 + b"\xc0", Reason.NOT_MSGPACK),
-        (one_schema(), encoded(EVENT)[:-2], Reason.NOT_AVRO),
-        (one_schema(), encoded(EVENT) + b"\0", Reason.NOT_AVRO),
-        (one_schema(), encoded(EVENT | {"text": "a\0b"}), Reason.NUL_BYTE),
-        (one_schema("string"), encoded("text", "string"), Reason.NOT_AN_OBJECT),  # type: ignore[arg-type]
-        (one_schema(), b"", Reason.EMPTY),
+        (MessagePack(), b"\xc1", DeadLetterReason.NOT_MSGPACK),
+        (MessagePack(), msgspec.msgpack.encode({"id": "x"}) + b"!", DeadLetterReason.NOT_MSGPACK),
+        (MessagePack(), b"\xa2\xff\xff", DeadLetterReason.NOT_UTF8),
+        (MessagePack(), msgspec.msgpack.encode([1]), DeadLetterReason.NOT_AN_OBJECT),
+        (MessagePack(), msgspec.msgpack.encode({1: "x"}), DeadLetterReason.WRONG_TYPE),
+        (MessagePack(), msgspec.msgpack.encode({"id": "a\0b"}), DeadLetterReason.NUL_BYTE),
+        (MessagePack(), b"\x81\xa1a" + b"\x91" * 100 + b"\xc0", DeadLetterReason.NOT_MSGPACK),
+        (one_schema(), encoded(EVENT)[:-2], DeadLetterReason.NOT_AVRO),
+        (one_schema(), encoded(EVENT) + b"\0", DeadLetterReason.NOT_AVRO),
+        (one_schema(), encoded(EVENT | {"text": "a\0b"}), DeadLetterReason.NUL_BYTE),
+        (one_schema("string"), encoded("text", "string"), DeadLetterReason.NOT_AN_OBJECT),  # type: ignore[arg-type]
+        (one_schema(), b"", DeadLetterReason.EMPTY),
     ],
 )
 def test_what_is_no_record_is_kept_with_the_reason(
-    format_: Format, value: bytes, reason: Reason
+    format_: Format, value: bytes, reason: DeadLetterReason
 ) -> None:
     letter = decode(format_, value)
     assert isinstance(letter, DeadLetter)

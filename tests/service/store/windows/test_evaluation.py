@@ -13,10 +13,9 @@ from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.streams import CLOSED, EVALUATED
-from tidegauge_service.store.windows import evaluation as windows
-from tidegauge_service.store.windows import queries
+from tidegauge_service.store.windows import evaluation, queries
 
-MAX = windows.MAX_EMPTY_WINDOWS
+MAX = evaluation.MAX_EMPTY_WINDOWS
 
 
 def at_hours(*hours: int) -> list[list[bytes]]:
@@ -36,19 +35,19 @@ def take_all(group: Group) -> list[tuple[int, int]]:
     found = list[tuple[int, int]]()
     while True:
         with group.database.write() as connection:
-            start = windows.take_next(connection, group.stream)
+            start = evaluation.take_next(connection, group.stream)
             if start is None:
                 return found
             until = start + HOUR
-            counted = windows.counts_between(connection, group.stream, start, until).get(start)
+            counted = evaluation.counts_between(connection, group.stream, start, until).get(start)
             found.append(((start - START) // HOUR, counted.records if counted else 0))
-            windows.finish(connection, group.stream, start)
+            evaluation.finish(connection, group.stream, start)
 
 
 def test_nothing_is_taken_before_a_window_closes(database: Database, tmp_path: Path) -> None:
     group = Group(tmp_path, database, at_hours(0, 1))
     with database.write() as connection:
-        assert windows.take_next(connection, group.stream) is None
+        assert evaluation.take_next(connection, group.stream) is None
 
 
 def test_windows_are_taken_in_order_the_empty_ones_too(database: Database, tmp_path: Path) -> None:
@@ -60,8 +59,8 @@ def test_windows_are_taken_in_order_the_empty_ones_too(database: Database, tmp_p
 def test_a_window_that_was_not_finished_is_taken_again(database: Database, tmp_path: Path) -> None:
     group = read(tmp_path, database, at_hours(0))
     with pytest.raises(ZeroDivisionError), database.write() as connection:
-        assert windows.take_next(connection, group.stream) == START
-        windows.finish(connection, group.stream, START)
+        assert evaluation.take_next(connection, group.stream) == START
+        evaluation.finish(connection, group.stream, START)
         raise ZeroDivisionError
     assert take_all(group) == [(0, 1)]
 
@@ -130,7 +129,7 @@ def test_a_window_closed_without_any_record_is_not_the_beginning(
 def test_counts_are_summed_over_partitions(database: Database, tmp_path: Path) -> None:
     group = read(tmp_path, database, oracle.topic(3, 12))
     with database.read() as connection:
-        found = windows.counts_between(connection, group.stream, START, START + 2 * HOUR)
+        found = evaluation.counts_between(connection, group.stream, START, START + 2 * HOUR)
     expected = oracle.expected(group.topic)
     for start in (START, START + HOUR):
         total = sum((expected[p, start] for p in range(3)), oracle.Tally())
@@ -142,18 +141,18 @@ def test_samples_come_by_priority_and_old_ones_are_dropped(
 ) -> None:
     group = read(tmp_path, database, oracle.topic(2, 24))
     with database.write() as connection:
-        found = windows.samples(connection, group.stream, START)
+        found = evaluation.samples(connection, group.stream, START)
         assert len(found) == 12
         assert [s.priority for _, s in found] == sorted(s.priority for _, s in found)
         assert {(p, s.offset) for p, s in found} == {(p, n) for p in (0, 1) for n in range(6)}
         assert all("all" in s.buckets for _, s in found)
         assert {s.payload for _, s in found} == {""}, "there may be thousands, of a megabyte each"
-        whole = windows.with_payloads(connection, group.stream, found[:3])
+        whole = evaluation.with_payloads(connection, group.stream, found[:3])
         assert [(p, s.offset) for p, s in whole] == [(p, s.offset) for p, s in found[:3]]
         assert [json.loads(s.payload)["id"] for _, s in whole] == [s.record_id for _, s in whole]
-        windows.drop_samples(connection, group.stream, START + HOUR)
-        assert windows.samples(connection, group.stream, START) == []
-        assert len(windows.samples(connection, group.stream, START + HOUR)) == 12
+        evaluation.drop_samples(connection, group.stream, START + HOUR)
+        assert evaluation.samples(connection, group.stream, START) == []
+        assert len(evaluation.samples(connection, group.stream, START + HOUR)) == 12
 
 
 def test_series_have_one_number_each_and_findings_without_data_no_row(
@@ -162,18 +161,18 @@ def test_series_have_one_number_each_and_findings_without_data_no_row(
     group = read(tmp_path, database, at_hours(0))
     keys = [SeriesKey(SeriesKind.COVERAGE, probe="a"), SeriesKey(SeriesKind.COVERAGE, probe="b")]
     with database.write() as connection:
-        first = windows.series_ids(connection, group.stream, keys[:1])
-        both = windows.series_ids(connection, group.stream, keys)
-        assert windows.series_ids(connection, group.stream, keys) == both
+        first = evaluation.series_ids(connection, group.stream, keys[:1])
+        both = evaluation.series_ids(connection, group.stream, keys)
+        assert evaluation.series_ids(connection, group.stream, keys) == both
         assert first[keys[0]] == both[keys[0]]
         assert len(set(both.values())) == 2
         findings = [
             finding(keys[0], Verdict.SHIFTED),
             finding(keys[1], Verdict.NO_DATA),
         ]
-        windows.save_findings(connection, group.stream, findings, both)
+        evaluation.save_findings(connection, group.stream, findings, both)
         for state in ("learning", "compared"):
-            windows.save_window(
+            evaluation.save_window(
                 connection, group.stream, START, state=state, baseline="b", records=1, now_ms=7
             )
     (page,) = queries.window_page(database, group.stream, limit=10)

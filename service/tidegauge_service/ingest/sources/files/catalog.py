@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tidegauge_service.ingest.sources.files.identity import Fingerprint, FoundFile, Mark
-from tidegauge_service.store.ingest.decisions import Cause
+from tidegauge_service.store.ingest.decisions import GapCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Loss:
     """A file of which something was counted, and whose content is not there any more."""
 
     known: KnownFile
-    cause: Cause
+    cause: GapCause
 
     @property
     def unread(self) -> int:
@@ -138,8 +138,8 @@ def _loss(known: KnownFile, names: Mapping[str, FoundFile]) -> list[Loss]:
     if now is None:
         read = known.end_offset is not None and known.next_offset >= known.end_offset
         empty = not known.next_offset and not known.fingerprint.size
-        return [] if known.drained or read or empty else [Loss(known, Cause.REMOVED)]
+        return [] if known.drained or read or empty else [Loss(known, GapCause.REMOVED)]
     if not known.next_offset:
         return []
     shorter = known.mark is not None and now.is_shorter(known.mark)
-    return [Loss(known, Cause.TRUNCATED if shorter else Cause.REWRITTEN)]
+    return [Loss(known, GapCause.TRUNCATED if shorter else GapCause.REWRITTEN)]

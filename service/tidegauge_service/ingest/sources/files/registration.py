@@ -20,7 +20,7 @@ from tidegauge_service.ingest.sources.files.source import FileSource
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest import decisions, source_files
-from tidegauge_service.store.ingest.decisions import Cause, Gap
+from tidegauge_service.store.ingest.decisions import Gap, GapCause
 from tidegauge_service.store.ingest.source_files import FileRow
 from tidegauge_service.store.streams import StreamRow
 
@@ -164,12 +164,12 @@ def describe(loss: Loss) -> str:
     """Return in words what happened to a file."""
     known = loss.known
     unread = f", {loss.unread} of its rows were never read" if loss.unread else ""
-    if loss.cause is Cause.REMOVED:
+    if loss.cause is GapCause.REMOVED:
         return (
             f"file '{known.name}' is gone and was not read to its end: "
             f"{known.next_offset} rows were counted{unread}"
         )
-    what = "was cut" if loss.cause is Cause.TRUNCATED else "was rewritten"
+    what = "was cut" if loss.cause is GapCause.TRUNCATED else "was rewritten"
     return (
         f"file '{known.name}' {what} after {known.next_offset} of its rows were counted{unread}: "
         "what it holds now is read from its start, as new records"

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from tidegauge_service.ingest.codec.rejection import Reason
+from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.ingest.sources.files.content import Content
 
 log = structlog.get_logger()
@@ -19,7 +19,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
     value: bytes | Mapping[str, Any] | None
     size: int
-    reason: Reason | None = None
+    reason: DeadLetterReason | None = None
     fault: str | None = None
 
 
@@ -28,7 +28,9 @@ BLANK = Row(None, 1)
 
 def too_large(head: bytes, size: int, most: int) -> Row:
     """Return a row of which only the beginning was kept."""
-    return Row(head, size, Reason.TOO_LARGE, f"{size} bytes; limits.max_record_bytes is {most}")
+    return Row(
+        head, size, DeadLetterReason.TOO_LARGE, f"{size} bytes; limits.max_record_bytes is {most}"
+    )
 
 
 def is_json(value: bytes) -> bool:

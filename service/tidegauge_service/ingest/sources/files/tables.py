@@ -11,7 +11,7 @@ import structlog
 
 from tidegauge_service.config.stream_file import CsvDialect
 from tidegauge_service.errors import SourceError
-from tidegauge_service.ingest.codec.rejection import Reason
+from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.ingest.sources.files.content import Content
 from tidegauge_service.ingest.sources.files.rows import BLANK, Row, leave_unfinished, too_large
 
@@ -118,16 +118,18 @@ class Table:
                 leave_unfinished(content, start, len(line))
                 return None
             content.back(after)  # only the line itself: what follows may be well
-            return Row(line, len(line), Reason.NOT_CSV, str(broken))
+            return Row(line, len(line), DeadLetterReason.NOT_CSV, str(broken))
         raw = content.between(start, content.position).rstrip(b"\r\n")
         if self._undecodable:
-            return Row(raw, len(raw), Reason.NOT_UTF8, self._undecodable)
+            return Row(raw, len(raw), DeadLetterReason.NOT_UTF8, self._undecodable)
         n, wanted = len(cells), len(header.columns)
         if n < wanted and not ended and content.grows:
             leave_unfinished(content, start, len(line))
             return None
         if n != wanted:
-            return Row(raw, len(raw), Reason.RAGGED_ROW, f"{n} cells; the header has {wanted}")
+            return Row(
+                raw, len(raw), DeadLetterReason.RAGGED_ROW, f"{n} cells; the header has {wanted}"
+            )
         return Row(dict(zip(header.columns, cells, strict=True)), len(raw))
 
     def _cells(self, header: Header, line: bytes) -> Sequence[str]:

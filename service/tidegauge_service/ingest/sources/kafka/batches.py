@@ -26,7 +26,7 @@ _NO_KEY: Final = 1
 """−1 as it is written (ZigZag)."""
 
 
-class Batch(DefaultRecordBatch):  # type: ignore[misc]
+class KafkaBatch(DefaultRecordBatch):  # type: ignore[misc]
     """A batch of Kafka 0.11 or later."""
 
     _buffer: Any
@@ -100,12 +100,12 @@ def quick(batch: Any, content: bytes | memoryview, most_bytes: int) -> Any:
 
     *most_bytes*: what its records may inflate to.
     """
-    return Batch(content, most_bytes) if type(batch) is DefaultRecordBatch else batch
+    return KafkaBatch(content, most_bytes) if type(batch) is DefaultRecordBatch else batch
 
 
 def inputs_of(batch: Any, partition: int) -> Iterator[Raw]:
     """Return the records of a batch; CorruptRecordError in place of one that is broken."""
-    return batch.inputs(partition) if type(batch) is Batch else _older(batch, partition)
+    return batch.inputs(partition) if type(batch) is KafkaBatch else _older(batch, partition)
 
 
 def _older(batch: Any, partition: int) -> Iterator[Raw]:

@@ -23,7 +23,7 @@ from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
 from kafka.protocol.consumer.offsets import IsolationLevel
 
-from tidegauge_service.ingest.sources.kafka.batches import Batch, inputs_of, quick
+from tidegauge_service.ingest.sources.kafka.batches import KafkaBatch, inputs_of, quick
 from tidegauge_service.ingest.sources.source import Raw, weight
 
 # Of the header of a batch (https://kafka.apache.org/documentation/#recordbatch), from its start:
@@ -142,7 +142,7 @@ class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]
             if not batch.validate_crc():
                 msg = f"the batch at offset {batch.base_offset} failed its crc check"
                 raise CorruptRecordError(msg)
-            modern = type(batch) is Batch
+            modern = type(batch) is KafkaBatch
             if modern:
                 self.leader_epoch = batch.leader_epoch
             if not (modern and self._hidden(batch)):

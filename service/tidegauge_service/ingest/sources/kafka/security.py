@@ -108,7 +108,7 @@ def keep_quiet() -> None:
     _LOGGER.setLevel(max(logging.INFO, _LOGGER.getEffectiveLevel()))
 
 
-class Heard(logging.Handler):
+class ConnectionErrors(logging.Handler):
     """Listens to what kafka-python logs while it connects: ``errors``, by type and text."""
 
     def __init__(self) -> None:

@@ -309,7 +309,7 @@ def _connected(config: KafkaConfig, secured: Mapping[str, Any]) -> KafkaConsumer
     }
     security.keep_quiet()
     first = min(FIRST_ATTEMPT_MS, BOOTSTRAP_TIMEOUT_MS)
-    with security.Heard() as heard:
+    with security.ConnectionErrors() as heard:
         try:
             try:
                 return KafkaConsumer(**wanted, bootstrap_timeout_ms=first)

@@ -11,7 +11,7 @@ from kafka.errors import CorruptRecordError
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.memory_records import MemoryRecordsBuilder
 
-from tidegauge_service.ingest.sources.kafka.batches import Batch
+from tidegauge_service.ingest.sources.kafka.batches import KafkaBatch
 from tidegauge_service.ingest.sources.source import Raw
 
 HEADER = DefaultRecordBatch.HEADER_STRUCT.size
@@ -33,7 +33,7 @@ def batch_of(some: Any, codec: int = 0) -> bytes:
 
 def read(batch: bytes | bytearray) -> list[Any]:
     """Return the inputs; the last may be that it is broken."""
-    return _until_broken(Batch(batch, 2**30).inputs(PARTITION))
+    return _until_broken(KafkaBatch(batch, 2**30).inputs(PARTITION))
 
 
 def expected(batch: bytes | bytearray) -> list[Any]:

@@ -24,7 +24,7 @@ from tidegauge_service.errors import StreamHalted
 from tidegauge_service.ingest.sources.kafka import source as kafka_source
 from tidegauge_service.store import schema, streams
 from tidegauge_service.store.ingest import decisions
-from tidegauge_service.store.ingest.decisions import Cause, Decision
+from tidegauge_service.store.ingest.decisions import Decision, GapCause
 from tidegauge_service.store.windows import queries
 
 CONTINUE = "source.on_gap: continue"
@@ -117,7 +117,7 @@ def test_what_retention_removed_while_nobody_read_is_a_recorded_gap(
     run = stream.open()
     read_until(run, [10])
     assert recorded(run) == 3 + 2
-    assert list(map(what, stream.decisions())) == [(Cause.RETENTION, 3, 8, 5, CONTINUE)]
+    assert list(map(what, stream.decisions())) == [(GapCause.RETENTION, 3, 8, 5, CONTINUE)]
     summary = queries.summary(run.database, run.stream)
     assert (summary.lost, len(summary.gaps), summary.held) == (5, 1, ())
     firing, resolved = told(run)
@@ -146,7 +146,7 @@ def test_retention_that_overtakes_a_halted_stream_waits_for_a_person(
     for _ in range(3):
         run.worker.step()
     [waiting] = stream.decisions()
-    assert what(waiting) == (Cause.RETENTION, 3, 8, 5, None)
+    assert what(waiting) == (GapCause.RETENTION, 3, 8, 5, None)
     assert not run.worker.drained
     with pytest.raises(StreamHalted, match="partition 0: look at it with `tidegauge streams gaps"):
         run.worker.step(finite=True)
@@ -156,7 +156,7 @@ def test_retention_that_overtakes_a_halted_stream_waits_for_a_person(
     assert accepted == [waiting]
     read_until(run, [10, 4])
     assert recorded(run) == 3 + 2 + 4
-    assert [what(d) for d in stream.decisions()] == [(Cause.RETENTION, 3, 8, 5, "ada")]
+    assert [what(d) for d in stream.decisions()] == [(GapCause.RETENTION, 3, 8, 5, "ada")]
     firing, resolved = told(run)
     assert (resolved["status"], resolved["due"]) == ("resolved", firing["due"])
     assert "(decided by ada)" in resolved["headline"]
@@ -175,7 +175,7 @@ def test_a_topic_that_was_made_anew_is_counted_from_its_beginning(
     run = stream.open()
     read_until(run, [8, 0])
     assert recorded(run) == 3 + 8
-    assert [what(d)[:4] for d in stream.decisions()] == [(Cause.RECREATED, 3, 0, 0)]
+    assert [what(d)[:4] for d in stream.decisions()] == [(GapCause.RECREATED, 3, 0, 0)]
     with run.database.read() as connection:
         first, second = streams.partitions(connection, run.stream.id)
     assert second.drained, "the partition that is no more does not hold the watermark"
@@ -192,7 +192,7 @@ def test_a_topic_that_is_made_anew_under_a_running_worker(
     anew(kafka_broker, stream.topic, messages(10, 2))
     read_until(run, [2])
     assert recorded(run) == 3 + 2
-    assert [what(d)[:4] for d in stream.decisions()] == [(Cause.RECREATED, 3, 0, 0)]
+    assert [what(d)[:4] for d in stream.decisions()] == [(GapCause.RECREATED, 3, 0, 0)]
 
 
 def anew(broker: Cluster, topic: str, values: list[bytes]) -> None:
@@ -227,7 +227,7 @@ def test_a_log_that_the_broker_has_cut_goes_on_at_its_end(
     produce_batch(kafka_broker, stream.topic, messages(20, 2))
     read_until(run, [5])
     assert recorded(run) == 7 + 2
-    assert list(map(what, stream.decisions())) == [(Cause.TRUNCATED, 7, 3, 0, CONTINUE)]
+    assert list(map(what, stream.decisions())) == [(GapCause.TRUNCATED, 7, 3, 0, CONTINUE)]
 
 
 def test_a_partition_that_is_added_is_counted_from_its_beginning(
@@ -244,4 +244,6 @@ def test_a_partition_that_is_added_is_counted_from_its_beginning(
     produce_batch(kafka_broker, stream.topic, messages(0, 4), partition=1)
     read_until(run, [3, 4])
     assert recorded(run) == 4
-    assert [what(d) for d in stream.decisions()] == [(Cause.PARTITION_ADDED, 0, 0, 0, "tidegauge")]
+    assert [what(d) for d in stream.decisions()] == [
+        (GapCause.PARTITION_ADDED, 0, 0, 0, "tidegauge")
+    ]
