@@ -71,7 +71,7 @@ def deliver_twice(share: float) -> None:
     """
     from dataclasses import replace
 
-    from tidegauge_service.ingest.sources.files.source import FileSource
+    from tidegauge_service.ingest.sources.files.source import FileReader
     from tidegauge_service.ingest.sources.kafka.source import KafkaTopic
     from tidegauge_service.ingest.sources.log import EventLog
 
@@ -98,7 +98,7 @@ def deliver_twice(share: float) -> None:
 
         return sought
 
-    for source in (FileSource, EventLog, KafkaTopic):
+    for source in (FileReader, EventLog, KafkaTopic):
         source.poll = wrapped(source.poll)  # type: ignore[method-assign]
         source.seek = forgetting(source.seek)  # type: ignore[method-assign]
 
@@ -120,13 +120,13 @@ def slow_polls(seconds: float) -> None:
 
     (Who is slow in its commits only, keeps SQLite's lock nearly always.)
     """
-    from tidegauge_service.ingest.sources.files.source import FileSource
+    from tidegauge_service.ingest.sources.files.source import FileReader
 
-    poll = FileSource.poll
+    poll = FileReader.poll
     dice = random.Random(os.getpid())
 
     def slow(self: Any, max_records: int, timeout_s: float) -> Any:
         time.sleep(dice.uniform(0, 2 * seconds))
         return poll(self, max_records, timeout_s)
 
-    FileSource.poll = slow  # type: ignore[method-assign]
+    FileReader.poll = slow  # type: ignore[method-assign]

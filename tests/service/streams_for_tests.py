@@ -15,7 +15,7 @@ from tidegauge_service.clock import Clock, now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
 from tidegauge_service.ingest.gaps import seed
-from tidegauge_service.ingest.sources.files.source import FileSource
+from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.registry import open_codec
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.ingest.worker import Worker
@@ -108,7 +108,7 @@ def reading(
     probe_set = load(config.probes, folder)
     database = Database(url or f"sqlite:///{folder}/test.db")
     database.upgrade()
-    opened = source or FileSource("records.jsonl", folder)
+    opened = source or FileReader("records.jsonl", folder)
     stream = streams.register(database, config, probe_set, clock())
     seed(database, config, stream, opened, clock())
     codec = open_codec(config, settings, clock)

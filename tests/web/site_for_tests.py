@@ -98,13 +98,13 @@ class Site:
         stream: StreamRow,
         number: int,
         *lfs: LfPrecision,
-        evaluation: int = 3,
+        windows: int = 3,
         accuracy: Accuracy | None = None,
     ) -> None:
         """Write what the label model says of a window: spam went from 40 to 20 %."""
-        spam = ClassShare("SPAM", 0.4, 0.2 if evaluation else None)
+        spam = ClassShare("SPAM", 0.4, 0.2 if windows else None)
         found = WindowPrecision(
-            START + number * HOUR, BASELINE, evaluation, evaluation * 1_000, (spam,), lfs, accuracy
+            START + number * HOUR, BASELINE, windows, windows * 1_000, (spam,), lfs, accuracy
         )
         with self.database.write() as connection:
             precision.save(connection, stream, found)

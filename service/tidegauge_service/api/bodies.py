@@ -105,7 +105,7 @@ class Body:
             more = message.get("more_body", False)
         try:
             body = await run_in_threadpool(inflation.inflate, bytes(packed), coding, self.most)
-        except inflation.TooLarge as error:
+        except inflation.BodyTooLarge as error:
             raise self._too_large() from error
         return {"type": "http.request", "body": body, "more_body": False}
 

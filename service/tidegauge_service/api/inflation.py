@@ -25,7 +25,7 @@ _ZLIB, _RAW = 15, -15
 """zlib's names (``wbits``) for the two formats that are called deflate."""
 
 
-class TooLarge(Exception):  # noqa: N818  (what is the matter with the body)
+class BodyTooLarge(Exception):  # noqa: N818  (what is the matter with the body)
     """Unpacked, the body has more bytes than the limit."""
 
 
@@ -56,7 +56,7 @@ def inflate(packed: bytes, coding: Coding, most: int) -> bytes:
             400, "invalid_encoding", f"the body is not {coding.value}: {error}"
         ) from error
     if len(found) > most:
-        raise TooLarge
+        raise BodyTooLarge
     return found
 
 

@@ -25,7 +25,7 @@ from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.fold import rows_of
 from tidegauge_service.ingest.segments import memberships
 from tidegauge_service.ingest.sources.files.kinds import options_of
-from tidegauge_service.ingest.sources.files.source import FileSource
+from tidegauge_service.ingest.sources.files.source import FileReader
 
 BATCH = 5_000
 
@@ -55,7 +55,7 @@ def fit_records(
     *advance* hears the number of records after each batch. Records that are no records are
     counted in the baseline's source; BaselineError if nothing is left.
     """
-    source = FileSource(str(path), Path(), options_of(config))
+    source = FileReader(str(path), Path(), options_of(config))
     codec = Codec(config.record, config.limits, clock)
     windows: dict[int, PaneCounts] = {}
     kept = _VoteSample(MOST_VOTES)

@@ -41,7 +41,7 @@ def as_text(data: bytes, *, complete: bool) -> tuple[Literal["utf-8", "base64"],
         return "base64", base64.b64encode(data).decode()
 
 
-class Row(TypedDict):
+class CandidateRow(TypedDict):
     """A candidate as it is exported."""
 
     id: str
@@ -62,9 +62,9 @@ class Row(TypedDict):
     payload: dict[str, Any]
 
 
-def row(candidate: Candidate) -> Row:
+def row(candidate: Candidate) -> CandidateRow:
     """Return the exported form."""
-    return Row(
+    return CandidateRow(
         id=candidate.id,
         stream=candidate.stream,
         window=to_iso(candidate.window_start_ms),
@@ -92,7 +92,7 @@ def ndjson(candidates: Iterable[Candidate]) -> Iterator[bytes]:
 
 def csv(candidates: Iterable[Candidate]) -> Iterator[bytes]:
     """A header and one line each; nested values are JSON texts."""
-    yield _csv_line(Row.__annotations__)
+    yield _csv_line(CandidateRow.__annotations__)
     for candidate in candidates:
         yield _csv_line(_cell(value) for value in row(candidate).values())
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tidegauge_alerts.rules import check_names
 from tidegauge_probes import ProbeSet, load
 from tidegauge_probes.labeling.contents import Contents
+from tidegauge_service.baselines.lookup import find_baseline
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.stream_file import (
     BaselineName,
@@ -16,7 +17,6 @@ from tidegauge_service.config.stream_file import (
     StreamConfig,
 )
 from tidegauge_service.ingest.versions import ProbeSetCache, load_deployed
-from tidegauge_service.runtime.pipeline import find_baseline
 from tidegauge_service.store import baselines
 from tidegauge_service.store.deployments import Deployment, Reference
 from tidegauge_service.store.engine import Database

@@ -17,7 +17,7 @@ from tidegauge_service.clock import Clock
 from tidegauge_service.config.stream_file import KafkaSource, StreamConfig
 from tidegauge_service.ingest import origin
 from tidegauge_service.ingest.sources.files.registration import ADVICE, number_files
-from tidegauge_service.ingest.sources.files.source import FileSource
+from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.source import Retained, Source
 from tidegauge_service.store import streams
 from tidegauge_service.store.alerting import outbox
@@ -40,7 +40,7 @@ def seed(
     shall not be counted.
     """
     origin.keep(database, config, stream, source)
-    if isinstance(source, FileSource):
+    if isinstance(source, FileReader):
         number_files(database, config, stream, source, now_ms)
         return
     starts = source.beginnings()

@@ -15,7 +15,7 @@ from tidegauge_service.config.stream_file import FileSource as FileConfig
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.sources.files.catalog import is_known
 from tidegauge_service.ingest.sources.files.registration import known_files
-from tidegauge_service.ingest.sources.files.source import FileSource
+from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.source import Clustered, Source
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
@@ -24,7 +24,7 @@ from tidegauge_service.store.streams import StreamRow
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class SourceOrigin:
     """A source as it was when the stream was last opened.
 
     ``name``: pattern, topic or seed. ``address``: where it was reached. ``cluster``: the id that a
@@ -48,25 +48,25 @@ class Origin:
         return msgspec.json.encode(self).decode()
 
 
-def decode(text: str) -> Origin:
+def decode(text: str) -> SourceOrigin:
     """Read what ``encode`` wrote."""
-    return msgspec.json.decode(text, type=Origin)
+    return msgspec.json.decode(text, type=SourceOrigin)
 
 
-def origin_of(config: StreamConfig, source: Source) -> Origin:
+def origin_of(config: StreamConfig, source: Source) -> SourceOrigin:
     """Return what a source is. Asks Kafka who it is: SourceError."""
     chosen = config.source
     if isinstance(chosen, FileConfig):
-        return Origin("file", chosen.path)
+        return SourceOrigin("file", chosen.path)
     if isinstance(chosen, KafkaSource):
         cluster = source.cluster_id() if isinstance(source, Clustered) else None
-        return Origin("kafka", chosen.topic, chosen.bootstrap, cluster)
+        return SourceOrigin("kafka", chosen.topic, chosen.bootstrap, cluster)
     if isinstance(chosen, DemoSource):
-        return Origin("demo", f"seed {chosen.seed}")
-    return Origin("log")
+        return SourceOrigin("demo", f"seed {chosen.seed}")
+    return SourceOrigin("log")
 
 
-def same(before: Origin, now: Origin, *, holds_known_files: bool) -> bool:
+def same(before: SourceOrigin, now: SourceOrigin, *, holds_known_files: bool) -> bool:
     """Whether positions in one are positions in the other.
 
     Addresses may change, and so may a pattern that still finds files that were read.
@@ -99,12 +99,12 @@ def check(database: Database, config: StreamConfig, source: Source) -> None:
         return
     before, now = decode(text), origin_of(config, source)
     found = before.kind == now.kind == "file" and before.name != now.name
-    holds = found and isinstance(source, FileSource) and _holds(database, stream, source)
+    holds = found and isinstance(source, FileReader) and _holds(database, stream, source)
     if not same(before, now, holds_known_files=holds):
         raise SettingsError(refusal(config.name, before, now))
 
 
-def refusal(name: str, before: Origin, now: Origin) -> str:
+def refusal(name: str, before: SourceOrigin, now: SourceOrigin) -> str:
     """Say what differs, and both ways out."""
     return (
         f"stream '{name}' was read from {before}, and the stream file now says {now}. The "
@@ -148,9 +148,9 @@ def confirm(database: Database, stream: StreamRow, was: str | None) -> None:
     raise SettingsError(msg)
 
 
-def _alike(before: Origin, now: Origin) -> bool:
+def _alike(before: SourceOrigin, now: SourceOrigin) -> bool:
     return same(before, now, holds_known_files=True)
 
 
-def _holds(database: Database, stream: StreamRow, source: FileSource) -> bool:
+def _holds(database: Database, stream: StreamRow, source: FileReader) -> bool:
     return is_known(source.files, known_files(database, stream))

@@ -45,7 +45,7 @@ class _Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class BackfillResult:
     """What became of the files. ``before``: those that an earlier run has counted whole."""
 
     stream: str
@@ -62,7 +62,7 @@ def backfill(
     *,
     advance: Advance,
     late: bool = False,
-) -> History:
+) -> BackfillResult:
     """Count the records of files; *late*: those that come too late are counted as such.
 
     SettingsError, with nothing counted, if any would be late and *late* is not set; StreamHalted
@@ -88,7 +88,7 @@ def backfill(
     with database.read() as connection:
         mine = {file.digest for file in files}
         after = [f for f in backfills.of_stream(connection, stream.id) if f.digest in mine]
-    return History(stream.name, after, [file.name for file in files if file.drained])
+    return BackfillResult(stream.name, after, [file.name for file in files if file.drained])
 
 
 def _refuse_finite(config: StreamConfig) -> None:

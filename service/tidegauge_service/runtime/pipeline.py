@@ -16,13 +16,12 @@ import structlog
 from tidegauge_alerts.rules import check_names
 from tidegauge_probes import load
 from tidegauge_probes.counts.panes import MOST_TOGETHER, together_counted
-from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.lifting.lifting import Lifting
-from tidegauge_service.baselines import training
+from tidegauge_service.baselines.lookup import find_baseline
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.settings import Settings
-from tidegauge_service.config.stream_file import BaselineName, BaselinePath, StreamConfig
+from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import NoRecord, SettingsError
 from tidegauge_service.ingest import origin
 from tidegauge_service.ingest.gaps import seed
@@ -224,30 +223,3 @@ def _attach_baseline(
         live = deployments.current(deployments.of_stream(connection, stream.id), Role.LIVE)
         if live is not None:
             deployments.attach(connection, stream, live, found.id)
-
-
-def find_baseline(
-    config: StreamConfig,
-    probe_set: ProbeSet,
-    database: Database,
-    clock: Clock,
-    fitted: Callable[[int], None] = _unheard,
-) -> Baseline | None:
-    """Return the baseline that is named, or fitted from a file; None for a range of the stream."""
-    chosen = config.baseline
-    if isinstance(chosen, BaselineName):
-        with database.read() as connection:
-            found = baselines.find(connection, chosen.name)
-    elif isinstance(chosen, BaselinePath):
-        path = Path(config.folder) / chosen.path
-        votes = path.suffix in {".npy", ".npz"}
-        found = (
-            training.fit_votes(config, probe_set, path)
-            if votes
-            else training.fit_records(config, probe_set, path, clock, fitted)
-        )
-    else:
-        return None
-    name = config.name
-    baselines.check(found, stream=name, probe_set=probe_set.id, window_ms=config.window)
-    return found

@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from tests.service.api.site import Site
 from tidegauge_service.api import bodies, inflation
 from tidegauge_service.api.bodies import MOST_BYTES, Body
-from tidegauge_service.api.inflation import Coding, TooLarge, inflate
+from tidegauge_service.api.inflation import BodyTooLarge, Coding, inflate
 from tidegauge_service.api.problems import Problem
 
 EVENTS = "/api/v1/streams/test/events"
@@ -98,10 +98,10 @@ def test_unpacking_gives_back_what_was_packed_or_says_why_not(
         if len(data) <= most:
             assert inflate(packed, coding, most) == data
         else:
-            with pytest.raises(TooLarge):
+            with pytest.raises(BodyTooLarge):
                 inflate(packed, coding, most)
         if cut:
-            with pytest.raises((Problem, TooLarge)):
+            with pytest.raises((Problem, BodyTooLarge)):
                 inflate(packed[:-cut], coding, len(data))
 
 

@@ -17,32 +17,36 @@ from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.cli.main import app
 from tidegauge_service.config.stream_file import LogSource
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.ingest.origin import Origin, same
+from tidegauge_service.ingest.origin import SourceOrigin, same
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import events
 from tidegauge_service.store.ingest.events import Event
 from tidegauge_service.store.windows import queries
 
-KAFKA = Origin("kafka", "events", "a:9092", "one")
+KAFKA = SourceOrigin("kafka", "events", "a:9092", "one")
 
 
 @pytest.mark.parametrize(
     ("before", "now", "wanted"),
     [
-        (KAFKA, Origin("kafka", "events", "b:9092", "one"), True),  # its addresses moved
-        (KAFKA, Origin("kafka", "events", "a:9092", "two"), False),
-        (KAFKA, Origin("kafka", "other", "a:9092", "one"), False),
-        (KAFKA, Origin("kafka", "events", "a:9092", None), True),  # it does not say who it is
-        (KAFKA, Origin("kafka", "events", "b:9092", None), False),
-        (KAFKA, Origin("file", "events"), False),
-        (Origin("log"), Origin("log"), True),
-        (Origin("demo", "seed 7"), Origin("demo", "seed 8"), False),
-        (Origin("file", "day-*.jsonl"), Origin("file", "day-*.jsonl"), True),
-        (Origin("file", "day-*.jsonl"), Origin("file", "*.jsonl"), False),
+        (KAFKA, SourceOrigin("kafka", "events", "b:9092", "one"), True),  # its addresses moved
+        (KAFKA, SourceOrigin("kafka", "events", "a:9092", "two"), False),
+        (KAFKA, SourceOrigin("kafka", "other", "a:9092", "one"), False),
+        (KAFKA, SourceOrigin("kafka", "events", "a:9092", None), True),  # it does not say who it is
+        (KAFKA, SourceOrigin("kafka", "events", "b:9092", None), False),
+        (KAFKA, SourceOrigin("file", "events"), False),
+        (SourceOrigin("log"), SourceOrigin("log"), True),
+        (SourceOrigin("demo", "seed 7"), SourceOrigin("demo", "seed 8"), False),
+        (SourceOrigin("file", "day-*.jsonl"), SourceOrigin("file", "day-*.jsonl"), True),
+        (SourceOrigin("file", "day-*.jsonl"), SourceOrigin("file", "*.jsonl"), False),
     ],
 )
-def test_which_sources_share_positions(before: Origin, now: Origin, wanted: bool) -> None:  # noqa: FBT001
+def test_which_sources_share_positions(
+    before: SourceOrigin,
+    now: SourceOrigin,
+    wanted: bool,  # noqa: FBT001
+) -> None:
     assert same(before, now, holds_known_files=False) is wanted
 
 

@@ -56,12 +56,10 @@ class Mending(Group):
         mended = self.config.limits.model_copy(update={"max_record_bytes": 10_000})
         self.mended = self.config.model_copy(update={"limits": mended})
 
-    def replay(
-        self, wanted: DeadLetterFilter = DeadLetterFilter(), clock: Clock = lambda: NOW
-    ) -> Outcome:  # noqa: B008
+    def replay(self, wanted: DeadLetterFilter | None = None, clock: Clock = lambda: NOW) -> Outcome:
         return Replay(
             self.mended, self.stream, self.probe_set, self.database, clock=clock, owner="test"
-        ).run(wanted)
+        ).run(wanted or DeadLetterFilter())
 
     def counted(self) -> dict[int, oracle.Tally]:
         """Return what is counted, by window, over all partitions."""

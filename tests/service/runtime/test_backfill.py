@@ -19,7 +19,7 @@ from tidegauge_service.clock import to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import LogSource, StreamConfig, load_stream
 from tidegauge_service.errors import SettingsError, SourceError, StoreError
-from tidegauge_service.runtime.backfill import History, backfill
+from tidegauge_service.runtime.backfill import BackfillResult, backfill
 from tidegauge_service.runtime.pipeline import Pipeline, open_pipeline
 from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
@@ -49,7 +49,7 @@ class World:
     def write(self, name: str, values: Sequence[bytes]) -> Path:
         return write_jsonl(self.folder / name, values)
 
-    def read(self, *paths: Path, late: bool = False) -> History:
+    def read(self, *paths: Path, late: bool = False) -> BackfillResult:
         return backfill(
             self.config,
             Settings(),

@@ -34,7 +34,7 @@ _ACCEPTED: dict[str, Format] = {
 class Candidates(BaseModel):
     """A page of candidates; `next` is the cursor of the following one."""
 
-    items: list[export.Row]
+    items: list[export.CandidateRow]
     next: str | None
 
 

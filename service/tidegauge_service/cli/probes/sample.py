@@ -23,7 +23,7 @@ from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.sources.demo import DemoStream
 from tidegauge_service.ingest.sources.files.kinds import options_of
-from tidegauge_service.ingest.sources.files.source import FileSource
+from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.registry import open_codec
 from tidegauge_service.ingest.sources.source import Raw
 
@@ -75,7 +75,7 @@ def stream_sample(
         return _decoded(_inputs(_opened(path)), codec, f"sample {path}", _KEYS)
     source = config.source
     if isinstance(source, FileConfig):
-        found = FileSource(source.path, Path(config.folder), options_of(config))
+        found = FileReader(source.path, Path(config.folder), options_of(config))
         return _decoded(_inputs(found), codec, f"source {source.path}", _KEYS)
     if isinstance(source, DemoSource):
         demo = DemoStream(partial(raw_at, source.seed, plan=Plan()))
@@ -84,14 +84,14 @@ def stream_sample(
     return None
 
 
-def _opened(path: Path) -> FileSource:
+def _opened(path: Path) -> FileReader:
     if not path.is_file():
         msg = f"there is no sample {path}: give --sample a JSONL, CSV or Parquet file"
         raise SettingsError(msg)
-    return FileSource(str(path.resolve()), Path())
+    return FileReader(str(path.resolve()), Path())
 
 
-def _inputs(files: FileSource) -> list[Raw]:
+def _inputs(files: FileReader) -> list[Raw]:
     found = list(islice(chain.from_iterable(files.batches(MOST)), MOST))
     files.close()
     return found

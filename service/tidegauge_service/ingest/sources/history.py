@@ -16,7 +16,7 @@ from tidegauge_probes.model import Record
 from tidegauge_service.clock import window_start
 from tidegauge_service.ingest import lateness
 from tidegauge_service.ingest.codec.codec import Codec
-from tidegauge_service.ingest.sources.files.source import FileSource
+from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.source import Polled, Raw
 
 BATCH = 5_000
@@ -68,8 +68,8 @@ class HistoryFiles:
             file.close()
 
 
-def _open(path: Path) -> FileSource:
-    source = FileSource(str(path.resolve()), Path())
+def _open(path: Path) -> FileReader:
+    source = FileReader(str(path.resolve()), Path())
     source.poll(0, 0)  # the announcement of its partition
     return source
 

@@ -18,7 +18,7 @@ from tidegauge_service.ingest.codec.formats import open_format
 from tidegauge_service.ingest.codec.schema_registry import Registry
 from tidegauge_service.ingest.sources.demo import DemoStream
 from tidegauge_service.ingest.sources.files.kinds import options_of
-from tidegauge_service.ingest.sources.files.source import FileSource
+from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.kafka.source import KafkaTopic
 from tidegauge_service.ingest.sources.log import EventLog
 from tidegauge_service.ingest.sources.source import Source
@@ -30,7 +30,7 @@ def open_source(config: StreamConfig, settings: Settings, database: Database) ->
     source = config.source
     password = _revealed(settings.kafka_password)
     if isinstance(source, FileConfig):
-        return FileSource(source.path, Path(config.folder), options_of(config))
+        return FileReader(source.path, Path(config.folder), options_of(config))
     if isinstance(source, DemoSource):
         return DemoStream(
             partial(raw_at, source.seed, plan=Plan()), rate=source.rate, limit=source.limit

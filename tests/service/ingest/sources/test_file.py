@@ -12,14 +12,14 @@ import pytest
 
 from tests.service.streams_for_tests import START, reading, record
 from tidegauge_service.errors import SourceError
-from tidegauge_service.ingest.sources.files.source import FileSource
+from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.source import Raw
 from tidegauge_service.store.ingest import commit
 
 LINES = [b'{"id": "a"}', b'{"id": "b"}', b'{"id": "c"}']
 
 
-def read_all(source: FileSource, at_once: int = 100) -> list[Raw]:
+def read_all(source: FileReader, at_once: int = 100) -> list[Raw]:
     """Read to the end; the first poll announces the partitions."""
     announced = source.poll(at_once, 0)
     assert announced.gained == source.beginnings().keys()
@@ -32,7 +32,7 @@ def read_all(source: FileSource, at_once: int = 100) -> list[Raw]:
 
 
 def values(path: Path) -> list[Any]:
-    return [raw.value for raw in read_all(FileSource(path.name, path.parent))]
+    return [raw.value for raw in read_all(FileReader(path.name, path.parent))]
 
 
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
@@ -50,7 +50,7 @@ def test_broken_lines_come_through_for_the_codec_to_judge(tmp_path: Path) -> Non
 @pytest.mark.parametrize("blank", [b"", b"\r", b"  \t"])
 def test_blank_lines_take_an_offset_and_are_no_inputs(tmp_path: Path, blank: bytes) -> None:
     (tmp_path / "r.jsonl").write_bytes(b"\n".join([blank, LINES[0], blank, blank, LINES[1], blank]))
-    source = FileSource("r.jsonl", tmp_path)
+    source = FileReader("r.jsonl", tmp_path)
     assert [(raw.offset, raw.value) for raw in read_all(source)] == [(1, LINES[0]), (4, LINES[1])]
     assert source.ends([0]) == {0: 5 + bool(blank)}
 
@@ -101,7 +101,7 @@ def test_files_of_a_glob_are_partitions_in_the_order_of_their_names(
     for name, lines in {"b": LINES[:1], "a": LINES[1:], "c": [], "d": LINES[:1]}.items():
         (tmp_path / f"{name}.jsonl").write_bytes(b"\n".join(lines))
     (tmp_path / "not.csv").write_text("id\nz\n")
-    source = FileSource("*.jsonl", tmp_path)
+    source = FileReader("*.jsonl", tmp_path)
     assert source.beginnings() == {0: 0, 1: 0, 2: 0, 3: 0}
     found = [(raw.partition, raw.offset, raw.value) for raw in read_all(source, at_once)]
     assert found == [(0, 0, LINES[1]), (0, 1, LINES[2]), (1, 0, LINES[0]), (3, 0, LINES[0])]
@@ -110,7 +110,7 @@ def test_files_of_a_glob_are_partitions_in_the_order_of_their_names(
 
 def test_the_end_of_a_file_is_unknown_until_it_was_read(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_bytes(b"\n".join(LINES))
-    source = FileSource("r.jsonl", tmp_path)
+    source = FileReader("r.jsonl", tmp_path)
     source.poll(10, 0)
     assert source.ends([0]) == {}
     assert len(source.poll(3, 0).inputs) == 3
@@ -129,7 +129,7 @@ def test_seek_continues_at_a_row(tmp_path: Path, suffix: str) -> None:
         path.write_text("id\n" + "".join(f"{row['id']}\n" for row in rows))
     else:
         pq.write_table(pa.Table.from_pylist(rows), path)
-    source = FileSource(path.name, tmp_path)
+    source = FileReader(path.name, tmp_path)
     whole = read_all(source)
     assert [raw.offset for raw in whole] == list(range(10))
     for start in (0, 7, 10):
@@ -143,7 +143,7 @@ def test_seek_continues_at_a_row(tmp_path: Path, suffix: str) -> None:
 def test_a_truncated_gzip_is_an_error_however_often_it_is_asked(tmp_path: Path) -> None:
     whole = gzip.compress(b"\n".join(b'{"id": "%d"}' % n for n in range(20_000)))
     (tmp_path / "r.jsonl.gz").write_bytes(whole[: len(whole) // 2])
-    source = FileSource("r.jsonl.gz", tmp_path)
+    source = FileReader("r.jsonl.gz", tmp_path)
     source.poll(1, 0)
     with pytest.raises(SourceError, match=r"cannot read .*r\.jsonl\.gz"):
         while source.poll(1_000, 0).inputs:
@@ -167,7 +167,7 @@ def test_a_file_that_is_not_what_its_name_says_is_an_error(
     tmp_path: Path, name: str, content: bytes
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    source = FileSource(name, tmp_path)
+    source = FileReader(name, tmp_path)
     source.poll(1, 0)
     with pytest.raises(SourceError, match=f"cannot read .*{name}: ."):
         source.poll(10, 0)
@@ -175,7 +175,7 @@ def test_a_file_that_is_not_what_its_name_says_is_an_error(
 
 def test_a_file_that_went_away_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_bytes(b"\n".join(LINES))
-    source = FileSource("r.jsonl", tmp_path)
+    source = FileReader("r.jsonl", tmp_path)
     (tmp_path / "r.jsonl").unlink()
     source.poll(1, 0)
     with pytest.raises(SourceError, match="No such file"):
@@ -186,12 +186,12 @@ def test_a_file_that_went_away_is_an_error(tmp_path: Path) -> None:
 def test_an_unknown_suffix_says_which_are_known(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(SourceError, match=r"name it \.jsonl, \.csv or \.parquet"):
-        FileSource(name, tmp_path)
+        FileReader(name, tmp_path)
 
 
 def test_no_match_says_where_it_looked(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"source\.path") as caught:
-        FileSource("*.jsonl", tmp_path)
+        FileReader("*.jsonl", tmp_path)
     assert str(tmp_path) in str(caught.value)
 
 
@@ -199,25 +199,25 @@ def test_no_match_says_where_it_looked(tmp_path: Path) -> None:
 def test_the_folder_of_the_stream_file_is_no_pattern(tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
     (tmp_path / folder / "r.jsonl").write_bytes(LINES[0])
-    assert [raw.value for raw in read_all(FileSource("*.jsonl", tmp_path / folder))] == LINES[:1]
+    assert [raw.value for raw in read_all(FileReader("*.jsonl", tmp_path / folder))] == LINES[:1]
 
 
 def test_a_file_named_like_a_pattern_is_that_file(tmp_path: Path) -> None:
     (tmp_path / "train[1].jsonl").write_bytes(LINES[0])
     (tmp_path / "train1.jsonl").write_bytes(LINES[1])
     assert values(tmp_path / "train[1].jsonl") == LINES[:1]
-    assert len(read_all(FileSource(str(tmp_path / "train[1].jsonl"), Path()))) == 1
+    assert len(read_all(FileReader(str(tmp_path / "train[1].jsonl"), Path()))) == 1
 
 
 def test_an_absolute_pattern_needs_no_folder(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_bytes(LINES[0])
-    assert len(read_all(FileSource(str(tmp_path / "*.jsonl"), Path("elsewhere")))) == 1
+    assert len(read_all(FileReader(str(tmp_path / "*.jsonl"), Path("elsewhere")))) == 1
 
 
 @pytest.mark.parametrize("name", ["records.jsonl", "records.csv", "records.jsonl.gz"])
 def test_a_run_over_an_empty_file_ends_cleanly(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
-    run = reading(tmp_path, source=FileSource(name, tmp_path))
+    run = reading(tmp_path, source=FileReader(name, tmp_path))
     run.to_end()
     assert commit.close_windows(run.database, run.stream) is None
     run.database.close()
@@ -227,7 +227,7 @@ def test_a_truncated_file_never_counts_as_read(tmp_path: Path) -> None:
     rows = [record(n, "free for all") for n in range(20_000)]
     whole = gzip.compress("\n".join(json.dumps(row) for row in rows).encode())
     (tmp_path / "r.jsonl.gz").write_bytes(whole[: len(whole) // 2])
-    run = reading(tmp_path, source=FileSource("r.jsonl.gz", tmp_path), clock=lambda: START * 2)
+    run = reading(tmp_path, source=FileReader("r.jsonl.gz", tmp_path), clock=lambda: START * 2)
     for _ in range(3):
         with pytest.raises(SourceError, match="cannot read"):
             run.to_end()

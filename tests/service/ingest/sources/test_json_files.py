@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from tidegauge_service.errors import SourceError
 from tidegauge_service.ingest.sources.files.kinds import Options
-from tidegauge_service.ingest.sources.files.source import FileSource
+from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.source import Raw
 
 
 def read(folder: Path, name: str, content: bytes, most: int = 1_000) -> list[Raw]:
     (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    source = FileSource(name, folder, Options(max_record_bytes=most))
+    source = FileReader(name, folder, Options(max_record_bytes=most))
     return [raw for inputs in source.batches(3) for raw in inputs]
 
 
@@ -63,7 +63,7 @@ def test_an_array_is_never_in_memory_as_a_whole(tmp_path: Path, name: str) -> No
     parts[2_000] = large
     content = ("[" + ", ".join(parts) + "]").encode()
     (tmp_path / name).write_bytes(gzip.compress(content, 1) if name.endswith("gz") else content)
-    source = FileSource(name, tmp_path, Options(max_record_bytes=1_000, batch_bytes=50_000))
+    source = FileReader(name, tmp_path, Options(max_record_bytes=1_000, batch_bytes=50_000))
     tracemalloc.start()
     reasons = [raw.reason for inputs in source.batches(100) for raw in inputs]
     _, peak = tracemalloc.get_traced_memory()
@@ -74,7 +74,7 @@ def test_an_array_is_never_in_memory_as_a_whole(tmp_path: Path, name: str) -> No
 
 def test_a_line_that_is_too_large_is_one_dead_letter_and_never_in_memory(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_bytes(b'{"id": 1}\n' + b"x" * 30_000_000 + b'\n{"id": 2}\n')
-    source = FileSource("r.jsonl", tmp_path, Options(max_record_bytes=1_000))
+    source = FileReader("r.jsonl", tmp_path, Options(max_record_bytes=1_000))
     tracemalloc.start()
     found = [raw for inputs in source.batches(100) for raw in inputs]
     _, peak = tracemalloc.get_traced_memory()
@@ -90,7 +90,7 @@ def test_a_line_that_is_too_large_is_one_dead_letter_and_never_in_memory(tmp_pat
 
 def test_a_poll_ends_where_the_bytes_of_a_batch_do(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_bytes(b'{"id": "%s"}\n' % (b"x" * 89) * 50)
-    source = FileSource("r.jsonl", tmp_path, Options(batch_bytes=1_000))
+    source = FileReader("r.jsonl", tmp_path, Options(batch_bytes=1_000))
     source.poll(1, 0)
     assert len(source.poll(100, 0).inputs) == 10  # of 100 bytes
     source.allow(100)

@@ -15,7 +15,7 @@ from tests.service.streams_for_tests import write_stream
 from tidegauge_service.config.stream_file import CsvDialect, load_stream
 from tidegauge_service.errors import SettingsError, SourceError
 from tidegauge_service.ingest.sources.files.kinds import Options
-from tidegauge_service.ingest.sources.files.source import FileSource
+from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.source import Raw
 
 
@@ -25,7 +25,7 @@ def read(
     """Write a file and read it to its end."""
     (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     options = Options(csv=CsvDialect(**dialect), max_record_bytes=most)
-    source = FileSource(name, folder, options)
+    source = FileReader(name, folder, options)
     return [raw for inputs in source.batches(7) for raw in inputs]
 
 
@@ -138,7 +138,7 @@ def test_a_row_that_is_too_large_is_one_dead_letter_and_never_in_memory(tmp_path
     big = b'r2,"' + b"x" * 8_000_000
     content = b"id,text\nr1,hello\n" + big + b'"\nr3,hello\n'
     (tmp_path / "r.csv").write_bytes(content)
-    source = FileSource("r.csv", tmp_path, Options(max_record_bytes=1_000))
+    source = FileReader("r.csv", tmp_path, Options(max_record_bytes=1_000))
     tracemalloc.start()
     found = [raw for inputs in source.batches(10) for raw in inputs]
     _, peak = tracemalloc.get_traced_memory()

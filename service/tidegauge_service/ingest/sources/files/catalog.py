@@ -44,7 +44,7 @@ class Loss:
 
 
 @dataclass
-class Plan:
+class CatalogPlan:
     """What becomes of the files."""
 
     placed: dict[int, FoundFile] = field(default_factory=dict)
@@ -57,14 +57,14 @@ class Plan:
     """All that are not there; most were read to their end before."""
 
 
-def settle(known: Sequence[KnownFile], found: Sequence[FoundFile]) -> Plan:
+def settle(known: Sequence[KnownFile], found: Sequence[FoundFile]) -> CatalogPlan:
     """Say which known file each found one is.
 
     With `a.log` (counted to row 400) known: it has grown: the same partition goes on at 400. It was
     renamed to `a.log.1`: that goes on at 400, and a new `a.log` is new. It was written anew under
     its name: a loss, and the new content is new, too.
     """
-    plan = Plan()
+    plan = CatalogPlan()
     rest = list(found)
     for places in (_by_its_name, _by_content, _unread):
         rest = places(rest, [k for k in known if k.partition not in plan.placed], plan)
@@ -80,7 +80,7 @@ def settle(known: Sequence[KnownFile], found: Sequence[FoundFile]) -> Plan:
 Files = list[FoundFile]
 
 
-def _by_its_name(files: Files, known: Sequence[KnownFile], plan: Plan) -> Files:
+def _by_its_name(files: Files, known: Sequence[KnownFile], plan: CatalogPlan) -> Files:
     """Place files that are still called what they were; return the rest."""
     named: dict[str, list[KnownFile]] = {}
     for before in sorted(known, key=lambda k: (k.gone, -k.partition)):
@@ -89,13 +89,13 @@ def _by_its_name(files: Files, known: Sequence[KnownFile], plan: Plan) -> Files:
     return [f for f in files if not _place(f, named.get(f.name, ()), plan)]
 
 
-def _by_content(files: Files, known: Sequence[KnownFile], plan: Plan) -> Files:
+def _by_content(files: Files, known: Sequence[KnownFile], plan: CatalogPlan) -> Files:
     """Place files that were renamed; of two alike the one that was read further goes on."""
     read = sorted((k for k in known if k.next_offset), key=lambda k: -k.next_offset)
     return [f for f in files if not _place(f, read, plan)]
 
 
-def _unread(files: Files, known: Sequence[KnownFile], plan: Plan) -> Files:
+def _unread(files: Files, known: Sequence[KnownFile], plan: CatalogPlan) -> Files:
     """Let partitions of which nothing was counted have what is left: it matters to no count."""
     waiting = [k for k in known if not k.next_offset and not k.gone]
     held = [k for k in waiting if k.fingerprint.size]
@@ -109,7 +109,7 @@ def _unread(files: Files, known: Sequence[KnownFile], plan: Plan) -> Files:
     return [f for f in rest if f.name not in placed]
 
 
-def _place(file: FoundFile, candidates: Iterable[KnownFile], plan: Plan) -> bool:
+def _place(file: FoundFile, candidates: Iterable[KnownFile], plan: CatalogPlan) -> bool:
     for known in candidates:
         free = known.partition not in plan.placed and known.format == file.format
         if free and is_same(file, known):

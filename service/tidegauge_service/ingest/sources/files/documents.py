@@ -12,7 +12,12 @@ from typing import Final
 
 from tidegauge_service.ingest.sources.files.content import TAIL, Content
 from tidegauge_service.ingest.sources.files.lines import read_lines
-from tidegauge_service.ingest.sources.files.rows import Row, is_json, leave_unfinished, too_large
+from tidegauge_service.ingest.sources.files.rows import (
+    FileRow,
+    is_json,
+    leave_unfinished,
+    too_large,
+)
 
 _STRUCTURE: Final = re.compile(rb'[\[\]{},"]')
 _IN_TEXT: Final = re.compile(rb'["\\]')
@@ -32,7 +37,7 @@ def holds_lines(content: Content, most: int) -> bool:
             return size == len(line) and not line.lstrip().startswith(b"[") and is_json(line)
 
 
-def read_json(content: Content, most: int) -> Iterator[Row]:
+def read_json(content: Content, most: int) -> Iterator[FileRow]:
     """Yield the objects of a `.json` file, from its start."""
     if holds_lines(content, most):
         content.seek(0)
@@ -41,7 +46,7 @@ def read_json(content: Content, most: int) -> Iterator[Row]:
     return read_elements(content, most)
 
 
-def read_elements(content: Content, most: int) -> Iterator[Row]:
+def read_elements(content: Content, most: int) -> Iterator[FileRow]:
     """Yield the elements of an array, or objects that stand one after another.
 
     A last one that is not closed may still be being written, and is left.
@@ -79,7 +84,7 @@ class _Scan:
         content.at += inside
         return int(inside)
 
-    def element(self) -> Row | None:
+    def element(self) -> FileRow | None:
         """Return the next element (of size 0: there is nothing between two commas)."""
         start = self._content.position
         depth, self._head = self._level, b""
@@ -95,7 +100,7 @@ class _Scan:
                 return self._closed(start, at)
         return self._last(start)
 
-    def _closed(self, start: int, at: int) -> Row:
+    def _closed(self, start: int, at: int) -> FileRow:
         """Return what a bracket ends: an object outside of arrays, or the array itself."""
         if not self._level:
             return self._row(start, at + 1, after=at + 1)
@@ -136,7 +141,7 @@ class _Scan:
             content.at = len(content.buffer)
         return content.more()
 
-    def _row(self, start: int, end: int, *, after: int) -> Row:
+    def _row(self, start: int, end: int, *, after: int) -> FileRow:
         content = self._content
         size = end - start
         value = self._head or content.between(start, end)
@@ -144,9 +149,9 @@ class _Scan:
         if size > self._most:
             return too_large(value[: self._most], size, self._most)
         value = value.strip(_SPACE)
-        return Row(value, len(value))
+        return FileRow(value, len(value))
 
-    def _last(self, start: int) -> Row | None:
+    def _last(self, start: int) -> FileRow | None:
         content = self._content
         row = self._row(start, content.end, after=content.end)
         if not row.size:

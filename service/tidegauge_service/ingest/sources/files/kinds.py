@@ -16,7 +16,7 @@ from tidegauge_service.ingest.sources.files.content import Content
 from tidegauge_service.ingest.sources.files.documents import read_json
 from tidegauge_service.ingest.sources.files.identity import Mark, digest
 from tidegauge_service.ingest.sources.files.lines import read_lines
-from tidegauge_service.ingest.sources.files.rows import Row
+from tidegauge_service.ingest.sources.files.rows import FileRow
 from tidegauge_service.ingest.sources.files.tables import Table
 
 FORMATS: Final = {
@@ -74,7 +74,7 @@ def can_resume(format_: str) -> bool:
 
 def open_rows(
     path: Path, options: Options, offset: int, mark: Mark | None
-) -> tuple[Content | None, Iterator[Row]]:
+) -> tuple[Content | None, Iterator[FileRow]]:
     """Open a file: its content, if it is one of bytes, and its rows from *offset* on.
 
     *mark*: a place before it; without one the rows before are read over. SourceError if the bytes
@@ -95,7 +95,9 @@ def open_rows(
     return content, rows
 
 
-def _opened(content: Content, format_: str, options: Options, mark: Mark | None) -> Iterator[Row]:
+def _opened(
+    content: Content, format_: str, options: Options, mark: Mark | None
+) -> Iterator[FileRow]:
     content.start()
     most = options.max_record_bytes
     if format_ == "json":
@@ -116,7 +118,7 @@ def _opened(content: Content, format_: str, options: Options, mark: Mark | None)
     return rows
 
 
-def _parquet(path: Path, options: Options, offset: int) -> Iterator[Row]:
+def _parquet(path: Path, options: Options, offset: int) -> Iterator[FileRow]:
     """Yield rows; row groups before *offset* are not decoded."""
     with pq.ParquetFile(path) as file:
         groups: list[int] = []
@@ -135,4 +137,4 @@ def _parquet(path: Path, options: Options, offset: int) -> Iterator[Row]:
                 if skipped > 0:
                     skipped -= 1
                     continue
-                yield Row(fields, size)
+                yield FileRow(fields, size)

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from tidegauge_service.ingest.sources.files.content import Content
 from tidegauge_service.ingest.sources.files.rows import (
     BLANK,
-    Row,
+    FileRow,
     is_json,
     leave_unfinished,
     too_large,
 )
 
 
-def read_lines(content: Content, most: int) -> Iterator[Row]:
+def read_lines(content: Content, most: int) -> Iterator[FileRow]:
     """Yield the lines from the position on; each longer than *most* bytes is cut.
 
     A blank line takes an offset, so that line n is offset n - 1, and is no input. A last line
@@ -33,7 +33,7 @@ def read_lines(content: Content, most: int) -> Iterator[Row]:
             yield too_large(line, size, most)
             continue
         line = line.rstrip(b"\r")
-        yield Row(line, size + 1) if line and not line.isspace() else BLANK
+        yield FileRow(line, size + 1) if line and not line.isspace() else BLANK
 
 
 def _is_whole(line: bytes, size: int) -> bool:

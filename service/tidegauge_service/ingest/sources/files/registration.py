@@ -14,9 +14,9 @@ from tidegauge_alerts.messages.message import Status
 from tidegauge_service.config.stream_file import FileSource as FileConfig
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import StreamHalted
-from tidegauge_service.ingest.sources.files.catalog import KnownFile, Loss, Plan, settle
+from tidegauge_service.ingest.sources.files.catalog import CatalogPlan, KnownFile, Loss, settle
 from tidegauge_service.ingest.sources.files.identity import Fingerprint, FoundFile, mark_of
-from tidegauge_service.ingest.sources.files.source import FileSource
+from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest import decisions, source_files
@@ -34,7 +34,7 @@ ADVICE = (
 
 
 def number_files(
-    database: Database, config: StreamConfig, stream: StreamRow, source: FileSource, now_ms: int
+    database: Database, config: StreamConfig, stream: StreamRow, source: FileReader, now_ms: int
 ) -> None:
     """Find out which file is which partition, and give new ones a number.
 
@@ -88,7 +88,7 @@ def _known(row: FileRow) -> KnownFile:
 
 
 def _tell(
-    connection: Connection, config: StreamConfig, stream: StreamRow, plan: Plan, now_ms: int
+    connection: Connection, config: StreamConfig, stream: StreamRow, plan: CatalogPlan, now_ms: int
 ) -> list[str]:
     """Record what was lost and tell people; return what waits for a decision."""
     halts = isinstance(config.source, FileConfig) and config.source.on_gap == "halt"
@@ -143,7 +143,7 @@ def _send(
 
 
 def _write(
-    connection: Connection, stream: StreamRow, plan: Plan, now_ms: int
+    connection: Connection, stream: StreamRow, plan: CatalogPlan, now_ms: int
 ) -> dict[int, FoundFile]:
     """Keep what is which; return partition → file."""
     first = source_files.next_partition(connection, stream.id)

@@ -14,7 +14,7 @@ from tidegauge_service.ingest.sources.files.content import Content
 log = structlog.get_logger()
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
+class FileRow(msgspec.Struct, frozen=True, gc=False):
     """One row. ``value`` None: it is blank, which takes an offset and is no input."""
 
     value: bytes | Mapping[str, Any] | None
@@ -23,12 +23,12 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     fault: str | None = None
 
 
-BLANK = Row(None, 1)
+BLANK = FileRow(None, 1)
 
 
-def too_large(head: bytes, size: int, most: int) -> Row:
+def too_large(head: bytes, size: int, most: int) -> FileRow:
     """Return a row of which only the beginning was kept."""
-    return Row(
+    return FileRow(
         head, size, DeadLetterReason.TOO_LARGE, f"{size} bytes; limits.max_record_bytes is {most}"
     )
 

@@ -15,7 +15,7 @@ from tidegauge_service.errors import SourceError
 from tidegauge_service.ingest.sources.files.content import Content
 from tidegauge_service.ingest.sources.files.identity import FoundFile, Mark, place
 from tidegauge_service.ingest.sources.files.kinds import Options, can_resume, format_of, open_rows
-from tidegauge_service.ingest.sources.files.rows import Row
+from tidegauge_service.ingest.sources.files.rows import FileRow
 from tidegauge_service.ingest.sources.source import Polled, Raw
 
 
@@ -24,7 +24,7 @@ class _Open:
     """A file that is being read."""
 
     offset: int
-    rows: Iterator[Row]
+    rows: Iterator[FileRow]
     content: Content | None
     marks: list[Mark] = field(default_factory=list)
     ended: bool = False
@@ -36,7 +36,7 @@ class _Open:
         self.content, self.rows = None, iter(())
 
 
-class FileSource:
+class FileReader:
     """Reads the files of a pattern.
 
     Their partitions are 0, 1, … in the order of their names, until ``number`` gives others.

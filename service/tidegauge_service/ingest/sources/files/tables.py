@@ -13,7 +13,7 @@ from tidegauge_service.config.stream_file import CsvDialect
 from tidegauge_service.errors import SourceError
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.ingest.sources.files.content import Content
-from tidegauge_service.ingest.sources.files.rows import BLANK, Row, leave_unfinished, too_large
+from tidegauge_service.ingest.sources.files.rows import BLANK, FileRow, leave_unfinished, too_large
 
 log = structlog.get_logger()
 
@@ -84,7 +84,7 @@ class Table:
         )
         return header
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[FileRow]:
         """Yield the rows from the position on. Blank lines take an offset and are no input."""
         content, header = self._content, self.header
         if header is None:
@@ -107,7 +107,7 @@ class Table:
                     return
                 yield row
 
-    def _row(self, header: Header, start: int, line: bytes, *, ended: bool) -> Row | None:
+    def _row(self, header: Header, start: int, line: bytes, *, ended: bool) -> FileRow | None:
         """Return the row that begins with *line*; None if it is not finished yet."""
         content, after = self._content, self._content.position
         self._undecodable = ""
@@ -118,19 +118,19 @@ class Table:
                 leave_unfinished(content, start, len(line))
                 return None
             content.back(after)  # only the line itself: what follows may be well
-            return Row(line, len(line), DeadLetterReason.NOT_CSV, str(broken))
+            return FileRow(line, len(line), DeadLetterReason.NOT_CSV, str(broken))
         raw = content.between(start, content.position).rstrip(b"\r\n")
         if self._undecodable:
-            return Row(raw, len(raw), DeadLetterReason.NOT_UTF8, self._undecodable)
+            return FileRow(raw, len(raw), DeadLetterReason.NOT_UTF8, self._undecodable)
         n, wanted = len(cells), len(header.columns)
         if n < wanted and not ended and content.grows:
             leave_unfinished(content, start, len(line))
             return None
         if n != wanted:
-            return Row(
+            return FileRow(
                 raw, len(raw), DeadLetterReason.RAGGED_ROW, f"{n} cells; the header has {wanted}"
             )
-        return Row(dict(zip(header.columns, cells, strict=True)), len(raw))
+        return FileRow(dict(zip(header.columns, cells, strict=True)), len(raw))
 
     def _cells(self, header: Header, line: bytes) -> Sequence[str]:
         if not self._quote or self._quote not in line:

@@ -22,7 +22,7 @@ _BLOCK: Final = struct.Struct(">i")
 _VARINT_BYTES: Final = 5
 
 
-class TooLarge(Exception):  # noqa: N818  (a verdict on the batch; ends in ``kafka_poison``)
+class BatchTooLarge(Exception):  # noqa: N818  (a verdict on the batch; ends in ``kafka_poison``)
     """The batch would take more memory than is allowed."""
 
     def __init__(self, most: int) -> None:
@@ -36,7 +36,7 @@ def inflate(codec: int, data: bytes, most: int) -> bytes:
     """
     found = _start(codec, data, most)
     if len(found) > most:
-        raise TooLarge(most)
+        raise BatchTooLarge(most)
     return found
 
 
@@ -70,7 +70,7 @@ def _snappy(data: bytes, most: int) -> bytes:
     """Add up what the blocks say they hold, before one of them is inflated."""
     blocks = list(_xerial(data)) if codecs._detect_xerial_stream(data) else [data]  # noqa: SLF001
     if sum(map(_length, blocks)) > most:
-        raise TooLarge(most)
+        raise BatchTooLarge(most)
     return b"".join(bytes(codecs.snappy.decompress(block)) for block in blocks)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegauge_service.ingest.sources.kafka.inflation import TooLarge, inflate
+from tidegauge_service.ingest.sources.kafka.inflation import BatchTooLarge, inflate
 
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 
@@ -40,7 +40,7 @@ def test_what_fits_is_inflated_and_what_does_not_is_refused(
     if len(data) <= most:
         assert inflate(number, packed, most) == data
     else:
-        with pytest.raises(TooLarge, match=r"limits\.batch_bytes"):
+        with pytest.raises(BatchTooLarge, match=r"limits\.batch_bytes"):
             inflate(number, packed, most)
 
 
@@ -50,7 +50,7 @@ def test_a_bomb_takes_no_memory(codec: str) -> None:
     packed = bytes(encode(bytes(50_000_000)))
     tracemalloc.start()
     try:
-        with pytest.raises(TooLarge):
+        with pytest.raises(BatchTooLarge):
             inflate(number, packed, 1_000_000)
         assert tracemalloc.get_traced_memory()[1] < 12_000_000
     finally:

@@ -1,0 +1,45 @@
+"""The baseline that a stream file asks for: by name, or fitted from a file of training data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.labeling.probe_set import ProbeSet
+from tidegauge_service.baselines import training
+from tidegauge_service.clock import Clock
+from tidegauge_service.config.stream_file import BaselineName, BaselinePath, StreamConfig
+from tidegauge_service.store import baselines
+from tidegauge_service.store.engine import Database
+
+
+def _unheard(_records: int) -> None:
+    pass
+
+
+def find_baseline(
+    config: StreamConfig,
+    probe_set: ProbeSet,
+    database: Database,
+    clock: Clock,
+    fitted: Callable[[int], None] = _unheard,
+) -> Baseline | None:
+    """Return the baseline that is named, or fitted from a file; None for a range of the stream."""
+    chosen = config.baseline
+    if isinstance(chosen, BaselineName):
+        with database.read() as connection:
+            found = baselines.find(connection, chosen.name)
+    elif isinstance(chosen, BaselinePath):
+        path = Path(config.folder) / chosen.path
+        votes = path.suffix in {".npy", ".npz"}
+        found = (
+            training.fit_votes(config, probe_set, path)
+            if votes
+            else training.fit_records(config, probe_set, path, clock, fitted)
+        )
+    else:
+        return None
+    name = config.name
+    baselines.check(found, stream=name, probe_set=probe_set.id, window_ms=config.window)
+    return found
