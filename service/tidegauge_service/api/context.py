@@ -30,8 +30,8 @@ class ApiContext:
     """Returns what is not ready yet, or None."""
     warnings: Callable[[], list[str]] = list
     """Returns what is wrong, but not with tidegauge."""
-    reasons: frozenset[str] = frozenset()
-    """Why an input can be a dead letter."""
+    reasons: frozenset[str] | None = None
+    """Why an input can be a dead letter; None: any text is taken for a reason."""
 
 
 async def context(request: Request) -> ApiContext:

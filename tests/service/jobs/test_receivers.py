@@ -92,11 +92,12 @@ def test_a_silent_receiver_stops_neither_windows_nor_other_receivers(
         )
         enqueue(group, "slow", *(f"s{n}" for n in range(20)))
         enqueue(group, "ops", *(f"o{n}" for n in range(20)))
-        running = service(group, MemorySource(group.topic), settings)[0]
+        running, worker = service(group, MemorySource(group.topic), settings)
         running.start()
         try:
             wait_until(lambda: len(hook.requests) == 20, timeout=20, what="the other's messages")
             wait_until(running.health.warnings, timeout=20, what="a warning")
+            wait_until(lambda: worker.drained, timeout=20, what="the end of the traffic")
             wait_until(lambda: evaluated(group), timeout=20, what="the windows")
             [warning] = running.health.warnings()
             assert warning.startswith("receiver:slow: ")

@@ -72,7 +72,7 @@ def list_dead_letters(
 ) -> Letters:
     """List dead letters, newest first, with up to 4 KiB of each payload."""
     stream = find_stream(ctx, name)
-    if reason is not None and reason not in ctx.reasons:
+    if reason is not None and ctx.reasons is not None and reason not in ctx.reasons:
         detail = f"reason '{reason}'; reasons: {', '.join(sorted(ctx.reasons))}"
         raise Problem(422, "invalid_parameter", detail)
     found = dead_letters.page(
