@@ -126,6 +126,7 @@ class Service:
         for pipeline in self._pipelines:
             self._tick(f"evaluate-{pipeline.config.name}", pipeline.evaluator.tick)
             self._tick(f"watch-{pipeline.config.name}", pipeline.watch.tick, WATCH_SECONDS)
+            self._tick(f"sight-{pipeline.config.name}", pipeline.sight.tick, WATCH_SECONDS)
         self._tick("dispatch", self._dispatcher.tick)
         self._tick("retention", self._pruner.tick, self._prune_seconds, executor="retention")
         self._scheduler.start()
@@ -151,6 +152,7 @@ class Service:
                 pipeline.step(finite=True)
             if not self.stopping.is_set():
                 pipeline.evaluator.tick()
+                pipeline.sight.tick()
         self._dispatcher.tick()
 
     def _tick(

@@ -136,6 +136,8 @@ class StreamFigures:
     """Table → how many, by retention."""
     lost_inputs: int = 0
     """Inputs that were never read and cannot be any more."""
+    blind: Mapping[str, int] | None = None
+    """Cause → how many things the stream cannot see for it; None while that is not known."""
     held: int = 0
     """Partitions that nothing is read of until somebody accepts their gap."""
 

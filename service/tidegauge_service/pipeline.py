@@ -29,6 +29,7 @@ from tidegauge_service.ingest.source import Source
 from tidegauge_service.ingest.versions import Columns
 from tidegauge_service.ingest.worker import Progress, Worker
 from tidegauge_service.jobs.evaluator import Evaluator
+from tidegauge_service.jobs.sight import SightCheck
 from tidegauge_service.jobs.watching import Watch
 from tidegauge_service.settings import Settings
 from tidegauge_service.store import baselines, deployments, streams
@@ -53,6 +54,7 @@ class Pipeline:
     worker: Worker
     evaluator: Evaluator
     watch: Watch
+    sight: SightCheck
 
     def step(self, timeout_s: float = 0.1, *, finite: bool = False) -> Progress:
         """Read one batch, then close and evaluate what it allows."""
@@ -74,6 +76,7 @@ class Pipeline:
         while not self.finished:
             advance(self.step(finite=True))
         self.evaluator.tick()
+        self.sight.tick()
 
     def close(self) -> None:
         """Let the source go."""
@@ -149,6 +152,7 @@ def open_pipeline(
         worker,
         Evaluator(config, stream, database, clock, url=url),
         Watch(config, stream, database, clock, url=url),
+        SightCheck(config, stream, database, clock, url=url),
     )
 
 

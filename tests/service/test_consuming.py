@@ -20,6 +20,7 @@ from tidegauge_service.consuming import Health, Service, pause_s
 from tidegauge_service.errors import SettingsError, StoreError
 from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.jobs.evaluator import Evaluator
+from tidegauge_service.jobs.sight import SightCheck
 from tidegauge_service.jobs.watching import Watch
 from tidegauge_service.pipeline import Pipeline
 from tidegauge_service.settings import Settings
@@ -92,7 +93,8 @@ def service(group: Group, source: MemorySource) -> tuple[Service, Worker]:
     )
     evaluator = Evaluator(group.config, group.stream, group.database, clock)
     watch = Watch(group.config, group.stream, group.database, clock)
-    pipeline = Pipeline(group.config, group.stream, group.database, worker, evaluator, watch)
+    sight = SightCheck(group.config, group.stream, group.database, clock)
+    pipeline = Pipeline(group.config, group.stream, group.database, worker, evaluator, watch, sight)
     return Service(group.database, [pipeline], Settings(), clock), worker
 
 

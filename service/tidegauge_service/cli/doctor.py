@@ -10,12 +10,14 @@ from typing import Annotated
 
 import typer
 
+from tidegauge_alerts import wording
 from tidegauge_probes import load
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.cli.terminal import out, settings_of
 from tidegauge_service.errors import ServiceError, SettingsError, SourceError, StoreError
 from tidegauge_service.ingest.opening import check_format, open_source
 from tidegauge_service.settings import Settings
+from tidegauge_service.store import sight, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.stream_config import load_stream
 
@@ -26,7 +28,9 @@ EARLIEST_SANE_MS = 1_577_836_800_000  # 2020-01-01: a clock before this was neve
 
 def doctor(
     context: typer.Context,
-    streams: Annotated[list[Path] | None, typer.Argument(help="Stream files to check.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Stream files to check.", metavar="[STREAMS]...")
+    ] = None,
 ) -> None:
     """Check settings, clock, database, codecs, and the LFs and source of streams."""
     settings = settings_of(context)
@@ -36,10 +40,11 @@ def doctor(
         ("receivers", lambda: f"{len(settings.parsed_receivers())} defined"),
         ("kafka codecs", _codecs),
     ]
-    for path in streams or ():
+    for path in files or ():
         checks.append((f"{path}: LFs", lambda path=path: _probes(path)))  # type: ignore[misc]
         checks.append((f"{path}: format", lambda path=path: _format(path, settings)))  # type: ignore[misc]
         checks.append((f"{path}: source", lambda path=path: _source(path, settings)))  # type: ignore[misc]
+        checks.append((f"{path}: sight", lambda path=path: _sight(path, settings)))  # type: ignore[misc]
     failed = [name for name, check in checks if not _passes(name, check)]
     if failed:
         msg = f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}"
@@ -108,3 +113,25 @@ def _source(path: Path, settings: Settings) -> str:
         return f"{config.source.kind}, {len(source.beginnings())} partitions"
     finally:
         source.close()
+
+
+def _sight(path: Path, settings: Settings) -> str:
+    """Say whether the stream sees its traffic, as its workers have found."""
+    name = load_stream(path).name
+    database = Database(settings.database.get_secret_value())
+    try:
+        if database.version()[0] is None:
+            return "nothing counted yet"
+        stream = streams.find(database, name)
+        if stream is None:
+            return "nothing counted yet"
+        with database.read() as connection:
+            found = sight.load(connection, stream.id).found
+    finally:
+        database.close()
+    said = ". ".join(wording.blind(found or ()))
+    if any(one.serious for one in found or ()):
+        raise ServiceError(said)
+    if found is None:
+        return "too little was counted to say"
+    return said or "the LFs see the traffic"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from tidegauge_probes.findings import ALL, SeriesKind
-from tidegauge_service.store import decisions, quarantine, schema, streams
+from tidegauge_probes.findings import ALL, Blindness, SeriesKind
+from tidegauge_service.store import decisions, quarantine, schema, sight, streams
 from tidegauge_service.store.decisions import Decision
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.quarantine import Quarantined
@@ -101,6 +101,8 @@ class StreamSummary:
     """Inputs that were never read and cannot be any more, as far as is known."""
     stale_ms: int | None = None
     """Since when the watermark stands still, if people were told of it."""
+    blind: tuple[Blindness, ...] | None = None
+    """What the stream cannot see; None while too little was counted to say."""
 
     @property
     def held(self) -> tuple[Decision, ...]:
@@ -284,7 +286,15 @@ def summary(database: Database, stream: StreamRow) -> StreamSummary:
             gaps=tuple(decisions.of_stream(connection, stream.id, newest=NEWEST_GAPS)),
             lost=decisions.lost(connection, stream.id),
             stale_ms=streams.stale_since(connection, stream.id),
+            blind=sight.load(connection, stream.id).found,
         )
+
+
+def inputs(connection: sa.Connection, stream: StreamRow) -> tuple[int, int, dict[str, int]]:
+    """Return how many records there were so far, how many of them late, and the dead letters."""
+    partitions = streams.partitions(connection, stream.id)
+    records, late = (sum(getattr(p, name) for p in partitions) for name in ("records", "late"))
+    return records, late, _dead_letters(connection, stream)
 
 
 def _dead_letters(connection: sa.Connection, stream: StreamRow) -> dict[str, int]:

@@ -53,6 +53,8 @@ stream = Table(
     Column(
         "stale_ms", BigInteger
     ),  # since when the watermark stood still when it was told; or null
+    Column("blind", Text),  # JSON: what it cannot see; null while that is not known
+    Column("blind_ms", BigInteger),  # since when receivers know that it is blind; or null
     Column("created_ms", BigInteger, nullable=False),
 )
 

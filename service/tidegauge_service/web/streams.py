@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tidegauge_alerts import wording
 from tidegauge_alerts.model import AlertState, Severity
 from tidegauge_alerts.wording import clean
 from tidegauge_service.store.queries import StreamSummary
@@ -75,8 +76,12 @@ def state(*summaries: StreamSummary) -> State:
     pending = sum(number_of(s, AlertState.PENDING) for s in summaries)
     if firing:
         return State(Light.ALARM, f"{count(firing, 'alert')} firing, {count(critical)} critical")
+    if any(found.serious for s in summaries for found in s.blind or ()):
+        return State(Light.ALARM, "blind")
     if pending:
         return State(Light.WATCH, f"{count(pending, 'alert')} pending")
+    if any(s.blind for s in summaries):
+        return State(Light.WATCH, "large blind spot")
     if any(_phase(s) in {"compared", "learning"} for s in summaries):
         return State(Light.CALM, "no open alert")
     return State(Light.UNKNOWN, "nothing compared yet")
@@ -106,7 +111,6 @@ def _phase(summary: StreamSummary) -> str:
 
 def next_step(summary: StreamSummary) -> str:
     """Return what to do, or what to wait for."""
-    row = summary.stream
     if not summary.partitions:
         return (
             "No partition was seen yet. Is 'tidegauge run' reading this stream, and does its file "
@@ -129,8 +133,19 @@ def next_step(summary: StreamSummary) -> str:
             f"The watermark stands still since {moment(summary.stale_ms)}, so no window closes. "
             "Do workers run, and do they own every partition?"
         )
+    return _not_seen(summary) or _waiting(summary)
+
+
+def _not_seen(summary: StreamSummary) -> str:
+    if summary.blind:
+        return f"{'. '.join(wording.blind(summary.blind))}."
     if summary.dead_letters and not summary.records:
         return "No input was a record: compare 'record' in the stream file with the inputs."
+    return ""
+
+
+def _waiting(summary: StreamSummary) -> str:
+    row = summary.stream
     steps = {
         "none": f"A window of {duration(row.window_ms)} closes when event time has passed its end "
         f"by {duration(row.lateness_ms)}.",

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client.exposition import choose_encoder
 
 from tidegauge_service.api.context import Ctx, authorize
+from tidegauge_service.store import sight
 
 router = APIRouter(tags=["health"])
 
@@ -19,11 +20,16 @@ def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "Something is not ready."}})
 def readyz(ctx: Ctx) -> Response:
-    """Say whether database and sources work; 503 with the reason if not."""
+    """Say whether database and sources work; 503 with the reason if not.
+
+    A stream that is blind is named, with the causes. That is no reason to take the process out of
+    service: another one would see no more.
+    """
     problem = ctx.ready()
-    if problem is None:
-        return JSONResponse({"status": "ready"})
-    return JSONResponse({"status": "not ready", "reason": problem}, 503)
+    if problem is not None:
+        return JSONResponse({"status": "not ready", "reason": problem}, 503)
+    blind = sight.blind_streams(ctx.database)
+    return JSONResponse({"status": "ready", **({"blind": blind} if blind else {})})
 
 
 # A plain `def`: rendering many series on the event loop would block all other requests.

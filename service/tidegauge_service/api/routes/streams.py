@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
+from tidegauge_alerts import wording
+from tidegauge_probes.findings import Blindness
 from tidegauge_service.api.context import Ctx, Cursor, Limit, Since, Until, find_stream, moment
 from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.clock import to_iso
@@ -52,8 +54,17 @@ class Gap(BaseModel):
     decided_by: str | None
 
 
+class Blind(BaseModel):
+    """Something that the stream cannot see: why, and on which share of its latest records."""
+
+    cause: str
+    probe: str
+    share: float
+    text: str
+
+
 class Stream(BaseModel):
-    """A stream and how it is doing."""
+    """A stream and how it is doing. `blind` is null while too little was counted to say."""
 
     name: str
     window_seconds: float
@@ -71,6 +82,7 @@ class Stream(BaseModel):
     lost: int
     gaps: list[Gap]
     stale_since: str | None
+    blind: list[Blind] | None
     partitions: list[Partition]
 
 
@@ -184,6 +196,7 @@ def _stream(summary: StreamSummary) -> Stream:
         lost=summary.lost,
         gaps=[_gap(decision) for decision in summary.gaps],
         stale_since=_iso(summary.stale_ms),
+        blind=None if summary.blind is None else [_blind(found) for found in summary.blind],
         partitions=[
             Partition(
                 partition=p.partition,
@@ -195,6 +208,11 @@ def _stream(summary: StreamSummary) -> Stream:
             for p in summary.partitions
         ],
     )
+
+
+def _blind(found: Blindness) -> Blind:
+    [text] = wording.blind([found])
+    return Blind(cause=found.cause, probe=found.probe, share=found.share, text=text)
 
 
 def _gap(decision: Decision) -> Gap:
