@@ -173,8 +173,10 @@ class Blindness:
 
     @property
     def serious(self) -> bool:
-        """Whether something is broken. LFs that look for rare things have a large blind spot, too;
-        one that grows is drift."""
+        """Whether something is broken.
+
+        LFs that look for rare things have a large blind spot, too; one that grows is drift.
+        """
         return self.cause is not BlindCause.BLIND_SPOT
 
     @property

@@ -117,7 +117,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _gauge("consumer_lag_records", "stream partition", "Records not counted yet."),
     _counter("lost_inputs_total", "stream", "Inputs the source removed before they were read."),
     _gauge("partitions_held", "stream", "Partitions that wait until a gap is accepted."),
-    _gauge("stream_blind", "stream cause", "Things that the stream cannot see; 0 is good."),
+    _gauge("stream_blind", "stream reason", "Things that the stream cannot see; 0 is good."),
     _counter("dead_letters_total", "stream reason", "Inputs that could not be records."),
     _gauge("alerts", "stream state severity kind", "Alerts by state."),
     _gauge("alert_since_timestamp_seconds", _ALERT, "Event time at which a firing alert began."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 import structlog
 
 from tidegauge_alerts import notices, wording

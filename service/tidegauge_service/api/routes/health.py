@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client.exposition import choose_encoder
 
 from tidegauge_service.api.context import Ctx, authorize
+from tidegauge_service.errors import StoreError
 from tidegauge_service.store import sight
 
 router = APIRouter(tags=["health"])
@@ -28,7 +29,10 @@ def readyz(ctx: Ctx) -> Response:
     problem = ctx.ready()
     if problem is not None:
         return JSONResponse({"status": "not ready", "reason": problem}, 503)
-    blind = sight.blind_streams(ctx.database)
+    try:
+        blind = sight.blind_streams(ctx.database)
+    except StoreError as error:  # the workers have not noticed yet
+        return JSONResponse({"status": "not ready", "reason": str(error)}, 503)
     return JSONResponse({"status": "ready", **({"blind": blind} if blind else {})})
 
 

@@ -1,0 +1,177 @@
+"""A stream that cannot see its traffic says so everywhere, and says when it sees again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from structlog.testing import capture_logs
+
+from tests.service.streams_for_tests import HOUR, START, Reading, reading, record
+from tidegauge_probes.findings import BlindCause
+from tidegauge_service.jobs.sight import SightCheck
+from tidegauge_service.snapshot import take_snapshot
+from tidegauge_service.store import quarantine, queries, schema, sight
+from tidegauge_service.store.engine import Database
+from tidegauge_service.web import streams as page
+from tidegauge_service.web.streams import Light
+
+RULES = {"receivers": ["ops"]}
+WRONG = {"id": "id", "timestamp": "timestamp", "text": "bdy"}
+GOOD = [record(n, "a free lunch, thanks", ms=START + n) for n in range(60)]
+
+
+def check(read: Reading, now: int = 5) -> SightCheck:
+    url = "http://tide"
+    return SightCheck(read.config, read.stream, read.database, lambda: now, url=url)
+
+
+def counted(folder: Path, database_url: str, records: Any = GOOD, **changes: Any) -> Reading:
+    read = reading(folder, records, url=database_url, alerts=RULES, **changes)
+    read.to_end()
+    return read
+
+
+def told(database: Database) -> list[dict[str, Any]]:
+    t = schema.notification
+    with database.read() as connection:
+        texts = connection.execute(sa.select(t.c.message).order_by(t.c.id)).scalars()
+        return [json.loads(text) for text in texts]
+
+
+def causes(read: Reading) -> list[tuple[BlindCause, str]] | None:
+    found = queries.summary(read.database, read.stream).blind
+    return None if found is None else [each.key for each in found]
+
+
+def test_a_wrong_path_is_seen_before_any_window_has_closed(
+    database_url: str, tmp_path: Path
+) -> None:
+    read = counted(tmp_path, database_url, record=WRONG)
+    assert causes(read) is None
+    with capture_logs() as logs:
+        check(read).tick()
+        check(read).tick()
+    names = ("mentions_free", "thanks", "short")
+    assert causes(read) == [(BlindCause.LF_FAILS, name) for name in names]
+    [said] = told(read.database)
+    assert (said["event"], said["status"]) == ("stream_blind", "firing")
+    assert said["headline"] == (
+        "The stream is blind, so no drift shows: 3 LFs ('mentions_free', 'thanks', 'short') fail "
+        "on 100 % of the records: nothing at 'bdy', where `record.text` looks"
+    )
+    assert said["links"] == {"page": "http://tide/"}
+    assert [line["event"] for line in logs] == ["stream_blind"] * 2, "once a process"
+
+    summary = queries.summary(read.database, read.stream)
+    assert page.state(summary).light is Light.ALARM
+    assert "nothing at 'bdy'" in page.next_step(summary)
+    [figures] = take_snapshot(read.database, 0).streams
+    assert figures.blind == {"nothing_counted": 0, "lf_fails": 3, "blind_spot": 0}
+    assert sight.blind_streams(read.database) == {"test": ["lf_fails"]}
+
+
+def test_a_stream_that_sees_says_so_and_nobody_is_told(database_url: str, tmp_path: Path) -> None:
+    read = counted(tmp_path, database_url)
+    with capture_logs() as logs:
+        check(read).tick()
+    assert causes(read) == []
+    assert told(read.database) == []
+    assert logs == []
+    [figures] = take_snapshot(read.database, 0).streams
+    assert figures.blind == {"nothing_counted": 0, "lf_fails": 0, "blind_spot": 0}
+    assert sight.blind_streams(read.database) == {}
+
+
+def test_the_path_is_corrected_and_the_stream_sees_again(database_url: str, tmp_path: Path) -> None:
+    read = counted(tmp_path, database_url, record=WRONG)
+    watching = check(read)
+    watching.tick()
+    later = [record(n, "free", ms=START + HOUR + n) for n in range(250)]
+    mended = counted(tmp_path, database_url, [*GOOD, *later])
+    with capture_logs() as logs:
+        watching.tick()
+        check(mended).tick()
+    assert causes(read) == []
+    firing, resolved = told(read.database)
+    assert (firing["status"], resolved["status"]) == ("firing", "resolved")
+    assert firing["incident"] == resolved["incident"]
+    assert [line["event"] for line in logs] == ["stream_sees_again"]
+
+
+def test_one_of_two_processes_tells(database_url: str, tmp_path: Path) -> None:
+    read = counted(tmp_path, database_url, record=WRONG)
+    with read.database.read() as connection:
+        before = sight.load(connection, read.stream.id)
+        found = check(read)._found(connection, read.stream, before)
+    assert found is not None
+    check(read, now=7)._write(read.stream, found, before, 7)
+    check(read, now=8)._write(read.stream, found, before, 8)
+    assert len(told(read.database)) == 1
+
+
+@pytest.mark.parametrize(
+    ("mapping", "changes", "fault"),
+    [
+        ({"timestamp": "nowhere"}, {}, "missing_timestamp"),
+        ({"id": "nowhere"}, {}, "missing_id"),
+        ({"timestamp": "id"}, {}, "bad_timestamp"),
+    ],
+)
+def test_inputs_that_are_no_records_are_no_quiet_stream(
+    database_url: str,
+    tmp_path: Path,
+    mapping: Mapping[str, str],
+    changes: Mapping[str, Any],
+    fault: str,
+) -> None:
+    limits = {"dead_letter_share": 1.0}
+    wrong = {"id": "id", "timestamp": "timestamp", "text": "text"} | dict(mapping)
+    read = counted(tmp_path, database_url, record=wrong, limits=limits, **changes)
+    check(read).tick()
+    assert causes(read) == [(BlindCause.NOTHING_COUNTED, "")]
+    [said] = told(read.database)
+    assert f"most are '{fault}'" in said["headline"]
+
+
+def test_a_large_blind_spot_is_shown_and_nobody_is_told(database_url: str, tmp_path: Path) -> None:
+    quiet = [record(n, "nothing that an LF knows", ms=START + n) for n in range(60)]
+    read = counted(tmp_path, database_url, quiet)
+    check(read).tick()
+    assert causes(read) == [(BlindCause.BLIND_SPOT, "")]
+    assert told(read.database) == []
+    summary = queries.summary(read.database, read.stream)
+    assert page.state(summary).light is Light.WATCH
+    assert "No LF votes on 100 % of the records" in page.next_step(summary)
+
+
+def test_of_an_lf_in_quarantine_receivers_know_already(database_url: str, tmp_path: Path) -> None:
+    read = reading(tmp_path, GOOD, url=database_url, alerts=RULES)
+    with read.database.write() as connection:
+        quarantine.strike(connection, read.stream, 0, "mentions_free", "it hung", now_ms=1)
+    read.to_end()
+    check(read).tick()
+    assert causes(read) == [(BlindCause.LF_FAILS, "mentions_free")]
+    assert told(read.database) == []
+
+
+def test_old_windows_do_not_count_once_the_new_ones_are_large(
+    database_url: str, tmp_path: Path
+) -> None:
+    old = [{"id": f"o{n}", "timestamp": START / 1000, "n": n} for n in range(500)]
+    new = [record(n, "free", ms=START + HOUR + n) for n in range(200)]
+    read = counted(tmp_path, database_url, [*old, *new])
+    check(read).tick()
+    assert causes(read) == []
+
+
+def test_a_stream_that_is_gone_is_not_looked_at(database_url: str, tmp_path: Path) -> None:
+    read = counted(tmp_path, database_url)
+    gone = replace(read.stream, name="gone")
+    SightCheck(read.config, gone, read.database, lambda: 0).tick()
+    assert causes(read) is None
