@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from tidegauge_service.web.streams import Light
 
 RULES = {"receivers": ["ops"]}
 WRONG = {"id": "id", "timestamp": "timestamp", "text": "bdy"}
+Counted = Callable[..., Reading]
 GOOD = [record(n, "a free lunch, thanks", ms=START + n) for n in range(60)]
 
 
@@ -31,10 +32,23 @@ def check(read: Reading, now: int = 5) -> SightCheck:
     return SightCheck(read.config, read.stream, read.database, lambda: now, url=url)
 
 
-def counted(folder: Path, database_url: str, records: Any = GOOD, **changes: Any) -> Reading:
-    read = reading(folder, records, url=database_url, alerts=RULES, **changes)
-    read.to_end()
-    return read
+@pytest.fixture
+def counted(database_url: str, tmp_path: Path) -> Iterator[Counted]:
+    """Give a function that reads records to their end; its databases are closed."""
+    opened = list[Database]()
+
+    def read_to_end(records: Any = GOOD, *, hung: str = "", **changes: Any) -> Reading:
+        read = reading(tmp_path, records, url=database_url, alerts=RULES, **changes)
+        opened.append(read.database)
+        if hung:
+            with read.database.write() as connection:
+                quarantine.strike(connection, read.stream, 0, hung, "it hung", now_ms=1)
+        read.to_end()
+        return read
+
+    yield read_to_end
+    for database in opened:
+        database.close()
 
 
 def told(database: Database) -> list[dict[str, Any]]:
@@ -49,10 +63,8 @@ def causes(read: Reading) -> list[tuple[BlindCause, str]] | None:
     return None if found is None else [each.key for each in found]
 
 
-def test_a_wrong_path_is_seen_before_any_window_has_closed(
-    database_url: str, tmp_path: Path
-) -> None:
-    read = counted(tmp_path, database_url, record=WRONG)
+def test_a_wrong_path_is_seen_before_any_window_has_closed(counted: Counted) -> None:
+    read = counted(record=WRONG)
     assert causes(read) is None
     with capture_logs() as logs:
         check(read).tick()
@@ -76,8 +88,8 @@ def test_a_wrong_path_is_seen_before_any_window_has_closed(
     assert sight.blind_streams(read.database) == {"test": ["lf_fails"]}
 
 
-def test_a_stream_that_sees_says_so_and_nobody_is_told(database_url: str, tmp_path: Path) -> None:
-    read = counted(tmp_path, database_url)
+def test_a_stream_that_sees_says_so_and_nobody_is_told(counted: Counted) -> None:
+    read = counted()
     with capture_logs() as logs:
         check(read).tick()
     assert causes(read) == []
@@ -88,12 +100,12 @@ def test_a_stream_that_sees_says_so_and_nobody_is_told(database_url: str, tmp_pa
     assert sight.blind_streams(read.database) == {}
 
 
-def test_the_path_is_corrected_and_the_stream_sees_again(database_url: str, tmp_path: Path) -> None:
-    read = counted(tmp_path, database_url, record=WRONG)
+def test_the_path_is_corrected_and_the_stream_sees_again(counted: Counted) -> None:
+    read = counted(record=WRONG)
     watching = check(read)
     watching.tick()
     later = [record(n, "free", ms=START + HOUR + n) for n in range(250)]
-    mended = counted(tmp_path, database_url, [*GOOD, *later])
+    mended = counted([*GOOD, *later])
     with capture_logs() as logs:
         watching.tick()
         check(mended).tick()
@@ -104,8 +116,8 @@ def test_the_path_is_corrected_and_the_stream_sees_again(database_url: str, tmp_
     assert [line["event"] for line in logs] == ["stream_sees_again"]
 
 
-def test_one_of_two_processes_tells(database_url: str, tmp_path: Path) -> None:
-    read = counted(tmp_path, database_url, record=WRONG)
+def test_one_of_two_processes_tells(counted: Counted) -> None:
+    read = counted(record=WRONG)
     with read.database.read() as connection:
         before = sight.load(connection, read.stream.id)
         found = check(read)._found(connection, read.stream, before)
@@ -116,32 +128,30 @@ def test_one_of_two_processes_tells(database_url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mapping", "changes", "fault"),
+    ("mapping", "fault"),
     [
-        ({"timestamp": "nowhere"}, {}, "missing_timestamp"),
-        ({"id": "nowhere"}, {}, "missing_id"),
-        ({"timestamp": "id"}, {}, "bad_timestamp"),
+        ({"timestamp": "nowhere"}, "missing_timestamp"),
+        ({"id": "nowhere"}, "missing_id"),
+        ({"timestamp": "id"}, "bad_timestamp"),
     ],
 )
 def test_inputs_that_are_no_records_are_no_quiet_stream(
-    database_url: str,
-    tmp_path: Path,
+    counted: Counted,
     mapping: Mapping[str, str],
-    changes: Mapping[str, Any],
     fault: str,
 ) -> None:
     limits = {"dead_letter_share": 1.0}
     wrong = {"id": "id", "timestamp": "timestamp", "text": "text"} | dict(mapping)
-    read = counted(tmp_path, database_url, record=wrong, limits=limits, **changes)
+    read = counted(record=wrong, limits=limits)
     check(read).tick()
     assert causes(read) == [(BlindCause.NOTHING_COUNTED, "")]
     [said] = told(read.database)
     assert f"most are '{fault}'" in said["headline"]
 
 
-def test_a_large_blind_spot_is_shown_and_nobody_is_told(database_url: str, tmp_path: Path) -> None:
+def test_a_large_blind_spot_is_shown_and_nobody_is_told(counted: Counted) -> None:
     quiet = [record(n, "nothing that an LF knows", ms=START + n) for n in range(60)]
-    read = counted(tmp_path, database_url, quiet)
+    read = counted(quiet)
     check(read).tick()
     assert causes(read) == [(BlindCause.BLIND_SPOT, "")]
     assert told(read.database) == []
@@ -150,28 +160,23 @@ def test_a_large_blind_spot_is_shown_and_nobody_is_told(database_url: str, tmp_p
     assert "No LF votes on 100 % of the records" in page.next_step(summary)
 
 
-def test_of_an_lf_in_quarantine_receivers_know_already(database_url: str, tmp_path: Path) -> None:
-    read = reading(tmp_path, GOOD, url=database_url, alerts=RULES)
-    with read.database.write() as connection:
-        quarantine.strike(connection, read.stream, 0, "mentions_free", "it hung", now_ms=1)
-    read.to_end()
+def test_of_an_lf_in_quarantine_receivers_know_already(counted: Counted) -> None:
+    read = counted(hung="mentions_free")
     check(read).tick()
     assert causes(read) == [(BlindCause.LF_FAILS, "mentions_free")]
     assert told(read.database) == []
 
 
-def test_old_windows_do_not_count_once_the_new_ones_are_large(
-    database_url: str, tmp_path: Path
-) -> None:
+def test_old_windows_do_not_count_once_the_new_ones_are_large(counted: Counted) -> None:
     old = [{"id": f"o{n}", "timestamp": START / 1000, "n": n} for n in range(500)]
     new = [record(n, "free", ms=START + HOUR + n) for n in range(200)]
-    read = counted(tmp_path, database_url, [*old, *new])
+    read = counted([*old, *new])
     check(read).tick()
     assert causes(read) == []
 
 
-def test_a_stream_that_is_gone_is_not_looked_at(database_url: str, tmp_path: Path) -> None:
-    read = counted(tmp_path, database_url)
+def test_a_stream_that_is_gone_is_not_looked_at(counted: Counted) -> None:
+    read = counted()
     gone = replace(read.stream, name="gone")
     SightCheck(read.config, gone, read.database, lambda: 0).tick()
     assert causes(read) is None
