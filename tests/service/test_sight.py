@@ -10,11 +10,18 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from pydantic import SecretStr
+from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
-from tests.service.streams_for_tests import HOUR, START, Reading, reading, record
+from tests.service.streams_for_tests import HOUR, START, Reading, reading, record, write_stream
 from tidegauge_probes.findings import BlindCause
+from tidegauge_service.cli import doctor
+from tidegauge_service.consuming import Health
+from tidegauge_service.errors import ServiceError
 from tidegauge_service.jobs.sight import SightCheck
+from tidegauge_service.server import create_service_app
+from tidegauge_service.settings import Settings
 from tidegauge_service.snapshot import take_snapshot
 from tidegauge_service.store import quarantine, queries, schema, sight
 from tidegauge_service.store.engine import Database
@@ -180,3 +187,48 @@ def test_a_stream_that_is_gone_is_not_looked_at(counted: Counted) -> None:
     gone = replace(read.stream, name="gone")
     SightCheck(read.config, gone, read.database, lambda: 0).tick()
     assert causes(read) is None
+
+
+# -- where it is shown ------------------------------------------------------------------------
+
+
+def test_everything_that_people_look_at_says_the_same(
+    counted: Counted, database_url: str, tmp_path: Path
+) -> None:
+    read = counted(record=WRONG)
+    client = TestClient(create_service_app(read.database, Health(), "t", lambda: START))
+    client.headers["authorization"] = "Bearer t"
+    settings = Settings(database=SecretStr(database_url))
+    assert client.get("/readyz").json() == {"status": "ready"}
+    assert client.get("/api/v1/streams/test").json()["blind"] is None
+    assert doctor._sight(tmp_path / "stream.yaml", settings) == "too little was counted to say"
+
+    check(read).tick()
+    why = "fails on 100 % of the records: nothing at 'bdy', where `record.text` looks"
+    assert client.get("/readyz").json() == {"status": "ready", "blind": {"test": ["lf_fails"]}}
+    blind = client.get("/api/v1/streams/test").json()["blind"]
+    first = {"cause": "lf_fails", "probe": "mentions_free", "share": 1.0}
+    assert blind[0] == {**first, "text": f"LF 'mentions_free' {why}"}
+    metrics = client.get("/metrics").text
+    assert 'tidegauge_stream_blind{reason="lf_fails",stream="test"} 3.0' in metrics
+    assert 'tidegauge_stream_blind{reason="blind_spot",stream="test"} 0.0' in metrics
+    assert "nothing at &#39;bdy&#39;" in client.get("/").text
+    with pytest.raises(ServiceError, match="nothing at 'bdy'"):
+        doctor._sight(tmp_path / "stream.yaml", settings)
+
+
+def test_doctor_takes_a_large_blind_spot_for_no_fault(
+    counted: Counted, database_url: str, tmp_path: Path
+) -> None:
+    quiet = [record(n, "nothing that an LF knows", ms=START + n) for n in range(60)]
+    read = counted(quiet)
+    check(read).tick()
+    settings = Settings(database=SecretStr(database_url))
+    said = doctor._sight(tmp_path / "stream.yaml", settings)
+    assert said.startswith("No LF votes on 100 % of the records")
+
+
+def test_doctor_before_the_first_run(tmp_path: Path) -> None:
+    path = write_stream(tmp_path)
+    settings = Settings(database=SecretStr(f"sqlite:///{tmp_path}/new.db"))
+    assert doctor._sight(path, settings) == "nothing counted yet"
