@@ -143,3 +143,43 @@ class Skew:
     live: float
     effect: float
     p_value: float
+
+
+class BlindCause(StrEnum):
+    """Why a stream does not see something, the most serious first."""
+
+    NOTHING_COUNTED = "nothing_counted"  # inputs arrive, and none of them is in a window
+    LF_FAILS = "lf_fails"  # one LF, on more than half of the records
+    BLIND_SPOT = "blind_spot"  # every LF abstains on more than nine in ten records
+
+
+@dataclass(frozen=True, slots=True)
+class Blindness:
+    """One thing that a stream cannot see. ``share``: 0…1, of its latest records (or inputs).
+
+    ``fault``, ``message``: type and text of the LF's most frequent failure; where nothing is
+    counted, the most frequent reason.
+    """
+
+    cause: BlindCause
+    share: float
+    probe: str = ""
+    fault: str = ""
+    message: str = ""
+    missing: str = ""
+    """The field that the failing LF does not find."""
+    path: str = ""
+    """Where ``record.text`` says that field comes from."""
+
+    @property
+    def serious(self) -> bool:
+        """Whether something is broken.
+
+        LFs that look for rare things have a large blind spot, too; one that grows is drift.
+        """
+        return self.cause is not BlindCause.BLIND_SPOT
+
+    @property
+    def key(self) -> tuple[BlindCause, str]:
+        """What it is about: equal for the same trouble at two times."""
+        return self.cause, self.probe

@@ -13,7 +13,7 @@ from tidegauge_alerts.lifecycle.identity import digest
 from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.message import VERSION, Message, Status
 from tidegauge_alerts.messages.phrases import clean
-from tidegauge_probes.findings import Skew
+from tidegauge_probes.findings import Blindness, Skew
 
 PROBE_BROKEN: Final = "probe_broken"
 """The event of an LF that is quarantined, or released."""
@@ -38,7 +38,12 @@ ASSUMED_NORMAL: Final = "assumed_normal"
 TRAINING_SKEW: Final = "training_skew"
 """The event of training data that were never like the live traffic."""
 
+STREAM_BLIND: Final = "stream_blind"
+"""The event of a stream that cannot see its traffic, or sees it again."""
+
 MAX_REASON: Final = 300
+
+MAX_BLIND: Final = 1_000
 
 MOST_SKEWED: Final = 50
 
@@ -123,6 +128,27 @@ def assumed_normal(
     )
     told = {"lineage": {"probe_set": probe_set, "baseline": baseline}}
     return _message(ASSUMED_NORMAL, status, stream, headline, key=(baseline,), url=url, told=told)
+
+
+def blind(stream: str, found: Sequence[Blindness], *, since_ms: int, url: str = "") -> Message:
+    """Return the message that a stream cannot see what it should watch, and why."""
+    said = phrases.blind(found)
+    headline = f"The stream is blind, so no drift shows: {'; '.join(said)[:MAX_BLIND]}"
+    told = {
+        "blind": [
+            {"cause": str(one.cause), "probe": clean(one.probe), "share": one.share}
+            for one in found[:MOST_SKEWED]
+        ]
+    }
+    key = (str(since_ms),)
+    return _message(STREAM_BLIND, Status.FIRING, stream, headline, key=key, url=url, told=told)
+
+
+def sees_again(stream: str, *, since_ms: int, url: str = "") -> Message:
+    """Return the message that the stream of ``blind`` sees again."""
+    key, headline = (str(since_ms),), "The stream sees its traffic again"
+    told: dict[str, Any] = {"blind": []}
+    return _message(STREAM_BLIND, Status.RESOLVED, stream, headline, key=key, url=url, told=told)
 
 
 def skewed(

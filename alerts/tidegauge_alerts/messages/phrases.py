@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from tidegauge_alerts.model import Figures
-from tidegauge_probes.findings import ALL, Cause, CauseKind, SeriesKey, SeriesKind, Skew
+from tidegauge_probes.findings import (
+    ALL,
+    BlindCause,
+    Blindness,
+    Cause,
+    CauseKind,
+    SeriesKey,
+    SeriesKind,
+    Skew,
+)
 
 MAX_NAME: Final = 100
 """Characters of a probe, class or stream in a text."""
+
+MOST_NAMED: Final = 5
+"""LFs that one sentence names."""
 
 MAX_SEGMENT: Final = 200
 """Characters of a segment in a text: a field's name and one of its values."""
@@ -189,3 +202,51 @@ def _band(figures: Figures) -> str:
     if figures.low is None or figures.high is None:
         return ""
     return f" (expected {percent(figures.low)}–{percent(figures.high)} %)"
+
+
+def blind(found: Sequence[Blindness]) -> list[str]:
+    """Return what a stream cannot see, and what to do; LFs that fail for one reason together.
+
+    >>> blind([Blindness(BlindCause.BLIND_SPOT, .97)])
+    ['No LF votes on 97 % of the records. Do the LFs read the fields that the records have?']
+    """
+    failing: dict[tuple[str, ...], list[Blindness]] = {}
+    other = []
+    for one in found:
+        if one.cause is BlindCause.LF_FAILS:
+            why = (one.fault, one.message, one.missing, one.path)
+            failing.setdefault(why, []).append(one)
+        else:
+            other.append(_blind(one))
+    return [_failing(some) for some in failing.values()] + other
+
+
+def _blind(one: Blindness) -> str:
+    if one.cause is BlindCause.BLIND_SPOT:
+        return (
+            f"No LF votes on {percent(one.share)} % of the records. Do the LFs read the fields "
+            "that the records have?"
+        )
+    if one.fault == "late":
+        return (
+            "Every record is late, so none is counted. Is `record.timestamp` the right field, and "
+            "did a record with a far later time come before?"
+        )
+    return (
+        f"No input is a record; most are '{clean(one.fault)}'. Compare `record` in the stream file "
+        "with the dead letters"
+    )
+
+
+def _failing(some: Sequence[Blindness]) -> str:
+    """Return why some LFs fail, in one sentence for all of them."""
+    first = some[0]
+    names = ", ".join(f"'{clean(one.probe)}'" for one in some[:MOST_NAMED])
+    names += f" and {len(some) - MOST_NAMED} more" if len(some) > MOST_NAMED else ""
+    what = f"LF {names} fails" if len(some) == 1 else f"{len(some)} LFs ({names}) fail"
+    share = f"on {percent(max(one.share for one in some))} % of the records"
+    if first.path:
+        return f"{what} {share}: nothing at '{clean(first.path)}', where `record.text` looks"
+    if first.missing:
+        return f"{what} {share}: the records have no field '{clean(first.missing)}'"
+    return f"{what} {share}: {clean(first.fault)}, {clean(first.message, MAX_SEGMENT)}"

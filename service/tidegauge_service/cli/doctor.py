@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from tidegauge_alerts.errors import DeliveryError
+from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes import load
@@ -23,9 +24,11 @@ from tidegauge_service.errors import ServiceError, SettingsError, SourceError, S
 from tidegauge_service.ingest.sources.registry import check_format, open_source
 from tidegauge_service.jobs.punctuality import arrived, mostly_late
 from tidegauge_service.runtime.pipeline import check_receivers
+from tidegauge_service.store import streams
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import find, late_since, partitions
+from tidegauge_service.store.windows import sight
 
 Check = Callable[[], str]
 
@@ -34,7 +37,9 @@ EARLIEST_SANE_MS = 1_577_836_800_000  # 2020-01-01: a clock before this was neve
 
 def doctor(
     context: typer.Context,
-    streams: Annotated[list[Path] | None, typer.Argument(help="Stream files to check.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Stream files to check.", metavar="[STREAMS]...")
+    ] = None,
 ) -> None:
     """Check settings, clock, database, codecs, and the LFs and source of streams."""
     settings = settings_of(context)
@@ -45,7 +50,7 @@ def doctor(
         *((f"receiver {name}", partial(_receiver, name, settings)) for name in settings.receivers),
         ("kafka codecs", _codecs),
     ]
-    for path in streams or ():
+    for path in files or ():
         checks.extend(_of_stream(path, settings))
     failed = [name for name, check in checks if not _passes(name, check)]
     if failed:
@@ -65,6 +70,7 @@ def _of_stream(path: Path, settings: Settings) -> list[tuple[str, Check]]:
         (f"{path}: format", partial(_format, path, settings)),
         (f"{path}: source", partial(_source, path, settings)),
         (f"{path}: records", partial(_records, path, settings)),
+        (f"{path}: sight", partial(_sight, path, settings)),
     ]
 
 
@@ -180,3 +186,25 @@ def _source(path: Path, settings: Settings) -> str:
         return f"{config.source.kind}, {len(source.beginnings())} partitions"
     finally:
         source.close()
+
+
+def _sight(path: Path, settings: Settings) -> str:
+    """Say whether the stream sees its traffic, as its workers have found."""
+    name = load_stream(path).name
+    database = Database(settings.database.get_secret_value())
+    try:
+        if database.version()[0] is None:
+            return "nothing counted yet"
+        stream = streams.find(database, name)
+        if stream is None:
+            return "nothing counted yet"
+        with database.read() as connection:
+            found = sight.load(connection, stream.id).found
+    finally:
+        database.close()
+    said = ". ".join(phrases.blind(found or ()))
+    if any(one.serious for one in found or ()):
+        raise ServiceError(said)
+    if found is None:
+        return "too little was counted to say"
+    return said or "the LFs see the traffic"

@@ -120,6 +120,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _gauge("stream_mostly_late", "stream", "1 while most records come too late to be counted."),
     _counter("lost_inputs_total", "stream", "Inputs the source removed before they were read."),
     _gauge("partitions_held", "stream", "Partitions that wait until a gap is accepted."),
+    _gauge("stream_blind", "stream reason", "Things that the stream cannot see; 0 is good."),
     _counter("dead_letters_total", "stream reason", "Inputs that could not be records."),
     _gauge("alerts", "stream state severity kind", "Alerts by state."),
     _gauge("alert_since_timestamp_seconds", _ALERT, "Event time at which a firing alert began."),
@@ -233,6 +234,7 @@ _STREAM_METRICS: Final[Mapping[str, Callable[[StreamFigures], float | None]]] = 
 
 _TALLIES: Final[Mapping[str, Callable[[StreamFigures], Mapping[str, int]]]] = {
     "tidegauge_dead_letters_total": lambda s: s.dead_letters,
+    "tidegauge_stream_blind": lambda s: s.blind or {},
     "tidegauge_candidates": lambda s: s.candidates,
     "tidegauge_notifications": lambda s: s.notifications,
     "tidegauge_rows_removed_total": lambda s: s.rows_removed,

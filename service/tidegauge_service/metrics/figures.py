@@ -141,6 +141,8 @@ class StreamFigures:
     """Inputs that were never read and cannot be any more."""
     mostly_late: bool = False
     """Whether most of the last records came too late."""
+    blind: Mapping[str, int] | None = None
+    """Cause → how many things the stream cannot see for it; None while that is not known."""
     held: int = 0
     """Partitions that nothing is read of until somebody accepts their gap."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from tidegauge_alerts.model import AlertState
-from tidegauge_probes.findings import SeriesKind
+from tidegauge_probes.findings import BlindCause, Blindness, SeriesKind
 from tidegauge_service.metrics.figures import (
     AlertFigures,
     FiringAlert,
@@ -91,7 +91,12 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
         lost_inputs=summary.lost,
         mostly_late=summary.late_ms is not None,
         held=len(summary.held),
+        blind=None if summary.blind is None else _by_cause(summary.blind),
     )
+
+
+def _by_cause(found: Sequence[Blindness]) -> dict[str, int]:
+    return {str(cause): sum(one.cause == cause for one in found) for cause in BlindCause}
 
 
 Grouped = Mapping[tuple[str, str], Mapping[str, SeriesFigure]]

@@ -149,6 +149,7 @@ class Service:
         for pipeline in self._pipelines:
             self._tick(f"evaluate-{pipeline.config.name}", pipeline.evaluator.tick)
             self._tick(f"watch-{pipeline.config.name}", pipeline.watch.tick, WATCH_SECONDS)
+            self._tick(f"sight-{pipeline.config.name}", pipeline.sight.tick, WATCH_SECONDS)
         self._receivers.start(self.stopping)
         self._tick("receivers", self._report_receivers)
         self._tick("retention", self._pruner.tick, self._prune_seconds)
@@ -183,6 +184,7 @@ class Service:
             if not self.stopping.is_set():
                 pipeline.evaluator.tick()
                 pipeline.watch.tick()
+                pipeline.sight.tick()
                 found.append((pipeline, records, dead))
         self._receivers.deliver_once()
         self._receivers.join(RECEIVERS_DRAIN_S, self.stopping)

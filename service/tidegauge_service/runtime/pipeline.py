@@ -31,6 +31,7 @@ from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.ingest.versions import Columns
 from tidegauge_service.ingest.worker import Progress, Worker
 from tidegauge_service.jobs.evaluator import Evaluator
+from tidegauge_service.jobs.sight import SightCheck
 from tidegauge_service.jobs.watermark_watch import WatermarkWatch
 from tidegauge_service.metrics import meters
 from tidegauge_service.store import baselines, deployments, streams
@@ -54,6 +55,7 @@ class Pipeline:
     worker: Worker
     evaluator: Evaluator
     watch: WatermarkWatch
+    sight: SightCheck
 
     def step(self, timeout_s: float = 0.1, *, finite: bool = False) -> Progress:
         """Read one batch, then close and evaluate what it allows."""
@@ -99,6 +101,7 @@ class Pipeline:
         while not self.finished:
             advance(self.step(finite=True))
         self.evaluator.tick()
+        self.sight.tick()
 
     def close(self) -> None:
         """Let the source go."""
@@ -175,6 +178,7 @@ def open_pipeline(
         worker,
         Evaluator(config, stream, database, clock, url=url),
         WatermarkWatch(config, stream, database, clock, url=url),
+        SightCheck(config, stream, database, clock, url=url),
     )
 
 

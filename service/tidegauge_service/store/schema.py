@@ -55,6 +55,8 @@ stream = Table(
         "stale_ms", BigInteger
     ),  # since when the watermark stood still when it was told; or null
     Column("late_ms", BigInteger),  # since when most records came late when it was told; or null
+    Column("blind", Text),  # JSON: what it cannot see; null while that is not known
+    Column("blind_ms", BigInteger),  # since when receivers know that it is blind; or null
     Column("created_ms", BigInteger, nullable=False),
 )
 

@@ -19,6 +19,7 @@ from tidegauge_service.config.settings import Settings
 from tidegauge_service.errors import SettingsError, StoreError
 from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.jobs.evaluator import Evaluator
+from tidegauge_service.jobs.sight import SightCheck
 from tidegauge_service.jobs.watermark_watch import WatermarkWatch
 from tidegauge_service.runtime import consumer
 from tidegauge_service.runtime.consumer import Health, Service, pause_s
@@ -94,7 +95,8 @@ def service(
     )
     evaluator = Evaluator(group.config, group.stream, group.database, clock)
     watch = WatermarkWatch(group.config, group.stream, group.database, clock)
-    pipeline = Pipeline(group.config, group.stream, group.database, worker, evaluator, watch)
+    sight = SightCheck(group.config, group.stream, group.database, clock)
+    pipeline = Pipeline(group.config, group.stream, group.database, worker, evaluator, watch, sight)
     return Service(group.database, [pipeline], settings or Settings(), clock), worker
 
 

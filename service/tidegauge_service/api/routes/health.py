@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from prometheus_client.exposition import choose_encoder
 
-from tidegauge_service.api.context import Ctx
+from tidegauge_service.api.context import ApiContext, Ctx
+from tidegauge_service.errors import StoreError
+from tidegauge_service.store.windows import sight
 
 router = APIRouter(tags=["health"])
 
@@ -22,13 +25,22 @@ async def healthz() -> dict[str, str]:
 async def readyz(ctx: Ctx) -> Response:
     """Say whether database and sources work; 503 with the reason if not.
 
-    `warnings`: receivers that do not answer, or refuse messages.
+    `warnings`: receivers that do not answer or refuse messages, and streams that are blind, with
+    the causes. That is no reason to take the process out of service: another would see no more.
     """
     problem, warnings = ctx.ready(), ctx.warnings()
-    more = {"warnings": warnings} if warnings else {}
+    blind = {} if problem else await run_in_threadpool(_blind, ctx)
+    more = ({"warnings": warnings} if warnings else {}) | ({"blind": blind} if blind else {})
     if problem is None:
         return JSONResponse({"status": "ready", **more})
     return JSONResponse({"status": "not ready", "reason": problem, **more}, 503)
+
+
+def _blind(ctx: ApiContext) -> dict[str, list[str]]:
+    try:
+        return sight.blind_streams(ctx.database)
+    except StoreError:  # the workers say so themselves, in `reason`
+        return {}
 
 
 # A plain `def`: rendering many series on the event loop would block all other requests.

@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from tidegauge_probes.findings import SeriesKind
+from tidegauge_alerts.messages import phrases
+from tidegauge_probes.findings import Blindness, SeriesKind
 from tidegauge_service.api.context import Ctx, Cursor, Limit, Since, Until, find_stream
 from tidegauge_service.api.filters import check_lf, check_segment, span
 from tidegauge_service.api.paging import from_cursor, to_cursor
@@ -55,8 +56,17 @@ class RecordedGap(BaseModel):
     decided_by: str | None
 
 
+class Blind(BaseModel):
+    """Something that the stream cannot see: why, and on which share of its latest records."""
+
+    cause: str
+    probe: str
+    share: float
+    text: str
+
+
 class Stream(BaseModel):
-    """A stream and how it is doing."""
+    """A stream and how it is doing. `blind` is null while too little was counted to say."""
 
     name: str
     window_seconds: float
@@ -76,6 +86,7 @@ class Stream(BaseModel):
     gaps: list[RecordedGap]
     stale_since: str | None
     mostly_late_since: str | None
+    blind: list[Blind] | None
     partitions: list[Partition]
 
 
@@ -195,6 +206,7 @@ def _stream(summary: StreamSummary) -> Stream:
         gaps=[_gap(decision) for decision in summary.gaps],
         stale_since=_iso(summary.stale_ms),
         mostly_late_since=_iso(summary.late_ms),
+        blind=None if summary.blind is None else [_blind(found) for found in summary.blind],
         partitions=[
             Partition(
                 partition=p.partition,
@@ -207,6 +219,11 @@ def _stream(summary: StreamSummary) -> Stream:
             for p in summary.partitions
         ],
     )
+
+
+def _blind(found: Blindness) -> Blind:
+    [text] = phrases.blind([found])
+    return Blind(cause=found.cause, probe=found.probe, share=found.share, text=text)
 
 
 def _gap(decision: Decision) -> RecordedGap:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tidegauge_probes.columns.column import ABSENT
 from tidegauge_probes.model import Record, lookup
 from tidegauge_service.clock import Clock, from_iso
 from tidegauge_service.config.stream_file import Limits, RecordMapping
@@ -120,7 +121,14 @@ class Codec:
 
 
 def _with_text(fields: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    text = lookup(fields, path)
+    """Return the fields with the text at *path* as `text`.
+
+    Where a record has nothing at *path*, it has no `text` either, so every LF that reads it fails:
+    null would be an abstain, and a wrong path would look like quiet traffic.
+    """
+    text = lookup(fields, path, ABSENT)
+    if text is ABSENT:
+        return {name: value for name, value in fields.items() if name != "text"}
     if text is not None and not isinstance(text, str):
         detail = f"'{path}' (record.text) is {type(text).__name__}, not a text"
         raise Rejected(DeadLetterReason.WRONG_TYPE, detail)

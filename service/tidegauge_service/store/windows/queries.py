@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from tidegauge_probes.findings import ALL, SeriesKind
+from tidegauge_probes.findings import ALL, Blindness, SeriesKind
 from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import decisions, quarantine
@@ -20,6 +20,7 @@ from tidegauge_service.store.streams import (
     PartitionRow,
     StreamRow,
 )
+from tidegauge_service.store.windows import sight
 
 NEWEST_GAPS = 256
 """Of more decisions about a source, only the newest are read along with the stream."""
@@ -104,6 +105,8 @@ class StreamSummary:
     """Since when the watermark stands still, if people were told of it."""
     late_ms: int | None = None
     """Since when most records come too late, if people were told of it."""
+    blind: tuple[Blindness, ...] | None = None
+    """What the stream cannot see; None while too little was counted to say."""
 
     @property
     def held(self) -> tuple[Decision, ...]:
@@ -293,7 +296,15 @@ def summary(database: Database, stream: StreamRow) -> StreamSummary:
             lost=decisions.lost(connection, stream.id),
             stale_ms=streams.stale_since(connection, stream.id),
             late_ms=streams.late_since(connection, stream.id),
+            blind=sight.load(connection, stream.id).found,
         )
+
+
+def inputs(connection: sa.Connection, stream: StreamRow) -> tuple[int, int, dict[str, int]]:
+    """Return how many records there were so far, how many of them late, and the dead letters."""
+    partitions = streams.partitions(connection, stream.id)
+    records, late = (sum(getattr(p, name) for p in partitions) for name in ("records", "late"))
+    return records, late, _dead_letters(connection, stream)
 
 
 def _dead_letters(connection: sa.Connection, stream: StreamRow) -> dict[str, int]:

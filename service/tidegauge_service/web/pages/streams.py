@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_alerts.messages.phrases import clean
 from tidegauge_alerts.model import AlertState, Severity
@@ -76,8 +77,12 @@ def state(*summaries: StreamSummary) -> State:
     pending = sum(number_of(s, AlertState.PENDING) for s in summaries)
     if firing:
         return State(Light.ALARM, f"{count(firing, 'alert')} firing, {count(critical)} critical")
+    if any(found.serious for s in summaries for found in s.blind or ()):
+        return State(Light.ALARM, "blind")
     if pending:
         return State(Light.WATCH, f"{count(pending, 'alert')} pending")
+    if any(s.blind for s in summaries):
+        return State(Light.WATCH, "large blind spot")
     if any(_phase(s) in {"compared", "learning"} for s in summaries):
         return State(Light.CALM, "no open alert")
     return State(Light.UNKNOWN, "nothing compared yet")
@@ -107,7 +112,6 @@ def _phase(summary: StreamSummary) -> str:
 
 def next_step(summary: StreamSummary) -> str:
     """Return what to do, or what to wait for."""
-    row = summary.stream
     if not summary.partitions:
         return (
             "No partition was seen yet. Is 'tidegauge run' reading this stream, and does its file "
@@ -125,10 +129,19 @@ def next_step(summary: StreamSummary) -> str:
             f"Not read: partition {where}. The source no longer holds what comes next. See "
             "'tidegauge streams gaps', then let it go on with 'tidegauge streams accept-gap'."
         )
-    if out_of_time := _out_of_time(summary):
-        return out_of_time
+    return _out_of_time(summary) or _not_seen(summary) or _waiting(summary)
+
+
+def _not_seen(summary: StreamSummary) -> str:
+    if summary.blind:
+        return f"{'. '.join(phrases.blind(summary.blind))}."
     if summary.dead_letters and not summary.records:
         return "No input was a record: compare 'record' in the stream file with the inputs."
+    return ""
+
+
+def _waiting(summary: StreamSummary) -> str:
+    row = summary.stream
     steps = {
         "none": f"A window of {duration(row.window_ms)} closes when event time has passed its end "
         f"by {duration(row.lateness_ms)}.",

@@ -221,8 +221,22 @@ def test_a_key_with_dots_wins_over_the_path() -> None:
     assert record(value, text="a.b").fields["text"] == "whole"
 
 
-def test_a_missing_text_is_none() -> None:
-    assert record(payload(), text="body").fields["text"] is None
+def test_null_at_the_path_of_the_text_is_a_null_text() -> None:
+    value = {"id": "a", "timestamp": 0, "body": None, "text": "another"}
+    assert record(value, text="body").fields["text"] is None
+
+
+@pytest.mark.parametrize("path", ["bdy", "payload.bdy", "text.body", "payload.body.text"])
+def test_nothing_at_the_path_of_the_text_is_no_text(path: str) -> None:
+    """Not null, which would be an abstain; and not the record's own `text`, which is another."""
+    whole = payload(text="hello", payload={"body": "x"})
+    assert "text" not in record(whole, text=path).fields
+    assert "text" not in record({"id": "a", "timestamp": 0, "text": "x"}, text=path).fields
+
+
+def test_no_text_at_all_is_no_text() -> None:
+    value = json.dumps({"id": "a", "timestamp": 0}).encode()
+    assert "text" not in record(value, text="text").fields
 
 
 def test_fields_of_files_are_taken_as_they_are() -> None:

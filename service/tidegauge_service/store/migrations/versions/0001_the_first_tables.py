@@ -44,6 +44,8 @@ def upgrade() -> None:
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("stale_ms", sa.BigInteger(), nullable=True),
         sa.Column("late_ms", sa.BigInteger(), nullable=True),
+        sa.Column("blind", sa.Text(), nullable=True),
+        sa.Column("blind_ms", sa.BigInteger(), nullable=True),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stream")),
         sa.UniqueConstraint("name", name=op.f("uq_stream_name")),

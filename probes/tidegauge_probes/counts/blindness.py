@@ -1,0 +1,83 @@
+"""What a stream cannot see, decided from its counts. Pure.
+
+This is the one place that decides it; page, API, metrics, log and messages show what is found
+here. A stream whose LFs fail, or none of whose inputs are counted, raises no drift alert: in what
+is not seen, nothing moves. So nothing here is compared with a baseline.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tidegauge_probes.counts.panes import BLIND, PaneCounts
+from tidegauge_probes.findings import BlindCause, Blindness
+from tidegauge_probes.model import Layout
+
+FEWEST: Final = 30
+"""Records, or inputs, below which nothing is said: shares of a few records mean little."""
+
+FAILING: Final = 0.5
+"""Share of the records above which an LF that fails sees nothing."""
+
+UNSEEN: Final = 0.9
+"""Share of the records that no LF votes on, above which the LFs say little about the traffic."""
+
+STAYS: Final = 0.8
+"""A finding stays until its share is below this part of its limit, so that it does not flap."""
+
+_MISSING: Final = re.compile(
+    r"the record has no field '(.+)'|'RecordView' object has no attribute '(.+)'|'(.+)'"
+)
+_MISSING_FAULTS: Final = frozenset({"missing_field", "AttributeError", "KeyError"})
+
+
+def uncounted(records: int, late: int, dead_letters: Mapping[str, int]) -> tuple[Blindness, ...]:
+    """Return whether inputs arrived and not one of them is in a window.
+
+    *records*: all so far, of which *late* came too late. *dead_letters*: reason → how many so far.
+    """
+    reasons = {**dead_letters, "late": late}
+    if records > late or sum(reasons.values()) < FEWEST:
+        return ()
+    most = max(reasons, key=lambda reason: reasons[reason])
+    return (Blindness(BlindCause.NOTHING_COUNTED, 1.0, fault=most),)
+
+
+def blindness(
+    counts: PaneCounts, layout: Layout, before: Sequence[Blindness] = (), *, text: str | None = None
+) -> tuple[Blindness, ...] | None:
+    """Return what cannot be seen in the records behind *counts*; None if they are too few to say.
+
+    *before*: what was found last time. *text*: the path in ``record.text``.
+    """
+    if counts.records < FEWEST:
+        return None
+    known = {each.key for each in before}
+
+    def beyond(limit: float, found: Blindness) -> bool:
+        return found.share > (STAYS * limit if found.key in known else limit)
+
+    errors = counts.all.errors.tolist()
+    failing = [
+        _failing(counts, column, probe, errors[column] / counts.records, text)
+        for column, probe in enumerate(layout.probes)
+    ]
+    blind = int(counts.all.totals[BLIND]) / counts.records
+    unseen = Blindness(BlindCause.BLIND_SPOT, blind)
+    return (
+        *(found for found in failing if beyond(FAILING, found)),
+        *([unseen] if beyond(UNSEEN, unseen) else ()),
+    )
+
+
+def _failing(
+    counts: PaneCounts, column: int, probe: str, share: float, text: str | None
+) -> Blindness:
+    faults = [(n, kind, said) for (lf, kind), (n, said) in counts.faults.items() if lf == column]
+    _, kind, said = max(faults, default=(0, "", ""))
+    match = _MISSING.fullmatch(said) if kind in _MISSING_FAULTS else None
+    missing = next(filter(None, match.groups()), "") if match else ""
+    path = text if text is not None and missing == "text" else ""
+    return Blindness(BlindCause.LF_FAILS, share, probe, kind, said, missing, path)

@@ -1,0 +1,109 @@
+"""Look whether a stream sees its traffic, and tell receivers when it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from tidegauge_alerts.messages import notices, phrases
+from tidegauge_alerts.messages.message import Message
+from tidegauge_probes.counts.blindness import blindness, uncounted
+from tidegauge_probes.engine import QUARANTINED
+from tidegauge_probes.findings import Blindness
+from tidegauge_service.clock import Clock
+from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.store import streams
+from tidegauge_service.store.alerting import outbox
+from tidegauge_service.store.engine import Connection, Database
+from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.store.windows import queries, sight
+from tidegauge_service.store.windows.sight import Sight
+
+log = structlog.get_logger()
+
+
+class SightCheck:
+    """Looks at one stream. Any number of processes may; one of them tells."""
+
+    def __init__(
+        self,
+        config: StreamConfig,
+        stream: StreamRow,
+        database: Database,
+        clock: Clock,
+        *,
+        url: str = "",
+    ) -> None:
+        self._name = stream.name
+        self._database = database
+        self._clock = clock
+        self._url = url
+        self._receivers = tuple(config.alerts.receivers)
+        self._text = config.record.text
+        self._logged: list[str] = []
+
+    def tick(self) -> None:
+        """Write what the stream cannot see; tell when it goes blind, and when it sees again."""
+        stream = streams.find(self._database, self._name)
+        if stream is None:
+            return
+        with self._database.read() as connection:
+            before = sight.load(connection, stream.id)
+            found = self._found(connection, stream, before)
+        if found is None:
+            return
+        told = any(map(_is_told, found))
+        since = (before.told_ms or self._clock()) if told else None
+        if found != before.found or since != before.told_ms:
+            self._write(stream, found, before, since)
+        self._log(found)
+
+    def _found(
+        self, connection: Connection, stream: StreamRow, before: Sight
+    ) -> tuple[Blindness, ...] | None:
+        records, late, dead = queries.inputs(connection, stream)
+        nothing = uncounted(records, late, dead)
+        if nothing:
+            return nothing
+        counts = sight.newest_counts(connection, stream)
+        if counts is None:
+            return None
+        layout = streams.layout_of(connection, stream.probe_set)
+        return blindness(counts, layout, before.found or (), text=self._text)
+
+    def _write(
+        self, stream: StreamRow, found: Sequence[Blindness], before: Sight, since: int | None
+    ) -> None:
+        with self._database.write() as connection:
+            told = before.told_ms
+            if not sight.save(connection, stream.id, found, before_ms=told, told_ms=since):
+                return
+            if since is not None and told is None:
+                serious = [one for one in found if _is_told(one)]
+                self._send(
+                    connection,
+                    stream,
+                    notices.blind(stream.name, serious, since_ms=since, url=self._url),
+                )
+            elif since is None and told is not None:
+                message = notices.sees_again(stream.name, since_ms=told, url=self._url)
+                self._send(connection, stream, message)
+
+    def _send(self, connection: Connection, stream: StreamRow, message: Message) -> None:
+        now = self._clock()
+        outbox.enqueue(connection, stream.id, self._receivers, message, now_ms=now)
+
+    def _log(self, found: Sequence[Blindness]) -> None:
+        """Log each change of what is not seen, not each change of a share."""
+        now = [f"{one.cause} {one.probe}".strip() for one in found]
+        if now and now != self._logged:
+            log.error("stream_blind", stream=self._name, why=phrases.blind(found))
+        elif self._logged and not now:
+            log.info("stream_sees_again", stream=self._name)
+        self._logged = now
+
+
+def _is_told(found: Blindness) -> bool:
+    """Whether receivers are told; of an LF in quarantine they know already."""
+    return found.serious and found.fault != QUARANTINED

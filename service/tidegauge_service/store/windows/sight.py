@@ -1,0 +1,94 @@
+"""What a stream cannot see, as it was last found, and the counts it is found from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from tidegauge_probes.counts.panes import PaneCounts
+from tidegauge_probes.findings import Blindness
+from tidegauge_service.store import schema
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.store.windows import evaluation
+
+ENOUGH: Final = 200
+"""Records that the newest windows are taken for."""
+
+MOST_WINDOWS: Final = 24
+
+_FOUND: Final = msgspec.json.Decoder(tuple[Blindness, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What was last found (None: too little was counted to say), and since when it was told."""
+
+    found: tuple[Blindness, ...] | None
+    told_ms: int | None
+
+
+def load(connection: sa.Connection, stream_id: int) -> Sight:
+    """Return what was last found."""
+    t = schema.stream
+    query = sa.select(t.c.blind, t.c.blind_ms).where(t.c.id == stream_id)
+    text, told_ms = connection.execute(query).one()
+    return Sight(None if text is None else _FOUND.decode(text), told_ms)
+
+
+def blind_streams(database: Database) -> dict[str, list[str]]:
+    """Return each stream that cannot see something, with the causes."""
+    t = schema.stream
+    query = sa.select(t.c.name, t.c.blind).where(t.c.blind.is_not(None)).order_by(t.c.name)
+    with database.read() as connection:
+        known = {name: _FOUND.decode(text) for name, text in connection.execute(query)}
+    return {name: sorted({each.cause for each in found}) for name, found in known.items() if found}
+
+
+def save(
+    connection: sa.Connection,
+    stream_id: int,
+    found: Sequence[Blindness],
+    *,
+    before_ms: int | None,
+    told_ms: int | None,
+) -> bool:
+    """Write what was found; by compare-and-set on *before_ms*, so that one process tells of it."""
+    t = schema.stream
+    changed = connection.execute(
+        sa.update(t)
+        .where(t.c.id == stream_id, t.c.blind_ms.is_not_distinct_from(before_ms))
+        .values(blind=msgspec.json.encode(tuple(found)).decode(), blind_ms=told_ms)
+    )
+    return changed.rowcount == 1
+
+
+def newest_counts(connection: sa.Connection, stream: StreamRow) -> PaneCounts | None:
+    """Return the counts of the newest windows, open ones included; None if there are none.
+
+    Of the stream's ProbeSet, and of as many windows as ENOUGH records need.
+    """
+    t = schema.pane
+    n = sa.func.sum(t.c.records)
+    query = (
+        sa.select(t.c.window_start_ms, n)
+        .where(t.c.stream_id == stream.id, t.c.probe_set == stream.probe_set, t.c.records > 0)
+        .group_by(t.c.window_start_ms)
+        .order_by(t.c.window_start_ms.desc())
+        .limit(MOST_WINDOWS)
+    )
+    starts, total = list[int](), 0
+    for start, records in connection.execute(query):
+        if total < ENOUGH:
+            starts.append(start)
+            total += int(records)
+    if not starts:
+        return None
+    found = evaluation.counts_between(connection, stream, min(starts), max(starts) + 1)
+    return reduce(add, found.values())
