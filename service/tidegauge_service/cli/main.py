@@ -43,6 +43,11 @@ COMMANDS = (
         "Run history through the pipeline of the live stream, as fast as it goes.",
     ),
     LazyCommand(
+        "backfill",
+        "backfill:backfill",
+        "Read the history of a Kafka or log stream from files, before its windows close.",
+    ),
+    LazyCommand(
         "doctor",
         "doctor:doctor",
         "Check settings, clock, database, codecs, and the LFs and source of streams.",
@@ -51,8 +56,8 @@ COMMANDS = (
     LazyCommand("probes", "probes.commands:app", "Labeling functions."),
     LazyCommand("candidates", "candidates:app", "Retraining candidates."),
     LazyCommand("dead-letters", "dead_letters:app", "Inputs that could not be records."),
-    LazyCommand("streams", "streams:app", "Gaps in what a stream could read."),
-    LazyCommand("db", "db:app", "The database's tables."),
+    LazyCommand("streams", "streams:app", "What streams could not read, and their sources."),
+    LazyCommand("db", "db:app", "The database's tables, and copies of it."),
     LazyCommand("config", "config:app", "What the configuration files may hold."),
     LazyCommand("dashboards", "dashboards:app", "Grafana dashboards and Prometheus rules."),
 )
