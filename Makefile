@@ -51,6 +51,7 @@ lint: $(VENV)/.stamp-dev ## Check style, types and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(wildcard service probes alerts dashboards tests benchmarks examples)
+	$(BIN)/mypy --python-version 3.10 --no-warn-return-any --cache-dir .mypy_cache/oldest probes
 	PYTHONPATH=service:probes:alerts:dashboards $(BIN)/lint-imports
 
 bench: $(VENV)/.stamp-dev ## Run the benchmarks, or one (BENCH=name); the last line is a JSON object

@@ -4,6 +4,7 @@
 
     TidegaugeError
     ├── ProbeError          a labeling function, template or ProbeSet is wrong
+    │   └── MissingExtraError   a package is not installed (an ImportError, too)
     ├── DocumentError       a YAML or JSON document cannot be read
     ├── CountsError         a stored pane cannot be read
     ├── BaselineError       a baseline is empty, foreign or unreadable
@@ -29,6 +30,10 @@ class ProbeError(TidegaugeError):
 
 class DocumentError(TidegaugeError):
     """A YAML or JSON document cannot be read: its syntax, a key given twice, its size."""
+
+
+class MissingExtraError(ProbeError, ImportError):
+    """A package is not installed that only an extra of ``tidegauge-probes`` brings."""
 
 
 class CountsError(TidegaugeError):

@@ -6,7 +6,8 @@ They are the one vocabulary that probes, alerts and service share; nothing here 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+
+from tidegauge_probes.compat import StrEnum
 
 ALL = "_all"
 """Name of the segment that holds every record."""

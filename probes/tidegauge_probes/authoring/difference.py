@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
+from tidegauge_probes.compat import StrEnum
 from tidegauge_probes.labeling.contents import Contents
 
 _LABEL: Final = ("label",)

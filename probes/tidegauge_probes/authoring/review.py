@@ -6,13 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
 from tidegauge_probes import engine
 from tidegauge_probes.authoring import words
 from tidegauge_probes.columns.batch import Batch
 from tidegauge_probes.columns.texts import Mask
+from tidegauge_probes.compat import StrEnum
 from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.analysis import lf_summary
 from tidegauge_probes.labeling.digest import digest

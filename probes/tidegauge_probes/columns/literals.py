@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from re import _constants as op  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any, Final
+
+from tidegauge_probes.compat import re_constants as op
+from tidegauge_probes.compat import re_parser as parser
 
 Literals = frozenset[str]
 """One of them must occur, in lower case, in the lowered text."""
@@ -25,6 +26,10 @@ SHORTEST: Final = 3
 
 MOST: Final = 40
 """Alternatives beyond which nothing is said."""
+
+_ATOMIC_GROUP: Final = getattr(op, "ATOMIC_GROUP", None)
+_REPEATS: Final = {op.MAX_REPEAT, op.MIN_REPEAT, getattr(op, "POSSESSIVE_REPEAT", None)}
+"""Python 3.10 has no atomic groups and no possessive repetitions."""
 
 
 @lru_cache(maxsize=4_096)
@@ -71,9 +76,9 @@ def _worth(literals: Literals) -> tuple[int, int]:
 def _of_part(code: Any, argument: Any) -> Literals | None:
     if code is op.SUBPATTERN:
         return _of_sequence(argument[3])
-    if code is op.ATOMIC_GROUP:
+    if code is _ATOMIC_GROUP:
         return _of_sequence(argument)
-    if code in {op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT}:
+    if code in _REPEATS:
         least, _, body = argument
         return _of_sequence(body) if least else None
     if code is op.BRANCH:

@@ -13,18 +13,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
-from re import _compiler as compiler  # type: ignore[attr-defined]
-from re import _constants as op  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from tidegauge_probes.columns.literals import required
 from tidegauge_probes.columns.needles import Needle
 from tidegauge_probes.columns.texts import DIGIT, OTHER, STAND_INS, WORD, Mask, Texts
+from tidegauge_probes.compat import re_compiler as compiler
+from tidegauge_probes.compat import re_constants as op
+from tidegauge_probes.compat import re_parser as parser
+from tidegauge_probes.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+else:
+    pa = LazyModule("pyarrow")
+    pc = LazyModule("pyarrow.compute")
 
 _ASCII: Final = 128
 _BYTES: Final = 256

@@ -30,10 +30,11 @@ from decimal import Decimal
 from functools import partial
 from itertools import chain
 from types import MappingProxyType, SimpleNamespace
-from typing import Any, Final, Self
+from typing import Any, Final
 from uuid import UUID
 
 import numpy as np
+from typing_extensions import Self
 
 from tidegauge_probes.columns.column import ABSENT
 from tidegauge_probes.model import Fields

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from tidegauge_probes.counts import gold
 from tidegauge_probes.counts.panes import CONFLICTED, COVERED, OVERLAPPED, PaneCounts, SegmentCounts
+from tidegauge_probes.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = LazyModule("pandas", extra="analysis")
 
 Floats = npt.NDArray[np.float64]
 
@@ -75,6 +82,7 @@ def lf_summary(
     """Return Snorkel's ``lf_summary``, plus the error share of each LF.
 
     *against*: ``gold.confusions`` of records with gold labels, for the last three columns.
+    MissingExtraError without pandas.
     """
     columns = {
         "j": range(counts.lfs),

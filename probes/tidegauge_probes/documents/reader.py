@@ -12,9 +12,10 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import yaml
+from typing_extensions import Self
 
 from tidegauge_probes.documents.core_schema import PREFIX, Scalar, resolve, tag_of
 from tidegauge_probes.errors import DocumentError

@@ -23,7 +23,6 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from tidegauge_probes.counts import panes as counts_
 from tidegauge_probes.counts.panes import MOST_TOGETHER, PaneCounts
@@ -35,7 +34,10 @@ from tidegauge_probes.findings import SeriesKey
 from tidegauge_probes.label_model.accuracy import Gold
 from tidegauge_probes.label_model.consensus import Consensus
 from tidegauge_probes.label_model.dawid_skene import LabelModel
+from tidegauge_probes.lazy import LazyModule
 from tidegauge_probes.model import Layout
+
+special = LazyModule("scipy.special", extra="statistics")
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -12,12 +12,14 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift.baseline import Baseline, Calibration
 from tidegauge_probes.drift.scan import Past, effective, scan
 from tidegauge_probes.findings import Finding, Verdict
+from tidegauge_probes.lazy import LazyModule
+
+special = LazyModule("scipy.special", extra="statistics")
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

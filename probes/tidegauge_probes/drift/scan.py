@@ -18,9 +18,11 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from tidegauge_probes.drift.baseline import Calibration
+from tidegauge_probes.lazy import LazyModule
+
+special = LazyModule("scipy.special", extra="statistics")
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

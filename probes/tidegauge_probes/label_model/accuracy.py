@@ -24,10 +24,13 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
 
 from tidegauge_probes.label_model.dawid_skene import MIN_LFS
+from tidegauge_probes.lazy import LazyModule
 from tidegauge_probes.model import Outcomes
+
+optimize = LazyModule("scipy.optimize", extra="statistics")
+special = LazyModule("scipy.special", extra="statistics")
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

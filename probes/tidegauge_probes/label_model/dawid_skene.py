@@ -10,15 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse, special
 
 from tidegauge_probes.counts.panes import together_counted
 from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.lazy import LazyModule
 from tidegauge_probes.model import ERROR, Outcomes
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = LazyModule("scipy.sparse", extra="statistics")
+
+special = LazyModule("scipy.special", extra="statistics")
 
 Floats = npt.NDArray[np.float64]
 

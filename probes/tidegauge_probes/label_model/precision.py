@@ -18,10 +18,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
 
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.label_model.dawid_skene import MIN_LFS, LabelModel
+from tidegauge_probes.lazy import LazyModule
+
+optimize = LazyModule("scipy.optimize", extra="statistics")
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -6,15 +6,16 @@ spaCy is an optional extra and is imported only here, when the first LF that nee
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from tidegauge_probes.errors import ProbeError
+from tidegauge_probes.lazy import imported
 
 EN_CORE_WEB_SM: Final = "en_core_web_sm"
 """Snorkel's default model."""
@@ -30,17 +31,16 @@ WARM: Final = 2_000
 """Texts whose words a pipeline keeps. The common ones are among them: its tokenizer, which would
 else begin every batch anew, is several times as fast on words that it knows."""
 
+_PART: Final = 1 << 20
+"""Bytes of a model's file that are hashed at once."""
+
 _SEEN: Final[WeakKeyDictionary[Any, int]] = WeakKeyDictionary()
 """Pipeline → texts, counted until it is warm."""
 
 
 def load(language: str, disable: Sequence[str] = (), *, gpu: bool = False) -> Any:
     """Return the pipeline *language*, a package's name or a folder; ProbeError if there is none."""
-    try:
-        spacy = importlib.import_module("spacy")
-    except ModuleNotFoundError as error:
-        msg = "spaCy is not installed, which nlp_labeling_function needs"
-        raise ProbeError(f"{msg}: pip install 'tidegauge[nlp]'") from error
+    spacy = imported("spacy", extra="nlp")
     if gpu:
         spacy.prefer_gpu()
     key = (language, tuple(disable))
@@ -103,4 +103,7 @@ def _files(folder: Path) -> list[list[str]]:
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        for part in iter(partial(opened.read, _PART), b""):
+            digest.update(part)
+        return digest.hexdigest()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from types import CodeType, FunctionType
 from typing import Final
 
@@ -90,8 +92,25 @@ def _same(one: CodeType, other: CodeType) -> bool:
         return False
     if (one.co_flags ^ other.co_flags) & (_STARS | inspect.CO_GENERATOR | inspect.CO_COROUTINE):
         return False
-    pairs = list(zip(one.co_consts, other.co_consts, strict=False))
-    return len(one.co_consts) == len(other.co_consts) and all(_equal(a, b) for a, b in pairs)
+    ours, others = _constants(one), _constants(other)
+    return len(ours) == len(others) and all(map(_equal, ours, others))
+
+
+def _constants(code: CodeType) -> Sequence[object]:
+    """Return the constants of *code*.
+
+    Python 3.10 keeps the full name of an inner function beside its code: `f.<locals>.<genexpr>`
+    where it was written is `outer.<locals>.f.<locals>.<genexpr>` where it is compiled again.
+    """
+    constants: Sequence[object] = code.co_consts
+    if sys.version_info < (3, 11):
+        constants = [
+            value.rpartition(".<locals>.")[2]
+            if isinstance(before, CodeType) and isinstance(value, str)
+            else value
+            for before, value in pairwise((None, *constants))
+        ]
+    return constants
 
 
 def _equal(one: object, other: object) -> bool:

@@ -12,7 +12,7 @@ from tidegauge_probes import ABSTAIN, ProbeError, nlp_labeling_function
 
 def test_a_missing_spacy_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "spacy", None)
-    with pytest.raises(ProbeError, match=r"pip install 'tidegauge\[nlp\]'"):
+    with pytest.raises(ProbeError, match=r"pip install 'tidegauge-probes\[nlp\]'"):
         nlp_labeling_function()(lambda _: ABSTAIN)
 
 
