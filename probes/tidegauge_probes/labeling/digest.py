@@ -3,7 +3,8 @@
 An LF's digest covers its source, defaults, closure, resources and preprocessors, and the
 constants, functions and classes of its module that it reads, so that a change of any of them
 makes another ProbeSet, and a reload of the same code does not. Libraries are named, not
-described: an upgrade of tidegauge or Snorkel leaves the digest as it is.
+described: an upgrade of tidegauge, Snorkel or Python leaves the digest as it is. So a baseline
+fitted in a notebook on Python 3.10 fits the service on 3.12.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ import types
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from enum import Enum
+from decimal import Decimal
+from enum import Enum, Flag
+from fractions import Fraction
 from typing import Any, Final
+from uuid import UUID
 
 import numpy as np
 
@@ -29,8 +33,14 @@ from tidegauge_probes.labeling.folder_modules import plain_name
 
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 _LIBRARIES: Final = frozenset({"snorkel", "tidegauge_probes"}) | sys.stdlib_module_names
-_VALUES: Final = (Mapping, list, tuple, set, frozenset, deque, Enum, re.Pattern, functools.partial)
+_SCALARS: Final = (Decimal, Fraction, UUID)
+_VALUES: Final = (
+    Mapping, list, tuple, set, frozenset, deque, Enum, re.Pattern, functools.partial, *_SCALARS,
+)  # fmt: skip
 """Types whose instances are constants of the module that holds them, wherever defined."""
+
+_METADATA: Final = frozenset({"__annotate__", "__annotations__", "__type_params__"})
+"""What `functools.wraps` copies beside the function, other things in each version of Python."""
 
 _MAX_DEPTH: Final = 40
 """Deeper than any LF is nested; ends a walk through a foreign object, e.g. a linked list."""
@@ -94,15 +104,22 @@ class _Description:
         if isinstance(value, re.Pattern):
             return ["re", self.of(value.pattern), value.flags]
         if isinstance(value, np.ndarray | np.generic):
-            if value.dtype.hasobject:
-                return ["array", value.shape, self.of(value.tolist())]
-            content = hashlib.sha256(value.tobytes()).hexdigest()
-            return ["array", value.dtype.str, list(value.shape), content]
+            return self._array(value)
         if isinstance(value, Enum):
-            return ["enum", _name(type(value)), value.name, self.of(value.value)]
+            # Before Python 3.11, `A | B` had no name.
+            name = None if isinstance(value, Flag) else value.name
+            return ["enum", _name(type(value)), name, self.of(value.value)]
+        if isinstance(value, _SCALARS):
+            return [type(value).__name__, str(value)]
         if isinstance(value, types.ModuleType):
             return plain_name(value.__name__)
         return spacy_models.description(value) if spacy_models.is_pipeline(value) else None
+
+    def _array(self, value: Any) -> Any:
+        if value.dtype.hasobject:
+            return ["array", value.shape, self.of(value.tolist())]
+        content = hashlib.sha256(value.tobytes()).hexdigest()
+        return ["array", value.dtype.str, list(value.shape), content]
 
     def _met(self, value: Any) -> Any:
         if isinstance(value, types.MethodType | types.BuiltinFunctionType | functools.partial):
@@ -130,6 +147,9 @@ class _Description:
             self._depth -= 1
 
     def _function(self, f: types.FunctionType) -> Any:
+        if _of_library(f):  # what it reads may be a cache, as of `re.search`
+            cells = [self.of(_contents(cell)) for cell in f.__closure__ or ()]
+            return ["library", f.__globals__["__name__"], f.__qualname__, cells]
         return {
             "source": self._source(f.__code__),
             "defaults": self.of([f.__defaults__, f.__kwdefaults__]),
@@ -157,7 +177,8 @@ class _Description:
     def _class(self, kind: type) -> Any:
         """Describe a class by the source of itself and its bases, and by what they read."""
         parts = [c for c in kind.__mro__ if c.__module__.partition(".")[0] not in _LIBRARIES]
-        read = {name: v for c in parts for f in _methods(c) for name, v in self._globals(f).items()}
+        methods = [f for c in parts for f in _methods(c) if not _of_library(f)]
+        read = {name: v for f in methods for name, v in self._globals(f).items()}
         return {"class": _name(kind), "source": [_class_source(c) for c in parts], "globals": read}
 
     def _object(self, value: Any) -> Any:
@@ -165,7 +186,7 @@ class _Description:
         state = _state(value)
         if state is None:
             return _ADDRESS.sub("", repr(value))
-        kept = {k: v for k, v in state.items() if k != "_cache"}
+        kept = {k: v for k, v in state.items() if k != "_cache" and k not in _METADATA}
         return {"class": self.of(type(value)), "state": self.of(kept)}
 
 
@@ -176,6 +197,12 @@ def _belongs(value: Any, module: str) -> bool:
     if isinstance(value, _VALUES) or type(value).__module__.startswith("tidegauge_probes."):
         return True
     return bool(getattr(value, "__module__", module) == module)
+
+
+def _of_library(f: types.FunctionType) -> bool:
+    """Whether *f* was written in a library; `functools.wraps` copies `__module__`, not this."""
+    home = str(f.__globals__.get("__name__", ""))
+    return home.partition(".")[0] in _LIBRARIES
 
 
 def _names(code: types.CodeType) -> set[str]:
