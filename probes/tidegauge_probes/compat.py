@@ -6,7 +6,9 @@ this package against the standard library of 3.10, too.
 
 from __future__ import annotations
 
+import re
 import sys
+import warnings
 from typing import Any
 
 if sys.version_info >= (3, 11):
@@ -31,10 +33,26 @@ else:
             return name.lower()
 
 
-__all__ = ["StrEnum", "re_compiler", "re_constants", "re_parser"]
+__all__ = ["StrEnum", "re_compile", "re_compiler", "re_constants", "re_parser"]
 
 # What `re` itself is made of. Possessive quantifiers and atomic groups came with Python 3.11:
 # before, `re` refuses them, and `_constants` has no name for them.
 re_compiler: Any = _compiler
 re_constants: Any = _constants
 re_parser: Any = _parser
+
+
+def re_compile(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """Compile a pattern; re.error for flags of the whole pattern inside of it, as ``a(?i)b``.
+
+    Python 3.10 only warns of them, and 3.11 refuses them: a ProbeSet that is written on one must
+    load on the other.
+    """
+    if sys.version_info < (3, 11):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)
+            try:
+                re_compiler.compile(pattern, flags)  # not `re.compile`, whose cache never warns
+            except DeprecationWarning as warning:
+                raise re.error(str(warning), pattern) from warning
+    return re.compile(pattern, flags)

@@ -21,6 +21,7 @@ from tidegauge_probes.columns.column import ABSENT, Column
 from tidegauge_probes.columns.needles import Needle
 from tidegauge_probes.columns.patterns import Pattern
 from tidegauge_probes.columns.texts import Mask
+from tidegauge_probes.compat import re_compile
 from tidegauge_probes.documents.spec import ExactSpec
 from tidegauge_probes.errors import ProbeError
 
@@ -114,7 +115,7 @@ class Regex(_Typed):
     @classmethod
     def _compiles(cls, pattern: str) -> str:
         try:
-            re.compile(pattern)
+            re_compile(pattern)
         except (re.error, OverflowError, RecursionError) as error:
             msg = f"not a regular expression: {error}"
             raise ValueError(msg) from error

@@ -19,6 +19,7 @@ from typing import Any, Final
 from tidegauge_probes.columns.batch import Place
 from tidegauge_probes.columns.column import MOST_EXACT
 from tidegauge_probes.columns.patterns import Mode
+from tidegauge_probes.compat import re_compile
 from tidegauge_probes.lifting.lifted import (
     Compares,
     Contains,
@@ -265,7 +266,7 @@ def _of_search(node: Search) -> Said:
 
 def _flags(pattern: str, flags: int) -> int | None:
     try:
-        return re.compile(pattern, flags).flags
+        return re_compile(pattern, flags).flags
     except re.error:
         return None
 

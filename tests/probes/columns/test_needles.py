@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,8 @@ PATTERNS = (
     r"äab",
     r"(?s:a.b)k",
     r"(abk|s)(?(1)i|k)",
-    r"(?>abk|ab)s",
-    r"(?:abk)*+s",
+    # `re` has known these since Python 3.11.
+    *((r"(?>abk|ab)s", r"(?:abk)*+s") if sys.version_info >= (3, 11) else ()),
     r"k|abk",
     r"",
 )

@@ -14,16 +14,13 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-import tidegauge_service.demo
 from tidegauge_probes import ProbeError, ProbeSet, engine, load
 from tidegauge_probes.labeling import loading
 from tidegauge_probes.labeling.templates import CONDITIONS
-from tidegauge_service.cli.main import app
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-DEMO = Path(tidegauge_service.demo.__file__).parent / "probes.yaml"
+DEMO = REPOSITORY / "service" / "tidegauge_service" / "demo" / "probes.yaml"
 MODULES = count()
 
 GOOD = """\
@@ -409,5 +406,10 @@ def test_schema_and_loading_refuse_the_same_shapes(
 
 
 def test_the_command_prints_the_schema() -> None:
+    # Here, so that the other tests run where only the probes are installed.
+    from typer.testing import CliRunner
+
+    from tidegauge_service.cli.main import app
+
     printed = CliRunner().invoke(app, ["probes", "schema"])
     assert json.loads(printed.stdout) == loading.schema()

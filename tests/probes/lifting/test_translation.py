@@ -17,6 +17,7 @@ from tests.probes import lifting_fuzz, lifting_lfs, pattern_fuzz
 from tests.probes.lifting.test_lifting import GOOD, TEXTS
 from tests.probes.lifting_lfs import LIFTED, short
 from tidegauge_probes import ABSTAIN, LabelingFunction, ProbeSet, engine, slicing_function
+from tidegauge_probes.compat import re_compile
 from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.lifting.lifted import Kind, Python
 from tidegauge_probes.lifting.lifting import Lifted, readings
@@ -142,7 +143,7 @@ def test_templates_of_random_lfs_have_their_outcomes(seed: int) -> None:
 
 
 FLAGS = [
-    *(re.NOFLAG, re.IGNORECASE, re.DOTALL, re.ASCII, re.VERBOSE),
+    *(re.RegexFlag(0), re.IGNORECASE, re.DOTALL, re.ASCII, re.VERBOSE),
     *(re.MULTILINE | re.IGNORECASE, re.ASCII | re.IGNORECASE | re.DOTALL),
 ]
 
@@ -154,7 +155,7 @@ def test_patterns_find_the_same_as_a_template(seed: int) -> None:
     for _ in range(600):
         written = rng.choice(("", "", "(?s)")) + pattern_fuzz.pattern(rng, 1)
         try:
-            pattern = re.compile(written, rng.choice(FLAGS))
+            pattern = re_compile(written, rng.choice(FLAGS))
         except re.error:
             continue
         ask = rng.choice((pattern.search, pattern.match, pattern.fullmatch))
