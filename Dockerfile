@@ -1,4 +1,4 @@
-# -- Builder: the pinned dependencies, each checked by its hash, and the project's wheel ----------
+# -- Builder: the pinned dependencies, each checked by its hash, and the two wheels ---------------
 FROM python:3.12-slim AS builder
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -15,8 +15,8 @@ COPY service/ service/
 COPY probes/ probes/
 COPY alerts/ alerts/
 COPY dashboards/ dashboards/
-RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
-    && /opt/tidegauge/bin/pip install --no-deps dist/tidegauge-*.whl \
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist ./probes . \
+    && /opt/tidegauge/bin/pip install --no-deps dist/tidegauge*.whl \
     && /opt/tidegauge/bin/pip check
 
 # -- Final: Python, the environment made above, and a user who owns nothing but /data -------------

@@ -14,10 +14,14 @@ TORCH  ?= --require-hashes -r requirements/torch.txt
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check --no-input
+# Two distributions: the probes alone, and the service, which needs them.
+PROJECTS := pyproject.toml probes/pyproject.toml
 # --no-build-isolation: the pinned build backend is in the requirements, nothing else is fetched.
-INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
-	--fork-strategy fewest --generate-hashes --no-annotate --no-header --no-emit-index-url
+SELF := --no-deps --no-build-isolation --editable ./probes --editable .
+INSTALL_SELF := $(PIP) install $(SELF)
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
+	--no-emit-index-url --no-emit-package tidegauge-probes
+COMPILE := $(LOCK) --python-version 3.11 --fork-strategy fewest
 
 # A benchmark is a module or a package of its own.
 BENCHES := $(basename $(notdir $(wildcard benchmarks/[!_]*.py))) \
@@ -64,9 +68,14 @@ bench-peers: $(VENV)/.stamp-dev ## Run the detection benchmark beside other tool
 	@$(BIN)/python -m benchmarks.detection --peers $(PEERS) $(ARGS)
 
 # New versions: make lock ARGS=--upgrade
+# probes.txt begins as a copy of run.txt, since uv prefers the versions that a file already holds:
+# so it has the same ones, and others for Python 3.10 only.
 lock: $(VENV)/.stamp-dev ## Pin the requirements again, with hashes (ARGS=--upgrade)
 	$(PIP) install 'uv>=0.9,<1'
 	$(COMPILE) $(ARGS) pyproject.toml --extra avro -o requirements/run.txt >/dev/null
+	cp requirements/run.txt requirements/probes.txt
+	$(LOCK) --python-version 3.10 probes/pyproject.toml --extra analysis --extra statistics \
+		-o requirements/probes.txt >/dev/null
 	$(COMPILE) $(ARGS) pyproject.toml --extra avro --group dev -c requirements/run.txt \
 		-o requirements/dev.txt >/dev/null
 	$(COMPILE) $(ARGS) --group pyproject.toml:build -c requirements/dev.txt \
@@ -95,13 +104,13 @@ $(VENV)/.stamp-venv:
 			"On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@touch $@
 
-$(VENV)/.stamp-run: $(VENV)/.stamp-venv requirements/run.txt requirements/build.txt pyproject.toml
+$(VENV)/.stamp-run: $(VENV)/.stamp-venv requirements/run.txt requirements/build.txt $(PROJECTS)
 	@$(SAY) "Installing tidegauge into $(VENV) (once, a minute or two) ..."
 	@$(PIP) install --require-hashes -r requirements/build.txt -r requirements/run.txt >&2
 	@$(INSTALL_SELF) >&2
 	@touch $@
 
-$(VENV)/.stamp-dev: $(VENV)/.stamp-venv requirements/dev.txt requirements/snorkel.txt pyproject.toml
+$(VENV)/.stamp-dev: $(VENV)/.stamp-venv requirements/dev.txt requirements/snorkel.txt $(PROJECTS)
 	@$(SAY) "Installing tidegauge and its development tools into $(VENV) (once) ..."
 	@$(PIP) install --require-hashes -r requirements/dev.txt >&2
 	@$(PIP) install --require-hashes --no-deps -r requirements/snorkel.txt >&2
@@ -112,11 +121,11 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp-venv requirements/dev.txt requirements/snorke
 PARITY_REQUIREMENTS := requirements/parity.txt requirements/torch.txt requirements/snorkel.txt
 PARITY_PIP := $(PARITY)/bin/pip --quiet --disable-pip-version-check --no-input install
 
-$(PARITY)/.stamp: $(PARITY_REQUIREMENTS) pyproject.toml
+$(PARITY)/.stamp: $(PARITY_REQUIREMENTS) $(PROJECTS)
 	@$(SAY) "Installing tidegauge, Snorkel, torch and spaCy into $(PARITY) (once, some minutes) ..."
 	@$(PYTHON) -m venv $(PARITY) >&2
 	@$(PARITY_PIP) --require-hashes -r requirements/parity.txt >&2
 	@$(PARITY_PIP) $(TORCH) >&2
 	@$(PARITY_PIP) --require-hashes --no-deps -r requirements/snorkel.txt >&2
-	@$(PARITY_PIP) --no-deps --no-build-isolation --editable . >&2
+	@$(PARITY_PIP) $(SELF) >&2
 	@touch $@

@@ -1,26 +1,39 @@
-"""The wheel, the image and the requirements are what an installer expects."""
+"""The wheels, the image and the requirements are what an installer expects."""
 
 import os
 import re
 import subprocess
-import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
 
 import pytest
 
 from tests.servers.required import absent, require_program
+from tests.wheels import REPOSITORY, build_wheel
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+PROJECTS = {"tidegauge": REPOSITORY, "tidegauge-probes": REPOSITORY / "probes"}
+PACKAGES = {
+    "tidegauge": {"tidegauge_service", "tidegauge_alerts", "tidegauge_dashboards"},
+    "tidegauge-probes": {"tidegauge_probes"},
+}
 ROOTS = {
     "tidegauge_service": "service",
     "tidegauge_probes": "probes",
     "tidegauge_alerts": "alerts",
     "tidegauge_dashboards": "dashboards",
 }
-PINNED = ("run.txt", "dev.txt", "build.txt", "snorkel.txt", "parity.txt", "torch.txt")
+PINNED = ("run.txt", "probes.txt", "dev.txt", "build.txt", "snorkel.txt", "parity.txt", "torch.txt")
+
+
+def home(package: str) -> str:
+    """Return the distribution that ships a package."""
+    return next(name for name, packages in PACKAGES.items() if package in packages)
+
 
 # Written in parts, so that this file does not name what it forbids.
 FORBIDDEN = [
@@ -38,44 +51,41 @@ FORBIDDEN = [
 ] + [rf"(?<![\w.]){'/' + folder}/" for folder in ("work", "tmp/w")]
 
 
-# -- The wheel ------------------------------------------------------------------------------------
+# -- The wheels -----------------------------------------------------------------------------------
+
+
+Wheels = dict[str, zipfile.ZipFile]
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
-    """Give the wheel, built with the build backend of this environment: nothing is fetched."""
-    if not (REPOSITORY / "README.md").is_file():
-        absent("README.md, which the wheel's metadata quote, is not written yet")
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    command += ["--no-build-isolation", "--no-index", f"--wheel-dir={folder}", str(REPOSITORY)]
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = folder.glob("tidegauge-*.whl")
-    with zipfile.ZipFile(built) as opened:
-        yield opened
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wheels]:
+    """Give the wheel of each distribution."""
+    with ExitStack() as opened:
+        yield {
+            name: opened.enter_context(
+                zipfile.ZipFile(build_wheel(project, tmp_path_factory.mktemp("wheel")))
+            )
+            for name, project in PROJECTS.items()
+        }
 
 
-def test_the_wheel_holds_the_four_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
-    top = {name.split("/")[0] for name in wheel.namelist()}
-    assert {name for name in top if not name.endswith(".dist-info")} == set(ROOTS)
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_wheel_holds_its_packages_and_nothing_else(wheels: Wheels, name: str) -> None:
+    top = {member.split("/")[0] for member in wheels[name].namelist()}
+    assert {member for member in top if not member.endswith(".dist-info")} == PACKAGES[name]
+
+
+def test_each_package_is_in_one_wheel() -> None:
+    assert sorted(p for packages in PACKAGES.values() for p in packages) == sorted(ROOTS)
 
 
 @pytest.mark.parametrize("package", ROOTS)
-def test_the_wheel_says_that_it_is_typed(wheel: zipfile.ZipFile, package: str) -> None:
-    assert f"{package}/py.typed" in wheel.namelist()
+def test_a_wheel_says_that_it_is_typed(wheels: Wheels, package: str) -> None:
+    assert f"{package}/py.typed" in wheels[home(package)].namelist()
 
 
 @pytest.mark.parametrize("package", ROOTS)
-def test_the_wheel_holds_every_file_of_the_packages(wheel: zipfile.ZipFile, package: str) -> None:
+def test_a_wheel_holds_every_file_of_the_packages(wheels: Wheels, package: str) -> None:
     """Code and data: migrations, templates, static files, dashboards, rules."""
     source = REPOSITORY / ROOTS[package]
     kept = {
@@ -83,17 +93,52 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel: zipfile.ZipFile, pack
         for path in (source / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
     }
-    assert kept - set(wheel.namelist()) == set()
+    assert kept - set(wheels[home(package)].namelist()) == set()
 
 
-def test_the_wheel_installs_the_command(wheel: zipfile.ZipFile) -> None:
-    (name,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
-    assert "tidegauge = tidegauge_service.cli:main" in wheel.read(name).decode()
+def metadata(wheels: Wheels, name: str) -> Message:
+    (member,) = [m for m in wheels[name].namelist() if m.endswith(".dist-info/METADATA")]
+    return message_from_bytes(wheels[name].read(member))
 
 
-def test_the_wheel_carries_its_licence(wheel: zipfile.ZipFile) -> None:
-    (name,) = [name for name in wheel.namelist() if name.endswith("/LICENSE")]
-    assert b"Apache License" in wheel.read(name)
+def test_the_service_needs_the_probes_of_its_own_version(wheels: Wheels) -> None:
+    version = metadata(wheels, "tidegauge-probes")["Version"]
+    assert metadata(wheels, "tidegauge")["Version"] == version
+    needed = metadata(wheels, "tidegauge").get_all("Requires-Dist", [])
+    ours = [requirement for requirement in needed if requirement.startswith("tidegauge-probes")]
+    assert ours == [
+        f"tidegauge-probes[analysis,statistics]=={version}",
+        f"tidegauge-probes[nlp]=={version}; extra == 'nlp'",
+    ]
+
+
+def test_the_probes_need_nothing_of_the_service(wheels: Wheels) -> None:
+    needed = metadata(wheels, "tidegauge-probes").get_all("Requires-Dist", [])
+    names = {re.split(r"[<>=;\[ ]", requirement)[0].lower() for requirement in needed}
+    assert names == {
+        "ahocorasick-rs", "msgspec", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "scipy",
+        "spacy", "typing-extensions",
+    }  # fmt: skip
+    assert {"pandas", "scipy", "spacy"} == {
+        re.split(r"[<>]", requirement)[0] for requirement in needed if "extra ==" in requirement
+    }
+
+
+@pytest.mark.parametrize(("name", "oldest"), [("tidegauge", "3.11"), ("tidegauge-probes", "3.10")])
+def test_a_wheel_says_which_python_it_needs(wheels: Wheels, name: str, oldest: str) -> None:
+    assert metadata(wheels, name)["Requires-Python"] == f">={oldest}"
+    assert "```" in metadata(wheels, name).get_payload(), "the README is its description"
+
+
+def test_the_service_installs_the_command(wheels: Wheels) -> None:
+    (name,) = [n for n in wheels["tidegauge"].namelist() if n.endswith("entry_points.txt")]
+    assert "tidegauge = tidegauge_service.cli:main" in wheels["tidegauge"].read(name).decode()
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_wheel_carries_its_licence(wheels: Wheels, name: str) -> None:
+    (member,) = [m for m in wheels[name].namelist() if m.endswith("/LICENSE")]
+    assert wheels[name].read(member) == (REPOSITORY / "LICENSE").read_bytes()
 
 
 # -- The image: no engine here, so what can be told from the text ---------------------------------
@@ -147,6 +192,13 @@ def test_every_install_in_the_image_is_pinned_or_local(
         assert "--require-hashes" in install or "--no-deps dist/" in install
 
 
+def test_the_image_builds_and_installs_both_wheels(instructions: list[tuple[str, str]]) -> None:
+    runs = " ".join(values(instructions, "RUN"))
+    assert "--wheel-dir dist ./probes ." in runs
+    assert "--no-deps dist/tidegauge*.whl" in runs
+    assert "pip check" in runs
+
+
 def test_the_final_stage_installs_nothing(instructions: list[tuple[str, str]]) -> None:
     assert not any(
         "pip" in rest or "apt" in rest for rest in values(final_stage(instructions), "RUN")
@@ -176,8 +228,10 @@ def entries(name: str) -> list[str]:
     return [line for line in re.sub(r"\\\n", " ", text).splitlines() if line.strip()]
 
 
-def pins(name: str) -> dict[str, str]:
-    return dict(entry.split()[0].split("==") for entry in entries(name))
+def pins(name: str, *, without: str = "") -> dict[str, str]:
+    """Return package → version, of entries whose marker does not hold *without*."""
+    kept = [entry for entry in entries(name) if not without or without not in entry]
+    return dict(entry.split()[0].split("==") for entry in kept)
 
 
 @pytest.mark.parametrize("name", PINNED)
@@ -210,13 +264,29 @@ def test_parity_runs_with_the_versions_that_tests_run_with() -> None:
     assert "torch" not in parity, "installed on its own, so that another build can be taken"
 
 
-def test_every_dependency_is_pinned() -> None:
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+OLD = "python_full_version < '3.11'"
+"""Marker of what only Python 3.10 gets."""
+
+
+def test_the_probes_are_pinned_to_the_versions_of_the_service() -> None:
+    """One lock: Python 3.10, which the service does not run on, has versions of its own."""
+    shipped, slim = pins("run.txt"), pins("probes.txt", without=OLD)
+    assert {name: shipped.get(name) for name in slim} == slim
+    assert pins("probes.txt", without="python_full_version >= '3.11'").keys() >= slim.keys()
+    assert {"fastapi", "kafka-python", "sqlalchemy", "altair", "spacy"} & slim.keys() == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "pinned"), [("tidegauge", "run.txt"), ("tidegauge-probes", "probes.txt")]
+)
+def test_every_dependency_is_pinned(name: str, pinned: str) -> None:
+    text = (PROJECTS[name] / "pyproject.toml").read_text(encoding="utf-8")
     declared = {
         re.split(r"[\[<>=~! ]", dependency)[0].lower().replace("_", "-")
-        for dependency in project["dependencies"]
+        for dependency in tomllib.loads(text)["project"]["dependencies"]
     }
-    assert declared - set(pins("run.txt")) == set()
+    assert len(declared) > 5
+    assert declared - set(pins(pinned)) - set(PROJECTS) == set()
 
 
 def test_what_must_not_be_needed_is_not() -> None:
