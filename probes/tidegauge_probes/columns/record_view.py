@@ -65,7 +65,23 @@ class RecordView(SimpleNamespace):
     A ``SimpleNamespace``, so that Snorkel's preprocessors can pickle, hash and extend it.
     """
 
-    __slots__ = ("__guard", "__weakref__")  # a mangled name is nobody's field
+    def __getitem__(self, name: str) -> Any:
+        """Return a field by name; KeyError if the record has none of that name."""
+        return self.__dict__[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether the record has a field of that name."""
+        return name in self.__dict__
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a field by name, or *default*."""
+        return self.__dict__.get(name, default)
+
+
+class GuardedView(RecordView):
+    """The view that LFs get. A copy of it is a plain ``RecordView``: nobody else sees that."""
+
+    __slots__ = ("__guard",)  # a mangled name is nobody's field
 
     def __getitem__(self, name: str) -> Any:
         """Return a field by name; KeyError if the record has none of that name."""
@@ -74,7 +90,7 @@ class RecordView(SimpleNamespace):
 
     def __contains__(self, name: object) -> bool:
         """Whether the record has a field of that name."""
-        guard = _guard(self)
+        guard = _get_guard(self)
         return name in _dict_of(self) or (guard is not None and name in guard[1])
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -90,7 +106,7 @@ class RecordView(SimpleNamespace):
             return _copy_in(self, name)
         except KeyError:
             pass
-        msg = f"'{type(self).__name__}' object has no attribute '{name}'"
+        msg = f"'{RecordView.__name__}' object has no attribute '{name}'"
         raise AttributeError(msg, name=name, obj=self)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -106,31 +122,27 @@ class RecordView(SimpleNamespace):
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
         """All fields, for ``vars(x)``; they may be written to."""
-        _open(self)
-        return _dict_of(self)
+        return _open(self)
 
-    def __reduce__(self) -> tuple[type[Self], tuple[()], dict[str, Any]]:
+    def __reduce__(self) -> tuple[type[RecordView], tuple[()], dict[str, Any]]:
         """Pickle, or copy, all fields."""
-        _open(self)
-        return type(self), (), _dict_of(self)
+        return RecordView, (), _open(self)
 
     def __repr__(self) -> str:
         """Show all fields."""
-        _open(self)
-        return super().__repr__()
+        return repr(RecordView(**_open(self)))
 
     def __eq__(self, other: object) -> bool:
         """Compare all fields, as namespaces do."""
         if not isinstance(other, SimpleNamespace):
             return NotImplemented
-        _open(self)
-        return bool(_dict_of(self) == vars(other))
+        return bool(_open(self) == vars(other))
 
     def __ne__(self, other: object) -> bool:
         """Compare all fields; the base class would compare what is in the views."""
         return not self == other
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(slots=True)
@@ -139,7 +151,7 @@ class Log:
 
     copied_in: list[tuple[dict[str, Any], str]] = field(default_factory=list)
     """A view's dict, and the field that was put there."""
-    opened: list[tuple[RecordView, _Guard]] = field(default_factory=list)
+    opened: list[tuple[GuardedView, _Guard]] = field(default_factory=list)
     """Views that were, or may have been, written to, and their guards."""
 
     def restore(self) -> None:
@@ -159,16 +171,16 @@ class Log:
 _Guard = tuple[Fields, Held, Log]  # a NamedTuple takes ten times as long to make
 """What a view was made of, what of it is held, and the log of its batch."""
 
-_SLOT: Any = vars(RecordView)["_RecordView__guard"]
-"""A view's guard. None once the view was opened; not set where nobody else sees the view, as in a
-copy."""
-_get_guard, _set_guard = _SLOT.__get__, _SLOT.__set__
+_SLOT: Any = vars(GuardedView)["_GuardedView__guard"]
+_get_guard: Callable[[GuardedView], _Guard | None] = _SLOT.__get__
+"""Returns a view's guard; None once the view was opened."""
+_set_guard: Callable[[GuardedView, _Guard | None], None] = _SLOT.__set__
 
 
-def views_of(records: Sequence[Fields], log: Log) -> list[RecordView]:
+def views_of(records: Sequence[Fields], log: Log) -> list[GuardedView]:
     """Return a view of each record; what happens to it is noted in *log*, and not in the record."""
     if _ATOMS.issuperset(map(type, chain.from_iterable(fields.values() for fields in records))):
-        views = [RecordView(**fields) for fields in records]
+        views = [GuardedView(**fields) for fields in records]
         for view, fields in zip(views, records, strict=True):
             _set_guard(view, (fields, _NOTHING, log))
         return views
@@ -186,12 +198,13 @@ def sealed(results: Iterable[Any], log: Log) -> list[Any]:
     ]
 
 
-_NAMESPACES: Final = frozenset({RecordView, SimpleNamespace})
+_NAMESPACES: Final = frozenset({RecordView, GuardedView, SimpleNamespace})
 
 
 def original(view: Any, name: str) -> Any:
     """Return a field of a sealed view, to be read only; ABSENT if there is none."""
-    return _get_guard(view)[0].get(name, ABSENT) if type(view) is RecordView else ABSENT
+    guard = _get_guard(view) if type(view) is GuardedView else None
+    return ABSENT if guard is None else guard[0].get(name, ABSENT)
 
 
 def copied(value: Any) -> Any:
@@ -211,15 +224,23 @@ def copied(value: Any) -> Any:
     return copy.deepcopy(value) if isinstance(value, _CHANGEABLE) else value
 
 
-def _view_of(fields: Fields, log: Log) -> RecordView:
-    changeable = {
-        name: _copier(value)
-        for name, value in fields.items()
-        if type(value) not in _ATOMS and isinstance(value, _CHANGEABLE)
-    }
-    view = RecordView(**{name: fields[name] for name in fields if name not in changeable})
-    _set_guard(view, (fields, changeable, log))
+def _view_of(fields: Fields, log: Log) -> GuardedView:
+    held: dict[str, Callable[[], Any]] = {}
+    inside = {}
+    for name, value in fields.items():
+        if type(value) in _ATOMS or not isinstance(value, _CHANGEABLE):
+            inside[name] = value
+        else:
+            held[name] = partial(_first_copy, held, name, value)
+    view = GuardedView(**inside)
+    _set_guard(view, (fields, held, log))
     return view
+
+
+def _first_copy(held: dict[str, Callable[[], Any]], name: str, value: Any) -> Any:
+    """Copy *value*, and remember how: most values are never read, so it is not found out before."""
+    held[name] = _copier(value)
+    return held[name]()
 
 
 def _copier(value: Any) -> Callable[[], Any]:
@@ -240,17 +261,9 @@ def _copied(value: Any) -> Any:
         return copy.deepcopy(value)
 
 
-def _guard(view: RecordView) -> _Guard | None:
-    try:
-        guard: _Guard | None = _get_guard(view)
-    except AttributeError:
-        return None
-    return guard
-
-
-def _copy_in(view: RecordView, name: str) -> Any:
+def _copy_in(view: GuardedView, name: str) -> Any:
     """Put a copy of a held field into the view; KeyError if there is none of that name."""
-    guard = _guard(view)
+    guard = _get_guard(view)
     if guard is None:
         raise KeyError(name)
     _, held, log = guard
@@ -261,16 +274,17 @@ def _copy_in(view: RecordView, name: str) -> Any:
     return value
 
 
-def _open(view: RecordView) -> None:
-    """Put all fields into the view, which may then be written to."""
-    guard = _guard(view)
+def _open(view: GuardedView) -> dict[str, Any]:
+    """Put all fields into the view and return its dict, which may then be written to."""
+    inside = _dict_of(view)
+    guard = _get_guard(view)
     if guard is None:
-        return
+        return inside
     fields, held, log = guard
     if held:
-        inside = _dict_of(view)
         whole = {n: inside[n] if n in inside else held[n]() for n in fields}  # in their order
         inside.clear()
         inside.update(whole)
     _set_guard(view, None)  # what is deleted from now on stays away
     log.opened.append((view, guard))
+    return inside
