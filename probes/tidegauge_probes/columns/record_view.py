@@ -34,7 +34,6 @@ from typing import Any, Final
 from uuid import UUID
 
 import numpy as np
-from typing_extensions import Self
 
 from tidegauge_probes.columns.column import ABSENT
 from tidegauge_probes.model import Fields
