@@ -57,7 +57,8 @@ def test_inputs_that_are_no_records_are_kept_and_the_rest_goes_on(tmp_path: Path
     assert found["dead_letters"] == len(bad)
     assert found["dead_letter_reasons"] == {
         "not_json": 1,
-        "nul_byte": 2,
+        "not_utf8": 1,
+        "nul_byte": 1,
         "not_an_object": 1,
         "missing_id": 1,
         "missing_timestamp": 1,

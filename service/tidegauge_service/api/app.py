@@ -6,6 +6,7 @@ from fastapi import Depends, FastAPI
 
 from tidegauge_service.api import problems
 from tidegauge_service.api.admission import Admission
+from tidegauge_service.api.blind_streams import BlindStreams
 from tidegauge_service.api.bodies import Bodies
 from tidegauge_service.api.context import ApiContext, refuse_nul
 from tidegauge_service.api.head import Head
@@ -49,6 +50,7 @@ def create_app(context: ApiContext) -> FastAPI:
         redirect_slashes=False,  # to an address made of the Host header, without the token
     )
     app.state.context = context
+    app.state.blind_streams = BlindStreams(context.database)
     problems.install(app)
     # The last one added sees a request first: no byte of a body is read before the token is.
     app.add_middleware(Head)

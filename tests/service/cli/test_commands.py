@@ -21,6 +21,7 @@ from tidegauge_alerts.receivers import LogReceiver, WebhookReceiver
 from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.api.auth import TokenAuth
+from tidegauge_service.cli import terminal
 from tidegauge_service.cli.main import app, main
 from tidegauge_service.cli.terminal import LiteralConsole, printable, styled
 from tidegauge_service.errors import AddressUnusable, SettingsError, StoreError
@@ -288,7 +289,7 @@ def test_errors_are_printed_as_they_are(
 
     monkeypatch.setattr(MAIN, "app", fail)
     shown = io.StringIO()
-    monkeypatch.setattr(MAIN, "err", LiteralConsole(file=shown, width=200))
+    monkeypatch.setattr(terminal, "err", LiteralConsole(file=shown, width=200))
     with pytest.raises(SystemExit):
         main()
     assert shown.getvalue() == f"error: {text}\n"

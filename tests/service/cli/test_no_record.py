@@ -40,7 +40,7 @@ def test_a_replay_without_a_record_fails_and_says_why(tmp_path: Path, what: str)
     assert isinstance(result.exception, NoRecord)
     assert why in str(result.exception)
     assert result.exception.exit_code == 4
-    assert json.loads(result.output)["records"] == 0, "what was found is printed all the same"
+    assert json.loads(result.stdout)["records"] == 0, "what was found is printed all the same"
 
 
 def test_semicolons_in_what_is_said_to_have_commas(tmp_path: Path) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from prometheus_client.exposition import choose_encoder
 
-from tidegauge_service.api.context import ApiContext, Ctx
-from tidegauge_service.errors import StoreError
-from tidegauge_service.store.windows import sight
+from tidegauge_service.api.blind_streams import BlindStreams
+from tidegauge_service.api.context import Ctx
 
 router = APIRouter(tags=["health"])
 
@@ -22,25 +20,19 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"description": "Something is not ready."}})
-async def readyz(ctx: Ctx) -> Response:
+async def readyz(request: Request, ctx: Ctx) -> Response:
     """Say whether database and sources work; 503 with the reason if not.
 
     `warnings`: receivers that do not answer or refuse messages, and streams that are blind, with
     the causes. That is no reason to take the process out of service: another would see no more.
     """
     problem, warnings = ctx.ready(), ctx.warnings()
-    blind = {} if problem else await run_in_threadpool(_blind, ctx)
-    more = ({"warnings": warnings} if warnings else {}) | ({"blind": blind} if blind else {})
+    watched: BlindStreams = request.app.state.blind_streams
+    blind = {} if problem else await watched.known()
+    more = ({"warnings": warnings} if warnings else {}) | ({"blind": dict(blind)} if blind else {})
     if problem is None:
         return JSONResponse({"status": "ready", **more})
     return JSONResponse({"status": "not ready", "reason": problem, **more}, 503)
-
-
-def _blind(ctx: ApiContext) -> dict[str, list[str]]:
-    try:
-        return sight.blind_streams(ctx.database)
-    except StoreError:  # the workers say so themselves, in `reason`
-        return {}
 
 
 # A plain `def`: rendering many series on the event loop would block all other requests.

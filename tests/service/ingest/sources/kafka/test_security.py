@@ -28,7 +28,7 @@ def topic(secure_broker: SecureBroker) -> str:
     """Give a topic with one record in it."""
     name = secure_broker.create_topic()
     with KafkaProducer(bootstrap_servers=secure_broker.bootstrap) as producer:
-        producer.send(name, b"hello").get(timeout=30)
+        producer.send(name, RECORD).get(timeout=30)
     return name
 
 
@@ -43,6 +43,9 @@ def client(secure_broker: SecureBroker) -> dict[str, str]:
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """Give a CA that nobody trusts."""
     return Authority(tmp_path_factory.mktemp("stranger"), "stranger")
+
+
+RECORD = b'{"id": "a", "timestamp": "2020-09-13T12:00:00Z", "text": "hello"}'
 
 
 def config(broker: SecureBroker, listener: str, topic: str, **more: Any) -> dict[str, Any]:
