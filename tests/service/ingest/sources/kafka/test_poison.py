@@ -154,7 +154,7 @@ def test_an_idle_partition_proves_its_end_behind_a_marker(
         it.send(topic, messages(0, 1)[0], timestamp_ms=NOW)
         it.flush()
         it.commit_transaction()
-    quick = {"silence_grace": "1s"}
+    quick = {"idle_grace": "1s", "silence_grace": "1s"}
     over = {"from": "2020-01-01", "until": "2020-01-02"}
     run = kafka_stream(tmp_path, kafka_broker, topic, clock=now_ms, source=quick, baseline=over)
     closing.callback(run.database.close)
