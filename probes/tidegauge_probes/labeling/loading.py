@@ -13,6 +13,7 @@ from tidegauge_probes.documents.explanation import explain
 from tidegauge_probes.documents.reader import read_file
 from tidegauge_probes.documents.spec import ExactSpec, Spec
 from tidegauge_probes.errors import DocumentError, ProbeError, nearest
+from tidegauge_probes.interrupts import pass_on_interrupt
 from tidegauge_probes.labeling.decorators import SlicingFunction
 from tidegauge_probes.labeling.folder_modules import import_beside, known_as
 from tidegauge_probes.labeling.probe_set import ProbeSet, as_probe
@@ -184,7 +185,8 @@ def _import(reference: str, base: Path | None) -> Any:
         raise ProbeError(msg)
     try:
         module = import_beside(module_name, base or Path())
-    except Exception as error:
+    except BaseException as error:  # a module may call sys.exit() when it is imported
+        pass_on_interrupt(error)
         msg = (
             f"cannot import '{module_name}': {type(error).__name__}: {error}; "
             "run this where it can be imported"

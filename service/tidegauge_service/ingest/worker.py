@@ -290,6 +290,8 @@ class Worker:
     def _count_and_commit(self, inputs: Sequence[Raw], *, finite: bool) -> Progress:
         """Count inputs and commit; or find that somebody else did, and start over there."""
         skipped = self._tombstones(inputs)
+        if inputs:
+            self._note_ends()
         batches, records, dead = self._count(inputs, skipped)
         batches += self._idle(batches, finite=finite)
         self._beat(Phase.STORING, NO_LF)
@@ -545,7 +547,7 @@ class Worker:
             partition=partition,
             from_offset=owned.next_offset,
             to_offset=to_offset,
-            end_offset=self._end(partition),
+            end_offset=self._ends.get(partition),
             watermark_ms=counted.latest_ms,
             latest_event_ms=counted.latest_ms,
             panes=counted.panes,
@@ -561,14 +563,19 @@ class Worker:
         source = self._source
         return source.mark(partition, offset) if isinstance(source, Bookmarked) else None
 
-    def _end(self, partition: int) -> int | None:
-        """Return the partition's end as of some seconds ago, if the source knows it."""
+    def _note_ends(self) -> None:
+        """Ask for the ends of the partitions and keep them, unless that was done seconds ago.
+
+        Before the LFs run: if one of them kills the worker, the lag must still be seen to grow.
+        """
         now = self._clock()
-        if abs(now - self._asked_ms) >= ENDS_EVERY_MS:  # clocks jump
-            self._ends = self._ask_ends(sorted(self._owned))
-            self._beat(Phase.COUNTING, NO_LF)
-            self._asked_ms = now
-        return self._ends.get(partition)
+        if abs(now - self._asked_ms) < ENDS_EVERY_MS:  # clocks jump
+            return
+        self._ends = self._ask_ends(sorted(self._owned))
+        self._beat(Phase.STORING, NO_LF)
+        with self._database.write() as connection:
+            streams.note_ends(connection, self._stream.id, self._ends, now)
+        self._asked_ms = now
 
     def _ask_ends(self, partitions: Sequence[int]) -> dict[int, int]:
         self._beat(Phase.POLLING, NO_LF)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -317,6 +317,16 @@ def partitions(connection: sa.Connection, stream_id: int) -> list[PartitionRow]:
     query = sa.select(*columns).select_from(t.outerjoin(e, same))
     query = query.where(t.c.stream_id == stream_id).order_by(t.c.partition)
     return [PartitionRow(*row) for row in connection.execute(query)]
+
+
+def note_ends(
+    connection: sa.Connection, stream_id: int, ends: Mapping[int, int], now_ms: int
+) -> None:
+    """Keep how far the partitions reach in the source, before anything of that is counted."""
+    t = schema.stream_partition
+    for partition, end in sorted(ends.items()):
+        mine = (t.c.stream_id == stream_id, t.c.partition == partition)
+        connection.execute(sa.update(t).where(*mine).values(end_offset=end, end_ms=now_ms))
 
 
 def mark_stale(

@@ -413,3 +413,12 @@ def test_the_command_prints_the_schema() -> None:
 
     printed = CliRunner().invoke(app, ["probes", "schema"])
     assert json.loads(printed.stdout) == loading.schema()
+
+
+@pytest.mark.parametrize("deed", ["import sys; sys.exit(0)", "raise BaseException('no')"])
+def test_a_module_that_ends_while_it_is_imported_is_refused_in_words(
+    tmp_path: Path, deed: str
+) -> None:
+    (tmp_path / "ending_lfs.py").write_text(deed)
+    with pytest.raises(ProbeError, match="cannot import 'ending_lfs'"):
+        load("ending_lfs:LFS", tmp_path)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.service import oracle
 from tests.service.group import NOW, Group
 from tidegauge_service.config.stream_file import LogSource
+from tidegauge_service.ingest.sources.source import Raw
 from tidegauge_service.metrics.snapshot import take_snapshot
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
@@ -57,3 +63,23 @@ def test_a_drained_partition_has_no_end_to_look_at(database: Database, tmp_path:
         assert streams.partitions(connection, group.stream.id)[0].drained
     [figure] = take_snapshot(database, NOW).streams[0].partitions
     assert (figure.lag, figure.end_ms) == (0, None)
+
+
+def test_the_lag_is_known_though_no_batch_gets_past_the_lfs(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = Group(tmp_path, database, oracle.topic(1, 5), source=KAFKA)
+    member = group.member(clock=lambda: NOW)
+    count = member.worker._count
+
+    def dies(inputs: Sequence[Raw], skipped: Counter[int]) -> Any:
+        if inputs:
+            raise SystemExit(0)
+        return count(inputs, skipped)
+
+    monkeypatch.setattr(member.worker, "_count", dies)
+    with pytest.raises(SystemExit):
+        for _ in range(3):
+            member.worker.step()
+    [figure] = take_snapshot(database, NOW).streams[0].partitions
+    assert (figure.lag, figure.end_ms) == (5, NOW)

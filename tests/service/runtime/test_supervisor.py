@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import re
+import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.service.streams_for_tests import write_stream
+from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import KafkaSource, StreamConfig, load_stream
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.runtime.supervisor import LONGEST_RESTART_S, restart_s, seats
+from tidegauge_service.ingest.heartbeat import NO_LF, Heartbeat, Phase
+from tidegauge_service.runtime.supervisor import (
+    LONGEST_RESTART_S,
+    Supervisor,
+    _first_batch,
+    restart_s,
+    seats,
+)
+from tidegauge_service.store.engine import Database
+from tidegauge_service.store.streams import StreamRow
 
 KAFKA = {"kind": "kafka", "bootstrap": "127.0.0.1:9092", "topic": "t"}
 
@@ -65,3 +76,69 @@ def test_a_source_without_a_group_has_one_worker(tmp_path: Path, source: dict[st
     assert len(seats([found], 1, static=True)) == 1
     with pytest.raises(SettingsError, match="--workers 1"):
         seats([found], 2, static=True)
+
+
+# -- Who is to blame when a worker dies -----------------------------------------------------------
+
+
+class Deaths:
+    """A supervisor with one worker that dies as it is told."""
+
+    def __init__(self, folder: Path) -> None:
+        found = config(folder)
+        [self.slot] = seats([found], 1, static=False)
+        self.slot.stream = StreamRow(1, "test", 3_600_000, 0, "live", None)
+        self.slot.calls = [("live", 0, "one"), ("live", 1, "two")]
+        self.supervisor = Supervisor([self.slot], Settings(), cast("Database", None), lambda: 0)
+
+    def die(self, code: int, phase: Phase, column: int = NO_LF, *, counted: bool = False) -> None:
+        self.slot.heartbeat = Heartbeat()
+        self.slot.heartbeat.beat(phase, column)
+        if counted:
+            self.slot.heartbeat.progressed()
+        self.supervisor._note_death(self.slot, code)
+        self.slot.heartbeat.close()
+
+    @property
+    def quarantined(self) -> str | None:
+        pending = self.slot.pending_quarantine
+        return None if pending is None else str(pending.args[3])
+
+
+@pytest.mark.parametrize("code", [0, 3, -signal.SIGSEGV, -signal.SIGKILL])
+def test_three_deaths_in_a_row_in_one_lf_quarantine_it(tmp_path: Path, code: int) -> None:
+    deaths = Deaths(tmp_path)
+    for _ in range(2):
+        deaths.die(code, Phase.PROBING, 1)
+        assert deaths.quarantined is None
+    deaths.die(code, Phase.PROBING, 1)
+    assert deaths.quarantined == "two"
+
+
+def test_kills_from_outside_blame_no_lf_while_records_are_counted(tmp_path: Path) -> None:
+    deaths = Deaths(tmp_path)
+    for _ in range(10):
+        deaths.die(-signal.SIGKILL, Phase.PROBING, 1, counted=True)
+    assert deaths.quarantined is None
+
+
+def test_deaths_in_other_lfs_or_phases_begin_the_count_anew(tmp_path: Path) -> None:
+    deaths = Deaths(tmp_path)
+    for column in (0, 0, 1, 1, 0):
+        deaths.die(-signal.SIGSEGV, Phase.PROBING, column)
+    for phase in (Phase.POLLING, Phase.STORING, Phase.STARTING):
+        deaths.die(-signal.SIGSEGV, phase)
+    deaths.die(-signal.SIGSEGV, Phase.PROBING, 0)
+    assert deaths.quarantined is None
+
+
+def test_after_a_death_over_a_batch_the_next_one_is_smaller(tmp_path: Path) -> None:
+    deaths = Deaths(tmp_path)
+    usual = deaths.slot.config.limits.commit_records
+    assert _first_batch(deaths.slot) is None
+    sizes = []
+    for phase in (Phase.COUNTING, Phase.DECODING, Phase.POLLING):
+        deaths.die(-signal.SIGKILL, phase)
+        sizes.append(_first_batch(deaths.slot))
+    assert sizes == [usual // 10, usual // 100, None]
+    assert deaths.quarantined is None
