@@ -13,12 +13,11 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import structlog
 
-from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import Record
 from tidegauge_service.clock import Clock
@@ -27,9 +26,11 @@ from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
 from tidegauge_service.ingest import lateness, origin
 from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
+from tidegauge_service.ingest.dead_letter_share import DeadLetterShare
 from tidegauge_service.ingest.gaps import GapAction, GapPolicy, seed
 from tidegauge_service.ingest.heartbeat import NO_LF, Beats, Phase, no_beat
 from tidegauge_service.ingest.idleness import Idleness
+from tidegauge_service.ingest.owned_partition import OwnedPartition
 from tidegauge_service.ingest.samples import Samplers
 from tidegauge_service.ingest.sources.files.registration import ADVICE
 from tidegauge_service.ingest.sources.source import (
@@ -57,7 +58,6 @@ from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest.commit import (
     DeadLetter,
     Fenced,
-    PaneKey,
     PartitionBatch,
     PartitionState,
     Superseded,
@@ -78,33 +78,9 @@ HELD_S = 2.0
 
 EMPTY: Mapping[int, int] = MappingProxyType({})
 
-JUDGED_INPUTS = 1_000
-"""The dead-letter share is judged over at least this many inputs."""
-
 
 def _unheard(_columns: Columns) -> None:
     pass
-
-
-@dataclass
-class _Owned:
-    """A partition this worker reads: its committed position and the cache behind it."""
-
-    next_offset: int
-    panes: dict[PaneKey, PaneCounts]
-    samplers: Samplers
-    reached: int = 0
-    """Where reading goes on, committed or not; past the last input where offsets are missing."""
-    drained: bool = False
-    latest_event_ms: int | None = None
-    """The highest event time that is committed: what comes next is late by it (``lateness``)."""
-    heard_ms: int = 0
-    """When something last came of it, or its end was last asked for."""
-
-    @property
-    def goes_on_at(self) -> int:
-        """The offset up to which there is nothing more to count."""
-        return max(self.next_offset, self.reached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,32 +91,6 @@ class Progress:
     dead_letters: int = 0
     committed: bool = False
     closed_through_ms: int | None = None
-
-
-@dataclass
-class _DeadLetterShare:
-    """Stops the stream when too large a share of its inputs are no records."""
-
-    share: float
-    inputs: int = 0
-    dead: Counter[str] = field(default_factory=Counter)
-
-    def hear(self, inputs: int, dead: Iterable[DeadLetter]) -> None:
-        self.inputs += inputs
-        self.dead.update(letter.reason for letter in dead)
-        if self.inputs < JUDGED_INPUTS:
-            return
-        total, inputs = self.dead.total(), self.inputs
-        reasons = ", ".join(f"{reason} {n}" for reason, n in self.dead.most_common())
-        self.inputs = 0
-        self.dead.clear()
-        if total > self.share * inputs:
-            msg = (
-                f"{total} of {inputs} inputs are no records ({reasons}): stopped, so that no "
-                f"window is judged on a fragment. They are kept as dead letters. Check `record` "
-                f"in the stream file, or raise limits.dead_letter_share ({self.share})"
-            )
-            raise StreamHalted(msg)
 
 
 class Worker:
@@ -181,10 +131,10 @@ class Worker:
         self._database = database
         self._clock = clock
         self._codec = codec or Codec(config.record, config.limits, clock)
-        self._judge = _DeadLetterShare(config.limits.dead_letter_share)
+        self._judge = DeadLetterShare(config.limits.dead_letter_share)
         self._most = config.limits.commit_records
         self._refused: dict[tuple[int, int], str] = {}
-        self._owned: dict[int, _Owned] = {}
+        self._owned: dict[int, OwnedPartition] = {}
         self._limits: dict[int, dict[str, int]] = {}
         """Of the samples, by window start: shared by the partitions."""
         self._stale: set[int] = set()
@@ -407,7 +357,7 @@ class Worker:
                 continue
             self._held_until_s.pop(partition, None)
             samplers = Samplers(self._config.samples, self._limits, state.sampled)
-            self._owned[partition] = _Owned(
+            self._owned[partition] = OwnedPartition(
                 state.next_offset,
                 dict(state.panes),
                 samplers,

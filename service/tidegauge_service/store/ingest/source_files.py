@@ -11,7 +11,7 @@ from tidegauge_service.store import schema, upsert
 
 
 @dataclass(frozen=True, slots=True)
-class FileRow:
+class KeptFile:
     """A file as it was last seen, and how far it was read."""
 
     partition: int
@@ -36,14 +36,14 @@ def lock(connection: sa.Connection, stream_id: int) -> None:
     connection.execute(sa.select(t.c.id).where(t.c.id == stream_id).with_for_update())
 
 
-def of_stream(connection: sa.Connection, stream_id: int) -> list[FileRow]:
+def of_stream(connection: sa.Connection, stream_id: int) -> list[KeptFile]:
     """Return the files that were ever read, by partition."""
     f, p = schema.source_file, schema.stream_partition
     columns = (f.c.partition, f.c.name, f.c.format, f.c.head_bytes, f.c.head, f.c.state, f.c.gone)
     reading = (p.c.next_offset, p.c.end_offset, p.c.drained, p.c.mark)
     joined = (p.c.stream_id == f.c.stream_id) & (p.c.partition == f.c.partition)
     query = sa.select(*columns, *reading).join(p, joined).where(f.c.stream_id == stream_id)
-    return [FileRow(*row) for row in connection.execute(query.order_by(f.c.partition))]
+    return [KeptFile(*row) for row in connection.execute(query.order_by(f.c.partition))]
 
 
 def next_partition(connection: sa.Connection, stream_id: int) -> int:
@@ -57,7 +57,7 @@ def next_partition(connection: sa.Connection, stream_id: int) -> int:
 def keep(
     connection: sa.Connection,
     stream_id: int,
-    rows: Sequence[FileRow],
+    rows: Sequence[KeptFile],
     added: Sequence[int],
     now_ms: int,
 ) -> None:

@@ -21,7 +21,7 @@ from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest import decisions, source_files
 from tidegauge_service.store.ingest.decisions import Gap, GapCause
-from tidegauge_service.store.ingest.source_files import FileRow
+from tidegauge_service.store.ingest.source_files import KeptFile
 from tidegauge_service.store.streams import StreamRow
 
 log = structlog.get_logger()
@@ -72,7 +72,7 @@ def _identities(files: Sequence[KnownFile]) -> list[tuple[object, ...]]:
     return [(file.partition, file.name, file.fingerprint, file.gone) for file in files]
 
 
-def _known(row: FileRow) -> KnownFile:
+def _known(row: KeptFile) -> KnownFile:
     return KnownFile(
         row.partition,
         row.name,
@@ -155,9 +155,9 @@ def _write(
     return placed
 
 
-def _row(partition: int, file: FoundFile) -> FileRow:
+def _row(partition: int, file: FoundFile) -> KeptFile:
     head = file.fingerprint
-    return FileRow(partition, file.name, file.format, head.size, head.digest, file.state)
+    return KeptFile(partition, file.name, file.format, head.size, head.digest, file.state)
 
 
 def describe(loss: Loss) -> str:
