@@ -302,7 +302,7 @@ def test_a_database_that_is_down_stops_nothing_for_good_and_loses_nothing(
                 return answer.status_code == 503 and answer.json()["reason"]
 
             assert "cannot use the database" in wait_until(told, what="readiness to tell")
-            parts = ("ingest-test", "evaluate-test", "dispatch")
+            parts = ("ingest-test", "evaluate-test", "sight-test")
             wait_until(
                 lambda: all(len(running.events("in_trouble", part=p)) == 2 for p in parts),
                 what="both workers to notice",
