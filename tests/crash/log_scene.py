@@ -27,7 +27,7 @@ from tests.servers.waiting import wait_until
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
 
-TOKEN = "crash"
+TOKEN = "a-token-of-the-crash-proof"
 
 PARTITIONS = 4
 
