@@ -31,7 +31,7 @@ def _no_fence() -> None:
 
     from tidegauge_service.store import schema
 
-    commit = _module("commit")
+    commit = _module("ingest.commit")
     advance = commit._advance
 
     def unfenced(connection: Any, stream: Any, batch: Any, owner: str, now_ms: int) -> None:
@@ -50,7 +50,7 @@ def _no_closers_lock() -> None:
     """The closer reads the watermarks as any reader does."""
     from sqlalchemy.sql import Select
 
-    commit = _module("commit")
+    commit = _module("ingest.commit")
     close = commit.close_windows
 
     def unlocked(*arguments: Any) -> Any:
@@ -86,7 +86,7 @@ def _foreign_watermark() -> None:
 
     from tidegauge_service.store import schema
 
-    commit = _module("commit")
+    commit = _module("ingest.commit")
     advance = commit._advance
 
     def everywhere(connection: Any, stream: Any, batch: Any, owner: str, now_ms: int) -> None:
