@@ -15,7 +15,7 @@ PUBLIC = {
     "Advance", "AddressRefused", "Alert", "AlertKind", "AlertState", "Context", "DeliveryError",
     "Figures", "LogReceiver", "Message", "MuteTime", "Receiver", "ReceiverError", "Rule",
     "RuleError", "Severity", "Status", "Transition", "TransitionReason", "UserRule",
-    "WebhookReceiver", "advance", "delay_s", "given_up", "headline", "messages",
+    "WebhookReceiver", "advance", "delay_s", "given_up", "headline", "messages_of",
     "notify_worthy", "parse_mute", "parse_receivers", "parse_rule", "sign", "together",
     "verify", "withdraw",
 }  # fmt: skip

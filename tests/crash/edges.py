@@ -78,7 +78,7 @@ class Edge:
         return found
 
     def run(self, *arguments: str) -> None:
-        """Run a command, killed at random moments until the kills are spent; then it must end well."""
+        """Run a command that is killed at random moments, then to its end, which must be good."""
         kills = min(self.kills, self.rng.randint(2, 4))
         self.kills -= kills
         for _ in range(kills):
@@ -193,7 +193,7 @@ def history(edge: Edge) -> list[str]:
 
 
 def clocks(edge: Edge) -> list[str]:
-    """What is late follows from the records: any size of batch gives the same windows and alerts."""
+    """What is late follows from the records: any size of batch gives the same alerts."""
     rows = [row for hour in range(40) for row in edge.rows(hour, 30)]
     for i in edge.rng.sample(range(len(rows)), 200):
         rows[i]["timestamp"] = to_iso(START + edge.rng.randint(0, 40) * HOUR)
