@@ -1,259 +1,454 @@
-"""The edge under kills: files that change, another source, LFs that end workers, history, clocks.
+"""Exactness at the edge: changing files, other sources, deadly LFs, history, clocks that go back.
 
-``python -m tests.crash.edges --kills 60 --seed 1``. What is expected is told from what was
-written, by nothing of tidegauge's: each record carries its hour, and whether LFs vote on it.
+    python -m tests.crash.edges --kills 60 --seed 1
+
+Processes are killed at random moments until the work is done. What the database holds is then
+compared with counts made by `edge_stage`, record by record, from what was written.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import gzip
 import json
-import os
 import random
-import signal
-import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from tests.e2e.running import TIDEGAUGE, environment, tidegauge
-from tests.service import oracle
-from tests.service.streams_for_tests import HOUR, START, write_jsonl, write_stream
-from tidegauge_service.clock import to_iso
-from tidegauge_service.store import streams
-from tidegauge_service.store.engine import Database
+import httpx2
 
-LFS = """
-import os, pathlib, signal, sys
-
-def free(x):
-    return 1 if "free" in x.text else -1
-
-def exits(x):
-    if "exit" in x.text:
-        sys.exit(0)
-    return 0
-
-def kills(x):
-    if "kill" in x.text:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return 0
-"""
+from tests.crash.edge_stage import TOKEN, Oracle, Partition, Row, Stage, jsonl
+from tests.e2e.running import last_json, started
+from tests.servers.ports import free_port
 
 
 @dataclass
-class Edge:
-    """One stream in a folder of its own, the kills left for it, and what should be counted."""
+class Outcome:
+    """What one scene came to."""
 
-    folder: Path
-    rng: random.Random
-    kills: int
-    made: int = 0
-    numbers: int = 0
-    records: Counter[int] = field(default_factory=Counter)
-    """Hour → records."""
-    free: Counter[int] = field(default_factory=Counter)
-    """Hour → votes of the LF ``free``."""
-
-    @property
-    def url(self) -> str:
-        """The database of this scene."""
-        return f"sqlite:///{self.folder}/edge.db"
-
-    def rows(self, hour: int, n: int, words: Sequence[str] = ("free lunch", "hello")) -> list[Any]:
-        """Return *n* records of an hour, and expect them to be counted once."""
-        found = []
-        for i in range(n):
-            text = words[self.numbers % len(words)]
-            at = START + hour * HOUR + i * HOUR // (n + 1)
-            found.append({"id": f"r{self.numbers}", "timestamp": to_iso(at), "text": text})
-            self.numbers += 1
-            self.records[hour] += 1
-            self.free[hour] += "free" in text
-        return found
-
-    def run(self, *arguments: str) -> None:
-        """Run a command that is killed at random moments, then to its end, which must be good."""
-        kills = min(self.kills, self.rng.randint(2, 4))
-        self.kills -= kills
-        for _ in range(kills):
-            self.made += _killed(arguments, self.folder, self.url, self.rng.uniform(0.3, 7))
-        tidegauge(*arguments, cwd=self.folder, database=self.url)
-
-    def differences(self, *, errors: Callable[[Any], bool] = lambda _: True) -> list[str]:
-        """Compare what the database holds with what was written."""
-        database = Database(self.url)
-        with database.read() as connection:
-            [stream] = streams.select_streams(connection)
-        records, free = Counter[int](), Counter[int]()
-        for (_, start), pane in oracle.panes(database, stream).items():
-            hour = (start - START) // HOUR
-            records[hour] += pane.records
-            free[hour] += int(pane.all.votes[0])
-            if not errors(pane):
-                records[hour] += 1_000_000
-        late = sum(oracle.late(database, stream).values())
-        database.close()
-        found = [] if records == self.records else [f"records {records} for {self.records}"]
-        found += [] if free == self.free else [f"votes {free} for {self.free}"]
-        return found + ([f"late: {late}"] if late else [])
+    records: int
+    late: int
+    gaps: int
 
 
-def _killed(arguments: Sequence[str], folder: Path, url: str, after_s: float) -> bool:
-    """Start a command and kill it, or only its worker, some time later; False if it had ended."""
-    command = [*TIDEGAUGE, *arguments]
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment(database=url),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(after_s)
+DRAIN = ("run", "stream.yaml", "--drain", "--no-api")
+
+# -- Files that change -----------------------------------------------------------------------
+
+
+@dataclass
+class File:
+    """A file as it was written, and the place where it is read to."""
+
+    rows: list[Row]
+    at: Partition = field(default_factory=Partition)
+    cut: Row | None = None
+    """A row whose line is only half written."""
+    twin: bool = False
+    """Was it copied? If one of two twins goes while another comes, nobody can tell which."""
+
+
+class Folder:
+    """Files that come, grow, move and go."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage, self.oracle = stage, Oracle()
+        self.files: dict[str, File] = {}
+        self.gaps: list[tuple[str, int]] = []
+        self.changes = [self.new, self.grow, self.grow, self.rotate, self.rewrite]
+        self.changes += [self.cut, self.fork, self.stub, self.remove, self.copy]
+        self.used: set[int] = set()
+
+    def path(self, name: str) -> Path:
+        """Return where a file is."""
+        return self.stage.folder / name
+
+    def put(self, name: str, file: File) -> None:
+        """Write a file that nobody has read."""
+        self.files[name] = file
+        self.path(name).write_bytes(jsonl(file.rows))
+        self.oracle.take(file.rows, file.at)
+
+    def fit(self, *, single: bool = True) -> list[str]:
+        """Return the files that may change."""
+        plain = [n for n in self.files if n.endswith("jsonl")]
+        return sorted(n for n in plain if not (single and self.files[n].twin))
+
+    def any(self, *, single: bool = True) -> str:
+        """Choose a file that may change."""
+        return self.stage.random.choice(self.fit(single=single))
+
+    def new(self) -> None:
+        """Add a file whose name sorts anywhere."""
+        number = self.stage.random.choice(sorted(set(range(11, 200)) - self.used))
+        self.used.add(number)
+        self.put(
+            f"day-{number}.jsonl",
+            File(self.stage.rows(self.stage.random.randrange(50, 250), back=0.03)),
+        )
+
+    def grow(self) -> None:
+        """Append rows, the last one now and then without its second half."""
+        name = self.any(single=False)
+        file, more = self.files[name], self.stage.rows(120, back=0.03)
+        half = self.stage.rows(1)[0] if self.stage.random.random() < 0.5 else None
+        ended = [file.cut] if file.cut else []
+        lines = jsonl(ended)[20:] + jsonl(more) + (jsonl([half])[:20] if half else b"")
+        with self.path(name).open("ab") as opened:
+            opened.write(lines)
+        file.cut = half
+        file.rows += ended + more
+        self.oracle.take(ended + more, file.at)
+
+    def rotate(self) -> None:
+        """Give a file another name, packed or not, and its name to new rows."""
+        name = self.any(single=False)
+        file = self.files[name]
+        if file.cut:
+            return
+        packed = self.stage.random.random() < 0.5
+        turned = f"{name}.{len(self.files)}{self.stage.ids}" + (".gz" if packed else "")
+        content = self.path(name).read_bytes()
+        self.path(turned).write_bytes(gzip.compress(content) if packed else content)
+        self.path(name).unlink()
+        self.files[turned] = self.files.pop(name)
+        if self.stage.random.random() < 0.7:
+            self.put(name, File(self.stage.rows(80)))
+
+    def rewrite(self) -> None:
+        """Write other rows under the name of a file that was read, with its beginning or not."""
+        old = self.files[name := self.any()].rows
+        kept = old[: len(old) // 3] if self.stage.random.random() < 0.5 else []
+        more = self.stage.rows(
+            min(250, self.stage.random.choice([len(old) // 3 + 1, len(old) + 9]))
+        )
+        self._anew(name, [*kept, *more])
+
+    def cut(self) -> None:
+        """Cut a file: what is left of it is read again, and is late."""
+        rows = self.files[name := self.any()].rows
+        self._anew(name, rows[: len(rows) // 2])
+
+    def _anew(self, name: str, rows: list[Row]) -> None:
+        old = self.files[name].rows
+        if old:
+            shorter = len(jsonl(rows)) < len(jsonl(old))
+            self.gaps.append(("truncated" if shorter else "rewritten", len(old)))
+        self.put(name, File(rows))
+
+    def remove(self) -> None:
+        """Take a file away that was read to its end."""
+        name = self.any()
+        if len(self.files) > 3 and not self.files[name].cut:
+            self.path(name).unlink()
+            del self.files[name]
+
+    def copy(self) -> None:
+        """Copy a file: the copy is other rows, and its windows are closed."""
+        name = self.any()
+        if not self.files[name].cut:
+            self.files[name].twin = True
+            self.put(f"day-{self.stage.ids}00.jsonl", File(list(self.files[name].rows), twin=True))
+
+    def fork(self) -> None:
+        """Let a file go on under two other names: one is the file, the other is a copy."""
+        file = self.files[name := self.any()]
+        if not file.cut:
+            turned = f"day-{self.stage.ids}01.jsonl"
+            self.path(name).rename(self.path(turned))
+            self.files[turned] = self.files.pop(name)
+            file.twin = True
+            self.put(f"day-{self.stage.ids}02.jsonl", File(list(file.rows), twin=True))
+
+    def stub(self) -> None:
+        """Add a file that has half a line so far."""
+        self.put(name := f"day-{self.stage.ids}03.jsonl", File([]))
+        [half] = self.stage.rows(1)
+        self.files[name].cut = half
+        self.path(name).write_bytes(jsonl([half])[:20])
+
+    def change(self) -> None:
+        """Change some files, each once, and read all."""
+        self.stage.later()
+        touched = dict(self.files)
+        for change in self.stage.random.sample(self.changes, 4):
+            hidden = {n: f for n, f in self.files.items() if touched.get(n) is not f}
+            for name in hidden:
+                del self.files[name]
+            if self.fit():
+                change()
+            self.files |= hidden
+        self.new()
+        self.stage.finish(*DRAIN, most=2)
+        self.oracle.drained()
+
+    def tear(self) -> None:
+        """Write other rows over a file that was read to somewhere when its reader was killed."""
+        self.stage.later()
+        old, at = self.stage.rows(400), Partition()
+        self.path("day-0.jsonl").write_bytes(jsonl(old))
+        before = len(self.stage.gaps())
+        self._read_some()
+        self.stage.later()
+        again = File(self.stage.rows(500))
+        self.path("day-0.jsonl").write_bytes(jsonl(again.rows))
+        self.stage.finish(*DRAIN)
+        found = self.stage.gaps()[before:]
+        read = sum(gap["from_offset"] for gap in found)
+        self.gaps += [("rewritten", read)] * len(found)
+        assert len(found) == bool(read)
+        self.oracle.take(old[:read], at)
+        self.put("day-0.jsonl", again)
+        self.oracle.drained()
+
+    def _read_some(self) -> None:
+        process = started(*DRAIN, cwd=self.stage.folder, log=self.stage.log, **self.stage.settings)
+        time.sleep(self.stage.random.uniform(2.2, 3.2))
+        self.stage.kill_all(process)
+        process.wait()
+
+
+def files(stage: Stage) -> Outcome:
+    """Change files between runs until all kills are made."""
+    stage.write_stream({"kind": "file", "path": "day-*.jsonl*"})
+    folder = Folder(stage)
+    for name in ("day-2.jsonl", "day-10.jsonl", "day-9.jsonl"):
+        folder.put(name, File(stage.rows(150)))
+    stage.finish(*DRAIN)
+    folder.oracle.drained()
+    if stage.left > 2:
+        folder.tear()
+    while stage.left:
+        folder.change()
+        stage.compare(folder.oracle)
+    found = Counter((gap["cause"], gap["from_offset"]) for gap in stage.gaps())
+    if found != Counter(folder.gaps):
+        stage.faults.append(f"gaps are {found}, not {folder.gaps}")
+    return Outcome(folder.oracle.records, folder.oracle.late, len(folder.gaps))
+
+
+# -- Another source --------------------------------------------------------------------------
+
+
+def _refused(stage: Stage) -> None:
+    """See another source refused, until the stream is reset, however often that is killed."""
+    stage.ask(*DRAIN, code=2)
+    reset = ("streams", "reset", stage.name)
+    stage.ask(*reset, code=2)
+    stage.finish(*reset, "--yes", most=1)
+
+
+def _post(stage: Stage, rows: Sequence[Row]) -> None:
+    """Post rows to a server that is killed meanwhile, each request until it is answered."""
+    port = free_port()
+    command = ("run", "stream.yaml", "--port", str(port))
+    process = started(*command, cwd=stage.folder, log=stage.log, **stage.settings)
+    for n in range(0, len(rows), 50):
+        while not _taken(port, stage.name, rows[n : n + 50], f"{rows[n]['id']}"):
+            time.sleep(0.1)
+            if process.poll() is not None:
+                process = started(*command, cwd=stage.folder, log=stage.log, **stage.settings)
+        if stage.left and n % 200 == 150:
+            stage.kill_all(process)
+            process.wait()
+    process.terminate()
+    process.wait(timeout=60)
+
+
+def _taken(port: int, name: str, rows: Sequence[Row], key: str) -> bool:
+    headers = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": key}
+    url = f"http://127.0.0.1:{port}/api/v1/streams/{name}/events"
+    try:
+        return httpx2.post(url, json=list(rows), headers=headers).status_code == 202
+    except httpx2.TransportError:
         return False
-    for pid in _children(process.pid):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    process.kill()
-    process.wait()
-    return True
 
 
-def _children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in listed.read_text().split()] if listed.exists() else []
+def another_source(stage: Stage) -> Outcome:
+    """Go from files to other files, to events, and back to the first files."""
+    oracle, rows = Oracle(), {name: stage.rows(300, back=0.02) for name in "a"}
+    _drain_files(stage, oracle, "a", rows["a"])
+    stage.later()
+    rows["b"] = stage.rows(300, back=0.02)
+    stage.write_stream({"kind": "file", "path": "b-*.jsonl"})
+    (stage.folder / "b-1.jsonl").write_bytes(jsonl(rows["b"]))
+    _refused(stage)
+    _drain_files(stage, oracle, "b", rows["b"])
+    stage.later()
+    events = stage.rows(400)
+    stage.write_stream({"kind": "log", "partitions": 1, "idle_grace": "20000d"})
+    _refused(stage)
+    _post(stage, events)
+    stage.finish(*DRAIN)
+    oracle.take(events, Partition())
+    oracle.drained()
+    stage.compare(oracle)
+    stage.write_stream({"kind": "file", "path": "a-*.jsonl"})
+    _refused(stage)
+    _drain_files(stage, oracle, "a", rows["a"])
+    return Outcome(oracle.records, oracle.late, 0)
 
 
-def _stream(edge: Edge, lfs: str, **changes: Any) -> None:
-    (edge.folder / "my_lfs.py").write_text(f"{LFS}\nLFS = [{lfs}]\n")
-    until = to_iso(START + 5_000 * HOUR)  # nothing alerts: the counts alone are compared
-    baseline = {"from": to_iso(START), "until": until}
-    write_stream(edge.folder, probes="my_lfs:LFS", baseline=baseline, **changes)
+def _drain_files(stage: Stage, oracle: Oracle, name: str, rows: Sequence[Row]) -> None:
+    stage.write_stream({"kind": "file", "path": f"{name}-*.jsonl"})
+    (stage.folder / f"{name}-1.jsonl").write_bytes(jsonl(rows))
+    stage.finish(*DRAIN, most=6)
+    oracle.take(rows, Partition())
+    oracle.drained()
+    stage.compare(oracle)
 
 
-def changing_files(edge: Edge) -> list[str]:
-    """Files come before and after others, grow, are renamed, rewritten and removed."""
-    _stream(edge, "free", source={"kind": "file", "path": "day-*.jsonl"})
-    write_jsonl(edge.folder / "day-2.jsonl", edge.rows(0, 400))
-    write_jsonl(edge.folder / "day-3.jsonl", edge.rows(1, 400))
-    edge.run("run", "stream.yaml", "--drain")
-    write_jsonl(edge.folder / "day-10.jsonl", edge.rows(2, 500))
-    write_jsonl(edge.folder / "day-1.jsonl", edge.rows(3, 300))
-    edge.run("run", "stream.yaml", "--drain")
-    with (edge.folder / "day-3.jsonl").open("ab") as file:
-        file.writelines(json.dumps(row).encode() + b"\n" for row in edge.rows(4, 200))
-    (edge.folder / "day-2.jsonl").rename(edge.folder / "day-0-was-2.jsonl")
-    edge.run("run", "stream.yaml", "--drain")
-    write_jsonl(edge.folder / "day-10.jsonl", edge.rows(5, 700))  # longer than it was
-    write_jsonl(edge.folder / "day-1.jsonl", edge.rows(6, 100))  # and shorter
-    (edge.folder / "day-0-was-2.jsonl").unlink()
-    edge.run("run", "stream.yaml", "--drain")
-    return edge.differences()
+# -- LFs that end the worker -----------------------------------------------------------------
 
 
-def another_source(edge: Edge) -> list[str]:
-    """Another source is refused, then begun, and every record of both is counted once."""
-    _stream(edge, "free", source={"kind": "file", "path": "old.jsonl"})
-    write_jsonl(edge.folder / "old.jsonl", edge.rows(0, 800))
-    edge.run("run", "stream.yaml", "--drain")
-    _stream(edge, "free", source={"kind": "file", "path": "new-*.jsonl"})
-    write_jsonl(edge.folder / "new-1.jsonl", edge.rows(1, 1_000))
-    refused = tidegauge(
-        "run", "stream.yaml", "--drain", cwd=edge.folder, check=False, database=edge.url
-    )
-    tidegauge("streams", "reset", "test", "--yes", cwd=edge.folder, database=edge.url)
-    edge.run("run", "stream.yaml", "--drain")
-    wrong = [] if refused.returncode == 2 else [f"not refused: {refused.returncode}"]
-    return wrong + edge.differences()
+def deadly_lfs(stage: Stage) -> Outcome:
+    """Let an LF end its process on one record, in the one way and the other."""
+    found = [_deadly(stage, how) for how in ("exit", "kill")]
+    return Outcome(sum(o.records for o in found), sum(o.late for o in found), 0)
 
 
-def ending_lfs(edge: Edge) -> list[str]:
-    """LFs that exit have failed on those records; one that kills its worker is quarantined."""
-    _stream(edge, "free, exits, kills", limits={"commit_records": 200})
-    rows = [*edge.rows(0, 600, ("free", "exit", "hello")), *edge.rows(1, 1, ("free kill",))]
-    write_jsonl(edge.folder / "records.jsonl", [*rows, *edge.rows(2, 500)])
-    edge.run("run", "stream.yaml", "--drain")
-    return edge.differences(errors=lambda pane: int(pane.all.errors[1]) in {0, 200})
+def _deadly(whole: Stage, how: str) -> Oracle:
+    stage = Stage(whole.folder / how, whole.random, whole.left // (2 if how == "exit" else 1))
+    stage.write_stream({"kind": "file", "path": "*.jsonl"})
+    rows, place = stage.rows(600), stage.random.randrange(200, 400)
+    rows[place]["text"] = f"{how} and more words"
+    (stage.folder / "records.jsonl").write_bytes(jsonl(rows))
+    stage.finish(*DRAIN, most=9)
+    oracle = _quarantined(stage, rows, place)
+    stage.compare(oracle)
+    whole.left, whole.made = whole.left - stage.made, whole.made + stage.made
+    whole.faults += stage.faults
+    return oracle
 
 
-def history(edge: Edge) -> list[str]:
-    """Files of history are counted once in a log stream, however often they are read."""
-    _stream(edge, "free", source={"kind": "log", "partitions": 2})
-    for n in range(3):
-        write_jsonl(edge.folder / f"past-{n}.jsonl", edge.rows(n, 3_000))
-    edge.run("backfill", "stream.yaml", "past-0.jsonl", "past-1.jsonl", "past-2.jsonl")
-    edge.run("backfill", "stream.yaml", "past-0.jsonl", "past-1.jsonl", "past-2.jsonl")
-    return edge.differences()
+def _quarantined(stage: Stage, rows: Sequence[Row], place: int) -> Oracle:
+    """Return the counts if the LF fails on every record from some batch's first on."""
+    failed = sum(n for (_, what), n in stage.found().items() if what == "deadly error")
+    first = len(rows) - failed
+    if not place - 40 < first <= place:
+        stage.faults.append(f"the LF fails from record {first} on, and dies on {place}")
+    oracle, partition = Oracle(), Partition()
+    oracle.take(rows[:first], partition)
+    oracle.take(rows[first:], partition, quarantined=True)
+    return oracle
 
 
-def clocks(edge: Edge) -> list[str]:
-    """What is late follows from the records: any size of batch gives the same alerts."""
-    rows = [row for hour in range(40) for row in edge.rows(hour, 30)]
-    for i in edge.rng.sample(range(len(rows)), 200):
-        rows[i]["timestamp"] = to_iso(START + edge.rng.randint(0, 40) * HOUR)
-    write_jsonl(edge.folder / "records.jsonl", rows)
-    found = []
+# -- History ---------------------------------------------------------------------------------
+
+
+def history(stage: Stage) -> Outcome:
+    """Read overlapping files of history, under other names the second time."""
+    stage.write_stream({"kind": "log", "partitions": 2}, commit_records=10)
+    oracle, parts = Oracle(), ["a.jsonl", "b.jsonl.gz", "c.csv", "d.jsonl"]
+    for name in parts:
+        rows = sorted(stage.rows(500), key=lambda row: row["timestamp"])
+        _write_history(stage.folder / name, rows)
+        oracle.take(rows, Partition())
+    stage.finish("backfill", "stream.yaml", *parts[:2], most=stage.left // 2)
+    stage.finish("backfill", "stream.yaml", *parts, most=stage.left // 2)
+    while stage.left:
+        parts.append(name := f"more-{len(parts)}.jsonl")
+        rows = sorted(stage.rows(500), key=lambda row: row["timestamp"])
+        _write_history(stage.folder / name, rows)
+        oracle.take(rows, Partition())
+        stage.finish("backfill", "stream.yaml", *parts)
+    (stage.folder / "a.jsonl").rename(stage.folder / "renamed.jsonl")
+    stage.finish("backfill", "stream.yaml", "renamed.jsonl", *parts[1:])
+    stage.compare(oracle)
+    stage.finish(*DRAIN)
+    stage.compare(oracle)
+    return Outcome(oracle.records, oracle.late, 0)
+
+
+def _write_history(path: Path, rows: Sequence[Row]) -> None:
+    if path.suffix == ".csv":
+        with path.open("w", newline="") as opened:
+            writer = csv.DictWriter(opened, ["id", "timestamp", "text"])
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        content = jsonl(rows)
+        path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+# -- Clocks that go back ---------------------------------------------------------------------
+
+
+def clocks(stage: Stage) -> Outcome:
+    """Replay records out of order with commits of several sizes."""
+    oracle, told = Oracle(), []
+    parts = {f"t-{n}.jsonl": stage.rows(900, back=0.1) for n in (1, 2)}
     for size in (7, 100, 10_000):
-        _stream(edge, "free", limits={"commit_records": size})
-        done = tidegauge("replay", "stream.yaml", "--json", cwd=edge.folder)
-        found.append(json.loads(done.stdout.strip().splitlines()[-1]))
-    if not found[0]["late"]:
-        return ["nothing was late"]
-    keys = ("records", "windows", "late", "alerts")
-    told = [{key: one[key] for key in keys} for one in found]
-    return [f"{one} for {told[0]}" for one in told[1:] if one != told[0]]
+        stage.write_stream({"kind": "file", "path": "t-*.jsonl"}, commit_records=size)
+        for name, rows in parts.items():
+            (stage.folder / name).write_bytes(jsonl(rows))
+        told.append(_replayed(stage, size))
+    for rows in parts.values():
+        oracle.take(rows, Partition())
+    for size in (7, 100, 10_000):
+        stage.compare(oracle, f"replay-{size}.db")
+    if not told[0] == told[1] == told[2]:
+        stage.faults.append(f"replays differ: {told}")
+    return Outcome(oracle.records, oracle.late, 0)
 
 
-SCENES = (changing_files, another_source, ending_lfs, history, clocks)
-SHARES = (0.5, 0.2, 0.15, 0.15, 0.0)
-"""Of the kills."""
+def _replayed(stage: Stage, size: int) -> Row:
+    url = f"sqlite:///{stage.folder}/replay-{size}.db"
+    done = stage.ask("replay", "stream.yaml", "--json", "--database", url)
+    timed = {"seconds", "records_per_second"}
+    return {key: value for key, value in last_json(done.stdout).items() if key not in timed}
 
 
-def play(kills: int, seed: int) -> dict[str, Any]:
-    """Play all scenes; return what was done, and how many differences there were."""
-    rng = random.Random(seed)
-    told: dict[str, Any] = {"kills": 0, "records": 0, "difference": 0, "scenes": {}}
-    began = time.monotonic()
-    for scene, share in zip(SCENES, SHARES, strict=True):
-        with tempfile.TemporaryDirectory(prefix="tidegauge-edge-") as folder:
-            edge = Edge(Path(folder), rng, round(kills * share))
-            found = _until_spent(scene, edge)
-        told["scenes"][scene.__name__] = {"kills": edge.made, "differences": found}
-        told["kills"] += edge.made
-        told["records"] += edge.numbers
-        told["difference"] += len(found)
-    return told | {"seconds": round(time.monotonic() - began)}
+# -- All of it -------------------------------------------------------------------------------
+
+SCENES: dict[str, tuple[Callable[[Stage], Outcome], float]] = {
+    "files": (files, 0.4),
+    "source": (another_source, 0.25),
+    "lfs": (deadly_lfs, 0.15),
+    "history": (history, 0.2),
+    "clocks": (clocks, 0),
+}
+"""Each scene, and its share of the kills."""
 
 
-def _until_spent(scene: Callable[[Edge], list[str]], edge: Edge) -> list[str]:
-    """Play a scene, and again on a fresh stream while kills are left."""
-    found = scene(edge)
-    while edge.kills and not found:
-        for path in edge.folder.iterdir():
-            if path.is_file():
-                path.unlink()
-        fresh = Edge(edge.folder, edge.rng, edge.kills, edge.made)
-        found = scene(fresh)
-        edge.kills, edge.made = fresh.kills, fresh.made
-        edge.numbers += fresh.numbers
-    return found
+def play(folder: Path, *, kills: int, seed: int, only: Sequence[str] = ()) -> Row:
+    """Play scenes, two at a time; return the result."""
+    result: Row = {"kills": {}, "records": {}, "late": {}, "gaps": {}, "difference": 0}
+    stages = {
+        name: Stage(folder / name, random.Random(f"{seed} {name}"), round(kills * share))
+        for name, (_, share) in SCENES.items()
+        if name in (only or SCENES)
+    }
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda name: SCENES[name][0](stages[name]), stages))
+    for (name, stage), outcome in zip(stages.items(), outcomes, strict=True):
+        for what in ("records", "late", "gaps"):
+            result[what][name] = getattr(outcome, what)
+        result["kills"][name] = stage.made
+        result["difference"] += len(stage.faults)
+        print(name, outcome, *stage.faults[:20], sep="\n  ", file=sys.stderr)  # noqa: T201
+    return result
 
 
 def main() -> None:
-    """Print what was found; the last line is a JSON object."""
+    """Play all scenes in a folder that goes when they were exact."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    told = play(options.kills, options.seed)
-    print(json.dumps(told))  # noqa: T201
-    raise SystemExit(1 if told["difference"] else 0)
+    parser.add_argument("--only", choices=SCENES, action="append", default=[])
+    given = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        result = play(Path(folder), kills=given.kills, seed=given.seed, only=given.only)
+    print(json.dumps(result | {"seconds": round(time.monotonic() - began)}))  # noqa: T201
+    raise SystemExit(bool(result["difference"]))
 
 
 if __name__ == "__main__":

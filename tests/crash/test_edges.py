@@ -1,4 +1,4 @@
-"""The short version of ``python -m tests.crash.edges``."""
+"""A few kills at the edge. The long proof: `python -m tests.crash.edges --kills 60 --seed 1`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.edges import Edge, changing_files, clocks
+from tests.crash.edge_stage import Oracle, Partition, Stage, jsonl
+from tests.crash.edges import DRAIN, play
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def test_files_that_change_are_counted_once_under_kills(tmp_path: Path) -> None:
-    edge = Edge(tmp_path, random.Random(1), kills=3)
-    assert changing_files(edge) == []
-    assert edge.made
+def test_files_that_change_and_history_are_exact_under_kills(tmp_path: Path) -> None:
+    result = play(tmp_path, kills=5, seed=1, only=["files", "history"])
+    assert result["difference"] == 0
+    assert sum(result["kills"].values()) >= 2
+    assert result["records"]["history"] >= 2_000
 
 
-def test_any_size_of_batch_gives_the_same_windows_and_alerts(tmp_path: Path) -> None:
-    assert clocks(Edge(tmp_path, random.Random(2), kills=0)) == []
+def test_a_row_too_few_and_a_row_too_many_are_seen(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, random.Random(1), left=0)
+    stage.write_stream({"kind": "file", "path": "records.jsonl"})
+    rows = stage.rows(60)
+    (tmp_path / "records.jsonl").write_bytes(jsonl(rows))
+    stage.finish(*DRAIN)
+    for expected in (rows[1:], [*rows, rows[-1]], rows):
+        stage.faults.clear()
+        oracle = Oracle()
+        oracle.take(expected, Partition())
+        stage.compare(oracle)
+        assert bool(stage.faults) == (expected is not rows)
