@@ -72,6 +72,8 @@ class Punctuality:
         self._url = url
         self._receivers = tuple(config.alerts.receivers)
         self._before: Arrived | None = None
+        with database.read() as connection:
+            self._opened = arrived(streams.partitions(connection, stream.id))
 
     def tick(self) -> None:
         """Judge what has come since the last time, if that is enough."""
@@ -80,8 +82,7 @@ class Punctuality:
             told = streams.late_since(connection, self._stream.id)
             closed = streams.cursor(connection, self._stream.id, CLOSED)
         if self._before is None:
-            # What was told of is not told of again by a process that starts.
-            self._before = Arrived(0, 0) if told is None else now
+            self._before = now if told is not None else self._first(now)
         found = now.since(self._before)
         verdict = mostly_late(found)
         if found.records >= ENOUGH:
@@ -90,6 +91,14 @@ class Punctuality:
             self._tell(found, closed)
         elif verdict is False and told is not None:
             self._untell(told)
+
+    def _first(self, now: Arrived) -> Arrived:
+        """Return what the first look compares with: what this process has brought, if enough.
+
+        A file of old records is a small part of a stream's history, and all of a drain's.
+        """
+        enough = now.since(self._opened).records >= ENOUGH
+        return self._opened if enough else Arrived(0, 0)
 
     def _tell(self, found: Arrived, closed: int | None) -> None:
         now = self._clock()

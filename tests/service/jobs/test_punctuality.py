@@ -15,7 +15,7 @@ from tests.service.streams_for_tests import START
 from tidegauge_service.jobs.punctuality import Arrived, Punctuality, mostly_late
 from tidegauge_service.jobs.watermark_watch import WatermarkWatch
 from tidegauge_service.metrics.snapshot import take_snapshot
-from tidegauge_service.store import schema
+from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.windows import queries
 
@@ -101,3 +101,16 @@ def test_files_are_watched_too(database: Database, tmp_path: Path) -> None:
     watch = WatermarkWatch(group.config, group.stream, database, lambda: NOW)
     watch.tick()
     assert [message["status"] for message in told(database)] == ["firing"]
+
+
+def test_what_one_process_brings_is_judged_by_itself(database: Database, tmp_path: Path) -> None:
+    """A drain of a file with old records is told of, however long the history before it."""
+    group = Group(tmp_path, database, [[]])
+    with database.write() as connection:
+        connection.execute(sa.update(schema.stream_partition).values(records=20_000, late=0))
+    watch = Punctuality(group.config, group.stream, database, lambda: NOW)
+    with database.write() as connection:
+        connection.execute(sa.update(schema.stream_partition).values(records=23_000, late=3_000))
+    watch.tick()
+    with database.read() as connection:
+        assert streams.late_since(connection, group.stream.id) == NOW
