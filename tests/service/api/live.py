@@ -37,19 +37,22 @@ class Wire(socket.socket):
 
     def __init__(self, port: int) -> None:
         super().__init__()
+        self._unread = b""
         self.settimeout(20)
         self.connect(("127.0.0.1", port))
 
     def answer(self) -> Answer:
-        """Read one answer."""
-        data = b""
+        """Read one answer; keep what has come of the next."""
+        data = self._unread
         while b"\r\n\r\n" not in data:
             data += self._more()
         head, _, body = data.partition(b"\r\n\r\n")
         status, *lines = head.decode().split("\r\n")
         headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines)}
-        while len(body) < int(headers["content-length"]):
+        length = int(headers["content-length"])
+        while len(body) < length:
             body += self._more()
+        body, self._unread = body[:length], body[length:]
         value = json.loads(body) if "json" in headers["content-type"] else body
         return Answer(int(status.split()[1]), headers, value)
 
