@@ -5,7 +5,7 @@
     TidegaugeError (tidegauge_probes.errors)
     └── ServiceError
         ├── SettingsError     exit 2   a setting or stream file is wrong
-        │   └── ChangeRefused          versions of LFs cannot be changed like that
+        │   └── ChangeRefused          deployments cannot be changed like that
         ├── SourceError       exit 3   the source cannot be read
         │   └── StreamHalted  exit 4   too many inputs are no records
         │       └── NoRecord               none is one, or there is no input
@@ -33,7 +33,7 @@ class SettingsError(ServiceError):
 
 
 class ChangeRefused(SettingsError):  # noqa: N818  (a decision, not a fault)
-    """The versions of a stream's LFs cannot be changed like that; nothing was."""
+    """The deployments of a stream cannot be changed like that; nothing was."""
 
 
 class SourceError(ServiceError):

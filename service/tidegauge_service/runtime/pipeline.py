@@ -26,9 +26,9 @@ from tidegauge_service.errors import NoRecord, SettingsError
 from tidegauge_service.ingest import origin
 from tidegauge_service.ingest.gaps import seed
 from tidegauge_service.ingest.heartbeat import Beats, no_beat
+from tidegauge_service.ingest.open_deployments import Columns
 from tidegauge_service.ingest.sources.registry import open_codec, open_source
 from tidegauge_service.ingest.sources.source import Source
-from tidegauge_service.ingest.versions import Columns
 from tidegauge_service.ingest.worker import Progress, Worker
 from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.jobs.sight import SightCheck

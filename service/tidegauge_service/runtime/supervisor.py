@@ -37,7 +37,7 @@ from tidegauge_service.ingest.heartbeat import (
     Phase,
     stopped_from_outside,
 )
-from tidegauge_service.ingest.versions import Columns
+from tidegauge_service.ingest.open_deployments import Columns
 from tidegauge_service.jobs.quarantine import quarantine_lf
 from tidegauge_service.runtime.consumer import Health
 from tidegauge_service.runtime.worker_process import CALLS, DONE, FATAL, PROBLEM, READY, Task

@@ -19,30 +19,30 @@ COMMANDS = (
     ),
     LazyCommand(
         "deploy",
-        "probes.versions:deploy",
+        "probes.deployments:deploy",
         "Let a ProbeSet count, judge and alert, from the next window on.",
     ),
     LazyCommand(
         "shadow",
-        "probes.versions:shadow",
+        "probes.deployments:shadow",
         "Let a ProbeSet count beside the live one, and never alert, from the next window on.",
     ),
     LazyCommand(
-        "promote", "probes.versions:promote", "Make the shadow live, from the next window on."
+        "promote", "probes.deployments:promote", "Make the shadow live, from the next window on."
     ),
     LazyCommand(
         "rollback",
-        "probes.versions:rollback",
+        "probes.deployments:rollback",
         "Deploy again what was live before, with its baseline, from the next window on.",
     ),
     LazyCommand(
         "end-shadow",
-        "probes.versions:end_shadow",
+        "probes.deployments:end_shadow",
         "Let the shadow count no more, from the next window on.",
     ),
     LazyCommand(
         "list",
-        "probes.versions:list_",
+        "probes.deployments:list_",
         "List which ProbeSets have counted which windows of a stream, and who wanted it so.",
     ),
     LazyCommand(

@@ -1,4 +1,4 @@
-"""``tidegauge probes diff``: what another version does otherwise."""
+"""``tidegauge probes diff``: what another deployment does otherwise."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tidegauge_probes.authoring.difference import Difference, Part, compare
 from tidegauge_probes.labeling.contents import Contents, contents
 from tidegauge_service.cli.terminal import find_stream, opened, out, print_json, settings_of
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.store import deployments, streams, versions
+from tidegauge_service.store import deployment_counts, deployments, streams
+from tidegauge_service.store.deployment_counts import SideBySide
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import Role, StreamRow
-from tidegauge_service.store.versions import SideBySide
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 Which = Annotated[
@@ -39,7 +39,7 @@ def diff(
     with opened(settings_of(context)) as database:
         row = find_stream(database, stream) if stream else None
         (first, old), (second, new) = (_find(database, row, which) for which in (before, after))
-        seen = versions.side_by_side(database, row, first, second) if row else None
+        seen = deployment_counts.side_by_side(database, row, first, second) if row else None
     found = compare(old, new)
     if as_json:
         print_json({"before": first, "after": second, **_facts(found, seen)})
@@ -60,7 +60,7 @@ def _find(database: Database, row: StreamRow | None, which: str) -> tuple[str, C
                 raise SettingsError(msg)
             found = deployments.current(deployments.of_stream(connection, row.id), Role(which))
             if found is None:
-                msg = f"stream '{row.name}' has no {which} version"
+                msg = f"stream '{row.name}' has no {which} deployment"
                 raise SettingsError(msg)
             name = found.probe_set
         kept = streams.contents_of(connection, name)
