@@ -19,7 +19,7 @@ from tests.probes.simulated_votes import World, unipolar
 from tests.snorkel_stub import Snorkel
 from tidegauge_probes import ERROR, LabelingFunction, ProbeSet, engine
 from tidegauge_probes.label_model import dawid_skene
-from tidegauge_probes.label_model.dawid_skene import LabelModel
+from tidegauge_probes.label_model.model import LabelModel
 
 torch = needed("torch")
 

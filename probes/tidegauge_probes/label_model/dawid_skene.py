@@ -1,7 +1,8 @@
-"""The label model: what the LFs say together about the class nobody has seen.
+"""Dawid & Skene (1979), fitted by EM, with *abstain as a symbol of its own*.
 
-Dawid & Skene (1979), fitted by EM, with *abstain as a symbol of its own*: that an LF keeps silent
-tells something, too. Without that, accuracies of LFs that vote for one class only are far off.
+That an LF keeps silent tells of the class, too, and it is the only thing that does for LFs that
+vote for one class each. On real votes it also tells of much else: long texts wake many LFs, a blind
+spot wakes none. So this model is used only where its predictions of silence hold (``checks``).
 All accuracies are relative to the consensus of the LFs: a shift that fools every LF alike is not
 seen without gold labels.
 """
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.counts.panes import together_counted
 from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.label_model.rows import DistinctRows, one_hot
 from tidegauge_probes.lazy import LazyModule
 from tidegauge_probes.model import ERROR, Outcomes
 
@@ -28,6 +29,7 @@ else:
 special = LazyModule("scipy.special", extra="statistics")
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 MIN_LFS: Final = 3
 """With fewer the accuracies are not identified: take the majority's vote."""
@@ -49,7 +51,7 @@ MOST_STEPS: Final = 500
 
 
 @dataclass(frozen=True, eq=False)
-class LabelModel:
+class DawidSkene:
     """Class shares, and what each LF says of each class.
 
     ``prior``: float64 [K]. ``emission``: float64 [m, K + 1, K], P(LF i says s | class k), where
@@ -107,7 +109,7 @@ class LabelModel:
 
 
 def identified(outcomes: Outcomes) -> bool:
-    """Whether ``fit`` can tell right from wrong: enough LFs of int8 [n, m] vote often enough."""
+    """Whether enough LFs of int8 [n, m] vote often enough for a label model."""
     return int(((outcomes >= 0).sum(axis=0) >= MIN_VOTES).sum()) >= MIN_LFS
 
 
@@ -118,7 +120,7 @@ def fit(
     balance: Floats | None = None,
     weights: Floats | None = None,
     aside: Sequence[int] = (),
-) -> LabelModel:
+) -> DawidSkene:
     """Fit by EM from int8 [n, m] outcomes; *balance* holds the class shares, if they are known.
 
     *aside*: columns that are judged, and judge nobody: a model that was trained on the other LFs
@@ -126,8 +128,21 @@ def fit(
     *weights*: positive float64 [n], how many records each row stands for; not given, all alike.
     BaselineError if there are fewer than three LFs that vote, or *balance* is not one of shares.
     """
-    said = _Said.of(outcomes, classes)
-    votes = said.votes()
+    rows = DistinctRows.of(outcomes, weights)
+    return fit_rows(rows, classes, balance=balance, aside=aside)
+
+
+def fit_rows(
+    rows: DistinctRows,
+    classes: int,
+    *,
+    balance: Floats | None = None,
+    aside: Sequence[int] = (),
+    start: Floats | None = None,
+) -> DawidSkene:
+    """Fit as ``fit`` does. *start*: P(class | row) to begin with, float64 [u, K]."""
+    said, weight = _Said.of(rows.outcomes, classes), rows.weight
+    votes = said.votes(rows.times)
     usable = votes.sum(axis=1) >= MIN_VOTES
     usable[list(aside)] = False
     if usable.sum() < MIN_LFS:
@@ -136,39 +151,24 @@ def fit(
             f"{int(usable.sum())} of {len(votes)} have them"
         )
         raise BaselineError(msg)
-    prior = _checked_balance(balance, classes)
-    weight = np.ones(len(outcomes)) if weights is None else weights / weights.mean()
-    q = _posterior(said, np.log(prior), np.log(_assumed(said, weight, prior)), usable)
-    emission = np.zeros((len(votes), classes + 1, classes))
+    prior = checked_balance(balance, classes)
+    if start is None:
+        start = _posterior(said, np.log(prior), np.log(_assumed(said, weight, prior)), usable)
+    q, emission = start, np.zeros((len(votes), classes + 1, classes))
     for _ in range(MOST_STEPS):
         before = emission
-        q *= weight[:, None]
+        q = q * weight[:, None]
         emission = _emission(said, q)
         if balance is None:
-            prior = (q.sum(axis=0) + PRIOR_COUNT) / (len(q) + PRIOR_COUNT * classes)
+            prior = (q.sum(axis=0) + PRIOR_COUNT) / (weight.sum() + PRIOR_COUNT * classes)
         q = _posterior(said, np.log(prior), np.log(emission), usable)
         if float(np.abs(emission - before).max()) < TOLERANCE:
             break
     for column in aside:
-        emission[column] = _beside(outcomes[:, [column]], q, weight, emission[column])
-    records = round(len(weight) ** 2 / float(weight @ weight))
-    dependent = dependence(said.together(weight), emission[:, :classes], prior, records)
+        emission[column] = _beside(rows.outcomes[:, [column]], q, weight, emission[column])
+    dependent = dependence(said.together(weight), emission[:, :classes], prior, rows.records)
     dependent[:, list(aside)] = True
-    return LabelModel(prior, emission, votes, records, dependent)
-
-
-def fit_if_identified(
-    outcomes: Outcomes,
-    classes: int,
-    weights: Floats | None = None,
-    aside: Sequence[int] = (),
-) -> LabelModel | None:
-    """Return ``fit``'s model, or None of LFs too few to have one, or too many to be counted so."""
-    if not together_counted(outcomes.shape[1], classes):
-        return None
-    if not identified(np.delete(outcomes, list(aside), axis=1)):
-        return None
-    return fit(outcomes, classes, weights=weights, aside=aside)
+    return DawidSkene(prior, emission, votes, rows.records, dependent)
 
 
 def dependence(
@@ -199,15 +199,12 @@ class _Said:
     @classmethod
     def of(cls, outcomes: Outcomes, classes: int) -> _Said:
         n, m = outcomes.shape
-        rows, columns = np.nonzero(outcomes >= 0)
-        place = columns * classes + outcomes[rows, columns].astype(np.int64)
-        psi = sparse.csr_array((np.ones(len(rows)), (rows, place)), shape=(n, m * classes))
         rows, columns = np.nonzero(outcomes == ERROR)
         failed = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(n, m))
-        return cls(psi, failed, m, classes)
+        return cls(one_hot(outcomes, classes), failed, m, classes)
 
-    def votes(self) -> npt.NDArray[np.int64]:
-        counted = np.asarray(self.psi.sum(axis=0), dtype=np.int64)
+    def votes(self, times: Ints) -> Ints:
+        counted = np.asarray(self.psi.T @ times, dtype=np.int64)
         return counted.reshape(self.lfs, self.classes)
 
     def together(self, weight: Floats) -> Floats:
@@ -234,7 +231,8 @@ def _beside(outcomes: Outcomes, others: Floats, weight: Floats, start: Floats) -
     return np.asarray(emission[0])
 
 
-def _checked_balance(balance: Floats | None, classes: int) -> Floats:
+def checked_balance(balance: Floats | None, classes: int) -> Floats:
+    """Return class shares that add up to 1, equal ones if none are given; BaselineError if bad."""
     if balance is None:
         return np.full(classes, 1 / classes)
     given = np.asarray(balance, dtype=np.float64)

@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model.dawid_skene import Floats, LabelModel, dependence
+from tidegauge_probes.label_model.dawid_skene import DawidSkene, Floats, dependence
+from tidegauge_probes.label_model.kinds import imported
+from tidegauge_probes.label_model.model import LabelModel
 
 LEAST: Final = 1e-6
 """No probability is 0, nor 1: what Snorkel has learned may add up to more than one."""
@@ -32,6 +34,8 @@ _WHOLE: Final = 0.01
 def label_model(state: Mapping[str, Any], records: int | None = None) -> LabelModel:
     """Return the label model of a fitted Snorkel LabelModel's attributes.
 
+    Nothing can be checked without the votes, so it is one of kind ``votes``, whose precisions are as
+    unsure as any: who has changed is told, levels are not.
     *records*: how many it was fitted on; not given, as it says itself. BaselineError if it was not
     fitted, or says otherwise (`predict_proba` writes another number there).
     """
@@ -56,7 +60,8 @@ def label_model(state: Mapping[str, Any], records: int | None = None) -> LabelMo
     votes = _votes(np.diag(together), n).reshape(m, k)
     says = mu.reshape(m, k, k)
     emission = _emission(says)
-    return LabelModel(prior, emission, votes, n, dependence(together, emission[:, :k], prior, n))
+    dependent = dependence(together, emission[:, :k], prior, n)
+    return imported(DawidSkene(prior, emission, votes, n, dependent), together)
 
 
 def _array(value: Any, name: str) -> Floats:

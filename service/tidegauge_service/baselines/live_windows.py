@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
-from tidegauge_probes.label_model import dawid_skene
+from tidegauge_probes.label_model import kinds
 from tidegauge_probes.labeling.contents import deployed, names
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import baselines as stored
@@ -48,7 +48,7 @@ def freeze(  # noqa: PLR0917
     if before is None:
         votes, weights = precisions.kept_votes(connection, stream, since, until, len(layout.probes))
         aside = deployed(contents)
-        model = dawid_skene.fit_if_identified(votes, len(layout.classes), weights, aside)
+        model = kinds.fit_if_identified(votes, len(layout.classes), weights, aside)
     else:
         model = before.model
     fitted = baselines.fit(

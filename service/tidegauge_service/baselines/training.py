@@ -15,7 +15,7 @@ from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model import dawid_skene
+from tidegauge_probes.label_model import kinds
 from tidegauge_probes.label_model.accuracy import MIN_GOLD, MOST_GOLD, Gold
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import ABSTAIN, Outcomes, Record, VoteMatrix, lookup
@@ -252,7 +252,7 @@ def _freeze(
         window_ms=config.window,
         source=facts,
         slices=[probe.name for probe in probe_set.slices],
-        model=dawid_skene.fit_if_identified(
+        model=kinds.fit_if_identified(
             outcomes, probe_set.cardinality, aside=probe_set.deployed if windows else ()
         ),
         gold=gold,

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from tests.probes.simulated_votes import pane, unipolar
 from tidegauge_probes.drift.explanation import explain, of_classes
 from tidegauge_probes.findings import Cause, CauseKind, Finding, SeriesKey, SeriesKind, Verdict
-from tidegauge_probes.label_model import dawid_skene
+from tidegauge_probes.label_model import LabelModel, dawid_skene, kinds
 from tidegauge_probes.label_model.precision import Together
-from tidegauge_probes.model import ABSTAIN
+from tidegauge_probes.label_model.rows import DistinctRows
+from tidegauge_probes.model import ABSTAIN, Outcomes
 
 LF = SeriesKey(SeriesKind.COVERAGE, probe="lf")
 Counts = tuple[int, int, float, int]
@@ -107,6 +108,13 @@ def test_any_counts_have_a_finite_answer(segments: dict[str, Counts]) -> None:
         assert cause.share >= 0.8
 
 
+def checked(seen: Outcomes) -> LabelModel:
+    """Return the model of votes that are known to be independent given the class."""
+    rows = DistinctRows.of(seen)
+    tables = dawid_skene.fit_rows(rows, 2)
+    return kinds.full(kinds.fit(seen, 2), rows, tables)
+
+
 def of_those_that_moved(
     now: tuple[float, float], broken: int | None = None
 ) -> dict[int, Cause | None]:
@@ -118,7 +126,7 @@ def of_those_that_moved(
     _, votes = world.draw(rng, 20_000, np.array(now))
     if broken is not None:  # of its votes every second is lost
         votes[::2, broken] = ABSTAIN
-    model = dawid_skene.fit(seen, 2)
+    model = checked(seen)
     together = Together.of(pane(votes, 2))
     change = (votes >= 0).mean(axis=0) - (seen >= 0).mean(axis=0)
     return {

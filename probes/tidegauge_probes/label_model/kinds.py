@@ -1,0 +1,227 @@
+"""A label model of some votes: which kind they allow, and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.counts.panes import together_counted
+from tidegauge_probes.label_model import dawid_skene, silence, vote_model
+from tidegauge_probes.label_model.company import precision_sd, share_sd, spreads
+from tidegauge_probes.label_model.dawid_skene import DawidSkene, checked_balance
+from tidegauge_probes.label_model.labels import Labelled, with_labels
+from tidegauge_probes.label_model.model import LabelModel, LabelModelKind
+from tidegauge_probes.label_model.rows import DistinctRows
+from tidegauge_probes.label_model.vote_model import VoteFit, anchored
+from tidegauge_probes.lazy import LazyModule
+from tidegauge_probes.model import Outcomes
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = LazyModule("scipy.sparse", extra="statistics")
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+IDENTIFIED_Z: Final = 5.0
+"""Standard errors by which classes must explain more of the votes than independence does. Below it
+nothing tells a right LF from a wrong one: with one LF per class every overlap is a conflict."""
+
+
+def fit(
+    outcomes: Outcomes,
+    classes: int,
+    *,
+    balance: Floats | None = None,
+    weights: Floats | None = None,
+    aside: Sequence[int] = (),
+    gold: npt.ArrayLike | None = None,
+) -> LabelModel:
+    """Fit a label model from int8 [n, m] outcomes, of the kind that they allow.
+
+    *balance*: float64 [K], class shares of all records, if they are known. *weights*: positive
+    float64 [n], how many records each row stands for. *aside*: columns that are judged and judge
+    nobody: the deployed model, and whatever else is not an opinion of its own. *gold*: integers
+    [n], the true class or −1; the records that have one must be drawn uniformly.
+
+    BaselineError if the shares are none, or the gold labels name one class only.
+    """
+    given = None if balance is None else checked_balance(balance, classes)
+    labelled = None if gold is None else Labelled.of(outcomes, gold, classes)
+    rows = DistinctRows.of(outcomes, weights)
+    judges = np.ones(outcomes.shape[1], dtype=np.bool_)
+    judges[list(aside)] = False
+    found = _of_votes(rows, classes, judges, labelled)
+    if labelled is not None:
+        found = with_labels(found, rows, labelled)
+    else:
+        found = _counting_silence(found, rows, aside, given) or found
+    if given is not None:
+        found = replace(found, prior=given, prior_sd=np.zeros(classes), given=True)
+    return found
+
+
+def fit_if_identified(
+    outcomes: Outcomes,
+    classes: int,
+    weights: Floats | None = None,
+    aside: Sequence[int] = (),
+    *,
+    balance: Floats | None = None,
+    gold: npt.ArrayLike | None = None,
+) -> LabelModel | None:
+    """Return ``fit``'s model, or None of LFs too few to have one, or too many to be counted so."""
+    if not together_counted(outcomes.shape[1], classes):
+        return None
+    if not dawid_skene.identified(np.delete(outcomes, list(aside), axis=1)):
+        return None
+    return fit(outcomes, classes, balance=balance, weights=weights, aside=aside, gold=gold)
+
+
+def _of_votes(
+    rows: DistinctRows, classes: int, judges: Mask, labelled: Labelled | None
+) -> LabelModel:
+    """Return the model of kind ``votes``, or ``majority`` where its classes explain too little."""
+    gold = None if labelled is None else labelled.by_vote(classes)
+    fitted = vote_model.fit(rows, classes, judges, gold)
+    kind = LabelModelKind.VOTES
+    if fitted.gain < IDENTIFIED_Z * fitted.gain_error:
+        kind, fitted = LabelModelKind.MAJORITY, _majority(fitted, classes, judges, rows, gold)
+    m = len(judges)
+    dependent = np.eye(m, dtype=np.bool_)
+    i, j = fitted.similar.nonzero()
+    dependent[i // classes, j // classes] = True
+    dependent[:, ~judges] = True
+    every = m * classes
+    nothing = np.full(every, np.nan)
+    model = LabelModel(
+        kind=kind,
+        prior=fitted.mix,
+        prior_sd=np.full(classes, np.nan),
+        pi=fitted.pi,
+        mix=fitted.mix,
+        gram=silence.together(rows, classes),
+        records=rows.records,
+        votes=_votes(rows, classes),
+        dependent=dependent,
+        similar=fitted.similar,
+        spread=np.ones(every),
+        sd=nothing,
+    )
+    model = replace(model, prior=_shares(model, rows))
+    if kind is LabelModelKind.MAJORITY and labelled is None:
+        return model
+    model = replace(model, spread=spreads(model, rows))
+    model = replace(model, sd=precision_sd(model, fitted.misfit))
+    return replace(model, prior_sd=share_sd(model))
+
+
+def _majority(
+    fitted: VoteFit, classes: int, judges: Mask, rows: DistinctRows, gold: Floats | None
+) -> VoteFit:
+    """Return votes that are all worth the same: the majority's, and a tie stays a tie.
+
+    Of gold labels, if there are any, each vote is worth what they say.
+    """
+    own = np.tile(np.arange(classes), len(judges))
+    pi = anchored(own, vote_model.START, classes)
+    every = len(own)
+    if gold is None:
+        mix, alone = np.full(classes, 1 / classes), sparse.csr_array((every, every))
+        return replace(fitted, pi=pi, mix=mix, similar=alone)
+    pi = vote_model.with_gold(pi, gold)
+    cast = _votes(rows, classes).ravel() * np.repeat(judges, classes)
+    mix = cast @ pi
+    return replace(fitted, pi=pi, mix=mix / mix.sum() if mix.sum() else fitted.mix)
+
+
+def _votes(rows: DistinctRows, classes: int) -> Ints:
+    said = [(rows.outcomes == k).T @ rows.times for k in range(classes)]
+    return np.stack(said, axis=1).astype(np.int64)
+
+
+def _shares(model: LabelModel, rows: DistinctRows) -> Floats:
+    """Return the class shares of the covered records, float64 [K]."""
+    covered = (rows.outcomes[:, model.witnesses] >= 0).any(axis=1)
+    if not covered.any():
+        return model.mix
+    found = rows.weight[covered] @ model.posterior(rows.outcomes[covered])
+    return np.asarray(found / found.sum())
+
+
+def _counting_silence(
+    model: LabelModel, rows: DistinctRows, aside: Sequence[int], balance: Floats | None
+) -> LabelModel | None:
+    """Return the model of kind ``full``, if the votes allow it."""
+    if (np.delete(model.votes.sum(axis=1), list(aside)) >= dawid_skene.MIN_VOTES).sum() < (
+        dawid_skene.MIN_LFS
+    ):
+        return None
+    votes = model.kind is LabelModelKind.VOTES
+    by_votes = model.posterior(rows.outcomes) if votes else None
+    tables = silence.counted(rows, model.gram, by_votes, aside, balance)
+    return None if tables is None else full(model, rows, tables)
+
+
+def full(model: LabelModel, rows: DistinctRows, tables: DawidSkene) -> LabelModel:
+    """Return the model of kind ``full`` of tables that hold for the *rows*."""
+    every = model.lfs * model.classes
+    found = replace(
+        model,
+        kind=LabelModelKind.FULL,
+        prior=tables.prior,
+        prior_sd=np.full(model.classes, np.nan),
+        dependent=tables.dependent,
+        tables=tables,
+        **_given_votes(tables, model.cast, vote_model.PRIOR_VOTES),
+    )
+    found = replace(found, spread=spreads(found, rows))
+    return replace(found, sd=precision_sd(found, np.ones(every), shared=0.0))
+
+
+def _given_votes(tables: DawidSkene, cast: Floats, pseudo: float = 0.0) -> dict[str, Floats]:
+    """Return π and T of tables of P(vote | class).
+
+    *pseudo*: votes of no particular precision that are added to each: where one was cast a hundred
+    times and was never wrong, it is not certain that it never is.
+    """
+    k = tables.classes
+    joint = tables.says * tables.prior
+    pi = joint / np.maximum(joint.sum(axis=1, keepdims=True), 1e-12)
+    any_vote = anchored(np.tile(np.arange(k), len(tables.votes)), vote_model.START, k)
+    seen = np.maximum(cast, 1.0)[:, None]
+    pi = np.maximum((pi * seen + pseudo * any_vote) / (seen + pseudo), 1e-6)
+    mix = (cast * np.repeat(tables.witnesses, k)) @ pi
+    return {"pi": pi, "mix": mix / mix.sum() if mix.sum() else np.full(k, 1 / k)}
+
+
+def imported(tables: DawidSkene, together: Floats) -> LabelModel:
+    """Return the label model of tables that were fitted elsewhere: there are no rows to check it.
+
+    *together*: float64 [mK, mK], shares of the records on which both votes were cast. It is treated
+    as one of kind ``votes`` whose precisions are as unsure as any.
+    """
+    gram = together * tables.records
+    given = _given_votes(tables, np.diag(gram))
+    every = len(gram)
+    model = LabelModel(
+        kind=LabelModelKind.VOTES,
+        prior=tables.prior,
+        prior_sd=np.full(tables.classes, np.nan),
+        gram=gram,
+        records=tables.records,
+        votes=tables.votes,
+        dependent=tables.dependent,
+        similar=sparse.csr_array((every, every)),
+        spread=np.ones(every),
+        sd=np.full(every, np.nan),
+        tables=tables,
+        **given,
+    )
+    return replace(model, sd=precision_sd(model, np.full(every, np.inf)))

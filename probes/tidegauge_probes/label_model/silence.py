@@ -1,0 +1,142 @@
+"""Whether silence may be counted: Dawid-Skene is kept only where its predictions hold.
+
+No real set passed; simulated LFs that are independent given the class did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.label_model import dawid_skene
+from tidegauge_probes.label_model.dawid_skene import DawidSkene
+from tidegauge_probes.label_model.rows import DistinctRows, one_hot
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+ENOUGH_EXPECTED: Final = 5.0
+"""Co-votes that a pair must be due to be compared."""
+
+ENOUGH_PAIRS: Final = 30
+FEWER_PAIRS: Final = 10
+FEWER_NEED: Final = 2_000.0
+"""Fewer pairs will do where so many co-votes are due in all."""
+
+MOST_MISFIT: Final = 1.5
+MOST_Z: Final = 4.0
+MOST_APART: Final = 0.03
+SURE: Final = 0.8
+LEAST_AGREEMENT: Final = 0.9
+COUNTED_VOTES: Final = 5
+"""Records with 0 … 4 votes are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """How well a model predicts what it was not fitted to.
+
+    ``pairs``, ``due``: pairs of votes that were compared, and co-votes due in all of them.
+    ``misfit``: their χ² per pair. ``silence``: the largest z of the shares of records with 0 … 4
+    votes.
+    """
+
+    pairs: int
+    due: float
+    misfit: float
+    silence: float
+
+    @property
+    def hold(self) -> bool:
+        """Whether enough is predicted, and rightly."""
+        few = self.pairs >= FEWER_PAIRS and self.due >= FEWER_NEED
+        enough = self.pairs >= ENOUGH_PAIRS or few
+        return enough and self.misfit <= MOST_MISFIT and self.silence <= MOST_Z
+
+
+def counted(
+    rows: DistinctRows,
+    gram: Floats,
+    by_votes: Floats | None,
+    aside: Sequence[int] = (),
+    balance: Floats | None = None,
+) -> DawidSkene | None:
+    """Return Dawid-Skene with the abstain as a symbol, or None where it does not hold.
+
+    *gram*: float64 [mK, mK], co-votes. *by_votes*: P(class | votes), float64 [u, K], of the model of
+    kind ``votes``; None where that tells no classes apart. It is fitted from two starts, which must
+    end alike, and must agree with what the votes alone are sure of.
+    """
+    classes = len(gram) // max(rows.outcomes.shape[1], 1)
+    uniform = np.full((len(rows.outcomes), classes), 1 / classes)
+    start = uniform if by_votes is None else _half(by_votes, uniform, rows.covered)
+    known = {"balance": balance, "aside": aside}
+    model = dawid_skene.fit_rows(rows, classes, **known, start=start)
+    if not predictions(model, rows, gram, aside).hold:
+        return None
+    other = dawid_skene.fit_rows(rows, classes, **known)
+    if np.abs(other.prior - model.prior).max() > MOST_APART:
+        return None
+    agrees = by_votes is None or _agreement(model, rows, by_votes) >= LEAST_AGREEMENT
+    return model if agrees else None
+
+
+def _half(by_votes: Floats, uniform: Floats, covered: Mask) -> Floats:
+    return np.where(covered[:, None], (by_votes + uniform) / 2, uniform)
+
+
+def predictions(
+    model: DawidSkene, rows: DistinctRows, gram: Floats, aside: Sequence[int] = ()
+) -> Predictions:
+    """Compare co-votes and numbers of votes with those that the model predicts."""
+    judges = np.ones(len(model.votes), dtype=np.bool_)
+    judges[list(aside)] = False
+    lf = np.repeat(np.arange(len(judges)), model.classes)
+    n = rows.weight.sum()
+    expected = n * (model.says * model.prior) @ model.says.T
+    compared = (lf[:, None] < lf) & judges[lf][:, None] & judges[lf]
+    compared &= expected >= ENOUGH_EXPECTED
+    due = expected[compared]
+    off = (gram[compared] - due) ** 2 / due
+    misfit = float(off.mean()) if len(off) else np.inf
+    return Predictions(len(due), float(due.sum()), misfit, _silence(model, rows, judges))
+
+
+def _silence(model: DawidSkene, rows: DistinctRows, judges: Mask) -> float:
+    """Return the largest z of the shares of records with 0 … 4 votes."""
+    due = np.zeros(COUNTED_VOTES)
+    for share, quiet in zip(model.prior, model.emission[judges, model.classes].T, strict=True):
+        due += share * _votes_of_independent(1 - quiet)
+    n = float(rows.weight.sum())
+    size = np.minimum((rows.outcomes[:, judges] >= 0).sum(axis=1), COUNTED_VOTES)
+    seen = np.bincount(size, weights=rows.weight, minlength=COUNTED_VOTES + 1)[:COUNTED_VOTES] / n
+    spread = np.sqrt(np.maximum(due * (1 - due), 1e-4) / n)
+    return float((np.abs(seen - due) / spread).max())
+
+
+def _votes_of_independent(chances: Floats) -> Floats:
+    """Return the chances of 0 … 4 votes, float64 [5], of LFs that vote with *chances*."""
+    found = np.zeros(COUNTED_VOTES)
+    found[0] = 1.0
+    for chance in chances:
+        found[1:] = found[1:] * (1 - chance) + found[:-1] * chance
+        found[0] *= 1 - chance
+    return found
+
+
+def _agreement(model: DawidSkene, rows: DistinctRows, by_votes: Floats) -> float:
+    """Return the share of the records that the votes are sure of on which both name one class."""
+    sure = rows.covered & (by_votes.max(axis=1) >= SURE)
+    weight = rows.weight[sure]
+    same = model.posterior(rows.outcomes[sure]).argmax(axis=1) == by_votes[sure].argmax(axis=1)
+    return float(weight @ same / weight.sum()) if weight.sum() else 0.0
+
+
+def together(rows: DistinctRows, classes: int) -> Floats:
+    """Return how often votes came together, float64 [mK, mK]."""
+    psi = one_hot(rows.outcomes, classes)
+    return np.asarray((psi.T @ psi.multiply(rows.weight[:, None]).tocsr()).toarray())
