@@ -45,7 +45,7 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
         skewed=None if skewed is None else len(skewed.found),
         probes=tuple(_probes(last)) if last else (),
         segments=tuple(_segments(last)) if last else (),
-        precision=tuple(_precision(judged)) if judged else (),
+        precision=tuple(_precision(judged)) if judged and judged.levels else (),
         class_shares={c.label: c.share for c in judged.shares if c.share is not None}
         if judged
         else {},
