@@ -227,6 +227,11 @@ def _blind(one: Blindness) -> str:
             f"No LF votes on {percent(one.share)} % of the records. Do the LFs read the fields "
             "that the records have?"
         )
+    if one.cause is BlindCause.NO_SEGMENTS:
+        return (
+            f"None of the latest records has a value at '{clean(one.missing)}' (`segment_by`), so "
+            "drift in its segments does not show. Check the path in the stream file"
+        )
     if one.fault == "late":
         return (
             "Every record is late, so none is counted. Is `record.timestamp` the right field, and "

@@ -17,6 +17,7 @@ from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes import load
 from tidegauge_probes.errors import TidegaugeError
+from tidegauge_probes.findings import BlindCause
 from tidegauge_service.cli.terminal import out, settings_of, styled
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import load_stream
@@ -203,7 +204,7 @@ def _sight(path: Path, settings: Settings) -> str:
     finally:
         database.close()
     said = ". ".join(phrases.blind(found or ()))
-    if any(one.serious for one in found or ()):
+    if any(one.cause is not BlindCause.BLIND_SPOT for one in found or ()):
         raise ServiceError(said)
     if found is None:
         return "too little was counted to say"

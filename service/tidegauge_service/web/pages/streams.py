@@ -10,6 +10,7 @@ from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_alerts.messages.phrases import clean
 from tidegauge_alerts.model import AlertState, Severity
+from tidegauge_probes.findings import BlindCause
 from tidegauge_service.store.windows.queries import StreamSummary
 from tidegauge_service.web import addresses
 from tidegauge_service.web.words import NOTHING, Fact, Link, count, duration, moment
@@ -81,8 +82,10 @@ def state(*summaries: StreamSummary) -> State:
         return State(Light.ALARM, "blind")
     if pending:
         return State(Light.WATCH, f"{count(pending, 'alert')} pending")
-    if any(s.blind for s in summaries):
-        return State(Light.WATCH, "large blind spot")
+    causes = {found.cause for s in summaries for found in s.blind or ()}
+    if causes:
+        empty = BlindCause.NO_SEGMENTS in causes
+        return State(Light.WATCH, "empty segments" if empty else "large blind spot")
     if any(_phase(s) in {"compared", "learning"} for s in summaries):
         return State(Light.CALM, "no open alert")
     return State(Light.UNKNOWN, "nothing compared yet")
