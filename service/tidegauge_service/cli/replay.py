@@ -17,7 +17,7 @@ from tidegauge_service.cli.terminal import opened, out, print_json, progress, se
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import BaselineName, StreamConfig, load_stream
-from tidegauge_service.errors import SettingsError
+from tidegauge_service.errors import SettingsError, StreamHalted, TooManyDeadLetters
 from tidegauge_service.jobs.punctuality import Arrived, mostly_late
 from tidegauge_service.reports import page
 from tidegauge_service.reports import summary as report
@@ -64,6 +64,10 @@ def replay(
                 gc.freeze()  # as in worker_process
                 try:
                     pipeline.run_to_end(lambda p: advance(p.records + p.dead_letters))
+                except TooManyDeadLetters as error:
+                    if database is not None:
+                        raise
+                    raise StreamHalted(error.cause) from error  # they went with the replay
                 finally:
                     pipeline.close()
             seconds = time.monotonic() - started
@@ -76,7 +80,8 @@ def replay(
             else:
                 _show(summary)
             if not summary["records"]:
-                pipeline.require_records(int(summary["dead_letters"]))
+                dead = int(summary["dead_letters"])
+                pipeline.require_records(dead, kept=database is not None)
 
 
 def _bring_baseline(config: StreamConfig, settings: Settings, store: Database) -> None:
