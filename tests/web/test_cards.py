@@ -103,6 +103,18 @@ def test_an_unread_partition_holds_the_watermark() -> None:
     assert fact(found, "Not read yet") == "unknown"
 
 
+def test_a_drained_partition_holds_no_watermark() -> None:
+    old = replace(READING, partition=1, watermark_ms=1_000, drained=True)
+    found = summary(partitions=(old, replace(READING, watermark_ms=NOON)))
+    assert fact(found, "Watermark") == "2020-03-15T12:00:00Z"
+    assert found.watermark_ms == NOON
+    ended = summary(partitions=(old, replace(READING, watermark_ms=NOON, drained=True)))
+    assert ended.watermark_ms == NOON, "how far the stream came"
+    unread = replace(READING, partition=2, watermark_ms=None)
+    assert summary(partitions=(old, unread)).watermark_ms is None
+    assert summary(partitions=()).watermark_ms is None
+
+
 def test_the_stream_with_alerts_is_chosen_unasked() -> None:
     quiet, alarmed = summary("a"), summary("b", alerts={FIRING: 1})
     assert overview.choose([quiet, alarmed], None) is alarmed

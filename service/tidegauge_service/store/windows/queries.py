@@ -114,6 +114,22 @@ class StreamSummary:
         return tuple(gap for gap in self.gaps if gap.applied_ms is None)
 
     @property
+    def holding(self) -> tuple[PartitionRow, ...]:
+        """The partitions whose watermarks count, as windows are closed by them.
+
+        A drained one holds nothing back; once all are, the furthest is how far the stream came.
+        """
+        live = tuple(p for p in self.partitions if not p.drained)
+        furthest = sorted(self.partitions, key=lambda p: p.watermark_ms or 0)[-1:]
+        return live or tuple(furthest)
+
+    @property
+    def watermark_ms(self) -> int | None:
+        """The stream's event time; None while a partition that holds it has none."""
+        known = [p.watermark_ms for p in self.holding if p.watermark_ms is not None]
+        return min(known) if known and len(known) == len(self.holding) else None
+
+    @property
     def counted(self) -> tuple[PartitionRow, ...]:
         """The partitions, and what was replayed as one more."""
         return self.partitions if self.replayed is None else (*self.partitions, self.replayed)

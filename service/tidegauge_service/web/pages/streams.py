@@ -213,11 +213,9 @@ def _last_window(summary: StreamSummary) -> str:
 
 
 def _watermark(summary: StreamSummary) -> int | None:
-    """Return the stream's event time in whole seconds: the slowest partition's, if all have one."""
-    known = [p.watermark_ms for p in summary.partitions if p.watermark_ms is not None]
-    if not known or len(known) < len(summary.partitions):
-        return None
-    return min(known) // 1000 * 1000
+    """Return the stream's event time in whole seconds."""
+    reached = summary.watermark_ms
+    return None if reached is None else reached // 1000 * 1000
 
 
 def _links(name: str) -> tuple[Link, ...]:
