@@ -77,6 +77,7 @@ def refused(*arguments: str) -> str:
             "there is no stream 'nope' in this database; streams: ",
         ),
         ("candidates export --reason blindspot", "blind_spot"),
+        ("candidates export nope", "--stream nope"),
         ("candidates export --alert nope", "there is no alert 'nope'"),
         ("candidates export --since 2026-01-02 --until 2026-01-01", "nothing lies between"),
         ("candidates export --since 2026-01-01 --until 2026-01-01", "nothing lies between"),
