@@ -258,12 +258,22 @@ def _formats(source: Source) -> str:
 
 def _sight(path: Path, settings: Settings) -> str:
     """Say whether the stream sees its traffic, as its workers have found."""
-    seen = _look(path, settings, lambda connection, stream: sight.load(connection, stream.id))
-    if seen is None:
+    found = _look(
+        path,
+        settings,
+        lambda connection, stream: (
+            sight.load(connection, stream.id),
+            sight.failing(connection, stream),
+        ),
+    )
+    if found is None:
         return "nothing counted yet"
+    seen, shares = found
     if seen.found is None:
         return "too little was counted to say"
     said = ". ".join(phrases.blind(seen.found))
     if any(one.cause is not BlindCause.BLIND_SPOT for one in seen.found):
         raise ServiceError(said)
-    return said or "the LFs see the traffic"
+    failing = phrases.failures(shares)
+    note = f". LFs fail in the newest windows: {failing}. `tidegauge probes check {path}` says why"
+    return (said or "the LFs see the traffic") + (note if failing else "")

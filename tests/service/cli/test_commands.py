@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from rich.table import Table
 from typer.testing import CliRunner, Result
 
-from tests.service.streams_for_tests import record, write_jsonl, write_stream
+from tests.service.streams_for_tests import START, record, write_jsonl, write_stream
 from tidegauge_alerts.errors import ReceiverError
 from tidegauge_alerts.receivers import LogReceiver, WebhookReceiver
 from tidegauge_alerts.transports.preflight import check_receiver
@@ -229,6 +229,20 @@ def test_doctor_tells_of_gaps(folder: Path, mark: str, *, waits: bool) -> None:
     assert said.startswith(f"{mark} stream.yaml: gaps: ")
     assert "`tidegauge streams gaps test`" in said
     assert ("1, with 4 inputs never read" in said) is not waits
+
+
+def test_doctor_notes_an_lf_that_fails_on_a_few_records(folder: Path) -> None:
+    records = [record(n, "free", ms=START + n * 60_000) for n in range(200)]
+    for one in records[::12]:
+        del one["text"]
+    write_jsonl(folder / "few.jsonl", records)
+    write_stream(folder, name="few", source={"kind": "file", "path": "few.jsonl"})
+    assert run("run", "stream.yaml", "--drain").exit_code == 0
+    lines = run("doctor", "stream.yaml").output.splitlines()
+    said = next(line for line in lines if "sight" in line)
+    assert said.startswith("✓")
+    assert "LFs fail in the newest windows: 'mentions_free' on 8.5 %, " in said
+    assert "`tidegauge probes check stream.yaml` says why" in said
 
 
 def test_doctor_tells_of_a_file_that_cannot_be_read_once(folder: Path) -> None:

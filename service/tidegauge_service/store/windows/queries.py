@@ -73,6 +73,15 @@ class WindowFigures:
     evaluated_ms: int | None = None
     """When it was evaluated, by the wall clock."""
 
+    @property
+    def failing(self) -> dict[str, float]:
+        """LF → the share of the records on which it fails, if that is worth a note.
+
+        An LF that failed as often on the training records raises no alert.
+        """
+        errors = (f for f in self.series if (f.series, f.segment) == (SeriesKind.ERROR, ALL))
+        return {f.probe: f.x / f.n for f in errors if f.n and f.x >= sight.NOTED * f.n}
+
 
 @dataclass(frozen=True, slots=True)
 class StreamSummary:

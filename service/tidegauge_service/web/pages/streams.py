@@ -181,6 +181,7 @@ def _facts(summary: StreamSummary) -> tuple[Fact, ...]:
         Fact("Late records", count(summary.late)),
         Fact("Dead letters", _dead_letters(summary.dead_letters)),
         Fact("Last window", _last_window(summary)),
+        *_failing_lfs(summary),
         Fact("Watermark", moment(_watermark(summary))),
         Fact("Windows evaluated", f"{count(summary.windows)}, {duration(row.window_ms)} each"),
         Fact("Baseline", row.baseline or "not frozen yet"),
@@ -210,6 +211,13 @@ def _last_window(summary: StreamSummary) -> str:
     if last is None:
         return NOTHING
     return f"{moment(last.start_ms)}, {count(last.records, 'record')}"
+
+
+def _failing_lfs(summary: StreamSummary) -> tuple[Fact, ...]:
+    """Return what no alert tells of: failures that the training records had as well."""
+    last = summary.last_window
+    said = phrases.failures(last.failing) if last else ""
+    return (Fact("Failing LFs, last window", said),) if said else ()
 
 
 def _watermark(summary: StreamSummary) -> int | None:
