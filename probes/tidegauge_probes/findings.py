@@ -186,6 +186,11 @@ class Blindness:
         return self.cause in {BlindCause.NOTHING_COUNTED, BlindCause.LF_FAILS}
 
     @property
+    def broken(self) -> bool:
+        """Whether the stream file or an LF is to be corrected, or a producer."""
+        return self.cause is not BlindCause.BLIND_SPOT
+
+    @property
     def key(self) -> tuple[BlindCause, str]:
         """What it is about: equal for the same trouble at two times."""
         if self.cause is BlindCause.NO_SEGMENTS:

@@ -17,14 +17,13 @@ from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes import load
 from tidegauge_probes.errors import TidegaugeError
-from tidegauge_probes.findings import BlindCause
 from tidegauge_service.cli.probes.sample import stream_inputs
 from tidegauge_service.cli.terminal import out, settings_of, styled
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import ServiceError, SettingsError, SourceError, StoreError
-from tidegauge_service.ingest.mapping import check_mapping
+from tidegauge_service.ingest.record_paths import check_mapping
 from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.registry import check_format, open_codec, open_source
 from tidegauge_service.ingest.sources.source import Source
@@ -272,7 +271,7 @@ def _sight(path: Path, settings: Settings) -> str:
     if seen.found is None:
         return "too little was counted to say"
     said = ". ".join(phrases.blind(seen.found))
-    if any(one.cause is not BlindCause.BLIND_SPOT for one in seen.found):
+    if any(one.broken for one in seen.found):
         raise ServiceError(said)
     failing = phrases.failures(shares)
     note = f". LFs fail in the newest windows: {failing}. `tidegauge probes check {path}` says why"

@@ -33,6 +33,6 @@ def outcome(summary: StreamSummary, file: str) -> tuple[str, ...]:
     lines = [figures, f"  the page has the alerts and charts: `tidegauge run {file}`"]
     if dead:
         lines.append(f"  what the dead letters are: `tidegauge dead-letters list {name}`")
-    if summary.late or any(one.serious for one in summary.blind or ()):
+    if summary.late or any(one.broken for one in summary.blind or ()):
         lines.append(f"  what may be wrong with the records: `tidegauge doctor {file}`")
     return tuple(lines)

@@ -26,7 +26,7 @@ def test_a_good_run_needs_two_lines() -> None:
 
 def test_trouble_says_where_to_look() -> None:
     alerts = {("firing", "critical", "spike"): 1, ("pending", "warning", "drift"): 2}
-    fails = Blindness(BlindCause.LF_FAILS, 1.0, "lf")
+    fails = Blindness(BlindCause.NO_SEGMENTS, 1.0, missing="chanel")
     first, *more = outcome(summary({"not_json": 1_200}, alerts, fails), "s.yaml")
     assert first.endswith("0 late, 1,200 dead letters, 3 open alerts")
     assert "tidegauge dead-letters list spam" in more[1]

@@ -12,7 +12,7 @@ from tests.service.streams_for_tests import START, record, write_stream
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.ingest.codec.codec import Codec
-from tidegauge_service.ingest.mapping import MappingReport, check_mapping
+from tidegauge_service.ingest.record_paths import MappingReport, check_mapping
 from tidegauge_service.ingest.sources.source import Raw
 
 GOOD = [record(n, "free", channel="web", mail={"to": "a"}) for n in range(4)]
