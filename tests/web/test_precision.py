@@ -85,9 +85,13 @@ def test_windows_come_in_pages(site: Site, client: TestClient) -> None:
                 "low": 0.45,
                 "high": 0.55,
                 "changed": False,
+                "judged": False,
             }
         ],
         "accuracy": None,
+        "kind": "full",
+        "labels": 0,
+        "withheld": "",
     }
     assert items[1]["lfs"][0]["precision"] is None
     until = client.get(f"/api/v1/streams/spam/precision?until={to_iso(START + HOUR)}").json()

@@ -63,7 +63,7 @@ def fit(
     else:
         found = _counting_silence(found, rows, aside, given) or found
     if given is not None:
-        found = replace(found, prior=given, prior_sd=np.zeros(classes), given=True)
+        found = found.with_shares(given)
     return found
 
 

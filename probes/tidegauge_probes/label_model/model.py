@@ -6,7 +6,7 @@ show without a label; gold labels take any of them to figures that were counted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -143,6 +143,10 @@ class LabelModel:
     def shares_followed(self) -> bool:
         """Whether the class shares are sure enough to raise alerts."""
         return self.kind is LabelModelKind.FULL or self.labels >= FOLLOWED_FROM
+
+    def with_shares(self, shares: Floats) -> LabelModel:
+        """Return the same where the class shares of all records are known, float64 [K]."""
+        return replace(self, prior=shares, prior_sd=np.zeros(len(shares)), given=True)
 
     def precision(self) -> Floats:
         """Return P(class k | LF i votes k), float64 [m, K]; NaN where it hardly ever does."""

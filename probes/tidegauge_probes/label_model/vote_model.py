@@ -75,9 +75,7 @@ class VoteFit:
     gain_error: float
 
 
-def fit(
-    rows: DistinctRows, classes: int, judges: Mask, gold: Floats | None = None
-) -> VoteFit:
+def fit(rows: DistinctRows, classes: int, judges: Mask, gold: Floats | None = None) -> VoteFit:
     """Fit from different rows. *judges*: bool [m], LFs that others are judged by.
 
     *gold*: float64 [mK, K], labelled votes by vote and true class. No random numbers: equal rows

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_service.baselines import training
 from tidegauge_service.clock import Clock
@@ -33,10 +34,16 @@ def find_baseline(
     elif isinstance(chosen, BaselinePath):
         path = Path(config.folder) / chosen.path
         votes = path.suffix in {".npy", ".npz"}
+        if votes and chosen.gold is not None:
+            msg = f"baseline.gold names a field of records; {chosen.path} is a vote matrix"
+            raise BaselineError(msg)
+        known = {"balance": chosen.balance}
         found = (
-            training.fit_votes(config, probe_set, path)
+            training.fit_votes(config, probe_set, path, **known)
             if votes
-            else training.fit_records(config, probe_set, path, clock, fitted)
+            else training.fit_records(
+                config, probe_set, path, clock, fitted, gold=chosen.gold, **known
+            )
         )
     else:
         return None

@@ -7,7 +7,7 @@ says what counts; workers find out by themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -70,21 +70,29 @@ def shadow(database: Database, stream: StreamRow, wanted: Wanted, by: Author) ->
 
 
 def promote(
-    database: Database, stream: StreamRow, by: Author, *, baseline: str | None = None
+    database: Database,
+    stream: StreamRow,
+    by: Author,
+    *,
+    baseline: str | None = None,
+    balance: Mapping[str, float] | None = None,
 ) -> Deployment:
     """Make the shadow live.
 
     It is compared with *baseline* (a name or an id), else with the one that it was deployed with,
-    else with one that is frozen from the closed windows it has counted.
+    else with one that is frozen from the closed windows it has counted; *balance* is the share of
+    each class in those, if you know it.
     """
     with database.write() as connection:
         # Apart from the change itself: no worker has to wait while many windows are read.
         chosen = _shadow_of(connection, stream)
         given = baseline or chosen.baseline
+        if given and balance is not None:
+            _refuse(stream, f"a class balance is for a new baseline, and {given} is there already")
         found = (
             _named(connection, stream, chosen, given)
             if given
-            else _frozen(connection, stream, chosen, by.now_ms)
+            else _frozen(connection, stream, chosen, by.now_ms, balance)
         )
     with database.write() as connection:
         turn = _Turn.begin(connection, stream, by)
@@ -113,11 +121,13 @@ def accept(
     *,
     since_ms: int | None = None,
     until_ms: int | None = None,
+    balance: Mapping[str, float] | None = None,
 ) -> Deployment:
     """Make what the live deployment has counted its baseline, from the next window on.
 
     The windows in [since, until) make it; given none, those since the oldest open alert opened,
-    as far as windows are evaluated. BaselineError if it has counted nothing then.
+    as far as windows are evaluated. *balance*: the share of each class in them, if you know them.
+    BaselineError if it has counted nothing then, or *balance* is none.
     """
     with database.write() as connection:
         chosen = deployments.current(deployments.of_stream(connection, stream.id), Role.LIVE)
@@ -132,7 +142,7 @@ def accept(
                 _refuse(stream, f"{name} {to_iso(moment)} is not the start of a window")
         seen = deployments.seen_from(stream, chosen)
         before = baselines.load(connection, chosen.baseline) if chosen.baseline else None
-        found, _ = freeze(connection, seen, since, until, by.now_ms, before)
+        found, _ = freeze(connection, seen, since, until, by.now_ms, before, balance=balance)
     with database.write() as connection:
         turn = _Turn.begin(connection, stream, by)
         if turn.live != chosen:
@@ -255,7 +265,13 @@ def _named(connection: Connection, stream: StreamRow, deployment: Deployment, na
     return found.id
 
 
-def _frozen(connection: Connection, stream: StreamRow, deployment: Deployment, now_ms: int) -> str:
+def _frozen(
+    connection: Connection,
+    stream: StreamRow,
+    deployment: Deployment,
+    now_ms: int,
+    balance: Mapping[str, float] | None,
+) -> str:
     """Freeze a baseline from what the shadow has counted, as far as windows are closed."""
     closed = streams.cursor(connection, stream.id, CLOSED)
     if closed is None or closed <= deployment.from_ms:
@@ -265,7 +281,8 @@ def _frozen(connection: Connection, stream: StreamRow, deployment: Deployment, n
             "one that was fitted with its LFs (`tidegauge baseline fit`, then --baseline NAME)",
         )
     seen = deployments.seen_from(stream, deployment)
-    return freeze(connection, seen, deployment.from_ms, closed, now_ms)[0].id
+    frozen, _ = freeze(connection, seen, deployment.from_ms, closed, now_ms, balance=balance)
+    return frozen.id
 
 
 def _refuse(stream: StreamRow, why: str) -> NoReturn:

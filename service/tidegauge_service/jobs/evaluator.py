@@ -29,7 +29,7 @@ from tidegauge_probes.model import Layout
 from tidegauge_service.baselines.live_windows import freeze
 from tidegauge_service.candidates import proposal
 from tidegauge_service.clock import Clock
-from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.config.stream_file import BaselineRange, StreamConfig
 from tidegauge_service.jobs.explanation import Explainer
 from tidegauge_service.jobs.first_baseline import learn
 from tidegauge_service.jobs.window_precision import judge
@@ -227,7 +227,11 @@ class Evaluator:
         if since is None or until is None:
             msg = f"stream '{self._stream.name}' has no baseline attached"
             raise BaselineError(msg)  # the pipeline attaches the other kinds before it starts
-        fitted, panes = freeze(connection, self._stream, since, until, self._clock())
+        chosen = self._config.baseline
+        balance = chosen.balance if isinstance(chosen, BaselineRange) else None
+        fitted, panes = freeze(
+            connection, self._stream, since, until, self._clock(), balance=balance
+        )
         precisions.drop_votes(connection, self._stream)
         deployments.attach(connection, self._stream, deployment, fitted.id)
         ids = evaluation.series_ids(connection, self._stream, fitted.keys)

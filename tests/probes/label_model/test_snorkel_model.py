@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model import LabelModelKind, snorkel_model, snorkel_pickle
+from tidegauge_probes.label_model import snorkel_model, snorkel_pickle
 from tidegauge_probes.label_model.dawid_skene import DawidSkene
 from tidegauge_probes.label_model.pickle_machine import Inert
 

@@ -17,6 +17,8 @@ from tidegauge_probes.drift.baseline import LEARNING_WINDOWS, Baseline
 from tidegauge_probes.label_model.accuracy import Gold
 from tidegauge_probes.label_model.dawid_skene import MIN_LFS, MIN_VOTES
 from tidegauge_service.baselines import training
+from tidegauge_service.baselines.class_balance import EXAMPLE, parse_balance
+from tidegauge_service.baselines.identification import withheld
 from tidegauge_service.cli.baseline import snorkel
 from tidegauge_service.cli.terminal import (
     author,
@@ -53,7 +55,10 @@ def fit(
     ] = None,
     gold: Annotated[
         str | None,
-        typer.Option(help="Field of the records with the true class: how right the model is."),
+        typer.Option(help="Field of the records with the true class, where it is known."),
+    ] = None,
+    balance: Annotated[
+        str | None, typer.Option(help=f"Class shares, if you know them: {EXAMPLE}.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
 ) -> None:
@@ -64,15 +69,16 @@ def fit(
     if gold is not None and records is None:
         msg = "--gold names a field of the records: give --records FILE"
         raise SettingsError(msg)
+    shares = None if balance is None else parse_balance(balance)
     config = load_stream(stream)
     probe_set = load(config.probes, Path(config.folder))
     with opened(settings_of(context)) as database:
         if records is None:
-            fitted = training.fit_votes(config, probe_set, votes or Path())
+            fitted = training.fit_votes(config, probe_set, votes or Path(), balance=shares)
         else:
             with progress("training records") as advance:
                 fitted = training.fit_records(
-                    config, probe_set, records, now_ms, advance, gold=gold
+                    config, probe_set, records, now_ms, advance, gold=gold, balance=shares
                 )
         with database.write() as connection:
             baselines.save(connection, fitted, name, now_ms())
@@ -89,8 +95,7 @@ def fit(
             f"fewer than {LEARNING_WINDOWS} windows, so only shifts of "
             "an odds ratio of 3 or more will alert",
         )
-    if fitted.model is None:
-        out.print(_NO_MODEL)
+    out.print(_label_model(fitted), highlight=False)
     if fitted.gold is not None:
         out.print(_accuracy(fitted.gold))
 
@@ -129,12 +134,10 @@ def show(
     out.print(table)
     if found.gold is not None:
         out.print(_accuracy(found.gold))
-    if found.model is None:
-        out.print(_NO_MODEL)
-        return
-    shares_of = zip(found.plan.layout.classes, found.model.prior, strict=True)
-    out.print("class shares: " + ", ".join(f"{label} {share:.1%}" for label, share in shares_of))
-    out.print("Precision and shares are relative to the consensus of the LFs; no label was seen.")
+    shares = _shares(found)
+    if shares is not None:
+        out.print("class shares: " + ", ".join(f"{label} {s:.1%}" for label, s in shares.items()))
+    out.print(_label_model(found), highlight=False)
 
 
 @app.command()
@@ -149,6 +152,9 @@ def accept(
         str | None, typer.Option(help="End of the last window [default: all evaluated].")
     ] = None,
     by: Annotated[str | None, typer.Option(help="Who does it [default: your login].")] = None,
+    balance: Annotated[
+        str | None, typer.Option(help=f"Class shares in the windows, if you know them: {EXAMPLE}.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
 ) -> None:
     """Take what a stream does of late for the new normal, from the next window on."""
@@ -160,6 +166,7 @@ def accept(
             author(by),
             since_ms=moment(since, "--from"),
             until_ms=moment(until, "--until"),
+            balance=None if balance is None else parse_balance(balance),
         )
     if as_json:
         print_json({"stream": row.name, **asdict(made)})
@@ -191,20 +198,40 @@ def _facts(baseline: Baseline) -> dict[str, Any]:
         "label_model": None
         if model is None
         else {
+            "kind": str(model.kind),
+            "labels": model.labels,
             "records": model.records,
-            "class_shares": dict(
-                zip(baseline.plan.layout.classes, model.prior.tolist(), strict=True)
-            ),
+            "class_shares": _shares(baseline),
             "precision": _precision(baseline),
+            "withheld": withheld(model),
         },
     }
 
 
+def _shares(baseline: Baseline) -> dict[str, float] | None:
+    """Return class → share of all records, None where it is not known."""
+    model = baseline.model
+    if model is None or not model.shares_known:
+        return None
+    return dict(zip(baseline.plan.layout.classes, model.prior.tolist(), strict=True))
+
+
+def _label_model(baseline: Baseline) -> str:
+    """Return what the figures of precision are worth."""
+    model = baseline.model
+    if model is None:
+        return _NO_MODEL
+    if model.labels:
+        return f"Precision and shares are from {model.labels} gold labels and the LFs' votes."
+    known = "Precision and shares are relative to the consensus of the LFs; no label was seen."
+    return withheld(model) or known
+
+
 def _precision(baseline: Baseline) -> dict[str, dict[str, float]]:
     """Return LF → class → precision of its votes for that class, where that is known."""
-    if baseline.model is None:
+    if baseline.model is None or not baseline.model.levels:
         return {}
-    layout, found = baseline.plan.layout, baseline.model.precision()
+    layout, found = baseline.plan.layout, baseline.model.shown
     return {
         name: {
             label: float(p) for label, p in zip(layout.classes, row, strict=True) if not isnan(p)
