@@ -84,11 +84,13 @@ class Cause:
 
     def same(self, other: Cause | None) -> bool:
         """Whether both name the same, and of a class also that it moved the same way."""
-        return other is not None and self._named == other._named
+        named = (self.kind, self.field, self.segment, self.grew)
+        return other is not None and named == (other.kind, other.field, other.segment, other.grew)
 
     @property
-    def _named(self) -> tuple[CauseKind, str, str, bool]:
-        return self.kind, self.field, self.segment, self.ratio is not None and self.ratio > 1
+    def grew(self) -> bool:
+        """Whether it is a class that became more common."""
+        return self.ratio is not None and self.ratio > 1
 
 
 class Verdict(StrEnum):

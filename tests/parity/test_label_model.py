@@ -19,7 +19,7 @@ from tests.probes.simulated_votes import World, unipolar
 from tests.snorkel_stub import Snorkel
 from tidegauge_probes import ERROR, LabelingFunction, ProbeSet, engine
 from tidegauge_probes.label_model import dawid_skene
-from tidegauge_probes.label_model.model import LabelModel
+from tidegauge_probes.label_model.dawid_skene import DawidSkene
 
 torch = needed("torch")
 
@@ -38,7 +38,7 @@ class Sample:
 
     @property
     def emission(self) -> Floats:
-        """P(LF says s | class), abstain last, as ``LabelModel.emission``."""
+        """P(LF says s | class), abstain last, as ``DawidSkene.emission``."""
         says = self.world.says
         return np.concatenate([says, 1 - says.sum(axis=1, keepdims=True)], axis=1)
 
@@ -85,7 +85,7 @@ class Both:
     """The same votes under both models."""
 
     given: Sample
-    ours: LabelModel
+    ours: DawidSkene
     theirs: Any
 
     @property
@@ -141,7 +141,7 @@ def test_ours_is_as_near_to_what_the_lfs_do(both: Both) -> None:
     assert ours < theirs + 0.002
 
 
-def converted(theirs: Any, votes: npt.NDArray[np.int64]) -> LabelModel:
+def converted(theirs: Any, votes: npt.NDArray[np.int64]) -> DawidSkene:
     """Make Snorkel's model ours: to it, an LF that abstains says nothing at all.
 
     So the abstain's row holds the same number for each class, and drops out of the posterior.
@@ -151,7 +151,7 @@ def converted(theirs: Any, votes: npt.NDArray[np.int64]) -> LabelModel:
     m, _, k = emission.shape
     counted = np.stack([(votes == label).sum(axis=0) for label in range(k)], axis=1)
     prior = np.asarray(theirs.p, dtype=np.float64)
-    return LabelModel(prior, emission, counted, len(votes), np.eye(m, dtype=np.bool_))
+    return DawidSkene(prior, emission, counted, len(votes), np.eye(m, dtype=np.bool_))
 
 
 def test_snorkels_parameters_give_snorkels_posterior_here(both: Both) -> None:

@@ -8,10 +8,11 @@ averaged by those weights. Here in two steps, the first of which is for the mix 
 
 with y the gold label, r how many times as common its class is as at baseline, as the label model
 finds it (``ratios``), and ψ the one-hot votes. The ratio, not the shares: where the label model is
-wrong about a share, it is wrong about it then and now, and the accuracy must not move for that. θ has the largest likelihood (KLIEP): it maximises
-θ·μ − ln Σ w₀ exp(θ·ψ), where μ are the window's shares of each vote. So the window need only be
-counted. Without the first step weak LFs follow another mix of classes halfway only, for the ratio
-of densities is no exponential of their votes then.
+wrong about a share, it is wrong about it then and now, and the accuracy must not move for that. θ
+has the largest likelihood (KLIEP): it maximises θ·μ − ln Σ w₀ exp(θ·ψ), where μ are the window's
+shares of each vote. So the window need only be counted. Without the first step weak LFs follow
+another mix of classes halfway only, for the ratio of densities is no exponential of their votes
+then.
 
 What no LF sees cannot be weighed: where the model fails on records that look to all LFs like those
 it is right on, the estimate stays as it was.

@@ -1,9 +1,9 @@
 """A vote is judged by its company: what the other LFs say on the records on which it is cast.
 
-On records of class k the co-votes w of vote v come with the shares θ_wk over v's witnesses, so v's own
-company has the shares f ∝ Σ_k π_vk size_k θ_wk, with size_k co-votes on a record of class k. With a the
-class that v names, h = f_a − f_rest is the direction in which its company moves when it is right
-more often, and Σ h²/f what one co-vote tells of that.
+On records of class k the co-votes w of vote v come with the shares θ_wk over v's witnesses, so v's
+own company has the shares f ∝ Σ_k π_vk size_k θ_wk, with size_k co-votes on a record of class k.
+With a the class that v names, h = f_a − f_rest is the direction in which its company moves when it
+is right more often, and Σ h²/f what one co-vote tells of that.
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ class Company:
     def precision(self, classes: Floats, own: int, moved: float) -> float:
         """Return P(class *own* | vote) where the share of co-votes on *own* has *moved*.
 
-        A vote that is right on p of its records has q = p size_own / (p size_own + (1 − p) size_rest)
-        of its co-votes there: 50 % of the records, with three co-votes on each of them and one on
-        the others, are 75 % of the co-votes. May be beyond 0…1 where sizes are alike.
+        A vote that is right on p of its records has q = p size_own / (p size_own + (1 − p)
+        size_rest) of its co-votes there: 50 % of the records, with three co-votes on each of them
+        and one on the others, are 75 % of the co-votes. May be beyond 0…1 where sizes are alike.
         """
         right, wrong = self.size[own], float(self.size @ _rest(classes, own))
         p = float(classes[own])

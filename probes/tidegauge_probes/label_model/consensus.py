@@ -60,7 +60,8 @@ class Consensus:
         whole = Together.of(counts)
         found = of_window(self.model, whole)
         shares = [self._of_segment(segment, found.trusted) for segment in segments]
-        # Of so many labelled votes the precision would be as sure, but never of more than were cast.
+        # Of so many labelled votes the precision would be as sure, but never of more than were
+        # cast.
         votes = np.diag(whole.gram).reshape(found.value.shape)
         sure = found.expected * (1 - found.expected) / np.maximum(found.sampling, 1e-6) ** 2
         size = np.minimum(np.nan_to_num(sure), votes)

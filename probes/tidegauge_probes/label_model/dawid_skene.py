@@ -102,6 +102,20 @@ class DawidSkene:
         known = self.known & (of > 0)
         return np.asarray(np.divide(right, of, out=np.full_like(of, np.nan), where=known))
 
+    def gain(self, rows: DistinctRows) -> float:
+        """Return by how many standard errors classes explain more than independent votes do.
+
+        Of each record's log Σ_k p_k Π_i e_{i, symbol, k} / Π_i Σ_k p_k e_{i, symbol, k}, the mean.
+        """
+        said, one = _Said.of(rows.outcomes, self.classes), np.zeros(1)
+        together = (self.emission @ self.prior)[:, :, None]
+        scores = _scores(said, np.log(self.prior), np.log(self.emission), self.usable)
+        alone = _scores(said, one, np.log(together), self.usable)[:, 0]
+        ratio = special.logsumexp(scores, axis=1) - alone
+        mean = float(np.average(ratio, weights=rows.weight))
+        spread = float(np.average((ratio - mean) ** 2, weights=rows.weight))
+        return mean / float(np.sqrt(spread / rows.weight.sum() + 1e-12))
+
     def posterior(self, outcomes: Outcomes) -> Floats:
         """Return P(class | what the LFs said), float64 [n, K]; a failed LF says nothing."""
         said = _Said.of(outcomes, self.classes)
@@ -271,9 +285,15 @@ def _posterior(
 
     *log_prior*: [K], or [n, K] where more is known of each record.
     """
+    return np.asarray(special.softmax(_scores(said, log_prior, log_emission, usable), axis=1))
+
+
+def _scores(
+    said: _Said, log_prior: Floats, log_emission: Floats, usable: npt.NDArray[np.bool_]
+) -> Floats:
+    """Return the logarithm of the chance of each record's symbols and class, [n, K]."""
     k = said.classes
     logs = np.where(usable[:, None, None], log_emission, 0.0)
     silent = logs[:, k]
-    voted = (logs[:, :k] - silent[:, None, :]).reshape(-1, k)
-    scores = said.psi @ voted - said.failed @ silent + (log_prior + silent.sum(axis=0))
-    return np.asarray(special.softmax(scores, axis=1))
+    voted = (logs[:, :k] - silent[:, None, :]).reshape(-1, logs.shape[2])
+    return np.asarray(said.psi @ voted - said.failed @ silent + (log_prior + silent.sum(axis=0)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +28,6 @@ else:
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-
-IDENTIFIED_Z: Final = 5.0
-"""Standard errors by which classes must explain more of the votes than independence does. Below it
-nothing tells a right LF from a wrong one: with one LF per class every overlap is a conflict."""
 
 
 def fit(
@@ -91,7 +87,7 @@ def _of_votes(
     gold = None if labelled is None else labelled.by_vote(classes)
     fitted = vote_model.fit(rows, classes, judges, gold)
     kind = LabelModelKind.VOTES
-    if fitted.gain < IDENTIFIED_Z * fitted.gain_error:
+    if fitted.gain < silence.IDENTIFIED_Z * fitted.gain_error:
         kind, fitted = LabelModelKind.MAJORITY, _majority(fitted, classes, judges, rows, gold)
     m = len(judges)
     dependent = np.eye(m, dtype=np.bool_)
@@ -172,6 +168,7 @@ def _counting_silence(
 def full(model: LabelModel, rows: DistinctRows, tables: DawidSkene) -> LabelModel:
     """Return the model of kind ``full`` of tables that hold for the *rows*."""
     every = model.lfs * model.classes
+    pi, mix = _given_votes(tables, model.cast, vote_model.PRIOR_VOTES)
     found = replace(
         model,
         kind=LabelModelKind.FULL,
@@ -179,13 +176,14 @@ def full(model: LabelModel, rows: DistinctRows, tables: DawidSkene) -> LabelMode
         prior_sd=np.full(model.classes, np.nan),
         dependent=tables.dependent,
         tables=tables,
-        **_given_votes(tables, model.cast, vote_model.PRIOR_VOTES),
+        pi=pi,
+        mix=mix,
     )
     found = replace(found, spread=spreads(found, rows))
     return replace(found, sd=precision_sd(found, np.ones(every), shared=0.0))
 
 
-def _given_votes(tables: DawidSkene, cast: Floats, pseudo: float = 0.0) -> dict[str, Floats]:
+def _given_votes(tables: DawidSkene, cast: Floats, pseudo: float = 0.0) -> tuple[Floats, Floats]:
     """Return π and T of tables of P(vote | class).
 
     *pseudo*: votes of no particular precision that are added to each: where one was cast a hundred
@@ -198,7 +196,7 @@ def _given_votes(tables: DawidSkene, cast: Floats, pseudo: float = 0.0) -> dict[
     seen = np.maximum(cast, 1.0)[:, None]
     pi = np.maximum((pi * seen + pseudo * any_vote) / (seen + pseudo), 1e-6)
     mix = (cast * np.repeat(tables.witnesses, k)) @ pi
-    return {"pi": pi, "mix": mix / mix.sum() if mix.sum() else np.full(k, 1 / k)}
+    return pi, mix / mix.sum() if mix.sum() else np.full(k, 1 / k)
 
 
 def imported(tables: DawidSkene, together: Floats) -> LabelModel:
@@ -208,7 +206,7 @@ def imported(tables: DawidSkene, together: Floats) -> LabelModel:
     as one of kind ``votes`` whose precisions are as unsure as any.
     """
     gram = together * tables.records
-    given = _given_votes(tables, np.diag(gram))
+    pi, mix = _given_votes(tables, np.diag(gram))
     every = len(gram)
     model = LabelModel(
         kind=LabelModelKind.VOTES,
@@ -222,6 +220,7 @@ def imported(tables: DawidSkene, together: Floats) -> LabelModel:
         spread=np.ones(every),
         sd=np.full(every, np.nan),
         tables=tables,
-        **given,
+        pi=pi,
+        mix=mix,
     )
     return replace(model, sd=precision_sd(model, np.full(every, np.inf)))

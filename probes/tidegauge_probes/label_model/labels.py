@@ -69,7 +69,7 @@ class Labelled:
 def with_labels(model: LabelModel, rows: DistinctRows, labelled: Labelled) -> LabelModel:
     """Return the model with class shares of all records, and precisions, that were counted."""
     k = model.classes
-    truth, silent = labelled.one_hot(k), (labelled.outcomes < 0).all(axis=1)
+    truth, silent = labelled.one_hot(k), np.asarray((labelled.outcomes < 0).all(axis=1))
     # What no LF knows has the classes of the labelled records that no LF knows.
     blind = truth[silent].mean(axis=0) if silent.any() else model.mix
     predicted = np.where(rows.covered[:, None], model.posterior(rows.outcomes), blind)

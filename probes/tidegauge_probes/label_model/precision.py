@@ -349,7 +349,7 @@ def _change(window: _Window, v: int) -> _Change | None:
 
 def _clipped(score: Floats, due: Floats) -> Floats:
     """Return scores that no single vote dominates, and whose mean is 0."""
-    most = MOST_SCORE * float(np.sqrt(max(due @ score**2, 1e-12)))
+    most = MOST_SCORE * float(np.sqrt(max(float(due @ score**2), 1e-12)))
     score = np.clip(score, -most, most)
     return np.asarray(score - due @ score)
 

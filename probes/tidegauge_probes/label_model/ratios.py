@@ -5,8 +5,8 @@ With μ_v the share of records on which vote v is cast, now and at baseline (0),
     μ_v ≈ μ0_v Σ_k π_vk r_k
 
 by robust least squares (Huber 1964) with r ≥ 0: LFs that died, or vote unlike all others, hardly
-pull the ratios. That r is 1 is one more, weak observation. No class shares are needed: a wrong share
-at baseline does not spoil the ratio.
+pull the ratios. That r is 1 is one more, weak observation. No class shares are needed: a wrong
+share at baseline does not spoil the ratio.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def ratios(model: LabelModel, shares: Floats, records: int, used: Mask) -> Ratio
     n, before = max(records, 1), max(model.records, 1)
     by_class = (model.cast[used] / before)[:, None] * sharpened(model)[used]
     found, weight = np.ones(model.classes), np.ones(len(by_class))
+    off = root = weight
     # What adds up to 1 at baseline adds up to 1 now, where the shares are those of all records.
     fixed = model.prior[None] if model.kind is LabelModelKind.FULL else None
     for _ in range(MOST_ROUNDS):

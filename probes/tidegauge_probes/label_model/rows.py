@@ -48,9 +48,9 @@ class DistinctRows:
         """Group the rows of int8 [n, m]. The order of the records changes nothing."""
         n = len(outcomes)
         first, which = _grouped(np.ascontiguousarray(outcomes, dtype=np.int8))
-        times = np.bincount(which, minlength=len(first))
+        times = np.bincount(which, minlength=len(first)).astype(np.int64)
         if weights is None or not n:
-            return cls(outcomes[first], times.astype(np.float64), times, which, n)
+            return cls(outcomes[first], np.asarray(times, dtype=np.float64), times, which, n)
         worth = float(weights.sum() / (weights @ weights))  # Σw·worth = (Σw)²/Σw²
         summed = np.bincount(which, weights=weights * worth, minlength=len(first))
         return cls(outcomes[first], summed, times, which, round(float(summed.sum())))

@@ -30,6 +30,11 @@ FEWER_NEED: Final = 2_000.0
 MOST_MISFIT: Final = 1.5
 MOST_Z: Final = 4.0
 MOST_APART: Final = 0.03
+IDENTIFIED_Z: Final = 5.0
+"""Standard errors by which classes must explain more of the votes than independence does. Below it
+nothing tells a right LF from a wrong one: guesses are predicted perfectly by one class, or by two
+that are alike."""
+
 SURE: Final = 0.8
 LEAST_AGREEMENT: Final = 0.9
 COUNTED_VOTES: Final = 5
@@ -67,18 +72,17 @@ def counted(
 ) -> DawidSkene | None:
     """Return Dawid-Skene with the abstain as a symbol, or None where it does not hold.
 
-    *gram*: float64 [mK, mK], co-votes. *by_votes*: P(class | votes), float64 [u, K], of the model of
-    kind ``votes``; None where that tells no classes apart. It is fitted from two starts, which must
-    end alike, and must agree with what the votes alone are sure of.
+    *gram*: float64 [mK, mK], co-votes. *by_votes*: P(class | votes), float64 [u, K], of the model
+    of kind ``votes``; None where that tells no classes apart. It is fitted from two starts, which
+    must end alike, and must agree with what the votes alone are sure of.
     """
     classes = len(gram) // max(rows.outcomes.shape[1], 1)
     uniform = np.full((len(rows.outcomes), classes), 1 / classes)
     start = uniform if by_votes is None else _half(by_votes, uniform, rows.covered)
-    known = {"balance": balance, "aside": aside}
-    model = dawid_skene.fit_rows(rows, classes, **known, start=start)
-    if not predictions(model, rows, gram, aside).hold:
+    model = dawid_skene.fit_rows(rows, classes, balance=balance, aside=aside, start=start)
+    if not predictions(model, rows, gram, aside).hold or model.gain(rows) < IDENTIFIED_Z:
         return None
-    other = dawid_skene.fit_rows(rows, classes, **known)
+    other = dawid_skene.fit_rows(rows, classes, balance=balance, aside=aside)
     if np.abs(other.prior - model.prior).max() > MOST_APART:
         return None
     agrees = by_votes is None or _agreement(model, rows, by_votes) >= LEAST_AGREEMENT

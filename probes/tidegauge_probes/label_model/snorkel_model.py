@@ -34,10 +34,10 @@ _WHOLE: Final = 0.01
 def label_model(state: Mapping[str, Any], records: int | None = None) -> LabelModel:
     """Return the label model of a fitted Snorkel LabelModel's attributes.
 
-    Nothing can be checked without the votes, so it is one of kind ``votes``, whose precisions are as
-    unsure as any: who has changed is told, levels are not.
-    *records*: how many it was fitted on; not given, as it says itself. BaselineError if it was not
-    fitted, or says otherwise (`predict_proba` writes another number there).
+    Nothing can be checked without the votes, so it is one of kind ``votes``, whose precisions are
+    as unsure as any: who has changed is told, levels are not. *records*: how many it was fitted on;
+    not given, as it says itself. BaselineError if it was not fitted, or says otherwise
+    (`predict_proba` writes another number there).
     """
     parameters = state.get("_parameters")
     held = parameters if isinstance(parameters, Mapping) else {}

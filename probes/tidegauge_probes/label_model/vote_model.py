@@ -10,9 +10,9 @@ Silence carries no information, nor does the number of votes: a long text wakes 
 spot wakes none, whatever the class. T must stay the normaliser: tied to a prior, all votes end up
 in the rarest class. Three things keep a wrong model from winning by much data:
 
-- π_v ~ Dirichlet with α_v pseudo-votes, its own class at ā, which all votes share;
-- α_v = 5 φ_v + ½ N2_v, with φ_v the misfit of v's company (a power likelihood, Miller & Dunson 2019)
-  and N2_v the votes v that were cast on records with two or more;
+- π_v ~ Dirichlet with a_v pseudo-votes, its own class at ā, which all votes share;
+- a_v = 5 φ_v + ½ N2_v, with φ_v the misfit of v's company (a power likelihood, Miller & Dunson
+  2019) and N2_v the votes v that were cast on records with two or more;
 - votes for one class that come together far too often count less, and do not judge each other.
 """
 
@@ -85,6 +85,7 @@ def fit(rows: DistinctRows, classes: int, judges: Mask, gold: Floats | None = No
     pi, alpha = votes.anchored(START), PRIOR_VOTES + votes.company
     similar = votes.independent()
     counted = None if gold is None else gold[votes.columns]
+    mix, misfit = votes.mix(votes.cast, pi), np.ones(len(pi))
     for last in (False,) * (ROUNDS - 1) + (True,):
         weighed = thinned(votes.psi, similar)
         pi, mix = _em(votes, weighed, pi, alpha, counted)
@@ -139,9 +140,8 @@ class _Votes:
         together = (both.T @ psi.multiply(weight[:, None]).tocsr()).toarray()
         lf = columns // classes
         together[(lf[:, None] == lf) | ~judging] = 0.0
-        return cls(
-            psi, beside, weight, size, columns, cast, np.asarray(pairs), together, judging, classes, m
-        )  # fmt: skip
+        figures = (psi, beside, weight, size, columns, cast, np.asarray(pairs), together)
+        return cls(*figures, judging, classes, m)
 
     @property
     def own(self) -> Ints:
@@ -162,7 +162,7 @@ class _Votes:
         """Return T, the share of the (weighed) votes that are cast on each class."""
         total = weighed @ pi
         whole = float(total.sum())
-        return total / whole if whole > 0 else np.full(self.classes, 1 / self.classes)
+        return np.asarray(total / whole) if whole > 0 else np.full(self.classes, 1 / self.classes)
 
     def expected(self, pi: Floats, mix: Floats) -> Floats:
         """Return the co-votes due, E_vw ∝ Σ_k N_v π_vk N_w π_wk / T_k, scaled to v's total."""
@@ -224,7 +224,8 @@ def with_gold(pi: Floats, gold: Floats | None) -> Floats:
     """Return π where labelled votes are counted, and what the votes say is a few more of them."""
     if gold is None:
         return pi
-    return (gold + GOLD_AGAINST * pi) / (gold.sum(axis=1) + GOLD_AGAINST)[:, None]
+    of = gold.sum(axis=1) + GOLD_AGAINST
+    return np.asarray((gold + GOLD_AGAINST * pi) / of[:, None])
 
 
 def _beside(

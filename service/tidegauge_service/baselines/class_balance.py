@@ -25,23 +25,24 @@ def parse_balance(text: str) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     for part in text.split(","):
-        name, eq, share = part.rpartition("=")
-        name = name.strip()
+        name, _, share = part.rpartition("=")
         try:
             value = float(share)
         except ValueError:
-            eq = ""
-        if not eq or not name or name in found:
+            name = ""
+            value = 0.0
+        if not name.strip() or name.strip() in found:
             msg = f"'{text}' is no class balance; write one share for each class, e.g. {EXAMPLE}"
             raise BaselineError(msg)
-        found[name] = value
+        found[name.strip()] = value
     return found
 
 
 def class_balance(given: Mapping[str, float] | None, classes: Sequence[str]) -> Floats | None:
     """Return the shares in the order of *classes*, float64 [K]; None if none are given.
 
-    BaselineError if a class is unknown or missing, or they are not positive shares that add up to 1.
+    BaselineError if a class is unknown or missing, or they are not positive shares that add up to
+    1.
     """
     if given is None:
         return None

@@ -18,18 +18,18 @@ MAJORITY: Final = (
 
 VOTES: Final = (
     "Not identified: how often these LFs stay silent does not follow the classes, so their votes "
-    "alone do not tell how common a class is. tidegauge shows no class share and calls an LF changed "
-    f"only by comparison with the baseline. {ADD_GOLD}"
+    "alone do not tell how common a class is. tidegauge shows no class share, and of each LF only "
+    f"whether it has changed since the baseline. {ADD_GOLD}"
 )
 
 VOTES_GIVEN: Final = (
-    "The class shares at baseline are those you gave. The votes alone do not tell how right each LF "
-    f"is, only which one has changed. {ADD_GOLD}"
+    "The class shares at baseline are those you gave. The votes alone do not tell how right each "
+    f"LF is, only which one has changed. {ADD_GOLD}"
 )
 
 MAJORITY_GIVEN: Final = (
-    "The class shares at baseline are those you gave. The LFs agree too little to tell what they are "
-    f"now, or how right each LF is. {ADD_GOLD}"
+    "The class shares at baseline are those you gave. The LFs agree too little to tell what they "
+    f"are now, or how right each LF is. {ADD_GOLD}"
 )
 
 

@@ -309,7 +309,7 @@ def test_gold_labels_that_cannot_be_used_are_refused(
 def test_a_few_gold_labels_give_class_shares_without_a_deployed_model(
     predicting: tuple[StreamConfig, ProbeSet], tmp_path: Path
 ) -> None:
-    """100 labels of 6,000 records: too few to follow the model's accuracy, enough for the shares."""
+    """100 labels are too few to follow the model's accuracy, and enough for the shares."""
     records = [
         record if i < 150 else {k: v for k, v in record.items() if k != "truth"}
         for i, record in enumerate(labelled(6_000))

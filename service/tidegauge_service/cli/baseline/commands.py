@@ -134,9 +134,8 @@ def show(
     out.print(table)
     if found.gold is not None:
         out.print(_accuracy(found.gold))
-    shares = _shares(found)
-    if shares is not None:
-        out.print("class shares: " + ", ".join(f"{label} {s:.1%}" for label, s in shares.items()))
+    if (known := _shares(found)) is not None:
+        out.print("class shares: " + ", ".join(f"{label} {s:.1%}" for label, s in known.items()))
     out.print(_label_model(found), highlight=False)
 
 

@@ -35,8 +35,8 @@ class LfPrecision:
     """P(the class is *label* | the LF votes *label*); None where too little is known.
 
     ``expected``: what the baseline's accuracies give under the mix of classes of now. ``low``,
-    ``high``: 95 % interval. ``changed``: neither chance nor the mix explains it. ``judged``: whether
-    there were enough votes to call it changed.
+    ``high``: 95 % interval. ``changed``: neither chance nor the mix explains it. ``judged``:
+    whether there were enough votes to call it changed.
     """
 
     probe: str
@@ -55,8 +55,8 @@ class WindowPrecision:
     """Figures at the end of one window, from it and as many before it as were needed.
 
     ``windows`` and ``records`` say from how many; 0 if all that could be added up was too little.
-    ``kind``: of the label model. ``labels``: gold labels that it has seen. ``withheld``: what is not
-    shown because the votes do not tell it, in plain words; empty if all is. ``shares`` is empty
+    ``kind``: of the label model. ``labels``: gold labels that it has seen. ``withheld``: what is
+    not shown because the votes do not tell it, in plain words; empty if all is. ``shares`` is empty
     where class shares are not known, ``lfs`` where nothing is told of the LFs.
     """
 
