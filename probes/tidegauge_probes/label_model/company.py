@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tidegauge_probes.label_model.dawid_skene import MIN_VOTES
 from tidegauge_probes.label_model.model import LabelModel, LabelModelKind
-from tidegauge_probes.label_model.rows import DistinctRows, one_hot
+from tidegauge_probes.label_model.rows import DistinctRows
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -126,7 +126,7 @@ def spreads(model: LabelModel, rows: DistinctRows) -> Floats:
     The co-votes of one record are not independent: D is by how many fewer they count.
     """
     found = np.ones(len(model.pi))
-    psi = one_hot(rows.outcomes, model.classes)
+    psi = rows.psi
     by_vote = psi.tocsc()
     for v in np.flatnonzero(model.cast >= MIN_VOTES):
         company = Company.of(model, int(v))

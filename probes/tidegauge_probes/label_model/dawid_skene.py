@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model.rows import DistinctRows, one_hot
+from tidegauge_probes.label_model.rows import DistinctRows, log_sum, one_hot, softmax
 from tidegauge_probes.lazy import LazyModule
 from tidegauge_probes.model import ERROR, Outcomes
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 else:
     sparse = LazyModule("scipy.sparse", extra="statistics")
 
-special = LazyModule("scipy.special", extra="statistics")
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -107,11 +106,11 @@ class DawidSkene:
 
         Of each record's log Σ_k p_k Π_i e_{i, symbol, k} / Π_i Σ_k p_k e_{i, symbol, k}, the mean.
         """
-        said, one = _Said.of(rows.outcomes, self.classes), np.zeros(1)
+        said, one = _Said.of_rows(rows), np.zeros(1)
         together = (self.emission @ self.prior)[:, :, None]
         scores = _scores(said, np.log(self.prior), np.log(self.emission), self.usable)
         alone = _scores(said, one, np.log(together), self.usable)[:, 0]
-        ratio = special.logsumexp(scores, axis=1) - alone
+        ratio = log_sum(scores) - alone
         mean = float(np.average(ratio, weights=rows.weight))
         spread = float(np.average((ratio - mean) ** 2, weights=rows.weight))
         return mean / float(np.sqrt(spread / rows.weight.sum() + 1e-12))
@@ -142,20 +141,19 @@ def fit(
     *weights*: positive float64 [n], how many records each row stands for; not given, all alike.
     BaselineError if there are fewer than three LFs that vote, or *balance* is not one of shares.
     """
-    rows = DistinctRows.of(outcomes, weights)
-    return fit_rows(rows, classes, balance=balance, aside=aside)
+    rows = DistinctRows.of(outcomes, classes, weights)
+    return fit_rows(rows, balance=balance, aside=aside)
 
 
 def fit_rows(
     rows: DistinctRows,
-    classes: int,
     *,
     balance: Floats | None = None,
     aside: Sequence[int] = (),
     start: Floats | None = None,
 ) -> DawidSkene:
     """Fit as ``fit`` does. *start*: P(class | row) to begin with, float64 [u, K]."""
-    said, weight = _Said.of(rows.outcomes, classes), rows.weight
+    said, weight, classes = _Said.of_rows(rows), rows.weight, rows.classes
     votes = said.votes(rows.times)
     usable = votes.sum(axis=1) >= MIN_VOTES
     usable[list(aside)] = False
@@ -180,7 +178,8 @@ def fit_rows(
             break
     for column in aside:
         emission[column] = _beside(rows.outcomes[:, [column]], q, weight, emission[column])
-    dependent = dependence(said.together(weight), emission[:, :classes], prior, rows.records)
+    together = rows.together / max(weight.sum(), 1e-12)
+    dependent = dependence(together, emission[:, :classes], prior, rows.records)
     dependent[:, list(aside)] = True
     return DawidSkene(prior, emission, votes, rows.records, dependent)
 
@@ -212,19 +211,24 @@ class _Said:
 
     @classmethod
     def of(cls, outcomes: Outcomes, classes: int) -> _Said:
-        n, m = outcomes.shape
-        rows, columns = np.nonzero(outcomes == ERROR)
-        failed = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(n, m))
-        return cls(one_hot(outcomes, classes), failed, m, classes)
+        psi, m = one_hot(outcomes, classes), outcomes.shape[1]
+        return cls(psi, _failures(outcomes), m, classes)
+
+    @classmethod
+    def of_rows(cls, rows: DistinctRows) -> _Said:
+        return cls(rows.psi, _failures(rows.outcomes), rows.outcomes.shape[1], rows.classes)
 
     def votes(self, times: Ints) -> Ints:
         counted = np.asarray(self.psi.T @ times, dtype=np.int64)
         return counted.reshape(self.lfs, self.classes)
 
-    def together(self, weight: Floats) -> Floats:
-        """Return the weighted shares of records with both votes, float64 [mK, mK]."""
-        weighted = self.psi.multiply(weight[:, None]).tocsr()
-        return np.asarray((self.psi.T @ weighted).toarray() / weight.sum())
+
+def _failures(outcomes: Outcomes) -> sparse.csr_array:
+    """Return ones where an LF failed, [n, m]."""
+    if not outcomes.size or outcomes.min() > ERROR:
+        return sparse.csr_array(outcomes.shape)
+    rows, columns = np.nonzero(outcomes == ERROR)
+    return sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=outcomes.shape)
 
 
 def _beside(outcomes: Outcomes, others: Floats, weight: Floats, start: Floats) -> Floats:
@@ -285,7 +289,7 @@ def _posterior(
 
     *log_prior*: [K], or [n, K] where more is known of each record.
     """
-    return np.asarray(special.softmax(_scores(said, log_prior, log_emission, usable), axis=1))
+    return softmax(_scores(said, log_prior, log_emission, usable))
 
 
 def _scores(

@@ -12,7 +12,12 @@ import numpy.typing as npt
 from tidegauge_probes.counts.panes import together_counted
 from tidegauge_probes.label_model import dawid_skene, silence, vote_model
 from tidegauge_probes.label_model.company import precision_sd, share_sd, spreads
-from tidegauge_probes.label_model.dawid_skene import DawidSkene, checked_balance
+from tidegauge_probes.label_model.dawid_skene import (
+    MIN_LFS,
+    MIN_VOTES,
+    DawidSkene,
+    checked_balance,
+)
 from tidegauge_probes.label_model.labels import Labelled, with_labels
 from tidegauge_probes.label_model.model import LabelModel, LabelModelKind
 from tidegauge_probes.label_model.rows import DistinctRows
@@ -50,17 +55,24 @@ def fit(
     """
     given = None if balance is None else checked_balance(balance, classes)
     labelled = None if gold is None else Labelled.of(outcomes, gold, classes)
-    rows = DistinctRows.of(outcomes, weights)
+    rows = DistinctRows.of(outcomes, classes, weights)
     judges = np.ones(outcomes.shape[1], dtype=np.bool_)
     judges[list(aside)] = False
-    found = _of_votes(rows, classes, judges, labelled)
+    gold_votes = None if labelled is None else labelled.by_vote(classes)
+    fitted = vote_model.fit(rows, judges, gold_votes)
+    found = _of_votes(rows, judges, fitted, gold_votes)
+    counted = None
+    if labelled is None and (found.votes[judges].sum(axis=1) >= MIN_VOTES).sum() >= MIN_LFS:
+        compares = found.kind is LabelModelKind.VOTES
+        by_votes = found.of_one_hot(rows.psi) if compares else None
+        counted = silence.counted(rows, by_votes, aside, given)
+    if counted is not None:
+        found = full(found, rows, counted)
+    elif found.kind is LabelModelKind.VOTES or labelled is not None:
+        found = _with_doubt(found, rows, fitted)
     if labelled is not None:
         found = with_labels(found, rows, labelled)
-    else:
-        found = _counting_silence(found, rows, aside, given) or found
-    if given is not None:
-        found = found.with_shares(given)
-    return found
+    return found if given is None else found.with_shares(given)
 
 
 def fit_if_identified(
@@ -80,89 +92,69 @@ def fit_if_identified(
     return fit(outcomes, classes, balance=balance, weights=weights, aside=aside, gold=gold)
 
 
-def _of_votes(
-    rows: DistinctRows, classes: int, judges: Mask, labelled: Labelled | None
-) -> LabelModel:
+def _of_votes(rows: DistinctRows, judges: Mask, fitted: VoteFit, gold: Floats | None) -> LabelModel:
     """Return the model of kind ``votes``, or ``majority`` where its classes explain too little."""
-    gold = None if labelled is None else labelled.by_vote(classes)
-    fitted = vote_model.fit(rows, classes, judges, gold)
     kind = LabelModelKind.VOTES
     if fitted.gain < silence.IDENTIFIED_Z * fitted.gain_error:
-        kind, fitted = LabelModelKind.MAJORITY, _majority(fitted, classes, judges, rows, gold)
-    m = len(judges)
-    dependent = np.eye(m, dtype=np.bool_)
+        kind, fitted = LabelModelKind.MAJORITY, _majority(rows, judges, fitted, gold)
+    k, every = rows.classes, len(fitted.pi)
+    dependent = np.eye(len(judges), dtype=np.bool_)
     i, j = fitted.similar.nonzero()
-    dependent[i // classes, j // classes] = True
+    dependent[i // k, j // k] = True
     dependent[:, ~judges] = True
-    every = m * classes
-    nothing = np.full(every, np.nan)
     model = LabelModel(
         kind=kind,
         prior=fitted.mix,
-        prior_sd=np.full(classes, np.nan),
+        prior_sd=np.full(k, np.nan),
         pi=fitted.pi,
         mix=fitted.mix,
-        gram=silence.together(rows, classes),
+        gram=rows.together,
         records=rows.records,
-        votes=_votes(rows, classes),
+        votes=_votes(rows),
         dependent=dependent,
         similar=fitted.similar,
         spread=np.ones(every),
-        sd=nothing,
+        sd=np.full(every, np.nan),
     )
-    model = replace(model, prior=_shares(model, rows))
-    if kind is LabelModelKind.MAJORITY and labelled is None:
-        return model
+    return replace(model, prior=_shares(model, rows))
+
+
+def _with_doubt(model: LabelModel, rows: DistinctRows, fitted: VoteFit) -> LabelModel:
+    """Return the same with the standard deviations of its figures."""
     model = replace(model, spread=spreads(model, rows))
     model = replace(model, sd=precision_sd(model, fitted.misfit))
     return replace(model, prior_sd=share_sd(model))
 
 
-def _majority(
-    fitted: VoteFit, classes: int, judges: Mask, rows: DistinctRows, gold: Floats | None
-) -> VoteFit:
+def _majority(rows: DistinctRows, judges: Mask, fitted: VoteFit, gold: Floats | None) -> VoteFit:
     """Return votes that are all worth the same: the majority's, and a tie stays a tie.
 
     Of gold labels, if there are any, each vote is worth what they say.
     """
-    own = np.tile(np.arange(classes), len(judges))
-    pi = anchored(own, vote_model.START, classes)
-    every = len(own)
+    k = rows.classes
+    own = np.tile(np.arange(k), len(judges))
+    pi = anchored(own, vote_model.START, k)
     if gold is None:
-        mix, alone = np.full(classes, 1 / classes), sparse.csr_array((every, every))
-        return replace(fitted, pi=pi, mix=mix, similar=alone)
+        alone = sparse.csr_array((len(own), len(own)))
+        return replace(fitted, pi=pi, mix=np.full(k, 1 / k), similar=alone)
     pi = vote_model.with_gold(pi, gold)
-    cast = _votes(rows, classes).ravel() * np.repeat(judges, classes)
-    mix = cast @ pi
+    mix = (_votes(rows).ravel() * np.repeat(judges, k)) @ pi
     return replace(fitted, pi=pi, mix=mix / mix.sum() if mix.sum() else fitted.mix)
 
 
-def _votes(rows: DistinctRows, classes: int) -> Ints:
-    said = [(rows.outcomes == k).T @ rows.times for k in range(classes)]
-    return np.stack(said, axis=1).astype(np.int64)
+def _votes(rows: DistinctRows) -> Ints:
+    counted = np.asarray(rows.psi.T @ rows.times)
+    return np.rint(counted).astype(np.int64).reshape(-1, rows.classes)
 
 
 def _shares(model: LabelModel, rows: DistinctRows) -> Floats:
     """Return the class shares of the covered records, float64 [K]."""
-    covered = (rows.outcomes[:, model.witnesses] >= 0).any(axis=1)
+    judges = np.repeat(model.witnesses, model.classes).astype(np.float64)
+    covered = rows.weight * (rows.psi @ judges > 0)
     if not covered.any():
         return model.mix
-    found = rows.weight[covered] @ model.posterior(rows.outcomes[covered])
+    found = covered @ model.of_one_hot(rows.psi)
     return np.asarray(found / found.sum())
-
-
-def _counting_silence(
-    model: LabelModel, rows: DistinctRows, aside: Sequence[int], balance: Floats | None
-) -> LabelModel | None:
-    """Return the model of kind ``full``, if the votes allow it."""
-    if (np.delete(model.votes.sum(axis=1), list(aside)) >= dawid_skene.MIN_VOTES).sum() < (
-        dawid_skene.MIN_LFS
-    ):
-        return None
-    votes = model.kind is LabelModelKind.VOTES
-    by_votes = model.posterior(rows.outcomes) if votes else None
-    tables = silence.counted(rows, model.gram, by_votes, aside, balance)
-    return None if tables is None else full(model, rows, tables)
 
 
 def full(model: LabelModel, rows: DistinctRows, tables: DawidSkene) -> LabelModel:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tidegauge_probes.compat import StrEnum
 from tidegauge_probes.label_model.dawid_skene import MIN_VOTES, DawidSkene
-from tidegauge_probes.label_model.rows import one_hot, thinned
+from tidegauge_probes.label_model.rows import one_hot, softmax, thinned
 from tidegauge_probes.lazy import LazyModule
 from tidegauge_probes.model import Outcomes
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from scipy import sparse
 else:
     sparse = LazyModule("scipy.sparse", extra="statistics")
-
-special = LazyModule("scipy.special", extra="statistics")
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -166,14 +164,18 @@ class LabelModel:
         """
         if self.kind is LabelModelKind.FULL and self.tables is not None:
             return self.tables.posterior(outcomes)
-        psi = one_hot(outcomes, self.classes)
+        return self.of_one_hot(one_hot(outcomes, self.classes))
+
+    def of_one_hot(self, psi: sparse.csr_array) -> Floats:
+        """Return P(class | votes) of one-hot votes, by the votes alone, float64 [n, K]."""
         judges = np.repeat(self.witnesses, self.classes).astype(np.float64)
-        psi = (psi * judges[None, :]).tocsr()
-        psi.eliminate_zeros()
+        if not judges.all():
+            psi = (psi * judges[None, :]).tocsr()
+            psi.eliminate_zeros()
         return of_votes(thinned(psi, self.similar), self.pi, self.mix)
 
 
 def of_votes(weighed: sparse.csr_array, pi: Floats, mix: Floats) -> Floats:
     """Return P(class | votes), float64 [n, K], of votes with weights, [n, mK]."""
     logs = np.log(pi) - np.log(mix)
-    return np.asarray(special.softmax(weighed @ logs + np.log(mix), axis=1))
+    return softmax(np.asarray(weighed @ logs + np.log(mix)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,23 +43,36 @@ class DistinctRows:
     times: Ints
     which: Ints
     records: int
+    classes: int
 
     @classmethod
-    def of(cls, outcomes: Outcomes, weights: Floats | None = None) -> DistinctRows:
+    def of(cls, outcomes: Outcomes, classes: int, weights: Floats | None = None) -> DistinctRows:
         """Group the rows of int8 [n, m]. The order of the records changes nothing."""
         n = len(outcomes)
         first, which = _grouped(np.ascontiguousarray(outcomes, dtype=np.int8))
         times = np.bincount(which, minlength=len(first)).astype(np.int64)
         if weights is None or not n:
-            return cls(outcomes[first], np.asarray(times, dtype=np.float64), times, which, n)
+            alike = np.asarray(times, dtype=np.float64)
+            return cls(outcomes[first], alike, times, which, n, classes)
         worth = float(weights.sum() / (weights @ weights))  # Σw·worth = (Σw)²/Σw²
         summed = np.bincount(which, weights=weights * worth, minlength=len(first))
-        return cls(outcomes[first], summed, times, which, round(float(summed.sum())))
+        return cls(outcomes[first], summed, times, which, round(float(summed.sum())), classes)
 
-    @property
+    @cached_property
+    def psi(self) -> sparse.csr_array:
+        """The votes as ones, [u, mK]."""
+        return one_hot(self.outcomes, self.classes)
+
+    @cached_property
+    def together(self) -> Floats:
+        """How often votes came together, float64 [mK, mK]."""
+        weighted = self.psi.multiply(self.weight[:, None]).tocsr()
+        return np.asarray((self.psi.T @ weighted).toarray())
+
+    @cached_property
     def covered(self) -> npt.NDArray[np.bool_]:
         """Rows with a vote, bool [u]."""
-        return np.asarray((self.outcomes >= 0).any(axis=1))
+        return np.asarray(self.psi.sum(axis=1)).ravel() > 0
 
 
 def _grouped(rows: Outcomes) -> tuple[Ints, Ints]:
@@ -80,3 +94,28 @@ def thinned(psi: sparse.csr_array, similar: sparse.csr_array) -> sparse.csr_arra
     weighed = (psi + (psi @ similar).multiply(psi)).tocsr()
     weighed.data = 1 / weighed.data
     return weighed
+
+
+def softmax(scores: Floats) -> Floats:
+    """Return e^scores, each row scaled to add up to 1, float64 [n, K].
+
+    As ``scipy.special.softmax`` of axis 1, and several times as fast where K is small: EM spends
+    most of its time here.
+    """
+    found = np.exp(scores - largest(scores)[:, None])
+    found /= (found @ np.ones(scores.shape[1]))[:, None]
+    return np.asarray(found)
+
+
+def log_sum(scores: Floats) -> Floats:
+    """Return log Σ e^scores of each row, float64 [n]."""
+    top = largest(scores)
+    return np.asarray(np.log(np.exp(scores - top[:, None]) @ np.ones(scores.shape[1])) + top)
+
+
+def largest(scores: Floats) -> Floats:
+    """Return the largest of each row, float64 [n]."""
+    found = scores[:, 0].copy()
+    for column in range(1, scores.shape[1]):
+        np.maximum(found, scores[:, column], out=found)
+    return found

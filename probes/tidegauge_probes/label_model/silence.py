@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tidegauge_probes.label_model import dawid_skene
 from tidegauge_probes.label_model.dawid_skene import DawidSkene
-from tidegauge_probes.label_model.rows import DistinctRows, one_hot
+from tidegauge_probes.label_model.rows import DistinctRows
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -65,24 +65,22 @@ class Predictions:
 
 def counted(
     rows: DistinctRows,
-    gram: Floats,
     by_votes: Floats | None,
     aside: Sequence[int] = (),
     balance: Floats | None = None,
 ) -> DawidSkene | None:
     """Return Dawid-Skene with the abstain as a symbol, or None where it does not hold.
 
-    *gram*: float64 [mK, mK], co-votes. *by_votes*: P(class | votes), float64 [u, K], of the model
+    *by_votes*: P(class | votes), float64 [u, K], of the model
     of kind ``votes``; None where that tells no classes apart. It is fitted from two starts, which
     must end alike, and must agree with what the votes alone are sure of.
     """
-    classes = len(gram) // max(rows.outcomes.shape[1], 1)
-    uniform = np.full((len(rows.outcomes), classes), 1 / classes)
+    uniform = np.full((len(rows.outcomes), rows.classes), 1 / rows.classes)
     start = uniform if by_votes is None else _half(by_votes, uniform, rows.covered)
-    model = dawid_skene.fit_rows(rows, classes, balance=balance, aside=aside, start=start)
-    if not predictions(model, rows, gram, aside).hold or model.gain(rows) < IDENTIFIED_Z:
+    model = dawid_skene.fit_rows(rows, balance=balance, aside=aside, start=start)
+    if not predictions(model, rows, aside).hold or model.gain(rows) < IDENTIFIED_Z:
         return None
-    other = dawid_skene.fit_rows(rows, classes, balance=balance, aside=aside)
+    other = dawid_skene.fit_rows(rows, balance=balance, aside=aside)
     if np.abs(other.prior - model.prior).max() > MOST_APART:
         return None
     agrees = by_votes is None or _agreement(model, rows, by_votes) >= LEAST_AGREEMENT
@@ -93,9 +91,7 @@ def _half(by_votes: Floats, uniform: Floats, covered: Mask) -> Floats:
     return np.where(covered[:, None], (by_votes + uniform) / 2, uniform)
 
 
-def predictions(
-    model: DawidSkene, rows: DistinctRows, gram: Floats, aside: Sequence[int] = ()
-) -> Predictions:
+def predictions(model: DawidSkene, rows: DistinctRows, aside: Sequence[int] = ()) -> Predictions:
     """Compare co-votes and numbers of votes with those that the model predicts."""
     judges = np.ones(len(model.votes), dtype=np.bool_)
     judges[list(aside)] = False
@@ -105,7 +101,7 @@ def predictions(
     compared = (lf[:, None] < lf) & judges[lf][:, None] & judges[lf]
     compared &= expected >= ENOUGH_EXPECTED
     due = expected[compared]
-    off = (gram[compared] - due) ** 2 / due
+    off = (rows.together[compared] - due) ** 2 / due
     misfit = float(off.mean()) if len(off) else np.inf
     return Predictions(len(due), float(due.sum()), misfit, _silence(model, rows, judges))
 
@@ -138,9 +134,3 @@ def _agreement(model: DawidSkene, rows: DistinctRows, by_votes: Floats) -> float
     weight = rows.weight[sure]
     same = model.posterior(rows.outcomes[sure]).argmax(axis=1) == by_votes[sure].argmax(axis=1)
     return float(weight @ same / weight.sum()) if weight.sum() else 0.0
-
-
-def together(rows: DistinctRows, classes: int) -> Floats:
-    """Return how often votes came together, float64 [mK, mK]."""
-    psi = one_hot(rows.outcomes, classes)
-    return np.asarray((psi.T @ psi.multiply(rows.weight[:, None]).tocsr()).toarray())

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.label_model.model import of_votes
-from tidegauge_probes.label_model.rows import DistinctRows, one_hot, thinned
+from tidegauge_probes.label_model.rows import DistinctRows, log_sum, softmax, thinned
 from tidegauge_probes.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 else:
     sparse = LazyModule("scipy.sparse", extra="statistics")
 
-special = LazyModule("scipy.special", extra="statistics")
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -75,13 +74,13 @@ class VoteFit:
     gain_error: float
 
 
-def fit(rows: DistinctRows, classes: int, judges: Mask, gold: Floats | None = None) -> VoteFit:
+def fit(rows: DistinctRows, judges: Mask, gold: Floats | None = None) -> VoteFit:
     """Fit from different rows. *judges*: bool [m], LFs that others are judged by.
 
     *gold*: float64 [mK, K], labelled votes by vote and true class. No random numbers: equal rows
     give equal bytes.
     """
-    votes = _Votes.of(rows, classes, judges)
+    votes = _Votes.of(rows, judges)
     pi, alpha = votes.anchored(START), PRIOR_VOTES + votes.company
     similar = votes.independent()
     counted = None if gold is None else gold[votes.columns]
@@ -90,14 +89,14 @@ def fit(rows: DistinctRows, classes: int, judges: Mask, gold: Floats | None = No
         weighed = thinned(votes.psi, similar)
         pi, mix = _em(votes, weighed, pi, alpha, counted)
         expected = votes.expected(pi, mix)
-        misfit = _misfit(votes.together, expected, classes)
+        misfit = _misfit(votes.together, expected, rows.classes)
         alpha = PRIOR_VOTES * misfit + PRIOR_SHARE * votes.company
         if not last:
             similar = _similarity(votes, expected)
     gain, error = _gain(votes, pi, mix)
     if not judges.all():
         pi = _beside(votes, thinned(votes.psi, similar), pi, mix, counted)
-        misfit = _misfit(votes.together, votes.expected(pi, mix), classes)
+        misfit = _misfit(votes.together, votes.expected(pi, mix), rows.classes)
     return votes.spread_out(VoteFit(pi, mix, similar, misfit, gain, error))
 
 
@@ -124,9 +123,10 @@ class _Votes:
     lfs: int
 
     @classmethod
-    def of(cls, rows: DistinctRows, classes: int, judges: Mask) -> _Votes:
+    def of(cls, rows: DistinctRows, judges: Mask) -> _Votes:
+        classes = rows.classes
         m = rows.outcomes.shape[1]
-        every = one_hot(rows.outcomes, classes)
+        every = rows.psi
         judging = np.repeat(judges, classes)
         columns = np.flatnonzero(every.T @ rows.weight > 0)
         every, judging = every[:, columns], judging[columns]
@@ -134,7 +134,7 @@ class _Votes:
         seen = np.flatnonzero(psi.sum(axis=1) > 0)
         psi, beside, weight = psi[seen], _only(every, ~judging)[seen], rows.weight[seen]
         size = np.asarray(psi.sum(axis=1)).ravel()
-        both = (psi + beside).tocsr()
+        both = psi if judging.all() else (psi + beside).tocsr()
         cast = np.asarray(both.T @ weight)
         pairs = psi.T @ (weight * (size > 1)) + beside.T @ weight
         together = (both.T @ psi.multiply(weight[:, None]).tocsr()).toarray()
@@ -194,6 +194,8 @@ def anchored(own: Ints, right: float, classes: int) -> Floats:
 
 def _only(psi: sparse.csr_array, kept: Mask) -> sparse.csr_array:
     """Return the same with nothing in the columns that are not *kept*."""
+    if kept.all():
+        return psi
     found = (psi * kept.astype(np.float64)[None, :]).tocsr()
     found.eliminate_zeros()
     return found
@@ -244,7 +246,7 @@ def _beside(
         weight, anchor = votes.weight[rows], votes.anchored(START)[v]
         for _ in range(MOST_STEPS):
             before = found[v]
-            q = special.softmax(logs[rows] + np.log(before) - np.log(mix), axis=1)
+            q = softmax(logs[rows] + np.log(before) - np.log(mix))
             found[v] = (weight @ q + START_VOTES * anchor) / (weight.sum() + START_VOTES)
             if np.abs(found[v] - before).max() < TOLERANCE:
                 break
@@ -288,7 +290,7 @@ def _gain(votes: _Votes, pi: Floats, mix: Floats) -> tuple[float, float]:
     if not weight.sum():
         return 0.0, 1.0
     logs = votes.psi[np.flatnonzero(two)] @ (np.log(pi) - np.log(mix)) + np.log(mix)
-    ratio = special.logsumexp(logs, axis=1)
+    ratio = log_sum(logs)
     mean = float(np.average(ratio, weights=weight))
     spread = float(np.average((ratio - mean) ** 2, weights=weight))
     return mean, float(np.sqrt(spread / weight.sum() + 1e-12))

@@ -110,8 +110,8 @@ def test_any_counts_have_a_finite_answer(segments: dict[str, Counts]) -> None:
 
 def checked(seen: Outcomes) -> LabelModel:
     """Return the model of votes that are known to be independent given the class."""
-    rows = DistinctRows.of(seen)
-    tables = dawid_skene.fit_rows(rows, 2)
+    rows = DistinctRows.of(seen, 2)
+    tables = dawid_skene.fit_rows(rows)
     return kinds.full(kinds.fit(seen, 2), rows, tables)
 
 
