@@ -112,6 +112,11 @@ class LabelModel:
         prior = self.prior if self.tables is None else self.tables.prior
         return np.asarray(prior * self.records)
 
+    @cached_property
+    def copies(self) -> Floats:
+        """How many votes say the same as each, itself included, float64 [mK]."""
+        return np.asarray(1 + self.similar.sum(axis=1)).ravel()
+
     @property
     def witnesses(self) -> Mask:
         """LFs that others are judged by, bool [m]."""
@@ -155,7 +160,7 @@ class LabelModel:
     def shown(self) -> Floats:
         """``precision`` where it may be shown: sure enough, of a model that tells levels at all."""
         sure = np.nan_to_num(self.sd, nan=1.0).reshape(self.lfs, self.classes) <= MOST_SD
-        return np.asarray(np.where(sure & self.compares, self.precision(), np.nan))
+        return np.asarray(np.where(sure & self.levels, self.precision(), np.nan))
 
     def posterior(self, outcomes: Outcomes) -> Floats:
         """Return P(class | votes), float64 [n, K]; a failed LF says nothing.

@@ -326,16 +326,19 @@ def _change(window: _Window, v: int) -> _Change | None:
     # Where their number tells of the class, too, a change of co-votes is not one of precision.
     slope = delta / moved if abs(moved) > LEAST_MOVE else company.slope(window.expected[v], own)
     direction /= slope
-    squared, spread = score**2, float(model.spread[v])
+    squared, both = score**2, then + now
+    # Copies among the witnesses say one thing several times, however rarely they did at baseline.
+    copied = float(both @ (squared * model.copies[votes])) / max(float(both @ squared), 1e-12)
+    spread = max(float(model.spread[v]), copied)
     due_scatter = co * float(due @ squared)
     scatter = spread * max(float(now @ squared), due_scatter) / co**2
     # If nothing changed, both were drawn alike, so the window tells how much the baseline scatters.
     smooth = float((then + SMOOTHED * due_then) @ squared) / (co_then + SMOOTHED)
-    smooth = max(smooth, float((then + now) @ squared) / (co_then + co))
+    smooth = max(smooth, float(both @ squared) / (co_then + co))
     scatter_then = spread * smooth * (1 + 10 / co_then) / co_then
-    rates = (due * score) ** 2
-    rates_now = float((rates / np.maximum(window.cast[votes], 1)).sum())
-    rates_then = float((rates / model.cast[votes]).sum())
+    pairs = np.ix_(votes, votes)
+    rates_now = _rates(window.counts.gram[pairs], due * score)
+    rates_then = _rates(model.gram[pairs], due * score)
     one = float(np.abs(score).max()) / min(co, co_then)  # what one record may do
     variance = (scatter + scatter_then + rates_now + rates_then + one**2) / direction**2
     return _Change(
@@ -345,6 +348,16 @@ def _change(window: _Window, v: int) -> _Change | None:
         co * direction / spread,
         min(co, co_then) / spread >= ENOUGH_COMPANY,
     )
+
+
+def _rates(gram: Floats | Ints, weight: Floats) -> float:
+    """Return the variance that comes of how often the witnesses vote at all.
+
+    Copies vote alike, so they scatter together: Σ_vw a_v G_vw a_w, with a the *weight* of each
+    witness over its votes. (Their mean is 0, so what makes G a covariance drops out.)
+    """
+    each = weight / np.maximum(np.diag(gram), 1)
+    return max(float(each @ gram @ each), 0.0)
 
 
 def _clipped(score: Floats, due: Floats) -> Floats:

@@ -52,7 +52,7 @@ class DistinctRows:
         first, which = _grouped(np.ascontiguousarray(outcomes, dtype=np.int8))
         times = np.bincount(which, minlength=len(first)).astype(np.int64)
         if weights is None or not n:
-            alike = np.asarray(times, dtype=np.float64)
+            alike: Floats = times * 1.0
             return cls(outcomes[first], alike, times, which, n, classes)
         worth = float(weights.sum() / (weights @ weights))  # Σw·worth = (Σw)²/Σw²
         summed = np.bincount(which, weights=weights * worth, minlength=len(first))

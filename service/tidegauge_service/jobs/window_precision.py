@@ -27,7 +27,13 @@ def judge(
     layout = baseline.plan.layout
     before = model.shown
     lfs = tuple(
-        _lf(layout.probes[i], layout.classes[k], float(before[i, k]), found, (i, k))
+        _lf(
+            (layout.probes[i], layout.classes[k]),
+            float(before[i, k]),
+            found,
+            (i, k),
+            levels=model.levels,
+        )
         for i, labels in enumerate(layout.labels)
         for k in labels
         if model.compares and baseline.total.all.outcomes[i, k]
@@ -70,12 +76,18 @@ def _accuracy(
 
 
 def _lf(
-    probe: str, label: str, before: float, found: Precision | None, at: tuple[int, int]
+    name: tuple[str, str],
+    before: float,
+    found: Precision | None,
+    at: tuple[int, int],
+    *,
+    levels: bool,
 ) -> LfPrecision:
+    probe, label = name
     if found is None:
         return LfPrecision(probe, label, _known(before), None, None, None, None, changed=False)
     changed, judged = bool(found.changed[at]), bool(found.judged[at])
-    if not found.shown[at]:
+    if not (levels and found.shown[at]):
         nothing = (_known(before), None, None, None, None)
         return LfPrecision(probe, label, *nothing, changed=changed, judged=judged)
     expected, value, low, high = (
