@@ -125,9 +125,9 @@ def _changes(found: Json) -> str:
     return f"""## Changed LFs
 
 The model is fitted from one half of the rows. Windows of 500, 2,000 and 10,000 records are drawn
-from the other half, with replacement, so nothing has changed, and the difference of the halves is in
-all of them. *found*: LFs that vote on at least 2 % of the records and are right on at least .75 of
-them, when they fall to .6 and vote as often.
+from the other half, with replacement: nothing has changed, and the halves' own difference is in all
+of them. *found*: LFs that vote on at least 2 % of the records and are right on at least .75 of
+these, when they fall to .6 and vote as often.
 
 {table(head, rows)}
 """

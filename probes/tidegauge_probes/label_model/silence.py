@@ -28,9 +28,9 @@ FEWER_NEED: Final = 2_000.0
 """Fewer pairs will do where so many co-votes are due in all."""
 
 FITS: Final = 1.0
-"""χ² per pair of a model that holds; the mean of so many pairs may be above by 1/√pairs. In simulated
-worlds it was .3 to .8 where LFs were independent given the class, 1.1 where some records woke a few
-more LFs than others, which put the class shares off by .07, and 2.6 and more in all other worlds."""
+"""χ² per pair of a model that holds; the mean of so many pairs may be above by 1/√pairs. In
+simulated worlds it was .3 to .8 where LFs were independent given the class, 1.1 where some records
+woke a few more LFs than others, which put class shares off by .07, and 2.6 and more elsewhere."""
 
 MOST_Z: Final = 4.0
 MOST_APART: Final = 0.03

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model import LabelModel, kinds
 from tidegauge_probes.labeling.contents import deployed, names
 from tidegauge_service.baselines.class_balance import Floats, class_balance
@@ -55,6 +56,9 @@ def freeze(  # noqa: PLR0917
         model = kinds.fit_if_identified(votes, len(layout.classes), weights, aside, balance=shares)
     else:
         model = before.model if shares is None else _with_shares(before.model, shares)
+    if model is None and shares is not None:
+        msg = "no label model is kept of these windows, so a class balance would not be used"
+        raise BaselineError(msg)
     fitted = baselines.fit(
         panes,
         layout=layout,

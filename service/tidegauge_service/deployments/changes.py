@@ -75,24 +75,20 @@ def promote(
     by: Author,
     *,
     baseline: str | None = None,
-    balance: Mapping[str, float] | None = None,
 ) -> Deployment:
     """Make the shadow live.
 
     It is compared with *baseline* (a name or an id), else with the one that it was deployed with,
-    else with one that is frozen from the closed windows it has counted; *balance* is the share of
-    each class in those, if you know it.
+    else with one that is frozen from the closed windows it has counted.
     """
     with database.write() as connection:
         # Apart from the change itself: no worker has to wait while many windows are read.
         chosen = _shadow_of(connection, stream)
         given = baseline or chosen.baseline
-        if given and balance is not None:
-            _refuse(stream, f"a class balance is for a new baseline, and {given} is there already")
         found = (
             _named(connection, stream, chosen, given)
             if given
-            else _frozen(connection, stream, chosen, by.now_ms, balance)
+            else _frozen(connection, stream, chosen, by.now_ms)
         )
     with database.write() as connection:
         turn = _Turn.begin(connection, stream, by)
@@ -265,13 +261,7 @@ def _named(connection: Connection, stream: StreamRow, deployment: Deployment, na
     return found.id
 
 
-def _frozen(
-    connection: Connection,
-    stream: StreamRow,
-    deployment: Deployment,
-    now_ms: int,
-    balance: Mapping[str, float] | None,
-) -> str:
+def _frozen(connection: Connection, stream: StreamRow, deployment: Deployment, now_ms: int) -> str:
     """Freeze a baseline from what the shadow has counted, as far as windows are closed."""
     closed = streams.cursor(connection, stream.id, CLOSED)
     if closed is None or closed <= deployment.from_ms:
@@ -281,8 +271,7 @@ def _frozen(
             "one that was fitted with its LFs (`tidegauge baseline fit`, then --baseline NAME)",
         )
     seen = deployments.seen_from(stream, deployment)
-    frozen, _ = freeze(connection, seen, deployment.from_ms, closed, now_ms, balance=balance)
-    return frozen.id
+    return freeze(connection, seen, deployment.from_ms, closed, now_ms)[0].id
 
 
 def _refuse(stream: StreamRow, why: str) -> NoReturn:

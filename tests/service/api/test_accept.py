@@ -79,6 +79,10 @@ def test_it_is_accepted_by_http(group: Judged, client: TestClient) -> None:
     empty = client.post(ACCEPT, json={"from": to_iso(START - 9 * HOUR), "until": to_iso(START)})
     assert (empty.status_code, "no record lies in it" in empty.json()["detail"]) == (409, True)
     assert client.post(ACCEPT, headers={"Authorization": "Bearer no"}).status_code == 401
+    shares = {"HAM": 0.6, "SPAM": 0.6}
+    wrong = client.post(ACCEPT, json={"balance": shares})
+    assert (wrong.status_code, "add up to 1" in wrong.json()["detail"]) == (409, True)
+    assert client.post(ACCEPT, json={"balance": {"HAM": "many"}}).status_code == 422
     made = client.post(ACCEPT)
     assert made.status_code == 201
     assert made.json()["made_as"] == "accept"

@@ -64,15 +64,11 @@ class Deploying(BaseModel):
 
 
 class Promoting(BaseModel):
-    """`baseline`: a name or id; not given, the shadow's, or one frozen from its windows.
-
-    `balance`: class → its share in those windows, if you know them.
-    """
+    """`baseline`: a name or id; not given, the shadow's, or one frozen from its windows."""
 
     model_config = ConfigDict(extra="forbid")
 
     baseline: Name | None = Field(default=None, max_length=200)
-    balance: Balance | None = None
 
 
 class Accepting(BaseModel):
@@ -108,9 +104,7 @@ def promote_deployment(
     """Make the shadow live, from the next window on."""
     stream = find_stream(ctx, name)
     with _told():
-        made = changes.promote(
-            ctx.database, stream, _author(ctx), baseline=body.baseline, balance=body.balance
-        )
+        made = changes.promote(ctx.database, stream, _author(ctx), baseline=body.baseline)
     return deployment_item(made)
 
 

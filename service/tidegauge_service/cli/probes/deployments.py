@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from tidegauge_service.baselines.class_balance import EXAMPLE, parse_balance
 from tidegauge_service.cli.terminal import (
     author,
     find_stream,
@@ -105,17 +104,13 @@ def promote(
         str | None,
         typer.Option(help="Name or id [default: the shadow's, or one frozen from its windows]."),
     ] = None,
-    balance: Annotated[
-        str | None, typer.Option(help=f"Class shares in its windows, if you know them: {EXAMPLE}.")
-    ] = None,
     by: By = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Make the shadow live, from the next window on."""
-    shares = None if balance is None else parse_balance(balance)
     with opened(settings_of(context)) as database:
         row = find_stream(database, stream)
-        made = changes.promote(database, row, author(by), baseline=baseline, balance=shares)
+        made = changes.promote(database, row, author(by), baseline=baseline)
     _tell(row, made, as_json=as_json)
 
 
