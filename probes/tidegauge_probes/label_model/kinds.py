@@ -61,15 +61,17 @@ def fit(
     gold_votes = None if labelled is None else labelled.by_vote(classes)
     fitted = vote_model.fit(rows, judges, gold_votes)
     found = _of_votes(rows, judges, fitted, gold_votes)
+    by_votes = found.of_one_hot(rows.psi)
     counted = None
     if labelled is None and (found.votes[judges].sum(axis=1) >= MIN_VOTES).sum() >= MIN_LFS:
         compares = found.kind is LabelModelKind.VOTES
-        by_votes = found.of_one_hot(rows.psi) if compares else None
-        counted = silence.counted(rows, by_votes, aside, given)
+        counted = silence.counted(rows, by_votes if compares else None, aside, given)
     if counted is not None:
         found = full(found, rows, counted)
-    elif found.kind is LabelModelKind.VOTES or labelled is not None:
-        found = _with_doubt(found, rows, fitted)
+    else:
+        found = replace(found, prior=_shares(found, rows, by_votes))
+        if found.kind is LabelModelKind.VOTES or labelled is not None:
+            found = _with_doubt(found, rows, fitted)
     if labelled is not None:
         found = with_labels(found, rows, labelled)
     return found if given is None else found.with_shares(given)
@@ -102,7 +104,7 @@ def _of_votes(rows: DistinctRows, judges: Mask, fitted: VoteFit, gold: Floats | 
     i, j = fitted.similar.nonzero()
     dependent[i // k, j // k] = True
     dependent[:, ~judges] = True
-    model = LabelModel(
+    return LabelModel(
         kind=kind,
         prior=fitted.mix,
         prior_sd=np.full(k, np.nan),
@@ -116,7 +118,6 @@ def _of_votes(rows: DistinctRows, judges: Mask, fitted: VoteFit, gold: Floats | 
         spread=np.ones(every),
         sd=np.full(every, np.nan),
     )
-    return replace(model, prior=_shares(model, rows))
 
 
 def _with_doubt(model: LabelModel, rows: DistinctRows, fitted: VoteFit) -> LabelModel:
@@ -144,16 +145,16 @@ def _majority(rows: DistinctRows, judges: Mask, fitted: VoteFit, gold: Floats | 
 
 def _votes(rows: DistinctRows) -> Ints:
     counted = np.asarray(rows.psi.T @ rows.times)
-    return np.rint(counted).astype(np.int64).reshape(-1, rows.classes)
+    return np.asarray(np.rint(counted), dtype=np.int64).reshape(-1, rows.classes)
 
 
-def _shares(model: LabelModel, rows: DistinctRows) -> Floats:
+def _shares(model: LabelModel, rows: DistinctRows, by_votes: Floats) -> Floats:
     """Return the class shares of the covered records, float64 [K]."""
     judges = np.repeat(model.witnesses, model.classes).astype(np.float64)
     covered = rows.weight * (rows.psi @ judges > 0)
     if not covered.any():
         return model.mix
-    found = covered @ model.of_one_hot(rows.psi)
+    found = covered @ by_votes
     return np.asarray(found / found.sum())
 
 

@@ -52,10 +52,11 @@ class DistinctRows:
         first, which = _grouped(np.ascontiguousarray(outcomes, dtype=np.int8))
         times = np.bincount(which, minlength=len(first)).astype(np.int64)
         if weights is None or not n:
-            alike: Floats = times * 1.0
+            alike = times.astype(np.float64)
             return cls(outcomes[first], alike, times, which, n, classes)
         worth = float(weights.sum() / (weights @ weights))  # Σw·worth = (Σw)²/Σw²
-        summed = np.bincount(which, weights=weights * worth, minlength=len(first))
+        counted = np.bincount(which, weights=weights * worth, minlength=len(first))
+        summed = np.asarray(counted, dtype=np.float64)
         return cls(outcomes[first], summed, times, which, round(float(summed.sum())), classes)
 
     @cached_property

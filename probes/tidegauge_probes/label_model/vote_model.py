@@ -125,22 +125,21 @@ class _Votes:
     @classmethod
     def of(cls, rows: DistinctRows, judges: Mask) -> _Votes:
         classes = rows.classes
-        m = rows.outcomes.shape[1]
-        every = rows.psi
+        m, every = rows.outcomes.shape[1], rows.psi
         judging = np.repeat(judges, classes)
-        columns = np.flatnonzero(every.T @ rows.weight > 0)
-        every, judging = every[:, columns], judging[columns]
-        psi = _only(every, judging)
-        seen = np.flatnonzero(psi.sum(axis=1) > 0)
-        psi, beside, weight = psi[seen], _only(every, ~judging)[seen], rows.weight[seen]
+        # Silent rows do no harm: all of them are one row.
+        columns = np.flatnonzero(every.T @ (rows.weight * (every @ judging > 0)) > 0)
+        if len(columns) < every.shape[1]:
+            every, judging = every[:, columns].tocsr(), judging[columns]
+        psi, beside = _only(every, judging), _only(every, ~judging)
         size = np.asarray(psi.sum(axis=1)).ravel()
-        both = psi if judging.all() else (psi + beside).tocsr()
-        cast = np.asarray(both.T @ weight)
-        pairs = psi.T @ (weight * (size > 1)) + beside.T @ weight
-        together = (both.T @ psi.multiply(weight[:, None]).tocsr()).toarray()
+        weight = rows.weight * (size > 0)
+        company = psi.T @ (weight * (size > 1)) + beside.T @ weight
+        together = rows.together[np.ix_(columns, columns)].copy()
         lf = columns // classes
         together[(lf[:, None] == lf) | ~judging] = 0.0
-        figures = (psi, beside, weight, size, columns, cast, np.asarray(pairs), together)
+        cast = np.asarray(every.T @ weight)
+        figures = (psi, beside, weight, size, columns, cast, np.asarray(company), together)
         return cls(*figures, judging, classes, m)
 
     @property
@@ -196,6 +195,8 @@ def _only(psi: sparse.csr_array, kept: Mask) -> sparse.csr_array:
     """Return the same with nothing in the columns that are not *kept*."""
     if kept.all():
         return psi
+    if not kept.any():
+        return sparse.csr_array(psi.shape)
     found = (psi * kept.astype(np.float64)[None, :]).tocsr()
     found.eliminate_zeros()
     return found
@@ -285,12 +286,10 @@ def _similarity(votes: _Votes, expected: Floats) -> sparse.csr_array:
 
 def _gain(votes: _Votes, pi: Floats, mix: Floats) -> tuple[float, float]:
     """Return the mean over rows with two votes of log Σ_k T_k Π π/T_k, and its standard error."""
-    two = votes.size > 1
-    weight = votes.weight[two]
+    weight = votes.weight * (votes.size > 1)
     if not weight.sum():
         return 0.0, 1.0
-    logs = votes.psi[np.flatnonzero(two)] @ (np.log(pi) - np.log(mix)) + np.log(mix)
-    ratio = log_sum(logs)
+    ratio = log_sum(np.asarray(votes.psi @ (np.log(pi) - np.log(mix)) + np.log(mix)))
     mean = float(np.average(ratio, weights=weight))
     spread = float(np.average((ratio - mean) ** 2, weights=weight))
     return mean, float(np.sqrt(spread / weight.sum() + 1e-12))
