@@ -38,10 +38,10 @@ EARLIEST_SANE_MS = 1_577_836_800_000  # 2020-01-01: a clock before this was neve
 def doctor(
     context: typer.Context,
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Stream files to check.", metavar="[STREAMS]...")
+        list[Path] | None, typer.Argument(help="Stream files to check.", metavar="STREAM")
     ] = None,
 ) -> None:
-    """Check settings, clock, database, codecs, and the LFs and source of streams."""
+    """Check settings, clock, database, receivers, codecs and streams."""
     settings = settings_of(context)
     checks: list[tuple[str, Check]] = [
         ("clock", _clock),

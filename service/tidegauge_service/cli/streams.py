@@ -15,18 +15,21 @@ from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest import origin
 from tidegauge_service.store.ingest import decisions, origins
 
-app = typer.Typer(help="What streams could not read, and their sources.", no_args_is_help=True)
+app = typer.Typer(
+    help="Manage gaps in the source of a stream, and switch to another source.",
+    no_args_is_help=True,
+)
 
-Name = Annotated[str, typer.Argument(metavar="STREAM", help="Name of the stream, or its file.")]
+Name = Annotated[str, typer.Argument(metavar="STREAM", help="Stream name or stream file.")]
 
 
 @app.command()
 def gaps(
     context: typer.Context,
     stream: Name,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
 ) -> None:
-    """Show where the source did not hold what came next, and what was decided."""
+    """List gaps: inputs the source no longer had, and how each gap was resolved."""
     with opened(settings_of(context)) as database:
         row = find_stream(database, stream)
         with database.read() as connection:
@@ -47,11 +50,13 @@ def accept_gap(
     context: typer.Context,
     stream: Name,
     partition: Annotated[
-        int | None, typer.Option(min=0, help="Only of this partition [default: all that wait].")
+        int | None, typer.Option(min=0, help="Only this partition (default: all that are waiting)")
     ] = None,
-    by: Annotated[str | None, typer.Option(help="Who decides [default: your login].")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Name to record for the decision (default: your login)")
+    ] = None,
 ) -> None:
-    """Let partitions go on behind what is lost; workers do so within seconds."""
+    """Accept lost inputs, so that partitions held by a gap resume within seconds."""
     with opened(settings_of(context)) as database:
         row = find_stream(database, stream)
         who = author(by)
@@ -74,10 +79,11 @@ def reset(
     context: typer.Context,
     stream: Name,
     yes: Annotated[  # noqa: FBT002
-        bool, typer.Option("--yes", help="Do it; without this the command only says what it would.")
+        bool,
+        typer.Option("--yes", help="Reset the stream; without this, only show what would happen."),
     ] = False,
 ) -> None:
-    """Let a stream begin another source from its start; what was counted stays.
+    """Make a stream read a new source from the beginning. Existing counts are kept.
 
     Stop the stream's workers first.
     """

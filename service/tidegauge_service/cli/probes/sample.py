@@ -31,7 +31,7 @@ MOST = 5_000
 """Records of a sample: enough to see what fires at all, few enough to wait for."""
 
 
-_LINES = "write one JSON object a line"
+_LINES = "write one JSON object per line"
 _KEYS = "check `record` in the stream file"
 
 
@@ -86,7 +86,7 @@ def stream_sample(
 
 def _opened(path: Path) -> FileReader:
     if not path.is_file():
-        msg = f"there is no sample {path}: give --sample a JSONL, CSV or Parquet file"
+        msg = f"sample file {path} does not exist: give --sample a JSONL, CSV or Parquet file"
         raise SettingsError(msg)
     return FileReader(str(path.resolve()), Path())
 
@@ -102,6 +102,6 @@ def _decoded(inputs: Sequence[Raw], codec: Codec, what: str, advice: str) -> Rec
     records = tuple(item.fields for item in decoded if isinstance(item, Record))
     if not records:
         why = next((item.reason for item in decoded if not isinstance(item, Record)), "it is empty")
-        msg = f"no record of the {what} can be read ({why}): {advice}"
+        msg = f"cannot read any record of the {what} ({why}): {advice}"
         raise SettingsError(msg)
     return RecordSample(records, len(inputs) - len(records))
