@@ -1,8 +1,8 @@
 """Commands and exit codes.
 
 0 done, 1 unexpected, 2 a setting or file is wrong, 3 the source cannot be read, 4 stopped
-because too many inputs are no records, 5 the database (or the disk) cannot be used,
-6 the address to listen on is taken.
+because too many inputs cannot be read as records, 5 the database (or the disk) cannot be
+used, 6 the address to listen on is in use.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def options(
 
 
 def main() -> None:
-    """Run a command; errors that we know are told in words, with an exit code of their own."""
+    """Run a command; print known errors as one message, and exit with their code."""
     try:
         app()
     except TidegaugeError as error:
