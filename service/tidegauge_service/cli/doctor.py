@@ -1,4 +1,4 @@
-"""``tidegauge doctor``: what is wrong with this installation, and what to do."""
+"""``tidegauge doctor``: check an installation, and say how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def doctor(
     """Check settings, clock, database, receivers, codecs and streams."""
     settings = settings_of(context)
     checks: list[tuple[str, Check]] = [
-        ("clock", _clock),
+        ("system clock", _clock),
         ("database", lambda: _database(settings)),
         ("receivers", lambda: f"{len(settings.parsed_receivers())} defined"),
         *((f"receiver {name}", partial(_receiver, name, settings)) for name in settings.receivers),
@@ -70,7 +70,7 @@ def _of_stream(path: Path, settings: Settings) -> list[tuple[str, Check]]:
         (f"{path}: format", partial(_format, path, settings)),
         (f"{path}: source", partial(_source, path, settings)),
         (f"{path}: records", partial(_records, path, settings)),
-        (f"{path}: sight", partial(_sight, path, settings)),
+        (f"{path}: LF coverage", partial(_sight, path, settings)),
     ]
 
 
@@ -86,9 +86,9 @@ def _passes(name: str, check: Check) -> bool:
 
 def _clock() -> str:
     if time.time() * 1000 < EARLIEST_SANE_MS:
-        msg = "the clock is wrong: records would look like the future. Set it (NTP)"
+        msg = "the clock is wrong, so records would seem to come from the future: set it (NTP)"
         raise SettingsError(msg)
-    return "set"
+    return "OK"
 
 
 def _database(settings: Settings) -> str:
@@ -96,7 +96,7 @@ def _database(settings: Settings) -> str:
     try:
         found, needed = database.version()
         if found is None and database.is_sqlite:
-            return "new; its tables are made at the first run"
+            return "new; the first run creates its tables"
         if found != needed:
             msg = f"revision {found}, needed {needed}: run `tidegauge db upgrade`"
             raise StoreError(msg)
@@ -125,8 +125,8 @@ def _receiver(name: str, settings: Settings) -> str:
     if lost is None:
         return where
     msg = (
-        f"{lost.failed} messages failed and {lost.waiting} wait to be tried again, since it last "
-        f"took one. The newest: {lost.error}"
+        f"{lost.failed} messages failed and {lost.waiting} are waiting to be retried since the "
+        f"last successful one. Latest error: {lost.error}"
     )
     raise DeliveryError(msg)
 
@@ -134,7 +134,9 @@ def _receiver(name: str, settings: Settings) -> str:
 def _told(path: Path, settings: Settings) -> str:
     config = load_stream(path)
     check_receivers(config, settings)
-    return ", ".join(config.alerts.receivers) or "none: alerts are only on the page and in the API"
+    return (
+        ", ".join(config.alerts.receivers) or "none: alerts appear only on the page and in the API"
+    )
 
 
 def _codecs() -> str:
@@ -206,5 +208,5 @@ def _sight(path: Path, settings: Settings) -> str:
     if any(one.serious for one in found or ()):
         raise ServiceError(said)
     if found is None:
-        return "too little was counted to say"
-    return said or "the LFs see the traffic"
+        return "too few records counted to tell"
+    return said or "OK"

@@ -44,8 +44,8 @@ def replay(
     config = load_stream(stream)
     if config.source.kind == "log":
         msg = (
-            "a log's events wait in the service's own database, and are counted there once: there "
-            "is no history to replay. Name its records in a file, with `source: {kind: file, …}`"
+            "a log stream has no history to replay: its events are counted once, in the database. "
+            "To replay its records, put them in a file and use `source: {kind: file, …}`"
         )
         raise SettingsError(msg)
     if report_to is not None:

@@ -1,4 +1,4 @@
-"""``tidegauge streams``: what became of inputs that a source does not hold any more."""
+"""``tidegauge streams``: gaps in a source, and a switch to another source."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def gaps(
     table = Table("partition", "cause", "from", "to", "never read", "found", "decided by")
     for d in found:
         numbers = (str(d.from_offset), str(d.to_offset), str(d.lost))
-        by = d.decided_by or "nobody: it waits for `accept-gap`"
+        by = d.decided_by or "pending: run `accept-gap`"
         table.add_row(str(d.partition), d.cause, *numbers, to_iso(d.detected_ms), by)
     out.print(table)
 
@@ -62,14 +62,12 @@ def accept_gap(
         who = author(by)
         accepted = decisions.accept(database, row, partition, who.name, who.now_ms)
     if not accepted:
-        msg = (
-            f"no gap of '{row.name}' waits for a decision: see `tidegauge streams gaps {row.name}`"
-        )
+        msg = f"'{row.name}' has no gap to accept: see `tidegauge streams gaps {row.name}`"
         raise SettingsError(msg)
     for d in accepted:
         out.print(
-            f"partition {d.partition} goes on at {d.to_offset}: {d.lost} inputs are lost "
-            f"({d.cause}), as {who.name} has decided",
+            f"partition {d.partition} resumes at {d.to_offset}: {d.lost} inputs lost "
+            f"({d.cause}), accepted by {who.name}",
             highlight=False,
         )
 
@@ -92,14 +90,17 @@ def reset(
         with database.read() as connection:
             text = origins.of_stream(connection, row.id)
             positions = origins.positions(connection, row.id)
-        source = str(origin.decode(text)) if text else "a source that was not kept"
+        source = str(origin.decode(text)) if text else "an unknown source"
         _say_reset(row.name, source, positions)
         if not yes:
             msg = "nothing was changed. Stop the stream's workers, then run it again with --yes"
             raise SettingsError(msg)
         with database.write() as connection:
             origins.reset(connection, row, now_ms())
-    out.print(f"done: the next `tidegauge run` of '{row.name}' begins its source", highlight=False)
+    out.print(
+        f"done: the next `tidegauge run` of '{row.name}' reads its source from the beginning",
+        highlight=False,
+    )
 
 
 def _say_reset(name: str, source: str, positions: Sequence[origins.Position]) -> None:
@@ -107,11 +108,11 @@ def _say_reset(name: str, source: str, positions: Sequence[origins.Position]) ->
     unread = sum(max(0, (p.end_offset or 0) - p.next_offset) for p in positions)
     out.print(
         f"'{name}' was read from {source}: {len(positions)} partitions, {read} offsets. At least "
-        f"{unread} inputs were not read, and will not be.\n"
-        "Its positions are put aside, under partition numbers below -1. The next `tidegauge run` "
-        "begins the source of its stream file where that says: a topic at `source.start`, files "
-        "at their first row.\n"
-        "Windows, alerts, candidates, baselines and dead letters stay. Records that are read a "
-        "second time count a second time; those of closed windows are counted as late.",
+        f"{unread} inputs have not been read, and will not be.\n"
+        "Its positions move to partition numbers below -1. The next `tidegauge run` starts the "
+        "source in its stream file from the beginning: a topic at `source.start`, files at their "
+        "first row.\n"
+        "Windows, alerts, candidates, baselines and dead letters are kept. Records that are read "
+        "again are counted again, or as late if their window is closed.",
         highlight=False,
     )

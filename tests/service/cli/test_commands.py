@@ -177,8 +177,8 @@ def test_doctor_tells_of_messages_that_failed_until_one_is_taken(folder: Path) -
         notification(folder, n, "failed", f"it answered 410 Gone ({n})")
     notification(folder, 23, "waiting", "no answer within 10 s")
     said = run("doctor").output
-    assert "✗ receiver ops: 23 messages failed and 1 wait to be tried again" in said
-    assert "The newest: no answer within 10 s" in said
+    assert "✗ receiver ops: 23 messages failed and 1 are waiting to be retried" in said
+    assert "Latest error: no answer within 10 s" in said
     notification(folder, 24, "sent", None)
     assert "✓ receiver ops" in run("doctor").output
 
