@@ -127,7 +127,7 @@ def _serve(
     meters: str,
     listener: socket.socket,
 ) -> None:
-    """Serve until a signal, or until a worker ends for good; workers are watched beside it."""
+    """Serve until a signal, or until a worker ends for good; supervise the workers meanwhile."""
     failed: list[Exception] = []
     watching = threading.Thread(target=_watch, args=(supervisor.run, failed), name="supervisor")
     watching.start()

@@ -37,7 +37,7 @@ _KEYS = "check `record` in the stream file"
 
 @dataclass(frozen=True)
 class RecordSample:
-    """The fields of the first records of a file, and how many inputs were no records."""
+    """The fields of the first records of a file; *unread* inputs could not be read as records."""
 
     records: tuple[Fields, ...]
     unread: int
