@@ -77,7 +77,7 @@ def test_drained_means_all_partitions() -> None:
 def test_inputs_that_are_no_records_are_said_to_be_so() -> None:
     none = replace(READING, records=0)
     found = summary(partitions=(none,), last_window=None, dead_letters={"not_json": 3})
-    assert "No input was a record" in streams.next_step(found)
+    assert "No input is a valid record" in streams.next_step(found)
 
 
 def test_figures_of_a_stream() -> None:

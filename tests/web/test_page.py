@@ -68,7 +68,7 @@ def test_an_unknown_stream_is_said_to_be_so(site: Site) -> None:
     answer = site.client.get("/?stream=ham")
     assert answer.status_code == 404
     page = Document(answer.text)
-    assert "There is no stream of that name." in page.text
+    assert "There is no stream with that name." in page.text
     assert page.texts("h3") == ["spam"]
 
 

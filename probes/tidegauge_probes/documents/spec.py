@@ -22,7 +22,7 @@ class Spec(BaseModel):
 
 
 class ExactSpec(Spec):
-    """A model whose JSON Schema refuses what it refuses: no text is taken for a number.
+    """A model whose JSON Schema rejects exactly what it rejects: text never passes as a number.
 
     ``EXACTLY_ONE``: fields of which exactly one is given; ``AT_LEAST_ONE``: of which at least one
     is. Null is as good as not given.

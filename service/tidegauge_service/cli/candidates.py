@@ -18,7 +18,7 @@ from tidegauge_service.store import candidates
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.candidates import CandidateFilter
 
-app = typer.Typer(help="Retraining candidates.", no_args_is_help=True)
+app = typer.Typer(help="Export retraining candidates.", no_args_is_help=True)
 
 
 class ExportFormat(StrEnum):
@@ -37,19 +37,27 @@ def group() -> None:
 @app.command(cls=OptionsOnly)
 def export(
     context: typer.Context,
-    output: Annotated[Path | None, typer.Option(help="File to write [default: stdout].")] = None,
-    format: Annotated[ExportFormat, typer.Option(help="How to write them.")] = ExportFormat.NDJSON,  # noqa: A002
+    output: Annotated[
+        Path | None, typer.Option(help="File to write (default: standard output)")
+    ] = None,
+    format: Annotated[ExportFormat, typer.Option(help="Output format.")] = ExportFormat.NDJSON,  # noqa: A002
     stream: Annotated[
-        str | None, typer.Option(help="Only of this stream: its name, or its file.")
+        str | None, typer.Option(help="Only this stream (name or stream file).")
     ] = None,
     reason: Annotated[
-        ProposalReason | None, typer.Option(help="Only proposed for this reason.")
+        ProposalReason | None, typer.Option(help="Only candidates proposed for this reason.")
     ] = None,
-    alert: Annotated[str | None, typer.Option(help="Only asked for by this alert.")] = None,
-    since: Annotated[str | None, typer.Option(help="ISO-8601, inclusive.")] = None,
-    until: Annotated[str | None, typer.Option(help="ISO-8601, exclusive.")] = None,
+    alert: Annotated[
+        str | None, typer.Option(help="Only candidates proposed by this alert (id).")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only records from this time on (ISO 8601, inclusive).")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Only records before this time (ISO 8601, exclusive).")
+    ] = None,
 ) -> None:
-    """Write candidates as NDJSON, CSV or Parquet."""
+    """Export candidates as NDJSON, CSV or Parquet."""
     since_ms, until_ms = span(since, until)
     with opened(settings_of(context)) as database:
         row = find_stream(database, stream) if stream is not None else None

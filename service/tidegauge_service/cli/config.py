@@ -11,7 +11,7 @@ import typer
 from tidegauge_probes.labeling import loading
 from tidegauge_service.config import settings, stream_file
 
-app = typer.Typer(help="What the configuration files may hold.", no_args_is_help=True)
+app = typer.Typer(help="Print the schemas of the configuration files.", no_args_is_help=True)
 
 
 class File(StrEnum):
@@ -29,7 +29,7 @@ def group() -> None:
 
 @app.command()
 def schema(
-    file: Annotated[File, typer.Argument(help="Which file.")] = File.STREAM,
+    file: Annotated[File, typer.Argument(help="Kind of file.")] = File.STREAM,
 ) -> None:
     """Print the JSON Schema of a stream file, a ProbeSet file or the settings."""
     schemas = {

@@ -61,15 +61,14 @@ MOST_LINES = 12
 def demo(
     context: typer.Context,
     once: Annotated[  # noqa: FBT002
-        bool, typer.Option("--once", help="Stop after the first incident.")
+        bool, typer.Option("--once", help="Exit after the first incident.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --once: one JSON object.")] = False,  # noqa: FBT002
-    port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="With --once: print JSON.")] = False,  # noqa: FBT002
+    port: Annotated[int, typer.Option(help="Port of the page; 0 picks a free one.")] = 0,
 ) -> None:
-    """Show the main job: LFs watch a spam filter's traffic until the world changes.
+    """Show LFs watching a spam filter's traffic until the traffic changes.
 
-    Everything runs in this process, on SQLite in a temporary folder; nothing is opened by
-    itself and nothing is left behind.
+    Everything runs in this process, on SQLite in a temporary folder that is deleted afterwards.
     """
     with tempfile.TemporaryDirectory(prefix="tidegauge-demo-") as folder:
         url = SecretStr(f"sqlite:///{folder}/demo.db")
@@ -125,7 +124,7 @@ class _Show:
         serving.start()
         try:
             if not self._server.bound.wait(PATIENCE_SECONDS):
-                msg = f"the page could not be served at port {self._settings.port}: choose --port"
+                msg = f"cannot serve the page on port {self._settings.port}: choose another --port"
                 raise ServiceError(msg)
             self._service.start()
             self._introduce()
@@ -146,9 +145,9 @@ class _Show:
 
     def _introduce(self) -> None:
         err.print(
-            "tidegauge demo: a spam filter's traffic, watched by 12 labeling functions.\n"
+            "tidegauge demo: 12 labeling functions watch the traffic of a spam filter.\n"
             f"  {self._plan.quiet_windows} quiet windows become the baseline. Then a topic appears "
-            "that no LF knows, and a spam campaign\n  respells its words, so that the LF "
+            "that no LF knows, and a spam campaign\n  misspells its words, so that the LF "
             "`mentions_vicodin` goes silent.\n"
             f"  page:  {self._url}/login?token={self._token}\n"
             f"  token: {self._token}",
@@ -172,7 +171,9 @@ class _Show:
                     raise self._service.health.fatal
                 if self._service.stopping.wait(0.25):
                     return []
-        msg = f"no alert within {PATIENCE_SECONDS} s: is this machine very busy? Run it again"
+        msg = (
+            f"no alert within {PATIENCE_SECONDS} s: is this machine overloaded? Run the demo again"
+        )
         raise ServiceError(msg)
 
     def _tell(self, incident: list[Alert], seconds: float) -> None:
@@ -223,13 +224,13 @@ class _Show:
     def _next_steps(self, summary: dict[str, Any]) -> str:
         auth = f'-H "Authorization: Bearer {self._token}"'
         lines = [
-            f"{summary['candidates']} retraining candidates wait. Look at:",
+            f"{summary['candidates']} retraining candidates are ready. Open:",
             f"  {summary['url']}",
             f'  curl {auth} "{self._url}/api/v1/alerts"',
             f'  curl {auth} "{self._url}/api/v1/candidates?reason=blind_spot&format=ndjson"',
         ]
         if not self._once:
             lines.append(
-                "After window 100 the world calms down and the alerts resolve. Ctrl-C ends."
+                "After window 100 traffic calms down and the alerts resolve. Stop with Ctrl-C."
             )
         return "\n".join(lines)

@@ -33,22 +33,22 @@ def replay(
     context: typer.Context,
     stream: Annotated[Path, typer.Argument(help="The stream file.")],
     database: Annotated[
-        str | None, typer.Option(help="Keep the results in this database (URL).")
+        str | None, typer.Option(help="URL of a database to keep the results in.")
     ] = None,
     report_to: Annotated[
-        Path | None, typer.Option("--report", help="Write the charts to this HTML file.")
+        Path | None, typer.Option("--report", help="Write a report with charts to this HTML file.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
 ) -> None:
-    """Run history through the pipeline of the live stream, as fast as it goes.
+    """Run history through the live pipeline to see which alerts it would have raised.
 
-    Nobody is notified. Without --database the results are printed and forgotten.
+    No notifications are sent. Without --database, the results are printed and then discarded.
     """
     config = load_stream(stream)
     if config.source.kind == "log":
         msg = (
-            "a log's events wait in the service's own database, and are counted there once: there "
-            "is no history to replay. Name its records in a file, with `source: {kind: file, …}`"
+            "a log stream has no history to replay: its events are counted once, in the database. "
+            "To replay its records, put them in a file and use `source: {kind: file, …}`"
         )
         raise SettingsError(msg)
     if report_to is not None:

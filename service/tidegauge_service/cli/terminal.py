@@ -106,7 +106,7 @@ def moment(text: str | None, option: str) -> int | None:
     try:
         return None if text is None else from_iso(text)
     except ValueError as error:
-        msg = f"{option}: '{text}' is not ISO-8601, e.g. 2020-03-11"
+        msg = f"{option}: '{text}' is not an ISO 8601 time, e.g. 2020-03-11"
         raise SettingsError(msg) from error
 
 
@@ -114,7 +114,7 @@ def span(since: str | None, until: str | None) -> tuple[int | None, int | None]:
     """Read --since and --until, as epoch ms; SettingsError if nothing can lie between."""
     since_ms, until_ms = moment(since, "--since"), moment(until, "--until")
     if since_ms is not None and until_ms is not None and since_ms >= until_ms:
-        msg = f"--since {since} is not before --until {until}: nothing lies between"
+        msg = f"--since {since} must be before --until {until}"
         raise SettingsError(msg)
     return since_ms, until_ms
 

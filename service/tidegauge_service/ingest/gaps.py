@@ -183,10 +183,10 @@ def describe(gap: Gap) -> str:
     """Return a gap in words.
 
     >>> describe(Gap(3, Cause.RETENTION, 40, 100, 60, None))
-    'the topic no longer holds offset 40 (retention); it goes on at 100, 60 inputs were never read'
+    'the topic no longer holds offset 40 (retention); resuming at 100, 60 inputs were never read'
     """
     lost = f", {gap.lost} inputs were never read" if gap.lost else ""
     return (
         f"the topic no longer holds offset {gap.from_offset} ({gap.cause}); "
-        f"it goes on at {gap.to_offset}{lost}"
+        f"resuming at {gap.to_offset}{lost}"
     )

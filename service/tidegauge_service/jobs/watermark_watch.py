@@ -139,19 +139,21 @@ def why(holder: PartitionRow, heard: Arrivals, now_ms: int) -> str:
     stands = f"it has not moved for {minutes} min, so no window closes"
     if heard.range_until_ms is not None and heard.before_range_end and behind == 0:
         newest, until = heard.newest_event_ms, to_iso(heard.range_until_ms)
-        reached = "no record has come" if newest is None else f"the newest is of {to_iso(newest)}"
+        reached = (
+            "no record has arrived" if newest is None else f"the newest is from {to_iso(newest)}"
+        )
         return (
-            f"{stands}: the baseline's range ends at {until}, and {reached}. Send what is missing, "
-            "or choose another range"
+            f"{stands}: the baseline's range ends at {until}, and {reached}. Send the missing "
+            "records, or choose another range"
         )
     if holder.partition < REPLAYED:
         return (
-            f"{stands}: a file of history was not read to its end. Run `tidegauge backfill` again "
+            f"{stands}: a file of history was not fully read. Run `tidegauge backfill` again "
             "with the same files, or with --abandon"
         )
     if behind:
-        return f"{stands}; {behind} inputs wait there. Does a worker run, and own this partition?"
+        return f"{stands}; {behind} inputs are waiting. Check that a worker is running and owns it"
     return (
-        f"{stands}. Does a worker run, and own this partition? Do its records carry a timestamp "
-        "that goes on?"
+        f"{stands}. Check that a worker is running and owns it, and that the timestamps of its "
+        "records advance"
     )

@@ -101,8 +101,10 @@ _SEGMENT = "stream segment"
 _ALERT = "stream series probe other label segment severity kind rule"
 
 CATALOGUE: Final[tuple[Metric, ...]] = (
-    _gauge("stream_learning", "stream", "1 while the baseline is not ready to compare with."),
-    _gauge("stream_skewed_series", "stream", "Series in which training data and live differ."),
+    _gauge("stream_learning", "stream", "1 while the baseline is still learning."),
+    _gauge(
+        "stream_skewed_series", "stream", "Series in which training data and live traffic differ."
+    ),
     _gauge("window_end_timestamp_seconds", "stream", "Event time at which the last window ended."),
     _gauge(
         "window_evaluated_timestamp_seconds",
@@ -112,7 +114,9 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _gauge("window_duration_seconds", "stream", "Length of a window."),
     _counter("windows_evaluated_total", "stream", "Windows evaluated so far."),
     _counter("records_total", "stream partition", "Records counted so far, late ones included."),
-    _counter("late_records_total", "stream partition", "Records that came too late."),
+    _counter(
+        "late_records_total", "stream partition", "Records that arrived too late to be counted."
+    ),
     _counter("tombstones_total", "stream partition", "Kafka records without a value, skipped."),
     _gauge(
         "watermark_timestamp_seconds",
@@ -120,18 +124,22 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "Event time reached; absent once the partition is drained.",
     ),
     _gauge("consumer_lag_records", "stream partition", "Records not counted yet."),
-    _gauge("source_end_timestamp_seconds", "stream partition", "When a worker saw the end last."),
-    _gauge("stream_mostly_late", "stream", "1 while most records come too late to be counted."),
+    _gauge(
+        "source_end_timestamp_seconds",
+        "stream partition",
+        "When a worker last saw the end of the source.",
+    ),
+    _gauge("stream_mostly_late", "stream", "1 while most records arrive too late to be counted."),
     _counter("lost_inputs_total", "stream", "Inputs the source removed before they were read."),
-    _gauge("partitions_held", "stream", "Partitions that wait until a gap is accepted."),
-    _gauge("stream_blind", "stream reason", "Things that the stream cannot see; 0 is good."),
-    _counter("dead_letters_total", "stream reason", "Inputs that could not be records."),
+    _gauge("partitions_held", "stream", "Partitions waiting for a gap to be accepted."),
+    _gauge("stream_blind", "stream reason", "Things the stream cannot see; 0 is healthy."),
+    _counter("dead_letters_total", "stream reason", "Inputs that could not be read as records."),
     _gauge("alerts", "stream state severity kind", "Alerts by state."),
     _gauge("alert_since_timestamp_seconds", _ALERT, "Event time at which a firing alert began."),
-    _gauge("alert_effect_ratio", _ALERT, "Odds ratio, observed to expected, of a firing alert."),
+    _gauge("alert_effect_ratio", _ALERT, "Odds ratio of a firing alert, observed to expected."),
     _gauge("candidates", "stream state", "Candidates for labeling by state."),
     _gauge("notifications", "stream state", "Messages to receivers by state."),
-    _counter("rows_removed_total", "stream table", "Rows that retention has removed."),
+    _counter("rows_removed_total", "stream table", "Rows removed by retention."),
     _gauge("window_records", _SEGMENT, "Records of the last window."),
     _gauge("blind_spot_ratio", _SEGMENT, "Share of records on which every LF abstains."),
     _gauge("blind_spot_expected_ratio", _SEGMENT, "Blind spot that the baseline expects."),
@@ -146,24 +154,30 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _gauge("lf_agreement_ratio", _LF, "Share of overlapping votes that no LF contradicts."),
     _gauge("lf_error_ratio", _LF, "Share of records on which the LF failed."),
     _gauge("lf_precision_ratio", _VOTE, "Share of the LF's votes for the class that are right."),
-    _gauge("lf_precision_expected_ratio", _VOTE, "Precision that baseline and class mix expect."),
+    _gauge("lf_precision_expected_ratio", _VOTE, "Precision expected from baseline and class mix."),
     _gauge("lf_precision_low_ratio", _VOTE, "Low end of the precision's 95 % interval."),
     _gauge("lf_precision_high_ratio", _VOTE, "High end of the precision's 95 % interval."),
-    _gauge("class_prior_ratio", "stream label", "Share of records of the class, as LFs see it."),
+    _gauge(
+        "class_prior_ratio",
+        "stream label",
+        "Share of records in the class, estimated from the LFs.",
+    ),
     _gauge("model_accuracy_ratio", "stream", "Accuracy of the deployed model, estimated."),
     _gauge("model_accuracy_low_ratio", "stream", "Low end of the accuracy's 95 % interval."),
     _gauge("model_accuracy_high_ratio", "stream", "High end of the accuracy's 95 % interval."),
-    _gauge("lf_quarantined", "stream probe", "1 for an LF that is not called any more."),
-    _own_gauge("series_dropped", "", "Series left out: beyond the cap, or twice the same."),
+    _gauge("lf_quarantined", "stream probe", "1 for a quarantined LF, which is no longer called."),
+    _own_gauge("series_dropped", "", "Series left out: beyond the cap, or duplicate."),
     _own_gauge("snapshot_up", "", "1 if the shared state could be read; else it is not shown."),
     _own_gauge("snapshot_timestamp_seconds", "", "When the shared state was read."),
-    _own_gauge("snapshot_duration_seconds", "", "How long it took to read the shared state."),
+    _own_gauge("snapshot_duration_seconds", "", "Time taken to read the shared state."),
     _own_counter("snapshot_failures_total", "", "Reads of the shared state that failed."),
     _own_gauge("build_info", "version", "1, with the version of tidegauge."),
     _own_counter("lf_run_seconds_total", "stream probe", "Time this process spent in an LF."),
-    _own_counter("lf_lifting_ended_total", "stream probe", "LFs run as they are again."),
-    _own_histogram("commit_seconds", "stream", "Time a commit of this process took."),
-    _own_counter("commits_fenced_total", "stream", "Commits dropped: another worker had moved on."),
+    _own_counter("lf_lifting_ended_total", "stream probe", "LFs that are no longer lifted."),
+    _own_histogram("commit_seconds", "stream", "Time this process took to commit."),
+    _own_counter(
+        "commits_fenced_total", "stream", "Commits dropped because another worker was first."
+    ),
 )
 """All metrics. What only one process knows about LFs and commits is measured in ``meters``."""
 

@@ -63,7 +63,7 @@ def test_it_is_accepted_by_command(group: Judged) -> None:
     assert live(group).baseline == made["baseline"]
     shown = CliRunner().invoke(app, ["baseline", "show", made["baseline"]], catch_exceptions=False)
     assert f"from: {since}" in shown.stdout
-    with pytest.raises(TidegaugeError, match="--from: 'soon' is not ISO-8601"):
+    with pytest.raises(TidegaugeError, match="--from: 'soon' is not an ISO 8601 time"):
         CliRunner().invoke(
             app, ["baseline", "accept", "test", "--from", "soon"], catch_exceptions=False
         )

@@ -142,12 +142,12 @@ def test_a_shadow_is_compared_and_promoted(
     assert "has no shadow deployment" in refused("probes", "diff", "--stream", file)
     said = run_json("probes", "shadow", file, "probes_1.yaml")
     assert (said["role"], said["baseline"]) == ("shadow", None)
-    assert "no closed window in common" in run("probes", "diff", "--stream", "test")
+    assert "no closed window was counted by both" in run("probes", "diff", "--stream", "test")
     group.member().to_end()
     commit.close_windows(database, group.stream)
     text = run("probes", "diff", "--stream", "test")
     assert f"ProbeSet {group.sets[0].id} → {group.sets[1].id}\nLF - thanks\n" in text
-    assert "in 2 windows that both have counted, 12 records:" in text
+    assert "in 2 windows counted by both, 12 records:" in text
     facts = run_json("probes", "diff", "live", "shadow", "--stream", "test")
     assert facts["probes"] == {"added": [], "removed": ["thanks"], "renamed": [], "changed": []}
     assert facts["counted"]["before"]["records"] == 12
@@ -161,7 +161,7 @@ def test_a_shadow_is_ended(group: Redeployed, database: Database, tmp_path: Path
     del database
     run("probes", "shadow", tmp_path / "stream.yaml", "probes_1.yaml")
     said = run("probes", "end-shadow", "test")
-    assert said == f"ProbeSet {group.sets[1].id} counts no windows from 2020-09-13T18:00:00Z on\n"
+    assert said == f"ProbeSet {group.sets[1].id} stops counting at 2020-09-13T18:00:00Z\n"
 
 
 def test_what_cannot_count_is_refused_and_nothing_is_changed(
@@ -226,10 +226,10 @@ def test_probe_sets_that_were_never_deployed_are_compared_too(
     other["probes"] = [{**other["probes"][0], "label": "HAM"}, *other["probes"][1:]]
     Path("other.yaml").write_text(yaml.safe_dump(other))
     text = run("probes", "diff", group.sets[0].id, "other.yaml")
-    assert text.splitlines()[1:] == ["LF - thanks", "LF mentions_free: another label"]
-    assert "the same LFs" in run("probes", "diff", "probes.yaml", "probes_0.yaml")
-    assert "was ever deployed" in refused("probes", "diff", "0123456789abcdef", "other.yaml")
-    assert "live of which stream?" in refused("probes", "diff", "live", "other.yaml")
+    assert text.splitlines()[1:] == ["LF - thanks", "LF mentions_free: different label"]
+    assert "no difference" in run("probes", "diff", "probes.yaml", "probes_0.yaml")
+    assert "was never deployed" in refused("probes", "diff", "0123456789abcdef", "other.yaml")
+    assert "'live' needs a stream" in refused("probes", "diff", "live", "other.yaml")
 
 
 # -- HTTP -----------------------------------------------------------------------------------------

@@ -106,9 +106,17 @@ def test_strict_makes_of_a_warning_an_exit_code() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("gone.jsonl", None, "there is no sample gone.jsonl: give --sample"),
-        ("empty.jsonl", "", r"no record .*\(it is empty\): write one JSON object a line"),
-        ("words.jsonl", "one two\n", r"no record .*\(.+\): write one JSON object a line"),
+        ("gone.jsonl", None, "sample file gone.jsonl does not exist: give --sample"),
+        (
+            "empty.jsonl",
+            "",
+            r"cannot read any record .*\(it is empty\): write one JSON object per line",
+        ),
+        (
+            "words.jsonl",
+            "one two\n",
+            r"cannot read any record .*\(.+\): write one JSON object per line",
+        ),
     ],
 )
 def test_a_sample_without_records_says_what_to_do(
@@ -126,7 +134,7 @@ def test_a_sample_without_records_says_what_to_do(
     ("reference", "content", "says"),
     [
         ("gone.yaml", None, "cannot read the ProbeSet .*gone.yaml.*check the path"),
-        ("bad.yaml", "a: [", "bad.yaml, line 2, column 1: this is not YAML"),
+        ("bad.yaml", "a: [", "bad.yaml, line 2, column 1: not valid YAML"),
         ("gone_module:LFS", None, "cannot import 'gone_module'.*run this where it can be imported"),
     ],
 )

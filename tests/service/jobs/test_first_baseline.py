@@ -135,7 +135,7 @@ def test_in_what_training_data_differ_is_told_once(database: Database, tmp_path:
     assert names == {"mentions_free", "thanks", "short"}
     [one] = [s for s in fires["skew"] if s["series"] == "coverage" and s["probe"] == "thanks"]
     assert one["trained"] > 0.9 > one["live"]
-    assert fires["headline"].startswith("The training data were never like the live traffic: ")
+    assert fires["headline"].startswith("The training data never matched the live traffic: ")
     now = replace(group.stream, baseline=live(group).baseline)
     found = skew.of_stream(database, now)
     assert found is not None

@@ -81,8 +81,8 @@ def test_most_records_late_is_told_of_once_and_ends_when_they_come_in_time(
     said = told(database)[0]
     assert (said["late"], said["records"]) == (400, 400)
     assert said["headline"].startswith(
-        "400 of the last 400 records came too late: no window counts them. What to do: history "
-        "must be in before its windows close: `tidegauge backfill`"
+        "400 of the last 400 records were too late to be counted. What to do: load history "
+        "before its windows close: `tidegauge backfill`"
     )
     assert queries.summary(database, group.stream).late_ms == NOW
     assert take_snapshot(database, NOW).streams[0].mostly_late

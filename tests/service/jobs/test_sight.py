@@ -83,8 +83,8 @@ def test_a_wrong_path_is_seen_before_any_window_has_closed(counted: Counted) -> 
     [said] = told(read.database)
     assert (said["event"], said["status"]) == ("stream_blind", "firing")
     assert said["headline"] == (
-        "The stream is blind, so no drift shows: 3 LFs ('mentions_free', 'thanks', 'short') fail "
-        "on 100 % of the records: nothing at 'bdy', where `record.text` looks"
+        "The stream is blind, so drift goes undetected: 3 LFs ('mentions_free', 'thanks', 'short') "
+        "fail on 100 % of the records: nothing at 'bdy', where `record.text` looks"
     )
     assert said["links"] == {"page": "http://tide/"}
     assert [line["event"] for line in logs] == ["stream_blind"] * 2, "once a process"
@@ -225,7 +225,7 @@ def test_everything_that_people_look_at_says_the_same(
     settings = Settings(database=SecretStr(database_url))
     assert client.get("/readyz").json() == {"status": "ready"}
     assert client.get("/api/v1/streams/test").json()["blind"] is None
-    assert doctor._sight(tmp_path / "stream.yaml", settings) == "too little was counted to say"
+    assert doctor._sight(tmp_path / "stream.yaml", settings) == "too few records counted to tell"
 
     check(read).tick()
     why = "fails on 100 % of the records: nothing at 'bdy', where `record.text` looks"

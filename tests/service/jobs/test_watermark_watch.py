@@ -72,8 +72,7 @@ def test_a_partition_that_nobody_reads_is_told_of_once_and_resolves_when_it_move
     assert said[0]["partition"] == 1
     assert said[0]["watermark"] is None
     assert said[0]["headline"].startswith(
-        "The watermark stands still at partition 1: it has not moved for 10 min, so no window "
-        "closes."
+        "The watermark is stalled at partition 1: it has not moved for 10 min, so no window closes."
     )
     assert said[0]["links"] == {"page": "http://tide/"}
     assert queries.summary(database, group.stream).stale_ms == NOW
@@ -113,7 +112,7 @@ def test_what_waits_there_is_named(database: Database, tmp_path: Path) -> None:
     [said, _] = told(database)
     [waiting] = [p for p in group.partitions() if p.partition == said["partition"]]
     assert waiting.end_offset is not None
-    assert f"{waiting.end_offset - waiting.next_offset} inputs wait there" in said["headline"]
+    assert f"{waiting.end_offset - waiting.next_offset} inputs are waiting" in said["headline"]
     reached = None if waiting.watermark_ms is None else to_iso(waiting.watermark_ms)
     assert said["watermark"] == reached
 
@@ -178,8 +177,8 @@ def test_a_range_whose_records_stay_away_is_told_of(database: Database, tmp_path
     said = told(database)
     assert [s["event"] for s in said] == ["watermark_stale"] * 2
     assert (
-        f"the baseline's range ends at {to_iso(START + 60 * HOUR)}, and the newest is of "
-        f"{to_iso(START + 19 * 10 * MINUTE)}. Send what is missing"
+        f"the baseline's range ends at {to_iso(START + 60 * HOUR)}, and the newest is from "
+        f"{to_iso(START + 19 * 10 * MINUTE)}. Send the missing records"
     ) in said[0]["headline"]
 
 

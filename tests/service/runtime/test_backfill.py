@@ -206,9 +206,9 @@ def test_what_would_be_late_is_refused_and_holds_nothing(world: World) -> None:
     with pytest.raises(SettingsError) as refused:
         world.read(path)
     assert str(refused.value) == (
-        f"60 of 60 records of {path} would be late; nothing was counted. 60 lie in windows that "
+        f"60 of 60 records of {path} would be late; nothing was counted. 60 belong to windows that "
         f"are closed (through {to_iso(closed)}): leave them out, or give the stream a new `name` "
-        "and read the history before it is live. To count them as late: --late"
+        "and load the history before it goes live. To count them as late, add --late"
     )
     with world.database.read() as connection:
         assert backfills.of_stream(connection, world.stream.id) == []
@@ -242,7 +242,7 @@ def test_a_file_that_was_left_unfinished_must_be_named_or_let_go(
     with monkeypatch.context() as patched, pytest.raises(StoreError):
         patched.setattr(store, "commit", breaks)
         world.read(first)
-    with pytest.raises(SettingsError, match=r"a.jsonl was not read to its end.*--abandon"):
+    with pytest.raises(SettingsError, match=r"a.jsonl was not fully read.*--abandon"):
         world.read(second)
     with world.database.write() as connection:
         [left] = backfills.abandon(connection, world.stream.id)
@@ -252,7 +252,7 @@ def test_a_file_that_was_left_unfinished_must_be_named_or_let_go(
 
 def test_the_same_content_under_two_names_is_one_file(world: World) -> None:
     first, copy = world.write("a.jsonl", history(9)), world.write("copy.jsonl", history(9))
-    with pytest.raises(SettingsError, match="hold the same records"):
+    with pytest.raises(SettingsError, match="have the same content"):
         world.read(first, copy)
     world.read(first)
     assert world.read(copy).before == ["a.jsonl"]
@@ -262,8 +262,8 @@ def test_the_same_content_under_two_names_is_one_file(world: World) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "error", "why"),
     [
-        ("empty.jsonl", [], SourceError, "holds no record"),
-        ("broken.jsonl", [b"broken"] * 9, SourceError, r"holds no record \(9 inputs are none\)"),
+        ("empty.jsonl", [], SourceError, "has no record"),
+        ("broken.jsonl", [b"broken"] * 9, SourceError, r"has no record \(9 inputs cannot be read"),
         ("what.xml", [b"<a/>"], SourceError, "cannot tell the format"),
         (None, [], SourceError, "cannot read"),
     ],
@@ -284,7 +284,7 @@ def test_a_stream_of_files_has_its_history_itself(
 ) -> None:
     config = load_stream(write_stream(tmp_path))
     path = write_jsonl(tmp_path / "records.jsonl", [record(0, "hi")])
-    with pytest.raises(SettingsError, match="has its history itself"):
+    with pytest.raises(SettingsError, match="has a file source, which needs no backfill"):
         backfill(config, Settings(), sqlite_database, lambda: NOW, [path], advance=lambda _n: None)
 
 

@@ -88,7 +88,7 @@ def test_a_rule_that_is_gone_takes_its_alerts_with_it(database: Database, tmp_pa
     [
         ({"rules": ["coverage of a under 1 %"]}, "alerts.rules.*is not a rule"),
         ({"mute": ["at night"]}, "alerts.mute.*no time of the week"),
-        ({"mute": ["00:00-24:00"]}, "nobody would ever be told"),
+        ({"mute": ["00:00-24:00"]}, "no message would ever be sent"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_file(

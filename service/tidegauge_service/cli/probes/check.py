@@ -28,21 +28,21 @@ DOUBTS = 1
 def check(
     context: typer.Context,
     reference: Annotated[
-        str, typer.Argument(help="A ProbeSet file, module:attribute, or a stream file.")
+        str, typer.Argument(help="ProbeSet file, module:attribute, or stream file.")
     ],
     sample: Annotated[
         Path | None,
         typer.Option(
-            help="Records to try them on: JSONL, CSV or Parquet [default: the stream's source, "
-            "if that is files]."
+            help="Sample of records: JSON, JSONL, CSV, TSV or Parquet (default: the files of the "
+            "stream's source)"
         ),
     ] = None,
     strict: Annotated[  # noqa: FBT002  (typer's flags)
-        bool, typer.Option("--strict", help="Exit with 1 if there is a warning.")
+        bool, typer.Option("--strict", help="Exit with code 1 if there are warnings.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
 ) -> None:
-    """Load a ProbeSet, say what its LFs look for, and try them on a sample of records."""
+    """Show what LFs look for, how they run, and how they vote on a sample of records."""
     stream = load_stream(Path(reference)) if is_stream_file(reference) else None
     if stream is None:
         probe_set = load(reference, Path.cwd())
@@ -74,9 +74,9 @@ def _sample(
 
 
 _WAYS = {
-    RunMode.TEMPLATE: "runs compiled, as a template",
-    RunMode.VOTER: "passes on a vote of the record",
-    RunMode.LIFTED: "runs lifted, as a template",
+    RunMode.TEMPLATE: "runs as a compiled template",
+    RunMode.VOTER: "takes its vote from the record",
+    RunMode.LIFTED: "is lifted, and runs as a template",
     RunMode.PYTHON: "runs as Python",
 }
 

@@ -1,4 +1,4 @@
-"""``tidegauge probes diff``: what another deployment does otherwise."""
+"""``tidegauge probes diff``: how two ProbeSets differ."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ from tidegauge_service.store.deployment_counts import SideBySide
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import Role, StreamRow
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Which = Annotated[
-    str, typer.Argument(help="ProbeSet file, module:attribute, or id; live, shadow (--stream).")
+    str,
+    typer.Argument(
+        help="ProbeSet file, module:attribute or id; with --stream, also live or shadow."
+    ),
 ]
 
 
@@ -31,11 +34,11 @@ def diff(
     after: Which = "shadow",
     stream: Annotated[
         str | None,
-        typer.Option(help="A stream's name or file: what both did with its records is told, too."),
+        typer.Option(help="Stream name or file: also compare how both voted on its records."),
     ] = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Say which LFs two ProbeSets do not have in common, and what of them is another."""
+    """Show which LFs differ between two ProbeSets, and how."""
     with opened(settings_of(context)) as database:
         row = find_stream(database, stream) if stream else None
         (first, old), (second, new) = (_find(database, row, which) for which in (before, after))
@@ -56,7 +59,7 @@ def _find(database: Database, row: StreamRow | None, which: str) -> tuple[str, C
     with database.read() as connection:
         if which in set(Role):
             if row is None:
-                msg = f"{which} of which stream? Give --stream, or name two ProbeSets"
+                msg = f"'{which}' needs a stream: give --stream, or name two ProbeSets"
                 raise SettingsError(msg)
             found = deployments.current(deployments.of_stream(connection, row.id), Role(which))
             if found is None:
@@ -67,7 +70,7 @@ def _find(database: Database, row: StreamRow | None, which: str) -> tuple[str, C
     if kept is not None:
         return name, kept
     if ":" not in which and not which.endswith((".yaml", ".yml", ".json")):
-        msg = f"no ProbeSet '{which}' was ever deployed: see `tidegauge probes list`, or give a "
+        msg = f"ProbeSet '{which}' was never deployed: see `tidegauge probes list`, or give a "
         msg += "file or module:attribute"
         raise SettingsError(msg)
     probe_set = load(which, Path.cwd())
@@ -80,7 +83,7 @@ def _facts(found: Difference, seen: SideBySide | None) -> dict[str, Any]:
 
 def _show(found: Difference) -> None:
     if found.empty:
-        out.print("the same LFs, with the same content")
+        out.print("no difference")
     if found.classes:
         before, after = (", ".join(names) for names in found.classes)
         out.print(f"classes: {before} → {after}", markup=False, highlight=False)
@@ -93,12 +96,12 @@ def _lines(part: Part) -> list[str]:
     lines = [f"+ {name}" for name in part.added]
     lines += [f"- {name}" for name in part.removed]
     lines += [f"{before} → {after} (renamed)" for before, after in part.renamed]
-    return lines + [f"{c.name}: another {' and '.join(c.aspects)}" for c in part.changed]
+    return lines + [f"{c.name}: different {' and '.join(c.aspects)}" for c in part.changed]
 
 
 def _show_seen(seen: SideBySide) -> None:
     if seen.before is None or seen.after is None:
-        out.print("they have no closed window in common")
+        out.print("no closed window was counted by both")
         return
     table = Table("LF", "coverage before", "after", "errors before", "after")
     old = {lf.probe: lf for lf in seen.before.lfs}
@@ -111,7 +114,7 @@ def _show_seen(seen: SideBySide) -> None:
     records = f"{seen.before.records} records"
     if seen.after.records != seen.before.records:
         records += f" before, {seen.after.records} after"
-    out.print(f"in {len(seen.starts)} windows that both have counted, {records}:")
+    out.print(f"in {len(seen.starts)} windows counted by both, {records}:")
     out.print(table)
 
 

@@ -1,4 +1,4 @@
-"""``tidegauge probes release``: let a quarantined LF be called again."""
+"""``tidegauge probes release``: end the quarantine of an LF."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tidegauge_service.store.ingest import quarantine
 
 def release(
     context: typer.Context,
-    stream: Annotated[str, typer.Argument(help="The stream's name.")],
-    lf: Annotated[str, typer.Argument(help="The LF's name.")],
+    stream: Annotated[str, typer.Argument(help="Stream name or stream file.")],
+    lf: Annotated[str, typer.Argument(help="Name of the LF.")],
 ) -> None:
-    """Let a quarantined LF be called again, from the workers' next batches on."""
+    """Release an LF from quarantine."""
     settings = settings_of(context)
     with opened(settings) as database:
         found = find_stream(database, stream)
@@ -29,4 +29,7 @@ def release(
             msg = f"LF '{lf}' of stream '{stream}' is not quarantined (quarantined: {listed})"
             raise SettingsError(msg)
         release_lf(database, found, lf, now_ms=now_ms(), url=settings.url or "")
-    out.print(f"LF '{lf}' of stream '{stream}' is called again", markup=False)
+    out.print(
+        f"released LF '{lf}' of stream '{stream}': workers call it again from their next batch on",
+        markup=False,
+    )

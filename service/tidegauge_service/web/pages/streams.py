@@ -117,20 +117,20 @@ def next_step(summary: StreamSummary) -> str:
     """Return what to do, or what to wait for."""
     if not summary.partitions:
         return (
-            "No partition was seen yet. Is 'tidegauge run' reading this stream, and does its file "
-            "or topic exist? 'tidegauge doctor' tells."
+            "No partition seen yet. Check that 'tidegauge run' is reading this stream and that its "
+            "file or topic exists, or run 'tidegauge doctor'."
         )
     if summary.quarantined:
         names = ", ".join(f"'{clean(q.probe)}'" for q in summary.quarantined)
         return (
-            f"Quarantined, because it did not come back: LF {names}. Mend and deploy it, or let it "
-            "be called again with 'tidegauge probes release'."
+            f"Quarantined, because it hung or crashed its worker: LF {names}. Fix and deploy it, "
+            "or release it with 'tidegauge probes release'."
         )
     if summary.held:
         where = ", ".join(str(gap.partition) for gap in summary.held)
         return (
-            f"Not read: partition {where}. The source no longer holds what comes next. See "
-            "'tidegauge streams gaps', then let it go on with 'tidegauge streams accept-gap'."
+            f"Partition {where} is halted: the source no longer has its next inputs. Check "
+            "'tidegauge streams gaps', then resume with 'tidegauge streams accept-gap'."
         )
     return _out_of_time(summary) or _not_seen(summary) or _waiting(summary)
 
@@ -139,7 +139,7 @@ def _not_seen(summary: StreamSummary) -> str:
     if summary.blind:
         return f"{'. '.join(phrases.blind(summary.blind))}."
     if summary.dead_letters and not summary.records:
-        return "No input was a record: compare 'record' in the stream file with the inputs."
+        return "No input is a valid record: compare 'record' in the stream file with the inputs."
     return ""
 
 
@@ -151,8 +151,8 @@ def _waiting(summary: StreamSummary) -> str:
         "before": "Records are counted; the range of 'baseline' in the stream file begins later.",
         "baseline": "Windows are counted. The first one after the range of 'baseline' in the "
         "stream file freezes the baseline, and is compared with it.",
-        "learning": "The baseline has few windows, so only gross shifts are called; 48 windows "
-        "over two days, of which no alert is open, will do.",
+        "learning": "The baseline has few windows, so only large shifts are reported. Learning "
+        "ends after 48 windows over two days without an open alert.",
     }
     return steps.get(_phase(summary), "")
 
@@ -161,13 +161,13 @@ def _out_of_time(summary: StreamSummary) -> str:
     """Return what keeps records out of the windows, if event time is the trouble."""
     if summary.stale_ms is not None:
         return (
-            f"The watermark stands still since {moment(summary.stale_ms)}, so no window closes. "
-            "Do workers run, and do they own every partition?"
+            f"The watermark has not moved since {moment(summary.stale_ms)}, so no window closes. "
+            "Check that workers are running and that every partition has an owner."
         )
     if summary.late_ms is not None:
         return (
-            f"Since {moment(summary.late_ms)} most records come too late, so no window counts "
-            f"them. {LATE_ADVICE}."
+            f"Since {moment(summary.late_ms)}, most records have been too late to be counted. "
+            f"{LATE_ADVICE}."
         )
     return ""
 

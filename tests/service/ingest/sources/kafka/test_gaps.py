@@ -123,7 +123,7 @@ def test_what_retention_removed_while_nobody_read_is_a_recorded_gap(
     firing, resolved = told(run)
     assert (firing["event"], firing["status"], firing["lost"]) == ("data_gap", "firing", 5)
     assert firing["headline"] == (
-        "Partition 0: the topic no longer holds offset 3 (retention); it goes on at 8, 5 inputs "
+        "Partition 0: the topic no longer holds offset 3 (retention); resuming at 8, 5 inputs "
         "were never read (decided by source.on_gap: continue)"
     )
     assert (resolved["status"], resolved["due"]) == ("resolved", firing["due"] + 3_600_000)
