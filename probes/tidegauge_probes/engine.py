@@ -17,7 +17,8 @@ from typing import Any, Final
 import numpy as np
 
 from tidegauge_probes.columns.batch import Batch
-from tidegauge_probes.labeling.probe_set import ProbeSet, PythonProbe
+from tidegauge_probes.labeling.probe_set import ProbeSet
+from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.lifting.lifting import Lifting
 from tidegauge_probes.model import ERROR, Fault, Fields, Outcomes, VoteMatrix
 

@@ -19,7 +19,8 @@ from tidegauge_probes.authoring.words import docstring
 from tidegauge_probes.documents.core_schema import dump
 from tidegauge_probes.documents.reader import read_yaml
 from tidegauge_probes.errors import DocumentError
-from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, PythonProbe, TemplateProbe
+from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, TemplateProbe
+from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.labeling.voters import VoterProbe, VoterSpec
 from tidegauge_probes.lifting.lifted import Python

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from tidegauge_probes import engine
@@ -16,7 +16,8 @@ from tidegauge_probes.compat import StrEnum
 from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.analysis import lf_summary
 from tidegauge_probes.labeling.digest import digest
-from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, PythonProbe, TemplateProbe
+from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, TemplateProbe
+from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.labeling.templates import TemplateSpec
 from tidegauge_probes.lifting.lifted import Python
 from tidegauge_probes.lifting.lifting import FEWEST, Lifted, Lifting, readings
@@ -165,18 +166,13 @@ def same_content(probe_set: ProbeSet) -> tuple[Warn, ...]:
 def _content(probe: Probe, read: Lifted | Python | None) -> Any:
     """Return plain data that two LFs share if they differ in name only."""
     if isinstance(probe, TemplateProbe):
-        return [probe.label, _dumped(probe.condition)]
+        return [probe.label, probe.condition.document()]
     template = _template(read) if isinstance(read, Lifted) else None
     if template is not None:
-        return [template[0], _dumped(template[1])]
+        return [template[0], template[1].document()]
     if isinstance(probe, PythonProbe):
         return ["python", probe.f, dict(probe.resources), list(probe.chain)]
-    return probe.description()[1:]
-
-
-def _dumped(condition: Any) -> Any:
-    named = {"name", "label", "description"}
-    return condition.model_dump(by_alias=True, exclude_none=True, exclude=named)
+    return asdict(replace(probe.contents(), name=""))
 
 
 # -- On records -------------------------------------------------------------------------------

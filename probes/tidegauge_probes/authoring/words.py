@@ -7,7 +7,8 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, Final
 
-from tidegauge_probes.labeling.probe_set import Probe, PythonProbe, TemplateProbe
+from tidegauge_probes.labeling.probe_set import Probe, TemplateProbe
+from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.labeling.templates import (
     Categorical,
     Condition,

@@ -88,17 +88,20 @@ def description(nlp: Any) -> Any:
     """
     folder = nlp.path
     if folder is None:
-        return ["spacy", nlp.meta, nlp.config.to_str(), nlp.pipe_names]
-    return ["spacy", _files(Path(folder)), nlp.pipe_names]
+        found = {"meta": nlp.meta, "config": nlp.config.to_str()}
+    else:
+        found = {"files": _files(Path(folder))}
+    return {"type": "spacy", **found, "components": nlp.pipe_names}
 
 
-def _files(folder: Path) -> list[list[str]]:
+def _files(folder: Path) -> dict[str, str]:
+    """Return path → SHA-256 of what a pipeline was loaded from."""
     paths = sorted(
         path
         for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
     )
-    return [[path.relative_to(folder).as_posix(), _sha256(path)] for path in paths]
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in paths}
 
 
 def _sha256(path: Path) -> str:

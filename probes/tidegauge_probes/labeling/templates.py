@@ -274,6 +274,11 @@ class Condition(ExactSpec):
     any: Annotated[list[Condition], Field(min_length=1)] | None = None
     not_: Condition | None = Field(default=None, alias="not")
 
+    def document(self) -> dict[str, Any]:
+        """Return the condition as in a file, every default written out; name and class left out."""
+        named = {"name", "label", "description"}
+        return self.model_dump(by_alias=True, exclude_none=True, exclude=named)
+
     @property
     def leaf(self) -> _Leaf | None:
         """The condition on one field; None of a mix."""

@@ -18,7 +18,8 @@ import numpy as np
 from tidegauge_probes.columns.batch import Batch, Place
 from tidegauge_probes.columns.needles import Needle, Needles
 from tidegauge_probes.interrupts import pass_on_interrupt
-from tidegauge_probes.labeling.probe_set import ProbeSet, PythonProbe, as_vote
+from tidegauge_probes.labeling.probe_set import ProbeSet
+from tidegauge_probes.labeling.python_probe import PythonProbe, as_vote
 from tidegauge_probes.lifting.constants import Guard, Unknown, resolve
 from tidegauge_probes.lifting.lifted import If, Python, Read, Tree, Vote, decide, needles
 from tidegauge_probes.lifting.reader import Reader
