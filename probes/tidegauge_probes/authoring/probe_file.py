@@ -23,8 +23,8 @@ from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, TemplateProbe
 from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.labeling.voters import VoterProbe, VoterSpec
-from tidegauge_probes.lifting.lifted import Python
-from tidegauge_probes.lifting.lifting import Lifted, readings
+from tidegauge_probes.lifting.lifted import Lifted, Python
+from tidegauge_probes.lifting.reader import readings
 from tidegauge_probes.lifting.translation import Said, Untranslatable, translate, translate_slice
 from tidegauge_probes.model import ABSTAIN
 

@@ -19,8 +19,9 @@ from tidegauge_probes.labeling.digest import digest
 from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, TemplateProbe
 from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.labeling.templates import TemplateSpec
-from tidegauge_probes.lifting.lifted import Python
-from tidegauge_probes.lifting.lifting import FEWEST, Lifted, Lifting, readings
+from tidegauge_probes.lifting.lifted import Lifted, Python
+from tidegauge_probes.lifting.lifting import FEWEST, Lifting
+from tidegauge_probes.lifting.reader import readings
 from tidegauge_probes.lifting.translation import Untranslatable, translate, votes_of
 from tidegauge_probes.model import ABSTAIN, Fault, Fields, VoteMatrix
 
@@ -207,7 +208,8 @@ def _lifted_seconds(
     """Return what lifted LFs cost, float64 [columns], and which differ from themselves."""
     alone = ProbeSet(tuple(probe_set.probes[column] for column in columns), probe_set.classes)
     differing: list[str] = []
-    lifting = Lifting(alone, fewest=1, checked=0, ended=lambda name, _: differing.append(name))
+    read = readings(alone)
+    lifting = Lifting(alone, read, fewest=1, checked=0, ended=lambda lf, _: differing.append(lf))
     engine.run(alone, records, lifting=lifting)  # the first batch is checked: both ways run
     return engine.run(alone, records, lifting=lifting).seconds, differing
 

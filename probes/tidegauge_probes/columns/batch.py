@@ -13,13 +13,13 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final
 
-from tidegauge_probes.columns.column import ABSENT, Column
+from tidegauge_probes.columns.column import Column
 from tidegauge_probes.columns.needles import Needle, Needles
 from tidegauge_probes.columns.record_view import Log, original, sealed, views_of
 from tidegauge_probes.columns.scope import Scope
 from tidegauge_probes.columns.texts import Mask, Texts
 from tidegauge_probes.interrupts import pass_on_interrupt
-from tidegauge_probes.model import Fields, lookup
+from tidegauge_probes.model import ABSENT, Fields, lookup
 
 Chain = tuple[Callable[[Any], Any], ...]
 

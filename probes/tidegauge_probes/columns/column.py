@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.columns.texts import Mask, Texts
+from tidegauge_probes.model import ABSENT, Absent
 
 _NUMBERS: Final = frozenset({int, float})
 
@@ -19,17 +20,6 @@ PLAIN: Final[frozenset[type]] = frozenset({str, int, float, bool, type(None)})
 
 MOST_EXACT: Final = 2.0**53
 """Integers beyond it need not be floats."""
-
-
-class Absent:
-    """Marks a field that a record does not have (``None`` is a value like any other)."""
-
-    def __repr__(self) -> str:
-        """Say so."""
-        return "absent"
-
-
-ABSENT = Absent()
 
 
 class Column:

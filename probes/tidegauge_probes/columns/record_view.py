@@ -35,8 +35,7 @@ from uuid import UUID
 
 import numpy as np
 
-from tidegauge_probes.columns.column import ABSENT
-from tidegauge_probes.model import Fields
+from tidegauge_probes.model import ABSENT, Fields
 
 Held = Mapping[str, Callable[[], Any]]
 """Fields that are not in a view until they are read, each with what makes a copy of it."""

@@ -27,13 +27,14 @@ import numpy.typing as npt
 from tidegauge_probes.counts import panes as counts_
 from tidegauge_probes.counts.panes import MOST_TOGETHER, PaneCounts
 from tidegauge_probes.drift import season as season_
-from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS, NO_SEASON, Season
+from tidegauge_probes.drift.calibration import Calibration
+from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS, Season
 from tidegauge_probes.drift.series import SeriesPlan, plan
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import SeriesKey
 from tidegauge_probes.label_model.accuracy import Gold
 from tidegauge_probes.label_model.consensus import Consensus
-from tidegauge_probes.label_model.dawid_skene import LabelModel
+from tidegauge_probes.label_model.model import LabelModel
 from tidegauge_probes.lazy import LazyModule
 from tidegauge_probes.model import Layout
 
@@ -63,33 +64,6 @@ _WITHOUT_MODEL: Final = 1
 
 _MODEL: Final = ("prior", "emission", "votes", "dependent")
 _GOLD: Final = ("outcomes", "labels")
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What comparing needs to know of each series, float64 [S] each.
-
-    ``p``: share expected, on average over the cycles; ``tau2``: variance of logit p between
-    windows; ``se2``: variance of the estimate of logit p itself; ``n``: records (or votes) behind
-    it; ``phi``: pooled lag-1 autocorrelation of the part that varies between windows;
-    ``season``: the daily and weekly cycles around p.
-    """
-
-    p: Floats
-    tau2: Floats
-    se2: Floats
-    n: Floats
-    phi: float
-    learning: bool
-    season: Season = NO_SEASON
-
-    def expected(self, starts: Ints) -> Floats:
-        """Return the shares to expect in windows that start then, float64 [W, S]."""
-        return self.season.expected(self.p, starts)
-
-    def season_variance(self, starts: Ints) -> Floats:
-        """Return the variance of the expected logit that comes from the cycles, float64 [W, S]."""
-        return self.season.variance(starts, len(self.p))
 
 
 @dataclass(frozen=True, eq=False)

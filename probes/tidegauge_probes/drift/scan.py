@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.drift.baseline import Calibration
+from tidegauge_probes.drift.calibration import Calibration
 from tidegauge_probes.lazy import LazyModule
 
 special = LazyModule("scipy.special", extra="statistics")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tidegauge_probes.counts.panes import BLIND, COVERED, RECORDS, PaneCounts, SegmentCounts
 from tidegauge_probes.findings import ALL, OTHER, SeriesKey, SeriesKind
 from tidegauge_probes.label_model.consensus import Consensus
-from tidegauge_probes.label_model.dawid_skene import LabelModel
+from tidegauge_probes.label_model.model import LabelModel
 from tidegauge_probes.model import Layout
 
 Ints = npt.NDArray[np.int64]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import RECORDS, PaneCounts, SegmentCounts
 from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
-from tidegauge_probes.label_model.dawid_skene import LabelModel
+from tidegauge_probes.label_model.model import LabelModel
 from tidegauge_probes.label_model.precision import (
     MOST_ERRORS,
     Together,

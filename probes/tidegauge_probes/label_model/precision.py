@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import PaneCounts
-from tidegauge_probes.label_model.dawid_skene import MIN_LFS, LabelModel
+from tidegauge_probes.label_model.model import MIN_LFS, LabelModel
 from tidegauge_probes.lazy import LazyModule
 
 optimize = LazyModule("scipy.optimize", extra="statistics")

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model.dawid_skene import Floats, LabelModel, dependence
+from tidegauge_probes.label_model.dawid_skene import Floats, dependence
+from tidegauge_probes.label_model.model import LabelModel
 
 LEAST: Final = 1e-6
 """No probability is 0, nor 1: what Snorkel has learned may add up to more than one."""

@@ -32,7 +32,7 @@ from uuid import UUID
 
 import numpy as np
 
-from tidegauge_probes.labeling import spacy_models
+from tidegauge_probes.labeling import spacy_pipeline
 from tidegauge_probes.labeling.folder_modules import plain_name
 
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
@@ -143,7 +143,7 @@ class _Description:
             return {"type": "number", "class": type(value).__name__, "text": str(value)}
         if isinstance(value, types.ModuleType):
             return {"type": "module", "name": plain_name(value.__name__)}
-        return spacy_models.description(value) if spacy_models.is_pipeline(value) else None
+        return spacy_pipeline.description(value) if spacy_pipeline.is_pipeline(value) else None
 
     def _array(self, value: Any) -> Any:
         found = {"type": "array", "dtype": value.dtype.str, "shape": list(value.shape)}

@@ -17,13 +17,14 @@ import numpy.typing as npt
 from pydantic import Field, field_validator
 
 from tidegauge_probes.columns.batch import Batch
-from tidegauge_probes.columns.column import ABSENT, Column
+from tidegauge_probes.columns.column import Column
 from tidegauge_probes.columns.needles import Needle
 from tidegauge_probes.columns.patterns import Pattern
 from tidegauge_probes.columns.texts import Mask
 from tidegauge_probes.compat import re_compile
 from tidegauge_probes.documents.spec import ExactSpec
 from tidegauge_probes.errors import ProbeError
+from tidegauge_probes.model import ABSENT
 
 Faults = dict[int, tuple[str, str]]
 """Row → (type, message) of records on which a condition could not be decided."""

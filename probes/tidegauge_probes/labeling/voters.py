@@ -14,11 +14,10 @@ import numpy as np
 from pydantic import Field
 
 from tidegauge_probes.columns.batch import Batch
-from tidegauge_probes.columns.column import ABSENT
 from tidegauge_probes.documents.spec import ExactSpec
 from tidegauge_probes.errors import ProbeError, nearest
 from tidegauge_probes.labeling.contents import VoterContents
-from tidegauge_probes.model import ABSTAIN, ERROR, Fault, Outcomes
+from tidegauge_probes.model import ABSENT, ABSTAIN, ERROR, Fault, Outcomes
 
 _MOST_SHOWN = 80
 _SCALARS = frozenset({str, int, float})

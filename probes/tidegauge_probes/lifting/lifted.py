@@ -268,6 +268,34 @@ class If:
 Tree = Vote | Python | If
 
 
+@dataclass(frozen=True)
+class Lifted:
+    """What an LF's source says, where it can be told, and what that relies on."""
+
+    tree: Tree
+    reads: frozenset[Read]
+    guards: tuple[Callable[[], bool], ...]
+    """Whether each constant in the source is still what it was."""
+
+    loose: str | None = None
+    """What says less than the tree does, which does not matter as others go to Python."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the source says all, and no record of the usual types goes to Python."""
+        return _is_whole(self.tree)
+
+    def stands(self) -> bool:
+        """Whether the names in the source still stand for the same constants."""
+        return all(guard() for guard in self.guards)
+
+
+def _is_whole(tree: Tree) -> bool:
+    if isinstance(tree, If):
+        return _is_whole(tree.then) and _is_whole(tree.otherwise)
+    return isinstance(tree, Vote)
+
+
 def decide(tree: Tree, reads: Iterable[Read], batch: Batch) -> tuple[Outcomes, Mask]:
     """Return int8 [n] votes, and bool [n] of the records that go to Python."""
     votes = np.zeros(len(batch), dtype=np.int8)

@@ -26,6 +26,7 @@ from tidegauge_probes.lifting.lifted import (
     FieldNumber,
     If,
     Kind,
+    Lifted,
     LiftedLength,
     LiftedMix,
     LiftedText,
@@ -39,7 +40,6 @@ from tidegauge_probes.lifting.lifted import (
     ValueTest,
     Vote,
 )  # fmt: skip
-from tidegauge_probes.lifting.lifting import Lifted
 from tidegauge_probes.model import ABSTAIN
 
 Said = dict[str, Any]

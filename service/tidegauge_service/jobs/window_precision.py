@@ -9,7 +9,7 @@ import numpy as np
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.label_model import precision
 from tidegauge_probes.label_model.accuracy import Accuracy, Gold, estimate
-from tidegauge_probes.label_model.dawid_skene import LabelModel
+from tidegauge_probes.label_model.model import LabelModel
 from tidegauge_probes.label_model.precision import Precision, Together
 from tidegauge_service.store.windows.precision import ClassShare, LfPrecision, WindowPrecision
 

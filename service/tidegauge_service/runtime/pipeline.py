@@ -18,6 +18,7 @@ from tidegauge_probes import load
 from tidegauge_probes.counts.panes import MOST_TOGETHER, together_counted
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.lifting.lifting import Lifting
+from tidegauge_probes.lifting.reader import readings
 from tidegauge_service.baselines.lookup import find_baseline
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.settings import Settings
@@ -191,7 +192,7 @@ def lifting_of(probe_set: ProbeSet, settings: Settings, stream: str) -> Lifting 
         log.warning("lifting_ended", stream=stream, probe=probe, why=why)
         meters.lifting_ended(stream, probe)
 
-    return Lifting(probe_set, checked=settings.lifting.checked, ended=ended)
+    return Lifting(probe_set, readings(probe_set), checked=settings.lifting.checked, ended=ended)
 
 
 def check_receivers(config: StreamConfig, settings: Settings) -> None:

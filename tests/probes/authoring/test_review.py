@@ -16,6 +16,7 @@ from tidegauge_probes.columns.batch import Batch
 from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.labeling.voters import VoterSpec
 from tidegauge_probes.lifting.lifting import Lifting
+from tidegauge_probes.lifting.reader import readings
 
 CLASSES = ("HAM", "SPAM")
 SPAM = 1
@@ -103,7 +104,7 @@ def test_what_could_be_lifted_is_told_where_it_is_not_worth_it() -> None:
     for one in review.about(some):
         assert one.way is RunMode.PYTHON
         assert one.why == "it could be lifted, but fewer than 4 are not worth it"
-    assert not Lifting(some).lifted
+    assert not Lifting(some, readings(some)).lifted
 
 
 def test_what_no_template_says_is_told_in_its_authors_words() -> None:

@@ -21,6 +21,7 @@ from tidegauge_probes.drift import comparison, scan
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.drift.scan import Past
+from tidegauge_probes.drift.significance import benjamini_hochberg
 from tidegauge_probes.findings import Finding, SeriesKind, Verdict
 from tidegauge_probes.model import ERROR, Outcomes
 
@@ -69,7 +70,7 @@ def test_benjamini_hochberg_is_the_step_up_procedure(values: list[float], alpha:
     m = len(values)
     last = max((k for k, i in enumerate(ranked, 1) if values[i] <= alpha * k / m), default=0)
     rejected = {values[i] for i in ranked[:last]}
-    found = comparison.benjamini_hochberg(np.array(values), alpha)
+    found = benjamini_hochberg(np.array(values), alpha)
     assert found.dtype == np.bool_
     assert found.tolist() == [value in rejected for value in values]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegauge_probes.drift.baseline import Calibration
+from tidegauge_probes.drift.calibration import Calibration
 from tidegauge_probes.drift.scan import (
     LONGEST,
     MIN_LOGIT,

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from tests.probes.simulated_votes import World, pane, unipolar
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model import dawid_skene, precision
-from tidegauge_probes.label_model.dawid_skene import LabelModel
+from tidegauge_probes.label_model.model import LabelModel
 from tidegauge_probes.label_model.precision import Together
 from tidegauge_probes.model import ABSTAIN, ERROR, Outcomes
 

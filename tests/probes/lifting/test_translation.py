@@ -19,8 +19,8 @@ from tests.probes.lifting_lfs import LIFTED, short
 from tidegauge_probes import ABSTAIN, LabelingFunction, ProbeSet, engine, slicing_function
 from tidegauge_probes.compat import re_compile
 from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
-from tidegauge_probes.lifting.lifted import Kind, Python
-from tidegauge_probes.lifting.lifting import Lifted, readings
+from tidegauge_probes.lifting.lifted import Kind, Lifted, Python
+from tidegauge_probes.lifting.reader import readings
 from tidegauge_probes.lifting.translation import Untranslatable, translate, translate_slice
 
 SPAM = 1

@@ -9,8 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tidegauge_probes.columns.column import ABSENT
-from tidegauge_probes.model import Record, lookup
+from tidegauge_probes.model import ABSENT, Record, lookup
 from tidegauge_service.clock import Clock, from_iso
 from tidegauge_service.config.stream_file import Limits, RecordMapping
 from tidegauge_service.ingest.codec.formats import Format, Json, size_of
