@@ -73,7 +73,7 @@ def _run(
     seconds = np.zeros(len(probes), dtype=np.float64)
     faults: list[Fault] = []
 
-    def look(column: int, outcomes: Outcome, part: Batch, start: int = 0) -> None:
+    def run_probe(column: int, outcomes: Outcome, part: Batch, start: int = 0) -> None:
         if entering is not None:
             entering(column, seconds[column])
         begun = perf_counter()
@@ -89,15 +89,15 @@ def _run(
             matrix[:, column] = ERROR
             faults.extend(_quarantined(column, n))
         elif not isinstance(probe, PythonProbe):
-            look(column, probe.outcomes, batch)
+            run_probe(column, probe.outcomes, batch)
         elif lifting is not None and column in lifting.lifted:
-            look(column, partial(lifting.outcomes, probe, check=check), batch)
+            run_probe(column, partial(lifting.outcomes, probe, check=check), batch)
         else:
             python[column] = probe
     start = 0
     for part in batch.parts if python else ():
         for column, probe in python.items():
-            look(column, probe.outcomes, part, start)
+            run_probe(column, probe.outcomes, part, start)
         start += len(part)
     for probe in probes:
         _forget(probe.chain if isinstance(probe, PythonProbe) else ())

@@ -25,7 +25,12 @@ from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.labeling.voters import VoterProbe, VoterSpec
 from tidegauge_probes.lifting.lifted import Lifted, Python
 from tidegauge_probes.lifting.reader import readings
-from tidegauge_probes.lifting.translation import Said, Untranslatable, translate, translate_slice
+from tidegauge_probes.lifting.translation import (
+    ConditionKeys,
+    Untranslatable,
+    translate,
+    translate_slice,
+)
 from tidegauge_probes.model import ABSTAIN
 
 Where = Callable[[Any], str | None]
@@ -130,14 +135,14 @@ def _template(
     if not isinstance(found, Lifted):
         raise Untranslatable("" if found is None else found.why)
     keys: dict[str, Any] = {"name": probe.name}
-    said: Said
+    condition: ConditionKeys
     if is_slice:
-        said = translate_slice(found)
+        condition = translate_slice(found)
     else:
-        label, said = translate(found)
+        label, condition = translate(found)
         keys["label"] = classes[label]
     described = docstring(probe)
-    keys |= ({"description": described} if described else {}) | said
+    keys |= ({"description": described} if described else {}) | condition
     try:
         spec: type[SliceSpec | TemplateSpec] = SliceSpec if is_slice else TemplateSpec
         spec.model_validate(keys)
@@ -163,8 +168,8 @@ def _spec(keys: Mapping[str, Any]) -> Any:
 
 def _lines(entry: Entry) -> str:
     """Return an entry: a line for each key, with what is in it on that line."""
-    said = " ".join(f"{entry.name} is no template: {entry.why}".split())  # names hold anything
-    comment = f"  # {said}\n" if entry.why is not None else ""
+    why = " ".join(f"{entry.name} is no template: {entry.why}".split())  # names hold anything
+    comment = f"  # {why}\n" if entry.why is not None else ""
     if entry.keys is None:
         return comment
     lines = [f"{_flow(key)}: {_flow(value)}\n" for key, value in entry.keys.items()]

@@ -38,7 +38,7 @@ class RunMode(StrEnum):
 
 
 @dataclass(frozen=True)
-class About:
+class LfDescription:
     """What is known of an LF or slicing function without a record.
 
     ``labels``: the classes that it can vote for; None if only running it tells. ``why``: why it
@@ -48,12 +48,12 @@ class About:
     name: str
     matches: str
     labels: tuple[str, ...] | None
-    way: RunMode
+    runs_as: RunMode
     why: str | None = None
 
 
 @dataclass(frozen=True)
-class Tried:
+class SampleFigures:
     """What an LF did on a sample. Shares of its records; ``microseconds`` for each of them."""
 
     name: str
@@ -76,7 +76,7 @@ class Failing:
     message: str
 
 
-class Doubt(StrEnum):
+class WarningKind(StrEnum):
     """What an author should look at."""
 
     SAME_CONTENT = "same_content"
@@ -88,11 +88,11 @@ class Doubt(StrEnum):
 
 
 @dataclass(frozen=True)
-class Warn:
+class LfWarning:
     """A doubt about an LF, in words."""
 
     name: str
-    doubt: Doubt
+    kind: WarningKind
     message: str
 
 
@@ -101,36 +101,40 @@ class Trial:
     """What the LFs did on a sample."""
 
     records: int
-    lfs: tuple[Tried, ...]
+    lfs: tuple[SampleFigures, ...]
     failing: tuple[Failing, ...]
-    warnings: tuple[Warn, ...]
+    warnings: tuple[LfWarning, ...]
 
 
 # -- Without records --------------------------------------------------------------------------
 
 
-def about(probe_set: ProbeSet) -> tuple[About, ...]:
+def describe(probe_set: ProbeSet) -> tuple[LfDescription, ...]:
     """Say what each LF, and after them each slicing function, is."""
     read = readings(probe_set)
     few = sum(isinstance(one, Lifted) for one in read.values()) < FEWEST
     probes = enumerate((*probe_set.probes, *probe_set.slices))
-    return tuple(_about(probe_set, probe, read.get(column), few=few) for column, probe in probes)
+    return tuple(_describe(probe_set, probe, read.get(column), few=few) for column, probe in probes)
 
 
-def _about(probe_set: ProbeSet, probe: Probe, read: Lifted | Python | None, *, few: bool) -> About:
+def _describe(
+    probe_set: ProbeSet, probe: Probe, read: Lifted | Python | None, *, few: bool
+) -> LfDescription:
     if not isinstance(probe, PythonProbe):
-        way = RunMode.TEMPLATE if isinstance(probe, TemplateProbe) else RunMode.VOTER
-        return About(probe.name, words.of_probe(probe), _names(probe_set, probe.labels or ()), way)
+        runs_as = RunMode.TEMPLATE if isinstance(probe, TemplateProbe) else RunMode.VOTER
+        return LfDescription(
+            probe.name, words.of_probe(probe), _names(probe_set, probe.labels or ()), runs_as
+        )
     if not isinstance(read, Lifted):
         why = read.why if read is not None else ""
-        return About(probe.name, words.of_probe(probe), None, RunMode.PYTHON, why)
+        return LfDescription(probe.name, words.of_probe(probe), None, RunMode.PYTHON, why)
     known = _names(probe_set, sorted(votes_of(read.tree) - {ABSTAIN}))
     labels = known if read.whole else None
     matches = _template_words(read) or words.of_probe(probe)
     if few:
         why = f"it could be lifted, but fewer than {FEWEST} are not worth it"
-        return About(probe.name, matches, labels, RunMode.PYTHON, why)
-    return About(probe.name, matches, labels, RunMode.LIFTED)
+        return LfDescription(probe.name, matches, labels, RunMode.PYTHON, why)
+    return LfDescription(probe.name, matches, labels, RunMode.LIFTED)
 
 
 def _names(probe_set: ProbeSet, votes: Sequence[int]) -> tuple[str, ...]:
@@ -138,8 +142,8 @@ def _names(probe_set: ProbeSet, votes: Sequence[int]) -> tuple[str, ...]:
 
 
 def _template_words(read: Lifted) -> str | None:
-    said = _template(read)
-    return None if said is None else words.of_condition(said[1])
+    translated = _template(read)
+    return None if translated is None else words.of_condition(translated[1])
 
 
 def _template(read: Lifted) -> tuple[int, TemplateSpec] | None:
@@ -150,7 +154,7 @@ def _template(read: Lifted) -> tuple[int, TemplateSpec] | None:
     return label, TemplateSpec.model_validate({"name": "lf", "label": label, **condition})
 
 
-def same_content(probe_set: ProbeSet) -> tuple[Warn, ...]:
+def same_content(probe_set: ProbeSet) -> tuple[LfWarning, ...]:
     """Warn of LFs that say the same as one before them."""
     read = readings(probe_set)
     first: dict[str, str] = {}
@@ -159,7 +163,7 @@ def same_content(probe_set: ProbeSet) -> tuple[Warn, ...]:
         content = digest(_content(probe, read.get(column)))
         if content in first:
             message = f"says the same as {first[content]}: leave one out, or both count as two"
-            found.append(Warn(probe.name, Doubt.SAME_CONTENT, message))
+            found.append(LfWarning(probe.name, WarningKind.SAME_CONTENT, message))
         first.setdefault(content, probe.name)
     return tuple(found)
 
@@ -179,7 +183,7 @@ def _content(probe: Probe, read: Lifted | Python | None) -> Any:
 # -- On records -------------------------------------------------------------------------------
 
 
-def tried(probe_set: ProbeSet, records: Sequence[Fields]) -> Trial:
+def run_trial(probe_set: ProbeSet, records: Sequence[Fields]) -> Trial:
     """Run the LFs on a sample of at least one record; all outcomes are those of Python."""
     read = readings(probe_set)
     matrix = engine.run(probe_set, records)
@@ -196,7 +200,7 @@ def tried(probe_set: ProbeSet, records: Sequence[Fields]) -> Trial:
         figures = {key.lower(): float(row[key]) for key in keys}
         cost = round(float(seconds[column]) / len(records) * 1e6, 2)
         labels = _names(probe_set, row["Polarity"])
-        rows.append(Tried(str(name), labels, microseconds=cost, **figures))
+        rows.append(SampleFigures(str(name), labels, microseconds=cost, **figures))
     failing = tuple(_failing(probe_set, read, records, matrix))
     warnings = (*_warnings(rows, matrix, failing), *map(_differs, differing))
     return Trial(len(records), tuple(rows), failing, warnings)
@@ -214,14 +218,14 @@ def _lifted_seconds(
     return engine.run(alone, records, lifting=lifting).seconds, differing
 
 
-def _differs(name: str) -> Warn:
+def _differs(name: str) -> LfWarning:
     message = "votes otherwise when lifted: workers will run it as Python; please report it"
-    return Warn(name, Doubt.LIFTED_DIFFERS, message)
+    return LfWarning(name, WarningKind.LIFTED_DIFFERS, message)
 
 
 def _warnings(
-    rows: Sequence[Tried], matrix: VoteMatrix, failing: Sequence[Failing]
-) -> Iterator[Warn]:
+    rows: Sequence[SampleFigures], matrix: VoteMatrix, failing: Sequence[Failing]
+) -> Iterator[LfWarning]:
     fails = Counter[str]()
     for one in failing:
         fails[one.name] += one.records
@@ -229,16 +233,18 @@ def _warnings(
     for column, row in enumerate(rows):
         if fails[row.name]:
             share = fails[row.name] / len(matrix.outcomes)
-            yield Warn(row.name, Doubt.FAILS, f"fails on {share:.1%} of the sample")
+            yield LfWarning(row.name, WarningKind.FAILS, f"fails on {share:.1%} of the sample")
         if not row.coverage:
-            yield Warn(row.name, Doubt.NEVER_FIRES, "never fires on the sample")
+            yield LfWarning(row.name, WarningKind.NEVER_FIRES, "never fires on the sample")
             continue
         if row.coverage == 1:
-            yield Warn(row.name, Doubt.ALWAYS_FIRES, "fires on every record of the sample")
+            yield LfWarning(
+                row.name, WarningKind.ALWAYS_FIRES, "fires on every record of the sample"
+            )
         votes = matrix.votes[:, column].tobytes()
         if votes in first:
             message = f"gives the same votes as {first[votes]} on the sample"
-            yield Warn(row.name, Doubt.SAME_VOTES, message)
+            yield LfWarning(row.name, WarningKind.SAME_VOTES, message)
         first.setdefault(votes, row.name)
 
 
@@ -278,4 +284,4 @@ def _field(fault: Fault, unfit: Sequence[tuple[str, Mask]]) -> str | None:
     match = next((match for match in matches if match is not None), None)
     if match is not None:
         return match[1]
-    return next((place for place, mask in unfit if mask[fault.row]), None)
+    return next((ref for ref, mask in unfit if mask[fault.row]), None)

@@ -61,12 +61,12 @@ def of_condition(condition: Condition) -> str:
         if parts is not None:
             return word.join(map(_bracketed, parts))
     leaf: Any = condition.leaf
-    return str(_SAYS[type(leaf)](leaf))
+    return str(_IN_WORDS[type(leaf)](leaf))
 
 
 def _bracketed(condition: Condition) -> str:
-    said = of_condition(condition)
-    return f"({said})" if condition.all or condition.any else said
+    text = of_condition(condition)
+    return f"({text})" if condition.all or condition.any else text
 
 
 def _listed(values: Sequence[Any], word: str) -> str:
@@ -127,7 +127,7 @@ def _is_null(leaf: IsNull) -> str:
     return f"{leaf.field} is null"
 
 
-_SAYS: Final[dict[type, Any]] = {
+_IN_WORDS: Final[dict[type, Any]] = {
     Keyword: _keyword,
     Regex: _regex,
     Numeric: _numeric,

@@ -26,7 +26,7 @@ Mask = npt.NDArray[np.bool_]
 MOST_EXACT: Final = 2**24
 """Records whose float32 sums are still exact: batches are added up in slices of so many."""
 
-MOST_TOGETHER: Final = 2_048
+MAX_PAIRED: Final = 2_048
 """LFs × classes up to which it is counted how often any two vote together: 34 MB. Snorkel runs out
 of memory with 1,200 LFs and 56 classes, of which this would be 36 GB (snorkel#1656)."""
 
@@ -83,7 +83,7 @@ class PaneCounts:
 
     ``gram``: int64 [mK, mK], ψᵀψ of the one-hot votes, column j·K + k for LF j and class k:
     how often each pair of (LF, class) votes on the same record; [0, 0] where mK is beyond
-    ``MOST_TOGETHER``: then nobody knows.
+    ``MAX_PAIRED``: then nobody knows.
     ``faults``: (LF, exception type) → (count, the smallest message): the smallest, because a
     first or last one would depend on the order of adding.
     """
@@ -174,13 +174,13 @@ def fold(matrix: VoteMatrix, classes: int, segments: Mapping[str, Mask]) -> Pane
     return PaneCounts(m, classes, counted, gram, faults)
 
 
-def together_counted(lfs: int, classes: int) -> bool:
+def counts_pairs(lfs: int, classes: int) -> bool:
     """Whether it is counted how often any two vote together."""
-    return lfs * classes <= MOST_TOGETHER
+    return lfs * classes <= MAX_PAIRED
 
 
 def _side(lfs: int, classes: int) -> int:
-    return lfs * classes if together_counted(lfs, classes) else 0
+    return lfs * classes if counts_pairs(lfs, classes) else 0
 
 
 def _nothing(lfs: int, classes: int) -> SegmentCounts:

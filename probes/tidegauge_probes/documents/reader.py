@@ -245,16 +245,16 @@ def _problem(origin: str, mark: Any, problem: str) -> DocumentError:
 def _explained(error: yaml.MarkedYAMLError, source: str) -> str:
     """Return the parser's words, and the mend of what people run into most."""
     parts = [part for part in (error.context, error.problem) if part]
-    said = f"this is not YAML: {', '.join(parts)}"
+    message = f"this is not YAML: {', '.join(parts)}"
     mark = error.problem_mark
     line = "".join(source.splitlines()[mark.line : mark.line + 1]) if mark else ""
     if "${" in line:
-        return f'{said}. Put quotes around a variable: "${{NAME}}"'
+        return f'{message}. Put quotes around a variable: "${{NAME}}"'
     if "\t" in line[: mark.column + 1 if mark else 0]:
-        return f"{said}. Indent with spaces, not with tabs"
+        return f"{message}. Indent with spaces, not with tabs"
     if ": " in line or "#" in line:
-        return f"{said}. Put quotes around texts that hold ': ' or ' #'"
-    return said
+        return f"{message}. Put quotes around texts that hold ': ' or ' #'"
+    return message
 
 
 # -- JSON -------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.counts import panes as counts_
-from tidegauge_probes.counts.panes import MOST_TOGETHER, PaneCounts
+from tidegauge_probes.counts.panes import MAX_PAIRED, PaneCounts
 from tidegauge_probes.drift import season as season_
 from tidegauge_probes.drift.calibration import Calibration
 from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS, Season
@@ -120,12 +120,12 @@ class Baseline:
 
         What that says of its windows is not known, for of those it holds the series, not the
         counts: so where it has windows nothing of it is compared. BaselineError where it was not
-        counted how often votes come together (``counts.MOST_TOGETHER``).
+        counted how often votes come together (``counts.MAX_PAIRED``).
         """
         if not self.total.gram.size:
             msg = (
                 f"{len(self.plan.layout.probes)} LFs × {len(self.plan.layout.classes)} classes are "
-                f"more than {MOST_TOGETHER:,}: too many for a label model"
+                f"more than {MAX_PAIRED:,}: too many for a label model"
             )
             raise BaselineError(msg)
         consensus = None if len(self.starts) else Consensus.of(model, self.total)

@@ -41,7 +41,7 @@ class Detector:
 
     @property
     def alpha(self) -> float:
-        """Chance that a quiet window opens an episode: what a scan's ``paid`` is held against."""
+        """Chance that a quiet window opens an episode: the threshold of a scan's ``adjusted``."""
         return self.budget / 1000
 
 
@@ -56,7 +56,7 @@ class _Comparison:
     n_eff: Floats
     effect: Floats
     p_value: Floats
-    paid: Floats
+    adjusted: Floats
     rank: Floats
     share: Floats
     scale: Ints
@@ -129,7 +129,7 @@ def _compare(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration)
         n_eff=n_eff,
         effect=found.effect,
         p_value=found.p_value,
-        paid=found.paid,
+        adjusted=found.adjusted,
         rank=found.rank,
         share=found.share,
         scale=found.scale,
@@ -151,7 +151,7 @@ def _shifted(
     worth = compared.worth
     if calibration.learning:
         worth = worth & (np.abs(np.log(compared.effect)) >= np.log(LEARNING_ODDS))
-    return off(compared.paid, worth, tested, detector.alpha)
+    return off(compared.adjusted, worth, tested, detector.alpha)
 
 
 def _verdicts(n: Ints, tested: Mask, shifted: Mask, *, learning: bool) -> list[Verdict]:

@@ -102,7 +102,7 @@ class Scanned:
     """The most telling scale of each series, [S] each.
 
     ``scale``: windows summed; ``share``, ``expected``: over them; ``effect``: odds ratio of the
-    two; ``p_value``: two-sided mid-p; ``paid``: that times the price of its scale, at most 1;
+    two; ``p_value``: two-sided mid-p; ``adjusted``: that times the price of its scale, at most 1;
     ``n_eff``; ``rank``: signed 2·n_eff·KL; ``worth``: whether the shift is large enough to be of
     interest, however sure, and has not ended; ``enough``: whether any of its sums holds enough to
     tell.
@@ -113,7 +113,7 @@ class Scanned:
     expected: Floats
     effect: Floats
     p_value: Floats
-    paid: Floats
+    adjusted: Floats
     n_eff: Floats
     rank: Floats
     worth: Mask
@@ -143,8 +143,8 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
     p_value = np.where(total > 0, _p_values(x_eff, n_eff, p), 1.0)
     enough = _enough(sums, last, np.cumsum(used[::-1], axis=0)[last], calibration)
     worth = enough & (np.abs(np.log(odds)) >= MIN_LOGIT) & _lasts(sums, last)
-    paid = np.minimum(p_value * np.where(windows < LASTING, PRICE, PRICE_OF_LASTING), 1.0)
-    best = (paid + ~worth + ~enough).argmin(axis=0)
+    adjusted = np.minimum(p_value * np.where(windows < LASTING, PRICE, PRICE_OF_LASTING), 1.0)
+    best = (adjusted + ~worth + ~enough).argmin(axis=0)
     pick = (best, np.arange(len(x)))
     share = (x_eff / n_eff)[pick]
     rank = np.sign(share - p[pick]) * 2 * n_eff[pick] * divergence(share, p[pick])
@@ -154,7 +154,7 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
         p[pick],
         odds[pick],
         p_value[pick],
-        paid[pick],
+        adjusted[pick],
         n_eff[pick],
         rank,
         worth[pick],

@@ -96,8 +96,8 @@ class Season:
         total = np.maximum(np.cumsum(n, axis=0)[last], 1.0)
         found = np.zeros(total.shape)
         for cycle in self.cycles:
-            place = bins(starts, cycle.period_ms, cycle.bin_ms)
-            known, which = np.unique(place, return_inverse=True)
+            bin_of = bins(starts, cycle.period_ms, cycle.bin_ms)
+            known, which = np.unique(bin_of, return_inverse=True)
             held, done = np.zeros((len(known), n.shape[1])), 0
             for j, end in enumerate(last):
                 np.add.at(held, which[done : end + 1], n[done : end + 1])
@@ -145,17 +145,17 @@ class SeasonCounts:
 def _cycle(
     counted: SeasonCounts, starts: Ints, expected: Floats, period_ms: int, bin_ms: int
 ) -> Cycle:
-    place = bins(starts, period_ms, bin_ms)
+    bin_of = bins(starts, period_ms, bin_ms)
     count = -(-period_ms // bin_ms)
     which = (starts - MONDAY_MS) // period_ms
     periods = which - which.min()
     shape = (count, int(periods.max()) + 1, counted.x.shape[1])
     off, information = np.zeros(shape), np.zeros(shape)
-    np.add.at(off, (place, periods), counted.x - counted.n * expected)
-    np.add.at(information, (place, periods), counted.n * expected * (1 - expected))
+    np.add.at(off, (bin_of, periods), counted.x - counted.n * expected)
+    np.add.at(information, (bin_of, periods), counted.n * expected * (1 - expected))
     seen = information > 0
     total, times = information.sum(axis=1), seen.sum(axis=1)
-    raw = _deviation(counted, expected, place, count)
+    raw = _deviation(counted, expected, bin_of, count)
     noise = np.maximum(_noise(off, information), 1 / np.maximum(total, 1e-9))
     known = times > 0
     weight = np.where(known, 1 / noise, 0.0)
@@ -168,17 +168,17 @@ def _cycle(
     shift = np.clip(shrink * raw, -MOST_SHIFT, MOST_SHIFT)
     variance = np.where(known, shrink * noise, signal)
     windows = np.zeros((count, shape[2]))
-    np.add.at(windows, place, counted.n > 0)
+    np.add.at(windows, bin_of, counted.n > 0)
     pull = shrink * (2 - shrink) / np.maximum(windows, 1)
     return Cycle(period_ms, bin_ms, shift, variance, pull)
 
 
-def _deviation(counted: SeasonCounts, expected: Floats, place: Ints, count: int) -> Floats:
+def _deviation(counted: SeasonCounts, expected: Floats, bin_of: Ints, count: int) -> Floats:
     """Return by how much each bin is off what was expected, logit, [bins, S]."""
     x, n, due = (np.zeros((count, expected.shape[1])) for _ in range(3))
-    np.add.at(x, place, counted.x)
-    np.add.at(n, place, counted.n)
-    np.add.at(due, place, counted.n * expected)
+    np.add.at(x, bin_of, counted.x)
+    np.add.at(n, bin_of, counted.n)
+    np.add.at(due, bin_of, counted.n * expected)
     return np.asarray(special.logit((x + 0.5) / (n + 1)) - special.logit((due + 0.5) / (n + 1)))
 
 
@@ -200,7 +200,7 @@ def _noise(off: Floats, information: Floats) -> Floats:
     scale = np.where(again, counting, 0.0).sum(axis=0)
     ratio = np.where(again, of_bin, 0.0).sum(axis=0) / np.maximum(scale, 1e-12)
     freedom = np.where(again, times - 1, 0).sum(axis=0)
-    told = freedom > 0
-    typical = float(np.median(ratio[told])) if told.any() else 1.0
+    informative = freedom > 0
+    typical = float(np.median(ratio[informative])) if informative.any() else 1.0
     pooled = (freedom * ratio + POOLED * typical) / (freedom + POOLED)
     return np.asarray(counting * np.maximum(pooled, 1.0))

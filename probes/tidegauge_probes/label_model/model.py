@@ -55,7 +55,7 @@ class LabelModel:
         return np.asarray(self.votes >= MIN_VOTES)
 
     @property
-    def says(self) -> Floats:
+    def vote_emission(self) -> Floats:
         """Return P(LF i votes a | class k), float64 [mK, K]."""
         return self.emission[:, : self.classes].reshape(-1, self.classes)
 
@@ -64,7 +64,8 @@ class LabelModel:
 
         *prior*: class shares, float64 [K], if they are not those of the model.
         """
-        says = self.emission[:, : self.classes] * (self.prior if prior is None else prior)
-        right, of = np.einsum("ikk->ik", says), says.sum(axis=2)  # says: [m, symbol, class]
+        shares = self.prior if prior is None else prior
+        joint = self.emission[:, : self.classes] * shares  # P(votes a, is k): [m, a, k]
+        right, of = np.einsum("ikk->ik", joint), joint.sum(axis=2)
         known = self.known & (of > 0)
         return np.asarray(np.divide(right, of, out=np.full_like(of, np.nan), where=known))

@@ -89,7 +89,7 @@ class _Description:
                 return {"type": "cycle"}
             with self._inside(value):
                 return self._container(value)
-        return self._leaf(value) or self._met(value) or self._new(value)
+        return self._leaf(value) or self._reference(value) or self._new(value)
 
     @contextmanager
     def _inside(self, container: Any) -> Iterator[None]:
@@ -151,7 +151,7 @@ class _Description:
             return found | {"values": self.of(value.tolist())}
         return found | {"sha256": hashlib.sha256(value.tobytes()).hexdigest()}
 
-    def _met(self, value: Any) -> Any:
+    def _reference(self, value: Any) -> Any:
         """Name what was described before by its number.
 
         Of ``def f(): g()`` and ``def g(): f()``, f is described with g in it, and f in that g is

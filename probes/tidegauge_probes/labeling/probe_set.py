@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tidegauge_probes.columns.batch import Batch, Place
+from tidegauge_probes.columns.batch import Batch, ColumnRef
 from tidegauge_probes.columns.needles import Needle, Needles
 from tidegauge_probes.errors import ProbeError, nearest
 from tidegauge_probes.findings import ALL
@@ -138,9 +138,9 @@ class ProbeSet:
         return frozenset(path for condition in conditions for path in condition.fields())
 
     @cached_property
-    def needles(self) -> dict[Place, Needles]:
+    def needles(self) -> dict[ColumnRef, Needles]:
         """Field → all words that the templates look for in it."""
-        needles: dict[Place, set[Needle]] = {}
+        needles: dict[ColumnRef, set[Needle]] = {}
         for probe in (*self.probes, *self.slices):
             if isinstance(probe, TemplateProbe):
                 for path, needle in probe.condition.needles():

@@ -67,7 +67,7 @@ class PythonProbe:
                 pass_on_interrupt(error)
                 failure = error
             if len(results) < len(views):
-                why = type(failure).__name__, _shown(str, failure)
+                why = type(failure).__name__, _printable(str, failure)
                 faults.append(Fault(column, len(results), *why))
                 results.append(None)
         return results, faults
@@ -124,7 +124,7 @@ def _checked(
         if vote is not None and ABSTAIN <= vote < cardinality:
             outcomes[row] = vote
         else:
-            why = f"returned {_shown(repr, result)}, not a class index in -1…{cardinality - 1}"
+            why = f"returned {_printable(repr, result)}, not a class index in -1…{cardinality - 1}"
             faults.append(Fault(column, row, "invalid_vote", why))
     return outcomes, faults
 
@@ -140,13 +140,13 @@ def as_vote(result: Any) -> int | None:
         return None
 
 
-def _shown(show: Callable[[Any], str], value: Any) -> str:
+def _printable(render: Callable[[Any], str], value: Any) -> str:
     """Return *value* as a text that can be stored, even where showing it fails.
 
     `repr(10**5000)` raises, so may a user's `__str__`; lone surrogates are not UTF-8.
     """
     try:
-        text = show(value)[:_MAX_SHOWN]
+        text = render(value)[:_MAX_SHOWN]
     except BaseException as error:  # noqa: BLE001  (user code may raise anything)
         pass_on_interrupt(error)
         text = f"a {type(value).__name__} that cannot be shown ({type(error).__name__})"

@@ -70,8 +70,8 @@ class _Typed(_Leaf):
         if column.types <= self._reads:
             return mask, {}
         readable = column.among(self._reads)
-        unread = ((row, column.values[row]) for row in np.flatnonzero(~readable).tolist())
-        failing = (each for each in unread if each[1] is not None or self.on_null == "error")
+        unfit = ((row, column.values[row]) for row in np.flatnonzero(~readable).tolist())
+        failing = (each for each in unfit if each[1] is not None or self.on_null == "error")
         return mask & readable, {row: self._fault(v, self._wants) for row, v in failing}
 
     _wants: ClassVar[str] = "a text"
@@ -326,17 +326,17 @@ def _without(mask: Mask, faults: Faults) -> Mask:
 
 def _mix(parts: list[Condition], batch: Batch, *, stop: bool) -> tuple[Mask, Faults]:
     """Fold *parts* left to right; a record is settled once a part says *stop* or fails."""
-    settled = np.zeros(len(batch), dtype=np.bool_)
+    decided = np.zeros(len(batch), dtype=np.bool_)
     result = np.full(len(batch), not stop, dtype=np.bool_)
     faults: Faults = {}
     for part in parts:
         mask, failed = part.holds(batch)
-        fresh = {row: why for row, why in failed.items() if not settled[row]}
+        fresh = {row: why for row, why in failed.items() if not decided[row]}
         faults.update(fresh)
-        settled[list(fresh)] = True
-        deciding = ~settled & (mask == stop)
+        decided[list(fresh)] = True
+        deciding = ~decided & (mask == stop)
         result[deciding] = stop
-        settled |= deciding
+        decided |= deciding
     return _without(result, faults), faults
 
 

@@ -50,8 +50,8 @@ class Unknown(Exception):  # noqa: N818  (a way out, not an error)
             return why
         line = getattr(self._node, "lineno", None)
         shown, *more = ast.unparse(ast.fix_missing_locations(self._node)).splitlines() or [""]
-        place = f" in line {line}" if line else ""
-        return f"`{shown[:_MOST_SHOWN]}{' …' if more else ''}`{place} {why}"
+        line_of = f" in line {line}" if line else ""
+        return f"`{shown[:_MOST_SHOWN]}{' …' if more else ''}`{line_of} {why}"
 
 
 class Names:

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from tidegauge_probes.columns.batch import Batch, Place
+from tidegauge_probes.columns.batch import Batch, ColumnRef
 from tidegauge_probes.columns.needles import Needle, Needles
 from tidegauge_probes.interrupts import pass_on_interrupt
 from tidegauge_probes.labeling.probe_set import ProbeSet
@@ -52,9 +52,9 @@ class Lifting:
         self._checked = checked
         self._ended = ended
         self._begun = False
-        self.needles = _together(probe_set.needles, found)
-        read = {place for lifted in found.values() for place, _ in lifted.reads}
-        self.fields = probe_set.fields | {place for place in read if isinstance(place, str)}
+        self.needles = _with_lifted(probe_set.needles, found)
+        read = {ref for lifted in found.values() for ref, _ in lifted.reads}
+        self.fields = probe_set.fields | {ref for ref in read if isinstance(ref, str)}
 
     def checks(self, batch_name: str) -> bool:
         """Whether a batch is checked; the same batch always is, or never (but for the first)."""
@@ -103,10 +103,12 @@ def _equal(one: tuple[Outcomes, list[Fault]], other: tuple[Outcomes, list[Fault]
     return np.array_equal(one[0], other[0]) and faults[0] == faults[1]
 
 
-def _together(known: Mapping[Place, Needles], found: Mapping[int, Lifted]) -> dict[Place, Needles]:
+def _with_lifted(
+    known: Mapping[ColumnRef, Needles], found: Mapping[int, Lifted]
+) -> dict[ColumnRef, Needles]:
     """Return the words of templates and lifted LFs: one pass finds all."""
-    words: dict[Place, set[Needle]] = {place: set(some.columns) for place, some in known.items()}
+    words: dict[ColumnRef, set[Needle]] = {ref: set(some.columns) for ref, some in known.items()}
     for lifted in found.values():
-        for place, needle in needles(lifted.tree):
-            words.setdefault(place, set()).add(needle)
-    return {place: Needles(some) for place, some in words.items()}
+        for ref, needle in needles(lifted.tree):
+            words.setdefault(ref, set()).add(needle)
+    return {ref: Needles(some) for ref, some in words.items()}

@@ -15,7 +15,7 @@ import structlog
 
 from tidegauge_alerts.rules import check_names
 from tidegauge_probes import load
-from tidegauge_probes.counts.panes import MOST_TOGETHER, together_counted
+from tidegauge_probes.counts.panes import MAX_PAIRED, counts_pairs
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.lifting.lifting import Lifting
 from tidegauge_probes.lifting.reader import readings
@@ -149,11 +149,11 @@ def open_pipeline(
             )
         else:  # the database decides what counts, the stream file says what is wished
             log.warning("probes_not_live", stream=stream.name, live=stream.probe_set)
-        if not together_counted(len(probe_set.probes), probe_set.cardinality):
+        if not counts_pairs(len(probe_set.probes), probe_set.cardinality):
             log.warning(
                 "pairs_not_counted",
                 stream=stream.name,
-                advice=f"LFs × classes are more than {MOST_TOGETHER}: no pairs, no label model",
+                advice=f"LFs × classes are more than {MAX_PAIRED}: no pairs, no label model",
             )
         worker = Worker(
             config,

@@ -80,9 +80,9 @@ WRITES: dict[str, Callable[[Any], Any]] = {
 def test_others_see_the_record_as_it_came(write: Callable[[Any], Any]) -> None:
     seen: dict[str, list[str]] = {"before": [], "after": [], "slice": []}
 
-    def look(place: str) -> Callable[[Any], int]:
+    def look(ref: str) -> Callable[[Any], int]:
         def looks(x: Any) -> int:
-            seen[place].append(_seen(x))
+            seen[ref].append(_seen(x))
             return 1
 
         return looks

@@ -106,10 +106,10 @@ def fits(value: Any, kind: Kind) -> bool:
 def fitting(record: Mapping[str, Any], lifted: Lifted) -> dict[str, Any]:
     """Return the record without what the LF's source is not made for."""
     kept = dict(record)
-    for place, kind in lifted.reads:
-        assert isinstance(place, str)
-        if place in kept and not fits(kept[place], kind):
-            del kept[place]
+    for ref, kind in lifted.reads:
+        assert isinstance(ref, str)
+        if ref in kept and not fits(kept[ref], kind):
+            del kept[ref]
     return kept
 
 

@@ -40,7 +40,7 @@ class RecordSample:
     """The fields of the first records of a file, and how many inputs were no records."""
 
     records: tuple[Fields, ...]
-    unread: int
+    unreadable: int
 
 
 def is_stream_file(reference: str) -> bool:
