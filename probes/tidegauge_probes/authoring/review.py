@@ -8,13 +8,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from tidegauge_probes import engine
 from tidegauge_probes.authoring import words
 from tidegauge_probes.columns.batch import Batch
 from tidegauge_probes.columns.texts import Mask
 from tidegauge_probes.compat import StrEnum
 from tidegauge_probes.counts import panes
-from tidegauge_probes.counts.analysis import lf_summary
+from tidegauge_probes.counts.analysis import (
+    lf_conflicts,
+    lf_coverages,
+    lf_errors,
+    lf_overlaps,
+    polarities,
+)
+from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.labeling.digest import digest
 from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, TemplateProbe
 from tidegauge_probes.labeling.python_probe import PythonProbe
@@ -194,16 +204,31 @@ def run_trial(probe_set: ProbeSet, records: Sequence[Fields]) -> Trial:
     if len(lifted) >= FEWEST:
         columns = sorted(lifted)
         seconds[columns], differing = _lifted_seconds(probe_set, columns, records)
-    rows = []
-    for column, (name, row) in enumerate(lf_summary(pane, probe_set.layout.probes).iterrows()):
-        keys = ("Coverage", "Overlaps", "Conflicts", "Errors")
-        figures = {key.lower(): float(row[key]) for key in keys}
-        cost = round(float(seconds[column]) / len(records) * 1e6, 2)
-        labels = _names(probe_set, row["Polarity"])
-        rows.append(SampleFigures(str(name), labels, microseconds=cost, **figures))
+    rows = _figures(probe_set, pane, seconds / len(records) * 1e6)
     failing = tuple(_failing(probe_set, read, records, matrix))
     warnings = (*_warnings(rows, matrix, failing), *map(_differs, differing))
     return Trial(len(records), tuple(rows), failing, warnings)
+
+
+def _figures(
+    probe_set: ProbeSet, pane: PaneCounts, microseconds: npt.NDArray[np.float64]
+) -> list[SampleFigures]:
+    """Return the rows of Snorkel's ``lf_summary``, without pandas, which takes long to import."""
+    shares = (lf_coverages(pane), lf_overlaps(pane), lf_conflicts(pane), lf_errors(pane))
+    coverage, overlaps, conflicts, errors = (each.tolist() for each in shares)
+    voted = polarities(pane.all)
+    return [
+        SampleFigures(
+            name=probe.name,
+            labels=_names(probe_set, voted[column]),
+            coverage=coverage[column],
+            overlaps=overlaps[column],
+            conflicts=conflicts[column],
+            errors=errors[column],
+            microseconds=round(float(microseconds[column]), 2),
+        )
+        for column, probe in enumerate(probe_set.probes)
+    ]
 
 
 def _lifted_seconds(

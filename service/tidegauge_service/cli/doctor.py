@@ -21,7 +21,8 @@ from tidegauge_service.cli.terminal import out, settings_of, styled
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import ServiceError, SettingsError, SourceError, StoreError
-from tidegauge_service.ingest.sources.registry import check_format, open_source
+from tidegauge_service.ingest.codec.stream_codec import check_format
+from tidegauge_service.ingest.sources.registry import open_source
 from tidegauge_service.jobs.punctuality import arrived, mostly_late
 from tidegauge_service.runtime.pipeline import check_receivers
 from tidegauge_service.store import streams

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from rich.table import Table
 
 from tidegauge_alerts.messages.notices import LATE_ADVICE
-from tidegauge_service.cli.terminal import opened, out, print_json, progress, settings_of
+from tidegauge_service.cli.database import opened
+from tidegauge_service.cli.terminal import out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import BaselineName, StreamConfig, load_stream

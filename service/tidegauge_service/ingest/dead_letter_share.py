@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tidegauge_service.errors import StreamHalted
-from tidegauge_service.store.ingest.commit import DeadLetter
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 
 JUDGED_INPUTS: Final = 1_000
 """The share is judged over at least this many inputs."""

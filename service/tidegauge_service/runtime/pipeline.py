@@ -25,9 +25,10 @@ from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import NoRecord, SettingsError
 from tidegauge_service.ingest import origin
+from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.gaps import seed
 from tidegauge_service.ingest.heartbeat import Beats, no_beat
-from tidegauge_service.ingest.sources.registry import open_codec, open_source
+from tidegauge_service.ingest.sources.registry import open_source
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.ingest.versions import Columns
 from tidegauge_service.ingest.worker import Progress, Worker

@@ -21,10 +21,10 @@ from tidegauge_service.demo.generator import raw_at
 from tidegauge_service.demo.plan import Plan
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec.codec import Codec
+from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.sources.demo import DemoStream
 from tidegauge_service.ingest.sources.files.kinds import options_of
 from tidegauge_service.ingest.sources.files.source import FileReader
-from tidegauge_service.ingest.sources.registry import open_codec
 from tidegauge_service.ingest.sources.source import Raw
 
 MOST = 5_000

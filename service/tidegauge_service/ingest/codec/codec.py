@@ -15,7 +15,7 @@ from tidegauge_service.config.stream_file import Limits, RecordMapping
 from tidegauge_service.ingest.codec.formats import Format, Json, size_of
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason, Rejected
 from tidegauge_service.ingest.sources.source import Raw
-from tidegauge_service.store.ingest.commit import DeadLetter
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 
 SOURCE_TIMESTAMP: Final = "@source"
 
