@@ -31,7 +31,7 @@ Outcome = Callable[[Batch, int, int], tuple[Outcomes, list[Fault]]]
 
 
 Entering = Callable[[int, float], None]
-"""Hears of a column before it runs, and for how many seconds it did already in this batch."""
+"""Called before a column runs, with the seconds that it has taken in this batch so far."""
 
 
 def run(
@@ -47,7 +47,7 @@ def run(
 
     Never raises for what an LF does: its failures are outcomes. Empty in, empty out.
     *skipped* columns are not called: an LF's outcome is an error for every record, a slicing
-    function takes none. *entering* hears of each column before it runs, Python's once for each part
+    function takes none. *entering* is called before each column runs, Python's once for each part
     of the batch, so that a watchdog knows which LF does not come back, and how long it takes over
     the batch. Slicing function j has the column m + j, in the faults, too.
     *lifting* runs the LFs it has lifted; it decides by the batch's *name* whether to check them.

@@ -24,7 +24,6 @@ class Absent:
     """Marks a field that a record does not have (``None`` is a value like any other)."""
 
     def __repr__(self) -> str:
-        """Say so."""
         return "absent"
 
 

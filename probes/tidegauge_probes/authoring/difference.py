@@ -50,7 +50,6 @@ class Part:
 
     @property
     def empty(self) -> bool:
-        """Whether there are none."""
         return not (self.added or self.removed or self.renamed or self.changed)
 
 
@@ -65,7 +64,6 @@ class Difference:
 
     @property
     def empty(self) -> bool:
-        """Whether there is none."""
         return self.probes.empty and self.slices.empty and self.classes is None
 
 

@@ -66,7 +66,6 @@ class Document:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """LFs and slicing functions."""
         return (*self.probes, *self.slices)
 
     def probe_set(self) -> ProbeSet:
@@ -82,7 +81,6 @@ class Document:
         )
 
     def text(self) -> str:
-        """Return it as YAML."""
         lines = [ABOUT, f"classes: {_flow(list(self.classes))}\n", "probes:\n"]
         lines += map(_lines, self.probes)
         if any(entry.keys is not None for entry in self.slices):

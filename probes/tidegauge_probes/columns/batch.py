@@ -35,11 +35,9 @@ class PreprocessedField:
         return self.name, tuple(map(id, self.chain))  # user objects need not be hashable
 
     def __eq__(self, other: object) -> bool:
-        """Whether it is the same field after the same preprocessors."""
         return isinstance(other, PreprocessedField) and self._key() == other._key()
 
     def __hash__(self) -> int:
-        """Hash what is compared."""
         return hash(self._key())
 
 
@@ -98,7 +96,6 @@ class Batch:
         self._scope.close()
 
     def __len__(self) -> int:
-        """Return the number of records."""
         return len(self.records)
 
     def column(self, ref: ColumnRef) -> Column:

@@ -29,7 +29,6 @@ class Column:
         self.values = values
 
     def __len__(self) -> int:
-        """Return the number of values."""
         return len(self.values)
 
     @cached_property

@@ -90,6 +90,7 @@ class _Pass:
         """Write into *found*, bool [columns + 1, n]; the last row takes what nobody asked for."""
         for which, starts, ends in self._matches(texts):
             rows = texts.rows_of(starts)
+            # The texts "fr" and "ee" stand side by side in the blob, where "free" is found.
             inside = ends <= texts.offsets[rows + 1]  # and not across the border of two texts
             found[self._anywhere[which[inside]], rows[inside]] = True
             columns = self._alone[which]

@@ -107,7 +107,6 @@ class _Walk:
     parts: list[Mask] = field(default_factory=list)
 
     def translation(self, pattern: str) -> Translation:
-        """Return what was found out."""
         if self.ascii_only:
             return Translation(pattern, Reach.ASCII)
         if not self.boundaries:

@@ -68,7 +68,6 @@ class Texts:
         )
 
     def __len__(self) -> int:
-        """Return the number of texts."""
         return len(self.values)
 
     @cached_property
@@ -148,6 +147,8 @@ class Texts:
         space[control] = _IS_SPACE[self._codes[control]]
         if len(self.beyond):
             space |= self._codes == SPACE
+        # A word begins after white space: in " ab c" at 1 and 4. The comparison says nothing of the
+        # first character of a text, which follows the last one of another text.
         begins = np.empty(len(space), dtype=np.bool_)
         begins[1:] = space[:-1] > space[1:]
         firsts = self.offsets[:-1][self.lengths > 0]

@@ -58,7 +58,6 @@ class SegmentCounts:
     conflicts: Ints
 
     def __add__(self, other: SegmentCounts) -> SegmentCounts:
-        """Add, array by array."""
         return SegmentCounts(
             self.totals + other.totals,
             self.outcomes + other.outcomes,
@@ -68,12 +67,10 @@ class SegmentCounts:
 
     @property
     def votes(self) -> Ints:
-        """Votes of each LF, int64 [m]."""
         return np.asarray(self.outcomes[:, :-2].sum(axis=1), dtype=np.int64)
 
     @property
     def errors(self) -> Ints:
-        """Errors of each LF, int64 [m]."""
         return self.outcomes[:, -1]
 
 
@@ -111,7 +108,6 @@ class PaneCounts:
         return isinstance(other, PaneCounts) and self.encode() == other.encode()
 
     def __hash__(self) -> int:
-        """Hash what is compared."""
         return hash(self.encode())
 
     @property
@@ -121,7 +117,6 @@ class PaneCounts:
 
     @property
     def records(self) -> int:
-        """Number of records counted."""
         return int(self.all.totals[RECORDS])
 
     def encode(self) -> bytes:
@@ -159,6 +154,7 @@ def fold(matrix: VoteMatrix, classes: int, segments: Mapping[str, Mask]) -> Pane
     counted = dict.fromkeys(taken, _nothing(m, classes))
     side = _side(m, classes)
     gram = np.zeros((side, side), dtype=np.int64)
+    # A float32 counts exactly up to 2²⁴ only, and ψ of all records at once would fill the memory.
     step = max(1, min(MOST_EXACT, _CELLS // max(m * classes, 1)))
     for start in range(0, n, step):
         part = slice(start, start + step)
@@ -232,6 +228,8 @@ class _Votes:
     def gram(self) -> Ints:
         """Return ψᵀψ, int64 [mK, mK], in the columns of ``PaneCounts.gram``."""
         m, k = self.lfs, self.psi.shape[1] // max(self.lfs, 1)
+        # Each entry counts the records on which both votes are cast: of the records (1, 1), (1, −)
+        # and (0, 1), LF 0 votes 1 on two (its diagonal entry), and on one of those so does LF 1.
         by_class = np.rint(self.psi.T @ self.psi).astype(np.int64).reshape(k, m, k, m)
         return np.asarray(by_class.transpose(1, 0, 3, 2).reshape(m * k, m * k))
 

@@ -127,7 +127,6 @@ class _Reader:
         self._aliased = 0
 
     def document(self) -> Any:
-        """Return the document's value."""
         next(self._events)  # the stream's start
         event = next(self._events)
         if isinstance(event, yaml.StreamEndEvent):

@@ -98,6 +98,7 @@ class Season:
         for cycle in self.cycles:
             bin_of = bins(starts, cycle.period_ms, cycle.bin_ms)
             known, which = np.unique(bin_of, return_inverse=True)
+            # The sums are nested, so each adds only the windows that the one before it lacks.
             held, done = np.zeros((len(known), n.shape[1])), 0
             for j, end in enumerate(last):
                 np.add.at(held, which[done : end + 1], n[done : end + 1])
@@ -125,6 +126,7 @@ def fit(
     cycles: list[Cycle] = []
     span = int(starts[-1] - starts[0]) + window_ms if len(starts) else 0
     fine = max(window_ms, HOUR_MS)
+    # With windows of an hour: 24 bins of the day, 7 days of the week, 168 hours of the week.
     wanted = [(DAY_MS, fine), (WEEK_MS, max(fine, DAY_MS)), (WEEK_MS, fine)]
     for period, bin_ms in wanted if weekly else wanted[:1]:
         if period // bin_ms < MIN_PERIODS or span < MIN_PERIODS * period:
@@ -162,6 +164,8 @@ def _cycle(
     bins_known = np.maximum(known.sum(axis=0), 1)
     # (raw² / noise) has mean 1 and variance 2 where there is no cycle; chance is not fitted.
     excess = np.where(known, raw**2 / noise - 1, 0.0).sum(axis=0) / bins_known
+    # 24 bins, each 0.4 off with a noise of 0.04: raw² is 4 times the noise, so the excess is 3, of
+    # which chance explains √(2/24) = 0.29. The signal is 0.108, and 0.73 of each 0.4 is kept.
     excess = np.maximum(excess - CHANCE * np.sqrt(2 / bins_known), 0.0)
     signal = excess * bins_known / np.maximum(weight.sum(axis=0), 1e-12)
     shrink = np.where(known, signal / (signal + noise), 0.0)
@@ -169,6 +173,8 @@ def _cycle(
     variance = np.where(known, shrink * noise, signal)
     windows = np.zeros((count, shape[2]))
     np.add.at(windows, bin_of, counted.n > 0)
+    # var(r − s·mean of w) = σ²(1 − s(2 − s)/w): with s = 0.5 and 10 windows a bin, the season
+    # swallows 7.5 % of each calibration window's own deviation, which τ² must get back.
     pull = shrink * (2 - shrink) / np.maximum(windows, 1)
     return Cycle(period_ms, bin_ms, shift, variance, pull)
 
@@ -202,5 +208,7 @@ def _noise(off: Floats, information: Floats) -> Floats:
     freedom = np.where(again, times - 1, 0).sum(axis=0)
     informative = freedom > 0
     typical = float(np.median(ratio[informative])) if informative.any() else 1.0
+    # A series seen twice (1 degree of freedom) at 5 times the counting noise, beside a typical 2:
+    # (1·5 + 10·2)/11 = 2.3. One wild pair of days does not make a series wild.
     pooled = (freedom * ratio + POOLED * typical) / (freedom + POOLED)
     return np.asarray(counting * np.maximum(pooled, 1.0))

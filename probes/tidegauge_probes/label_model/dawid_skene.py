@@ -85,6 +85,7 @@ def fit(
     emission = np.zeros((len(votes), classes + 1, classes))
     for _ in range(MOST_STEPS):
         before = emission
+        # A row of weight 3 counts as three records that say the same.
         q *= weight[:, None]
         emission = _emission(one_hot, q)
         if balance is None:
@@ -94,6 +95,7 @@ def fit(
             break
     for column in aside:
         emission[column] = _beside(outcomes[:, [column]], q, weight, emission[column])
+    # Kish: weights of 1, 1 and 4 are worth (1 + 1 + 4)² / (1 + 1 + 16) = 2 equal records.
     records = round(len(weight) ** 2 / float(weight @ weight))
     dependent = dependence(one_hot.pair_shares(weight), emission[:, :classes], prior, records)
     dependent[:, list(aside)] = True
@@ -123,6 +125,8 @@ def dependence(
     """
     m, k, _ = vote_emission.shape
     flat = vote_emission.reshape(m * k, k)
+    # Two LFs that vote SPAM on 60 % of spam and on 10 % of ham, half of each: together they are
+    # due on ½·0.36 + ½·0.01 = 18.5 % of the records. 30 % of 10,000 is z = 30: they copy.
     expected = np.einsum("ak,bk,k->ab", flat, flat, prior)
     spread = np.sqrt(np.maximum(expected * (1 - expected), 1e-12) / records)
     z = np.abs(pair_shares - expected) / spread
@@ -191,6 +195,8 @@ def _assumed(one_hot: _OneHotVotes, weight: Floats, prior: Floats) -> Floats:
     """Return emissions of LFs that vote as often as they do, and are right at START_ACCURACY."""
     k = one_hot.classes
     share = np.asarray(one_hot.psi.T @ weight).reshape(one_hot.lfs, k) / weight.sum()
+    # EM finds either of two mirror images, spam called spam or ham called spam. Starting with
+    # votes that are right at 0.7 picks the one in which LFs mean what they say.
     wrong = (1 - START_ACCURACY) / max(k - 1, 1)
     right = np.where(np.eye(k, dtype=bool), START_ACCURACY, wrong)  # P(class | vote)
     vote_emission = np.minimum(share[:, :, None] * right / prior, 1.0)
@@ -205,6 +211,8 @@ def _emission(one_hot: _OneHotVotes, q: Floats) -> Floats:
     """M step: how often each LF said what, by class; *q* holds the weights, too."""
     k = one_hot.classes
     votes = (one_hot.psi.T @ q).reshape(one_hot.lfs, k, k)
+    # An LF that failed on a record said nothing there, and was not silent either: 8 votes on 10
+    # records of a class with 2 failures are 8 of 8.
     present = q.sum(axis=0) - one_hot.failed.T @ q  # [m, K]: records on which it did not fail
     silent = np.maximum(present - votes.sum(axis=1), 0.0)
     counts = np.concatenate([votes, silent[:, None, :]], axis=1) + PRIOR_COUNT
@@ -220,6 +228,8 @@ def _posterior(
     """
     k = one_hot.classes
     logs = np.where(usable[:, None, None], log_emission, 0.0)
+    # Most LFs abstain on most records. With 50 LFs of 2 % coverage a record differs from silence
+    # in one vote, so the sparse product adds one term instead of 50.
     silent = logs[:, k]
     voted = (logs[:, :k] - silent[:, None, :]).reshape(-1, k)
     scores = one_hot.psi @ voted - one_hot.failed @ silent + (log_prior + silent.sum(axis=0))

@@ -135,7 +135,6 @@ class _Loader(SourceFileLoader):
         self._scope = scope
 
     def exec_module(self, module: types.ModuleType) -> None:
-        """Run the module's code."""
         vars(module)["__builtins__"] = self._scope.builtins
         super().exec_module(module)
 

@@ -132,7 +132,6 @@ class ProbeSet:
 
     @cached_property
     def fields(self) -> frozenset[str]:
-        """All fields that the templates read."""
         probes = (*self.probes, *self.slices)
         conditions = [probe.condition for probe in probes if isinstance(probe, TemplateProbe)]
         return frozenset(path for condition in conditions for path in condition.fields())

@@ -43,7 +43,6 @@ class PythonProbe:
         return
 
     def contents(self) -> PythonContents:
-        """Return its name and a description of the user's object."""
         return PythonContents(self.name, json.loads(json.dumps(describe(self.source))))
 
     def _results(

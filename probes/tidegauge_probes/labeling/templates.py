@@ -8,9 +8,9 @@ is an error, as with a Python LF that reads ``x.field``; ``null`` simply does no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +64,6 @@ class _Typed(_Leaf):
     )
 
     def holds(self, batch: Batch) -> tuple[Mask, Faults]:
-        """Return where the condition holds, and why it could not be decided elsewhere."""
         column = batch.column(self.field)
         mask = self._test(batch, column)
         if column.types <= self._reads:
@@ -93,7 +92,6 @@ class Keyword(_Typed):
     case: bool = Field(default=False, description="Tell upper from lower case.")
 
     def needles(self) -> Iterator[Needle]:
-        """Yield its words."""
         for word in self.any or self.all or []:
             yield Needle(
                 word if self.case else word.lower(), lowered=not self.case, whole=self.whole_word
@@ -135,12 +133,16 @@ class Regex(_Typed):
         return self._wanted.find(column.texts, hits, column.texts.odd)
 
 
+_BOUNDS: Final[Mapping[str, Callable[[Any, float], Mask]]] = {
+    "above": np.greater, "at_least": np.greater_equal, "below": np.less,
+    "at_most": np.less_equal, "equals": np.equal, "not_equals": np.not_equal,
+}  # fmt: skip
+
+
 class _Bounds(_Typed):
     """Comparisons that a number must all satisfy."""
 
-    AT_LEAST_ONE: ClassVar[tuple[str, ...]] = (
-        "above", "at_least", "below", "at_most", "equals", "not_equals",
-    )  # fmt: skip
+    AT_LEAST_ONE: ClassVar[tuple[str, ...]] = tuple(_BOUNDS)
 
     above: float | None = None
     at_least: float | None = None
@@ -149,20 +151,10 @@ class _Bounds(_Typed):
     equals: float | None = None
     not_equals: float | None = None
 
-    def _bounds(self) -> list[tuple[Any, float]]:
-        compare = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
-        given = (
-            self.above,
-            self.at_least,
-            self.below,
-            self.at_most,
-            self.equals,
-            self.not_equals,
-        )
-        return [(f, bound) for f, bound in zip(compare, given, strict=True) if bound is not None]
-
     def _within(self, numbers: npt.NDArray[Any]) -> Mask:
-        every: Mask = np.logical_and.reduce([test(numbers, b) for test, b in self._bounds()])
+        given = ((test, getattr(self, name)) for name, test in _BOUNDS.items())
+        held = [test(numbers, bound) for test, bound in given if bound is not None]
+        every: Mask = np.logical_and.reduce(held)
         return every
 
 

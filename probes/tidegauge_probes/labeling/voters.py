@@ -60,7 +60,6 @@ class VoterProbe:
         return tuple(sorted({vote for vote in self.votes.values() if vote != ABSTAIN}))
 
     def contents(self) -> VoterContents:
-        """Return its name, field, and what the values stand for."""
         return VoterContents(self.name, self.field, dict(self.votes), self.deployed)
 
     def outcomes(self, batch: Batch, column: int, cardinality: int) -> tuple[Outcomes, list[Fault]]:

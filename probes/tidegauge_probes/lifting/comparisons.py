@@ -163,6 +163,8 @@ class Comparisons:
         return self._ordered(left, test, right.value)
 
     def _ordered(self, left: Any, test: Callable[[Any, Any], Any], bound: Any) -> Node:
+        # A column holds floats: 2⁵³ + 1 would be 2⁵³ there, and `x.n > 2**53` false where Python
+        # says true.
         if type(bound) not in {int, float} or abs(bound) > MOST_EXACT:
             raise Unknown("compares by order with what is no number of at most 2⁵³")
         if isinstance(left, Field):
@@ -200,6 +202,7 @@ class Comparisons:
             raise Unknown("looks for what is no constant text")
         word = left.value
         if isinstance(right, Words):
+            # `"a b" in text.split()` holds for no text: words have no white space in them.
             if len(word.split()) != 1 or word != word.strip():
                 return LiftedMix((), every=False)
             return Token(right.text, word)

@@ -68,7 +68,6 @@ class LiftedText:
     methods: tuple[str, ...] = ()
 
     def of(self, batch: Batch) -> Texts:
-        """Return the texts."""
         return batch.texts(self.ref, self.methods)
 
     @property
@@ -300,6 +299,8 @@ def decide(tree: Tree, reads: Iterable[Read], batch: Batch) -> tuple[Outcomes, M
     """Return int8 [n] votes, and bool [n] of the records that go to Python."""
     votes = np.zeros(len(batch), dtype=np.int8)
     to_python = np.zeros(len(batch), dtype=np.bool_)
+    # All that is read anywhere in the tree must fit, on whatever branch: `x.n > 3` of a record in
+    # which `n` is a list raises in Python, perhaps, and only Python knows.
     for ref, kind in reads:
         to_python |= ~kind.fits(batch.column(ref))
     _fill(tree, batch, ~to_python, votes, to_python)
@@ -307,6 +308,8 @@ def decide(tree: Tree, reads: Iterable[Read], batch: Batch) -> tuple[Outcomes, M
 
 
 def _fill(tree: Tree, batch: Batch, mask: Mask, votes: Outcomes, to_python: Mask) -> None:
+    # Tests run on all rows, masks say whom they concern: of `if a: 1 elif b: 0` the vote 0 goes to
+    # ~a & b. A test has no effects, so asking too many rows is harmless.
     while isinstance(tree, If):
         held = tree.test.of(batch)
         _fill(tree.then, batch, mask & held, votes, to_python)

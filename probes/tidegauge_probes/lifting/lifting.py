@@ -58,6 +58,8 @@ class Lifting:
 
     def checks(self, batch_name: str) -> bool:
         """Whether a batch is checked; the same batch always is, or never (but for the first)."""
+        # By the batch's name, not by chance: a batch that is read again after a crash is checked
+        # again, so its outcomes cannot differ between the two readings.
         begun, self._begun = self._begun, True
         return not begun or zlib.crc32(batch_name.encode()) < self._checked * 2**32
 

@@ -60,6 +60,8 @@ class Reader(Expressions):
         if isinstance(first, ast.Return):
             return self._returned(first.value, env)
         if isinstance(first, ast.If):
+            # What follows an `if` follows in both branches, as either may fall through. Ten in a
+            # row that never return make 2¹⁰ leaves, hence MOST_BRANCHES.
             return self._branch(
                 self.condition(first.test, env),
                 partial(self._block, [*first.body, *rest], env),
@@ -100,6 +102,7 @@ class Reader(Expressions):
             raise Unknown("is not a plain loop").at(loop)
         if any(isinstance(node, ast.Break | ast.Continue) for node in ast.walk(loop)):
             raise Unknown("breaks off or continues").at(loop)
+        # `for w in ("a", "b"): if w in x.text: return 1` reads as w = "a"; if …; w = "b"; if …
         statements: list[ast.stmt] = []
         for value in self._constants(loop.iter, env, ordered=True):
             statements += [ast.Assign([loop.target], ast.Constant(value)), *loop.body]
@@ -130,6 +133,7 @@ def lift(probe: PythonProbe, cardinality: int) -> Lifted | Python:
         number = as_vote(constant)
         return number if number is not None and -1 <= number < cardinality else None
 
+    # Unknown anywhere outside a branch of its own means Python: never a guess.
     try:
         names, record = resolve(probe.f, probe.resources)
         function = syntax(names.function)

@@ -108,6 +108,7 @@ def _decided(tree: Tree, wanted: Collection[int], seen: frozenset[Read]) -> Cond
     _refuse_unseen(tree.before, seen)
     test = _condition(tree.test)
     then, otherwise = (_decided(part, wanted, seen) for part in (tree.then, tree.otherwise))
+    # `if a: return 1` before the rest is a or rest; `if a: return -1` is not a, and the rest.
     if then is True:
         return test if otherwise is False else _any([test, _whole(otherwise)])
     if then is False:
@@ -260,6 +261,7 @@ def _of_search(node: Search) -> ConditionKeys:
     meant = re.compile(pattern.pattern, pattern.flags).flags
     if pattern.mode is not Mode.SEARCH and meant & re.VERBOSE:
         raise Untranslatable("a verbose pattern is matched at the start of the text")
+    # `re.compile("spam", re.I | re.A)` is written `(?a)spam` with `case: false`.
     letters = "".join(f for f in "amsx" if meant & getattr(re, f.upper()))
     body = _GROUPS[pattern.mode].format(pattern.pattern)
     for written in (body, f"(?{letters}){body}"):
