@@ -58,13 +58,6 @@ class Inert:
         self.state = state
 
 
-class Buildable(Protocol):
-    """What a `BUILD` may be applied to."""
-
-    def build(self, state: Any) -> None:
-        """Take the state; BaselineError if it is not what it should be."""
-
-
 class Makers(Protocol):
     """What is made of the names of a file."""
 
