@@ -99,7 +99,7 @@ class WarningKind(StrEnum):
 
 @dataclass(frozen=True)
 class LfWarning:
-    """A doubt about an LF, in words."""
+    """What an author should look at in one LF, in words."""
 
     name: str
     kind: WarningKind

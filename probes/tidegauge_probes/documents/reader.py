@@ -242,7 +242,7 @@ def _problem(origin: str, mark: Any, problem: str) -> DocumentError:
 
 
 def _explained(error: yaml.MarkedYAMLError, source: str) -> str:
-    """Return the parser's words, and the mend of what people run into most."""
+    """Return the parser's words, and how to fix what people run into most."""
     parts = [part for part in (error.context, error.problem) if part]
     message = f"this is not YAML: {', '.join(parts)}"
     mark = error.problem_mark

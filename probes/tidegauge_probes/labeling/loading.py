@@ -53,7 +53,7 @@ class ProbeFile(ExactSpec):
 def load(reference: str, base: Path | None = None) -> ProbeSet:
     """Load a ProbeSet from a path (relative to *base*) or from ``module:attribute``.
 
-    Raises ProbeError that names the file, the LF and the mend.
+    Raises ProbeError, which names the file and the LF and says how to fix it.
     """
     if Path(reference).suffix in {".yaml", ".yml", ".json"}:
         return load_file((base or Path()) / reference)
