@@ -39,8 +39,8 @@ _DIGITS: Final = 4_000
 def resolve(text: str) -> Scalar:
     """Return what a plain (unquoted) scalar stands for.
 
-    Raises ValueError, which says how to fix it, for numbers that would not be what was written: ``01234`` is
-    1234 to YAML, but people write it for postal codes.
+    Raises ValueError, which says how to fix it, for numbers that would not be what was written:
+    ``01234`` is 1234 to YAML, but people write it for postal codes.
 
     >>> [resolve(text) for text in ("NO", "1:30", "2026-01-01", "0o17", "1e3", "~")]
     ['NO', '1:30', '2026-01-01', 15, 1000.0, None]
