@@ -14,9 +14,9 @@ from tidegauge_probes import ProbeSet, load
 from tidegauge_service.clock import Clock, now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
+from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.gaps import seed
 from tidegauge_service.ingest.sources.files.source import FileReader
-from tidegauge_service.ingest.sources.registry import open_codec
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.store import streams

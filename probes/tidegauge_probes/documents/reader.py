@@ -127,7 +127,6 @@ class _Reader:
         self._aliased = 0
 
     def document(self) -> Any:
-        """Return the document's value."""
         next(self._events)  # the stream's start
         event = next(self._events)
         if isinstance(event, yaml.StreamEndEvent):
@@ -247,16 +246,16 @@ def _problem(origin: str, mark: Any, problem: str) -> DocumentError:
 def _explained(error: yaml.MarkedYAMLError, source: str) -> str:
     """Return the parser's message, with the fix for the most common mistakes."""
     parts = [part for part in (error.context, error.problem) if part]
-    said = f"not valid YAML: {', '.join(parts)}"
+    message = f"not valid YAML: {', '.join(parts)}"
     mark = error.problem_mark
     line = "".join(source.splitlines()[mark.line : mark.line + 1]) if mark else ""
     if "${" in line:
-        return f'{said}. Quote a variable: "${{NAME}}"'
+        return f'{message}. Quote a variable: "${{NAME}}"'
     if "\t" in line[: mark.column + 1 if mark else 0]:
-        return f"{said}. Indent with spaces, not with tabs"
+        return f"{message}. Indent with spaces, not with tabs"
     if ": " in line or "#" in line:
-        return f"{said}. Quote strings that contain ': ' or ' #'"
-    return said
+        return f"{message}. Quote strings that contain ': ' or ' #'"
+    return message
 
 
 # -- JSON -------------------------------------------------------------------------------------

@@ -58,10 +58,10 @@ class ExactSpec(Spec):
     ) -> dict[str, Any]:
         """Say in the schema, too, how many of the fields are given."""
         schema = handler(core)
-        said = handler.resolve_ref_schema(schema)
+        document = handler.resolve_ref_schema(schema)
         for word, names in (("oneOf", cls.EXACTLY_ONE), ("anyOf", cls.AT_LEAST_ONE)):
             if names:
-                said[word] = [_present(cls._key(name)) for name in names]
+                document[word] = [_present(cls._key(name)) for name in names]
         return schema
 
 

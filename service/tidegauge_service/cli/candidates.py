@@ -11,8 +11,9 @@ import typer
 
 from tidegauge_service.candidates import export as exports
 from tidegauge_service.candidates.proposal import ProposalReason
+from tidegauge_service.cli.database import find_stream, opened
 from tidegauge_service.cli.options import OptionsOnly
-from tidegauge_service.cli.terminal import err, find_stream, opened, settings_of, span
+from tidegauge_service.cli.terminal import err, settings_of, span
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import candidates
 from tidegauge_service.store.alerting import alerts

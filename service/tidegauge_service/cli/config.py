@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from tidegauge_probes.labeling import loading
 from tidegauge_service.config import settings, stream_file
 
 app = typer.Typer(help="Print the schemas of the configuration files.", no_args_is_help=True)
@@ -18,7 +17,6 @@ class File(StrEnum):
     """A kind of file."""
 
     STREAM = "stream"
-    PROBES = "probes"
     SETTINGS = "settings"
 
 
@@ -31,10 +29,6 @@ def group() -> None:
 def schema(
     file: Annotated[File, typer.Argument(help="Kind of file.")] = File.STREAM,
 ) -> None:
-    """Print the JSON Schema of a stream file, a ProbeSet file or the settings."""
-    schemas = {
-        File.STREAM: stream_file.schema,
-        File.PROBES: loading.schema,
-        File.SETTINGS: settings.schema,
-    }
+    """Print the JSON Schema of a stream file or the settings; `probes schema` has a ProbeSet's."""
+    schemas = {File.STREAM: stream_file.schema, File.SETTINGS: settings.schema}
     typer.echo(json.dumps(schemas[file](), indent=2))

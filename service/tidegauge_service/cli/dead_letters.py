@@ -14,21 +14,14 @@ from rich.table import Table
 
 from tidegauge_probes import load
 from tidegauge_service.candidates.export import as_text
-from tidegauge_service.cli.terminal import (
-    err,
-    find_stream,
-    moment,
-    opened,
-    out,
-    print_json,
-    settings_of,
-)
+from tidegauge_service.cli.database import find_stream, opened
+from tidegauge_service.cli.terminal import err, moment, out, print_json, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
+from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.replay import Replay
-from tidegauge_service.ingest.sources.registry import open_codec
 from tidegauge_service.store import streams
 from tidegauge_service.store.ingest import dead_letters
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter

@@ -18,15 +18,8 @@ from pydantic import SecretStr
 from tidegauge_alerts.messages.message import Status, headline
 from tidegauge_alerts.messages.phrases import change
 from tidegauge_alerts.model import Alert, AlertState
-from tidegauge_service.cli.terminal import (
-    err,
-    opened,
-    out,
-    print_json,
-    settings_of,
-    sparkline,
-    styled,
-)
+from tidegauge_service.cli.database import opened
+from tidegauge_service.cli.terminal import err, out, print_json, settings_of, sparkline, styled
 from tidegauge_service.clock import now_ms, to_iso, window_start
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import (

@@ -23,10 +23,11 @@ from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
 from tidegauge_service.errors import ServiceError, SettingsError, SourceError, StoreError
+from tidegauge_service.ingest.codec.stream_codec import check_format, open_codec
 from tidegauge_service.ingest.record_paths import check_mapping
 from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.kafka.source import KafkaTopic
-from tidegauge_service.ingest.sources.registry import check_format, open_codec, open_source
+from tidegauge_service.ingest.sources.registry import open_source
 from tidegauge_service.ingest.sources.source import Raw, Source
 from tidegauge_service.jobs.punctuality import arrived, mostly_late
 from tidegauge_service.runtime.pipeline import check_receivers

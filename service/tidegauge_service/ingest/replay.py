@@ -31,7 +31,8 @@ from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest import dead_letters
-from tidegauge_service.store.ingest.commit import DeadLetter, Fenced, PartitionBatch, PartitionState
+from tidegauge_service.store.ingest.commit import Fenced, PartitionBatch, PartitionState
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
 from tidegauge_service.store.streams import REPLAYED, StreamRow
 

@@ -55,13 +55,8 @@ from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import arrivals, quarantine
 from tidegauge_service.store.ingest import commit as store
-from tidegauge_service.store.ingest.commit import (
-    DeadLetter,
-    Fenced,
-    PartitionBatch,
-    PartitionState,
-    Superseded,
-)
+from tidegauge_service.store.ingest.commit import Fenced, PartitionBatch, PartitionState, Superseded
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.streams import StreamRow
 
 log = structlog.get_logger()

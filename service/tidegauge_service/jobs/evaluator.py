@@ -24,7 +24,7 @@ from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import Finding, SeriesKey
 from tidegauge_probes.label_model import precision
-from tidegauge_probes.label_model.precision import Together
+from tidegauge_probes.label_model.precision import PairCounts
 from tidegauge_probes.model import Layout
 from tidegauge_service.baselines.live_windows import freeze
 from tidegauge_service.candidates import proposal
@@ -58,7 +58,7 @@ class _Memory:
     """What the next window needs of those before it: ``recent``, the newest first."""
 
     past: Past
-    recent: tuple[Together, ...]
+    recent: tuple[PairCounts, ...]
 
 
 class Evaluator:
@@ -166,7 +166,7 @@ class Evaluator:
         past, recent = memory.past, memory.recent
         x, n = np.array([(f.x, f.n) for f in findings], dtype=np.int64).T
         if baseline.model is not None:
-            recent = (Together.of(counts), *recent)[: precision.MOST_WINDOWS]
+            recent = (PairCounts.of(counts), *recent)[: precision.MOST_WINDOWS]
             found = judge(start, baseline, baseline.model, precision.pooled(recent))
             precisions.save(connection, self._stream, found)
         by_key = {finding.key: finding for finding in findings}
@@ -182,7 +182,7 @@ class Evaluator:
 
     def _recent(
         self, connection: Connection, start: int, baseline: Baseline, deployment: Deployment
-    ) -> tuple[Together, ...]:
+    ) -> tuple[PairCounts, ...]:
         """Return the windows before *start* that a small one is added up with."""
         if baseline.model is None:
             return ()
@@ -191,7 +191,7 @@ class Evaluator:
         since = max(since, deployment.from_ms, deployment.range_until_ms or 0)
         found = evaluation.counts_between(connection, self._stream, since, start)
         newest_first = range(start - length, since - 1, -length)
-        return tuple(Together.of(found.get(w) or self._nothing()) for w in newest_first)
+        return tuple(PairCounts.of(found.get(w) or self._nothing()) for w in newest_first)
 
     def _save_window(
         self,

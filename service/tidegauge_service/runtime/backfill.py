@@ -18,8 +18,8 @@ from tidegauge_service.clock import Clock, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import KafkaSource, LogSource, StreamConfig
 from tidegauge_service.errors import SettingsError, SourceError
+from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.sources.history import HistoryFiles, Survey, survey
-from tidegauge_service.ingest.sources.registry import open_codec
 from tidegauge_service.runtime.pipeline import Pipeline, open_pipeline
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import backfills

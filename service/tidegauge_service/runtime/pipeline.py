@@ -15,19 +15,21 @@ import structlog
 
 from tidegauge_alerts.rules import check_names
 from tidegauge_probes import load
-from tidegauge_probes.counts.panes import MOST_TOGETHER, together_counted
+from tidegauge_probes.counts.panes import MAX_PAIRED, counts_pairs
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.lifting.lifting import Lifting
+from tidegauge_probes.lifting.reader import readings
 from tidegauge_service.baselines.lookup import find_baseline
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import NoRecord, SettingsError
 from tidegauge_service.ingest import origin
+from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.gaps import seed
 from tidegauge_service.ingest.heartbeat import Beats, no_beat
 from tidegauge_service.ingest.open_deployments import Columns
-from tidegauge_service.ingest.sources.registry import open_codec, open_source
+from tidegauge_service.ingest.sources.registry import open_source
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.ingest.worker import Progress, Worker
 from tidegauge_service.jobs.evaluator import Evaluator
@@ -160,11 +162,11 @@ def open_pipeline(
             )
         else:  # the database decides what counts, the stream file says what is wished
             log.warning("probes_not_live", stream=stream.name, live=stream.probe_set)
-        if not together_counted(len(probe_set.probes), probe_set.cardinality):
+        if not counts_pairs(len(probe_set.probes), probe_set.cardinality):
             log.warning(
                 "pairs_not_counted",
                 stream=stream.name,
-                advice=f"LFs × classes are more than {MOST_TOGETHER}: no pairs, no label model",
+                advice=f"LFs × classes are more than {MAX_PAIRED}: no pairs, no label model",
             )
         worker = Worker(
             config,
@@ -203,7 +205,7 @@ def lifting_of(probe_set: ProbeSet, settings: Settings, stream: str) -> Lifting 
         log.warning("lifting_ended", stream=stream, probe=probe, why=why)
         meters.lifting_ended(stream, probe)
 
-    return Lifting(probe_set, checked=settings.lifting.checked, ended=ended)
+    return Lifting(probe_set, readings(probe_set), checked=settings.lifting.checked, ended=ended)
 
 
 def check_receivers(config: StreamConfig, settings: Settings) -> None:

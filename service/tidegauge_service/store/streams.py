@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from tidegauge_probes.labeling.contents import Contents, contents
+from tidegauge_probes.labeling.contents import Contents, read_contents
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import Layout
 from tidegauge_service.config.stream_file import BaselineRange, StreamConfig
@@ -172,12 +172,11 @@ def _insert(
 
 def keep_probe_set(connection: sa.Connection, probe_set: ProbeSet, now_ms: int) -> None:
     """Keep what stands for a ProbeSet; equal content is kept once."""
-    layout = probe_set.layout
     row = {
         "id": probe_set.id,
         "origin": probe_set.origin,
-        "layout": json.dumps([layout.probes, layout.classes, layout.labels]),
-        "contents": json.dumps(contents(probe_set)),
+        "layout": json.dumps(asdict(probe_set.layout)),
+        "contents": json.dumps(probe_set.contents.document()),
         "created_ms": now_ms,
     }
     upsert.keep(connection, schema.probe_set, [row])
@@ -188,7 +187,7 @@ def contents_of(connection: sa.Connection, probe_set: str) -> Contents | None:
     t = schema.probe_set
     query = sa.select(t.c.contents).where(t.c.id == probe_set)
     text = connection.execute(query).scalar_one_or_none()
-    return None if text is None else json.loads(text)
+    return None if text is None else read_contents(json.loads(text))
 
 
 def _range(config: StreamConfig) -> dict[str, int | None]:
@@ -254,8 +253,9 @@ def layout_of(connection: sa.Connection, probe_set: str) -> Layout:
     """Return the names that a ProbeSet's counts are over."""
     t = schema.probe_set
     text = connection.execute(sa.select(t.c.layout).where(t.c.id == probe_set)).scalar_one()
-    probes, classes, labels = json.loads(text)
-    return Layout(tuple(probes), tuple(classes), tuple(tuple(k) for k in labels))
+    kept = json.loads(text)
+    labels = tuple(map(tuple, kept["labels"]))
+    return Layout(tuple(kept["probes"]), tuple(kept["classes"]), labels)
 
 
 def seed_partitions(

@@ -17,7 +17,8 @@ import pytest
 from tidegauge_probes import engine, load
 from tidegauge_probes.errors import ProbeError
 from tidegauge_probes.labeling.probe_set import ProbeSet
-from tidegauge_probes.lifting.lifting import Lifted, readings
+from tidegauge_probes.lifting.lifted import Lifted
+from tidegauge_probes.lifting.reader import readings
 
 NUMBERS = itertools.count()
 

@@ -21,7 +21,8 @@ from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest import events
-from tidegauge_service.store.ingest.commit import DeadLetter, PartitionBatch
+from tidegauge_service.store.ingest.commit import PartitionBatch
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 
 NOW = START + HOUR
 BYTES = 2**30

@@ -111,12 +111,12 @@ def test_a_stream_is_named_by_its_name_or_its_file() -> None:
 
 def test_a_stream_file_is_checked_on_its_own_records(folder: Path) -> None:
     found = json.loads(run("probes", "check", "stream.yaml", "--json").stdout)
-    assert (found["records"], found["unread"]) == (20, 0)
+    assert (found["records"], found["unreadable"]) == (20, 0)
     free = next(lf for lf in found["lfs"] if lf["name"] == "mentions_free")
     assert free["sample"]["coverage"] == 1
     write_jsonl(folder / "records.jsonl", [record(1, "thanks"), b"no record"])
     found = json.loads(run("probes", "check", "stream.yaml", "--json").stdout)
-    assert (found["records"], found["unread"]) == (1, 1)
+    assert (found["records"], found["unreadable"]) == (1, 1)
 
 
 def test_the_mapping_of_the_stream_holds_for_its_records_and_a_sample(folder: Path) -> None:

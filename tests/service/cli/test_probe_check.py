@@ -76,7 +76,7 @@ def test_a_wrong_text_column_of_a_stream_is_named_by_its_path(files: Path) -> No
 def test_scripts_get_one_object() -> None:
     found = json.loads(run("probes.yaml", "--sample", "sample.jsonl", "--json").stdout)
     assert list(found) == [
-        "id", "classes", "records", "unread", "lfs", "slices", "failing", "absent", "warnings",
+        "id", "classes", "records", "unreadable", "lfs", "slices", "failing", "absent", "warnings",
     ]  # fmt: skip
     pills: dict[str, Any] = found["lfs"][0]
     assert pills["sample"].pop("microseconds") > 0
@@ -84,14 +84,14 @@ def test_scripts_get_one_object() -> None:
         "name": "pills",
         "matches": "text holds “pills”, in any case",
         "labels": ["SPAM"],
-        "way": "template",
+        "runs_as": "template",
         "why": None,
         "sample": {
             "labels": ["SPAM"], "coverage": 1 / 3, "overlaps": 0, "conflicts": 0, "errors": 0,
         },
     }  # fmt: skip
-    assert (found["records"], found["unread"]) == (3, 1)
-    assert [(one["name"], one["doubt"]) for one in found["warnings"]] == [("[b]links", "fails")]
+    assert (found["records"], found["unreadable"]) == (3, 1)
+    assert [(one["name"], one["kind"]) for one in found["warnings"]] == [("[b]links", "fails")]
     without = json.loads(run("probes.yaml", "--json").stdout)
     assert without["records"] is None
     assert without["lfs"][0]["sample"] is None

@@ -25,6 +25,7 @@ from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest import dead_letters
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
 from tidegauge_service.store.streams import CLOSED, REPLAYED
 from tidegauge_service.store.windows import evaluation, queries
@@ -162,7 +163,7 @@ def test_only_what_is_asked_for_is_replayed(database: Database, tmp_path: Path) 
 def test_the_sources_own_timestamp_is_kept_for_a_replay(database: Database, tmp_path: Path) -> None:
     """A broker's timestamp is in no payload; here one that lies ahead of the first clock."""
     group = Mending(tmp_path, database, [[]])
-    letter = store.DeadLetter(0, 0, "too_large", "", b'{"id": "a"}', 11, timestamp_ms=START)
+    letter = DeadLetter(0, 0, "too_large", "", b'{"id": "a"}', 11, timestamp_ms=START)
     batch = store.PartitionBatch(0, 0, 1, dead_letters=[letter])
     store.commit(database, group.stream, [batch], owner="test", now_ms=1)
     mapping = group.mended.record.model_copy(update={"timestamp": "@source", "text": None})

@@ -25,7 +25,8 @@ from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.deployments import Author, Change, New, Reference
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
-from tidegauge_service.store.ingest.commit import DeadLetter, PartitionBatch
+from tidegauge_service.store.ingest.commit import PartitionBatch
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.streams import EVALUATED, StreamRow
 from tidegauge_service.store.windows import queries
 

@@ -17,8 +17,7 @@ from tidegauge_alerts.errors import RuleError
 from tidegauge_alerts.rules import check_names
 from tidegauge_probes import ProbeSet
 from tidegauge_probes.errors import BaselineError, ProbeError
-from tidegauge_probes.labeling.contents import rebuilt
-from tidegauge_probes.labeling.loading import load_templates
+from tidegauge_probes.labeling.loading import load_contents, load_templates
 from tidegauge_service.api.context import ApiContext, Ctx, find_stream, moment
 from tidegauge_service.api.json_body import JsonRoute, Name
 from tidegauge_service.api.problems import Problem
@@ -158,7 +157,7 @@ def _templates(ctx: ApiContext, stream: StreamRow, body: Deploying) -> tuple[Pro
     with ctx.database.read() as connection:
         known = deployments.of_stream(connection, stream.id)
         kept = streams.contents_of(connection, name)
-    again = rebuilt(kept, name) if kept else None
+    again = load_contents(kept, name) if kept else None
     if again is None:
         detail = f"ProbeSet {name} has LFs in Python: `tidegauge probes deploy` loads their files"
         raise Problem(409, "change_refused", detail)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from tidegauge_probes.authoring.difference import Difference, compare
+from tidegauge_probes.labeling.contents import Contents
 from tidegauge_service.api.context import (
     ApiContext,
     Ctx,
@@ -138,7 +139,7 @@ def diff_deployments(
     old, new = (deployment_id(ctx, stream, which) for which in (before, after))
     with ctx.database.read() as connection:
         contents = [streams.contents_of(connection, one) for one in (old, new)]
-    found = compare(*(one or {} for one in contents))
+    found = compare(*(one or Contents() for one in contents))
     seen = deployment_counts.side_by_side(ctx.database, stream, old, new)
     return Diff(
         before=old,

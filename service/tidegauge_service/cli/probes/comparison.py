@@ -11,8 +11,9 @@ from rich.table import Table
 
 from tidegauge_probes import load
 from tidegauge_probes.authoring.difference import Difference, Part, compare
-from tidegauge_probes.labeling.contents import Contents, contents
-from tidegauge_service.cli.terminal import find_stream, opened, out, print_json, settings_of
+from tidegauge_probes.labeling.contents import Contents
+from tidegauge_service.cli.database import find_stream, opened
+from tidegauge_service.cli.terminal import out, print_json, settings_of
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import deployment_counts, deployments, streams
 from tidegauge_service.store.deployment_counts import SideBySide
@@ -74,7 +75,7 @@ def _find(database: Database, row: StreamRow | None, which: str) -> tuple[str, C
         msg += "file or module:attribute"
         raise SettingsError(msg)
     probe_set = load(which, Path.cwd())
-    return probe_set.id, contents(probe_set)
+    return probe_set.id, probe_set.contents
 
 
 def _facts(found: Difference, seen: SideBySide | None) -> dict[str, Any]:

@@ -22,10 +22,10 @@ from tidegauge_service.demo.plan import Plan
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.codec.columns import columns
+from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.sources.demo import DemoStream
 from tidegauge_service.ingest.sources.files.kinds import options_of
 from tidegauge_service.ingest.sources.files.source import FileReader
-from tidegauge_service.ingest.sources.registry import open_codec
 from tidegauge_service.ingest.sources.source import Raw
 
 MOST = 5_000
@@ -38,13 +38,13 @@ _KEYS = "check `record` in the stream file"
 
 @dataclass(frozen=True)
 class RecordSample:
-    """The fields of the first records of a file; *unread* inputs could not be read as records.
+    """The fields of the first records of a file; *unreadable* inputs could not be read as records.
 
     ``columns``: the paths they have, before ``record.text`` is applied.
     """
 
     records: tuple[Fields, ...]
-    unread: int
+    unreadable: int
     columns: str
 
 

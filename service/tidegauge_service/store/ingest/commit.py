@@ -25,6 +25,7 @@ from tidegauge_service.clock import window_start
 from tidegauge_service.errors import ServiceError
 from tidegauge_service.store import schema, streams, upsert
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.streams import CLOSED, REPLAYED, StreamRow
 
 
@@ -60,20 +61,6 @@ class Sample:
     payload: str
     outcomes: bytes
     segments: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An input that could not be a record."""
-
-    partition: int
-    offset: int
-    reason: str
-    detail: str
-    payload: bytes
-    size: int
-    timestamp_ms: int | None = None
-    """The source's own timestamp: a replay may need it."""
 
 
 @dataclass(frozen=True, slots=True)

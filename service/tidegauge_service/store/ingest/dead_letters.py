@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.ingest.commit import DeadLetter
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.streams import StreamRow
 
 DROPPED_AT_ONCE = 1_000

@@ -15,7 +15,8 @@ from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
-from tidegauge_service.store.ingest.commit import DeadLetter, Fenced, PartitionBatch
+from tidegauge_service.store.ingest.commit import Fenced, PartitionBatch
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.streams import CLOSED, StreamRow
 
 DEPLOYMENT = "a deployment"
