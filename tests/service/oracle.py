@@ -106,7 +106,7 @@ def expected_dead(topic: Topic) -> set[Place]:
 
 
 def panes(database: Database, stream: StreamRow) -> dict[Place, PaneCounts]:
-    """Return the stored panes; of one version per window."""
+    """Return the stored panes; of one deployment per window."""
     t = schema.pane
     with database.read() as connection:
         rows = connection.execute(sa.select(t).where(t.c.stream_id == stream.id))

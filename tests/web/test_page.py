@@ -141,7 +141,7 @@ def test_resolved_alerts_are_listed_apart(site: Site) -> None:
         site.window(row, number, *quiet, finding(number, segment="party=D"))
     page = site.get()
     assert state(page) == "no open alert"
-    assert page.texts("h2")[-2:] == ["Recently resolved", "Versions of the LFs"]
+    assert page.texts("h2")[-2:] == ["Recently resolved", "Deployments"]
     assert len(page.all("li", "resolved")) == 3
     assert page.fact("Resolved") > to_iso(START + 6 * HOUR)
 

@@ -20,9 +20,9 @@ def record(site: Site, found: tuple[Skew, ...]) -> None:
     site.window(row, 0, finding(0))
     ids = {"training": "of-records", "baseline": BASELINE}
     with site.database.write() as connection:
-        version = deployments.current(deployments.of_stream(connection, row.id), Role.LIVE)
-        assert version is not None
-        deployments.attach(connection, row, version, BASELINE)
+        deployment = deployments.current(deployments.of_stream(connection, row.id), Role.LIVE)
+        assert deployment is not None
+        deployments.attach(connection, row, deployment, BASELINE)
         skew.save(connection, row, **ids, found=found, now_ms=NOW)
 
 

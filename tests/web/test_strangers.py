@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
-VERSIONS = "/api/v1/streams/test/versions"
+DEPLOYMENTS = "/api/v1/streams/test/deployments"
 TWICE = (
     b'{"role": "shadow", "probes": {"classes": ["A", "B"], "probes": [{"name": "a", "label": "A", '
     b'"keyword": {"any": ["x"]}, "keyword": {"any": ["y"]}}]}}'
@@ -23,12 +23,12 @@ def test_an_odd_token_is_no_token(client: TestClient, sent: bytes) -> None:
 
 
 def test_a_key_that_is_there_twice_is_refused_in_a_posted_document(client: TestClient) -> None:
-    answer = client.post(VERSIONS, content=TWICE, headers={"Content-Type": "application/json"})
+    answer = client.post(DEPLOYMENTS, content=TWICE, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     assert "duplicate key 'keyword'" in answer.json()["detail"]
     deep = b'{"role": "shadow", "probes": ' + b'{"a":' * 500 + b"1" + b"}" * 501
-    answer = client.post(VERSIONS, content=deep, headers={"Content-Type": "application/json"})
+    answer = client.post(DEPLOYMENTS, content=deep, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     once = TWICE.replace(b'"keyword": {"any": ["y"]}', b'"description": "d"')
-    answer = client.post(VERSIONS, content=once, headers={"Content-Type": "application/json"})
+    answer = client.post(DEPLOYMENTS, content=once, headers={"Content-Type": "application/json"})
     assert answer.json()["code"] == "unknown_stream"

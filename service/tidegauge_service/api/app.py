@@ -15,19 +15,19 @@ from tidegauge_service.api.routes import (
     alerts,
     candidates,
     dead_letters,
+    deployment_changes,
     deployments,
     events,
     health,
     precision,
     skew,
     streams,
-    versions,
 )
 
 MODULES = (
     streams,
-    versions,
     deployments,
+    deployment_changes,
     precision,
     skew,
     events,

@@ -28,7 +28,7 @@ CODES: dict[str, str] = {
     "unknown_segment": "There is no such segment.",
     "unknown_alert": "There is no alert with that id.",
     "unknown_dead_letter": "There is no dead letter at that position.",
-    "unknown_version": "The stream has no deployment with that id or role.",
+    "unknown_deployment": "The stream has no deployment with that id or role.",
     "invalid_probes": "The document is not a valid ProbeSet of templates.",
     "change_refused": "The deployments cannot be changed like that; nothing was changed.",
     "not_a_log": "The stream does not accept events over HTTP.",

@@ -16,7 +16,7 @@ from tidegauge_service.config.stream_file import (
     BaselineRange,
     StreamConfig,
 )
-from tidegauge_service.ingest.versions import ProbeSetCache, load_deployed
+from tidegauge_service.ingest.open_deployments import ProbeSetCache, load_deployed
 from tidegauge_service.store import baselines
 from tidegauge_service.store.deployments import Deployment, Reference
 from tidegauge_service.store.engine import Database
@@ -32,7 +32,7 @@ def load_candidate(
 ) -> ProbeSet:
     """Load a ProbeSet that is to be deployed, and see that the others still can be.
 
-    Raises ProbeError if it cannot be loaded, or has taken the file of a version whose windows
+    Raises ProbeError if it cannot be loaded, or has taken the file of a deployment whose windows
     are open; RuleError if a rule of the stream names what is not in it.
     """
     probe_set = load(reference, Path(config.folder))
@@ -42,9 +42,9 @@ def load_candidate(
     return probe_set
 
 
-def load_again(config: StreamConfig, version: Deployment, kept: Contents | None) -> ProbeSet:
-    """Load a version that was deployed before. ProbeError if it is not where it was."""
-    return load_deployed(config, version.reference, version.probe_set, kept)
+def load_again(config: StreamConfig, deployment: Deployment, kept: Contents | None) -> ProbeSet:
+    """Load what was deployed before. ProbeError if it is not where it was."""
+    return load_deployed(config, deployment.reference, deployment.probe_set, kept)
 
 
 def reference_of(
@@ -57,11 +57,12 @@ def reference_of(
     shadow: bool = False,
     fitted: Callable[[int], None] = _unheard,
 ) -> Reference:
-    """Return what a version is compared with: *named*, or what the stream file says.
+    """Return what a deployment is compared with: *named*, or what the stream file says.
 
-    A file of training records is fitted with the version's LFs, and kept. What else the stream
-    file says is said of the live version: a *shadow* has its baseline frozen when it is promoted.
-    Raises BaselineError if it does not fit the version.
+    A file of training records is fitted with the deployment's LFs, and kept. Anything else the
+    stream file says is about the live deployment: the baseline of a *shadow* is frozen when it is
+    promoted.
+    Raises BaselineError if it does not fit the deployment.
     """
     chosen = config.baseline if named is None else BaselineName(name=named)
     if shadow and named is None and not isinstance(chosen, BaselinePath):

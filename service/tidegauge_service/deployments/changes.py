@@ -1,4 +1,4 @@
-"""Change the versions of a stream's LFs: deploy, shadow, promote, roll back, accept a baseline.
+"""Change the deployments of a stream: deploy, shadow, promote, roll back, accept a baseline.
 
 Each is one transaction that takes effect from a window start F that no record has reached
 (``deployments.begin``), or is refused (ChangeRefused) with nothing changed. The database alone
@@ -95,12 +95,12 @@ def promote(
 
 
 def roll_back(database: Database, stream: StreamRow, by: Author) -> Deployment:
-    """Deploy again, with its baseline, what was live before the present version."""
+    """Deploy again, with its baseline, what was live before the present deployment."""
     with database.write() as connection:
         turn = _Turn.begin(connection, stream, by)
         before = previous(turn.known, turn.live)
         if before is None:
-            _refuse(stream, "there is no other version that was live before this one")
+            _refuse(stream, "there is no other deployment that was live before this one")
         turn.check_range(before.compared)
         new = New(before.probe_set, before.reference, before.compared)
         return turn.make_live(new, Change.ROLLBACK)
@@ -114,7 +114,7 @@ def accept(
     since_ms: int | None = None,
     until_ms: int | None = None,
 ) -> Deployment:
-    """Take what the live version has counted for the new normal: its baseline from the next window.
+    """Make what the live deployment has counted its baseline, from the next window on.
 
     The windows in [since, until) make it; given none, those since the oldest open alert opened,
     as far as windows are evaluated. BaselineError if it has counted nothing then.
@@ -136,7 +136,7 @@ def accept(
     with database.write() as connection:
         turn = _Turn.begin(connection, stream, by)
         if turn.live != chosen:
-            _refuse(stream, "somebody else has just changed the live version: look again")
+            _refuse(stream, "somebody else has just changed the live deployment: look again")
         if found.id == chosen.baseline:
             _refuse(stream, f"{found.id} is its baseline already")
         new = New(chosen.probe_set, chosen.reference, Reference(found.id))
@@ -166,7 +166,7 @@ def end_shadow(database: Database, stream: StreamRow, by: Author) -> Deployment:
 
 
 def previous(known: Sequence[Deployment], live: Deployment) -> Deployment | None:
-    """Return the last other version that was live before, if its windows were any."""
+    """Return the last other deployment that was live before, if its windows were any."""
     before = (d for d in reversed(known) if d.id < live.id and d.role == Role.LIVE and d.was_used)
     return next((d for d in before if not _same(d, live.probe_set, live.compared)), None)
 
@@ -204,7 +204,7 @@ class _Turn:
     def add(self, new: New, change: Change) -> Deployment:
         from_ms, by = self.from_ms, self.by
         log.info(
-            "version_changed",
+            "deployment_changed",
             stream=self.stream.name,
             change=str(change),
             probe_set=new.probe_set,
@@ -214,14 +214,14 @@ class _Turn:
         return deployments.add(self.connection, self.stream, new, change, from_ms=from_ms, by=by)
 
     def make_live(self, new: New, change: Change) -> Deployment:
-        """Replace the live version; a ProbeSet that is live is no shadow beside itself."""
+        """Replace the live deployment; a ProbeSet that is live is no shadow beside itself."""
         self.end(self.live)
         if self.shadow is not None and self.shadow.probe_set == new.probe_set:
             self.end(self.shadow)
         return self.add(new, change)
 
     def check_range(self, compared: Reference) -> None:
-        """Refuse a version that could be compared with nothing."""
+        """Refuse a deployment that could be compared with nothing."""
         since = compared.range[0] if compared.range else None
         if compared.baseline is None and (since is None or since < self.from_ms):
             _refuse(
@@ -247,25 +247,25 @@ def _shadow_of(connection: Connection, stream: StreamRow) -> Deployment:
     return found
 
 
-def _named(connection: Connection, stream: StreamRow, version: Deployment, name: str) -> str:
+def _named(connection: Connection, stream: StreamRow, deployment: Deployment, name: str) -> str:
     found = baselines.find(connection, name)
     baselines.check(
-        found, stream=stream.name, probe_set=version.probe_set, window_ms=stream.window_ms
+        found, stream=stream.name, probe_set=deployment.probe_set, window_ms=stream.window_ms
     )
     return found.id
 
 
-def _frozen(connection: Connection, stream: StreamRow, version: Deployment, now_ms: int) -> str:
+def _frozen(connection: Connection, stream: StreamRow, deployment: Deployment, now_ms: int) -> str:
     """Freeze a baseline from what the shadow has counted, as far as windows are closed."""
     closed = streams.cursor(connection, stream.id, CLOSED)
-    if closed is None or closed <= version.from_ms:
+    if closed is None or closed <= deployment.from_ms:
         _refuse(
             stream,
             "the shadow has no closed window to freeze a baseline from: wait for some, or give "
             "one that was fitted with its LFs (`tidegauge baseline fit`, then --baseline NAME)",
         )
-    seen = deployments.seen_from(stream, version)
-    return freeze(connection, seen, version.from_ms, closed, now_ms)[0].id
+    seen = deployments.seen_from(stream, deployment)
+    return freeze(connection, seen, deployment.from_ms, closed, now_ms)[0].id
 
 
 def _refuse(stream: StreamRow, why: str) -> NoReturn:

@@ -55,7 +55,7 @@ class Counting:
     ) -> Counted:
         """Count *rows* of *records* on top of *running*; *samplers* remember what they took.
 
-        Without them only the panes are made: the records are another version's to account for.
+        Without them only the panes are made: the records are another deployment's to account for.
         """
         times = np.array([records[row].timestamp_ms for row in rows.tolist()], dtype=np.int64)
         starts = window_start(times, self._config.window)  # type: ignore[arg-type]

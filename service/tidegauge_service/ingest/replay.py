@@ -24,9 +24,9 @@ from tidegauge_probes.model import Record
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.ingest.codec.codec import Codec
+from tidegauge_service.ingest.open_deployments import ProbeSetCache, fold
 from tidegauge_service.ingest.samples import Samplers
 from tidegauge_service.ingest.sources.source import Raw
-from tidegauge_service.ingest.versions import ProbeSetCache, fold
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
@@ -73,7 +73,7 @@ class Replay:
         self._clock = clock
         self._owner = owner
         self._codec = codec or Codec(config.record, config.limits, clock)
-        self._shelf = ProbeSetCache(config, [probe_set])
+        self._cache = ProbeSetCache(config, [probe_set])
 
     def run(self, wanted: DeadLetterFilter = DeadLetterFilter()) -> Outcome:  # noqa: B008  (frozen)
         """Replay what there is; raises StoreError, after which whole batches are done."""
@@ -115,7 +115,7 @@ class Replay:
         return decoded if isinstance(decoded, Record) else decoded.reason
 
     def _commit(self, ended: list[DeadLetter], records: list[Record]) -> tuple[int, int]:
-        versions = self._shelf.open(self._database, self._stream)
+        deployments = self._cache.open(self._database, self._stream)
         state = self._state()
         since, n = state.next_offset, len(records)
         placed = [
@@ -123,7 +123,7 @@ class Replay:
             for i, record in enumerate(records)
         ]
         counted = fold(
-            versions.judge(placed, quarantined={}),
+            deployments.judge(placed, quarantined={}),
             REPLAYED,
             running=state.panes,
             samplers=Samplers(self._config.samples, {}, state.sampled),
@@ -140,7 +140,7 @@ class Replay:
             replayed=ended,
         )
         closed = store.commit(
-            self._database, versions.stream, [batch], owner=self._owner, now_ms=self._clock()
+            self._database, deployments.stream, [batch], owner=self._owner, now_ms=self._clock()
         )
         return n, sum(n for start, n in counted.added.items() if store.is_closed(start, closed))
 

@@ -30,6 +30,14 @@ from tidegauge_service.ingest.dead_letter_share import DeadLetterShare
 from tidegauge_service.ingest.gaps import GapAction, GapPolicy, seed
 from tidegauge_service.ingest.heartbeat import NO_LF, Beats, Phase, no_beat
 from tidegauge_service.ingest.idleness import Idleness
+from tidegauge_service.ingest.open_deployments import (
+    Columns,
+    Lift,
+    OpenDeployments,
+    ProbeSetCache,
+    Votes,
+    fold,
+)
 from tidegauge_service.ingest.owned_partition import OwnedPartition
 from tidegauge_service.ingest.samples import Samplers
 from tidegauge_service.ingest.sources.files.registration import ADVICE
@@ -41,14 +49,6 @@ from tidegauge_service.ingest.sources.source import (
     Weighed,
     is_tombstone,
     weight,
-)
-from tidegauge_service.ingest.versions import (
-    Columns,
-    Lift,
-    OpenDeployments,
-    ProbeSetCache,
-    Votes,
-    fold,
 )
 from tidegauge_service.metrics import meters
 from tidegauge_service.store import streams
@@ -113,15 +113,15 @@ class Worker:
     ) -> None:
         """Make a worker; *beat* hears what it is doing (``heartbeat.Phase``, and which LF).
 
-        *probe_set* is one of its versions, perhaps; the others are loaded when they are needed.
+        *probe_set* is one of its deployments, perhaps; the others are loaded when they are needed.
         *url*: where people find the page; messages link to it. *codec*: JSON's if not given.
         *lift* lifts LFs; *renewed* hears of the LFs that may be called, when they change.
         """
         self._beat = beat
-        self._shelf = (
+        self._cache = (
             ProbeSetCache(config, [probe_set], lift) if lift else ProbeSetCache(config, [probe_set])
         )
-        self._versions: OpenDeployments | None = None
+        self._deployments: OpenDeployments | None = None
         self._renewed = renewed
         self._quarantined: Mapping[str, frozenset[int]] = {}
         self._looked_s: float | None = None
@@ -192,22 +192,22 @@ class Worker:
             time.sleep(timeout_s)
 
     def renew(self) -> OpenDeployments:
-        """Load the versions of the LFs that count now, unless that was done.
+        """Load the deployments that count now, unless that was done.
 
         Raises ProbeError if one cannot be loaded: nothing is counted until it can be.
         """
-        if self._versions is None:
+        if self._deployments is None:
             self._beat(Phase.STORING, NO_LF)
             origin.confirm(self._database, self._stream, self._origin)
-            self._versions = self._shelf.open(self._database, self._stream)
-            self._stream = self._versions.stream
-            self._renewed(self._versions.columns)
-        return self._versions
+            self._deployments = self._cache.open(self._database, self._stream)
+            self._stream = self._deployments.stream
+            self._renewed(self._deployments.columns)
+        return self._deployments
 
     def _supersede(self) -> None:
-        """Forget the versions, and what was counted with them and not committed."""
-        log.info("versions_changed", stream=self._stream.name, epoch=self._stream.epoch)
-        self._versions = None
+        """Forget the deployments, and what was counted with them and not committed."""
+        log.info("deployments_changed", stream=self._stream.name, epoch=self._stream.epoch)
+        self._deployments = None
         self._stale |= self._owned.keys()
         self._owned.clear()
 
@@ -375,7 +375,7 @@ class Worker:
         with self._database.read() as connection:
             self._quarantined = quarantine.places(connection, self._stream)
             epoch = streams.epoch(connection, self._stream.id)
-        if self._versions is not None and epoch != self._stream.epoch:
+        if self._deployments is not None and epoch != self._stream.epoch:
             self._supersede()
         self._looked_s = now
 
@@ -464,7 +464,7 @@ class Worker:
         self._beat(Phase.COUNTING, NO_LF)
         for some in votes:
             if some.live:
-                layout = some.version.probe_set.layout
+                layout = some.loaded.probe_set.layout
                 meters.ran(self._stream.name, layout.probes, some.matrix.seconds)
         last = {raw.partition: raw.offset for raw in inputs}  # in order within a partition
         reached = {p: max(offset + 1, self._owned[p].reached) for p, offset in last.items()}
@@ -593,7 +593,7 @@ class Worker:
                 del owned.samplers[start]
         for start in [s for s in self._limits if store.is_closed(s, closed)]:
             del self._limits[start]
-        self._versions = self.renew().still_open(closed)
+        self._deployments = self.renew().still_open(closed)
 
     def close(self) -> None:
         """Leave the group."""

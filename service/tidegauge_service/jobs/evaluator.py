@@ -62,7 +62,7 @@ class _Memory:
 
 
 class Evaluator:
-    """Evaluates the closed windows of one stream, each by the version that is live in it."""
+    """Evaluates the closed windows of one stream, each by the deployment that is live in it."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Evaluator:
             receivers=tuple(config.alerts.receivers),
         )
         self._user_rules = config.alerts.user_rules
-        self._version: Deployment | None = None
+        self._deployment: Deployment | None = None
         self._layout = Layout((), (), ())
         self._baseline: Baseline | None = None
         self._ids: dict[SeriesKey, int] = {}
@@ -110,28 +110,28 @@ class Evaluator:
             if start is None:
                 return False
             known = deployments.of_stream(connection, self._stream.id)
-            version = deployments.live_at(known, start)
-            # What is remembered is true only of the version it is of, and if this window follows
+            deployment = deployments.live_at(known, start)
+            # What is remembered is true only of the deployment it is of, and if this window follows
             # on the last that was committed from here; else it is read again.
-            same = version == self._version
+            same = deployment == self._deployment
             memory = self._memory if same and self._memory_until == start else None
             if not same:
-                self._take_up(connection, version)
-            self._version = self._memory = self._memory_until = None
+                self._take_up(connection, deployment)
+            self._deployment = self._memory = self._memory_until = None
             until = start + self._stream.window_ms
             found = evaluation.counts_between(connection, self._stream, start, until)
             counts = found.get(start) or self._nothing()
-            memory = self._evaluate(connection, start, counts, version, memory)
+            memory = self._evaluate(connection, start, counts, deployment, memory)
             evaluation.finish(connection, self._stream, start)
             kept = self._config.samples.keep_windows * self._stream.window_ms
             evaluation.drop_samples(connection, self._stream, start - kept)
-        self._version, self._memory, self._memory_until = version, memory, until
+        self._deployment, self._memory, self._memory_until = deployment, memory, until
         return True
 
-    def _take_up(self, connection: Connection, version: Deployment) -> None:
-        """Turn to the version that is live in the window at hand."""
-        self._stream = deployments.seen_from(self._stream, version)
-        self._layout = streams_.layout_of(connection, version.probe_set)
+    def _take_up(self, connection: Connection, deployment: Deployment) -> None:
+        """Turn to the deployment that is live in the window at hand."""
+        self._stream = deployments.seen_from(self._stream, deployment)
+        self._layout = streams_.layout_of(connection, deployment.probe_set)
         self._baseline = None
 
     def _nothing(self) -> PaneCounts:
@@ -142,23 +142,23 @@ class Evaluator:
         connection: Connection,
         start: int,
         counts: PaneCounts,
-        version: Deployment,
+        deployment: Deployment,
         memory: _Memory | None,
     ) -> _Memory | None:
         """Compare a window; return what the next one needs of it."""
-        until = version.range_until_ms
-        if version.baseline is None and until is not None and start < until:
-            state = "before" if start < (version.range_from_ms or 0) else "baseline"
+        until = deployment.range_until_ms
+        if deployment.baseline is None and until is not None and start < until:
+            state = "before" if start < (deployment.range_from_ms or 0) else "baseline"
             self._save_window(connection, start, counts, state, None)
             if state == "baseline":
                 most, records = self._config.samples.each, counts.records
                 precisions.keep_votes(connection, self._stream, start, records=records, most=most)
             self._end_alerts(connection, start)
             return None
-        baseline = self._get_baseline(connection, version)
+        baseline = self._get_baseline(connection, deployment)
         if memory is None:
             past = evaluation.before(connection, self._stream, start, baseline)
-            memory = _Memory(past, self._recent(connection, start, baseline, version))
+            memory = _Memory(past, self._recent(connection, start, baseline, deployment))
         findings = comparison.compare(start, counts, baseline, self._detector, memory.past)
         state = "learning" if baseline.learning else "compared"
         self._save_window(connection, start, counts, state, baseline.id)
@@ -177,18 +177,18 @@ class Evaluator:
         if baseline.learning:
             until, now = start + self._stream.window_ms, self._clock()
             to, url = self._rule.receivers, self._url
-            learn(connection, self._stream, version, baseline, until, now_ms=now, to=to, url=url)
+            learn(connection, self._stream, deployment, baseline, until, now_ms=now, to=to, url=url)
         return _Memory(past, recent)
 
     def _recent(
-        self, connection: Connection, start: int, baseline: Baseline, version: Deployment
+        self, connection: Connection, start: int, baseline: Baseline, deployment: Deployment
     ) -> tuple[Together, ...]:
         """Return the windows before *start* that a small one is added up with."""
         if baseline.model is None:
             return ()
         length = self._stream.window_ms
         since = start - (precision.MOST_WINDOWS - 1) * length
-        since = max(since, version.from_ms, version.range_until_ms or 0)
+        since = max(since, deployment.from_ms, deployment.range_until_ms or 0)
         found = evaluation.counts_between(connection, self._stream, since, start)
         newest_first = range(start - length, since - 1, -length)
         return tuple(Together.of(found.get(w) or self._nothing()) for w in newest_first)
@@ -211,28 +211,28 @@ class Evaluator:
             now_ms=self._clock(),
         )
 
-    def _get_baseline(self, connection: Connection, version: Deployment) -> Baseline:
-        """Return the version's baseline; fit it first if its range has just been passed."""
+    def _get_baseline(self, connection: Connection, deployment: Deployment) -> Baseline:
+        """Return the deployment's baseline; fit it first if its range has just been passed."""
         if self._baseline is None:
-            if version.baseline is None:
-                self._baseline = self._fit(connection, version)
+            if deployment.baseline is None:
+                self._baseline = self._fit(connection, deployment)
             else:
-                self._baseline = stored.load(connection, version.baseline)
+                self._baseline = stored.load(connection, deployment.baseline)
             self._ids = evaluation.series_ids(connection, self._stream, self._baseline.keys)
         return self._baseline
 
-    def _fit(self, connection: Connection, version: Deployment) -> Baseline:
+    def _fit(self, connection: Connection, deployment: Deployment) -> Baseline:
         """Freeze the baseline from the stream's own windows, and write their figures."""
-        since, until = version.range_from_ms, version.range_until_ms
+        since, until = deployment.range_from_ms, deployment.range_until_ms
         if since is None or until is None:
             msg = f"stream '{self._stream.name}' has no baseline attached"
             raise BaselineError(msg)  # the pipeline attaches the other kinds before it starts
         fitted, panes = freeze(connection, self._stream, since, until, self._clock())
         precisions.drop_votes(connection, self._stream)
-        deployments.attach(connection, self._stream, version, fitted.id)
+        deployments.attach(connection, self._stream, deployment, fitted.id)
         ids = evaluation.series_ids(connection, self._stream, fitted.keys)
         for start, pane in panes.items():
-            if version.counts(start):  # else another version has judged it
+            if deployment.counts(start):  # else another deployment has judged it
                 figures = comparison.describe(start, pane, fitted)
                 evaluation.save_findings(connection, self._stream, figures, ids)
         log.info(
@@ -265,7 +265,7 @@ class Evaluator:
         return {alert.key for alert in over if not alert.rule}
 
     def _end_alerts(self, connection: Connection, start: int) -> None:
-        """End the alerts of the version before: nothing will be compared with its baseline."""
+        """End the alerts of the deployment before: nothing will be compared with its baseline."""
         before = alerts.open_alerts(connection, self._stream.id)
         after = withdraw(before, TransitionReason.REDEPLOYED, start)
         self._tell(connection, after, self._context(start, NO_BASELINE), 0)

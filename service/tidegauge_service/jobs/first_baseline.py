@@ -47,7 +47,7 @@ class _Chosen:
 def learn(
     connection: Connection,
     stream: StreamRow,
-    version: Deployment,
+    deployment: Deployment,
     before: Baseline,
     until: int,
     *,
@@ -55,18 +55,18 @@ def learn(
     to: Sequence[str] = (),
     url: str = "",
 ) -> None:
-    """Compare the version with a baseline of live windows from now on, if enough are known.
+    """Compare the deployment with a baseline of live windows from now on, if enough are known.
 
     Windows before *until* make it. If *before* is one of training data, the two are compared,
     once; receivers *to* hear in what they differ, and what had to be assumed.
     """
-    chosen = _choose(connection, stream, version, before, until)
+    chosen = _choose(connection, stream, deployment, before, until)
     if chosen is None:
         return
     live, _ = freeze(
         connection, stream, chosen.first, until, now_ms, before, assumed=chosen.assumed
     )
-    deployments.recompare(connection, version, live.id)
+    deployments.recompare(connection, deployment, live.id)
     log.info(
         "baseline_learned",
         stream=stream.name,
@@ -100,18 +100,18 @@ def learn(
 
 
 def _choose(
-    connection: Connection, stream: StreamRow, version: Deployment, before: Baseline, until: int
+    connection: Connection, stream: StreamRow, deployment: Deployment, before: Baseline, until: int
 ) -> _Chosen | None:
     """Return the windows that say what is normal; None while it is learned."""
     opened = [a for a in alerts.open_alerts(connection, stream.id) if not a.rule]
-    since = _since(stream, version, before, until, opened)
+    since = _since(stream, deployment, before, until, opened)
     chosen = _enough(connection, stream, since, until)
     if chosen is not None or not opened:
         return chosen
     began = evaluation.first_compared(connection, stream, before.id)
     if began is None or until - began < MOST_LEARNING * stream.window_ms:
         return None
-    oldest = max(version.from_ms, min(alert.opened_window_ms for alert in opened))
+    oldest = max(deployment.from_ms, min(alert.opened_window_ms for alert in opened))
     said = (
         f"after {(until - began) // stream.window_ms} windows of learning, the traffic since "
         f"{to_iso(oldest)} is assumed to be normal, although {len(opened)} alerts were open"
@@ -131,7 +131,7 @@ def _enough(
 
 def _since(
     stream: StreamRow,
-    version: Deployment,
+    deployment: Deployment,
     before: Baseline,
     until: int,
     opened: Sequence[Alert],
@@ -143,5 +143,5 @@ def _since(
     only puts off the beginning, to when it opened: before, the traffic was another.
     """
     if not of_stream(before, stream):
-        return max([version.from_ms, *(alert.opened_window_ms for alert in opened)])
+        return max([deployment.from_ms, *(alert.opened_window_ms for alert in opened)])
     return until if opened else int(before.starts[0])

@@ -118,7 +118,11 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "late_records_total", "stream partition", "Records that arrived too late to be counted."
     ),
     _counter("tombstones_total", "stream partition", "Kafka records without a value, skipped."),
-    _gauge("watermark_timestamp_seconds", "stream partition", "Event time reached."),
+    _gauge(
+        "watermark_timestamp_seconds",
+        "stream partition",
+        "Event time reached; absent once the partition is drained.",
+    ),
     _gauge("consumer_lag_records", "stream partition", "Records not counted yet."),
     _gauge(
         "source_end_timestamp_seconds",

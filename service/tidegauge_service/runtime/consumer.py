@@ -235,7 +235,7 @@ class Service:
                 self._halt(part, error)
                 return
             except (SourceError, StoreError, ProbeError) as error:
-                # ProbeError: a version was deployed that is not here. It may come yet, or go.
+                # ProbeError: what was deployed is not here. It may come yet, or go.
                 failures += 1
                 self.health.report(part, str(error))
                 self._rest(pipeline.worker, pause_s(failures, self._random.random()))

@@ -1,11 +1,11 @@
-"""Versions of a stream's LFs: which ProbeSet counts which windows.
+"""Deployments of a stream: which ProbeSet counts which windows.
 
 A change takes effect from a window start F that no record has reached yet, and adds one to the
 stream's epoch. Who counts says with which epoch it did so; the commit refuses another one's
-(``commit.Superseded``). So each window is counted by one version whole, whoever reads.
+(``commit.Superseded``). So each window is counted by one deployment whole, whoever reads.
 
 Worked example: windows of 10, closed through 20, latest events 34 and 57. F is 60. What comes
-for 30 … 50 later is still counted by the old version, what comes for 60 and after by the new.
+for 30 … 50 later is still counted by the old deployment, what comes for 60 and after by the new.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a version is compared with: a baseline, or the windows to fit one from."""
+    """What a deployment is compared with: a baseline, or the windows to fit one from."""
 
     baseline: str | None = None
     range: tuple[int, int] | None = None
@@ -121,12 +121,12 @@ def current(known: Sequence[Deployment], role: Role) -> Deployment | None:
 
 
 def live_at(known: Sequence[Deployment], start: int) -> Deployment:
-    """Return the version that judges a window: there is exactly one."""
+    """Return the deployment that judges a window: there is exactly one."""
     return next(d for d in known if d.role == Role.LIVE and d.counts(start))
 
 
 def seen_from(stream: StreamRow, deployment: Deployment) -> StreamRow:
-    """Return the stream as it is in the windows of a version: its ProbeSet, its baseline."""
+    """Return the stream as it is in the windows of a deployment: its ProbeSet, its baseline."""
     return replace(stream, probe_set=deployment.probe_set, baseline=deployment.baseline)
 
 
@@ -184,7 +184,7 @@ def add(
 
 
 def recompare(connection: sa.Connection, deployment: Deployment, baseline: str) -> None:
-    """Compare a version with another baseline from the next window on."""
+    """Compare a deployment with another baseline from the next window on."""
     t = schema.deployment
     connection.execute(sa.update(t).where(t.c.id == deployment.id).values(baseline=baseline))
 
@@ -192,7 +192,7 @@ def recompare(connection: sa.Connection, deployment: Deployment, baseline: str) 
 def attach(
     connection: sa.Connection, stream: StreamRow, deployment: Deployment, baseline: str
 ) -> None:
-    """Make it the baseline of a version; of all its deployments that wait for the same one."""
+    """Make it the baseline of a deployment; of all its deployments that wait for the same one."""
     t = schema.deployment
     waits = (t.c.stream_id == stream.id, t.c.baseline.is_(None))
     same = sa.and_(

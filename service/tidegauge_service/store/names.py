@@ -8,7 +8,7 @@ from tidegauge_service.store import schema, streams
 
 
 def lfs(connection: sa.Connection, stream_id: int | None) -> list[str]:
-    """Return the names of the LFs of all versions there were."""
+    """Return the names of the LFs of all deployments there were."""
     d = schema.deployment
     query = sa.select(d.c.probe_set).distinct()
     if stream_id is not None:

@@ -199,7 +199,7 @@ def _oldest(connection: sa.Connection, stream: StreamRow, rule: RetentionRule) -
 
 
 def _not_needed(connection: sa.Connection, stream: StreamRow) -> list[Condition]:
-    """Keep the panes from which a baseline will be fitted: of a version that outlives its range."""
+    """Keep the panes of a deployment from which its baseline is still to be fitted."""
     start = schema.pane.c.window_start_ms
     return [
         sa.or_(start < d.range_from_ms, start >= d.range_until_ms)

@@ -28,7 +28,7 @@ own. It is always drained: it holds no watermark."""
 
 
 class Role(StrEnum):
-    """What a version of a stream's LFs is for."""
+    """What a deployment is for."""
 
     LIVE = "live"  # judged, alerts
     SHADOW = "shadow"  # counted beside it, and nothing else
@@ -38,7 +38,7 @@ class Role(StrEnum):
 class StreamRow:
     """A stream as the database knows it.
 
-    ``probe_set``, ``baseline``: of the live version that was deployed last, or of the one that
+    ``probe_set``, ``baseline``: of the live deployment that was deployed last, or of the one that
     is live in the window at hand (``deployments.seen_from``). ``epoch``: how often that changed.
     """
 
@@ -245,7 +245,7 @@ def select_streams(connection: sa.Connection) -> list[StreamRow]:
 
 
 def epoch(connection: sa.Connection, stream_id: int) -> int:
-    """Return how often the versions of a stream's LFs have changed."""
+    """Return how often the deployments of a stream have changed."""
     t = schema.stream
     return int(connection.execute(sa.select(t.c.epoch).where(t.c.id == stream_id)).scalar_one())
 
@@ -284,7 +284,7 @@ def seed_partitions(
     ]
     with database.write() as connection:
         t = schema.stream
-        # Against a change of versions, which must see all partitions (``deployments.begin``).
+        # Against a change of deployments, which must see all partitions (``deployments.begin``).
         lock = sa.select(t.c.id).where(t.c.id == stream_id).with_for_update(key_share=True)
         connection.execute(lock)
         upsert.keep(connection, schema.stream_partition, rows)

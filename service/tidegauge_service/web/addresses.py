@@ -63,9 +63,9 @@ def api_skew(stream: str) -> str:
     return f"{api_stream(stream)}/skew"
 
 
-def api_versions(stream: str) -> str:
-    """Return the versions of the stream's LFs as JSON."""
-    return f"{api_stream(stream)}/versions"
+def api_deployments(stream: str) -> str:
+    """Return the deployments of the stream as JSON."""
+    return f"{api_stream(stream)}/deployments"
 
 
 def api_alerts(stream: str) -> str:

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from tests.service import oracle
-from tests.service.deployments.test_windows_of_versions import Judged
+from tests.service.deployments.test_windows import Judged
 from tests.service.group import NOW
 from tests.service.jobs.test_first_baseline import hours, live, spread, trained
 from tests.service.streams_for_tests import HOUR, START
@@ -27,7 +27,7 @@ from tidegauge_service.metrics.snapshot import take_snapshot
 from tidegauge_service.store.engine import Database
 from tidegauge_service.web.pages.routes import pages
 
-ACCEPT = "/api/v1/streams/test/versions/accept"
+ACCEPT = "/api/v1/streams/test/deployments/accept"
 SKEW = "/api/v1/streams/test/skew"
 
 

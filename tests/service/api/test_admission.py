@@ -45,7 +45,7 @@ async def ask(site: Site, method: str, path: str, headers: dict[str, str]) -> tu
         {"Cookie": "tidegauge_token=; =;;"},
     ],
 )
-@pytest.mark.parametrize("path", ["versions", "events", "versions/promote", "nowhere"])
+@pytest.mark.parametrize("path", ["deployments", "events", "deployments/promote", "nowhere"])
 def test_no_byte_of_a_strangers_body_is_read(
     site: Site, path: str, headers: dict[str, str]
 ) -> None:

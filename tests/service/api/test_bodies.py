@@ -21,9 +21,9 @@ from tidegauge_service.api.inflation import BodyTooLarge, Coding, inflate
 from tidegauge_service.api.problems import Problem
 
 EVENTS = "/api/v1/streams/test/events"
-VERSIONS = "/api/v1/streams/test/versions"
-PROMOTE = "/api/v1/streams/test/versions/promote"
-ACCEPT = "/api/v1/streams/test/versions/accept"
+DEPLOYMENTS = "/api/v1/streams/test/deployments"
+PROMOTE = "/api/v1/streams/test/deployments/promote"
+ACCEPT = "/api/v1/streams/test/deployments/accept"
 JSON = {"Content-Type": "application/json"}
 SHADOW = json.dumps(
     {
@@ -54,7 +54,7 @@ def raw_deflate(data: bytes) -> bytes:
     ],
 )
 @pytest.mark.parametrize(
-    ("path", "body", "status"), [(EVENTS, b"[{}]", 202), (VERSIONS, SHADOW, 201)]
+    ("path", "body", "status"), [(EVENTS, b"[{}]", 202), (DEPLOYMENTS, SHADOW, 201)]
 )
 def test_packed_bodies_are_read(
     site: Site, path: str, body: bytes, status: int, *, coding: str, pack: Any
@@ -79,7 +79,7 @@ def test_packed_bodies_are_read(
         ("deflate", b"", 400, "invalid_encoding"),
     ],
 )
-@pytest.mark.parametrize("path", [EVENTS, VERSIONS])
+@pytest.mark.parametrize("path", [EVENTS, DEPLOYMENTS])
 def test_what_cannot_be_unpacked_says_so(
     site: Site, path: str, coding: str, body: bytes, *, status: int, code: str
 ) -> None:
@@ -111,7 +111,7 @@ def chunks(total: int) -> Iterator[bytes]:
         yield b"y" * 65_536
 
 
-@pytest.mark.parametrize("path", [EVENTS, VERSIONS, PROMOTE, ACCEPT])
+@pytest.mark.parametrize("path", [EVENTS, DEPLOYMENTS, PROMOTE, ACCEPT])
 def test_no_body_is_read_beyond_its_limit(site: Site, path: str) -> None:
     most = 8 * 2**20 if path == EVENTS else MOST_BYTES
     large = b" " * (most + 1)
@@ -137,7 +137,7 @@ def test_no_body_is_read_beyond_its_limit(site: Site, path: str) -> None:
         b"{}{}",
     ],
 )
-@pytest.mark.parametrize("path", [VERSIONS, PROMOTE, ACCEPT])
+@pytest.mark.parametrize("path", [DEPLOYMENTS, PROMOTE, ACCEPT])
 def test_what_is_not_json_says_so(site: Site, path: str, body: bytes) -> None:
     answer = site.client.post(path, content=body, headers=JSON)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_body"), answer.text
@@ -148,7 +148,7 @@ def test_what_is_not_json_says_so(site: Site, path: str, body: bytes) -> None:
     [
         (PROMOTE, rb'{"baseline": "\ud800"}'),
         (PROMOTE, rb'{"baseline": "\u0000"}'),
-        (VERSIONS, rb'{"role": "live", "probe_set": "\udfff"}'),
+        (DEPLOYMENTS, rb'{"role": "live", "probe_set": "\udfff"}'),
         (ACCEPT, rb'{"from": "\u0000"}'),
         (ACCEPT, rb'{"until": "\ud800"}'),
     ],

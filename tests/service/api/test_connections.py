@@ -18,7 +18,7 @@ from tidegauge_service.logs import Throttle
 from tidegauge_service.runtime import server
 
 ANONYMOUS_POST = (
-    b"POST /api/v1/streams/test/versions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+    b"POST /api/v1/streams/test/deployments HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 )
 
 

@@ -15,9 +15,9 @@ ROUTES = [
     "/api/v1/streams/test/windows",
     "/api/v1/streams/test/precision",
     "/api/v1/streams/test/skew",
-    "/api/v1/streams/test/versions",
-    "/api/v1/streams/test/versions/diff",
-    "/api/v1/streams/test/versions/live/windows",
+    "/api/v1/streams/test/deployments",
+    "/api/v1/streams/test/deployments/diff",
+    "/api/v1/streams/test/deployments/live/windows",
     "/api/v1/streams/test/dead-letters",
     "/api/v1/streams/test/dead-letters/0/0",
     "/api/v1/alerts",
@@ -44,10 +44,10 @@ def test_these_are_all_routes(site: Site) -> None:
         paths = {path.replace(part, value) for path in paths}
     posted = {
         "events",
-        "versions/promote",
-        "versions/rollback",
-        "versions/accept",
-        "versions/shadow",
+        "deployments/promote",
+        "deployments/rollback",
+        "deployments/accept",
+        "deployments/shadow",
     }
     rest = {f"/api/v1/streams/test/{path}" for path in posted} | {"/healthz", "/readyz"}
     assert paths - rest == {
@@ -76,7 +76,7 @@ def test_a_parameter_is_given_once_and_as_it_is_written(site: Site, query: str) 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
 def test_so_it_is_with_changes(site: Site, method: str) -> None:
-    path = "/api/v1/streams/test/versions/" + ("rollback" if method == "POST" else "shadow")
+    path = "/api/v1/streams/test/deployments/" + ("rollback" if method == "POST" else "shadow")
     assert code(site.client.request(method, f"{path}?dry=1")) == (422, "invalid_parameter")
 
 
@@ -106,7 +106,7 @@ def test_load_balancers_may_ask_as_they_like(site: Site, path: str) -> None:
             "/api/v1/streams/test/precision?since=2026-01-02&until=2026-01-01",
             (422, "invalid_parameter"),
         ),
-        ("/api/v1/streams/test/versions/diff?before=nope", (404, "unknown_version")),
+        ("/api/v1/streams/test/deployments/diff?before=nope", (404, "unknown_deployment")),
         ("/api/v1/streams/test/dead-letters?reason=odd", (422, "invalid_parameter")),
     ],
 )

@@ -1,4 +1,4 @@
-"""LFs change under running workers: no window is lost, and none is counted by two versions."""
+"""LFs change under running workers: no window is lost, and none is counted by two deployments."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from tests.service import oracle
 from tests.service.group import Member
 from tests.service.ingest.test_exactness import all_read, in_threads
+from tests.service.redeployed import BASE, SOMEBODY, Redeployed
 from tests.service.streams_for_tests import HOUR, START
-from tests.service.versioned import BASE, SOMEBODY, Versioned
-from tidegauge_service.deployments import changes as versioning
+from tidegauge_service.deployments import changes
 from tidegauge_service.errors import ChangeRefused
 from tidegauge_service.ingest import worker as worker_module
 from tidegauge_service.store import deployments, streams
@@ -43,7 +43,7 @@ def disordered(partitions: int, records: int, seed: int) -> list[list[bytes]]:
     ]
 
 
-def windows_of(group: Versioned) -> set[int]:
+def windows_of(group: Redeployed) -> set[int]:
     return {start for _, start, _ in group.panes()}
 
 
@@ -54,7 +54,7 @@ class Drama:
     """Two members of a group, and everything that may happen between and within their batches."""
 
     def __init__(self, folder: Path, database: Database, seed: int) -> None:
-        self.group = Versioned(
+        self.group = Redeployed(
             folder,
             database,
             disordered(3, 40, seed),
@@ -97,7 +97,7 @@ class Drama:
                 changes[what]()
 
     def promote(self, baseline: str) -> None:
-        """Promote as ``versioning.promote`` does, but for the fitting of a baseline."""
+        """Promote as ``changes.promote`` does, but for the fitting of a baseline."""
         with self.group.database.write() as connection:
             found = deployments.current(
                 deployments.of_stream(connection, self.group.stream.id), streams.Role.SHADOW
@@ -107,8 +107,8 @@ class Drama:
         which = [probe_set.id for probe_set in self.group.sets].index(found.probe_set)
         wanted = self.group.wanted(which)
         compared = Reference(f"{baseline}-promoted")
-        wanted = versioning.Wanted(wanted.probe_set, wanted.reference, compared)
-        versioning.deploy(self.group.database, self.group.stream, wanted, SOMEBODY)
+        wanted = changes.Wanted(wanted.probe_set, wanted.reference, compared)
+        changes.deploy(self.group.database, self.group.stream, wanted, SOMEBODY)
 
     def finish(self) -> None:
         for member in self.members:
@@ -132,7 +132,7 @@ ACTIONS = [
     acts=st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5)), max_size=40),
     seed=st.integers(0, 10),
 )
-def test_each_window_is_counted_whole_by_its_versions_and_by_no_other(
+def test_each_window_is_counted_whole_by_its_deployments_and_by_no_other(
     acts: list[tuple[str, int]],
     seed: int,
     sqlite_template: Path,
@@ -151,7 +151,7 @@ def test_each_window_is_counted_whole_by_its_versions_and_by_no_other(
     database.close()
 
 
-def change_something(group: Versioned, chance: random.Random) -> None:
+def change_something(group: Redeployed, chance: random.Random) -> None:
     turn = chance.random()
     if turn < 0.1:
         store.close_windows(group.database, group.stream)
@@ -163,8 +163,8 @@ def change_something(group: Versioned, chance: random.Random) -> None:
 def test_two_workers_and_somebody_who_cannot_make_up_his_mind(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Threads on a real database: they fence each other, close, and change the versions."""
-    group = Versioned(
+    """Threads on a real database: they fence each other, close, and change the deployments."""
+    group = Redeployed(
         tmp_path,
         database,
         disordered(4, 60, 3),
@@ -206,7 +206,7 @@ def test_two_workers_and_somebody_who_cannot_make_up_his_mind(
     in_threads(lambda: work(1), lambda: work(2))
     group.assert_whole()
     counting = {d.probe_set for d in group.known() if d.role == "live" and d.was_used}
-    assert len(counting) > 1, "the test is void unless versions have changed"
+    assert len(counting) > 1, "the test is void unless deployments have changed"
     assert refused, "the test is void unless a batch was held while they did"
 
 
@@ -216,35 +216,35 @@ def test_two_workers_and_somebody_who_cannot_make_up_his_mind(
 def test_a_change_takes_effect_behind_every_record_that_was_counted(
     database: Database, tmp_path: Path
 ) -> None:
-    group = Versioned(tmp_path, database, oracle.topic(2, 24))  # four windows
+    group = Redeployed(tmp_path, database, oracle.topic(2, 24))  # four windows
     member = group.member([0])
     member.worker.step()
     member.worker.step()  # 7 records of partition 0: up to the second window
     deployed = group.deploy(1)
     assert deployed.from_ms == START + 2 * HOUR
     group.member().to_end()
-    by_version = {probe_set: set[int]() for probe_set in group.names}
+    by_deployment = {probe_set: set[int]() for probe_set in group.names}
     for _, start, probe_set in group.panes():
-        by_version[probe_set].add((start - START) // HOUR)
-    first, second, third = (by_version[probe_set.id] for probe_set in group.sets)
+        by_deployment[probe_set].add((start - START) // HOUR)
+    first, second, third = (by_deployment[probe_set.id] for probe_set in group.sets)
     assert (first, second, third) == ({0, 1}, {2, 3}, set())
     group.assert_whole()
 
 
-def test_a_stream_that_was_never_read_counts_with_the_new_version_from_the_start(
+def test_a_stream_that_was_never_read_counts_with_the_new_deployment_from_the_start(
     database: Database, tmp_path: Path
 ) -> None:
-    group = Versioned(tmp_path, database, oracle.topic(1, 12))
+    group = Redeployed(tmp_path, database, oracle.topic(1, 12))
     assert group.deploy(2).from_ms == 0
     group.member().to_end()
     assert {probe_set for _, _, probe_set in group.panes()} == {group.sets[2].id}
     group.assert_whole()
 
 
-def test_a_batch_that_is_held_while_versions_change_is_dropped_and_counted_again(
+def test_a_batch_that_is_held_while_deployments_change_is_dropped_and_counted_again(
     database: Database, tmp_path: Path
 ) -> None:
-    group = Versioned(tmp_path, database, oracle.topic(1, 12), limits={"commit_records": 12})
+    group = Redeployed(tmp_path, database, oracle.topic(1, 12), limits={"commit_records": 12})
     polls = count()
 
     def deploy() -> None:
@@ -266,7 +266,7 @@ def test_a_worker_sees_a_change_between_two_batches(
 ) -> None:
     """Without a batch that is refused: the change is looked for every LOOK_EVERY_S."""
     monkeypatch.setattr(worker_module, "LOOK_EVERY_S", 0.0)
-    group = Versioned(tmp_path, database, oracle.topic(1, 36))
+    group = Redeployed(tmp_path, database, oracle.topic(1, 36))
     member = group.member()
     member.worker.step()
     member.worker.step()
@@ -279,11 +279,11 @@ def test_a_worker_sees_a_change_between_two_batches(
     group.assert_whole()
 
 
-def test_a_worker_that_starts_later_goes_on_with_both_versions(
+def test_a_worker_that_starts_later_goes_on_with_both_deployments(
     database: Database, tmp_path: Path
 ) -> None:
-    """The old version's window is half counted when the worker dies; its successor ends it."""
-    group = Versioned(tmp_path, database, oracle.topic(1, 24))
+    """The old deployment's window is half counted when the worker dies; its successor ends it."""
+    group = Redeployed(tmp_path, database, oracle.topic(1, 24))
     first = group.member()
     first.worker.step()
     first.worker.step()
@@ -295,8 +295,10 @@ def test_a_worker_that_starts_later_goes_on_with_both_versions(
     group.assert_whole()
 
 
-def test_a_shadow_counts_what_the_live_version_counts(database: Database, tmp_path: Path) -> None:
-    group = Versioned(tmp_path, database, oracle.topic(2, 36, dead_every=7))
+def test_a_shadow_counts_what_the_live_deployment_counts(
+    database: Database, tmp_path: Path
+) -> None:
+    group = Redeployed(tmp_path, database, oracle.topic(2, 36, dead_every=7))
     member = group.member()
     for _ in range(3):
         member.worker.step()
@@ -309,7 +311,7 @@ def test_a_shadow_counts_what_the_live_version_counts(database: Database, tmp_pa
 
 
 def test_a_shadow_ends_with_a_window(database: Database, tmp_path: Path) -> None:
-    group = Versioned(tmp_path, database, oracle.topic(1, 36))
+    group = Redeployed(tmp_path, database, oracle.topic(1, 36))
     shadow = group.shadow(2)
     member = group.member()
     member.worker.step()
@@ -323,7 +325,7 @@ def test_a_shadow_ends_with_a_window(database: Database, tmp_path: Path) -> None
 
 
 def test_what_is_live_is_no_shadow_of_itself(database: Database, tmp_path: Path) -> None:
-    group = Versioned(tmp_path, database, oracle.topic(1, 6))
+    group = Redeployed(tmp_path, database, oracle.topic(1, 6))
     with pytest.raises(ChangeRefused, match="is live: it counts already"):
         group.shadow(0)
     group.shadow(1)
@@ -337,7 +339,7 @@ def test_what_is_live_is_no_shadow_of_itself(database: Database, tmp_path: Path)
 
 
 def test_a_new_shadow_replaces_the_old_one(database: Database, tmp_path: Path) -> None:
-    group = Versioned(tmp_path, database, oracle.topic(1, 24))
+    group = Redeployed(tmp_path, database, oracle.topic(1, 24))
     group.shadow(1)
     member = group.member()
     member.worker.step()
@@ -351,10 +353,10 @@ def test_a_new_shadow_replaces_the_old_one(database: Database, tmp_path: Path) -
     }
 
 
-def test_a_roll_back_is_a_deployment_of_the_version_before_with_its_baseline(
+def test_a_roll_back_is_a_deployment_of_the_deployment_before_with_its_baseline(
     database: Database, tmp_path: Path
 ) -> None:
-    group = Versioned(tmp_path, database, oracle.topic(1, 36))
+    group = Redeployed(tmp_path, database, oracle.topic(1, 36))
     member = group.member()
     member.worker.step()
     member.worker.step()
@@ -371,11 +373,11 @@ def test_a_roll_back_is_a_deployment_of_the_version_before_with_its_baseline(
     assert group.roll_back().probe_set == group.sets[1].id, "and back again"
 
 
-def test_a_version_without_a_window_is_not_rolled_back_to(
+def test_a_deployment_without_a_window_is_not_rolled_back_to(
     database: Database, tmp_path: Path
 ) -> None:
-    group = Versioned(tmp_path, database, oracle.topic(1, 6))
-    with pytest.raises(ChangeRefused, match="no other version"):
+    group = Redeployed(tmp_path, database, oracle.topic(1, 6))
+    with pytest.raises(ChangeRefused, match="no other deployment"):
         group.roll_back()
     group.member().to_end()
     group.deploy(1)
@@ -384,21 +386,21 @@ def test_a_version_without_a_window_is_not_rolled_back_to(
 
 
 def test_what_is_refused_changes_nothing(database: Database, tmp_path: Path) -> None:
-    group = Versioned(tmp_path, database, oracle.topic(1, 6))
+    group = Redeployed(tmp_path, database, oracle.topic(1, 6))
     before = group.known(), streams.find(database, "test")
     for change in (
         group.roll_back,
         group.end_shadow,
         lambda: group.shadow(0),
-        lambda: versioning.promote(database, group.stream, SOMEBODY),
-        lambda: versioning.deploy(
+        lambda: changes.promote(database, group.stream, SOMEBODY),
+        lambda: changes.deploy(
             database,
             group.stream,
-            versioning.Wanted(group.sets[0], "probes.yaml", Reference(BASE)),
+            changes.Wanted(group.sets[0], "probes.yaml", Reference(BASE)),
             SOMEBODY,
         ),
-        lambda: versioning.deploy(
-            database, group.stream, versioning.Wanted(group.sets[1], "probes_1.yaml"), SOMEBODY
+        lambda: changes.deploy(
+            database, group.stream, changes.Wanted(group.sets[1], "probes_1.yaml"), SOMEBODY
         ),
     ):
         with pytest.raises(ChangeRefused):
@@ -406,15 +408,15 @@ def test_what_is_refused_changes_nothing(database: Database, tmp_path: Path) -> 
     assert (group.known(), streams.find(database, "test")) == before
 
 
-def test_a_range_must_begin_when_the_version_does(database: Database, tmp_path: Path) -> None:
-    group = Versioned(tmp_path, database, oracle.topic(1, 12))
+def test_a_range_must_begin_when_the_deployment_does(database: Database, tmp_path: Path) -> None:
+    group = Redeployed(tmp_path, database, oracle.topic(1, 12))
     group.member().to_end()
     first = START + 2 * HOUR
 
     def deploy(since: int) -> deployments.Deployment:
         compared = Reference(None, (since, since + 10 * HOUR))
-        wanted = versioning.Wanted(group.sets[1], "probes_1.yaml", compared)
-        return versioning.deploy(database, group.stream, wanted, SOMEBODY)
+        wanted = changes.Wanted(group.sets[1], "probes_1.yaml", compared)
+        return changes.deploy(database, group.stream, wanted, SOMEBODY)
 
     with pytest.raises(ChangeRefused, match="counts only windows from 2020-09-13T14"):
         deploy(first - HOUR)

@@ -16,7 +16,7 @@ from tidegauge_probes.lifting.lifting import Lifting
 from tidegauge_service.clock import to_iso
 from tidegauge_service.config.settings import Settings, load_settings
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.ingest.versions import ProbeSetCache
+from tidegauge_service.ingest.open_deployments import ProbeSetCache
 from tidegauge_service.metrics import meters
 from tidegauge_service.runtime.pipeline import lifting_of
 
@@ -50,7 +50,7 @@ def counted(folder: Path, **settings: Any) -> tuple[Any, Lifting | None]:
     (folder / "lfs_to_lift.py").write_text(LFS)
     made = reading(folder, RECORDS, probes="lfs_to_lift:LFS")
     lifting = lifting_of(made.probe_set, Settings(**settings), "test")
-    made.worker._shelf = ProbeSetCache(made.config, [made.probe_set], lambda _: lifting)
+    made.worker._cache = ProbeSetCache(made.config, [made.probe_set], lambda _: lifting)
     made.to_end()
     return oracle.panes(made.database, made.stream), lifting
 

@@ -191,9 +191,11 @@ def test_the_accuracy_of_the_model_falls_with_the_classes_and_nobody_labelled_a_
     )
     with sqlite_database.write() as connection:
         baselines.save(connection, gold, "gold", NOW)
-        version = deployments.current(deployments.of_stream(connection, found.stream.id), Role.LIVE)
-        assert version is not None
-        deployments.attach(connection, found.stream, version, gold.id)
+        deployment = deployments.current(
+            deployments.of_stream(connection, found.stream.id), Role.LIVE
+        )
+        assert deployment is not None
+        deployments.attach(connection, found.stream, deployment, gold.id)
     found.member().to_end()
     commit.close_windows(sqlite_database, found.stream)
     evaluator = Evaluator(found.config, found.stream, sqlite_database, lambda: NOW)

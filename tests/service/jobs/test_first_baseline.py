@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from tests.service import oracle
-from tests.service.deployments.test_windows_of_versions import EACH, Judged
+from tests.service.deployments.test_windows import EACH, Judged
+from tests.service.redeployed import SOMEBODY
 from tests.service.streams_for_tests import HOUR, START
-from tests.service.versioned import SOMEBODY
 from tidegauge_probes import engine
 from tidegauge_probes.counts import panes
 from tidegauge_probes.drift import baseline as baselines
@@ -262,7 +262,9 @@ def test_what_cannot_be_accepted_is_refused(
     assert group.known() == known
 
 
-def test_a_version_with_the_same_baseline_is_no_change(database: Database, tmp_path: Path) -> None:
+def test_a_deployment_with_the_same_baseline_is_no_change(
+    database: Database, tmp_path: Path
+) -> None:
     group = Judged(tmp_path, database, hours(40))
     read(group, 40)
     named = Reference(live(group).baseline)

@@ -127,7 +127,7 @@ def test_panes_that_the_baseline_will_be_fitted_from_stay(
     tight = {"keep": "1ms"}
     assert prune(database, panes=tight)["pane"] == 30
     assert starts(database, schema.pane) == [*range(10, 20), *range(40, 48)]
-    with database.write() as connection:  # another version is live since, evaluation lags
+    with database.write() as connection:  # another deployment is live since, evaluation lags
         by, then = Author("ann", 0), START + 21 * HOUR
         [first] = deployments.of_stream(connection, stream.id)
         deployments.end(connection, first, then, by)

@@ -1,178 +1,238 @@
-"""Changes of the versions of a stream's LFs.
-
-Whoever has the token may promote and roll back. What is *sent* can only be templates: no request
-makes a worker import or read anything.
-"""
+"""Deployments of a stream: which count which windows, what they differ in, what they saw."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any, Literal, Self
+from dataclasses import asdict
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
 
-from tidegauge_alerts.errors import RuleError
-from tidegauge_alerts.rules import check_names
-from tidegauge_probes import ProbeSet
-from tidegauge_probes.errors import BaselineError, ProbeError
-from tidegauge_probes.labeling.contents import rebuilt
-from tidegauge_probes.labeling.loading import load_templates
-from tidegauge_service.api.context import ApiContext, Ctx, find_stream, moment
-from tidegauge_service.api.json_body import JsonRoute, Name
+from tidegauge_probes.authoring.difference import Difference, compare
+from tidegauge_service.api.context import (
+    ApiContext,
+    Ctx,
+    Cursor,
+    Limit,
+    Since,
+    Until,
+    find_stream,
+)
+from tidegauge_service.api.filters import span
+from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.api.problems import Problem
-from tidegauge_service.api.routes.versions import DeploymentRow, version_id, version_item
-from tidegauge_service.deployments import changes
-from tidegauge_service.deployments.changes import Wanted
-from tidegauge_service.errors import ChangeRefused
-from tidegauge_service.store import baselines, deployments, streams
-from tidegauge_service.store.deployments import Author, Reference
-from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.clock import to_iso
+from tidegauge_service.store import deployment_counts, deployments, streams
+from tidegauge_service.store.deployments import Deployment
+from tidegauge_service.store.streams import Role, StreamRow
 
-router = APIRouter(prefix="/api/v1/streams", tags=["versions"], route_class=JsonRoute)
-
-POSTED = "(posted)"
-"""Stands for the reference of a ProbeSet that has no file: workers build it from what is kept."""
+router = APIRouter(prefix="/api/v1/streams", tags=["deployments"])
 
 
-class Deploying(BaseModel):
-    """A ProbeSet of templates, sent as `probes` (a document as its file would hold it) or named.
+class DeploymentRow(BaseModel):
+    """A ProbeSet in one role, for the windows that start in [from, until).
 
-    `probe_set` is the id of one that was deployed before. `baseline`: its name or id; a shadow
-    may do without.
+    `from` is null for the first deployment, `until` for what has not been replaced.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(serialize_by_alias=True)
 
-    role: Literal["live", "shadow"]
-    probes: dict[str, Any] | None = None
-    probe_set: Name | None = Field(default=None, max_length=64)
-    baseline: Name | None = Field(default=None, max_length=200)
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.probes is None) == (self.probe_set is None):
-            msg = "give either probes or probe_set"
-            raise ValueError(msg)
-        return self
-
-
-class Promoting(BaseModel):
-    """`baseline`: a name or id; not given, the shadow's, or one frozen from its windows."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    baseline: Name | None = Field(default=None, max_length=200)
+    probe_set: str
+    role: str
+    from_: str | None = Field(alias="from")
+    until: str | None
+    baseline: str | None
+    reference: str
+    made_as: str
+    created: str
+    created_by: str
+    ended: str | None
+    ended_by: str | None
 
 
-class Accepting(BaseModel):
-    """Windows of the live version that are the new normal: those that start in [from, until).
+class DeploymentRows(BaseModel):
+    """All deployments, the newest first."""
 
-    `from`: not given, when the oldest open alert opened. `until`: not given, as far as windows are
-    evaluated. Both are starts of windows.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    from_: str | None = Field(default=None, alias="from", max_length=40)
-    until: str | None = Field(default=None, max_length=40)
+    items: list[DeploymentRow]
 
 
-@router.post("/{name}/versions", status_code=201)
-def deploy_version(name: str, body: Annotated[Deploying, Body()], ctx: Ctx) -> DeploymentRow:
-    """Deploy templates, live or as a shadow, from the next window on."""
-    stream = find_stream(ctx, name)
-    with _told():
-        wanted = _wanted(ctx, stream, body)
-        change = changes.shadow if body.role == "shadow" else changes.deploy
-        return version_item(change(ctx.database, stream, wanted, _author(ctx)))
+class Lf(BaseModel):
+    """What one LF did, in records; `votes` by class."""
+
+    probe: str
+    covered: int
+    votes: dict[str, int]
+    overlaps: int
+    conflicts: int
+    errors: int
 
 
-@router.post("/{name}/versions/promote", status_code=201)
-def promote_version(
+class CountedWindows(BaseModel):
+    """What a deployment has counted."""
+
+    records: int
+    covered: int
+    blind: int
+    lfs: list[Lf]
+
+
+class DeploymentWindow(CountedWindows):
+    """What a deployment has counted in one closed window."""
+
+    start: str
+    end: str
+
+
+class DeploymentWindows(BaseModel):
+    """A page of windows; `next` is the cursor of the following one."""
+
+    items: list[DeploymentWindow]
+    next: str | None
+
+
+class ChangedLf(BaseModel):
+    """An LF that kept its name: what of it is another."""
+
+    name: str
+    aspects: list[str]
+
+
+class DifferentPart(BaseModel):
+    """Differences of the LFs, or of the slicing functions. `renamed`: (before, after)."""
+
+    added: list[str]
+    removed: list[str]
+    renamed: list[tuple[str, str]]
+    changed: list[ChangedLf]
+
+
+class Diff(BaseModel):
+    """What two deployments differ in, and what both did in the windows that both have counted."""
+
+    before: str
+    after: str
+    probes: DifferentPart
+    slices: DifferentPart
+    classes: tuple[list[str], list[str]] | None
+    windows: int
+    counted_before: CountedWindows | None
+    counted_after: CountedWindows | None
+
+
+@router.get("/{name}/deployments")
+def list_deployments(name: str, ctx: Ctx) -> DeploymentRows:
+    """List which ProbeSets have counted which windows, and who wanted it so."""
+    found = deployment_counts.listing(ctx.database, find_stream(ctx, name))
+    return DeploymentRows(items=[deployment_item(d) for d in found])
+
+
+@router.get("/{name}/deployments/diff")
+def diff_deployments(
     name: str,
     ctx: Ctx,
-    body: Annotated[Promoting, Body()] = Promoting(),  # noqa: B008  (never changed)
-) -> DeploymentRow:
-    """Make the shadow live, from the next window on."""
+    before: Annotated[str, Query(description="An id, live or shadow.")] = "live",
+    after: Annotated[str, Query(description="An id, live or shadow.")] = "shadow",
+) -> Diff:
+    """Say what two deployments differ in."""
     stream = find_stream(ctx, name)
-    with _told():
-        made = changes.promote(ctx.database, stream, _author(ctx), baseline=body.baseline)
-    return version_item(made)
-
-
-@router.post("/{name}/versions/rollback", status_code=201)
-def roll_back_version(name: str, ctx: Ctx) -> DeploymentRow:
-    """Deploy again what was live before, with its baseline, from the next window on."""
-    stream = find_stream(ctx, name)
-    with _told():
-        return version_item(changes.roll_back(ctx.database, stream, _author(ctx)))
-
-
-@router.post("/{name}/versions/accept", status_code=201)
-def accept_baseline(
-    name: str,
-    ctx: Ctx,
-    body: Annotated[Accepting, Body()] = Accepting(),  # noqa: B008  (never changed)
-) -> DeploymentRow:
-    """Compare the live version with its own windows of late, from the next window on."""
-    stream = find_stream(ctx, name)
-    since, until = moment(body.from_, "from"), moment(body.until, "until")
-    with _told():
-        made = changes.accept(ctx.database, stream, _author(ctx), since_ms=since, until_ms=until)
-    return version_item(made)
-
-
-@router.delete("/{name}/versions/shadow")
-def end_shadow(name: str, ctx: Ctx) -> DeploymentRow:
-    """Let the shadow count no more, from the next window on."""
-    stream = find_stream(ctx, name)
-    with _told():
-        return version_item(changes.end_shadow(ctx.database, stream, _author(ctx)))
-
-
-def _wanted(ctx: ApiContext, stream: StreamRow, body: Deploying) -> Wanted:
-    """Return what is to be deployed; Problem 404, 409 or 422 if it cannot be from here."""
-    probe_set, reference = _templates(ctx, stream, body)
+    old, new = (deployment_id(ctx, stream, which) for which in (before, after))
     with ctx.database.read() as connection:
-        rules = streams.config_of(connection, stream.id).alerts.user_rules
-        found = baselines.find(connection, body.baseline) if body.baseline else None
-    for rule in rules:
-        check_names(rule, probe_set.layout.probes, probe_set.classes)
-    if found is None:
-        return Wanted(probe_set, reference)
-    length = stream.window_ms
-    baselines.check(found, stream=stream.name, probe_set=probe_set.id, window_ms=length)
-    return Wanted(probe_set, reference, Reference(found.id))
+        contents = [streams.contents_of(connection, one) for one in (old, new)]
+    found = compare(*(one or {} for one in contents))
+    seen = deployment_counts.side_by_side(ctx.database, stream, old, new)
+    return Diff(
+        before=old,
+        after=new,
+        **_parts(found),
+        windows=len(seen.starts),
+        counted_before=_counted(seen.before) if seen.before else None,
+        counted_after=_counted(seen.after) if seen.after else None,
+    )
 
 
-def _templates(ctx: ApiContext, stream: StreamRow, body: Deploying) -> tuple[ProbeSet, str]:
-    """Return a ProbeSet and its reference, without importing or reading anything."""
-    if body.probe_set is None:
-        try:
-            return load_templates(body.probes, "probes"), POSTED
-        except ProbeError as error:
-            raise Problem(422, "invalid_probes", str(error)) from error
-    name = version_id(ctx, stream, body.probe_set)
+@router.get("/{name}/deployments/{probe_set}/windows")
+def list_deployment_windows(
+    name: str,
+    probe_set: str,
+    ctx: Ctx,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> DeploymentWindows:
+    """List the closed windows that a deployment has counted, live or as a shadow, oldest first."""
+    stream = find_stream(ctx, name)
+    after = from_cursor(cursor)
+    start, end = span(since, until)
+    found = deployment_counts.page(
+        ctx.database,
+        stream,
+        deployment_id(ctx, stream, probe_set),
+        since_ms=start if after is None else after[0] + 1,
+        until_ms=end,
+        limit=limit,
+    )
+    items = [
+        DeploymentWindow(
+            start=to_iso(start),
+            end=to_iso(start + stream.window_ms),
+            **_counted(figures).model_dump(),
+        )
+        for start, figures in found
+    ]
+    following = to_cursor((found[-1][0], "")) if len(found) == limit else None
+    return DeploymentWindows(items=items, next=following)
+
+
+def deployment_id(ctx: ApiContext, stream: StreamRow, which: str) -> str:
+    """Return the id of a deployment of the stream; Problem 404 if it has none of that name."""
     with ctx.database.read() as connection:
         known = deployments.of_stream(connection, stream.id)
-        kept = streams.contents_of(connection, name)
-    again = rebuilt(kept, name) if kept else None
-    if again is None:
-        detail = f"ProbeSet {name} has LFs in Python: `tidegauge probes deploy` loads their files"
-        raise Problem(409, "change_refused", detail)
-    return again, next(d.reference for d in reversed(known) if d.probe_set == name)
+    if which in set(Role):
+        found = deployments.current(known, Role(which))
+        which_id = found.probe_set if found else None
+    else:
+        which_id = next((d.probe_set for d in known if d.probe_set == which), None)
+    if which_id is None:
+        ids = ", ".join(dict.fromkeys(d.probe_set for d in known))
+        raise Problem(
+            404, "unknown_deployment", f"'{which}'; deployments of '{stream.name}': {ids}"
+        )
+    return which_id
 
 
-def _author(ctx: ApiContext) -> Author:
-    return Author("api", ctx.clock())
+def deployment_item(deployment: Deployment) -> DeploymentRow:
+    """Return a deployment as it is told of."""
+    d = deployment
+    return DeploymentRow(
+        probe_set=d.probe_set,
+        role=d.role,
+        **{"from": None if d.made_as == deployments.Change.FIRST else to_iso(d.from_ms)},
+        until=_iso(d.until_ms),
+        baseline=d.baseline,
+        reference=d.reference,
+        made_as=d.made_as,
+        created=to_iso(d.created_ms),
+        created_by=d.created_by,
+        ended=_iso(d.ended_ms),
+        ended_by=d.ended_by,
+    )
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Answer 409 where a change is refused, with the reason."""
-    try:
-        yield
-    except (ChangeRefused, BaselineError, RuleError) as error:
-        raise Problem(409, "change_refused", str(error)) from error
+def _parts(found: Difference) -> dict[str, Any]:
+    return {
+        "probes": DifferentPart(**asdict(found.probes)),
+        "slices": DifferentPart(**asdict(found.slices)),
+        "classes": found.classes,
+    }
+
+
+def _counted(figures: deployment_counts.DeploymentFigures) -> CountedWindows:
+    lfs = [Lf(covered=lf.covered, **asdict(lf)) for lf in figures.lfs]
+    return CountedWindows(
+        records=figures.records, covered=figures.covered, blind=figures.blind, lfs=lfs
+    )
+
+
+def _iso(ms: int | None) -> str | None:
+    return None if ms is None else to_iso(ms)

@@ -19,30 +19,30 @@ COMMANDS = (
     ),
     LazyCommand(
         "deploy",
-        "probes.versions:deploy",
+        "probes.deployments:deploy",
         "Make a ProbeSet live from the next window on.",
     ),
     LazyCommand(
         "shadow",
-        "probes.versions:shadow",
+        "probes.deployments:shadow",
         "Run a ProbeSet alongside the live one, without alerts, from the next window on.",
     ),
     LazyCommand(
-        "promote", "probes.versions:promote", "Make the shadow live from the next window on."
+        "promote", "probes.deployments:promote", "Make the shadow live from the next window on."
     ),
     LazyCommand(
         "rollback",
-        "probes.versions:rollback",
+        "probes.deployments:rollback",
         "Return to the previous live ProbeSet and its baseline, from the next window on.",
     ),
     LazyCommand(
         "end-shadow",
-        "probes.versions:end_shadow",
+        "probes.deployments:end_shadow",
         "Stop the shadow from the next window on.",
     ),
     LazyCommand(
         "list",
-        "probes.versions:list_",
+        "probes.deployments:list_",
         "List a stream's deployments: which ProbeSet counted which windows, and who deployed it.",
     ),
     LazyCommand(

@@ -14,10 +14,10 @@ from tidegauge_probes.authoring.difference import Difference, Part, compare
 from tidegauge_probes.labeling.contents import Contents, contents
 from tidegauge_service.cli.terminal import find_stream, opened, out, print_json, settings_of
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.store import deployments, streams, versions
+from tidegauge_service.store import deployment_counts, deployments, streams
+from tidegauge_service.store.deployment_counts import SideBySide
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import Role, StreamRow
-from tidegauge_service.store.versions import SideBySide
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Which = Annotated[
@@ -42,7 +42,7 @@ def diff(
     with opened(settings_of(context)) as database:
         row = find_stream(database, stream) if stream else None
         (first, old), (second, new) = (_find(database, row, which) for which in (before, after))
-        seen = versions.side_by_side(database, row, first, second) if row else None
+        seen = deployment_counts.side_by_side(database, row, first, second) if row else None
     found = compare(old, new)
     if as_json:
         print_json({"before": first, "after": second, **_facts(found, seen)})

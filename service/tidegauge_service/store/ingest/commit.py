@@ -37,10 +37,10 @@ class Fenced(ServiceError):  # noqa: N818  (the term of the literature)
 
 
 class Superseded(Fenced):
-    """The versions of the LFs have changed: what was counted with the old ones was dropped."""
+    """The deployments have changed: what was counted with the old ones was dropped."""
 
     def __init__(self, partition: int) -> None:
-        super().__init__(partition, "was counted with versions of the LFs that have changed")
+        super().__init__(partition, "was counted with deployments that have changed")
 
 
 PaneKey = tuple[int, str]
@@ -117,13 +117,13 @@ def commit(
     """Move the positions and write what was counted; return the stream's closed-through.
 
     Raises Fenced, with nothing written, if any position was moved by somebody else; Superseded
-    if the versions are not those of ``stream.epoch`` any more.
+    if the deployments are not those of ``stream.epoch`` any more.
     """
     ordered = sorted(batches, key=lambda batch: batch.partition)
     with database.write() as connection:
         for batch in ordered:
             _advance(connection, stream, batch, owner, now_ms)
-        # Under the partitions' locks: whoever changes the versions needs all of them.
+        # Under the partitions' locks: whoever changes the deployments needs all of them.
         counted = next((batch for batch in ordered if batch.added), None)
         if counted and streams.epoch(connection, stream.id) != stream.epoch:
             raise Superseded(counted.partition)

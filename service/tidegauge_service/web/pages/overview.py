@@ -16,10 +16,10 @@ from tidegauge_service.web.charts import pictures
 from tidegauge_service.web.charts.pictures import MapView
 from tidegauge_service.web.pages import alerts, streams
 from tidegauge_service.web.pages.alerts import AlertLists
+from tidegauge_service.web.pages.deployments import DeploymentsView, deployments_view
 from tidegauge_service.web.pages.precision import PrecisionView, precision_view
 from tidegauge_service.web.pages.skew import SkewView, skew_view
 from tidegauge_service.web.pages.streams import State, StreamCard
-from tidegauge_service.web.pages.versions import VersionsView, versions_view
 from tidegauge_service.web.words import Link, moment, place
 
 WINDOW_CHOICES = (30, 60, 120)
@@ -50,7 +50,7 @@ class Detail:
     """Whether its last window was compared, so that a label model would have said something."""
     skew: SkewView | None
     """None if nothing was tested."""
-    versions: VersionsView
+    deployments: DeploymentsView
     alerts: AlertLists
 
 
@@ -93,7 +93,7 @@ def detail(
     *,
     judged: WindowPrecision | None,
     skew: SkewRow | None,
-    versions: Sequence[Deployment],
+    deployments: Sequence[Deployment],
 ) -> Detail:
     """Return what the page shows of the chosen stream."""
     name = summary.stream.name
@@ -107,7 +107,7 @@ def detail(
         precision=precision_view(judged),
         compared=summary.last_window is not None and summary.last_window.baseline is not None,
         skew=skew_view(skew),
-        versions=versions_view(versions),
+        deployments=deployments_view(deployments),
         alerts=alerts.lists(name, open_, resolved, total),
     )
 

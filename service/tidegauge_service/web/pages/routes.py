@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from tidegauge_alerts.model import AlertState
 from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
 from tidegauge_service.clock import Clock
-from tidegauge_service.store import streams, versions
+from tidegauge_service.store import deployment_counts, streams
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
@@ -126,7 +126,7 @@ def _detail(database: Database, chosen: StreamSummary, choice: Choice) -> Detail
         resolved,
         judged=judged,
         skew=skew.of_stream(database, chosen.stream),
-        versions=versions.listing(database, chosen.stream),
+        deployments=deployment_counts.listing(database, chosen.stream),
     )
 
 

@@ -18,7 +18,7 @@ from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest.commit import DeadLetter, Fenced, PartitionBatch
 from tidegauge_service.store.streams import CLOSED, StreamRow
 
-VERSION = "a version"
+DEPLOYMENT = "a deployment"
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def pane(records: int) -> PaneCounts:
 
 
 def batch(partition: int, since: int, until: int, **more: Any) -> PartitionBatch:
-    """Make a batch; its panes, by window, are all of one version."""
-    more["panes"] = {(start, VERSION): pane for start, pane in more.get("panes", {}).items()}
+    """Make a batch; its panes, by window, are all of one deployment."""
+    more["panes"] = {(start, DEPLOYMENT): pane for start, pane in more.get("panes", {}).items()}
     return PartitionBatch(partition, since, until, **more)
 
 
@@ -180,7 +180,7 @@ def test_the_state_of_a_partition_is_what_was_committed_and_is_still_open(
     after = store.load_partition(database, stream, 0)
     assert after is not None
     assert (after.next_offset, after.drained) == (5, False)
-    assert after.panes == {(10, VERSION): pane(1)}
+    assert after.panes == {(10, DEPLOYMENT): pane(1)}
     assert after.sampled == {10: [(99, ("all", "lf:x"))]}
     assert store.load_partition(database, stream, 7) is None
 

@@ -1,4 +1,4 @@
-"""Each window is judged by the version that was live in it, with that version's baseline."""
+"""Each window is judged by the deployment that was live in it, with that deployment's baseline."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from tests.service import oracle
 from tests.service.group import NOW
 from tests.service.ingest.test_replay import SMALL, padded
+from tests.service.redeployed import SOMEBODY, Redeployed
 from tests.service.streams_for_tests import HOUR, START
-from tests.service.versioned import SOMEBODY, Versioned
 from tidegauge_alerts.model import Alert
 from tidegauge_probes import engine
 from tidegauge_probes.counts import panes as counts
@@ -27,7 +27,7 @@ from tidegauge_service.errors import ChangeRefused
 from tidegauge_service.ingest.replay import Outcome, Replay
 from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.store import baselines as stored
-from tidegauge_service.store import deployments, schema, versions
+from tidegauge_service.store import deployment_counts, deployments, schema
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.deployments import Deployment, Reference
 from tidegauge_service.store.engine import Database
@@ -53,7 +53,7 @@ def topic(hours: int = HOURS, *, free_from: int = HOURS) -> list[list[bytes]]:
     ]
 
 
-class Judged(Versioned):
+class Judged(Redeployed):
     """A group that is evaluated; its own baseline is of its first hours."""
 
     def __init__(self, folder: Path, database: Database, inputs: list[list[bytes]]) -> None:
@@ -88,7 +88,7 @@ class Judged(Versioned):
             return list(connection.execute(sa.select(t).order_by(t.c.window_start_ms)))
 
     def alerts(self, which: int) -> list[tuple[Alert, list[str]]]:
-        """Return the alerts of a version with the reasons of their changes."""
+        """Return the alerts of a deployment with the reasons of their changes."""
         found = alerts.page(self.database, limit=1000)
         mine = [alert for alert in found if alert.probe_set == self.sets[which].id]
         histories = [alerts.get(self.database, alert.id) for alert in mine]
@@ -117,10 +117,10 @@ class Judged(Versioned):
         return changes.deploy(self.database, self.stream, wanted, SOMEBODY)
 
 
-def test_each_window_is_judged_by_its_version_with_its_baseline(
+def test_each_window_is_judged_by_its_deployment_with_its_baseline(
     database: Database, tmp_path: Path
 ) -> None:
-    """And the way back: the old version returns with the baseline that it had."""
+    """And the way back: the old deployment returns with the baseline that it had."""
     group = Judged(tmp_path, database, topic())
     group.judge_until(40)
     second = group.deploy_fitted(1)
@@ -139,7 +139,7 @@ def test_each_window_is_judged_by_its_version_with_its_baseline(
     assert third.baseline not in {None, second.baseline}
 
 
-def test_alerts_end_with_their_version_and_open_again_with_the_next(
+def test_alerts_end_with_their_deployment_and_open_again_with_the_next(
     database: Database, tmp_path: Path
 ) -> None:
     group = Judged(tmp_path, database, topic(free_from=36))
@@ -160,7 +160,7 @@ def test_alerts_end_with_their_version_and_open_again_with_the_next(
     assert {alert.opened_window_ms for alert in reopened} >= {START + 45 * HOUR}
 
 
-def test_alerts_end_even_while_the_next_version_is_compared_with_nothing(
+def test_alerts_end_even_while_the_next_deployment_is_compared_with_nothing(
     database: Database, tmp_path: Path
 ) -> None:
     group = Judged(tmp_path, database, topic(free_from=36))
@@ -187,14 +187,16 @@ def test_a_shadow_is_counted_and_never_alerts(database: Database, tmp_path: Path
     assert {row.probe_set for row in group.windows()} == {group.sets[0].id}
     assert group.alerts(0), "the live one has seen it"
     assert group.alerts(1) == []
-    seen = versions.page(database, group.stream, group.sets[1].id)
+    seen = deployment_counts.page(database, group.stream, group.sets[1].id)
     assert [figures.records for _, figures in seen] == [EACH] * HOURS
     last = seen[-1][1]
     assert {lf.probe: (lf.votes, lf.errors) for lf in last.lfs} == {
         "mentions_free": ({"SPAM": EACH}, 0),
         "short": ({"HAM": EACH}, 0),
     }
-    both = versions.side_by_side(database, group.stream, group.sets[0].id, group.sets[1].id)
+    both = deployment_counts.side_by_side(
+        database, group.stream, group.sets[0].id, group.sets[1].id
+    )
     assert both.before is not None
     assert both.after is not None
     assert (len(both.starts), both.before.records) == (HOURS, EACH * HOURS)
@@ -242,14 +244,14 @@ def test_a_shadow_may_be_promoted_with_a_baseline_of_its_own(
     assert made.baseline == mine
 
 
-def test_dead_letters_are_replayed_into_the_windows_of_their_versions(
+def test_dead_letters_are_replayed_into_the_windows_of_their_deployments(
     database: Database, tmp_path: Path
 ) -> None:
-    """Two are of a window that the version before has counted in part, two of the new one's."""
+    """Two are of a window that the deployment before has counted in part, two of the new one's."""
     good = oracle.topic(1, 24)[0]
     large = {n: padded(good[n]) for n in (7, 8, 19, 20)}
     inputs = [large.get(n, value) for n, value in enumerate(good)]
-    group = Versioned(
+    group = Redeployed(
         tmp_path,
         database,
         [inputs],
@@ -285,7 +287,7 @@ def test_a_replay_that_is_overtaken_by_a_deployment_is_done_again(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = [padded(value) for value in oracle.topic(1, 6)[0]]
-    group = Versioned(
+    group = Redeployed(
         tmp_path,
         database,
         [inputs],

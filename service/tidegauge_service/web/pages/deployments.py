@@ -1,4 +1,4 @@
-"""What the page says of the versions of a stream's LFs."""
+"""What the page says of the deployments of a stream."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class VersionRow:
+class DeploymentLine:
     """A ProbeSet in one role, and who wanted it so."""
 
     probe_set: str
@@ -25,25 +25,25 @@ class VersionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class VersionsView:
-    """The newest versions first."""
+class DeploymentsView:
+    """The newest deployments first."""
 
     summary: str
-    rows: tuple[VersionRow, ...]
+    rows: tuple[DeploymentLine, ...]
 
 
-def versions_view(found: Sequence[Deployment]) -> VersionsView:
+def deployments_view(found: Sequence[Deployment]) -> DeploymentsView:
     """Return the section as the page shows it; *found*: the newest first."""
     now = [d for d in found if d.until_ms is None]
     running = ", ".join(f"{d.role} {d.probe_set}" for d in now)
-    return VersionsView(
-        f"{count(len(found), 'version')}; now {running}",
+    return DeploymentsView(
+        f"{count(len(found), 'deployment')}; now {running}",
         tuple(_row(d) for d in found[:MOST_ROWS]),
     )
 
 
-def _row(d: Deployment) -> VersionRow:
-    return VersionRow(
+def _row(d: Deployment) -> DeploymentLine:
+    return DeploymentLine(
         probe_set=d.probe_set,
         role=d.role,
         since="the first window" if d.made_as == Change.FIRST else moment(d.from_ms),

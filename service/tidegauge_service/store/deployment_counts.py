@@ -1,4 +1,4 @@
-"""What versions have counted: per closed window, and two of them side by side."""
+"""What deployments have counted: per closed window, and two of them side by side."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tidegauge_service.store.streams import CLOSED, StreamRow
 from tidegauge_service.store.windows import evaluation
 
 MOST_COMMON = 168
-"""Windows in which two versions are compared, at most: the newest. A week of hours."""
+"""Windows in which two deployments are compared, at most: the newest. A week of hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class LfFigures:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentFigures:
-    """What one version has counted in some windows."""
+    """What one deployment has counted in some windows."""
 
     records: int
     covered: int
@@ -50,7 +50,7 @@ class DeploymentFigures:
 
 @dataclass(frozen=True, slots=True)
 class SideBySide:
-    """Two versions in the closed windows that both have counted, ``starts`` in order."""
+    """Two deployments in the closed windows that both have counted, ``starts`` in order."""
 
     starts: tuple[int, ...]
     before: DeploymentFigures | None
@@ -72,7 +72,7 @@ def page(
     until_ms: int | None = None,
     limit: int = 100,
 ) -> list[tuple[int, DeploymentFigures]]:
-    """Return (start, figures) of the closed windows that a version has counted, in order.
+    """Return (start, figures) of the closed windows that a deployment has counted, in order.
 
     Windows whose panes were removed (``retention.panes``) are not among them.
     """
@@ -90,7 +90,7 @@ def page(
 
 
 def side_by_side(database: Database, stream: StreamRow, before: str, after: str) -> SideBySide:
-    """Return what two versions did with the same records."""
+    """Return what two deployments did with the same records."""
     with database.read() as connection:
         both = _closed(connection, stream, before).intersect(_closed(connection, stream, after))
         common: list[int] = sorted(connection.execute(both).scalars())

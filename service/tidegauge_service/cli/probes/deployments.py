@@ -22,7 +22,7 @@ from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.deployments import candidate, changes
 from tidegauge_service.deployments.changes import Wanted
-from tidegauge_service.store import deployments, streams, versions
+from tidegauge_service.store import deployment_counts, deployments, streams
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import Role, StreamRow
@@ -166,9 +166,9 @@ def list_(context: typer.Context, stream: Name, as_json: AsJson = False) -> None
     """List a stream's deployments: which ProbeSet counted which windows, and who deployed it."""
     with opened(settings_of(context)) as database:
         row = find_stream(database, stream)
-        found = versions.listing(database, row)
+        found = deployment_counts.listing(database, row)
     if as_json:
-        print_json({"stream": row.name, "versions": [asdict(d) for d in found]})
+        print_json({"stream": row.name, "deployments": [asdict(d) for d in found]})
         return
     whole = Column("ProbeSet", no_wrap=True)  # for copying
     table = Table(whole, "role", "windows from", "until", "baseline", "by", "of")

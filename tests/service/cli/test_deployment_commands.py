@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from tests.service import oracle
 from tests.service.group import NOW
+from tests.service.redeployed import ALL, FEWER, ONE, Redeployed, only
 from tests.service.streams_for_tests import HOUR, PROBES, START, write_stream
-from tests.service.versioned import ALL, FEWER, ONE, Versioned, only
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.api.app import create_app
 from tidegauge_service.api.auth import TokenAuth
@@ -41,9 +41,9 @@ LFS = ProbeSet.of([mentions_free], classes=["HAM", "SPAM"])
 
 
 @pytest.fixture
-def group(tmp_path: Path, sqlite_database: Database) -> Versioned:
+def group(tmp_path: Path, sqlite_database: Database) -> Redeployed:
     """Give a stream of eight hours, six of them read and five closed."""
-    found = Versioned(tmp_path, sqlite_database, oracle.topic(1, 48), limits={"commit_records": 6})
+    found = Redeployed(tmp_path, sqlite_database, oracle.topic(1, 48), limits={"commit_records": 6})
     member = found.member()
     while found.partitions()[0].next_offset < 36:
         member.worker.step()
@@ -52,7 +52,7 @@ def group(tmp_path: Path, sqlite_database: Database) -> Versioned:
 
 
 @pytest.fixture
-def database(group: Versioned, monkeypatch: pytest.MonkeyPatch) -> Database:
+def database(group: Redeployed, monkeypatch: pytest.MonkeyPatch) -> Database:
     """Let commands find the group's database."""
     monkeypatch.setenv("TIDEGAUGE_DATABASE", group.database.url.render_as_string())
     return group.database
@@ -78,8 +78,8 @@ def refused(*arguments: str | Path) -> str:
     return str(caught.value)
 
 
-def fitted(group: Versioned, folder: Path, which: int, name: str) -> None:
-    """Fit a baseline for a version, by command, from its file of training records."""
+def fitted(group: Redeployed, folder: Path, which: int, name: str) -> None:
+    """Fit a baseline for a deployment, by command, from its file of training records."""
     file = folder / f"other_{which}.yaml"
     text = (folder / "stream.yaml").read_text()
     file.write_text(text.replace("probes.yaml", f"probes_{which}.yaml"))
@@ -91,7 +91,7 @@ def fitted(group: Versioned, folder: Path, which: int, name: str) -> None:
 
 
 def test_a_file_is_deployed_with_a_baseline_of_its_own(
-    group: Versioned, database: Database, tmp_path: Path
+    group: Redeployed, database: Database, tmp_path: Path
 ) -> None:
     del database
     fitted(group, tmp_path, 1, "mine")
@@ -101,7 +101,7 @@ def test_a_file_is_deployed_with_a_baseline_of_its_own(
     )  # fmt: skip
     assert (said["role"], said["probe_set"]) == ("live", group.sets[1].id)
     assert (said["from_ms"], said["created_by"]) == (START + 6 * HOUR, "ann")
-    listed = run_json("probes", "list", "test")["versions"]
+    listed = run_json("probes", "list", "test")["deployments"]
     assert [(d["probe_set"], d["made_as"]) for d in listed] == [
         (group.sets[1].id, "deploy"),
         (group.sets[0].id, "first"),
@@ -120,7 +120,7 @@ def test_a_file_is_deployed_with_a_baseline_of_its_own(
 
 
 def test_the_stream_files_own_probes_are_deployed_once_they_are_edited(
-    group: Versioned, database: Database, tmp_path: Path
+    group: Redeployed, database: Database, tmp_path: Path
 ) -> None:
     """In place, even: templates are kept in the database, so that the old ones go on."""
     del database
@@ -136,7 +136,7 @@ def test_the_stream_files_own_probes_are_deployed_once_they_are_edited(
 
 
 def test_a_shadow_is_compared_and_promoted(
-    group: Versioned, database: Database, tmp_path: Path
+    group: Redeployed, database: Database, tmp_path: Path
 ) -> None:
     file = tmp_path / "stream.yaml"
     assert "has no shadow deployment" in refused("probes", "diff", "--stream", file)
@@ -157,7 +157,7 @@ def test_a_shadow_is_compared_and_promoted(
     assert "has no shadow" in refused("probes", "end-shadow", "test")
 
 
-def test_a_shadow_is_ended(group: Versioned, database: Database, tmp_path: Path) -> None:
+def test_a_shadow_is_ended(group: Redeployed, database: Database, tmp_path: Path) -> None:
     del database
     run("probes", "shadow", tmp_path / "stream.yaml", "probes_1.yaml")
     said = run("probes", "end-shadow", "test")
@@ -165,7 +165,7 @@ def test_a_shadow_is_ended(group: Versioned, database: Database, tmp_path: Path)
 
 
 def test_what_cannot_count_is_refused_and_nothing_is_changed(
-    group: Versioned, database: Database, tmp_path: Path
+    group: Redeployed, database: Database, tmp_path: Path
 ) -> None:
     """No file, no ProbeSet, no baseline, a baseline of others, a rule that it does not fit."""
     del database
@@ -190,35 +190,35 @@ def test_what_cannot_count_is_refused_and_nothing_is_changed(
     assert group.known() == before
 
 
-def test_python_that_takes_the_file_of_the_version_before_is_refused(
+def test_python_that_takes_the_file_of_the_deployment_before_is_refused(
     tmp_path: Path, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Workers that start again need both: until the last window of the old one is closed."""
     monkeypatch.setenv("TIDEGAUGE_DATABASE", sqlite_database.url.render_as_string())
-    file = tmp_path / "versioned_lfs.py"
+    file = tmp_path / "redeployed_lfs.py"
     file.write_text(MODULE.format(vote=1))
     group = Python(tmp_path, sqlite_database)
     file.write_text(MODULE.format(vote=0))
-    del sys.modules["versioned_lfs"]  # as in the process of a command
+    del sys.modules["redeployed_lfs"]  # as in the process of a command
     said = refused("probes", "shadow", tmp_path / "stream.yaml")
     assert f"counts windows with ProbeSet {group.probe_set.id}" in said
-    assert "versioned_lfs.py (versioned_lfs:LFS)" in said
-    assert "give another version a file of its own" in said
+    assert "redeployed_lfs.py (redeployed_lfs:LFS)" in said
+    assert "keep the new LFs in a file of their own" in said
     file.write_text(MODULE.format(vote=1))
-    del sys.modules["versioned_lfs"]
-    (tmp_path / "versioned_lfs_2.py").write_text(MODULE.format(vote=0))
-    run("probes", "shadow", tmp_path / "stream.yaml", "versioned_lfs_2:LFS")
+    del sys.modules["redeployed_lfs"]
+    (tmp_path / "redeployed_lfs_2.py").write_text(MODULE.format(vote=0))
+    run("probes", "shadow", tmp_path / "stream.yaml", "redeployed_lfs_2:LFS")
 
 
-class Python(Versioned):
+class Python(Redeployed):
     """A stream whose LFs are in a module."""
 
     def __init__(self, folder: Path, database: Database) -> None:
-        super().__init__(folder, database, [[]], probes="versioned_lfs:LFS")
+        super().__init__(folder, database, [[]], probes="redeployed_lfs:LFS")
 
 
 def test_probe_sets_that_were_never_deployed_are_compared_too(
-    group: Versioned, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    group: Redeployed, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del database
     monkeypatch.chdir(tmp_path)
@@ -234,11 +234,11 @@ def test_probe_sets_that_were_never_deployed_are_compared_too(
 
 # -- HTTP -----------------------------------------------------------------------------------------
 
-VERSIONS = "/api/v1/streams/test/versions"
+DEPLOYMENTS = "/api/v1/streams/test/deployments"
 
 
 @pytest.fixture
-def client(group: Versioned) -> Iterator[TestClient]:
+def client(group: Redeployed) -> Iterator[TestClient]:
     """Give the API over the group's database."""
     collector = Collector(lambda: take_snapshot(group.database, NOW))
     context = ApiContext(group.database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
@@ -246,7 +246,9 @@ def client(group: Versioned) -> Iterator[TestClient]:
         yield client
 
 
-def posted(client: TestClient, status: int, path: str = VERSIONS, **body: Any) -> Mapping[str, Any]:
+def posted(
+    client: TestClient, status: int, path: str = DEPLOYMENTS, **body: Any
+) -> Mapping[str, Any]:
     answer = client.post(path, json=body)
     assert answer.status_code == status, answer.text
     found: Mapping[str, Any] = answer.json()
@@ -254,13 +256,13 @@ def posted(client: TestClient, status: int, path: str = VERSIONS, **body: Any) -
 
 
 def listed(client: TestClient) -> list[tuple[str, str, str | None]]:
-    items = client.get(VERSIONS).json()["items"]
+    items = client.get(DEPLOYMENTS).json()["items"]
     return [(item["role"], item["made_as"], item["from"]) for item in items]
 
 
-def test_versions_are_listed(group: Versioned, client: TestClient) -> None:
+def test_deployments_are_listed(group: Redeployed, client: TestClient) -> None:
     group.deploy(1)
-    second, first = client.get(VERSIONS).json()["items"]
+    second, first = client.get(DEPLOYMENTS).json()["items"]
     assert (first["from"], first["until"]) == (None, to_iso(START + 6 * HOUR))
     assert second == {
         "probe_set": group.sets[1].id,
@@ -275,11 +277,11 @@ def test_versions_are_listed(group: Versioned, client: TestClient) -> None:
         "ended": None,
         "ended_by": None,
     }
-    assert client.get("/api/v1/streams/nobody/versions").status_code == 404
+    assert client.get("/api/v1/streams/nobody/deployments").status_code == 404
 
 
 def test_templates_are_sent_shadowed_compared_and_promoted(
-    group: Versioned, client: TestClient
+    group: Redeployed, client: TestClient
 ) -> None:
     said = posted(client, 201, role="shadow", probes=only(FEWER))
     assert said["probe_set"] == group.sets[1].id
@@ -287,19 +289,19 @@ def test_templates_are_sent_shadowed_compared_and_promoted(
     group.member().to_end()
     commit.close_windows(group.database, group.stream)
     group.assert_whole()
-    found = client.get(f"{VERSIONS}/diff").json()
+    found = client.get(f"{DEPLOYMENTS}/diff").json()
     assert (found["before"], found["after"]) == (group.sets[0].id, group.sets[1].id)
     assert found["probes"]["removed"] == ["thanks"]
     assert (found["windows"], found["counted_after"]["records"]) == (2, 12)
-    windows = client.get(f"{VERSIONS}/shadow/windows", params={"limit": 1}).json()
+    windows = client.get(f"{DEPLOYMENTS}/shadow/windows", params={"limit": 1}).json()
     assert [w["start"] for w in windows["items"]] == [to_iso(START + 6 * HOUR)]
     assert [lf["probe"] for lf in windows["items"][0]["lfs"]] == list(FEWER)
-    rest = client.get(f"{VERSIONS}/shadow/windows", params={"cursor": windows["next"]}).json()
+    rest = client.get(f"{DEPLOYMENTS}/shadow/windows", params={"cursor": windows["next"]}).json()
     assert [w["records"] for w in rest["items"]] == [6]
     assert rest["next"] is None
-    made = posted(client, 201, f"{VERSIONS}/promote")
+    made = posted(client, 201, f"{DEPLOYMENTS}/promote")
     assert (made["role"], made["made_as"]) == ("live", "promote")
-    assert posted(client, 201, f"{VERSIONS}/rollback")["probe_set"] == group.sets[0].id
+    assert posted(client, 201, f"{DEPLOYMENTS}/rollback")["probe_set"] == group.sets[0].id
     assert [row[:2] for row in listed(client)] == [
         ("live", "rollback"),
         ("live", "promote"),
@@ -308,14 +310,14 @@ def test_templates_are_sent_shadowed_compared_and_promoted(
     ]
 
 
-def test_a_version_that_is_known_is_deployed_by_its_id(
-    group: Versioned, client: TestClient
+def test_a_deployment_that_is_known_is_deployed_by_its_id(
+    group: Redeployed, client: TestClient
 ) -> None:
     group.shadow(1)
-    assert client.delete(f"{VERSIONS}/shadow").json()["ended_by"] == "api"
+    assert client.delete(f"{DEPLOYMENTS}/shadow").json()["ended_by"] == "api"
     assert posted(client, 201, role="shadow", probe_set=group.sets[1].id)["role"] == "shadow"
     unknown = posted(client, 404, role="live", probe_set=group.sets[2].id)
-    assert unknown["code"] == "unknown_version"
+    assert unknown["code"] == "unknown_deployment"
 
 
 @pytest.mark.parametrize(
@@ -333,7 +335,7 @@ def test_a_version_that_is_known_is_deployed_by_its_id(
     ],
 )
 def test_what_is_sent_neither_imports_nor_reads(
-    group: Versioned, client: TestClient, probe: dict[str, Any], says: str
+    group: Redeployed, client: TestClient, probe: dict[str, Any], says: str
 ) -> None:
     before = group.known()
     said = posted(client, 422, role="shadow", probes=PROBES | {"probes": [probe]})
@@ -342,23 +344,23 @@ def test_what_is_sent_neither_imports_nor_reads(
     assert group.known() == before
 
 
-def test_what_is_refused_is_a_conflict(group: Versioned, client: TestClient) -> None:
+def test_what_is_refused_is_a_conflict(group: Redeployed, client: TestClient) -> None:
     before = group.known()
     live = posted(client, 409, role="shadow", probes=only(ALL))
     assert "is live: it counts already" in live["detail"]
     assert "no baseline" in posted(client, 409, role="live", probes=only(ONE))["detail"]
     none = posted(client, 409, role="live", probes=only(ONE), baseline="none")
     assert "there is no baseline 'none'" in none["detail"]
-    assert "no shadow" in posted(client, 409, f"{VERSIONS}/promote")["detail"]
-    assert "no other version" in posted(client, 409, f"{VERSIONS}/rollback")["detail"]
-    assert client.delete(f"{VERSIONS}/shadow").status_code == 409
-    assert client.get(f"{VERSIONS}/diff").json()["code"] == "unknown_version"
+    assert "no shadow" in posted(client, 409, f"{DEPLOYMENTS}/promote")["detail"]
+    assert "no other deployment" in posted(client, 409, f"{DEPLOYMENTS}/rollback")["detail"]
+    assert client.delete(f"{DEPLOYMENTS}/shadow").status_code == 409
+    assert client.get(f"{DEPLOYMENTS}/diff").json()["code"] == "unknown_deployment"
     for body in ({"role": "live"}, {"role": "boss", "probes": {}}, {"role": "live", "more": 1}):
         assert posted(client, 422, **body)["code"] == "invalid_parameter"
     assert group.known() == before
 
 
-def test_changes_need_the_token(group: Versioned, client: TestClient) -> None:
-    for path in (VERSIONS, f"{VERSIONS}/promote", f"{VERSIONS}/rollback"):
+def test_changes_need_the_token(group: Redeployed, client: TestClient) -> None:
+    for path in (DEPLOYMENTS, f"{DEPLOYMENTS}/promote", f"{DEPLOYMENTS}/rollback"):
         assert client.post(path, headers={"Authorization": "Bearer wrong"}).status_code == 401
     assert [type(d) for d in group.known()] == [Deployment]

@@ -15,7 +15,7 @@ from tests.service.memory_source import Topic
 from tests.service.streams_for_tests import PROBES
 from tidegauge_probes import ProbeSet, load
 from tidegauge_probes.counts import panes as counts
-from tidegauge_service.deployments import changes as versioning
+from tidegauge_service.deployments import changes
 from tidegauge_service.deployments.changes import Wanted
 from tidegauge_service.store import deployments, schema
 from tidegauge_service.store.deployments import Author, Deployment, Reference
@@ -24,7 +24,7 @@ from tidegauge_service.store.streams import Role
 
 ALL, FEWER, ONE = oracle.PROBE_NAMES, ("mentions_free", "short"), ("thanks",)
 SETS: Sequence[tuple[str, ...]] = (ALL, FEWER, ONE)
-"""Names of the LFs of each version; the first is the stream's own."""
+"""Names of the LFs of each deployment; the first is the stream's own."""
 
 BASE = "some-baseline"
 SOMEBODY = Author("somebody", NOW)
@@ -35,7 +35,7 @@ def only(names: Sequence[str]) -> dict[str, Any]:
     return PROBES | {"probes": [p for p in PROBES["probes"] if p["name"] in names]}
 
 
-class Versioned(Group):
+class Redeployed(Group):
     """A group with ProbeSets to deploy. None is compared: the baselines are names only."""
 
     def __init__(self, folder: Path, database: Database, topic: Topic, **changes: Any) -> None:
@@ -53,16 +53,16 @@ class Versioned(Group):
         return Wanted(self.sets[which], f"probes_{which}.yaml", Reference(f"{BASE}-{which}"))
 
     def deploy(self, which: int) -> Deployment:
-        return versioning.deploy(self.database, self.stream, self.wanted(which), SOMEBODY)
+        return changes.deploy(self.database, self.stream, self.wanted(which), SOMEBODY)
 
     def shadow(self, which: int) -> Deployment:
-        return versioning.shadow(self.database, self.stream, self.wanted(which), SOMEBODY)
+        return changes.shadow(self.database, self.stream, self.wanted(which), SOMEBODY)
 
     def roll_back(self) -> Deployment:
-        return versioning.roll_back(self.database, self.stream, SOMEBODY)
+        return changes.roll_back(self.database, self.stream, SOMEBODY)
 
     def end_shadow(self) -> Deployment:
-        return versioning.end_shadow(self.database, self.stream, SOMEBODY)
+        return changes.end_shadow(self.database, self.stream, SOMEBODY)
 
     def known(self) -> list[Deployment]:
         with self.database.read() as connection:
@@ -81,7 +81,7 @@ class Versioned(Group):
             }
 
     def expected(self) -> dict[tuple[int, int, str], oracle.Tally]:
-        """Return what must be stored, given which versions count what, and how many were late.
+        """Return what must be stored, given which deployments count what, and how many were late.
 
         Which were late is known: a window is closed once and for all, so the last of a partition.
         """
@@ -100,7 +100,7 @@ class Versioned(Group):
         yield from (d.probe_set for d in known if d.role == Role.SHADOW and d.counts(start))
 
     def assert_whole(self) -> None:
-        """Each window was counted by its versions, all of it, and by no other."""
+        """Each window was counted by its deployments, all of it, and by no other."""
         assert self.panes() == self.expected()
         records = [sum(value.startswith(b"{") for value in inputs) for inputs in self.topic]
         assert [(p.next_offset, p.records) for p in self.partitions()] == [

@@ -1,4 +1,4 @@
-"""What a worker does when a version is not where it was deployed from."""
+"""What a worker does when a deployment is not where it was deployed from."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 from tests.servers.waiting import wait_until
 from tests.service import oracle
 from tests.service.group import NOW
+from tests.service.redeployed import SOMEBODY, Redeployed
 from tests.service.runtime.test_consumer import Seated, service
 from tests.service.streams_for_tests import HOUR, START
-from tests.service.versioned import SOMEBODY, Versioned
 from tidegauge_probes import Record, load
 from tidegauge_probes.errors import ProbeError
 from tidegauge_service.config.settings import Settings
@@ -21,7 +21,7 @@ from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.deployments import changes
 from tidegauge_service.deployments.changes import Wanted
 from tidegauge_service.ingest import worker as worker_module
-from tidegauge_service.ingest.versions import ProbeSetCache
+from tidegauge_service.ingest.open_deployments import ProbeSetCache
 from tidegauge_service.runtime import consumer
 from tidegauge_service.runtime.pipeline import open_pipeline
 from tidegauge_service.store.deployments import Deployment, Reference
@@ -38,7 +38,7 @@ LFS = ProbeSet.of([thanks], classes=["HAM", "SPAM"])
 """
 
 
-def python(group: Versioned, folder: Path, name: str) -> Wanted:
+def python(group: Redeployed, folder: Path, name: str) -> Wanted:
     """Return LFs of a module that is in place only while they are loaded."""
     file = folder / f"{name}.py"
     file.write_text(MODULE)
@@ -53,31 +53,31 @@ def take_away(file: Path) -> None:
     sys.modules.pop(file.stem, None)
 
 
-def deployed(group: Versioned, wanted: Wanted) -> Deployment:
+def deployed(group: Redeployed, wanted: Wanted) -> Deployment:
     return changes.deploy(group.database, group.stream, wanted, SOMEBODY)
 
 
 def test_templates_need_no_file(sqlite_database: Database, tmp_path: Path) -> None:
-    group = Versioned(tmp_path, sqlite_database, oracle.topic(1, 24))
+    group = Redeployed(tmp_path, sqlite_database, oracle.topic(1, 24))
     member = group.member()
     member.worker.step()
     member.worker.step()
     group.deploy(1)
     for file in tmp_path.glob("probes*.yaml"):
         file.unlink()
-    versions = ProbeSetCache(group.config).open(group.database, group.stream)
-    assert [v.probe_set for v in versions.live] == group.sets[:2]
+    deployments = ProbeSetCache(group.config).open(group.database, group.stream)
+    assert [v.probe_set for v in deployments.live] == group.sets[:2]
     member.to_end()
     group.assert_whole()
 
 
-def test_a_live_version_that_is_not_here_is_waited_for_and_nothing_is_lost(
+def test_a_live_deployment_that_is_not_here_is_waited_for_and_nothing_is_lost(
     sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(consumer, "LONGEST_PAUSE_S", 0.02)
     monkeypatch.setattr(worker_module, "LOOK_EVERY_S", 0.0)
-    group = Versioned(tmp_path, sqlite_database, oracle.topic(1, 24))
+    group = Redeployed(tmp_path, sqlite_database, oracle.topic(1, 24))
     first = group.member()
     first.worker.step()
     first.worker.step()
@@ -96,14 +96,14 @@ def test_a_live_version_that_is_not_here_is_waited_for_and_nothing_is_lost(
         take_away(tmp_path / "lfs_that_come_later.py")
     assert problem is not None
     assert "cannot import 'lfs_that_come_later'" in problem
-    assert "Put that file back as it was" in problem
+    assert "Restore that file" in problem
     group.assert_whole()
 
 
-def test_a_live_version_that_is_not_here_is_rolled_back_before_it_counts(
+def test_a_live_deployment_that_is_not_here_is_rolled_back_before_it_counts(
     sqlite_database: Database, tmp_path: Path
 ) -> None:
-    group = Versioned(tmp_path, sqlite_database, oracle.topic(1, 24))
+    group = Redeployed(tmp_path, sqlite_database, oracle.topic(1, 24))
     member = group.member()
     member.worker.step()
     member.worker.step()
@@ -117,7 +117,7 @@ def test_a_live_version_that_is_not_here_is_rolled_back_before_it_counts(
 
 
 def test_a_shadow_that_is_not_here_stops_nobody(sqlite_database: Database, tmp_path: Path) -> None:
-    group = Versioned(tmp_path, sqlite_database, oracle.topic(1, 24))
+    group = Redeployed(tmp_path, sqlite_database, oracle.topic(1, 24))
     wanted = python(group, tmp_path, "lfs_of_a_shadow")
     changes.shadow(group.database, group.stream, wanted, SOMEBODY)
     with capture_logs() as logs:
@@ -127,17 +127,17 @@ def test_a_shadow_that_is_not_here_stops_nobody(sqlite_database: Database, tmp_p
     assert sum(tally["_all records"] for tally in group.panes().values()) == 24
 
 
-def test_columns_name_the_lfs_of_all_versions(sqlite_database: Database, tmp_path: Path) -> None:
+def test_columns_name_the_lfs_of_all_deployments(sqlite_database: Database, tmp_path: Path) -> None:
     """The watchdog hears of a column, and blames that LF of that ProbeSet."""
-    group = Versioned(tmp_path, sqlite_database, oracle.topic(1, 24))
+    group = Redeployed(tmp_path, sqlite_database, oracle.topic(1, 24))
     member = group.member()
     member.worker.step()
     member.worker.step()
     group.deploy(1)
     group.shadow(2)
-    versions = ProbeSetCache(group.config).open(group.database, group.stream)
+    deployments = ProbeSetCache(group.config).open(group.database, group.stream)
     a, b, c = (probe_set.id for probe_set in group.sets)
-    assert list(versions.columns) == [
+    assert list(deployments.columns) == [
         (a, 0, "mentions_free"),
         (a, 1, "thanks"),
         (a, 2, "short"),
@@ -148,7 +148,7 @@ def test_columns_name_the_lfs_of_all_versions(sqlite_database: Database, tmp_pat
     of = [START, START + 2 * HOUR]
     records = [Record(f"r{ms}", ms, {"text": "thanks", "country": "DE"}) for ms in of]
     entered = list[int]()
-    votes = versions.judge(
+    votes = deployments.judge(
         records, quarantined={b: [1]}, entering=lambda column, _: entered.append(column)
     )
     assert entered == [0, 1, 2, 3, 5], "a quarantined one is not called"
@@ -158,7 +158,7 @@ def test_columns_name_the_lfs_of_all_versions(sqlite_database: Database, tmp_pat
         [f"r{of[1]}"],
     ]
     assert [some.live for some in votes] == [True, True, False]
-    later = versions.still_open(versions.live[1].deployment.from_ms)
+    later = deployments.still_open(deployments.live[1].deployment.from_ms)
     assert [v.probe_set.id for v in (*later.live, *later.shadows)] == [b, c]
     assert [v.first_column for v in (*later.live, *later.shadows)] == [3, 5]
 
@@ -166,7 +166,7 @@ def test_columns_name_the_lfs_of_all_versions(sqlite_database: Database, tmp_pat
 def test_a_stream_file_that_was_not_edited_runs_with_what_is_live(
     sqlite_database: Database, tmp_path: Path
 ) -> None:
-    group = Versioned(tmp_path, sqlite_database, oracle.topic(1, 12))
+    group = Redeployed(tmp_path, sqlite_database, oracle.topic(1, 12))
     group.deploy(1)
     source = Seated(group.topic)
     with capture_logs() as logs:

@@ -1,7 +1,7 @@
-"""The versions of a stream's LFs whose windows are open: loaded, run, and folded by version.
+"""The deployments of a stream whose windows are open: loaded, run, and folded by deployment.
 
 Mostly there is one. After a change there are two until the last window of the old one is closed,
-and a shadow is one more. A record is judged by the versions of its window, and no other.
+and a shadow is one more. A record is counted by the deployments of its window, and by no other.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def _unheard(_column: int, _seconds: float) -> None:
 
 
 def _after(first: int, entering: engine.Entering) -> engine.Entering:
-    """Return what hears of a version's columns; the stream's begin at *first* for it."""
+    """Return what hears of a deployment's columns; the stream's begin at *first* for it."""
     return lambda column, seconds: entering(first + column, seconds)
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedDeployment:
-    """A deployed ProbeSet, ready to count. *first_column*: of its LFs, among all versions'."""
+    """A deployed ProbeSet, ready to count. *first_column*: of its LFs, among all deployments'."""
 
     deployment: Deployment
     probe_set: ProbeSet
@@ -65,17 +65,17 @@ class LoadedDeployment:
 
 @dataclass(frozen=True, eq=False)
 class Votes:
-    """What one version says of the records that are its. *partitions*: int64 [records]."""
+    """What one deployment says of the records that are its. *partitions*: int64 [records]."""
 
-    version: LoadedDeployment
+    loaded: LoadedDeployment
     records: Seq[Record]
     partitions: Rows
     matrix: VoteMatrix
 
     @property
     def live(self) -> bool:
-        """Whether the version is the one that judges; each record has one."""
-        return self.version.deployment.role == Role.LIVE
+        """Whether the deployment is the one that judges; each record has one."""
+        return self.loaded.deployment.role == Role.LIVE
 
     def count(
         self,
@@ -85,7 +85,7 @@ class Votes:
     ) -> Counted:
         """Count the records of a partition on top of *running*; samples are the live one's."""
         rows = np.flatnonzero(self.partitions == partition)
-        return self.version.counting.count(
+        return self.loaded.counting.count(
             self.records,
             self.matrix,
             rows,
@@ -96,7 +96,7 @@ class Votes:
 
 @dataclass(frozen=True, eq=False)
 class OpenDeployments:
-    """The versions of one epoch (``stream.epoch``) whose windows are open.
+    """The deployments of one epoch (``stream.epoch``) whose windows are open.
 
     ``live``: by their windows, each goes on where the one before ends. What is older than the
     first is that one's, too: its window is closed, so the record will be late, however judged.
@@ -110,9 +110,9 @@ class OpenDeployments:
     def columns(self) -> Columns:
         """Return what may be called, in the order of the columns that ``judge`` tells of."""
         return [
-            (version.probe_set.id, place, probe.name)
-            for version in (*self.live, *self.shadows)
-            for place, probe in enumerate((*version.probe_set.probes, *version.probe_set.slices))
+            (loaded.probe_set.id, place, probe.name)
+            for loaded in (*self.live, *self.shadows)
+            for place, probe in enumerate((*loaded.probe_set.probes, *loaded.probe_set.slices))
         ]
 
     def still_open(self, closed_ms: int | None) -> OpenDeployments:
@@ -133,21 +133,21 @@ class OpenDeployments:
         entering: engine.Entering = _unheard,
         name: str = "",
     ) -> list[Votes]:
-        """Run the LFs of each version over its records; see ``engine.run``."""
+        """Run the LFs of each deployment over its records; see ``engine.run``."""
         partitions = np.array([record.partition for record in records], dtype=np.int64)
         found = []
-        for version, rows in self._shares(records):
+        for loaded, rows in self._shares(records):
             mine = records if rows is None else [records[row] for row in rows.tolist()]
             matrix = engine.run(
-                version.probe_set,
+                loaded.probe_set,
                 [record.fields for record in mine],
-                skipped=quarantined.get(version.probe_set.id, ()),
-                entering=_after(version.first_column, entering),
-                lifting=version.lifting,
+                skipped=quarantined.get(loaded.probe_set.id, ()),
+                entering=_after(loaded.first_column, entering),
+                lifting=loaded.lifting,
                 name=name,
             )
             of = partitions if rows is None else partitions[rows]
-            found.append(Votes(version, mine, of, matrix))
+            found.append(Votes(loaded, mine, of, matrix))
         return found
 
     def _shares(self, records: Seq[Record]) -> Iterator[tuple[LoadedDeployment, Rows | None]]:
@@ -157,14 +157,14 @@ class OpenDeployments:
             return
         times = np.array([record.timestamp_ms for record in records], dtype=np.int64)
         starts = window_start(times, self.stream.window_ms)  # type: ignore[arg-type]
-        begin = [version.deployment.from_ms for version in self.live[1:]]
+        begin = [loaded.deployment.from_ms for loaded in self.live[1:]]
         place = np.searchsorted(begin, starts, side="right")
-        for i, version in enumerate(self.live):
-            yield version, np.flatnonzero(place == i)
-        for version in self.shadows:
-            since, until = version.deployment.from_ms, version.deployment.until_ms
+        for i, loaded in enumerate(self.live):
+            yield loaded, np.flatnonzero(place == i)
+        for loaded in self.shadows:
+            since, until = loaded.deployment.from_ms, loaded.deployment.until_ms
             before = True if until is None else starts < until
-            yield version, np.flatnonzero((starts >= since) & before)
+            yield loaded, np.flatnonzero((starts >= since) & before)
 
 
 def fold(
@@ -174,7 +174,7 @@ def fold(
     running: Mapping[PaneKey, PaneCounts],
     samplers: Samplers,
 ) -> Counted:
-    """Count a partition's records, each by the versions of its window."""
+    """Count a partition's records, each by the deployments of its window."""
     counted = [some.count(partition, running, samplers) for some in votes]
     if len(counted) == 1:
         return counted[0]
@@ -187,19 +187,19 @@ def fold(
 
 
 class ProbeSetCache:
-    """Loads the ProbeSets of a stream's versions, once each."""
+    """Loads the ProbeSets of a stream's deployments, once each."""
 
     def __init__(
         self, config: StreamConfig, loaded: Iterable[ProbeSet] = (), lift: Lift = _as_it_is
     ) -> None:
-        """Make a shelf; *loaded* are on it from the start, *lift* lifts what is put there."""
+        """Make a cache that holds *loaded*; *lift* lifts what is added to it."""
         self._config = config
         self._lift = lift
         self._loaded = {probe_set.id: probe_set for probe_set in loaded}
         self._lifted: dict[str, Lifting | None] = {}
 
     def open(self, database: Database, stream: StreamRow) -> OpenDeployments:
-        """Return the versions that count now. ProbeError if a live one cannot be loaded.
+        """Return the deployments that count now. ProbeError if a live one cannot be loaded.
 
         A shadow that cannot be loaded is left out: it must not stop the live one. Its windows
         then have fewer records than the live one's, which its figures show.
@@ -215,20 +215,18 @@ class ProbeSetCache:
         column = 0
         for deployment in sorted(needed, key=lambda d: (d.role, d.from_ms)):
             try:
-                version = self._version(deployment, kept[deployment.probe_set], column)
+                loaded = self._load(deployment, kept[deployment.probe_set], column)
             except ProbeError as error:
                 if deployment.role == Role.LIVE:
                     raise
                 log.error("shadow_not_loaded", stream=stream.name, error=str(error))
                 continue
-            found[deployment.role].append(version)
-            column += len(version.probe_set.probes) + len(version.probe_set.slices)
+            found[deployment.role].append(loaded)
+            column += len(loaded.probe_set.probes) + len(loaded.probe_set.slices)
         at = replace(stream, epoch=epoch)
         return OpenDeployments(at, tuple(found[Role.LIVE]), tuple(found[Role.SHADOW]))
 
-    def _version(
-        self, deployment: Deployment, kept: Contents | None, column: int
-    ) -> LoadedDeployment:
+    def _load(self, deployment: Deployment, kept: Contents | None, column: int) -> LoadedDeployment:
         name = deployment.probe_set
         if name not in self._loaded:
             self._loaded[name] = load_deployed(self._config, deployment.reference, name, kept)
@@ -266,10 +264,10 @@ def load_deployed(
         why = f"that is ProbeSet {found.id} now"
     msg = (
         f"stream '{config.name}' counts windows with ProbeSet {probe_set}, deployed from "
-        f"{_file_of(reference, folder)}, but {why}. Put that file back as it was, and give another "
-        f"version a file of its own beside it; the old one can go when its last window is closed "
-        f"(`tidegauge probes list {config.name}`). If it is as it was, this process has another "
-        "one in memory: restart it"
+        f"{_file_of(reference, folder)}, but {why}. Restore that file, and keep the new LFs in a "
+        "file of their own; you can remove the old file once its last window is closed "
+        f"(`tidegauge probes list {config.name}`). If the file has not changed, this process still "
+        "holds another one in memory: restart it"
     )
     raise ProbeError(msg)
 
