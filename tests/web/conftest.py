@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from tests.service.transactions import read
 from tests.web.site_for_tests import NOW, Site
 from tidegauge_service.api.app import create_app
 from tidegauge_service.api.auth import TokenAuth
@@ -28,7 +29,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def client(site: Site) -> Iterator[TestClient]:
     """Give the whole API over the site's database."""
-    collector = Collector(lambda: take_snapshot(site.database, NOW))
+    collector = Collector(lambda: read(site.database, take_snapshot, NOW))
     context = ApiContext(site.database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
     with TestClient(create_app(context), headers={"Authorization": "Bearer secret"}) as client:
         yield client

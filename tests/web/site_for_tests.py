@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from tests.service.streams_for_tests import HOUR, START, write_stream
+from tests.service.transactions import write
 from tests.web.document import Document
 from tidegauge_alerts.lifecycle.advance import advance
 from tidegauge_alerts.model import Context, Rule
@@ -59,9 +60,9 @@ class Site:
         spec: dict[str, Any] = {"classes": ["HAM", "SPAM"], "probes": found}
         config = load_stream(write_stream(self._folder, spec, name=name))
         probe_set = load(config.probes, self._folder)
-        row = streams.register(self.database, config, probe_set, NOW)
+        row = write(self.database, streams.register, config, probe_set, NOW)
         starts = dict.fromkeys(range(partitions), 0)
-        streams.seed_partitions(self.database, row.id, starts, NOW)
+        write(self.database, streams.seed_partitions, row.id, starts, NOW)
         return row
 
     def window(

@@ -14,7 +14,7 @@ from tidegauge_service.api.problems import Problem
 from tidegauge_service.clock import Clock, from_iso
 from tidegauge_service.metrics.collector import Collector
 from tidegauge_service.store import streams
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.streams import StreamRow
 
 
@@ -50,12 +50,11 @@ async def refuse_nul(request: Request) -> None:
         raise Problem(422, "invalid_parameter", "a NUL character is in no name and no id")
 
 
-def find_stream(ctx: ApiContext, name: str) -> StreamRow:
+def find_stream(connection: Connection, name: str) -> StreamRow:
     """Return the stream of that name; Problem 404 with the names there are."""
-    found = streams.find(ctx.database, name)
+    found = streams.find(connection, name)
     if found is None:
-        with ctx.database.read() as connection:
-            known = ", ".join(streams.names(streams.select_streams(connection))) or "none yet"
+        known = ", ".join(streams.names(streams.select_streams(connection))) or "none yet"
         raise Problem(404, "unknown_stream", f"'{name}'; streams: {known}")
     return found
 

@@ -15,6 +15,7 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 from itertools import islice
 from typing import IO, Any, Final, Literal
 
@@ -28,6 +29,14 @@ from tidegauge_service.store.candidates import Candidate
 
 PAGE = 1_000
 CHUNK_BYTES = 65_536
+
+
+class ExportFormat(StrEnum):
+    """How candidates are written."""
+
+    NDJSON = "ndjson"
+    CSV = "csv"
+    PARQUET = "parquet"
 
 
 def as_text(data: bytes, *, complete: bool) -> tuple[Literal["utf-8", "base64"], str]:
@@ -156,13 +165,35 @@ SCHEMA = pa.schema(
 """Payloads differ in shape, so they are JSON texts; ``text`` is pulled out for convenience."""
 
 
-def parquet(candidates: Iterable[Candidate]) -> Iterator[bytes]:
-    """Return a Parquet file, written page by page to a temporary file first."""
-    with tempfile.TemporaryFile() as file:
-        write_parquet(candidates, file)
-        file.seek(0)
+def spooled(format_: ExportFormat, candidates: Iterable[Candidate]) -> IO[bytes]:
+    """Return a temporary file with all candidates, at its beginning.
+
+    An export is read in one transaction. It is written to a file before the first byte is sent,
+    so that the transaction does not stay open for as long as the slowest client reads.
+    """
+    file = tempfile.TemporaryFile()  # noqa: SIM115  (the caller closes it)
+    try:
+        write(format_, candidates, file)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+def chunks(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the content of a file, and close it."""
+    with file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
+
+
+def write(format_: ExportFormat, candidates: Iterable[Candidate], file: IO[bytes]) -> None:
+    """Write candidates to a file; memory holds a page of them at most."""
+    if format_ is ExportFormat.PARQUET:
+        write_parquet(candidates, file)
+    else:
+        file.writelines(ndjson(candidates) if format_ is ExportFormat.NDJSON else csv(candidates))
 
 
 def write_parquet(candidates: Iterable[Candidate], file: IO[bytes]) -> None:

@@ -27,7 +27,7 @@ from tidegauge_service.runtime.pipeline import check_receivers
 from tidegauge_service.store import streams
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.streams import find, late_since, partitions
+from tidegauge_service.store.streams import late_since, partitions
 from tidegauge_service.store.windows import sight
 
 Check = Callable[[], str]
@@ -161,12 +161,13 @@ def _records(path: Path, settings: Settings) -> str:
     database = Database(settings.database.get_secret_value())
     try:
         found_revision, needed = database.version()
-        stream = None
-        if found_revision == needed:  # else `database` says what to do
-            stream = find(database, load_stream(path).name)
-        if stream is None:
+        if found_revision != needed:  # `database` says what to do
             return "none yet"
+        name = load_stream(path).name
         with database.read() as connection:
+            stream = streams.find(connection, name)
+            if stream is None:
+                return "none yet"
             found = arrived(partitions(connection, stream.id))
             told = late_since(connection, stream.id)
     finally:
@@ -195,10 +196,10 @@ def _sight(path: Path, settings: Settings) -> str:
     try:
         if database.version()[0] is None:
             return "nothing counted yet"
-        stream = streams.find(database, name)
-        if stream is None:
-            return "nothing counted yet"
         with database.read() as connection:
+            stream = streams.find(connection, name)
+            if stream is None:
+                return "nothing counted yet"
             found = sight.load(connection, stream.id).found
     finally:
         database.close()

@@ -27,10 +27,9 @@ def gaps(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
 ) -> None:
     """Show where the source did not hold what came next, and what was decided."""
-    with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
-        with database.read() as connection:
-            found = decisions.of_stream(connection, row.id)
+    with opened(settings_of(context)) as database, database.read() as connection:
+        row = find_stream(connection, stream)
+        found = decisions.of_stream(connection, row.id)
     if as_json:
         print_json({"stream": row.name, "gaps": [asdict(d) for d in found]})
         return
@@ -52,10 +51,10 @@ def accept_gap(
     by: Annotated[str | None, typer.Option(help="Who decides [default: your login].")] = None,
 ) -> None:
     """Let partitions go on behind what is lost; workers do so within seconds."""
-    with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
-        who = author(by)
-        accepted = decisions.accept(database, row, partition, who.name, who.now_ms)
+    who = author(by)
+    with opened(settings_of(context)) as database, database.write() as connection:
+        row = find_stream(connection, stream)
+        accepted = decisions.accept(connection, row, partition, who.name, who.now_ms)
     if not accepted:
         msg = (
             f"no gap of '{row.name}' waits for a decision: see `tidegauge streams gaps {row.name}`"
@@ -82,8 +81,8 @@ def reset(
     Stop the stream's workers first.
     """
     with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
         with database.read() as connection:
+            row = find_stream(connection, stream)
             text = origins.of_stream(connection, row.id)
             positions = origins.positions(connection, row.id)
         source = str(origin.decode(text)) if text else "a source that was not kept"

@@ -52,9 +52,9 @@ def seed(
     grown: dict[int, int] = {}
     if new and known and isinstance(source, Retained):
         grown = {p: first for p, (first, _) in source.held(new).items()}
-    streams.seed_partitions(database, stream.id, starts | grown, now_ms, topic_id=identity)
-    if grown:
-        decisions.record_added(database, stream, grown, identity, now_ms)
+    with database.write() as connection:
+        streams.seed_partitions(connection, stream.id, starts | grown, now_ms, topic_id=identity)
+        decisions.record_added(connection, stream, grown, identity, now_ms)
 
 
 class GapAction(Enum):

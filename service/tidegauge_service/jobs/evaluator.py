@@ -94,7 +94,8 @@ class Evaluator:
 
     def tick(self) -> int:
         """Close what the watermark has passed and evaluate it; return the number of windows."""
-        commit.close_windows(self._database, self._stream)
+        with self._database.write() as connection:
+            commit.close_windows(connection, self._stream)
         evaluated = 0
         while self.evaluate_next():
             evaluated += 1

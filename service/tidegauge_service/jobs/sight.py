@@ -45,10 +45,10 @@ class SightCheck:
 
     def tick(self) -> None:
         """Write what the stream cannot see; tell when it goes blind, and when it sees again."""
-        stream = streams.find(self._database, self._name)
-        if stream is None:
-            return
         with self._database.read() as connection:
+            stream = streams.find(connection, self._name)
+            if stream is None:
+                return
             before = sight.load(connection, stream.id)
             found = self._found(connection, stream, before)
         if found is None:

@@ -17,7 +17,7 @@ from tidegauge_service.metrics.figures import (
     StreamFigures,
 )
 from tidegauge_service.store.alerting import alerts
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.windows import precision, queries, skew
 from tidegauge_service.store.windows.precision import WindowPrecision
 from tidegauge_service.store.windows.queries import SeriesFigure, StreamSummary, WindowFigures
@@ -25,17 +25,17 @@ from tidegauge_service.store.windows.queries import SeriesFigure, StreamSummary,
 MOST_FIRING = 200
 
 
-def take_snapshot(database: Database, now_ms: int) -> Snapshot:
+def take_snapshot(connection: Connection, now_ms: int) -> Snapshot:
     """Return the present figures of all streams, the same whichever process asks."""
-    found = [_stream(database, summary) for summary in queries.summaries(database)]
+    found = [_stream(connection, summary) for summary in queries.summaries(connection)]
     return Snapshot(streams=tuple(found), taken_at_ms=now_ms)
 
 
-def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
+def _stream(connection: Connection, summary: StreamSummary) -> StreamFigures:
     row, last = summary.stream, summary.last_window
-    firing = alerts.page(database, stream=row.name, state=AlertState.FIRING, limit=MOST_FIRING)
-    judged = precision.latest(database, row, None if last is None else last.start_ms)
-    skewed = skew.of_stream(database, row)
+    firing = alerts.page(connection, stream=row.name, state=AlertState.FIRING, limit=MOST_FIRING)
+    judged = precision.latest(connection, row, None if last is None else last.start_ms)
+    skewed = skew.of_stream(connection, row)
     return StreamFigures(
         stream=row.name,
         window_end_ms=None if last is None else last.start_ms + row.window_ms,

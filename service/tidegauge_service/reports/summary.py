@@ -8,26 +8,26 @@ from typing import Any
 from tidegauge_alerts.model import Alert
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store.alerting import alerts
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import queries
 
 ALERTS_PER_PAGE = 1_000
 
 
-def all_alerts(database: Database, stream: str) -> list[Alert]:
+def all_alerts(connection: Connection, stream: str) -> list[Alert]:
     """Return every alert of a stream, oldest first."""
     found: list[Alert] = []
     after = None
-    while page := alerts.page(database, stream=stream, limit=ALERTS_PER_PAGE, after=after):
+    while page := alerts.page(connection, stream=stream, limit=ALERTS_PER_PAGE, after=after):
         found += page
         after = (page[-1].opened_window_ms, page[-1].id)
     return found[::-1]
 
 
-def summarise(database: Database, stream: StreamRow, seconds: float) -> dict[str, Any]:
+def summarise(connection: Connection, stream: StreamRow, seconds: float) -> dict[str, Any]:
     """Return counts, alerts and candidates of a stream as JSON-ready data."""
-    summary = queries.summary(database, stream)
+    summary = queries.summary(connection, stream)
     return {
         "stream": stream.name,
         "records": summary.records,
@@ -35,7 +35,7 @@ def summarise(database: Database, stream: StreamRow, seconds: float) -> dict[str
         "late": summary.late,
         "dead_letters": sum(summary.dead_letters.values()),
         "dead_letter_reasons": summary.dead_letters,
-        "alerts": [alert_row(alert) for alert in all_alerts(database, stream.name)],
+        "alerts": [alert_row(alert) for alert in all_alerts(connection, stream.name)],
         "candidates": sum(summary.candidates.values()),
         "seconds": round(seconds, 3),
         "records_per_second": round(summary.records / seconds) if seconds else 0,

@@ -135,7 +135,8 @@ def open_pipeline(
         for rule in config.alerts.user_rules:
             check_names(rule, probe_set.layout.probes, probe_set.classes)
         origin.check(database, config, opened)  # before the database takes the stream file over
-        stream = streams.register(database, config, probe_set, clock())
+        with database.write() as connection:
+            stream = streams.register(connection, config, probe_set, clock())
         seed(database, config, stream, opened, clock())
         if stream.probe_set == probe_set.id:
             _attach_baseline(

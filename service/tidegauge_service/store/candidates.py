@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from tidegauge_service.store import schema, upsert
-from tidegauge_service.store.engine import Database
 
 PROPOSED = "proposed"
 
@@ -107,7 +106,7 @@ PAGE_BYTES: Final = 16 * 2**20
 
 
 def page(
-    database: Database, wanted: CandidateFilter, limit: int, after: Place | None = None
+    connection: sa.Connection, wanted: CandidateFilter, limit: int, after: Place | None = None
 ) -> list[Candidate]:
     """Return up to *limit* candidates after a place, by window and id; fewer of large ones.
 
@@ -118,11 +117,10 @@ def page(
     query = query.order_by(c.c.window_start_ms, c.c.id).limit(limit)
     if after is not None:
         query = query.where(sa.tuple_(c.c.window_start_ms, c.c.id) > sa.tuple_(*after))
-    with database.read() as connection:
-        query = query.where(*_conditions(connection, wanted))
-        sizes = connection.execute(query.with_only_columns(sa.func.length(c.c.payload)))
-        rows = list(connection.execute(query.limit(min(limit, _fitting(sizes.scalars())))))
-        reasons = _reasons(connection, [row.id for row in rows])
+    query = query.where(*_conditions(connection, wanted))
+    sizes = connection.execute(query.with_only_columns(sa.func.length(c.c.payload)))
+    rows = list(connection.execute(query.limit(min(limit, _fitting(sizes.scalars())))))
+    reasons = _reasons(connection, [row.id for row in rows])
     return [_candidate(row, reasons.get(row.id, ())) for row in rows]
 
 
@@ -132,13 +130,13 @@ def _fitting(sizes: Iterable[int]) -> int:
     return 1 + sum(1 for _ in reached)
 
 
-def pages(
-    database: Database, wanted: CandidateFilter, size: int = 1_000
-) -> Iterator[list[Candidate]]:
-    """Return all candidates, page by page: for exports of any size in bounded memory."""
+def every(
+    connection: sa.Connection, wanted: CandidateFilter, size: int = 1_000
+) -> Iterator[Candidate]:
+    """Yield all candidates, read *size* at a time: exports of any size in bounded memory."""
     after: Place | None = None
-    while found := page(database, wanted, size, after):
-        yield found
+    while found := page(connection, wanted, size, after):
+        yield from found
         after = (found[-1].window_start_ms, found[-1].id)
 
 

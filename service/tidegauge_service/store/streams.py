@@ -17,7 +17,6 @@ from tidegauge_probes.model import Layout
 from tidegauge_service.config.stream_file import BaselineRange, StreamConfig
 from tidegauge_service.errors import SettingsError, StoreError
 from tidegauge_service.store import schema, upsert
-from tidegauge_service.store.engine import Database
 
 CLOSED, EVALUATED = "closed", "evaluated"
 
@@ -78,25 +77,25 @@ class PartitionRow:
 
 
 def register(
-    database: Database, config: StreamConfig, probe_set: ProbeSet, now_ms: int
+    connection: sa.Connection, config: StreamConfig, probe_set: ProbeSet, now_ms: int
 ) -> StreamRow:
     """Create the stream, or find it as it was created.
 
     SettingsError if its windows are not those it was created with: its counts could not be
     compared any more. So, too, if its LFs were never deployed: that is for people to decide.
     """
-    found = find(database, config.name)
+    found = find(connection, config.name)
     if found is None:
-        with database.write() as connection:
-            _insert(connection, config, probe_set, now_ms)
-        found = find(database, config.name)
+        # Another process may be creating it: the insert waits for that process to commit, and
+        # what it has written is found next.
+        _insert(connection, config, probe_set, now_ms)
+        found = find(connection, config.name)
     if found is None:
         msg = f"stream '{config.name}' vanished while it was being created"
         raise StoreError(msg)
     _refuse_changes(found, config)
-    with database.write() as connection:
-        _refuse_unknown(connection, found, config, probe_set)
-        _keep_current(connection, found, config, probe_set)
+    _refuse_unknown(connection, found, config, probe_set)
+    _keep_current(connection, found, config, probe_set)
     return found
 
 
@@ -229,10 +228,9 @@ def _refuse_changes(found: StreamRow, config: StreamConfig) -> None:
             raise SettingsError(msg)
 
 
-def find(database: Database, name: str) -> StreamRow | None:
+def find(connection: sa.Connection, name: str) -> StreamRow | None:
     """Return the stream of that name."""
-    with database.read() as connection:
-        return next((s for s in select_streams(connection) if s.name == name), None)
+    return next((s for s in select_streams(connection) if s.name == name), None)
 
 
 def select_streams(connection: sa.Connection) -> list[StreamRow]:
@@ -259,7 +257,7 @@ def layout_of(connection: sa.Connection, probe_set: str) -> Layout:
 
 
 def seed_partitions(
-    database: Database,
+    connection: sa.Connection,
     stream_id: int,
     starts: dict[int, int],
     now_ms: int,
@@ -282,12 +280,11 @@ def seed_partitions(
         }
         for partition, offset in sorted(starts.items())
     ]
-    with database.write() as connection:
-        t = schema.stream
-        # Against a change of deployments, which must see all partitions (``deployments.begin``).
-        lock = sa.select(t.c.id).where(t.c.id == stream_id).with_for_update(key_share=True)
-        connection.execute(lock)
-        upsert.keep(connection, schema.stream_partition, rows)
+    t = schema.stream
+    # Against a change of deployments, which must see all partitions (``deployments.begin``).
+    lock = sa.select(t.c.id).where(t.c.id == stream_id).with_for_update(key_share=True)
+    connection.execute(lock)
+    upsert.keep(connection, schema.stream_partition, rows)
 
 
 def partitions(connection: sa.Connection, stream_id: int) -> list[PartitionRow]:

@@ -15,6 +15,7 @@ from tests.service.deployments.test_windows import Judged
 from tests.service.group import NOW
 from tests.service.jobs.test_first_baseline import hours, live, spread, trained
 from tests.service.streams_for_tests import HOUR, START
+from tests.service.transactions import read
 from tests.web.document import Document
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.api.app import create_app
@@ -41,7 +42,7 @@ def group(tmp_path: Path, sqlite_database: Database, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def client(group: Judged) -> Iterator[TestClient]:
-    collector = Collector(lambda: take_snapshot(group.database, NOW))
+    collector = Collector(lambda: read(group.database, take_snapshot, NOW))
     context = ApiContext(group.database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
     api = create_app(context)
     api.include_router(pages(group.database, lambda: NOW))
@@ -94,7 +95,7 @@ def test_skew_is_seen_in_the_api_on_the_page_and_in_the_metrics(
     group = Judged(tmp_path, sqlite_database, hours(60))
     thanks = list(oracle.TEXTS).index("thanks for all the fish")
     training = trained(group, [spread(n) if n % 10 == 0 else thanks for n in range(3_000)])
-    collector = Collector(lambda: take_snapshot(sqlite_database, NOW))
+    collector = Collector(lambda: read(sqlite_database, take_snapshot, NOW))
     context = ApiContext(sqlite_database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
     api = create_app(context)
     api.include_router(pages(sqlite_database, lambda: NOW))
@@ -102,7 +103,7 @@ def test_skew_is_seen_in_the_api_on_the_page_and_in_the_metrics(
         group.judge_until(30)
         untested = client.get(SKEW).json()
         assert untested == {"tested": None, "training": None, "baseline": training, "items": []}
-        assert [s.skewed for s in take_snapshot(sqlite_database, NOW).streams] == [None]
+        assert [s.skewed for s in read(sqlite_database, take_snapshot, NOW).streams] == [None]
         assert "Training data and live traffic" not in Document(client.get("/").text).texts("h2")
         group.judge_until(60)
         found = client.get(SKEW).json()

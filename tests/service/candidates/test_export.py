@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegauge_service.candidates import export
+from tidegauge_service.candidates.export import ExportFormat
 from tidegauge_service.store.candidates import Candidate, CandidateReason
 
 RUNS = {
@@ -77,8 +78,8 @@ def test_json_and_parquet_hold_the_text(text: str) -> None:
     one = candidate(text, text=text)
     [line] = export.ndjson([one])
     assert json.loads(line)["record_id"] == text
-    table = b"".join(export.parquet([one]))
-    [row] = pq.read_table(io.BytesIO(table)).to_pylist()
+    with export.spooled(ExportFormat.PARQUET, [one]) as file:
+        [row] = pq.read_table(io.BytesIO(file.read())).to_pylist()
     assert row["record_id"] == text
     assert row["text"] == text
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from tests.service import oracle
 from tests.service.group import NOW, Group
 from tests.service.streams_for_tests import START
+from tests.service.transactions import read
 from tidegauge_service.jobs.punctuality import Arrived, Punctuality, mostly_late
 from tidegauge_service.jobs.watermark_watch import WatermarkWatch
 from tidegauge_service.metrics.snapshot import take_snapshot
@@ -84,14 +85,14 @@ def test_most_records_late_is_told_of_once_and_ends_when_they_come_in_time(
         "400 of the last 400 records came too late: no window counts them. What to do: history "
         "must be in before its windows close: `tidegauge backfill`"
     )
-    assert queries.summary(database, group.stream).late_ms == NOW
-    assert take_snapshot(database, NOW).streams[0].mostly_late
+    assert read(database, queries.summary, group.stream).late_ms == NOW
+    assert read(database, take_snapshot, NOW).streams[0].mostly_late
     several.append(Punctuality(group.config, group.stream, database, lambda: NOW))
     assert tick() == ["firing"], "a process that starts does not tell again"
     send(group, 120, late=False)
     assert tick() == ["firing", "resolved"]
     assert told(database)[1]["incident"] == said["incident"]
-    assert queries.summary(database, group.stream).late_ms is None
+    assert read(database, queries.summary, group.stream).late_ms is None
 
 
 def test_files_are_watched_too(database: Database, tmp_path: Path) -> None:

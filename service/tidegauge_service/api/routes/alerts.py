@@ -78,18 +78,19 @@ def list_alerts(
     cursor: Cursor = None,
 ) -> Alerts:
     """List alerts by the window they opened in, newest first."""
-    if stream is not None:
-        find_stream(ctx, stream)
     since_ms, until_ms = span(since, until)
-    found = alerts.page(
-        ctx.database,
-        stream=stream,
-        state=state,
-        since_ms=since_ms,
-        until_ms=until_ms,
-        limit=limit,
-        after=from_cursor(cursor),
-    )
+    with ctx.database.read() as connection:
+        if stream is not None:
+            find_stream(connection, stream)
+        found = alerts.page(
+            connection,
+            stream=stream,
+            state=state,
+            since_ms=since_ms,
+            until_ms=until_ms,
+            limit=limit,
+            after=from_cursor(cursor),
+        )
     last = found[-1] if len(found) == limit else None
     following = to_cursor((last.opened_window_ms, last.id)) if last else None
     return Alerts(items=[AlertItem(**_fields(alert)) for alert in found], next=following)
@@ -98,7 +99,8 @@ def list_alerts(
 @router.get("/{alert_id}")
 def show_alert(alert_id: str, ctx: Ctx) -> AlertDetail:
     """Show one alert with its history."""
-    found = alerts.get(ctx.database, alert_id)
+    with ctx.database.read() as connection:
+        found = alerts.get(connection, alert_id)
     if found is None:
         raise Problem(404, "unknown_alert", alert_id)
     alert, history = found

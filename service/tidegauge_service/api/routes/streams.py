@@ -139,13 +139,17 @@ class Windows(BaseModel):
 @router.get("")
 def list_streams(ctx: Ctx) -> Streams:
     """List the streams."""
-    return Streams(items=[_stream(summary) for summary in queries.summaries(ctx.database)])
+    with ctx.database.read() as connection:
+        summaries = queries.summaries(connection)
+    return Streams(items=[_stream(summary) for summary in summaries])
 
 
 @router.get("/{name}")
 def show_stream(name: str, ctx: Ctx) -> Stream:
     """Show one stream."""
-    return _stream(queries.summary(ctx.database, find_stream(ctx, name)))
+    with ctx.database.read() as connection:
+        summary = queries.summary(connection, find_stream(connection, name))
+    return _stream(summary)
 
 
 @router.get("/{name}/windows")
@@ -161,21 +165,22 @@ def list_windows(
     cursor: Cursor = None,
 ) -> Windows:
     """List evaluated windows with their series, oldest first."""
-    stream = find_stream(ctx, name)
     after = from_cursor(cursor)
     start, end = span(since, until)
-    check_lf(ctx, stream, probe)
-    check_segment(ctx, stream, segment)
-    found = queries.window_page(
-        ctx.database,
-        stream,
-        since_ms=start if after is None else after[0] + 1,
-        until_ms=end,
-        series=series,
-        segment=segment,
-        probe=probe,
-        limit=limit,
-    )
+    with ctx.database.read() as connection:
+        stream = find_stream(connection, name)
+        check_lf(connection, stream, probe)
+        check_segment(connection, stream, segment)
+        found = queries.window_page(
+            connection,
+            stream,
+            since_ms=start if after is None else after[0] + 1,
+            until_ms=end,
+            series=series,
+            segment=segment,
+            probe=probe,
+            limit=limit,
+        )
     following = to_cursor((found[-1].start_ms, "")) if len(found) == limit else None
     return Windows(items=[_window(w, stream.window_ms) for w in found], next=following)
 

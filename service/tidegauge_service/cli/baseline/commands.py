@@ -153,7 +153,8 @@ def accept(
 ) -> None:
     """Take what a stream does of late for the new normal, from the next window on."""
     with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
+        with database.read() as connection:  # apart: the change begins by taking its locks
+            row = find_stream(connection, stream)
         made = changes.accept(
             database,
             row,

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from tidegauge_alerts.model import Alert, AlertState, Transition
 from tidegauge_probes.findings import SeriesKey
 from tidegauge_service.store import schema, upsert
-from tidegauge_service.store.engine import Database
 
 
 def open_alerts(connection: sa.Connection, stream_id: int) -> list[Alert]:
@@ -76,7 +75,7 @@ Place = tuple[int, str]
 
 
 def page(
-    database: Database,
+    connection: sa.Connection,
     *,
     stream: str | None = None,
     state: str | None = None,
@@ -99,23 +98,21 @@ def page(
     if after is not None:
         query = query.where(sa.tuple_(t.c.opened_window_ms, t.c.id) < sa.tuple_(*after))
     query = query.order_by(t.c.opened_window_ms.desc(), t.c.id.desc()).limit(limit)
-    with database.read() as connection:
-        return [_decode(content) for content in connection.execute(query).scalars()]
+    return [_decode(content) for content in connection.execute(query).scalars()]
 
 
-def get(database: Database, alert_id: str) -> tuple[Alert, list[Transition]] | None:
+def get(connection: sa.Connection, alert_id: str) -> tuple[Alert, list[Transition]] | None:
     """Return an alert and its history, oldest first."""
     t, h = schema.alert, schema.alert_transition
-    with database.read() as connection:
-        content = connection.execute(
-            sa.select(t.c.content).where(t.c.id == alert_id)
-        ).scalar_one_or_none()
-        if content is None:
-            return None
-        rows = connection.execute(
-            sa.select(h.c.content).where(h.c.alert_id == alert_id).order_by(h.c.id)
-        )
-        history = [msgspec.json.decode(row, type=Transition) for row in rows.scalars()]
+    content = connection.execute(
+        sa.select(t.c.content).where(t.c.id == alert_id)
+    ).scalar_one_or_none()
+    if content is None:
+        return None
+    rows = connection.execute(
+        sa.select(h.c.content).where(h.c.alert_id == alert_id).order_by(h.c.id)
+    )
+    history = [msgspec.json.decode(row, type=Transition) for row in rows.scalars()]
     return _decode(content), history
 
 

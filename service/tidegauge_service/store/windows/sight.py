@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.findings import Blindness
 from tidegauge_service.store import schema
-from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import evaluation
 
@@ -42,12 +41,11 @@ def load(connection: sa.Connection, stream_id: int) -> Sight:
     return Sight(None if text is None else _FOUND.decode(text), told_ms)
 
 
-def blind_streams(database: Database) -> dict[str, list[str]]:
+def blind_streams(connection: sa.Connection) -> dict[str, list[str]]:
     """Return each stream that cannot see something, with the causes."""
     t = schema.stream
     query = sa.select(t.c.name, t.c.blind).where(t.c.blind.is_not(None)).order_by(t.c.name)
-    with database.read() as connection:
-        known = {name: _FOUND.decode(text) for name, text in connection.execute(query)}
+    known = {name: _FOUND.decode(text) for name, text in connection.execute(query)}
     return {name: sorted({each.cause for each in found}) for name, found in known.items() if found}
 
 
