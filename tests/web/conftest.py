@@ -13,7 +13,7 @@ from tests.web.site_for_tests import NOW, Site
 from tidegauge_service.api.app import create_app
 from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.api.context import ApiContext
-from tidegauge_service.metrics.collector import Collector
+from tidegauge_service.metrics.exposition import Collector
 from tidegauge_service.metrics.snapshot import take_snapshot
 
 

@@ -12,7 +12,7 @@ from fastapi import Depends, Query, Request
 from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.clock import Clock, from_iso
-from tidegauge_service.metrics.collector import Collector
+from tidegauge_service.metrics.exposition import Collector
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.streams import StreamRow

@@ -25,9 +25,8 @@ from tidegauge_service.clock import Clock
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.logs import Throttle
 from tidegauge_service.metrics import meters
-from tidegauge_service.metrics.collector import Collector
-from tidegauge_service.metrics.figures import Snapshot
-from tidegauge_service.metrics.snapshot import take_snapshot
+from tidegauge_service.metrics.exposition import Collector
+from tidegauge_service.metrics.snapshot import Snapshot, take_snapshot
 from tidegauge_service.runtime.consumer import Health
 from tidegauge_service.store.engine import Database
 from tidegauge_service.web.pages.routes import pages

@@ -75,6 +75,14 @@ class PartitionRow:
     end_ms: int | None = None
     """When ``end_offset`` was last asked for."""
 
+    @property
+    def lag(self) -> int | None:
+        """Inputs in the source that are not counted yet, as of ``end_ms``; None if not known.
+
+        Never below 0: the end may have been asked for before the last inputs were counted.
+        """
+        return None if self.end_offset is None else max(0, self.end_offset - self.next_offset)
+
 
 def register(
     connection: sa.Connection, config: StreamConfig, probe_set: ProbeSet, now_ms: int

@@ -23,7 +23,7 @@ from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.api.context import ApiContext
 from tidegauge_service.cli.main import app
 from tidegauge_service.clock import to_iso
-from tidegauge_service.metrics.collector import Collector
+from tidegauge_service.metrics.exposition import Collector
 from tidegauge_service.metrics.snapshot import take_snapshot
 from tidegauge_service.store.engine import Database
 from tidegauge_service.web.pages.routes import pages
@@ -103,7 +103,7 @@ def test_skew_is_seen_in_the_api_on_the_page_and_in_the_metrics(
         group.judge_until(30)
         untested = client.get(SKEW).json()
         assert untested == {"tested": None, "training": None, "baseline": training, "items": []}
-        assert [s.skewed for s in read(sqlite_database, take_snapshot, NOW).streams] == [None]
+        assert [s.skew for s in read(sqlite_database, take_snapshot, NOW).streams] == [None]
         assert "Training data and live traffic" not in Document(client.get("/").text).texts("h2")
         group.judge_until(60)
         found = client.get(SKEW).json()

@@ -16,7 +16,7 @@ from tidegauge_service.api.app import create_app
 from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.api.context import ApiContext
 from tidegauge_service.config.stream_file import load_stream
-from tidegauge_service.metrics.collector import Collector
+from tidegauge_service.metrics.exposition import Collector
 from tidegauge_service.metrics.snapshot import take_snapshot
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database

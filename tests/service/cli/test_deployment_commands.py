@@ -24,7 +24,7 @@ from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.api.context import ApiContext
 from tidegauge_service.cli.main import app
 from tidegauge_service.clock import to_iso
-from tidegauge_service.metrics.collector import Collector
+from tidegauge_service.metrics.exposition import Collector
 from tidegauge_service.metrics.snapshot import take_snapshot
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Database

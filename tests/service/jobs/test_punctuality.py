@@ -11,11 +11,11 @@ import sqlalchemy as sa
 
 from tests.service import oracle
 from tests.service.group import NOW, Group
+from tests.service.metrics.scrape import shown
 from tests.service.streams_for_tests import START
 from tests.service.transactions import read
 from tidegauge_service.jobs.punctuality import Arrived, Punctuality, mostly_late
 from tidegauge_service.jobs.watermark_watch import WatermarkWatch
-from tidegauge_service.metrics.snapshot import take_snapshot
 from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.windows import queries
@@ -86,7 +86,7 @@ def test_most_records_late_is_told_of_once_and_ends_when_they_come_in_time(
         "must be in before its windows close: `tidegauge backfill`"
     )
     assert read(database, queries.summary, group.stream).late_ms == NOW
-    assert read(database, take_snapshot, NOW).streams[0].mostly_late
+    assert shown(database, "stream_mostly_late") == {(): 1}
     several.append(Punctuality(group.config, group.stream, database, lambda: NOW))
     assert tick() == ["firing"], "a process that starts does not tell again"
     send(group, 120, late=False)

@@ -216,7 +216,7 @@ def _stream(summary: StreamSummary) -> Stream:
             Partition(
                 partition=p.partition,
                 next_offset=p.next_offset,
-                lag=None if p.end_offset is None else max(p.end_offset - p.next_offset, 0),
+                lag=p.lag,
                 lag_as_of=_iso(p.end_ms),
                 watermark=_iso(p.watermark_ms),
                 drained=p.drained,

@@ -187,10 +187,9 @@ def _facts(summary: StreamSummary) -> tuple[Fact, ...]:
 
 
 def _unread(summary: StreamSummary) -> str:
-    ends = [p.end_offset for p in summary.partitions]
-    if not ends or any(end is None for end in ends):
-        return "unknown"
-    return count(sum(max((p.end_offset or 0) - p.next_offset, 0) for p in summary.partitions))
+    lags = [p.lag for p in summary.partitions]
+    known = [lag for lag in lags if lag is not None]
+    return count(sum(known)) if lags and len(known) == len(lags) else "unknown"
 
 
 def _dead_letters(reasons: Mapping[str, int]) -> str:
