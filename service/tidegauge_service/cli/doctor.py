@@ -25,9 +25,10 @@ from tidegauge_service.ingest.sources.registry import check_format, open_source
 from tidegauge_service.jobs.punctuality import arrived, mostly_late
 from tidegauge_service.runtime.pipeline import check_receivers
 from tidegauge_service.store import streams
-from tidegauge_service.store.alerting import outbox
+from tidegauge_service.store.alerting import notice_state, outbox
+from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.streams import late_since, partitions
+from tidegauge_service.store.streams import partitions
 from tidegauge_service.store.windows import sight
 
 Check = Callable[[], str]
@@ -169,7 +170,7 @@ def _records(path: Path, settings: Settings) -> str:
             if stream is None:
                 return "none yet"
             found = arrived(partitions(connection, stream.id))
-            told = late_since(connection, stream.id)
+            told = notice_state.since(connection, stream.id, Trouble.LATE)
     finally:
         database.close()
     said = f"{found.records} read, {found.late} of them too late to be counted"

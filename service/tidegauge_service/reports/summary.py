@@ -57,13 +57,9 @@ def alert_row(alert: Alert) -> dict[str, Any]:
         "severity": str(alert.severity),
         "state": str(alert.state),
         "opened_window": to_iso(alert.opened_window_ms),
-        "resolved_window": _iso(alert.resolved_window_ms),
+        "resolved_window": to_iso(alert.resolved_window_ms),
         "observed": alert.observed,
         "expected": alert.expected,
         "effect": alert.effect,
         "n": alert.n,
     }
-
-
-def _iso(ms: int | None) -> str | None:
-    return None if ms is None else to_iso(ms)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import sqlalchemy as sa
 from pydantic import ValidationError
@@ -333,48 +332,6 @@ def note_ends(
     for partition, end in sorted(ends.items()):
         mine = (t.c.stream_id == stream_id, t.c.partition == partition)
         connection.execute(sa.update(t).where(*mine).values(end_offset=end, end_ms=now_ms))
-
-
-def mark_stale(
-    connection: sa.Connection, stream_id: int, before_ms: int | None, now_ms: int | None
-) -> bool:
-    """Note since when the watermark stands still, or None: it moves. By compare-and-set."""
-    return _mark(connection, stream_id, schema.stream.c.stale_ms, before_ms, now_ms)
-
-
-def stale_since(connection: sa.Connection, stream_id: int) -> int | None:
-    """Return since when the watermark stood still when people were told of it."""
-    return _since(connection, stream_id, schema.stream.c.stale_ms)
-
-
-def mark_late(
-    connection: sa.Connection, stream_id: int, before_ms: int | None, now_ms: int | None
-) -> bool:
-    """Note since when most records come too late, or None: they do not. By compare-and-set."""
-    return _mark(connection, stream_id, schema.stream.c.late_ms, before_ms, now_ms)
-
-
-def late_since(connection: sa.Connection, stream_id: int) -> int | None:
-    """Return since when most records come too late, if people were told of it."""
-    return _since(connection, stream_id, schema.stream.c.late_ms)
-
-
-def _mark(
-    connection: sa.Connection,
-    stream_id: int,
-    column: sa.Column[Any],
-    before_ms: int | None,
-    now_ms: int | None,
-) -> bool:
-    t = schema.stream
-    update = sa.update(t).where(t.c.id == stream_id, column.is_not_distinct_from(before_ms))
-    return connection.execute(update.values({column: now_ms})).rowcount == 1
-
-
-def _since(connection: sa.Connection, stream_id: int, column: sa.Column[Any]) -> int | None:
-    t = schema.stream
-    value = connection.execute(sa.select(column).where(t.c.id == stream_id)).scalar_one()
-    return None if value is None else int(value)
 
 
 def cursor(

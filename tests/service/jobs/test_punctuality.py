@@ -16,7 +16,9 @@ from tests.service.streams_for_tests import START
 from tests.service.transactions import read
 from tidegauge_service.jobs.punctuality import Arrived, Punctuality, mostly_late
 from tidegauge_service.jobs.watermark_watch import WatermarkWatch
-from tidegauge_service.store import schema, streams
+from tidegauge_service.store import schema
+from tidegauge_service.store.alerting import notice_state
+from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.windows import queries
 
@@ -114,4 +116,4 @@ def test_what_one_process_brings_is_judged_by_itself(database: Database, tmp_pat
         connection.execute(sa.update(schema.stream_partition).values(records=23_000, late=3_000))
     watch.tick()
     with database.read() as connection:
-        assert streams.late_since(connection, group.stream.id) == NOW
+        assert notice_state.since(connection, group.stream.id, Trouble.LATE) == NOW

@@ -123,8 +123,8 @@ def _fields(alert: Alert) -> dict[str, Any]:
         "severity": alert.severity,
         "state": alert.state,
         "opened_window": to_iso(alert.opened_window_ms),
-        "fired_window": _iso(alert.fired_window_ms),
-        "resolved_window": _iso(alert.resolved_window_ms),
+        "fired_window": to_iso(alert.fired_window_ms),
+        "resolved_window": to_iso(alert.resolved_window_ms),
         "last_window": to_iso(alert.last_window_ms),
         "links": {
             "self": f"/api/v1/alerts/{alert.id}",
@@ -145,7 +145,3 @@ def _transition(transition: Transition) -> dict[str, Any]:
         "effect": transition.effect,
         "n": transition.n,
     }
-
-
-def _iso(ms: int | None) -> str | None:
-    return None if ms is None else to_iso(ms)

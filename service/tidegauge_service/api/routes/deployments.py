@@ -209,13 +209,13 @@ def deployment_item(deployment: Deployment) -> DeploymentRow:
         probe_set=d.probe_set,
         role=d.role,
         **{"from": None if d.made_as == deployments.Change.FIRST else to_iso(d.from_ms)},
-        until=_iso(d.until_ms),
+        until=to_iso(d.until_ms),
         baseline=d.baseline,
         reference=d.reference,
         made_as=d.made_as,
         created=to_iso(d.created_ms),
         created_by=d.created_by,
-        ended=_iso(d.ended_ms),
+        ended=to_iso(d.ended_ms),
         ended_by=d.ended_by,
     )
 
@@ -233,7 +233,3 @@ def _counted(figures: deployment_counts.DeploymentFigures) -> CountedWindows:
     return CountedWindows(
         records=figures.records, covered=figures.covered, blind=figures.blind, lfs=lfs
     )
-
-
-def _iso(ms: int | None) -> str | None:
-    return None if ms is None else to_iso(ms)

@@ -193,8 +193,8 @@ def _stream(summary: StreamSummary) -> Stream:
         lateness_seconds=row.lateness_ms / 1000,
         probe_set=row.probe_set,
         baseline=row.baseline,
-        closed_through=_iso(summary.closed_through_ms),
-        evaluated_through=_iso(summary.evaluated_through_ms),
+        closed_through=to_iso(summary.closed_through_ms),
+        evaluated_through=to_iso(summary.evaluated_through_ms),
         windows=summary.windows,
         records=summary.records,
         late=summary.late,
@@ -209,16 +209,16 @@ def _stream(summary: StreamSummary) -> Stream:
         ],
         lost=summary.lost,
         gaps=[_gap(decision) for decision in summary.gaps],
-        stale_since=_iso(summary.stale_ms),
-        mostly_late_since=_iso(summary.late_ms),
+        stale_since=to_iso(summary.stale_ms),
+        mostly_late_since=to_iso(summary.late_ms),
         blind=None if summary.blind is None else [_blind(found) for found in summary.blind],
         partitions=[
             Partition(
                 partition=p.partition,
                 next_offset=p.next_offset,
                 lag=p.lag,
-                lag_as_of=_iso(p.end_ms),
-                watermark=_iso(p.watermark_ms),
+                lag_as_of=to_iso(p.end_ms),
+                watermark=to_iso(p.watermark_ms),
                 drained=p.drained,
             )
             for p in summary.partitions
@@ -239,7 +239,7 @@ def _gap(decision: Decision) -> RecordedGap:
         to_offset=decision.to_offset,
         lost=decision.lost,
         found=to_iso(decision.detected_ms),
-        decided=_iso(decision.decided_ms),
+        decided=to_iso(decision.decided_ms),
         decided_by=decision.decided_by,
     )
 
@@ -259,7 +259,3 @@ def _window(window: WindowFigures, window_ms: int) -> Window:
 
 def _series(figure: SeriesFigure) -> Series:
     return Series(**{name: getattr(figure, name) for name in Series.model_fields})
-
-
-def _iso(ms: int | None) -> str | None:
-    return None if ms is None else to_iso(ms)

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 
 from tidegauge_probes.findings import ALL, Blindness, SeriesKind
 from tidegauge_service.store import schema, streams
+from tidegauge_service.store.alerting import notice_state
+from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.ingest import decisions, quarantine
 from tidegauge_service.store.ingest.decisions import Decision
 from tidegauge_service.store.ingest.quarantine import Quarantined
@@ -289,8 +291,8 @@ def summary(connection: sa.Connection, stream: StreamRow) -> StreamSummary:
         quarantined=tuple(quarantine.active(connection, stream)),
         gaps=tuple(decisions.of_stream(connection, stream.id, newest=NEWEST_GAPS)),
         lost=decisions.lost(connection, stream.id),
-        stale_ms=streams.stale_since(connection, stream.id),
-        late_ms=streams.late_since(connection, stream.id),
+        stale_ms=notice_state.since(connection, stream.id, Trouble.STALE),
+        late_ms=notice_state.since(connection, stream.id, Trouble.LATE),
         blind=sight.load(connection, stream.id).found,
     )
 

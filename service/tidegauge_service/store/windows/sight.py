@@ -49,22 +49,9 @@ def blind_streams(connection: sa.Connection) -> dict[str, list[str]]:
     return {name: sorted({each.cause for each in found}) for name, found in known.items() if found}
 
 
-def save(
-    connection: sa.Connection,
-    stream_id: int,
-    found: Sequence[Blindness],
-    *,
-    before_ms: int | None,
-    told_ms: int | None,
-) -> bool:
-    """Write what was found; by compare-and-set on *before_ms*, so that one process tells of it."""
-    t = schema.stream
-    changed = connection.execute(
-        sa.update(t)
-        .where(t.c.id == stream_id, t.c.blind_ms.is_not_distinct_from(before_ms))
-        .values(blind=msgspec.json.encode(tuple(found)).decode(), blind_ms=told_ms)
-    )
-    return changed.rowcount == 1
+def columns(found: Sequence[Blindness]) -> dict[str, str]:
+    """Return the columns of a stream that hold what was found."""
+    return {"blind": msgspec.json.encode(tuple(found)).decode()}
 
 
 def newest_counts(connection: sa.Connection, stream: StreamRow) -> PaneCounts | None:
