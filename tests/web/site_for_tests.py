@@ -21,6 +21,7 @@ from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.store import streams
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import EVALUATED, StreamRow
 from tidegauge_service.store.windows import evaluation, precision
 from tidegauge_service.store.windows.precision import ClassShare, LfPrecision, WindowPrecision
@@ -66,7 +67,11 @@ class Site:
         return row
 
     def window(
-        self, stream: StreamRow, number: int, *findings: Finding, state: str = "compared"
+        self,
+        stream: StreamRow,
+        number: int,
+        *findings: Finding,
+        state: WindowState = WindowState.COMPARED,
     ) -> None:
         """Evaluate a window with these findings, as the evaluator does."""
         start = START + number * HOUR

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from tidegauge_alerts.messages.message import Status, headline
 from tidegauge_alerts.messages.phrases import change
 from tidegauge_alerts.model import Alert, AlertState
+from tidegauge_probes.findings import ALL, SeriesKind
 from tidegauge_service.cli.terminal import (
     err,
     opened,
@@ -204,8 +205,8 @@ class _Show:
     def _pictures(self, connection: Connection) -> str:
         """Draw the blind spot and the LF that went silent, window by window."""
         rows = (
-            ("blind spot", "blind_spot", ""),
-            ("mentions_vicodin", "coverage", "mentions_vicodin"),
+            ("blind spot", SeriesKind.BLIND_SPOT, ""),
+            ("mentions_vicodin", SeriesKind.COVERAGE, "mentions_vicodin"),
         )
         lines = [
             f"  {name:<18}{self._sparkline(connection, kind, probe)}" for name, kind, probe in rows
@@ -217,7 +218,7 @@ class _Show:
             connection,
             self._pipeline.stream,
             series=series,
-            segment="_all",
+            segment=ALL,
             probe=probe,
             limit=80,
             newest_first=True,

@@ -120,7 +120,7 @@ def _evaluated(s: StreamFigures) -> Number:
 
 def _learning(s: StreamFigures) -> Number:
     last = s.summary.last_window
-    return float(last is None or last.state != WindowState.COMPARED)
+    return float(last is None or last.state is not WindowState.COMPARED)
 
 
 def _share(kind: SeriesKind, figure: str = "observed") -> Callable[[Kinds], Number]:

@@ -13,8 +13,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tidegauge_service.store import schema, upsert
 
-PROPOSED = "proposed"
-
 
 @dataclass(frozen=True, slots=True)
 class CandidateReason:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from tidegauge_service.config.settings import Retention, RetentionLimit
 from tidegauge_service.store import deployments, schema, streams, upsert
 from tidegauge_service.store.alerting import outbox
-from tidegauge_service.store.candidates import PROPOSED
+from tidegauge_service.store.states import CandidateState
 from tidegauge_service.store.streams import EVALUATED, Role, StreamRow
 
 BATCH = 500
@@ -70,7 +70,7 @@ def _delivered() -> list[Condition]:
 
 
 def _fetched() -> list[Condition]:
-    return [schema.candidate.c.state != PROPOSED]
+    return [schema.candidate.c.state != CandidateState.PROPOSED]
 
 
 RULES: tuple[RetentionRule, ...] = (

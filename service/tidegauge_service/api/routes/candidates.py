@@ -14,9 +14,11 @@ from tidegauge_service.api.filters import check_alert, check_lf, check_segment, 
 from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.candidates import export
 from tidegauge_service.candidates.export import ExportFormat
+from tidegauge_service.candidates.proposal import ProposalReason
 from tidegauge_service.store import candidates
 from tidegauge_service.store.candidates import Candidate, CandidateFilter
 from tidegauge_service.store.engine import Connection
+from tidegauge_service.store.states import CandidateState
 
 router = APIRouter(prefix="/api/v1/candidates", tags=["candidates"])
 
@@ -47,13 +49,13 @@ def list_candidates(
     ctx: Ctx,
     stream: Annotated[str | None, Query(description="Name of the stream.")] = None,
     reason: Annotated[
-        Literal["blind_spot", "shifted_lf", "conflict", "uniform"] | None,
+        ProposalReason | None,
         Query(description="Why the record was chosen."),
     ] = None,
     alert: Annotated[str | None, Query(description="Id of the alert that asked for it.")] = None,
     segment: Annotated[str | None, Query(description="e.g. party=D")] = None,
     lf: Annotated[str | None, Query(description="An LF that voted on it.")] = None,
-    state: Annotated[Literal["proposed"] | None, Query(description="What became of it.")] = None,
+    state: Annotated[CandidateState | None, Query(description="What became of it.")] = None,
     since: Since = None,
     until: Until = None,
     limit: Annotated[

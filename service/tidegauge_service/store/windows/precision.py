@@ -13,10 +13,8 @@ import sqlalchemy as sa
 from tidegauge_probes.label_model.accuracy import Accuracy
 from tidegauge_probes.model import Outcomes
 from tidegauge_service.store import schema, upsert
+from tidegauge_service.store.states import SampleBucket
 from tidegauge_service.store.streams import StreamRow
-
-EVERY_RECORD = "all"
-"""Bucket of the samples that is drawn from all records alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +113,11 @@ def keep_votes(
         .where(
             t.c.stream_id == stream.id,
             t.c.window_start_ms == start,
-            t.c.buckets.contains(f'"{EVERY_RECORD}"', autoescape=True),
+            t.c.buckets.contains(f'"{SampleBucket.ALL}"', autoescape=True),
         )
         .order_by(t.c.priority, t.c.partition, t.c.offset)
     )
-    rows = [row for row in connection.execute(query) if EVERY_RECORD in json.loads(row.buckets)]
+    rows = [row for row in connection.execute(query) if SampleBucket.ALL in json.loads(row.buckets)]
     if not rows[:most]:
         return
     kept = {

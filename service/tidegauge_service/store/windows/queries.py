@@ -14,6 +14,7 @@ from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.ingest import decisions, quarantine
 from tidegauge_service.store.ingest.decisions import Decision
 from tidegauge_service.store.ingest.quarantine import Quarantined
+from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import (
     CLOSED,
     EVALUATED,
@@ -65,7 +66,7 @@ class WindowFigures:
     """One evaluated window and its series."""
 
     start_ms: int
-    state: str
+    state: WindowState
     probe_set: str
     baseline: str | None
     records: int
@@ -188,7 +189,7 @@ def _windows(
     return [
         WindowFigures(
             row.window_start_ms,
-            row.state,
+            WindowState(row.state),
             row.probe_set,
             row.baseline,
             row.records,

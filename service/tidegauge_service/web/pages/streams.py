@@ -10,12 +10,10 @@ from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_alerts.messages.phrases import clean
 from tidegauge_alerts.model import AlertState, Severity
+from tidegauge_service.store.states import CandidateState, WindowState
 from tidegauge_service.store.windows.queries import StreamSummary
 from tidegauge_service.web import addresses
 from tidegauge_service.web.words import NOTHING, Fact, Link, count, duration, moment
-
-WAITING = "proposed"
-"""The state of a candidate that nobody has labeled."""
 
 
 class Light(StrEnum):
@@ -83,7 +81,7 @@ def state(*summaries: StreamSummary) -> State:
         return State(Light.WATCH, f"{count(pending, 'alert')} pending")
     if any(s.blind for s in summaries):
         return State(Light.WATCH, "large blind spot")
-    if any(_phase(s) in {"compared", "learning"} for s in summaries):
+    if any(_phase(s) in COMPARING for s in summaries):
         return State(Light.CALM, "no open alert")
     return State(Light.UNKNOWN, "nothing compared yet")
 
@@ -97,17 +95,19 @@ def reading(summary: StreamSummary) -> str:
     return f"{verb}, {_PHASES[_phase(summary)]}"
 
 
-_PHASES: Mapping[str, str] = {
-    "none": "waiting for the first window",
-    "before": "counting, before its baseline",
-    "baseline": "learning its baseline",
-    "learning": "comparing with a short baseline",
-    "compared": "comparing with its baseline",
+COMPARING = {WindowState.LEARNING, WindowState.COMPARED}
+
+_PHASES: Mapping[WindowState | None, str] = {
+    None: "waiting for the first window",
+    WindowState.BEFORE: "counting, before its baseline",
+    WindowState.BASELINE: "learning its baseline",
+    WindowState.LEARNING: "comparing with a short baseline",
+    WindowState.COMPARED: "comparing with its baseline",
 }
 
 
-def _phase(summary: StreamSummary) -> str:
-    return summary.last_window.state if summary.last_window else "none"
+def _phase(summary: StreamSummary) -> WindowState | None:
+    return summary.last_window.state if summary.last_window else None
 
 
 def next_step(summary: StreamSummary) -> str:
@@ -143,13 +143,14 @@ def _not_seen(summary: StreamSummary) -> str:
 def _waiting(summary: StreamSummary) -> str:
     row = summary.stream
     steps = {
-        "none": f"A window of {duration(row.window_ms)} closes when event time has passed its end "
+        None: f"A window of {duration(row.window_ms)} closes when event time has passed its end "
         f"by {duration(row.lateness_ms)}.",
-        "before": "Records are counted; the range of 'baseline' in the stream file begins later.",
-        "baseline": "Windows are counted. The first one after the range of 'baseline' in the "
-        "stream file freezes the baseline, and is compared with it.",
-        "learning": "The baseline has few windows, so only gross shifts are called; 48 windows "
-        "over two days, of which no alert is open, will do.",
+        WindowState.BEFORE: "Records are counted; the range of 'baseline' in the stream file "
+        "begins later.",
+        WindowState.BASELINE: "Windows are counted. The first one after the range of 'baseline' "
+        "in the stream file freezes the baseline, and is compared with it.",
+        WindowState.LEARNING: "The baseline has few windows, so only gross shifts are called; 48 "
+        "windows over two days, of which no alert is open, will do.",
     }
     return steps.get(_phase(summary), "")
 
@@ -171,7 +172,7 @@ def _out_of_time(summary: StreamSummary) -> str:
 
 def _facts(summary: StreamSummary) -> tuple[Fact, ...]:
     name, row = summary.stream.name, summary.stream
-    waiting = summary.candidates.get(WAITING, 0)
+    waiting = summary.candidates.get(CandidateState.PROPOSED, 0)
     return (
         Fact("Records", count(summary.records)),
         Fact("Not read yet", _unread(summary)),

@@ -13,6 +13,7 @@ from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
+from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import CLOSED, EVALUATED
 from tidegauge_service.store.windows import evaluation, queries
 
@@ -172,7 +173,7 @@ def test_series_have_one_number_each_and_findings_without_data_no_row(
             finding(keys[1], Verdict.NO_DATA),
         ]
         evaluation.save_findings(connection, group.stream, findings, both)
-        for state in ("learning", "compared"):
+        for state in (WindowState.LEARNING, WindowState.COMPARED):
             evaluation.save_window(
                 connection, group.stream, START, state=state, baseline="b", records=1, now_ms=7
             )
