@@ -20,6 +20,7 @@ from tidegauge_service.demo.generator import raw_at
 from tidegauge_service.demo.plan import Plan
 from tidegauge_service.reports import summary
 from tidegauge_service.store import streams
+from tidegauge_service.store.alerting.alert_fields import fields_of
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.windows import queries
 
@@ -84,7 +85,7 @@ def numbers(url: str) -> dict[str, Any]:
             "late": stream.late,
             "dead_letters": stream.dead_letters,
             "windows": [(w.start_ms, w.state, w.records, w.series) for w in windows],
-            "alerts": [summary.alert_row(a) for a in read(database, summary.all_alerts, "same")],
+            "alerts": [fields_of(a) for a in read(database, summary.all_alerts, "same")],
         }
     finally:
         database.close()

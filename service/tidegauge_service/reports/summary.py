@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from tidegauge_alerts.model import Alert
-from tidegauge_service.clock import to_iso
 from tidegauge_service.store.alerting import alerts
+from tidegauge_service.store.alerting.alert_fields import fields_of
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import queries
@@ -35,31 +34,8 @@ def summarise(connection: Connection, stream: StreamRow, seconds: float) -> dict
         "late": summary.late,
         "dead_letters": sum(summary.dead_letters.values()),
         "dead_letter_reasons": summary.dead_letters,
-        "alerts": [alert_row(alert) for alert in all_alerts(connection, stream.name)],
+        "alerts": [fields_of(alert) for alert in all_alerts(connection, stream.name)],
         "candidates": sum(summary.candidates.values()),
         "seconds": round(seconds, 3),
         "records_per_second": round(summary.records / seconds) if seconds else 0,
-    }
-
-
-def alert_row(alert: Alert) -> dict[str, Any]:
-    """Return one alert as JSON-ready data."""
-    return {
-        "id": alert.id,
-        "series": str(alert.key.series),
-        "probe": alert.key.probe,
-        "other": alert.key.other,
-        "label": alert.key.label,
-        "segment": alert.key.segment,
-        "rule": alert.rule,
-        "cause": asdict(alert.cause) if alert.cause else None,
-        "kind": str(alert.kind),
-        "severity": str(alert.severity),
-        "state": str(alert.state),
-        "opened_window": to_iso(alert.opened_window_ms),
-        "resolved_window": to_iso(alert.resolved_window_ms),
-        "observed": alert.observed,
-        "expected": alert.expected,
-        "effect": alert.effect,
-        "n": alert.n,
     }

@@ -87,3 +87,33 @@ def test_json_and_parquet_hold_the_text(text: str) -> None:
 @given(st.text())
 def test_a_quote_is_all_that_is_added(text: str) -> None:
     assert export._cell(text) in (text, f"'{text}")
+
+
+def test_all_formats_have_the_columns_of_the_row() -> None:
+    one = candidate("a", text="hello", n=1)
+    names = list(export.CandidateRow.__annotations__)
+    [line] = export.ndjson([one])
+    assert list(json.loads(line)) == names
+    assert list(cells(one)) == names
+    assert export.SCHEMA.names == [*names[:-1], "text", "payload"]
+    assert json.loads(line) == {
+        "id": "c", "stream": "s", "window": "1970-01-01T00:00:00Z", "record_id": "a",
+        "timestamp": "1970-01-01T00:00:00Z", "reasons": ["uniform"],
+        "inclusion_probability": {"uniform": 0.5}, "alerts": ["a"], "votes": {},
+        "segments": ["country=DE"], "state": "proposed", "probe_set": "p", "baseline": "b",
+        "partition": 0, "offset": 7, "payload": {"text": "hello", "n": 1},
+    }  # fmt: skip
+
+
+def test_parquet_has_the_types_that_people_read_it_with() -> None:
+    types = {field.name: str(field.type) for field in export.SCHEMA}
+    texts = dict.fromkeys(
+        ("id", "stream", "window", "record_id", "timestamp", "state", "probe_set", "baseline"),
+        "string",
+    )
+    lists = dict.fromkeys(("reasons", "alerts", "segments"), "list<element: string>")
+    assert {name: t.replace("item:", "element:") for name, t in types.items()} == {
+        **texts, **lists, "partition": "int32", "offset": "int64", "text": "string",
+        "payload": "string", "votes": "map<string, string>",
+        "inclusion_probability": "map<string, double>",
+    }  # fmt: skip

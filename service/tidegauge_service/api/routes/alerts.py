@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -15,6 +14,7 @@ from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store.alerting import alerts
+from tidegauge_service.store.alerting.alert_fields import fields_of
 
 router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
 
@@ -108,30 +108,12 @@ def show_alert(alert_id: str, ctx: Ctx) -> AlertDetail:
 
 
 def _fields(alert: Alert) -> dict[str, Any]:
-    same = ["id", "fingerprint", "incident", "stream", "observed", "expected", "low", "high"]
-    same += ["effect", "p_value", "n", "scale", "share", "probe_set", "baseline", "rule"]
-    key = alert.key
-    return {
-        **{name: getattr(alert, name) for name in same},
-        "cause": asdict(alert.cause) if alert.cause else None,
-        "series": key.series,
-        "segment": key.segment,
-        "probe": key.probe,
-        "other": key.other,
-        "label": key.label,
-        "kind": alert.kind,
-        "severity": alert.severity,
-        "state": alert.state,
-        "opened_window": to_iso(alert.opened_window_ms),
-        "fired_window": to_iso(alert.fired_window_ms),
-        "resolved_window": to_iso(alert.resolved_window_ms),
-        "last_window": to_iso(alert.last_window_ms),
-        "links": {
-            "self": f"/api/v1/alerts/{alert.id}",
-            "candidates": f"/api/v1/candidates?alert={alert.id}",
-            "windows": f"/api/v1/streams/{alert.stream}/windows",
-        },
+    links = {
+        "self": f"/api/v1/alerts/{alert.id}",
+        "candidates": f"/api/v1/candidates?alert={alert.id}",
+        "windows": f"/api/v1/streams/{alert.stream}/windows",
     }
+    return {**fields_of(alert), "links": links}
 
 
 def _transition(transition: Transition) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -10,6 +12,9 @@ import sqlalchemy as sa
 from tidegauge_alerts.model import Alert, AlertState, Transition
 from tidegauge_probes.findings import SeriesKey
 from tidegauge_service.store import schema, upsert
+
+_COLUMNS: Final = [f.name for f in fields(Alert) if f.name in schema.alert.c]
+"""Fields that are asked for, each in a column of its name; the whole alert is in ``content``."""
 
 
 def open_alerts(connection: sa.Connection, stream_id: int) -> list[Alert]:
@@ -30,15 +35,9 @@ def save(
     """Write what became of alerts; transitions are only ever added."""
     rows = [
         {
-            "id": alert.id,
             "stream_id": stream_id,
-            "fingerprint": alert.fingerprint,
-            "incident": alert.incident,
-            "state": str(alert.state),
-            "severity": str(alert.severity),
-            "kind": str(alert.kind),
-            "opened_window_ms": alert.opened_window_ms,
             "content": msgspec.json.encode(alert).decode(),
+            **{name: getattr(alert, name) for name in _COLUMNS},
         }
         for alert in alerts
     ]
