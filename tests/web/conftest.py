@@ -29,7 +29,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def client(site: Site) -> Iterator[TestClient]:
     """Give the whole API over the site's database."""
-    collector = Collector(lambda: read(site.database, take_snapshot, NOW))
-    context = ApiContext(site.database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
+    figures = Collector(lambda: read(site.database, take_snapshot, NOW)).registry
+    context = ApiContext(site.database, lambda: NOW, TokenAuth("secret"), figures, lambda: None)
     with TestClient(create_app(context), headers={"Authorization": "Bearer secret"}) as client:
         yield client

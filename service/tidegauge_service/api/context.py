@@ -8,11 +8,11 @@ from typing import Annotated
 from urllib.parse import unquote
 
 from fastapi import Depends, Query, Request
+from prometheus_client import CollectorRegistry
 
 from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.clock import Clock, from_iso
-from tidegauge_service.metrics.exposition import Collector
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.streams import StreamRow
@@ -25,7 +25,8 @@ class ApiContext:
     database: Database
     clock: Clock
     gate: TokenAuth
-    collector: Collector
+    metrics: CollectorRegistry
+    """What Prometheus is shown."""
     ready: Callable[[], str | None]
     """Returns what is not ready yet, or None."""
     warnings: Callable[[], list[str]] = list

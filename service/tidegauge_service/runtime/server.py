@@ -72,9 +72,9 @@ def create_service_app(
             return take_snapshot(connection, clock())
 
     collector = Collector(read, ttl_s=SNAPSHOT_SECONDS, others=meters_of)
-    reasons = frozenset(str(reason) for reason in DeadLetterReason)
+    figures, reasons = collector.registry, frozenset(str(reason) for reason in DeadLetterReason)
     app = create_app(
-        ApiContext(database, clock, gate, collector, health.first, health.warnings, reasons)
+        ApiContext(database, clock, gate, figures, health.first, health.warnings, reasons)
     )
 
     @app.get("/login", include_in_schema=False)

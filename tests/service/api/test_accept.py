@@ -42,8 +42,8 @@ def group(tmp_path: Path, sqlite_database: Database, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def client(group: Judged) -> Iterator[TestClient]:
-    collector = Collector(lambda: read(group.database, take_snapshot, NOW))
-    context = ApiContext(group.database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
+    figures = Collector(lambda: read(group.database, take_snapshot, NOW)).registry
+    context = ApiContext(group.database, lambda: NOW, TokenAuth("secret"), figures, lambda: None)
     api = create_app(context)
     api.include_router(pages(group.database, lambda: NOW))
     with TestClient(api, headers={"Authorization": "Bearer secret"}) as client:
@@ -95,8 +95,8 @@ def test_skew_is_seen_in_the_api_on_the_page_and_in_the_metrics(
     group = Judged(tmp_path, sqlite_database, hours(60))
     thanks = list(oracle.TEXTS).index("thanks for all the fish")
     training = trained(group, [spread(n) if n % 10 == 0 else thanks for n in range(3_000)])
-    collector = Collector(lambda: read(sqlite_database, take_snapshot, NOW))
-    context = ApiContext(sqlite_database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
+    figures = Collector(lambda: read(sqlite_database, take_snapshot, NOW)).registry
+    context = ApiContext(sqlite_database, lambda: NOW, TokenAuth("secret"), figures, lambda: None)
     api = create_app(context)
     api.include_router(pages(sqlite_database, lambda: NOW))
     with TestClient(api, headers={"Authorization": "Bearer secret"}) as client:

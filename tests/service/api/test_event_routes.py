@@ -42,8 +42,8 @@ class Site:
         if source["kind"] == "log":
             write(database, events.make_partitions, self.stream, 2)
         write(database, streams.seed_partitions, self.stream.id, {0: 0, 1: 0}, NOW)
-        collector = Collector(lambda: read(database, take_snapshot, NOW))
-        context = ApiContext(database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
+        figures = Collector(lambda: read(database, take_snapshot, NOW)).registry
+        context = ApiContext(database, lambda: NOW, TokenAuth("secret"), figures, lambda: None)
         self.client = TestClient(create_app(context), headers={"Authorization": "Bearer secret"})
 
     def post(self, content: bytes, **headers: str) -> Any:

@@ -241,8 +241,8 @@ DEPLOYMENTS = "/api/v1/streams/test/deployments"
 @pytest.fixture
 def client(group: Redeployed) -> Iterator[TestClient]:
     """Give the API over the group's database."""
-    collector = Collector(lambda: read(group.database, take_snapshot, NOW))
-    context = ApiContext(group.database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
+    figures = Collector(lambda: read(group.database, take_snapshot, NOW)).registry
+    context = ApiContext(group.database, lambda: NOW, TokenAuth("secret"), figures, lambda: None)
     with TestClient(create_app(context), headers={"Authorization": "Bearer secret"}) as client:
         yield client
 

@@ -24,6 +24,7 @@ from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_service.clock import window_start
 from tidegauge_service.errors import ServiceError
 from tidegauge_service.store import schema, streams, upsert
+from tidegauge_service.store.ingest.sample import Sample
 from tidegauge_service.store.streams import CLOSED, REPLAYED, StreamRow
 
 
@@ -44,21 +45,6 @@ class Superseded(Fenced):
 
 PaneKey = tuple[int, str]
 """Window start, ProbeSet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A kept record: where it stands, in which buckets, and what it looked like."""
-
-    window_start_ms: int
-    offset: int
-    priority: int
-    buckets: tuple[str, ...]
-    record_id: str
-    timestamp_ms: int
-    payload: str
-    outcomes: bytes
-    segments: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

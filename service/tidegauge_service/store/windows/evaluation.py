@@ -24,7 +24,7 @@ from tidegauge_probes.findings import Finding, SeriesKey, Verdict
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import schema, streams, upsert
 from tidegauge_service.store.alerting import alerts
-from tidegauge_service.store.ingest.commit import Sample
+from tidegauge_service.store.ingest.sample import Sample
 from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import CLOSED, EVALUATED, StreamRow
 
