@@ -85,7 +85,8 @@ class Database:
         """One transaction that will write; rolled back on any error.
 
         SQLite takes its write lock at once (BEGIN IMMEDIATE): a transaction that first reads
-        and then finds the lock taken could only fail.
+        and then finds the lock taken could only fail. Nothing slow belongs in here, no LF, no
+        request, no large file: on SQLite all other writers wait.
         """
         with _advice(self.url), self.engine.connect() as opened:
             connection = opened.execution_options(writes=True)
