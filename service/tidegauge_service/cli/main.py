@@ -19,8 +19,6 @@ from tidegauge_service import __version__
 from tidegauge_service.cli.lazy import LazyCommand, lazy_group
 from tidegauge_service.errors import exit_code_of
 
-"""Errors of probes, counts and baselines: a file or value is wrong."""
-
 COMMANDS = (
     LazyCommand(
         "demo",

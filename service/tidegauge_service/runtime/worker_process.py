@@ -29,8 +29,6 @@ from tidegauge_service.runtime.consumer import Health, Service
 from tidegauge_service.runtime.pipeline import open_pipeline
 from tidegauge_service.store.engine import Database
 
-"""Exit code of errors of probes, counts and baselines: a file or value is wrong."""
-
 READY, CALLS, PROBLEM, FATAL, DONE = "ready", "calls", "problem", "fatal", "done"
 """What a worker says: [calls, ProbeSet, place and name of each LF and slice that it may call],
 before its heart beats with their columns; [ready, the values of its StreamRow],
