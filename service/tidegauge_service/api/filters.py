@@ -45,4 +45,4 @@ def check_segment(connection: Connection, stream: StreamRow | None, segment: str
 def check_alert(connection: Connection, alert_id: str | None) -> None:
     """Problem 404 for an alert that does not exist."""
     if alert_id is not None and alerts.get(connection, alert_id) is None:
-        raise Problem(404, "unknown_alert", alert_id)
+        raise Problem(404, "unknown_alert", f"'{alert_id}'; GET /api/v1/alerts lists them")
