@@ -18,7 +18,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tidegauge_probes.errors import TidegaugeError
+
+DEFINITION_EXIT_CODE: Final = 2
+"""Of an error that is not the service's: what was written (LFs, a baseline, a rule) is wrong."""
 
 
 class ServiceError(TidegaugeError):
@@ -86,3 +91,8 @@ class WorkerFailed(ServiceError):  # noqa: N818  (what happened to it)
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def exit_code_of(error: TidegaugeError) -> int:
+    """Return the exit code of a process that the error ends."""
+    return error.exit_code if isinstance(error, ServiceError) else DEFINITION_EXIT_CODE

@@ -65,10 +65,9 @@ def backfill(
 
 
 def _abandon(context: typer.Context, stream: Path) -> None:
-    with opened(settings_of(context)) as database:
-        row = find_stream(database, str(stream))
-        with database.write() as connection:
-            left = backfills.abandon(connection, row.id)
+    with opened(settings_of(context)) as database, database.write() as connection:
+        row = find_stream(connection, str(stream))
+        left = backfills.abandon(connection, row.id)
     if not left:
         msg = f"every file of '{row.name}' was read to its end: there is nothing to abandon"
         raise SettingsError(msg)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tidegauge_service.candidates import export as exports
+from tidegauge_service.candidates.export import ExportFormat
 from tidegauge_service.candidates.proposal import ProposalReason
 from tidegauge_service.cli.database import find_stream, opened
 from tidegauge_service.cli.options import OptionsOnly
@@ -20,14 +20,6 @@ from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.candidates import CandidateFilter
 
 app = typer.Typer(help="Export retraining candidates.", no_args_is_help=True)
-
-
-class ExportFormat(StrEnum):
-    """How to write them."""
-
-    NDJSON = "ndjson"
-    CSV = "csv"
-    PARQUET = "parquet"
 
 
 @app.callback()
@@ -60,9 +52,9 @@ def export(
 ) -> None:
     """Export candidates as NDJSON, CSV or Parquet."""
     since_ms, until_ms = span(since, until)
-    with opened(settings_of(context)) as database:
-        row = find_stream(database, stream) if stream is not None else None
-        if alert is not None and alerts.get(database, alert) is None:
+    with opened(settings_of(context)) as database, database.read() as connection:
+        row = find_stream(connection, stream) if stream is not None else None
+        if alert is not None and alerts.get(connection, alert) is None:
             msg = f"there is no alert '{alert}' in this database: the page and the API list them"
             raise SettingsError(msg)
         wanted = CandidateFilter(
@@ -72,16 +64,10 @@ def export(
             since_ms=since_ms,
             until_ms=until_ms,
         )
-        found = (c for page in candidates.pages(database, wanted) for c in page)
-        chunks = {
-            ExportFormat.NDJSON: exports.ndjson,
-            ExportFormat.CSV: exports.csv,
-            ExportFormat.PARQUET: exports.parquet,
-        }[format](found)
-        if output is None:
-            for chunk in chunks:
-                sys.stdout.buffer.write(chunk)
-            return
-        with output.open("wb") as file:
-            size = sum(file.write(chunk) for chunk in chunks)
+        file = exports.spooled(format, candidates.every(connection, wanted))
+    if output is None:
+        sys.stdout.buffer.writelines(exports.chunks(file))
+        return
+    with output.open("wb") as target:
+        size = sum(target.write(chunk) for chunk in exports.chunks(file))
     err.print(f"{output}: {size} bytes")

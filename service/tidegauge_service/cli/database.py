@@ -16,7 +16,7 @@ from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import streams
 from tidegauge_service.store.deployments import Author
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.streams import StreamRow
 
 
@@ -34,13 +34,12 @@ def opened(settings: Settings, *, upgrade: bool = False) -> Iterator[Database]:
         database.close()
 
 
-def find_stream(database: Database, named: str) -> StreamRow:
+def find_stream(connection: Connection, named: str) -> StreamRow:
     """Return the stream of a name, or of the name in a stream file; SettingsError lists them."""
     name = load_stream(Path(named)).name if named.endswith((".yaml", ".yml")) else named
-    found = streams.find(database, name)
+    found = streams.find(connection, name)
     if found is None:
-        with database.read() as connection:
-            known = ", ".join(streams.names(streams.select_streams(connection))) or "none yet"
+        known = ", ".join(streams.names(streams.select_streams(connection))) or "none yet"
         msg = f"there is no stream '{name}' in this database; streams: {known}"
         raise SettingsError(msg)
     return found

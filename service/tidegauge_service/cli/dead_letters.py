@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -23,8 +24,10 @@ from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.replay import Replay
 from tidegauge_service.store import streams
+from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import dead_letters
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
+from tidegauge_service.store.streams import StreamRow
 
 app = typer.Typer(
     help="Inspect, replay and drop inputs that could not be read as records.", no_args_is_help=True
@@ -50,10 +53,10 @@ def list_(
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Show counts by reason, and the newest dead letters."""
-    with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
-        tallies = dead_letters.tallies(database, row)
-        found = dead_letters.page(database, row, DeadLetterFilter(reason), limit=limit)
+    with opened(settings_of(context)) as database, database.read() as connection:
+        row = find_stream(connection, stream)
+        tallies = dead_letters.tallies(connection, row)
+        found = dead_letters.page(connection, row, DeadLetterFilter(reason), limit=limit)
     if as_json:
         counts = {t.reason: {k: v for k, v in asdict(t).items() if k != "reason"} for t in tallies}
         places = [[kept.letter.partition, kept.letter.offset] for kept in found]
@@ -83,9 +86,9 @@ def show(
     ] = False,
 ) -> None:
     """Show one dead letter with everything that was kept of it."""
-    with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
-        kept = dead_letters.find(database, row, partition, offset)
+    with opened(settings_of(context)) as database, database.read() as connection:
+        row = find_stream(connection, stream)
+        kept = dead_letters.find(connection, row, partition, offset)
     if kept is None:
         msg = f"'{row.name}' has no dead letter at partition {partition}, offset {offset}: see "
         msg += "`tidegauge dead-letters list`"
@@ -118,8 +121,9 @@ def replay(
     settings = settings_of(context)
     codec = open_codec(config, settings, now_ms)
     with opened(settings) as database:
-        find_stream(database, config.name)
-        row = streams.register(database, config, probe_set, now_ms())
+        with database.write() as connection:
+            find_stream(connection, config.name)
+            row = streams.register(connection, config, probe_set, now_ms())
         job = Replay(config, row, probe_set, database, clock=now_ms, owner=owner, codec=codec)
         outcome = job.run(DeadLetterFilter(reason))
     if as_json:
@@ -147,5 +151,16 @@ def drop(
         raise SettingsError(msg)
     wanted = DeadLetterFilter(reason, moment(before, "--before"))
     with opened(settings_of(context)) as database:
-        dropped = dead_letters.drop(database, find_stream(database, stream), wanted)
+        with database.read() as connection:
+            row = find_stream(connection, stream)
+        dropped = sum(_drops(database, row, wanted))
     err.print(f"{dropped} dropped", highlight=False)
+
+
+def _drops(database: Database, stream: StreamRow, wanted: DeadLetterFilter) -> Iterator[int]:
+    """Drop in one transaction after another, each a short one: workers wait for the lock."""
+    dropped = dead_letters.DROPPED_AT_ONCE
+    while dropped == dead_letters.DROPPED_AT_ONCE:
+        with database.write() as connection:
+            dropped = dead_letters.drop(connection, stream, wanted)
+        yield dropped

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from tidegauge_alerts.messages.message import Status, headline
 from tidegauge_alerts.messages.phrases import change
 from tidegauge_alerts.model import Alert, AlertState
+from tidegauge_probes.findings import ALL, SeriesKind
 from tidegauge_service.cli.database import opened
 from tidegauge_service.cli.terminal import err, out, print_json, settings_of, sparkline, styled
 from tidegauge_service.clock import now_ms, to_iso, window_start
@@ -39,7 +40,7 @@ from tidegauge_service.runtime.listener import bind, link
 from tidegauge_service.runtime.pipeline import Pipeline, open_pipeline
 from tidegauge_service.runtime.server import Server, create_service_app
 from tidegauge_service.store.alerting import alerts
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.windows import queries
 
 SEED = 7
@@ -153,10 +154,11 @@ class _Show:
         stream = self._pipeline.stream
         with err.status("reading …") as status:
             while time.monotonic() - started < PATIENCE_SECONDS:
-                firing = alerts.page(
-                    self._database, stream=stream.name, state=AlertState.FIRING, limit=50
-                )
-                summary = queries.summary(self._database, stream)
+                with self._database.read() as connection:
+                    firing = alerts.page(
+                        connection, stream=stream.name, state=AlertState.FIRING, limit=50
+                    )
+                    summary = queries.summary(connection, stream)
                 if firing and summary.candidates:
                     return firing
                 status.update(f"{summary.windows} windows, {summary.records} records …")
@@ -170,7 +172,9 @@ class _Show:
         raise ServiceError(msg)
 
     def _tell(self, incident: list[Alert], seconds: float) -> None:
-        summary = report.summarise(self._database, self._pipeline.stream, seconds)
+        with self._database.read() as connection:
+            summary = report.summarise(connection, self._pipeline.stream, seconds)
+            pictures = self._pictures(connection)
         summary["url"] = f"{self._url}/login?token={self._token}"
         summary["token"] = self._token
         if self._as_json:
@@ -182,7 +186,7 @@ class _Show:
         out.print(styled("ALERT", "bold red"), f"after {seconds:.0f} s: {said}")
         for alert in strongest[:MOST_LINES]:
             out.print(self._line(alert), highlight=False)
-        out.print(self._pictures(), highlight=False)
+        out.print(pictures, highlight=False)
         out.print(self._next_steps(summary), highlight=False)
 
     def _line(self, alert: Alert) -> str:
@@ -192,21 +196,23 @@ class _Show:
             f"(99 % band {band}), since {to_iso(alert.opened_window_ms)}"
         )
 
-    def _pictures(self) -> str:
+    def _pictures(self, connection: Connection) -> str:
         """Draw the blind spot and the LF that went silent, window by window."""
         rows = (
-            ("blind spot", "blind_spot", ""),
-            ("mentions_vicodin", "coverage", "mentions_vicodin"),
+            ("blind spot", SeriesKind.BLIND_SPOT, ""),
+            ("mentions_vicodin", SeriesKind.COVERAGE, "mentions_vicodin"),
         )
-        lines = [f"  {name:<18}{self._sparkline(kind, probe)}" for name, kind, probe in rows]
+        lines = [
+            f"  {name:<18}{self._sparkline(connection, kind, probe)}" for name, kind, probe in rows
+        ]
         return "\n".join(["", *lines, f"  {'':18}one block per window of an hour", ""])
 
-    def _sparkline(self, series: str, probe: str) -> str:
+    def _sparkline(self, connection: Connection, series: str, probe: str) -> str:
         found = queries.window_page(
-            self._database,
+            connection,
             self._pipeline.stream,
             series=series,
-            segment="_all",
+            segment=ALL,
             probe=probe,
             limit=80,
             newest_first=True,

@@ -31,10 +31,12 @@ from tidegauge_service.ingest.sources.registry import open_source
 from tidegauge_service.ingest.sources.source import Raw, Source
 from tidegauge_service.jobs.punctuality import arrived, mostly_late
 from tidegauge_service.runtime.pipeline import check_receivers
-from tidegauge_service.store.alerting import outbox
+from tidegauge_service.store import streams
+from tidegauge_service.store.alerting import notice_state, outbox
+from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest.decisions import GapCause, of_stream
-from tidegauge_service.store.streams import StreamRow, find, late_since, partitions
+from tidegauge_service.store.streams import StreamRow, partitions
 from tidegauge_service.store.windows import sight
 
 Check = Callable[[], str]
@@ -213,11 +215,10 @@ def _look(
         found_revision, needed = database.version()
         if found_revision != needed:  # `database` says what to do
             return None
-        stream = find(database, load_stream(path).name)
-        if stream is None:
-            return None
+        name = load_stream(path).name
         with database.read() as connection:
-            return read(connection, stream)
+            stream = streams.find(connection, name)
+            return None if stream is None else read(connection, stream)
     finally:
         database.close()
 
@@ -229,7 +230,7 @@ def _records(path: Path, settings: Settings) -> str:
         settings,
         lambda connection, stream: (
             arrived(partitions(connection, stream.id)),
-            late_since(connection, stream.id),
+            notice_state.since(connection, stream.id, Trouble.LATE),
         ),
     )
     if found is None:

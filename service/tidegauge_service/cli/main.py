@@ -17,9 +17,7 @@ import typer
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service import __version__
 from tidegauge_service.cli.lazy import LazyCommand, lazy_group
-
-BAD_DEFINITION = 2
-"""Errors of probes, counts and baselines: a file or value is wrong."""
+from tidegauge_service.errors import exit_code_of
 
 COMMANDS = (
     LazyCommand(
@@ -120,4 +118,4 @@ def main() -> None:
             from tidegauge_service.cli.terminal import err, styled  # noqa: PLC0415
 
             err.print(styled("error:", "bold red"), str(error), soft_wrap=True)
-        sys.exit(getattr(error, "exit_code", BAD_DEFINITION))
+        sys.exit(exit_code_of(error))

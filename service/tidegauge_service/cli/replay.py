@@ -75,14 +75,18 @@ def replay(
                 finally:
                     pipeline.close()
             seconds = time.monotonic() - started
-            summary = report.summarise(store, pipeline.stream, seconds)
-            if report_to is not None:
-                found = page.read(store, pipeline.stream, config, seconds)
+            with store.read() as connection:
+                summary = report.summarise(connection, pipeline.stream, seconds)
+                alerts = report.all_alerts(connection, pipeline.stream.name)
+                found = None
+                if report_to is not None:
+                    found = page.read(connection, pipeline.stream, config, seconds)
+            if report_to is not None and found is not None:
                 page.write(report_to, found, now_ms)
             if as_json:
                 print_json(summary)
             else:
-                _show(summary, report.all_alerts(store, pipeline.stream.name))
+                _show(summary, alerts)
             if not summary["records"]:
                 dead = int(summary["dead_letters"])
                 pipeline.require_records(dead, kept=database is not None)

@@ -31,10 +31,9 @@ def gaps(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
 ) -> None:
     """List gaps: inputs the source no longer had, and how each gap was resolved."""
-    with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
-        with database.read() as connection:
-            found = decisions.of_stream(connection, row.id)
+    with opened(settings_of(context)) as database, database.read() as connection:
+        row = find_stream(connection, stream)
+        found = decisions.of_stream(connection, row.id)
     if as_json:
         print_json({"stream": row.name, "gaps": [asdict(d) for d in found]})
         return
@@ -58,10 +57,10 @@ def accept_gap(
     ] = None,
 ) -> None:
     """Accept lost inputs, so that partitions held by a gap resume within seconds."""
-    with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
-        who = author(by)
-        accepted = decisions.accept(database, row, partition, who.name, who.now_ms)
+    who = author(by)
+    with opened(settings_of(context)) as database, database.write() as connection:
+        row = find_stream(connection, stream)
+        accepted = decisions.accept(connection, row, partition, who.name, who.now_ms)
     if not accepted:
         msg = f"'{row.name}' has no gap to accept: see `tidegauge streams gaps {row.name}`"
         raise SettingsError(msg)
@@ -87,8 +86,8 @@ def reset(
     Stop the stream's workers first.
     """
     with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
         with database.read() as connection:
+            row = find_stream(connection, stream)
             text = origins.of_stream(connection, row.id)
             positions = origins.positions(connection, row.id)
         source = str(origin.decode(text)) if text else "an unknown source"

@@ -40,6 +40,7 @@ from tidegauge_service.store.alerting import alerts, outbox
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest import commit
+from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import evaluation
 from tidegauge_service.store.windows import precision as precisions
@@ -94,7 +95,8 @@ class Evaluator:
 
     def tick(self) -> int:
         """Close what the watermark has passed and evaluate it; return the number of windows."""
-        commit.close_windows(self._database, self._stream)
+        with self._database.write() as connection:
+            commit.close_windows(connection, self._stream)
         evaluated = 0
         while self.evaluate_next():
             evaluated += 1
@@ -148,9 +150,10 @@ class Evaluator:
         """Compare a window; return what the next one needs of it."""
         until = deployment.range_until_ms
         if deployment.baseline is None and until is not None and start < until:
-            state = "before" if start < (deployment.range_from_ms or 0) else "baseline"
+            early = start < (deployment.range_from_ms or 0)
+            state = WindowState.BEFORE if early else WindowState.BASELINE
             self._save_window(connection, start, counts, state, None)
-            if state == "baseline":
+            if state is WindowState.BASELINE:
                 most, records = self._config.samples.each, counts.records
                 precisions.keep_votes(connection, self._stream, start, records=records, most=most)
             self._end_alerts(connection, start)
@@ -160,7 +163,7 @@ class Evaluator:
             past = evaluation.before(connection, self._stream, start, baseline)
             memory = _Memory(past, self._recent(connection, start, baseline, deployment))
         findings = comparison.compare(start, counts, baseline, self._detector, memory.past)
-        state = "learning" if baseline.learning else "compared"
+        state = WindowState.LEARNING if baseline.learning else WindowState.COMPARED
         self._save_window(connection, start, counts, state, baseline.id)
         evaluation.save_findings(connection, self._stream, findings, self._ids)
         past, recent = memory.past, memory.recent
@@ -198,7 +201,7 @@ class Evaluator:
         connection: Connection,
         start: int,
         counts: PaneCounts,
-        state: str,
+        state: WindowState,
         baseline: str | None,
     ) -> None:
         evaluation.save_window(

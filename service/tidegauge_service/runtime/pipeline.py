@@ -103,9 +103,10 @@ class Pipeline:
             raise NoRecord(msg)
 
     def _newest_dead_letter(self) -> str:
-        found = dead_letters.page(
-            self.database, self.stream, DeadLetterFilter(), limit=1, most_bytes=1
-        )
+        with self.database.read() as connection:
+            found = dead_letters.page(
+                connection, self.stream, DeadLetterFilter(), limit=1, most_bytes=1
+            )
         return (
             f"The last one, {found[0].letter.reason}: {found[0].letter.detail}. " if found else ""
         )
@@ -149,7 +150,8 @@ def open_pipeline(
         for rule in config.alerts.user_rules:
             check_names(rule, probe_set.layout.probes, probe_set.classes)
         origin.check(database, config, opened)  # before the database takes the stream file over
-        stream = streams.register(database, config, probe_set, clock())
+        with database.write() as connection:
+            stream = streams.register(connection, config, probe_set, clock())
         seed(database, config, stream, opened, clock())
         if stream.probe_set == probe_set.id:
             _attach_baseline(

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from rich.table import Table
 from typer.testing import CliRunner, Result
 
+from tests.service import transactions
 from tests.service.streams_for_tests import START, record, write_jsonl, write_stream
 from tidegauge_alerts.errors import ReceiverError
 from tidegauge_alerts.receivers import LogReceiver, WebhookReceiver
@@ -216,7 +217,7 @@ def test_doctor_reads_the_first_records_before_a_first_run(folder: Path) -> None
 @pytest.mark.parametrize(("waits", "mark"), [(False, "✓"), (True, "✗")])
 def test_doctor_tells_of_gaps(folder: Path, mark: str, *, waits: bool) -> None:
     database = Database(f"sqlite:///{folder}/t.db")
-    stream = streams.find(database, "test")
+    stream = transactions.read(database, streams.find, "test")
     assert stream is not None
     gap = Gap(0, GapCause.REWRITTEN, 3, 7, 4, None)
     with database.write() as connection:

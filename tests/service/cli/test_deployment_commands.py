@@ -17,13 +17,14 @@ from tests.service import oracle
 from tests.service.group import NOW
 from tests.service.redeployed import ALL, FEWER, ONE, Redeployed, only
 from tests.service.streams_for_tests import HOUR, PROBES, START, write_stream
+from tests.service.transactions import read, write
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.api.app import create_app
 from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.api.context import ApiContext
 from tidegauge_service.cli.main import app
 from tidegauge_service.clock import to_iso
-from tidegauge_service.metrics.collector import Collector
+from tidegauge_service.metrics.exposition import Collector
 from tidegauge_service.metrics.snapshot import take_snapshot
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Database
@@ -47,7 +48,7 @@ def group(tmp_path: Path, sqlite_database: Database) -> Redeployed:
     member = found.member()
     while found.partitions()[0].next_offset < 36:
         member.worker.step()
-    commit.close_windows(sqlite_database, found.stream)
+    write(sqlite_database, commit.close_windows, found.stream)
     return found
 
 
@@ -144,7 +145,7 @@ def test_a_shadow_is_compared_and_promoted(
     assert (said["role"], said["baseline"]) == ("shadow", None)
     assert "no closed window was counted by both" in run("probes", "diff", "--stream", "test")
     group.member().to_end()
-    commit.close_windows(database, group.stream)
+    write(database, commit.close_windows, group.stream)
     text = run("probes", "diff", "--stream", "test")
     assert f"ProbeSet {group.sets[0].id} → {group.sets[1].id}\nLF - thanks\n" in text
     assert "in 2 windows counted by both, 12 records:" in text
@@ -240,8 +241,8 @@ DEPLOYMENTS = "/api/v1/streams/test/deployments"
 @pytest.fixture
 def client(group: Redeployed) -> Iterator[TestClient]:
     """Give the API over the group's database."""
-    collector = Collector(lambda: take_snapshot(group.database, NOW))
-    context = ApiContext(group.database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
+    figures = Collector(lambda: read(group.database, take_snapshot, NOW)).registry
+    context = ApiContext(group.database, lambda: NOW, TokenAuth("secret"), figures, lambda: None)
     with TestClient(create_app(context), headers={"Authorization": "Bearer secret"}) as client:
         yield client
 
@@ -287,7 +288,7 @@ def test_templates_are_sent_shadowed_compared_and_promoted(
     assert said["probe_set"] == group.sets[1].id
     assert (said["from"], said["created_by"]) == (to_iso(START + 6 * HOUR), "api")
     group.member().to_end()
-    commit.close_windows(group.database, group.stream)
+    write(group.database, commit.close_windows, group.stream)
     group.assert_whole()
     found = client.get(f"{DEPLOYMENTS}/diff").json()
     assert (found["before"], found["after"]) == (group.sets[0].id, group.sets[1].id)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from tests.service import oracle
 from tests.service.group import NOW, Group
 from tests.service.streams_for_tests import HOUR, START
+from tests.service.transactions import read
 from tidegauge_service.clock import to_iso
 from tidegauge_service.jobs.watermark_watch import SETTLE_MS, WatermarkWatch
 from tidegauge_service.store import schema
@@ -75,7 +76,7 @@ def test_a_partition_that_nobody_reads_is_told_of_once_and_resolves_when_it_move
         "The watermark is stalled at partition 1: it has not moved for 10 min, so no window closes."
     )
     assert said[0]["links"] == {"page": "http://tide/"}
-    assert queries.summary(database, group.stream).stale_ms == NOW
+    assert read(database, queries.summary, group.stream).stale_ms == NOW
 
     group.member([1], clock=time).to_end()
     tick(both)
@@ -83,7 +84,7 @@ def test_a_partition_that_nobody_reads_is_told_of_once_and_resolves_when_it_move
     resolved = told(database)[2:]
     assert [s["status"] for s in resolved] == ["resolved"] * 2
     assert resolved[0]["incident"] == said[0]["incident"]
-    assert queries.summary(database, group.stream).stale_ms is None
+    assert read(database, queries.summary, group.stream).stale_ms is None
 
 
 def test_a_process_that_has_just_started_waits_before_it_tells(

@@ -159,7 +159,8 @@ def accept(
 ) -> None:
     """Accept recent windows as the new baseline, from the next window on."""
     with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
+        with database.read() as connection:  # apart: the change begins by taking its locks
+            row = find_stream(connection, stream)
         made = changes.accept(
             database,
             row,

@@ -17,7 +17,7 @@ from tidegauge_service.cli.terminal import out, print_json, settings_of
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import deployment_counts, deployments, streams
 from tidegauge_service.store.deployment_counts import SideBySide
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import Role, StreamRow
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -40,10 +40,10 @@ def diff(
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Show which LFs differ between two ProbeSets, and how."""
-    with opened(settings_of(context)) as database:
-        row = find_stream(database, stream) if stream else None
-        (first, old), (second, new) = (_find(database, row, which) for which in (before, after))
-        seen = deployment_counts.side_by_side(database, row, first, second) if row else None
+    with opened(settings_of(context)) as database, database.read() as connection:
+        row = find_stream(connection, stream) if stream else None
+        (first, old), (second, new) = (_find(connection, row, which) for which in (before, after))
+        seen = deployment_counts.side_by_side(connection, row, first, second) if row else None
     found = compare(old, new)
     if as_json:
         print_json({"before": first, "after": second, **_facts(found, seen)})
@@ -54,20 +54,19 @@ def diff(
         _show_seen(seen)
 
 
-def _find(database: Database, row: StreamRow | None, which: str) -> tuple[str, Contents]:
+def _find(connection: Connection, row: StreamRow | None, which: str) -> tuple[str, Contents]:
     """Return the id of a ProbeSet and what stands for it."""
     name = which
-    with database.read() as connection:
-        if which in set(Role):
-            if row is None:
-                msg = f"'{which}' needs a stream: give --stream, or name two ProbeSets"
-                raise SettingsError(msg)
-            found = deployments.current(deployments.of_stream(connection, row.id), Role(which))
-            if found is None:
-                msg = f"stream '{row.name}' has no {which} deployment"
-                raise SettingsError(msg)
-            name = found.probe_set
-        kept = streams.contents_of(connection, name)
+    if which in set(Role):
+        if row is None:
+            msg = f"'{which}' needs a stream: give --stream, or name two ProbeSets"
+            raise SettingsError(msg)
+        found = deployments.current(deployments.of_stream(connection, row.id), Role(which))
+        if found is None:
+            msg = f"stream '{row.name}' has no {which} deployment"
+            raise SettingsError(msg)
+        name = found.probe_set
+    kept = streams.contents_of(connection, name)
     if kept is not None:
         return name, kept
     if ":" not in which and not which.endswith((".yaml", ".yml", ".json")):

@@ -76,7 +76,7 @@ def _begin(
     config = load_stream(file)
     reference = ref or config.probes
     with opened(settings_of(context)) as database:
-        row = find_stream(database, config.name)
+        row = _find(database, config.name)
         probe_set = candidate.load_candidate(config, database, row, reference)
         with progress("training records") as advance:
             compared = candidate.reference_of(
@@ -93,6 +93,12 @@ def _begin(
     _tell(row, made, as_json=as_json)
 
 
+def _find(database: Database, named: str) -> StreamRow:
+    """Return the stream. A transaction of its own: the change begins by taking its locks."""
+    with database.read() as connection:
+        return find_stream(connection, named)
+
+
 def promote(
     context: typer.Context,
     stream: Name,
@@ -107,7 +113,7 @@ def promote(
 ) -> None:
     """Make the shadow live from the next window on."""
     with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
+        row = _find(database, stream)
         made = changes.promote(database, row, author(by), baseline=baseline)
     _tell(row, made, as_json=as_json)
 
@@ -120,7 +126,7 @@ def rollback(
 ) -> None:
     """Return to the previous live ProbeSet and its baseline, from the next window on."""
     with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
+        row = _find(database, stream)
         if stream.endswith((".yaml", ".yml")):
             _see_that_it_loads(database, row, Path(stream))
         made = changes.roll_back(database, row, author(by))
@@ -146,7 +152,7 @@ def end_shadow(
 ) -> None:
     """Stop the shadow from the next window on."""
     with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
+        row = _find(database, stream)
         ended = changes.end_shadow(database, row, author(by))
     if as_json:
         print_json({"stream": row.name, **asdict(ended)})
@@ -157,9 +163,9 @@ def end_shadow(
 
 def list_(context: typer.Context, stream: Name, as_json: AsJson = False) -> None:  # noqa: FBT002
     """List a stream's deployments: which ProbeSet counted which windows, and who deployed it."""
-    with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
-        found = deployment_counts.listing(database, row)
+    with opened(settings_of(context)) as database, database.read() as connection:
+        row = find_stream(connection, stream)
+        found = deployment_counts.listing(connection, row)
     if as_json:
         print_json({"stream": row.name, "deployments": [asdict(d) for d in found]})
         return

@@ -22,8 +22,8 @@ def release(
     """Release an LF from quarantine."""
     settings = settings_of(context)
     with opened(settings) as database:
-        found = find_stream(database, stream)
         with database.read() as connection:
+            found = find_stream(connection, stream)
             known = [q.probe for q in quarantine.of_stream(connection, found)]
         if lf not in known:
             listed = ", ".join(sorted(set(known))) or "none"
