@@ -49,7 +49,6 @@ PaneKey = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True)
-@dataclass(frozen=True, slots=True)
 class PartitionBatch:
     """What a worker counted in one partition, ``from_offset`` up to (not with) ``to_offset``.
 
