@@ -12,7 +12,7 @@ from benchmarks.label_model.votes import ABSTAIN, EVEN, Floats, Ints, Sample, Vo
 from tidegauge_probes.counts.panes import fold
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model import LabelModel, LabelModelKind, dawid_skene, fit, precision
-from tidegauge_probes.label_model.precision import Together
+from tidegauge_probes.label_model.precision import PairCounts
 from tidegauge_probes.model import VoteMatrix
 
 WINDOWS: Final = 4 if QUICK else 40
@@ -134,7 +134,7 @@ def changes(sample: Sample, seed: int) -> dict[str, Any]:
 
 def _of(model: LabelModel, votes: Votes) -> precision.Precision:
     matrix = VoteMatrix(votes, np.empty((len(votes), 0), np.bool_), np.zeros(votes.shape[1]))
-    return precision.of_window(model, Together.of(fold(matrix, model.classes, {})))
+    return precision.of_window(model, PairCounts.of(fold(matrix, model.classes, {})))
 
 
 def _found(sample: Sample, rng: np.random.Generator) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.probes.simulated_votes import pane
 from tidegauge_probes.label_model import LabelModelKind, fit, precision
-from tidegauge_probes.label_model.precision import Together
+from tidegauge_probes.label_model.precision import PairCounts
 from tidegauge_probes.model import ABSTAIN, Outcomes
 
 Ints = npt.NDArray[np.int64]
@@ -72,7 +72,7 @@ def test_where_nothing_changed_nothing_is_called_changed(data_dir: Path, name: s
     for half in (0, 1):
         model = fit(votes[half::2], classes)
         for window in windows(votes[1 - half :: 2], (500, 2_000, 10_000), 12):
-            found = precision.of_window(model, Together.of(pane(window, classes)))
+            found = precision.of_window(model, PairCounts.of(pane(window, classes)))
             judged += int(found.judged.sum())
             changed += int(found.changed.sum())
     assert judged > 100
@@ -85,14 +85,14 @@ def test_a_broken_lf_is_found(data_dir: Path) -> None:
     model = fit(votes, classes)
     rng = np.random.default_rng(2)
     window = votes[rng.integers(0, len(votes), 10_000)]
-    before = precision.of_window(model, Together.of(pane(window, classes)))
+    before = precision.of_window(model, PairCounts.of(pane(window, classes)))
     strongest = int(np.nan_to_num(before.strength).max(axis=1).argmax())
     its = int(np.nan_to_num(before.strength)[strongest].argmax())
     cast = np.flatnonzero(window[:, strongest] == its)
     window[cast, strongest] = ABSTAIN
     anywhere = rng.choice(len(window), len(cast), replace=False)
     window[anywhere, strongest] = its
-    after = precision.of_window(model, Together.of(pane(window, classes)))
+    after = precision.of_window(model, PairCounts.of(pane(window, classes)))
     assert not before.changed.any()
     assert after.changed[strongest, its]
 

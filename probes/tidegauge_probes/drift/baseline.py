@@ -25,9 +25,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.counts import panes as counts_
-from tidegauge_probes.counts.panes import MOST_TOGETHER, PaneCounts
+from tidegauge_probes.counts.panes import MAX_PAIRED, PaneCounts
 from tidegauge_probes.drift import season as season_
-from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS, NO_SEASON, Season
+from tidegauge_probes.drift.calibration import Calibration
+from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS, Season
 from tidegauge_probes.drift.series import SeriesPlan, plan
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import SeriesKey
@@ -68,33 +69,6 @@ _MODEL: Final = "model."
 _GOLD: Final = ("outcomes", "labels")
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """What comparing needs to know of each series, float64 [S] each.
-
-    ``p``: share expected, on average over the cycles; ``tau2``: variance of logit p between
-    windows; ``se2``: variance of the estimate of logit p itself; ``n``: records (or votes) behind
-    it; ``phi``: pooled lag-1 autocorrelation of the part that varies between windows;
-    ``season``: the daily and weekly cycles around p.
-    """
-
-    p: Floats
-    tau2: Floats
-    se2: Floats
-    n: Floats
-    phi: float
-    learning: bool
-    season: Season = NO_SEASON
-
-    def expected(self, starts: Ints) -> Floats:
-        """Return the shares to expect in windows that start then, float64 [W, S]."""
-        return self.season.expected(self.p, starts)
-
-    def season_variance(self, starts: Ints) -> Floats:
-        """Return the variance of the expected logit that comes from the cycles, float64 [W, S]."""
-        return self.season.variance(starts, len(self.p))
-
-
 @dataclass(frozen=True, eq=False)
 class Baseline:
     """A frozen reference. ``id`` is the hash of its content.
@@ -123,7 +97,6 @@ class Baseline:
 
     @cached_property
     def keys(self) -> tuple[SeriesKey, ...]:
-        """Names of the series."""
         return self.plan.keys()
 
     @cached_property
@@ -149,12 +122,12 @@ class Baseline:
 
         What that says of its windows is not known, for of those it holds the series, not the
         counts: so where it has windows nothing of it is compared. BaselineError where it was not
-        counted how often votes come together (``counts.MOST_TOGETHER``).
+        counted how often votes come together (``counts.MAX_PAIRED``).
         """
         if not self.total.gram.size:
             msg = (
                 f"{len(self.plan.layout.probes)} LFs × {len(self.plan.layout.classes)} classes are "
-                f"more than {MOST_TOGETHER:,}: too many for a label model"
+                f"more than {MAX_PAIRED:,}: too many for a label model"
             )
             raise BaselineError(msg)
         consensus = None if len(self.starts) else Consensus.of(model, self.total)
@@ -308,6 +281,8 @@ def calibrate(baseline: Baseline) -> Calibration:
         return _uncalibrated(baseline)
     x, n = baseline.x.astype(np.float64), baseline.n.astype(np.float64)
     keep = n > 0
+    # An incident inside the baseline raises τ² and so hides itself: find it with a pooled τ²,
+    # leave its windows out, and estimate again.
     for _ in range(2):
         # Without weeks: two of them would take an incident for half a cycle, and hide it.
         p, season, expected = _mean_and_season(baseline, x, n, keep, weekly=False)
@@ -332,6 +307,8 @@ def _mean_and_season(
     """
     seen, size = np.where(keep, x, 0), np.where(keep, n, 0)
     total = size.sum(axis=0)
+    # Nights of 10 records and days of 1,000: the plain mean is the share by day. The rounds below
+    # move p until the expected and the seen totals agree.
     p = _smoothed(seen.sum(axis=0), total)
     counted = season_.SeasonCounts(seen, size)
     season = season_.fit(counted, baseline.starts, baseline.window_ms, p, weekly=weekly)
@@ -366,6 +343,7 @@ def _residuals(x: Floats, n: Floats, p: Floats) -> Floats:
 
 
 def _variance(n: Floats, p: Floats, tau2: Floats | float) -> Floats:
+    # 1,000 records a window at p = 0.1 vary by 90 from counting alone; with τ = 0.1 by 81 more.
     pq = p * (1 - p)
     return np.asarray(np.maximum(n * pq + n * np.maximum(n - 1, 0) * pq**2 * tau2, 1e-12))
 
@@ -384,6 +362,8 @@ def _tau2(
     weight = np.where(keep, n, 0.0)
     pq = p * (1 - p)
     total = np.maximum(weight.sum(axis=0), 1.0)
+    # A window is part of the mean that it is compared with: of 10 equal windows each has drawn a
+    # tenth of it to itself, so squared residuals are 10 % too small.
     free = np.maximum(1 - weight / total - pulled, 0.05)
     excess = (weight > 0) * _residuals(weight * 0 + x, n, p) ** 2 / free
     between = (weight * np.maximum(weight - 1, 0) * pq**2).sum(axis=0)
@@ -394,6 +374,8 @@ def _tau2(
     pooled, noise = _pooled(raw, weight, p, safe, usable)
     prior = max((PRIOR_CV * pooled) ** 2, 1e-12)
     precision = 1 / noise + 1 / prior
+    # Quiet series borrow from all others: a raw τ² of 0.02 with four times the variance of the
+    # prior around 0.01 becomes 0.012.
     mean = (raw / noise + pooled / prior) / precision
     return np.asarray(np.maximum(mean + 0.5 / np.sqrt(precision), FLOOR_TAU**2))
 

@@ -21,11 +21,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.drift.comparison import benjamini_hochberg
+from tidegauge_probes.drift.significance import benjamini_hochberg
 from tidegauge_probes.findings import ALL, Cause, CauseKind, Finding, SeriesKey
 from tidegauge_probes.label_model.dawid_skene import MIN_LFS, MIN_VOTES
 from tidegauge_probes.label_model.model import LabelModel
-from tidegauge_probes.label_model.precision import MIN_RECORDS, Together
+from tidegauge_probes.label_model.precision import MIN_RECORDS, PairCounts
 from tidegauge_probes.label_model.ratios import Ratios, ratios, sharpened
 
 MOST: Final = 0.8
@@ -103,7 +103,7 @@ def of_classes(
     change: float,
     model: LabelModel,
     classes: Sequence[str],
-    now: Together,
+    now: PairCounts,
 ) -> Cause | None:
     """Return another mix of classes as the cause of a shift of an LF's coverage, or None.
 
@@ -142,7 +142,7 @@ def of_classes(
 
 
 def _moved_together(
-    model: LabelModel, now: Together, votes: npt.NDArray[np.int64], told: Ratios, moved: int
+    model: LabelModel, now: PairCounts, votes: npt.NDArray[np.int64], told: Ratios, moved: int
 ) -> bool:
     """Tell whether a class moved beyond chance, and its LFs with it.
 

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.drift.baseline import Calibration
+from tidegauge_probes.drift.calibration import Calibration
 from tidegauge_probes.lazy import LazyModule
 
 special = LazyModule("scipy.special", extra="statistics")
@@ -102,7 +102,7 @@ class Scanned:
     """The most telling scale of each series, [S] each.
 
     ``scale``: windows summed; ``share``, ``expected``: over them; ``effect``: odds ratio of the
-    two; ``p_value``: two-sided mid-p; ``paid``: that times the price of its scale, at most 1;
+    two; ``p_value``: two-sided mid-p; ``adjusted``: that times the price of its scale, at most 1;
     ``n_eff``; ``rank``: signed 2·n_eff·KL; ``worth``: whether the shift is large enough to be of
     interest, however sure, and has not ended; ``enough``: whether any of its sums holds enough to
     tell.
@@ -113,7 +113,7 @@ class Scanned:
     expected: Floats
     effect: Floats
     p_value: Floats
-    paid: Floats
+    adjusted: Floats
     n_eff: Floats
     rank: Floats
     worth: Mask
@@ -126,6 +126,8 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
     every_x, every_n = np.vstack([past.x, x])[-LONGEST:], np.vstack([past.n, n])[-LONGEST:]
     used = starts[:, None] > past.since
     used[-1] = True
+    # The newest window first, so that row j of a running sum is over the last j + 1 windows: of
+    # x = 5, 1, 2 (the oldest first) the sums are 2, 3 and 8.
     size = np.where(used, every_n, 0).astype(np.float64)[::-1]
     seen = np.where(used, every_x, 0).astype(np.float64)[::-1]
     due = (size.T * calibration.expected(starts).T[:, ::-1]).T
@@ -138,13 +140,18 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
     p = np.where(total > 0, p, calibration.p)
     cycles = calibration.season.variance_of_sums(starts[::-1], size, last)
     n_eff = effective(calibration, total, squares, windows, p, cycles)
+    # The share of a sum counts, but as if of n_eff records: 300 of 1,000 with n_eff = 400 are
+    # tested as 120 of 400. What windows vary by among themselves is no evidence of a shift.
     x_eff = np.where(total > 0, found / np.maximum(total, 1), p) * n_eff
+    # Half a record more on either side: the odds of 0 of 40 are small, and not zero.
     odds = (x_eff + 0.5) / (n_eff - x_eff + 0.5) * (1 - p) / p
     p_value = np.where(total > 0, _p_values(x_eff, n_eff, p), 1.0)
     enough = _enough(sums, last, np.cumsum(used[::-1], axis=0)[last], calibration)
     worth = enough & (np.abs(np.log(odds)) >= MIN_LOGIT) & _lasts(sums, last)
-    paid = np.minimum(p_value * np.where(windows < LASTING, PRICE, PRICE_OF_LASTING), 1.0)
-    best = (paid + ~worth + ~enough).argmin(axis=0)
+    adjusted = np.minimum(p_value * np.where(windows < LASTING, PRICE, PRICE_OF_LASTING), 1.0)
+    # `adjusted` is at most 1, so a sum that is not worth a page loses to any that is, and one
+    # that holds too little loses to both: 0.2 beats 1e-9 + 1, and that beats 1e-12 + 2.
+    best = (adjusted + ~worth + ~enough).argmin(axis=0)
     pick = (best, np.arange(len(x)))
     share = (x_eff / n_eff)[pick]
     rank = np.sign(share - p[pick]) * 2 * n_eff[pick] * divergence(share, p[pick])
@@ -154,7 +161,7 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
         p[pick],
         odds[pick],
         p_value[pick],
-        paid[pick],
+        adjusted[pick],
         n_eff[pick],
         rank,
         worth[pick],
@@ -181,6 +188,8 @@ def _enough(sums: Sequence[Floats], last: Ints, held: Ints, calibration: Calibra
 def _lasts(sums: Sequence[Floats], last: Ints) -> Mask:
     """Mark sums whose newest quarter is shifted half as far, too: what is over opens no alert."""
     total, ahead = sums[0], (sums[1] - sums[2]) / np.maximum(sums[0], 1)
+    # Of 8 windows the newest 2: if all 8 are 4 points up on average and those 2 only 1 point,
+    # whatever happened is over.
     quarter = np.maximum((last + 1) // 4, 1) - 1
     lately = ahead[quarter] * np.sign(ahead[last])
     return np.asarray((total[quarter] == 0) | (lately >= np.abs(ahead[last]) / 2))
@@ -196,6 +205,8 @@ def effective(  # noqa: PLR0917
 ) -> Floats:
     """Return n_eff of sums of windows, [J, S]; *cycles*: variance that the season adds."""
     total = np.maximum(total, 1.0)
+    # How many windows of equal size tell as much: of 100, 100 and 1,000 records 1.4, not 3, for
+    # the large one is a single draw of what windows vary by.
     apart = total**2 / np.maximum(squares, 1.0)
     growth = _growth(calibration.phi)[np.minimum(windows, LONGEST)]
     between = calibration.tau2 * growth / apart + cycles + calibration.se2
@@ -204,6 +215,7 @@ def effective(  # noqa: PLR0917
 
 def _growth(phi: float) -> Floats:
     """Return g(φ) for 0 … LONGEST windows: how much sums vary beyond independent windows."""
+    # Two windows with φ = 0.5: 1 + 2·½·½ = 1.5. Neighbours that err together average out less.
     j = np.arange(LONGEST + 1)[:, None]
     k = np.arange(1, LONGEST)[None, :]
     terms = np.where(k < j, (1 - k / np.maximum(j, 1)) * phi**k, 0.0)
@@ -214,6 +226,8 @@ def _p_values(x: Floats, n: Floats, p: Floats) -> Floats:
     """Two-sided mid-p values; where they are large, by the normal approximation."""
     z = (x - n * p) / np.sqrt(n * p * (1 - p))
     found = 2 * special.ndtr(-np.abs(z))
+    # 5 of 100 where 2 % are expected: 3.2 % by the normal approximation, 6.6 % exactly. The
+    # exact tails cost more, so only those that may matter are computed.
     few = n * np.minimum(p, 1 - p) < LONGEST
     telling = (np.abs(z) >= EXACT_Z) | (few & (np.abs(z) >= 1))
     found[telling] = two_sided_mid_p(x[telling], n[telling], p[telling])

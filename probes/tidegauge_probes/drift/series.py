@@ -136,7 +136,7 @@ def fold_segments(
 def pair_counts(counts: PaneCounts) -> tuple[Ints, Ints]:
     """Return how often LFs i and j both vote, and vote the same: int64 [m, m] each.
 
-    Not to be asked of counts without a Gram matrix (``counts.MOST_TOGETHER``).
+    Not to be asked of counts without a Gram matrix (``counts.MAX_PAIRED``).
     """
     m, k = counts.lfs, counts.classes
     blocks = counts.gram.reshape(m, k, m, k)

@@ -18,7 +18,7 @@ from tidegauge_probes.counts.panes import RECORDS, PaneCounts, SegmentCounts
 from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
 from tidegauge_probes.label_model.dawid_skene import MIN_VOTES
 from tidegauge_probes.label_model.model import LabelModel, LabelModelKind
-from tidegauge_probes.label_model.precision import MOST_ERRORS, Together, of_window
+from tidegauge_probes.label_model.precision import MOST_ERRORS, PairCounts, of_window
 from tidegauge_probes.label_model.ratios import ratios, sharpened
 from tidegauge_probes.model import Layout
 
@@ -46,7 +46,7 @@ class Consensus:
         """
         if model is None or not model.shares_followed:
             return None
-        return cls(model, _worth(model, Together.of(total)))
+        return cls(model, _worth(model, PairCounts.of(total)))
 
     def keys(self, layout: Layout, segments: Sequence[str]) -> list[SeriesKey]:
         """Name the series, in the order of ``extract``."""
@@ -57,7 +57,7 @@ class Consensus:
 
     def extract(self, counts: PaneCounts, segments: Sequence[SegmentCounts]) -> tuple[Ints, Ints]:
         """Return x and n of each series, int64 [S] each; n is 0 where nothing is known."""
-        whole = Together.of(counts)
+        whole = PairCounts.of(counts)
         found = of_window(self.model, whole)
         shares = [self._of_segment(segment, found.trusted) for segment in segments]
         # Of so many labelled votes the precision would be as sure, but never of more than were
@@ -98,7 +98,7 @@ class Consensus:
         return _rounded(shares[followed], records * self.worth[followed])
 
 
-def _worth(model: LabelModel, total: Together) -> Floats:
+def _worth(model: LabelModel, total: PairCounts) -> Floats:
     """Return p(1 − p)/(n·Var p̂) of each class share that ``ratios`` finds, float64 [K].
 
     The variance is the sandwich of its weighted least squares at r = 1: r̂ = 1 + F t, where F spans

@@ -87,7 +87,7 @@ class DawidSkene:
         return np.asarray(self.votes >= MIN_VOTES)
 
     @property
-    def says(self) -> Floats:
+    def vote_emission(self) -> Floats:
         """Return P(LF i votes a | class k), float64 [mK, K]."""
         return self.emission[:, : self.classes].reshape(-1, self.classes)
 

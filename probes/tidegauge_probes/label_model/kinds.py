@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.counts.panes import together_counted
+from tidegauge_probes.counts.panes import counts_pairs
 from tidegauge_probes.label_model import dawid_skene, silence, vote_model
 from tidegauge_probes.label_model.company import precision_sd, share_sd, spreads
 from tidegauge_probes.label_model.dawid_skene import (
@@ -87,7 +87,7 @@ def fit_if_identified(
     gold: npt.ArrayLike | None = None,
 ) -> LabelModel | None:
     """Return ``fit``'s model, or None of LFs too few to have one, or too many to be counted so."""
-    if not together_counted(outcomes.shape[1], classes):
+    if not counts_pairs(outcomes.shape[1], classes):
         return None
     if not dawid_skene.identified(np.delete(outcomes, list(aside), axis=1)):
         return None
@@ -183,7 +183,7 @@ def _given_votes(tables: DawidSkene, cast: Floats, pseudo: float = 0.0) -> tuple
     times and was never wrong, it is not certain that it never is.
     """
     k = tables.classes
-    joint = tables.says * tables.prior
+    joint = tables.vote_emission * tables.prior
     pi = joint / np.maximum(joint.sum(axis=1, keepdims=True), 1e-12)
     any_vote = anchored(np.tile(np.arange(k), len(tables.votes)), vote_model.START, k)
     seen = np.maximum(cast, 1.0)[:, None]

@@ -84,7 +84,7 @@ Z95: Final = 1.959964
 
 
 @dataclass(frozen=True, eq=False)
-class Together:
+class PairCounts:
     """What precision is estimated from: additive, and far smaller than a pane.
 
     ``gram``: int64 [mK, mK], as in ``PaneCounts``. ``errors``: int64 [m]. ``windows``: how many.
@@ -96,7 +96,7 @@ class Together:
     windows: int = 1
 
     @classmethod
-    def of(cls, counts: PaneCounts) -> Together:
+    def of(cls, counts: PaneCounts) -> PairCounts:
         """Take it from the counts of a window."""
         return cls(counts.records, counts.gram, counts.all.errors)
 
@@ -110,9 +110,9 @@ class Together:
         """LFs that did not fail too often to be judged, or used on others, bool [m]."""
         return np.asarray(self.errors <= MOST_ERRORS * self.records)
 
-    def __add__(self, other: Together) -> Together:
+    def __add__(self, other: PairCounts) -> PairCounts:
         """Add."""
-        return Together(
+        return PairCounts(
             self.records + other.records,
             self.gram + other.gram,
             self.errors + other.errors,
@@ -120,9 +120,9 @@ class Together:
         )
 
 
-def pooled(newest_first: Iterable[Together]) -> Together | None:
+def pooled(newest_first: Iterable[PairCounts]) -> PairCounts | None:
     """Add up windows, the newest first, until there are MIN_RECORDS; None if there are not."""
-    total: Together | None = None
+    total: PairCounts | None = None
     for window in islice(newest_first, MOST_WINDOWS):
         total = window if total is None else total + window
         if total.records >= MIN_RECORDS:
@@ -164,7 +164,7 @@ class Precision:
         return np.asarray(~np.isnan(self.off))
 
 
-def of_window(model: LabelModel, counts: Together) -> Precision:
+def of_window(model: LabelModel, counts: PairCounts) -> Precision:
     """Estimate the mix of classes, and every LF's precision, in a window or several.
 
     An LF that has changed would spoil the figures of all others, which are measured by it. So the
@@ -192,7 +192,7 @@ class _Window:
     """
 
     model: LabelModel
-    counts: Together
+    counts: PairCounts
     trusted: Mask
     cast: Floats
     ratio: Floats
@@ -201,7 +201,7 @@ class _Window:
     moved: Floats
 
     @classmethod
-    def of(cls, model: LabelModel, counts: Together, trusted: Mask) -> tuple[_Window, Ratios]:
+    def of(cls, model: LabelModel, counts: PairCounts, trusted: Mask) -> tuple[_Window, Ratios]:
         n, before = max(counts.records, 1), max(model.records, 1)
         cast = np.diag(counts.gram).astype(np.float64)
         used = np.repeat(trusted, model.classes)
@@ -230,7 +230,7 @@ class _Change:
     enough: bool
 
 
-def _with_trusted(model: LabelModel, counts: Together, trusted: Mask) -> Precision:
+def _with_trusted(model: LabelModel, counts: PairCounts, trusted: Mask) -> Precision:
     window, told = _Window.of(model, counts, trusted)
     every = len(model.pi)
     delta, error, off, sampling = (np.full(every, np.nan) for _ in range(4))

@@ -111,7 +111,7 @@ def predictions(model: DawidSkene, rows: DistinctRows, aside: Sequence[int] = ()
     judges[list(aside)] = False
     lf = np.repeat(np.arange(len(judges)), model.classes)
     n = rows.weight.sum()
-    expected = n * (model.says * model.prior) @ model.says.T
+    expected = n * (model.vote_emission * model.prior) @ model.vote_emission.T
     compared = (lf[:, None] < lf) & judges[lf][:, None] & judges[lf]
     compared &= expected >= ENOUGH_EXPECTED
     due = expected[compared]

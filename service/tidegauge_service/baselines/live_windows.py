@@ -9,7 +9,7 @@ from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model import LabelModel, kinds
-from tidegauge_probes.labeling.contents import deployed, names
+from tidegauge_probes.labeling.contents import Contents
 from tidegauge_service.baselines.class_balance import Floats, class_balance
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import baselines as stored
@@ -47,17 +47,17 @@ def freeze(  # noqa: PLR0917
     Raises BaselineError if the ProbeSet has counted nothing in the range, or *balance* is none.
     """
     panes = evaluation.counts_between(connection, stream, since, until)
-    contents = streams.contents_of(connection, stream.probe_set) or {"probes": [], "slices": []}
+    contents = streams.contents_of(connection, stream.probe_set) or Contents()
     layout = streams.layout_of(connection, stream.probe_set)
     shares = class_balance(balance, layout.classes)
     if before is None:
         votes, weights = precisions.kept_votes(connection, stream, since, until, len(layout.probes))
-        aside = deployed(contents)
+        aside = contents.deployed
         model = kinds.fit_if_identified(votes, len(layout.classes), weights, aside, balance=shares)
     else:
         model = before.model if shares is None else _with_shares(before.model, shares)
     if model is None and shares is not None:
-        msg = "no label model is kept of these windows, so a class balance would not be used"
+        msg = "no label model is kept for these windows, so a class balance would not be used"
         raise BaselineError(msg)
     fitted = baselines.fit(
         panes,
@@ -72,7 +72,7 @@ def freeze(  # noqa: PLR0917
             **({} if balance is None else {"balance": dict(balance)}),
             **({} if assumed is None else {ASSUMED: assumed}),
         },
-        slices=names(contents["slices"]),
+        slices=[one.name for one in contents.slices],
         model=model,
         gold=before.gold if before else None,
     )

@@ -11,13 +11,13 @@ from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.label_model import precision
 from tidegauge_probes.label_model.accuracy import Accuracy, Gold, estimate
 from tidegauge_probes.label_model.model import LabelModel
-from tidegauge_probes.label_model.precision import Precision, Together
+from tidegauge_probes.label_model.precision import PairCounts, Precision
 from tidegauge_service.baselines.identification import withheld
 from tidegauge_service.store.windows.precision import ClassShare, LfPrecision, WindowPrecision
 
 
 def judge(
-    start: int, baseline: Baseline, model: LabelModel, pooled: Together | None
+    start: int, baseline: Baseline, model: LabelModel, pooled: PairCounts | None
 ) -> WindowPrecision:
     """Return what the baseline's label model may say of a window: nothing that it does not know.
 
@@ -67,7 +67,7 @@ def _shares(
 
 
 def _accuracy(
-    gold: Gold | None, found: Precision | None, pooled: Together | None
+    gold: Gold | None, found: Precision | None, pooled: PairCounts | None
 ) -> Accuracy | None:
     if gold is None or found is None or pooled is None:
         return None

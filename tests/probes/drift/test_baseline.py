@@ -16,7 +16,8 @@ from tests.probes.strategies import matrix
 from tidegauge_probes import label_model
 from tidegauge_probes.counts import panes as counts
 from tidegauge_probes.drift import baseline as baselines
-from tidegauge_probes.drift.baseline import FLOOR_TAU, LEARNING_WINDOWS, Baseline, Calibration
+from tidegauge_probes.drift.baseline import FLOOR_TAU, LEARNING_WINDOWS, Baseline
+from tidegauge_probes.drift.calibration import Calibration
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import SeriesKind
 from tidegauge_probes.label_model import LabelModelKind

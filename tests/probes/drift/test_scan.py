@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegauge_probes.drift.baseline import Calibration
+from tidegauge_probes.drift.calibration import Calibration
 from tidegauge_probes.drift.scan import (
     LONGEST,
     MIN_LOGIT,
@@ -57,8 +57,8 @@ def plainly(x: np.ndarray, n: np.ndarray, known: Calibration) -> tuple[float, in
         ahead = total / size - p
         lately = x[-quarter:].sum() / n[-quarter:].sum() - p
         lasts = lately * np.sign(ahead) >= abs(ahead) / 2
-        paid = min(float(mid_p) * (6 if j < 6 else 4), 1.0)
-        found.append((abs(np.log(odds)) < MIN_LOGIT or not lasts, paid, float(mid_p), j))
+        adjusted = min(float(mid_p) * (6 if j < 6 else 4), 1.0)
+        found.append((abs(np.log(odds)) < MIN_LOGIT or not lasts, adjusted, float(mid_p), j))
     _, _, p_value, scale = min(found)
     return p_value, scale
 
@@ -99,10 +99,10 @@ def test_a_sum_pays_for_being_one_of_many_and_a_lasting_one_less(windows: int, p
     x = np.round(n * 0.36).astype(int)
     found = last(x, n, calibration(0.3))
     assert found.scale[0] == windows
-    assert found.paid[0] == pytest.approx(price * found.p_value[0])
+    assert found.adjusted[0] == pytest.approx(price * found.p_value[0])
     aged_n, aged_x = np.vstack([n, n]), np.vstack([np.round(n * 0.3).astype(int), x])
     aged = last(aged_x, aged_n, calibration(0.3))
-    assert aged.paid[0] <= 1.5 * found.paid[0]
+    assert aged.adjusted[0] <= 1.5 * found.adjusted[0]
 
 
 def test_a_price_is_of_the_windows_that_have_records() -> None:
@@ -111,7 +111,7 @@ def test_a_price_is_of_the_windows_that_have_records() -> None:
     n[:-1:2] = 0
     found = last(np.round(n * 0.36).astype(int), n, calibration(0.3))
     assert found.scale[0] == 4
-    assert found.paid[0] == pytest.approx(6 * found.p_value[0])
+    assert found.adjusted[0] == pytest.approx(6 * found.p_value[0])
 
 
 def test_what_is_paid_decides_which_sum_speaks() -> None:
@@ -122,12 +122,12 @@ def test_what_is_paid_decides_which_sum_speaks() -> None:
     five, six = last(x[1:], n[1:], known), last(x, n, known)
     assert (five.scale[0], six.scale[0]) == (5, 6)
     assert five.p_value[0] < six.p_value[0] < 1.5 * five.p_value[0]
-    assert six.paid[0] < five.paid[0]
+    assert six.adjusted[0] < five.adjusted[0]
 
 
 def test_nothing_pays_more_than_is_certain() -> None:
     n = np.full((1, 1), 1_000)
-    assert last(n * 3 // 10, n, calibration(0.3)).paid[0] == 1
+    assert last(n * 3 // 10, n, calibration(0.3)).adjusted[0] == 1
 
 
 def test_after_a_resolve_the_series_begins_anew() -> None:
@@ -286,5 +286,5 @@ def test_every_input_gives_finite_figures(
     found = last(x, n, calibration(p, 1 - p, phi=phi))
     for field in fields(found):
         assert np.isfinite(getattr(found, field.name)).all(), field.name
-    assert ((found.p_value >= 0) & (found.p_value <= found.paid) & (found.paid <= 1)).all()
+    assert ((found.p_value >= 0) & (found.p_value <= found.adjusted) & (found.adjusted <= 1)).all()
     assert ((found.scale >= 1) & (found.scale <= LONGEST)).all()

@@ -12,7 +12,7 @@ from tests.probes.simulated_votes import World, pane, unipolar
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model import LabelModel, LabelModelKind, dawid_skene, fit, precision
 from tidegauge_probes.label_model.parts import arrays
-from tidegauge_probes.label_model.precision import Together
+from tidegauge_probes.label_model.precision import PairCounts
 from tidegauge_probes.model import ABSTAIN, ERROR, Outcomes
 
 MIX = np.array([0.6, 0.4])
@@ -107,7 +107,7 @@ def test_of_a_majority_nothing_is_told_of_a_window() -> None:
     votes = guesses()
     model = fit(votes, 2)
     votes[:, 0] = 1
-    found = precision.of_window(model, Together.of(pane(votes, 2)))
+    found = precision.of_window(model, PairCounts.of(pane(votes, 2)))
     assert np.isnan(found.value).all()
     assert not found.changed.any()
     assert found.ratios.value.tolist() == [1, 1]
@@ -286,7 +286,7 @@ def test_nothing_odd_gives_nan_or_a_crash(name: str) -> None:
     assert model.prior.sum() == pytest.approx(1)
     some = votes if len(votes) else silent(1, votes.shape[1])
     assert np.isfinite(model.posterior(some)).all()
-    found = precision.of_window(model, Together.of(pane(votes, classes)))
+    found = precision.of_window(model, PairCounts.of(pane(votes, classes)))
     assert np.isfinite(found.prior).all()
     assert np.isfinite(found.ratios.value).all()
     assert not found.changed.any(), "a window of the baseline's own records"
