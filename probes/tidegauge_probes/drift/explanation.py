@@ -144,12 +144,15 @@ def of_classes(
 def _moved_together(
     model: LabelModel, now: PairCounts, votes: npt.NDArray[np.int64], told: Ratios, moved: int
 ) -> bool:
-    """Tell whether a class moved beyond chance, and its LFs with it.
+    """Tell whether a class moved beyond chance, against the others, and its LFs with it.
 
-    Three LFs at least, and those that cast most of its votes.
+    Three LFs at least, and those that cast most of its votes. Where all classes became as rare, no
+    mix has changed: records came that no LF knows, and the blind spot says so.
     """
     ratio, sd = float(told.value[moved]), float(np.sqrt(told.covariance[moved, moved]))
     if abs(np.log(ratio)) < max(MOVED_Z * sd / ratio, 1e-9) or not len(votes):
+        return False
+    if np.log(ratio / float(model.prior @ told.value)) / np.log(ratio) < LEAST_MOVE:
         return False
     before = model.cast[votes] / model.records
     moves = np.log(np.maximum(now.shares[votes], 0.5 / now.records) / before) / np.log(ratio)
