@@ -52,7 +52,10 @@ def _labels(found: Json) -> str:
         cells = [_number(each["right"][model]) for model in MODELS]
         cells += [_number(p.get(name)) for _, p in _peers(found)]
         rows.append([name, each["kind"], *cells])
-    missing = "" if peers else "\nOther label models: run the command with `--peers FOLDER`.\n"
+    absent = ", ".join(PEERS[name] for name in PEERS if name not in peers)
+    missing = (
+        f"\nNot run here: {absent}; the command adds it with `--peers FOLDER`.\n" if absent else ""
+    )
     notes = "".join(f"\n{error}\n" for error in errors)
     return f"""## Labels
 

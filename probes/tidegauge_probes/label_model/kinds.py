@@ -58,23 +58,31 @@ def fit(
     rows = DistinctRows.of(outcomes, classes, weights)
     judges = np.ones(outcomes.shape[1], dtype=np.bool_)
     judges[list(aside)] = False
-    gold_votes = None if labelled is None else labelled.by_vote(classes)
-    fitted = vote_model.fit(rows, judges, gold_votes)
-    found = _of_votes(rows, judges, fitted, gold_votes)
-    by_votes = found.of_one_hot(rows.psi)
-    counted = None
-    if labelled is None and (found.votes[judges].sum(axis=1) >= MIN_VOTES).sum() >= MIN_LFS:
-        compares = found.kind is LabelModelKind.VOTES
-        counted = silence.counted(rows, by_votes if compares else None, aside, given)
-    if counted is not None:
-        found = full(found, rows, counted)
+    if labelled is None:
+        found = _without_labels(rows, judges, aside, given)
     else:
-        found = replace(found, prior=_shares(found, rows, by_votes))
-        if found.kind is LabelModelKind.VOTES or labelled is not None:
-            found = _with_doubt(found, rows, fitted)
-    if labelled is not None:
+        gold_votes = labelled.by_vote(classes)
+        fitted = vote_model.fit(rows, judges, gold_votes)
+        found = _with_doubt(_of_votes(rows, judges, fitted, gold_votes), rows, fitted)
         found = with_labels(found, rows, labelled)
     return found if given is None else found.with_shares(given)
+
+
+def _without_labels(
+    rows: DistinctRows, judges: Mask, aside: Sequence[int], balance: Floats | None
+) -> LabelModel:
+    counted = None
+    if (_votes(rows)[judges].sum(axis=1) >= MIN_VOTES).sum() >= MIN_LFS:
+        counted = silence.counted(rows, aside, balance)
+    if counted is not None and not counted.predicts.doubtful:
+        return full(rows, counted.tables)
+    fitted = vote_model.fit(rows, judges)
+    found = _of_votes(rows, judges, fitted, None)
+    if found.kind is LabelModelKind.MAJORITY:
+        return found if counted is None else full(rows, counted.tables)
+    if counted and silence.agrees(counted.tables, rows, found.of_one_hot(rows.psi)):
+        return full(rows, counted.tables)
+    return _with_doubt(found, rows, fitted)
 
 
 def fit_if_identified(
@@ -104,7 +112,7 @@ def _of_votes(rows: DistinctRows, judges: Mask, fitted: VoteFit, gold: Floats | 
     i, j = fitted.similar.nonzero()
     dependent[i // k, j // k] = True
     dependent[:, ~judges] = True
-    return LabelModel(
+    found = LabelModel(
         kind=kind,
         prior=fitted.mix,
         prior_sd=np.full(k, np.nan),
@@ -118,6 +126,7 @@ def _of_votes(rows: DistinctRows, judges: Mask, fitted: VoteFit, gold: Floats | 
         spread=np.ones(every),
         sd=np.full(every, np.nan),
     )
+    return replace(found, prior=_shares(found, rows))
 
 
 def _with_doubt(model: LabelModel, rows: DistinctRows, fitted: VoteFit) -> LabelModel:
@@ -148,29 +157,34 @@ def _votes(rows: DistinctRows) -> Ints:
     return np.asarray(np.rint(counted), dtype=np.int64).reshape(-1, rows.classes)
 
 
-def _shares(model: LabelModel, rows: DistinctRows, by_votes: Floats) -> Floats:
+def _shares(model: LabelModel, rows: DistinctRows) -> Floats:
     """Return the class shares of the covered records, float64 [K]."""
     judges = np.repeat(model.witnesses, model.classes).astype(np.float64)
     covered = rows.weight * (rows.psi @ judges > 0)
     if not covered.any():
         return model.mix
-    found = covered @ by_votes
+    found = covered @ model.of_one_hot(rows.psi)
     return np.asarray(found / found.sum())
 
 
-def full(model: LabelModel, rows: DistinctRows, tables: DawidSkene) -> LabelModel:
+def full(rows: DistinctRows, tables: DawidSkene) -> LabelModel:
     """Return the model of kind ``full`` of tables that hold for the *rows*."""
-    every = model.lfs * model.classes
-    pi, mix = _given_votes(tables, model.cast, vote_model.PRIOR_VOTES)
-    found = replace(
-        model,
+    every = len(tables.votes) * tables.classes
+    pi, mix = _given_votes(tables, np.diag(rows.together), vote_model.PRIOR_VOTES)
+    found = LabelModel(
         kind=LabelModelKind.FULL,
         prior=tables.prior,
-        prior_sd=np.full(model.classes, np.nan),
-        dependent=tables.dependent,
-        tables=tables,
+        prior_sd=np.full(tables.classes, np.nan),
         pi=pi,
         mix=mix,
+        gram=rows.together,
+        records=rows.records,
+        votes=tables.votes,
+        dependent=tables.dependent,
+        similar=sparse.csr_array((every, every)),
+        spread=np.ones(every),
+        sd=np.full(every, np.nan),
+        tables=tables,
     )
     found = replace(found, spread=spreads(found, rows))
     return replace(found, sd=precision_sd(found, np.ones(every), shared=0.0))

@@ -72,37 +72,42 @@ class Predictions:
         return self.misfit > FITS
 
 
-def counted(
-    rows: DistinctRows,
-    by_votes: Floats | None,
-    aside: Sequence[int] = (),
-    balance: Floats | None = None,
-) -> DawidSkene | None:
-    """Return Dawid-Skene with the abstain as a symbol, or None where it does not hold.
+@dataclass(frozen=True, eq=False)
+class SilenceFit:
+    """Dawid-Skene with the abstain as a symbol, and how well it predicts."""
 
-    *by_votes*: P(class | votes), float64 [u, K], of the model
-    of kind ``votes``; None where that tells no classes apart. It is fitted from two starts, which
-    must end alike, and must agree with what the votes alone are sure of.
+    tables: DawidSkene
+    predicts: Predictions
+
+
+def counted(
+    rows: DistinctRows, aside: Sequence[int] = (), balance: Floats | None = None
+) -> SilenceFit | None:
+    """Return the model in which silence is counted, or None where it does not hold.
+
+    Its predictions must hold, its classes explain more than independence, and two starts end alike:
+    that all votes are right as often, and half of what the majority says of each record.
     """
-    uniform = np.full((len(rows.outcomes), rows.classes), 1 / rows.classes)
-    start = uniform if by_votes is None else _half(by_votes, uniform, rows.covered)
-    model = dawid_skene.fit_rows(rows, balance=balance, aside=aside, start=start)
+    model = dawid_skene.fit_rows(rows, balance=balance, aside=aside)
     found = predictions(model, rows, aside)
     if not found.hold or model.gain(rows) < IDENTIFIED_Z:
         return None
-    other = dawid_skene.fit_rows(rows, balance=balance, aside=aside)
+    start = _half_the_majority(rows, aside)
+    other = dawid_skene.fit_rows(rows, balance=balance, aside=aside, start=start)
     if np.abs(other.prior - model.prior).max() > MOST_APART:
         return None
-    # Where a class is rare, the votes alone are sure of what is wrong; they are asked where the
-    # predictions are in doubt only.
-    asked = found.doubtful and by_votes is not None
-    if asked and by_votes is not None and _agreement(model, rows, by_votes) < LEAST_AGREEMENT:
-        return None
-    return model
+    return SilenceFit(model, found)
 
 
-def _half(by_votes: Floats, uniform: Floats, covered: Mask) -> Floats:
-    return np.where(covered[:, None], (by_votes + uniform) / 2, uniform)
+def _half_the_majority(rows: DistinctRows, aside: Sequence[int]) -> Floats:
+    """Return half of the majority's say of each row and half of ignorance, float64 [u, K]."""
+    k = rows.classes
+    votes = np.repeat(1.0, rows.psi.shape[1])
+    votes[np.flatnonzero(np.isin(np.arange(len(votes)) // k, list(aside)))] = 0.0
+    by_class = rows.psi @ (np.tile(np.eye(k), (rows.outcomes.shape[1], 1)) * votes[:, None])
+    total = by_class.sum(axis=1, keepdims=True)
+    share = np.divide(by_class, total, out=np.full(by_class.shape, 1 / k), where=total > 0)
+    return np.asarray((share + 1 / k) / 2)
 
 
 def predictions(model: DawidSkene, rows: DistinctRows, aside: Sequence[int] = ()) -> Predictions:
@@ -142,9 +147,13 @@ def _votes_of_independent(chances: Floats) -> Floats:
     return found
 
 
-def _agreement(model: DawidSkene, rows: DistinctRows, by_votes: Floats) -> float:
-    """Return the share of the records that the votes are sure of on which both name one class."""
+def agrees(model: DawidSkene, rows: DistinctRows, by_votes: Floats) -> bool:
+    """Tell whether it says of most records what the votes alone are sure of.
+
+    *by_votes*: P(class | votes), float64 [u, K], of the model of kind ``votes``. Where a class is
+    rare those are sure of what is wrong, so they are asked where predictions are doubtful only.
+    """
     sure = rows.covered & (by_votes.max(axis=1) >= SURE)
     weight = rows.weight[sure]
     same = model.posterior(rows.outcomes[sure]).argmax(axis=1) == by_votes[sure].argmax(axis=1)
-    return float(weight @ same / weight.sum()) if weight.sum() else 0.0
+    return bool(weight @ same >= LEAST_AGREEMENT * max(float(weight.sum()), 1e-12))

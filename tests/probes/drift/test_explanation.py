@@ -112,7 +112,7 @@ def checked(seen: Outcomes) -> LabelModel:
     """Return the model of votes that are known to be independent given the class."""
     rows = DistinctRows.of(seen, 2)
     tables = dawid_skene.fit_rows(rows)
-    return kinds.full(kinds.fit(seen, 2), rows, tables)
+    return kinds.full(rows, tables)
 
 
 def of_those_that_moved(
