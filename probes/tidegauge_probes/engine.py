@@ -33,16 +33,12 @@ Entering = Callable[[int, float], None]
 """Hears of a column before it runs, and for how many seconds it did already in this batch."""
 
 
-def _unheard(_column: int, _seconds: float) -> None:
-    pass
-
-
 def run(
     probe_set: ProbeSet,
     records: Sequence[Fields],
     *,
     skipped: Collection[int] = (),
-    entering: Entering = _unheard,
+    entering: Entering | None = None,
     lifting: Lifting | None = None,
     name: str = "",
 ) -> VoteMatrix:
@@ -65,7 +61,7 @@ def _run(
     probe_set: ProbeSet,
     batch: Batch,
     skipped: Collection[int],
-    entering: Entering,
+    entering: Entering | None,
     lifting: Lifting | None,
     *,
     check: bool,
@@ -77,7 +73,8 @@ def _run(
     faults: list[Fault] = []
 
     def look(column: int, outcomes: Outcome, part: Batch, start: int = 0) -> None:
-        entering(column, seconds[column])
+        if entering is not None:
+            entering(column, seconds[column])
         begun = perf_counter()
         cardinality = probe_set.cardinality if column < m else 2
         found, failed = outcomes(part, column, cardinality)

@@ -32,6 +32,7 @@ from tidegauge_service.ingest.sources.registry import open_codec
 from tidegauge_service.store import streams
 from tidegauge_service.store.ingest import dead_letters
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
+from tidegauge_service.store.scope import StreamScope
 
 app = typer.Typer(help="Inputs that could not be records.", no_args_is_help=True)
 
@@ -122,7 +123,8 @@ def replay(
     with opened(settings) as database:
         find_stream(database, config.name)
         row = streams.register(database, config, probe_set, now_ms())
-        job = Replay(config, row, probe_set, database, clock=now_ms, owner=owner, codec=codec)
+        scope = StreamScope(config, row, database, now_ms)
+        job = Replay(scope, probe_set, owner=owner, codec=codec)
         outcome = job.run(DeadLetterFilter(reason))
     if as_json:
         done = {"counted": outcome.counted, "late": outcome.late, "left": dict(outcome.left)}

@@ -158,7 +158,7 @@ class _Show:
 
     def _await_incident(self, started: float) -> list[Alert]:
         """Wait for firing alerts whose candidates are there too; none if it is stopped before."""
-        stream = self._pipeline.stream
+        stream = self._pipeline.scope.stream
         with err.status("reading …") as status:
             while time.monotonic() - started < PATIENCE_SECONDS:
                 firing = alerts.page(
@@ -176,7 +176,7 @@ class _Show:
         raise ServiceError(msg)
 
     def _tell(self, incident: list[Alert], seconds: float) -> None:
-        summary = report.summarise(self._database, self._pipeline.stream, seconds)
+        summary = report.summarise(self._database, self._pipeline.scope.stream, seconds)
         summary["url"] = f"{self._url}/login?token={self._token}"
         summary["token"] = self._token
         if self._as_json:
@@ -210,7 +210,7 @@ class _Show:
     def _sparkline(self, series: str, probe: str) -> str:
         found = queries.window_page(
             self._database,
-            self._pipeline.stream,
+            self._pipeline.scope.stream,
             series=series,
             segment="_all",
             probe=probe,

@@ -67,9 +67,9 @@ def replay(
                 finally:
                     pipeline.close()
             seconds = time.monotonic() - started
-            summary = report.summarise(store, pipeline.stream, seconds)
+            summary = report.summarise(store, pipeline.scope.stream, seconds)
             if report_to is not None:
-                found = page.read(store, pipeline.stream, config, seconds)
+                found = page.read(store, pipeline.scope.stream, config, seconds)
                 page.write(report_to, found, now_ms)
             if as_json:
                 print_json(summary)

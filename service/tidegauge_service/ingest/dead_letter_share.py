@@ -22,7 +22,7 @@ class DeadLetterShare:
     inputs: int = 0
     dead: Counter[str] = field(default_factory=Counter)
 
-    def hear(self, inputs: int, dead: Iterable[DeadLetter]) -> None:
+    def add(self, inputs: int, dead: Iterable[DeadLetter]) -> None:
         """Add a batch; StreamHalted if too large a share of the last inputs are dead letters."""
         self.inputs += inputs
         self.dead.update(letter.reason for letter in dead)

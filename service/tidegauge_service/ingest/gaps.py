@@ -13,144 +13,105 @@ import structlog
 
 from tidegauge_alerts.messages import notices
 from tidegauge_alerts.messages.message import Status
-from tidegauge_service.clock import Clock
-from tidegauge_service.config.stream_file import KafkaSource, StreamConfig
-from tidegauge_service.ingest import origin
-from tidegauge_service.ingest.sources.files.registration import ADVICE, number_files
-from tidegauge_service.ingest.sources.files.source import FileReader
+from tidegauge_service.config.stream_file import KafkaSource
 from tidegauge_service.ingest.sources.source import Retained, Source
-from tidegauge_service.store import streams
 from tidegauge_service.store.alerting import outbox
-from tidegauge_service.store.engine import Connection, Database
+from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.ingest import decisions
 from tidegauge_service.store.ingest.commit import PartitionState
 from tidegauge_service.store.ingest.decisions import Gap, GapCause
-from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.store.scope import StreamScope
 
 log = structlog.get_logger()
-
-
-def seed(
-    database: Database, config: StreamConfig, stream: StreamRow, source: Source, now_ms: int
-) -> None:
-    """Make the rows of partitions that have none.
-
-    The first time they start where the source says. A partition that a topic has grown by later
-    is read from its beginning, whatever ``start`` says: nobody has said of its inputs that they
-    shall not be counted.
-    """
-    origin.keep(database, config, stream, source)
-    if isinstance(source, FileReader):
-        number_files(database, config, stream, source, now_ms)
-        return
-    starts = source.beginnings()
-    identity = source.identity() if isinstance(source, Retained) else None
-    with database.read() as connection:
-        rows = streams.partitions(connection, stream.id)
-    known = {row.partition for row in rows if row.partition >= 0}  # of this source
-    new = sorted(starts.keys() - known)
-    grown: dict[int, int] = {}
-    if new and known and isinstance(source, Retained):
-        grown = {p: first for p, (first, _) in source.held(new).items()}
-    streams.seed_partitions(database, stream.id, starts | grown, now_ms, topic_id=identity)
-    if grown:
-        decisions.record_added(database, stream, grown, identity, now_ms)
 
 
 class GapAction(Enum):
     """How a partition goes on."""
 
-    ON = auto()  # where it stands
-    MOVED = auto()  # over a gap: read its state again
-    HELD = auto()  # not at all, until somebody accepts the gap
+    CONTINUE = auto()  # where it stands
+    MOVED = auto()  # it was moved over a gap: read its state again
+    HOLD = auto()  # not at all, until somebody accepts the gap
 
 
 class GapPolicy:
     """Decides where the partitions of one stream go on."""
 
-    def __init__(
-        self,
-        config: StreamConfig,
-        stream: StreamRow,
-        source: Source,
-        database: Database,
-        clock: Clock,
-        *,
-        url: str = "",
-    ) -> None:
-        self._stream = stream
-        self._receivers = tuple(config.alerts.receivers)
-        self._url = url
+    def __init__(self, scope: StreamScope, source: Source) -> None:
+        self._scope = scope
         self._source = source
-        self._database = database
-        self._clock = clock
-        halts = isinstance(config.source, KafkaSource) and config.source.on_gap == "halt"
+        kind = scope.config.source
+        halts = isinstance(kind, KafkaSource) and kind.on_gap == "halt"
         self._by = None if halts else "source.on_gap: continue"
         self._identity: str | None = None
-        self._held: Mapping[int, tuple[int, int]] = {}
+        self._bounds: Mapping[int, tuple[int, int]] = {}
 
-    def survey(self, partitions: Collection[int]) -> None:
-        """Ask the source what it holds; before ``way`` is asked of these partitions."""
+    def load_bounds(self, partitions: Collection[int]) -> None:
+        """Ask the source what it holds of these partitions; call it before ``decide``."""
         if partitions and isinstance(self._source, Retained):
             self._identity = self._source.identity()
-            self._held = self._source.held(sorted(partitions))
+            self._bounds = self._source.held(sorted(partitions))
 
-    def way(self, partition: int, state: PartitionState, ends_at: int | None) -> GapAction:
-        """Say how a partition goes on that stands at *state*, and record it if it is moved.
+    def decide(self, partition: int, state: PartitionState, ends_at: int | None) -> GapAction:
+        """Decide how a partition goes on that stands at *state*, and record it if it is moved.
 
         *ends_at*: the source has just refused the position; its log ends there. Raises Fenced.
         """
-        source, held = self._source, self._held.get(partition)
+        source, held = self._source, self._bounds.get(partition)
         if held is None or not isinstance(source, Retained):
-            return GapAction.ON
+            return GapAction.CONTINUE
         gap = find_gap(partition, state, self._identity, held, ends_at)
         if gap is None:
-            return GapAction.ON
-        by = self._by or self._ask(gap)
+            return GapAction.CONTINUE
+        by = self._by or self._ask_for_decision(gap)
         if by is None:
             source.hold(partition)
-            return GapAction.HELD
-        self._go_on(gap, by, source.beginnings().keys())
+            return GapAction.HOLD
+        self._move(gap, by, source.beginnings().keys())
         return GapAction.MOVED
 
-    def _ask(self, gap: Gap) -> str | None:
-        """Return who has accepted the gap. If nobody has, people hear that it waits for them."""
-        now, said = self._clock(), f"{describe(gap)}. Nothing of it is read: {ADVICE}"
-        with self._database.write() as connection:
-            by = decisions.ask(connection, self._stream, gap, now)
+    def _ask_for_decision(self, gap: Gap) -> str | None:
+        """Return who has accepted the gap. If nobody has, notify the receivers."""
+        now, text = (
+            self._scope.clock(),
+            f"{describe(gap)}. Nothing of it is read: {notices.GAP_ADVICE}",
+        )
+        with self._scope.database.write() as connection:
+            by = decisions.ask(connection, self._scope.stream, gap, now)
             if by is None:
-                self._tell(connection, Status.FIRING, gap, said, now)
+                self._notify(connection, Status.FIRING, gap, text, now)
         if by is None:
-            log.error("data_gap", stream=self._stream.name, gap=said)
+            log.error("data_gap", stream=self._scope.stream.name, gap=text)
         return by
 
-    def _go_on(self, gap: Gap, by: str, existing: Collection[int]) -> None:
-        now, said = self._clock(), f"{describe(gap)} (decided by {by})"
-        with self._database.write() as connection:
-            decisions.go_on(connection, self._stream, gap, by=by, now_ms=now, existing=existing)
+    def _move(self, gap: Gap, by: str, existing: Collection[int]) -> None:
+        now, text = self._scope.clock(), f"{describe(gap)} (decided by {by})"
+        with self._scope.database.write() as connection:
+            decisions.go_on(
+                connection, self._scope.stream, gap, by=by, now_ms=now, existing=existing
+            )
             if self._by:
-                self._tell(connection, Status.FIRING, gap, said, now)
+                self._notify(connection, Status.FIRING, gap, text, now)
             shown = outbox.SHOWN_MS if self._by else 0
-            self._tell(connection, Status.RESOLVED, gap, said, now, after_ms=shown)
-        log.error("data_gap", stream=self._stream.name, gap=said)
+            self._notify(connection, Status.RESOLVED, gap, text, now, after_ms=shown)
+        log.error("data_gap", stream=self._scope.stream.name, gap=text)
 
-    def _tell(
+    def _notify(
         self,
         connection: Connection,
         status: Status,
         gap: Gap,
-        said: str,
+        text: str,
         now_ms: int,
         *,
         after_ms: int = 0,
     ) -> None:
-        stream = self._stream
+        stream = self._scope.stream
         key = f"{gap.partition} {gap.cause} {gap.from_offset} {gap.topic_id}"
         message = notices.data_gap(
-            status, stream.name, gap.partition, said, key=key, lost=gap.lost, url=self._url
+            status, stream.name, gap.partition, text, key=key, lost=gap.lost, url=self._scope.url
         )
         outbox.enqueue(
-            connection, stream.id, self._receivers, message, now_ms=now_ms, after_ms=after_ms
+            connection, stream.id, self._scope.receivers, message, now_ms=now_ms, after_ms=after_ms
         )
 
 
@@ -182,7 +143,7 @@ def find_gap(
 def describe(gap: Gap) -> str:
     """Return a gap in words.
 
-    >>> describe(Gap(3, Cause.RETENTION, 40, 100, 60, None))
+    >>> describe(Gap(3, GapCause.RETENTION, 40, 100, 60, None))
     'the topic no longer holds offset 40 (retention); it goes on at 100, 60 inputs were never read'
     """
     lost = f", {gap.lost} inputs were never read" if gap.lost else ""

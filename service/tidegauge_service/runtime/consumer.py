@@ -132,7 +132,7 @@ class Service:
         self._receivers = Receivers(database, transports, clock)
         self._random = random.Random()  # noqa: S311  (jitter)
         self._threads = [
-            threading.Thread(target=self._ingest, args=(p,), name=f"ingest-{p.config.name}")
+            threading.Thread(target=self._ingest, args=(p,), name=f"ingest-{p.scope.config.name}")
             for p in pipelines
         ]
         retention = settings.retention
@@ -147,9 +147,9 @@ class Service:
         for thread in self._threads:
             thread.start()
         for pipeline in self._pipelines:
-            self._tick(f"evaluate-{pipeline.config.name}", pipeline.evaluator.tick)
-            self._tick(f"watch-{pipeline.config.name}", pipeline.watch.tick, WATCH_SECONDS)
-            self._tick(f"sight-{pipeline.config.name}", pipeline.sight.tick, WATCH_SECONDS)
+            self._tick(f"evaluate-{pipeline.scope.config.name}", pipeline.evaluator.tick)
+            self._tick(f"watch-{pipeline.scope.config.name}", pipeline.watch.tick, WATCH_SECONDS)
+            self._tick(f"sight-{pipeline.scope.config.name}", pipeline.sight.tick, WATCH_SECONDS)
         self._receivers.start(self.stopping)
         self._tick("receivers", self._report_receivers)
         self._tick("retention", self._pruner.tick, self._prune_seconds)
@@ -226,8 +226,8 @@ class Service:
 
     def _ingest(self, pipeline: Pipeline) -> None:
         """Turn the crank of one stream; what fails is tried again, nothing is lost."""
-        part, failures = f"ingest-{pipeline.config.name}", 0
-        finite = pipeline.config.source.kind == "file"
+        part, failures = f"ingest-{pipeline.scope.config.name}", 0
+        finite = pipeline.scope.config.source.kind == "file"
         while not self.stopping.is_set():
             try:
                 self._note(pipeline.worker.step(finite=finite))

@@ -106,7 +106,7 @@ def _work(task: Task, reports: Reports) -> None:
         stopping=stop,
         progressed=heartbeat.progressed,
     )
-    reports.say(READY, astuple(pipeline.stream))
+    reports.say(READY, astuple(pipeline.scope.stream))
     # What is alive now stays alive: the collector need not walk it again and again, which took a
     # third of the time of a worker.
     gc.collect()

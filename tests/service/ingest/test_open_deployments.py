@@ -21,7 +21,7 @@ from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.deployments import changes
 from tidegauge_service.deployments.changes import Wanted
 from tidegauge_service.ingest import worker as worker_module
-from tidegauge_service.ingest.open_deployments import ProbeSetCache
+from tidegauge_service.ingest.probe_set_cache import ProbeSetCache
 from tidegauge_service.runtime import consumer
 from tidegauge_service.runtime.pipeline import open_pipeline
 from tidegauge_service.store.deployments import Deployment, Reference
@@ -148,7 +148,7 @@ def test_columns_name_the_lfs_of_all_deployments(sqlite_database: Database, tmp_
     of = [START, START + 2 * HOUR]
     records = [Record(f"r{ms}", ms, {"text": "thanks", "country": "DE"}) for ms in of]
     entered = list[int]()
-    votes = deployments.judge(
+    votes = deployments.run(
         records, quarantined={b: [1]}, entering=lambda column, _: entered.append(column)
     )
     assert entered == [0, 1, 2, 3, 5], "a quarantined one is not called"

@@ -26,6 +26,7 @@ from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest import dead_letters
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import CLOSED, REPLAYED
 from tidegauge_service.store.windows import evaluation, queries
 
@@ -58,7 +59,9 @@ class Mending(Group):
 
     def replay(self, wanted: DeadLetterFilter | None = None, clock: Clock = lambda: NOW) -> Outcome:
         return Replay(
-            self.mended, self.stream, self.probe_set, self.database, clock=clock, owner="test"
+            StreamScope(self.mended, self.stream, self.database, clock),
+            self.probe_set,
+            owner="test",
         ).run(wanted or DeadLetterFilter())
 
     def counted(self) -> dict[int, oracle.Tally]:

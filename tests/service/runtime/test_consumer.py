@@ -90,13 +90,9 @@ def service(
     def clock() -> int:
         return NOW
 
-    worker = Worker(
-        group.config, group.stream, group.probe_set, source, group.database, clock=clock
-    )
-    evaluator = Evaluator(group.config, group.stream, group.database, clock)
-    watch = WatermarkWatch(group.config, group.stream, group.database, clock)
-    sight = SightCheck(group.config, group.stream, group.database, clock)
-    pipeline = Pipeline(group.config, group.stream, group.database, worker, evaluator, watch, sight)
+    scope = group.scope(clock)
+    worker = Worker(scope, group.probe_set, source)
+    pipeline = Pipeline(scope, worker, Evaluator(scope), WatermarkWatch(scope), SightCheck(scope))
     return Service(group.database, [pipeline], settings or Settings(), clock), worker
 
 

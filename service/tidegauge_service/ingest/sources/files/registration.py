@@ -12,7 +12,6 @@ import structlog
 from tidegauge_alerts.messages import notices
 from tidegauge_alerts.messages.message import Status
 from tidegauge_service.config.stream_file import FileSource as FileConfig
-from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import StreamHalted
 from tidegauge_service.ingest.sources.files.catalog import CatalogPlan, KnownFile, Loss, settle
 from tidegauge_service.ingest.sources.files.identity import Fingerprint, FoundFile, mark_of
@@ -22,24 +21,20 @@ from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest import decisions, source_files
 from tidegauge_service.store.ingest.decisions import Gap, GapCause
 from tidegauge_service.store.ingest.source_files import KeptFile
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import StreamRow
 
 log = structlog.get_logger()
 
 CONTINUE = "source.on_gap: continue"
 
-ADVICE = (
-    "look at it with `tidegauge streams gaps`, and let it go on with `tidegauge streams accept-gap`"
-)
 
-
-def number_files(
-    database: Database, config: StreamConfig, stream: StreamRow, source: FileReader, now_ms: int
-) -> None:
+def number_files(scope: StreamScope, source: FileReader) -> None:
     """Find out which file is which partition, and give new ones a number.
 
     Raises StreamHalted if a file was rewritten, cut or removed, and somebody is to decide.
     """
+    database, stream, now_ms = scope.database, scope.stream, scope.clock()
     while True:
         before = known_files(database, stream)
         plan = settle(before, source.files)  # reads files: not while the database is locked
@@ -47,11 +42,13 @@ def number_files(
             source_files.lock(connection, stream.id)
             if _identities(_read(connection, stream)) != _identities(before):
                 continue  # somebody else was quicker
-            waiting = _tell(connection, config, stream, plan, now_ms)
+            waiting = _record_losses(connection, scope, plan, now_ms)
             placed = {} if waiting else _write(connection, stream, plan, now_ms)
             break
     if waiting:
-        msg = f"{'; '.join(waiting)}. Nothing is read until somebody accepts it: {ADVICE}"
+        msg = (
+            f"{'; '.join(waiting)}. Nothing is read until somebody accepts it: {notices.GAP_ADVICE}"
+        )
         raise StreamHalted(msg)
     marks = {k.partition: k.mark for k in before if k.mark is not None and k.next_offset}
     source.number(placed, {p: mark for p, mark in marks.items() if p in placed})
@@ -87,11 +84,12 @@ def _known(row: KeptFile) -> KnownFile:
     )
 
 
-def _tell(
-    connection: Connection, config: StreamConfig, stream: StreamRow, plan: CatalogPlan, now_ms: int
+def _record_losses(
+    connection: Connection, scope: StreamScope, plan: CatalogPlan, now_ms: int
 ) -> list[str]:
-    """Record what was lost and tell people; return what waits for a decision."""
-    halts = isinstance(config.source, FileConfig) and config.source.on_gap == "halt"
+    """Record what was lost and notify the receivers; return what waits for a decision."""
+    stream, source = scope.stream, scope.config.source
+    halts = isinstance(source, FileConfig) and source.on_gap == "halt"
     asked = [(loss, _gap(loss)) for loss in plan.lost]
     decided = [
         decisions.ask(connection, stream, gap, now_ms) if halts else CONTINUE for _, gap in asked
@@ -103,21 +101,14 @@ def _tell(
             log.error("data_gap", stream=stream.name, gap=said, decided_by=by)
             decisions.record(connection, stream, gap, by=by or "", now_ms=now_ms)
             if not halts:
-                _send(connection, config, stream, gap, said, status=Status.FIRING, now_ms=now_ms)
-            _send(
-                connection,
-                config,
-                stream,
-                gap,
-                said,
-                status=Status.RESOLVED,
-                now_ms=now_ms,
-                after_ms=0 if halts else outbox.SHOWN_MS,
-            )
+                _notify(connection, scope, gap, said, status=Status.FIRING, now_ms=now_ms)
+            shown = 0 if halts else outbox.SHOWN_MS
+            resolved = Status.RESOLVED
+            _notify(connection, scope, gap, said, status=resolved, now_ms=now_ms, after_ms=shown)
         elif by is None:
             waiting.append(said)
-            told = f"{said}. Nothing is read until somebody accepts it: {ADVICE}"
-            _send(connection, config, stream, gap, told, status=Status.FIRING, now_ms=now_ms)
+            told = f"{said}. Nothing is read until somebody accepts it: {notices.GAP_ADVICE}"
+            _notify(connection, scope, gap, told, status=Status.FIRING, now_ms=now_ms)
     return waiting
 
 
@@ -125,10 +116,9 @@ def _gap(loss: Loss) -> Gap:
     return Gap(loss.known.partition, loss.cause, loss.known.next_offset, 0, loss.unread, None)
 
 
-def _send(
+def _notify(
     connection: Connection,
-    config: StreamConfig,
-    stream: StreamRow,
+    scope: StreamScope,
     gap: Gap,
     said: str,
     *,
@@ -136,9 +126,10 @@ def _send(
     now_ms: int,
     after_ms: int = 0,
 ) -> None:
+    stream = scope.stream
     key = f"{gap.partition} {gap.cause} {gap.from_offset}"
     message = notices.data_gap(status, stream.name, gap.partition, said, key=key, lost=gap.lost)
-    receivers = tuple(config.alerts.receivers)
+    receivers = scope.receivers
     outbox.enqueue(connection, stream.id, receivers, message, now_ms=now_ms, after_ms=after_ms)
 
 
