@@ -20,7 +20,7 @@ from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.deployments import changes
 from tidegauge_service.deployments.changes import Wanted
-from tidegauge_service.ingest import worker as worker_module
+from tidegauge_service.ingest import current_deployments
 from tidegauge_service.ingest.probe_set_cache import ProbeSetCache
 from tidegauge_service.runtime import consumer
 from tidegauge_service.runtime.pipeline import open_pipeline
@@ -76,7 +76,7 @@ def test_a_live_deployment_that_is_not_here_is_waited_for_and_nothing_is_lost(
 ) -> None:
     monkeypatch.setattr(consumer, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(consumer, "LONGEST_PAUSE_S", 0.02)
-    monkeypatch.setattr(worker_module, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(current_deployments, "REFRESH_EVERY_S", 0.0)
     group = Redeployed(tmp_path, sqlite_database, oracle.topic(1, 24))
     first = group.member()
     first.worker.step()
