@@ -14,6 +14,7 @@ from tests.service.group import NOW
 from tests.service.redeployed import SOMEBODY, Redeployed
 from tests.service.runtime.test_consumer import Seated, service
 from tests.service.streams_for_tests import HOUR, START
+from tidegauge_alerts.backoff import Backoff
 from tidegauge_probes import Record, load
 from tidegauge_probes.errors import ProbeError
 from tidegauge_service.config.settings import Settings
@@ -74,8 +75,7 @@ def test_templates_need_no_file(sqlite_database: Database, tmp_path: Path) -> No
 def test_a_live_deployment_that_is_not_here_is_waited_for_and_nothing_is_lost(
     sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(consumer, "LONGEST_PAUSE_S", 0.02)
+    monkeypatch.setattr(consumer, "PAUSE", Backoff(0.01, 0.02))
     monkeypatch.setattr(current_deployments, "REFRESH_EVERY_S", 0.0)
     group = Redeployed(tmp_path, sqlite_database, oracle.topic(1, 24))
     first = group.member()

@@ -21,7 +21,7 @@ from tidegauge_service.config.settings import Settings
 from tidegauge_service.errors import ServiceError
 from tidegauge_service.jobs.sight import SightCheck
 from tidegauge_service.metrics.snapshot import take_snapshot
-from tidegauge_service.runtime.consumer import Health
+from tidegauge_service.runtime.health import Health
 from tidegauge_service.runtime.server import create_service_app
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
