@@ -14,6 +14,7 @@ from tidegauge_probes import ProbeSet, load
 from tidegauge_service.clock import Clock, now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
+from tidegauge_service.ingest import origin
 from tidegauge_service.ingest.first_positions import seed
 from tidegauge_service.ingest.probe_set_cache import Lift
 from tidegauge_service.ingest.sources.files.source import FileReader
@@ -114,6 +115,7 @@ def reading(
     opened = source or FileReader("records.jsonl", folder)
     stream = streams.register(database, config, probe_set, clock())
     scope = StreamScope(config, stream, database, clock)
+    origin.keep(scope, opened)
     seed(scope, opened)
     codec = open_codec(config, settings, clock)
     worker = Worker(scope, probe_set, opened, codec=codec, lift=lift)

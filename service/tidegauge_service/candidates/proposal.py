@@ -15,7 +15,7 @@ from tidegauge_probes.counts.panes import BLIND, CONFLICTED, RECORDS, PaneCounts
 from tidegauge_probes.findings import ALL, SeriesKind
 from tidegauge_probes.model import Layout
 from tidegauge_service.store.candidates import PROPOSED, Candidate, CandidateReason
-from tidegauge_service.store.ingest.commit import Sample
+from tidegauge_service.store.ingest.counted import Sample
 
 
 class ProposalReason(StrEnum):

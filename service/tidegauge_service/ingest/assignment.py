@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 import structlog
 
-from tidegauge_service.errors import SourceError
+from tidegauge_service.errors import Fenced, SourceError
 from tidegauge_service.ingest import origin
 from tidegauge_service.ingest.first_positions import seed
 from tidegauge_service.ingest.gaps import GapAction, GapPolicy
@@ -26,7 +26,7 @@ from tidegauge_service.ingest.owned_partition import OwnedPartition
 from tidegauge_service.ingest.samples import Samplers
 from tidegauge_service.ingest.sources.source import Polled, Raw, Source
 from tidegauge_service.store.ingest import commit as store
-from tidegauge_service.store.ingest.commit import Fenced, PartitionBatch, PartitionState
+from tidegauge_service.store.ingest.commit import PartitionBatch, PartitionState
 from tidegauge_service.store.scope import StreamScope
 
 log = structlog.get_logger()
@@ -194,6 +194,7 @@ class Assignment:
         if partition not in self._source.beginnings():
             msg = f"partition {partition} was assigned, but the source has none: was it re-created?"
             raise SourceError(msg)
+        origin.keep(self._scope, self._source)
         seed(self._scope, self._source)
         self._beat(Phase.STORING, NO_LF)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tidegauge_service.ingest import origin
 from tidegauge_service.ingest.sources.files.registration import number_files
 from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.source import Retained, Source
@@ -19,7 +18,6 @@ def seed(scope: StreamScope, source: Source) -> None:
     shall not be counted.
     """
     database, stream = scope.database, scope.stream
-    origin.keep(scope, source)
     if isinstance(source, FileReader):
         number_files(scope, source)
         return

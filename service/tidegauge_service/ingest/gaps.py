@@ -19,7 +19,7 @@ from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.ingest import decisions
 from tidegauge_service.store.ingest.commit import PartitionState
-from tidegauge_service.store.ingest.decisions import Gap, GapCause
+from tidegauge_service.store.ingest.gap import Gap, GapCause
 from tidegauge_service.store.scope import StreamScope
 
 log = structlog.get_logger()

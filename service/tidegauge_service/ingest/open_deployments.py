@@ -20,15 +20,13 @@ from tidegauge_probes.lifting.lifting import Lifting
 from tidegauge_probes.model import Record, VoteMatrix
 from tidegauge_service.clock import window_start
 from tidegauge_service.ingest.fold import Counted, Counting, Rows
+from tidegauge_service.ingest.heartbeat import Columns
 from tidegauge_service.ingest.samples import Samplers
 from tidegauge_service.store.deployments import Deployment
-from tidegauge_service.store.ingest.commit import PaneKey
+from tidegauge_service.store.ingest.counted import PaneKey
 from tidegauge_service.store.streams import Role, StreamRow
 
 log = structlog.get_logger()
-
-Columns = Seq[tuple[str, int, str]]
-"""ProbeSet, place in it, name: of each LF and slicing function that may be called."""
 
 
 def _shifted(first: int, entering: engine.Entering | None) -> engine.Entering | None:

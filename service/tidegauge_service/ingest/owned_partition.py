@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_service.ingest.samples import Samplers
-from tidegauge_service.store.ingest.commit import PaneKey, PartitionBatch, is_closed
+from tidegauge_service.store.ingest.commit import PartitionBatch, is_closed
+from tidegauge_service.store.ingest.counted import PaneKey
 
 
 @dataclass

@@ -21,6 +21,7 @@ from msgspec import structs
 
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import Record
+from tidegauge_service.errors import Fenced
 from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.open_deployments import fold
 from tidegauge_service.ingest.probe_set_cache import ProbeSetCache
@@ -29,7 +30,7 @@ from tidegauge_service.ingest.sources.source import Raw
 from tidegauge_service.store import streams
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest import dead_letters
-from tidegauge_service.store.ingest.commit import DeadLetter, Fenced, PartitionBatch, PartitionState
+from tidegauge_service.store.ingest.commit import DeadLetter, PartitionBatch, PartitionState
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
 from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import REPLAYED

@@ -20,7 +20,7 @@ from tidegauge_service.jobs.evaluation.alerts import (
 from tidegauge_service.jobs.evaluation.comparison import compare
 from tidegauge_service.jobs.evaluation.explanation import explain_alerts
 from tidegauge_service.jobs.evaluation.first_baseline import learn
-from tidegauge_service.jobs.evaluation.history import History
+from tidegauge_service.jobs.evaluation.history import WindowHistory
 from tidegauge_service.jobs.evaluation.notification import notify
 from tidegauge_service.jobs.evaluation.proposals import propose
 from tidegauge_service.jobs.evaluation.window import ClosedWindow, count
@@ -46,7 +46,7 @@ class Evaluator:
             budget=config.budget,
             receivers=scope.receivers,
         )
-        self._history: History | None = None
+        self._history: WindowHistory | None = None
         """Of the window that was committed last from here."""
 
     def tick(self) -> int:
@@ -81,8 +81,8 @@ class Evaluator:
         return True
 
     def _evaluate(
-        self, connection: Connection, window: ClosedWindow, known: History | None
-    ) -> History:
+        self, connection: Connection, window: ClosedWindow, known: WindowHistory | None
+    ) -> WindowHistory:
         """Compare a window and let alerts follow; return the history of the next one."""
         scope, rule, samples = self._scope, self._rule, self._scope.config.samples
         before = self._before(connection, window, known)
@@ -107,8 +107,8 @@ class Evaluator:
         return compared.history.through(window, compared.x, compared.n, resolved_series(after))
 
     def _before(
-        self, connection: Connection, window: ClosedWindow, known: History | None
-    ) -> History:
+        self, connection: Connection, window: ClosedWindow, known: WindowHistory | None
+    ) -> WindowHistory:
         """Return the history of a window: what is known from here, or what the database has."""
         if known is None or not known.of_deployment(window.deployment):
             now = self._scope.clock()

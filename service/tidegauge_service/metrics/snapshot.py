@@ -19,8 +19,9 @@ from tidegauge_service.metrics.figures import (
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.windows import precision, queries, skew
+from tidegauge_service.store.windows.figures import SeriesFigure
 from tidegauge_service.store.windows.precision import WindowPrecision
-from tidegauge_service.store.windows.queries import SeriesFigure, StreamSummary, WindowFigures
+from tidegauge_service.store.windows.queries import StreamSummary, WindowFigures
 
 MOST_FIRING = 200
 

@@ -6,8 +6,7 @@ import signal
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tidegauge_service.ingest.heartbeat import Beat, Phase
-from tidegauge_service.ingest.open_deployments import Columns
+from tidegauge_service.ingest.heartbeat import Beat, Columns, Phase
 
 DEATHS: Final = 3
 """A worker that dies so often in a row in one LF has that LF quarantined."""

@@ -25,8 +25,7 @@ from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import NoRecord, SettingsError
 from tidegauge_service.ingest import origin
 from tidegauge_service.ingest.first_positions import seed
-from tidegauge_service.ingest.heartbeat import Beats, no_beat
-from tidegauge_service.ingest.open_deployments import Columns
+from tidegauge_service.ingest.heartbeat import Beats, Columns, no_beat
 from tidegauge_service.ingest.sources.registry import open_codec, open_source
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.ingest.worker import Progress, Worker
@@ -132,6 +131,7 @@ def open_pipeline(
         origin.check(database, config, opened)  # before the database takes the stream file over
         stream = streams.register(database, config, probe_set, clock())
         scope = StreamScope(config, stream, database, clock, settings.url or "")
+        origin.keep(scope, opened)
         seed(scope, opened)
         if stream.probe_set == probe_set.id:
             _attach_baseline(scope, probe_set, fitted)

@@ -11,8 +11,7 @@ from typing import Final
 
 from tidegauge_service.config.stream_file import KafkaSource, StreamConfig
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.ingest.heartbeat import HeartbeatWatch
-from tidegauge_service.ingest.open_deployments import Columns
+from tidegauge_service.ingest.heartbeat import Columns, HeartbeatWatch
 from tidegauge_service.runtime.death_record import DeathRecord
 from tidegauge_service.runtime.worker_child import WorkerChild
 from tidegauge_service.store.streams import StreamRow

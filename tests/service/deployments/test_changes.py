@@ -20,13 +20,12 @@ from tests.service.ingest.test_exactness import all_read, in_threads
 from tests.service.redeployed import BASE, SOMEBODY, Redeployed
 from tests.service.streams_for_tests import HOUR, START
 from tidegauge_service.deployments import changes
-from tidegauge_service.errors import ChangeRefused
+from tidegauge_service.errors import ChangeRefused, Superseded
 from tidegauge_service.ingest import current_deployments
 from tidegauge_service.store import deployments, streams
 from tidegauge_service.store.deployments import Reference
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
-from tidegauge_service.store.ingest.commit import Superseded
 
 
 def disordered(partitions: int, records: int, seed: int) -> list[list[bytes]]:

@@ -28,7 +28,8 @@ from tidegauge_service.store.ingest import dead_letters
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
 from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import CLOSED, REPLAYED
-from tidegauge_service.store.windows import evaluation, queries
+from tidegauge_service.store.windows import queries
+from tidegauge_service.store.windows.counts import counts_between
 
 SMALL = 300
 """Padded records are larger, the others smaller."""
@@ -72,7 +73,7 @@ class Mending(Group):
         """Return how many records the evaluator would see."""
         with self.database.read() as connection:
             until = start + self.stream.window_ms
-            found = evaluation.counts_between(connection, self.stream, start, until)
+            found = counts_between(connection, self.stream, start, until)
         return found[start].records if start in found else 0
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 
 from tidegauge_probes.drift import comparison
 from tidegauge_probes.drift.comparison import Detector
-from tidegauge_probes.findings import Finding, SeriesKey
 from tidegauge_probes.label_model import precision
-from tidegauge_service.jobs.evaluation.history import History, Ints
+from tidegauge_service.jobs.evaluation.history import ComparedWindow, WindowHistory
 from tidegauge_service.jobs.evaluation.window import ClosedWindow
 from tidegauge_service.jobs.evaluation.window_precision import estimate_precision
 from tidegauge_service.store.engine import Connection
@@ -19,21 +15,7 @@ from tidegauge_service.store.windows import evaluation
 from tidegauge_service.store.windows import precision as precisions
 
 
-@dataclass(frozen=True, eq=False)
-class ComparedWindow:
-    """A window, its findings, and the history they were found against.
-
-    ``x``, ``n``: int64 [S], the counts of each series; the history's recent windows include it.
-    """
-
-    window: ClosedWindow
-    history: History
-    findings: Mapping[SeriesKey, Finding]
-    x: Ints
-    n: Ints
-
-
-def compare(window: ClosedWindow, history: History, detector: Detector) -> ComparedWindow:
+def compare(window: ClosedWindow, history: WindowHistory, detector: Detector) -> ComparedWindow:
     """Find the series of a window that have left the baseline. Pure."""
     baseline = history.baseline
     found = comparison.compare(window.start, window.counts, baseline, detector, history.past)

@@ -15,18 +15,19 @@ import numpy.typing as npt
 from tidegauge_probes.counts import panes
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.scan import Past
-from tidegauge_probes.findings import SeriesKey
+from tidegauge_probes.findings import Finding, SeriesKey
 from tidegauge_probes.label_model.precision import MOST_WINDOWS, Together
 from tidegauge_service.jobs.evaluation.window import ClosedWindow
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.windows import evaluation
+from tidegauge_service.store.windows.counts import counts_between
 
 Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class History:
+class WindowHistory:
     """The windows before ``until``, as they are compared with one deployment's baseline."""
 
     deployment: Deployment
@@ -46,7 +47,7 @@ class History:
         """Whether it ends where the window begins, with the same deployment."""
         return self.of_deployment(window.deployment) and self.until == window.start
 
-    def with_window(self, window: ClosedWindow) -> History:
+    def with_window(self, window: ClosedWindow) -> WindowHistory:
         """Add a window to the recent ones, if the baseline has a label model."""
         if self.baseline.model is None:
             return self
@@ -55,7 +56,7 @@ class History:
 
     def through(
         self, window: ClosedWindow, x: Ints, n: Ints, resolved: Collection[SeriesKey]
-    ) -> History:
+    ) -> WindowHistory:
         """Return the history of the next window. *resolved*: series whose alerts have resolved.
 
         *x*, *n*: int64 [S], the window's counts of each series.
@@ -65,18 +66,32 @@ class History:
         return replace(self, until=window.until, past=past)
 
 
+@dataclass(frozen=True, eq=False)
+class ComparedWindow:
+    """A window, its findings, and the history they were found against.
+
+    ``x``, ``n``: int64 [S], the counts of each series; the history's recent windows include it.
+    """
+
+    window: ClosedWindow
+    history: WindowHistory
+    findings: Mapping[SeriesKey, Finding]
+    x: Ints
+    n: Ints
+
+
 def load(
     connection: Connection,
     window: ClosedWindow,
     baseline: Baseline,
     series_ids: Mapping[SeriesKey, int] | None = None,
-) -> History:
+) -> WindowHistory:
     """Read what comes before a window from the database."""
     if series_ids is None:
         series_ids = evaluation.series_ids(connection, window.stream, baseline.keys)
     past = evaluation.before(connection, window.stream, window.start, baseline)
     recent = _recent(connection, window, baseline)
-    return History(window.deployment, window.start, baseline, series_ids, past, recent)
+    return WindowHistory(window.deployment, window.start, baseline, series_ids, past, recent)
 
 
 def _recent(
@@ -88,7 +103,7 @@ def _recent(
     start, length, deployment = window.start, window.stream.window_ms, window.deployment
     since = start - (MOST_WINDOWS - 1) * length
     since = max(since, deployment.from_ms, deployment.range_until_ms or 0)
-    found = evaluation.counts_between(connection, window.stream, since, start)
+    found = counts_between(connection, window.stream, since, start)
     empty = panes.empty(len(window.layout.probes), len(window.layout.classes))
     newest_first = range(start - length, since - 1, -length)
     return tuple(Together.of(found.get(w) or empty) for w in newest_first)

@@ -11,7 +11,7 @@ from tidegauge_service.store import deployments, streams
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.store.windows import evaluation
+from tidegauge_service.store.windows.counts import counts_between
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +47,6 @@ def count(connection: Connection, stream: StreamRow, start: int) -> ClosedWindow
     deployment = deployments.live_at(deployments.of_stream(connection, stream.id), start)
     seen = deployments.seen_from(stream, deployment)
     layout = streams.layout_of(connection, deployment.probe_set)
-    found = evaluation.counts_between(connection, seen, start, start + stream.window_ms)
+    found = counts_between(connection, seen, start, start + stream.window_ms)
     counts = found.get(start) or panes.empty(len(layout.probes), len(layout.classes))
     return ClosedWindow(start, seen, deployment, layout, counts)

@@ -22,44 +22,11 @@ import sqlalchemy as sa
 from tidegauge_probes.counts import panes as counts
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_service.clock import window_start
-from tidegauge_service.errors import ServiceError
+from tidegauge_service.errors import Fenced, Superseded
 from tidegauge_service.store import schema, streams, upsert
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.ingest.counted import PaneKey, Sample
 from tidegauge_service.store.streams import CLOSED, REPLAYED, StreamRow
-
-
-class Fenced(ServiceError):  # noqa: N818  (the term of the literature)
-    """Another worker has moved the position on; what this one counted was dropped."""
-
-    def __init__(self, partition: int, what: str = "was moved on by another worker") -> None:
-        super().__init__(f"partition {partition} {what}")
-        self.partition = partition
-
-
-class Superseded(Fenced):
-    """The deployments have changed: what was counted with the old ones was dropped."""
-
-    def __init__(self, partition: int) -> None:
-        super().__init__(partition, "was counted with deployments that have changed")
-
-
-PaneKey = tuple[int, str]
-"""Window start, ProbeSet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A kept record: where it stands, in which buckets, and what it looked like."""
-
-    window_start_ms: int
-    offset: int
-    priority: int
-    buckets: tuple[str, ...]
-    record_id: str
-    timestamp_ms: int
-    payload: str
-    outcomes: bytes
-    segments: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ from tidegauge_probes import load
 from tidegauge_probes.counts.panes import PaneCounts, fold
 from tidegauge_probes.model import VoteMatrix
 from tidegauge_service.config.stream_file import load_stream
+from tidegauge_service.errors import Fenced
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
-from tidegauge_service.store.ingest.commit import DeadLetter, Fenced, PartitionBatch
+from tidegauge_service.store.ingest.commit import DeadLetter, PartitionBatch
+from tidegauge_service.store.ingest.counted import Sample
 from tidegauge_service.store.streams import CLOSED, StreamRow
 
 DEPLOYMENT = "a deployment"
@@ -163,8 +165,8 @@ def test_a_closed_window_keeps_its_pane_and_counts_what_comes_as_late(
 def test_the_state_of_a_partition_is_what_was_committed_and_is_still_open(
     database: Database, stream: StreamRow
 ) -> None:
-    sample = store.Sample(10, 4, 99, ("all", "lf:x"), "id", 12, "{}", b"\0\0\0", ("c=DE",))
-    gone = store.Sample(0, 3, 98, ("all",), "id", 2, "{}", b"\0\0\0", ())
+    sample = Sample(10, 4, 99, ("all", "lf:x"), "id", 12, "{}", b"\0\0\0", ("c=DE",))
+    gone = Sample(0, 3, 98, ("all",), "id", 2, "{}", b"\0\0\0", ())
     counted = {"panes": {0: pane(4), 10: pane(1)}, "added": {0: 4, 10: 1}}
     mark = {"watermark_ms": 12, "latest_event_ms": 12}
     commit(

@@ -5,7 +5,8 @@ Two workers that open the same files at once agree: who comes second finds what 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import structlog
 
@@ -14,12 +15,11 @@ from tidegauge_alerts.messages.message import Status
 from tidegauge_service.config.stream_file import FileSource as FileConfig
 from tidegauge_service.errors import StreamHalted
 from tidegauge_service.ingest.sources.files.catalog import CatalogPlan, KnownFile, Loss, settle
-from tidegauge_service.ingest.sources.files.identity import Fingerprint, FoundFile, mark_of
-from tidegauge_service.ingest.sources.files.source import FileReader
+from tidegauge_service.ingest.sources.files.identity import Fingerprint, FoundFile, Mark, mark_of
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest import decisions, source_files
-from tidegauge_service.store.ingest.decisions import Gap, GapCause
+from tidegauge_service.store.ingest.gap import Gap, GapCause
 from tidegauge_service.store.ingest.source_files import KeptFile
 from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import StreamRow
@@ -29,7 +29,18 @@ log = structlog.get_logger()
 CONTINUE = "source.on_gap: continue"
 
 
-def number_files(scope: StreamScope, source: FileReader) -> None:
+class NumberedFiles(Protocol):
+    """A source of files (``FileReader``) that is told which of them is which partition."""
+
+    @property
+    def files(self) -> Sequence[FoundFile]:
+        """The files that it has found."""
+
+    def number(self, files: Mapping[int, FoundFile], marks: Mapping[int, Mark]) -> None:
+        """Take the partition of each file, and where the position in it was marked."""
+
+
+def number_files(scope: StreamScope, source: NumberedFiles) -> None:
     """Find out which file is which partition, and give new ones a number.
 
     Raises StreamHalted if a file was rewritten, cut or removed, and somebody is to decide.

@@ -24,7 +24,8 @@ from tidegauge_service.errors import StreamHalted
 from tidegauge_service.ingest.sources.kafka import source as kafka_source
 from tidegauge_service.store import schema, streams
 from tidegauge_service.store.ingest import decisions
-from tidegauge_service.store.ingest.decisions import Decision, GapCause
+from tidegauge_service.store.ingest.decisions import Decision
+from tidegauge_service.store.ingest.gap import GapCause
 from tidegauge_service.store.windows import queries
 
 CONTINUE = "source.on_gap: continue"
