@@ -75,7 +75,7 @@ def demo(
         url = SecretStr(f"sqlite:///{folder}/demo.db")
         settings = settings_of(context, database=url, port=port)
         with opened(settings, upgrade=True) as database:
-            _Show(settings, database, once=once, as_json=as_json).run()
+            _DemoRun(settings, database, once=once, as_json=as_json).run()
 
 
 def _story() -> tuple[StreamConfig, Plan]:
@@ -97,7 +97,7 @@ def _source(plan: Plan) -> DemoStream:
     return DemoStream(partial(raw_at, SEED, plan=plan), rate=RATE, ceiling=exists_by_now)
 
 
-class _Show:
+class _DemoRun:
     """The demo as the reader sees it."""
 
     def __init__(

@@ -25,7 +25,7 @@ from tidegauge_service.ingest.ends import PartitionEnds
 from tidegauge_service.ingest.heartbeat import NO_LF, Beats, Columns, Phase, no_beat
 from tidegauge_service.ingest.open_deployments import OpenDeployments
 from tidegauge_service.ingest.probe_set_cache import Lift, ProbeSetCache
-from tidegauge_service.ingest.sources.source import Member, Raw, Source, Weighed, weight
+from tidegauge_service.ingest.sources.source import Member, Raw, SizeLimited, Source, weight
 from tidegauge_service.metrics import meters
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest.commit import PartitionBatch
@@ -171,7 +171,7 @@ class Worker:
         self._assignment.reload(())
         while len(gathered) < self._most and held < limits.batch_bytes:
             self._beat(Phase.POLLING, NO_LF)
-            if isinstance(self._source, Weighed):
+            if isinstance(self._source, SizeLimited):
                 self._source.allow(limits.batch_bytes - held)
             polled = self._source.poll(self._most - len(gathered), timeout_s)
             void = self._assignment.take(polled)

@@ -22,7 +22,7 @@ from tests.service.kafka_streams import (
     produce_batch,
 )
 from tests.service.memory_source import MemorySource
-from tidegauge_service.ingest.sources.source import Polled, Raw, Weighed, weight
+from tidegauge_service.ingest.sources.source import Polled, Raw, SizeLimited, weight
 from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.store.engine import Database
 
@@ -73,7 +73,7 @@ def test_a_batch_ends_with_the_input_that_reaches_the_budget(
     limits = {"commit_records": 1_000, "batch_bytes": BUDGET}
     group = Group(tmp_path, database, topic, limits=limits)
     source = Heavy(topic)
-    assert isinstance(source, Weighed)
+    assert isinstance(source, SizeLimited)
     sizes = sizes_of_batches(group, source)
     assert max(sizes) < BUDGET + 200
     assert min(sizes[:-1]) >= BUDGET

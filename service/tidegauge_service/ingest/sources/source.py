@@ -114,7 +114,7 @@ class Member(Protocol):
 
 
 @runtime_checkable
-class Weighed(Protocol):
+class SizeLimited(Protocol):
     """A source that ends a poll early when its inputs are large."""
 
     def allow(self, max_bytes: int) -> None:
