@@ -76,7 +76,7 @@ def _no_closers_lock() -> None:
 
 def _stale_cache() -> None:
     """After a fence the position is read again, the running counts are not."""
-    from tidegauge_service.ingest.assignment import Assignment
+    from tidegauge_service.ingest.partitions.assignment import Assignment
 
     reload = Assignment.reload
 

@@ -14,8 +14,8 @@ from tidegauge_probes import ProbeSet, load
 from tidegauge_service.clock import Clock, now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
-from tidegauge_service.ingest import origin
-from tidegauge_service.ingest.first_positions import seed
+from tidegauge_service.ingest.partitions import origin
+from tidegauge_service.ingest.partitions.first_positions import seed
 from tidegauge_service.ingest.probe_set_cache import Lift
 from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.registry import open_codec

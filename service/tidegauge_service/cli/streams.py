@@ -12,7 +12,7 @@ from rich.table import Table
 from tidegauge_service.cli.terminal import author, find_stream, opened, out, print_json, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.ingest import origin
+from tidegauge_service.ingest.partitions import origin
 from tidegauge_service.store.ingest import decisions, origins
 
 app = typer.Typer(help="What streams could not read, and their sources.", no_args_is_help=True)

@@ -1,6 +1,6 @@
 """Say so when the watermark stands still: then no window closes, and drift is not watched.
 
-It stands still by design while nothing comes (``ingest.idleness``); that is told of only when it
+It stands still by design while nothing comes (``idleness``); that is told of only when it
 lasts where it should not.
 """
 

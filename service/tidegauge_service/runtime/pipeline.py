@@ -23,9 +23,9 @@ from tidegauge_service.clock import Clock
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import NoRecord, SettingsError
-from tidegauge_service.ingest import origin
-from tidegauge_service.ingest.first_positions import seed
 from tidegauge_service.ingest.heartbeat import Beats, Columns, no_beat
+from tidegauge_service.ingest.partitions import origin
+from tidegauge_service.ingest.partitions.first_positions import seed
 from tidegauge_service.ingest.sources.registry import open_codec, open_source
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.ingest.worker import Progress, Worker

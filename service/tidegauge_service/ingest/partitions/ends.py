@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from tidegauge_service.config.stream_file import KafkaSource, LogSource
 from tidegauge_service.ingest.heartbeat import NO_LF, Beats, Phase
-from tidegauge_service.ingest.idleness import Idleness
-from tidegauge_service.ingest.owned_partition import OwnedPartition
+from tidegauge_service.ingest.partitions.idleness import Idleness
+from tidegauge_service.ingest.partitions.owned_partition import OwnedPartition
 from tidegauge_service.ingest.sources.source import Source, bookmark
 from tidegauge_service.store import streams
 from tidegauge_service.store.ingest import arrivals

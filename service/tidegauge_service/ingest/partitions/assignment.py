@@ -18,11 +18,11 @@ from types import MappingProxyType
 import structlog
 
 from tidegauge_service.errors import Fenced, SourceError
-from tidegauge_service.ingest import origin
-from tidegauge_service.ingest.first_positions import seed
-from tidegauge_service.ingest.gaps import GapAction, GapPolicy
 from tidegauge_service.ingest.heartbeat import NO_LF, Beats, Phase
-from tidegauge_service.ingest.owned_partition import OwnedPartition
+from tidegauge_service.ingest.partitions import origin
+from tidegauge_service.ingest.partitions.first_positions import seed
+from tidegauge_service.ingest.partitions.gaps import GapAction, GapPolicy
+from tidegauge_service.ingest.partitions.owned_partition import OwnedPartition
 from tidegauge_service.ingest.samples import Samplers
 from tidegauge_service.ingest.sources.source import Polled, Raw, Source
 from tidegauge_service.store.ingest import commit as store
