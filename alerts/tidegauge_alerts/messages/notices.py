@@ -32,6 +32,10 @@ LATE_ADVICE: Final = (
     "producer outage, raise source.silence_grace. If clocks go back, raise lateness"
 )
 
+GAP_ADVICE: Final = (
+    "look at it with `tidegauge streams gaps`, and let it go on with `tidegauge streams accept-gap`"
+)
+
 ASSUMED_NORMAL: Final = "assumed_normal"
 """The event of a baseline that took traffic with open alerts for the normal one."""
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegauge_alerts.messages import notices
 from tidegauge_alerts.messages.message import Status
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Connection
-from tidegauge_service.store.ingest.decisions import Gap
-from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.store.ingest.gap import Gap
+from tidegauge_service.store.scope import StreamScope
 
 
 @dataclass(frozen=True, slots=True)
 class GapNotice:
-    """A gap of a stream in words, and who is told of it."""
+    """A gap of a stream, and what its receivers are told of it."""
 
-    stream: StreamRow
-    receivers: Sequence[str]
+    scope: StreamScope
     gap: Gap
     text: str
-    url: str = ""
 
     def fire(self, connection: Connection, now_ms: int) -> None:
         """Tell receivers that there is a gap."""
@@ -37,12 +34,12 @@ class GapNotice:
         self.resolve(connection, now_ms, after_ms=outbox.SHOWN_MS)
 
     def _enqueue(self, connection: Connection, status: Status, now_ms: int, after_ms: int) -> None:
-        gap, stream = self.gap, self.stream
+        gap, stream, url = self.gap, self.scope.stream, self.scope.url
         topic = "" if gap.topic_id is None else f" {gap.topic_id}"
         key = f"{gap.partition} {gap.cause} {gap.from_offset}{topic}"
         message = notices.data_gap(
-            status, stream.name, gap.partition, self.text, key=key, lost=gap.lost, url=self.url
+            status, stream.name, gap.partition, self.text, key=key, lost=gap.lost, url=url
         )
         outbox.enqueue(
-            connection, stream.id, self.receivers, message, now_ms=now_ms, after_ms=after_ms
+            connection, stream.id, self.scope.receivers, message, now_ms=now_ms, after_ms=after_ms
         )

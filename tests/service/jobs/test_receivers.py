@@ -27,7 +27,8 @@ from tidegauge_service.jobs import receivers
 from tidegauge_service.jobs.dispatcher import Dispatcher
 from tidegauge_service.jobs.receivers import Receivers, WatchedTransport
 from tidegauge_service.runtime import consumer
-from tidegauge_service.runtime.consumer import Health, Service
+from tidegauge_service.runtime.consumer import Service
+from tidegauge_service.runtime.health import Health
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.windows import queries

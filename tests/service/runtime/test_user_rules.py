@@ -25,6 +25,7 @@ from tidegauge_service.runtime.pipeline import open_pipeline
 from tidegauge_service.store.alerting import alerts, outbox
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit
+from tidegauge_service.store.scope import StreamScope
 
 SILENT = CALIBRATION + 30
 RULE = "coverage of mentions_free below 2 % for 3 windows"
@@ -41,7 +42,7 @@ def stream(folder: Path, database: Database, rules: Sequence[str]) -> Group:
 
 
 def evaluator(group: Group) -> Evaluator:
-    return Evaluator(group.config, group.stream, group.database, lambda: NOW)
+    return Evaluator(StreamScope(group.config, group.stream, group.database, lambda: NOW))
 
 
 def of_rules(database: Database) -> list[Alert]:

@@ -15,7 +15,7 @@ from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.findings import Blindness
 from tidegauge_service.store import schema, streams
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.store.windows import evaluation
+from tidegauge_service.store.windows.counts import counts_between
 
 ENOUGH: Final = 200
 """Records that the newest windows are taken for."""
@@ -78,7 +78,7 @@ def newest_counts(connection: sa.Connection, stream: StreamRow) -> PaneCounts | 
             total += int(records)
     if not starts:
         return None
-    found = evaluation.counts_between(connection, stream, min(starts), max(starts) + 1)
+    found = counts_between(connection, stream, min(starts), max(starts) + 1)
     return reduce(add, found.values())
 
 
