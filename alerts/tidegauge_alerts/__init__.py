@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from tidegauge_alerts.errors import AddressRefused, DeliveryError, ReceiverError, RuleError
 from tidegauge_alerts.lifecycle.advance import Advance, advance, merged, withdraw
-from tidegauge_alerts.messages.message import Message, Status, headline, messages_of, notify_worthy
+from tidegauge_alerts.messages.message import headline, messages_of, notify_worthy
+from tidegauge_alerts.messages.model import Message, Status
 from tidegauge_alerts.model import (
     Alert,
     AlertKind,

@@ -1,22 +1,21 @@
 """From the transitions of one evaluated window to the messages that tell of it. Pure.
 
 A window gives at most two messages: one of what fires (or became graver), one of what resolved.
-All receivers get the same body. Its format is versioned: keys are added within version 1,
-never removed or given another meaning.
+All receivers get the same body, in the format of ``messages.model.VERSION``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote
 
 from tidegauge_alerts.lifecycle.advance import Advance
 from tidegauge_alerts.lifecycle.identity import digest
+from tidegauge_alerts.messages.model import VERSION, Message, Status
 from tidegauge_alerts.messages.phrases import (
     MAX_SEGMENT,
     because,
@@ -36,27 +35,8 @@ from tidegauge_alerts.model import (
 )
 from tidegauge_probes.findings import Cause
 
-VERSION: Final = "1"
-
 MAX_ALERTS: Final = 50
 """Alerts in one message; how many more there are is in ``truncated``."""
-
-
-class Status(StrEnum):
-    """What a message tells of, as in Alertmanager."""
-
-    FIRING = "firing"
-    RESOLVED = "resolved"
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message for any receiver. ``body`` is plain JSON data."""
-
-    dedup_key: str
-    """The same for the same stream, window and status, however often it is evaluated or sent;
-    at most 40 ASCII characters."""
-    body: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 
-from tidegauge_alerts.messages.message import Status, headline
+from tidegauge_alerts.messages.message import headline
+from tidegauge_alerts.messages.model import Status
 from tidegauge_alerts.messages.phrases import change
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_probes.findings import ALL, SeriesKind

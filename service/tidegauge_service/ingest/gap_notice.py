@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegauge_alerts.messages import notices
-from tidegauge_alerts.messages.message import Status
+from tidegauge_alerts.messages.model import Status
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.ingest.gap import Gap
-from tidegauge_service.store.scope import StreamScope
+from tidegauge_service.store.streams import StreamRow
 
 
 @dataclass(frozen=True, slots=True)
 class GapNotice:
-    """A gap of a stream, and what its receivers are told of it."""
+    """A gap of a stream in words, and who is told of it."""
 
-    scope: StreamScope
+    stream: StreamRow
+    receivers: Sequence[str]
     gap: Gap
     text: str
+    url: str = ""
 
     def fire(self, connection: Connection, now_ms: int) -> None:
         """Tell receivers that there is a gap."""
@@ -34,12 +37,12 @@ class GapNotice:
         self.resolve(connection, now_ms, after_ms=outbox.SHOWN_MS)
 
     def _enqueue(self, connection: Connection, status: Status, now_ms: int, after_ms: int) -> None:
-        gap, stream, url = self.gap, self.scope.stream, self.scope.url
+        gap, stream = self.gap, self.stream
         topic = "" if gap.topic_id is None else f" {gap.topic_id}"
         key = f"{gap.partition} {gap.cause} {gap.from_offset}{topic}"
         message = notices.data_gap(
-            status, stream.name, gap.partition, self.text, key=key, lost=gap.lost, url=url
+            status, stream.name, gap.partition, self.text, key=key, lost=gap.lost, url=self.url
         )
         outbox.enqueue(
-            connection, stream.id, self.scope.receivers, message, now_ms=now_ms, after_ms=after_ms
+            connection, stream.id, self.receivers, message, now_ms=now_ms, after_ms=after_ms
         )

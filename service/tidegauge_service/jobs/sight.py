@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from tidegauge_alerts.messages import notices, phrases
-from tidegauge_alerts.messages.message import Message
+from tidegauge_alerts.messages.model import Message
 from tidegauge_probes.counts.blindness import blindness, uncounted
 from tidegauge_probes.engine import QUARANTINED
 from tidegauge_probes.findings import Blindness
@@ -16,7 +16,7 @@ from tidegauge_service.store.alerting.notice_state import NoticeState, Trouble
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.store.windows import queries, sight
+from tidegauge_service.store.windows import newest, queries, sight
 from tidegauge_service.store.windows.sight import Sight
 
 log = structlog.get_logger()
@@ -58,7 +58,7 @@ class SightCheck:
         nothing = uncounted(records, late, dead)
         if nothing:
             return nothing
-        counts = sight.newest_counts(connection, stream)
+        counts = newest.newest_counts(connection, stream)
         if counts is None:
             return None
         layout = streams.layout_of(connection, stream.probe_set)

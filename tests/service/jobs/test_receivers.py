@@ -19,7 +19,7 @@ from tests.service.group import NOW, Group
 from tests.service.memory_source import MemorySource
 from tests.service.runtime.test_consumer import service
 from tests.service.transactions import read, write
-from tidegauge_alerts.messages.message import Message
+from tidegauge_alerts.messages.model import Message
 from tidegauge_alerts.transports import Delivered, Retry, Transport
 from tidegauge_alerts.transports.protocol import Outcome, Refused
 from tidegauge_service.config.settings import Settings

@@ -13,7 +13,7 @@ from tests.service import oracle
 from tests.service.store.ingest.test_events import Log
 from tests.service.streams_for_tests import HOUR, START, reading, write_stream
 from tests.service.transactions import read, write
-from tidegauge_alerts.messages.message import Message
+from tidegauge_alerts.messages.model import Message
 from tidegauge_probes import load
 from tidegauge_service.clock import to_iso
 from tidegauge_service.config.settings import Retention

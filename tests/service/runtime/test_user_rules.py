@@ -12,7 +12,7 @@ from tests.service.jobs.test_scan import CALIBRATION, topic
 from tests.service.streams_for_tests import HOUR, START, write_stream
 from tests.service.transactions import read, write
 from tidegauge_alerts.errors import RuleError
-from tidegauge_alerts.messages.message import Message
+from tidegauge_alerts.messages.model import Message
 from tidegauge_alerts.model import Alert
 from tidegauge_alerts.transports import Delivered, Outcome
 from tidegauge_service.clock import from_iso, to_iso

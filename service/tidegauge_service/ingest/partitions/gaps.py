@@ -74,7 +74,7 @@ class GapPolicy:
         with self._scope.database.write() as connection:
             by = decisions.ask(connection, self._scope.stream, gap, now)
             if by is None:
-                GapNotice(self._scope, gap, text).fire(connection, now)
+                self._notice(gap, text).fire(connection, now)
         if by is None:
             log.error("data_gap", stream=self._scope.stream.name, gap=text)
         return by
@@ -84,12 +84,16 @@ class GapPolicy:
         text = f"{describe(gap)} (decided by {by})"
         with self._scope.database.write() as connection:
             decisions.go_on(connection, stream, gap, by=by, now_ms=now, existing=existing)
-            notice = GapNotice(self._scope, gap, text)
+            notice = self._notice(gap, text)
             if self._by:
                 notice.show(connection, now)
             else:
                 notice.resolve(connection, now)
         log.error("data_gap", stream=stream.name, gap=text)
+
+    def _notice(self, gap: Gap, text: str) -> GapNotice:
+        scope = self._scope
+        return GapNotice(scope.stream, scope.receivers, gap, text, scope.url)
 
 
 def find_gap(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from tidegauge_alerts.messages import notices
-from tidegauge_alerts.messages.message import Message, Status
+from tidegauge_alerts.messages.model import Message, Status
 from tidegauge_alerts.model import Alert
 from tidegauge_probes.drift import skew
 from tidegauge_probes.drift.baseline import LEARNING_WINDOWS, Baseline, is_learning
