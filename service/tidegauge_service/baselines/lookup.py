@@ -14,16 +14,12 @@ from tidegauge_service.store import baselines
 from tidegauge_service.store.engine import Database
 
 
-def _unheard(_records: int) -> None:
-    pass
-
-
 def find_baseline(
     config: StreamConfig,
     probe_set: ProbeSet,
     database: Database,
     clock: Clock,
-    fitted: Callable[[int], None] = _unheard,
+    fitted: Callable[[int], None] | None = None,
 ) -> Baseline | None:
     """Return the baseline that is named, or fitted from a file; None for a range of the stream."""
     chosen = config.baseline

@@ -44,7 +44,7 @@ def fit_records(
     probe_set: ProbeSet,
     path: Path,
     clock: Clock,
-    advance: Advance,
+    advance: Advance | None = None,
     *,
     gold: str | None = None,
 ) -> Baseline:
@@ -71,7 +71,8 @@ def fit_records(
             labelled.add(records, matrix.outcomes)
         for start, pane in count_by_window(config, probe_set, records, matrix, windows).items():
             windows[start] = windows[start] + pane if start in windows else pane
-        advance(len(inputs))
+        if advance is not None:
+            advance(len(inputs))
     facts: dict[str, object] = {
         "path": path.name,
         "rejected": rejected,

@@ -75,12 +75,13 @@ def replay(
                 finally:
                     pipeline.close()
             seconds = time.monotonic() - started
+            row = pipeline.scope.stream
             with store.read() as connection:
-                summary = report.summarise(connection, pipeline.stream, seconds)
-                alerts = report.all_alerts(connection, pipeline.stream.name)
+                summary = report.summarise(connection, row, seconds)
+                alerts = report.all_alerts(connection, row.name)
                 found = None
                 if report_to is not None:
-                    found = page.read(connection, pipeline.stream, config, seconds)
+                    found = page.read(connection, row, config, seconds)
             if report_to is not None and found is not None:
                 page.write(report_to, found, now_ms)
             if as_json:

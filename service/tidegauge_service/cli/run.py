@@ -28,7 +28,8 @@ from tidegauge_service.errors import ServiceError, StoreError
 from tidegauge_service.runtime.listener import bind, link, listen
 from tidegauge_service.runtime.pipeline import check_receivers
 from tidegauge_service.runtime.server import Server, create_service_app, raise_descriptor_limit
-from tidegauge_service.runtime.supervisor import Supervisor, seats
+from tidegauge_service.runtime.supervisor import Supervisor
+from tidegauge_service.runtime.worker_slot import worker_slots
 from tidegauge_service.store.engine import Database
 
 Workers = Annotated[int, typer.Option(min=1, help="Worker processes per stream.")]
@@ -62,7 +63,7 @@ def run(
         opened(settings) as database,
     ):
         supervisor = Supervisor(
-            seats(configs, workers, static=False),
+            worker_slots(configs, workers, static=False),
             settings,
             database,
             now_ms,
@@ -93,7 +94,7 @@ def consume(
     configs = _load([stream], settings)
     with opened(settings) as database:
         supervisor = Supervisor(
-            seats(configs, workers, static=True), settings, database, now_ms, drain=drain
+            worker_slots(configs, workers, static=True), settings, database, now_ms, drain=drain
         )
         _stop_on_signals(supervisor)
         supervisor.run()

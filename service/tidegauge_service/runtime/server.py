@@ -27,7 +27,7 @@ from tidegauge_service.logs import Throttle
 from tidegauge_service.metrics import meters
 from tidegauge_service.metrics.exposition import Collector
 from tidegauge_service.metrics.snapshot import Snapshot, take_snapshot
-from tidegauge_service.runtime.consumer import Health
+from tidegauge_service.runtime.health import Health
 from tidegauge_service.store.engine import Database
 from tidegauge_service.web.pages.routes import pages
 

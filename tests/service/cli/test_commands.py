@@ -30,7 +30,7 @@ from tidegauge_service.runtime.listener import bind, link, listen
 from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import decisions
-from tidegauge_service.store.ingest.decisions import Gap, GapCause
+from tidegauge_service.store.ingest.gap import Gap, GapCause
 
 SECRET = "hunter2-hunter2"
 MAIN = sys.modules["tidegauge_service.cli.main"]

@@ -14,7 +14,7 @@ from tidegauge_probes.label_model.precision import PairCounts, Precision
 from tidegauge_service.store.windows.precision import ClassShare, LfPrecision, WindowPrecision
 
 
-def judge(
+def estimate_precision(
     start: int, baseline: Baseline, model: LabelModel, pooled: PairCounts | None
 ) -> WindowPrecision:
     """Return class shares, and the precision of every vote that the baseline knows.
