@@ -16,9 +16,9 @@ from tidegauge_service.clock import Clock, now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
 from tidegauge_service.ingest.codec.stream_codec import open_codec
+from tidegauge_service.ingest.deployed.probe_set_cache import Lift
 from tidegauge_service.ingest.partitions import origin
 from tidegauge_service.ingest.partitions.first_positions import seed
-from tidegauge_service.ingest.probe_set_cache import Lift
 from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.ingest.worker import Worker

@@ -15,8 +15,8 @@ from rich.table import Table
 
 from tidegauge_probes import load
 from tidegauge_service.candidates.export import as_text
-from tidegauge_service.cli.database import find_stream, opened
-from tidegauge_service.cli.terminal import err, moment, out, print_json, settings_of
+from tidegauge_service.cli.console.database import find_stream, opened
+from tidegauge_service.cli.console.terminal import err, moment, out, print_json, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError

@@ -20,8 +20,15 @@ from tidegauge_alerts.messages.model import Status
 from tidegauge_alerts.messages.phrases import change
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_probes.findings import ALL, SeriesKind
-from tidegauge_service.cli.database import opened
-from tidegauge_service.cli.terminal import err, out, print_json, settings_of, sparkline, styled
+from tidegauge_service.cli.console.database import opened
+from tidegauge_service.cli.console.terminal import (
+    err,
+    out,
+    print_json,
+    settings_of,
+    sparkline,
+    styled,
+)
 from tidegauge_service.clock import now_ms, to_iso, window_start
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import (

@@ -16,8 +16,8 @@ from rich.table import Column, Table
 from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_alerts.model import Alert
-from tidegauge_service.cli.database import opened
-from tidegauge_service.cli.terminal import out, print_json, progress, settings_of
+from tidegauge_service.cli.console.database import opened
+from tidegauge_service.cli.console.terminal import out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import BaselineName, StreamConfig, load_stream

@@ -17,9 +17,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from tidegauge_service import logs
-from tidegauge_service.cli.database import opened
-from tidegauge_service.cli.outcome import show_outcome
-from tidegauge_service.cli.terminal import err, settings_of
+from tidegauge_service.cli.console.database import opened
+from tidegauge_service.cli.console.outcome import show_outcome
+from tidegauge_service.cli.console.terminal import err, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream

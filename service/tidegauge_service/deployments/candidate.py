@@ -16,7 +16,7 @@ from tidegauge_service.config.stream_file import (
     BaselineRange,
     StreamConfig,
 )
-from tidegauge_service.ingest.probe_set_cache import ProbeSetCache, load_deployed
+from tidegauge_service.ingest.deployed.probe_set_cache import ProbeSetCache, load_deployed
 from tidegauge_service.store import baselines
 from tidegauge_service.store.deployments import Deployment, Reference
 from tidegauge_service.store.engine import Database

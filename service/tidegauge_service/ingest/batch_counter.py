@@ -10,8 +10,8 @@ from tidegauge_probes.model import Record
 from tidegauge_service.ingest import lateness
 from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
+from tidegauge_service.ingest.deployed.open_deployments import OpenDeployments, Votes, fold
 from tidegauge_service.ingest.heartbeat import NO_LF, Beats, Phase
-from tidegauge_service.ingest.open_deployments import OpenDeployments, Votes, fold
 from tidegauge_service.ingest.partitions.owned_partition import OwnedPartition
 from tidegauge_service.ingest.sources.source import Raw, Source, bookmark, is_tombstone
 from tidegauge_service.metrics import meters

@@ -24,8 +24,8 @@ from tidegauge_probes.model import Record
 from tidegauge_service.errors import Fenced
 from tidegauge_service.ingest import transaction
 from tidegauge_service.ingest.codec.codec import Codec
-from tidegauge_service.ingest.open_deployments import fold
-from tidegauge_service.ingest.probe_set_cache import ProbeSetCache
+from tidegauge_service.ingest.deployed.open_deployments import fold
+from tidegauge_service.ingest.deployed.probe_set_cache import ProbeSetCache
 from tidegauge_service.ingest.samples import Samplers
 from tidegauge_service.ingest.sources.source import Raw
 from tidegauge_service.store import streams

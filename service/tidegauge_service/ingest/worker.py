@@ -19,13 +19,13 @@ from tidegauge_service.errors import DataRefused, Fenced, StreamHalted, Supersed
 from tidegauge_service.ingest import transaction
 from tidegauge_service.ingest.batch_counter import BatchCount, BatchCounter
 from tidegauge_service.ingest.codec.codec import Codec
-from tidegauge_service.ingest.current_deployments import CurrentDeployments
 from tidegauge_service.ingest.dead_letter_share import DeadLetterShare
+from tidegauge_service.ingest.deployed.current_deployments import CurrentDeployments
+from tidegauge_service.ingest.deployed.open_deployments import OpenDeployments
+from tidegauge_service.ingest.deployed.probe_set_cache import Lift, ProbeSetCache
 from tidegauge_service.ingest.heartbeat import NO_LF, Beats, Columns, Phase, no_beat
-from tidegauge_service.ingest.open_deployments import OpenDeployments
 from tidegauge_service.ingest.partitions.assignment import Assignment
 from tidegauge_service.ingest.partitions.ends import PartitionEnds
-from tidegauge_service.ingest.probe_set_cache import Lift, ProbeSetCache
 from tidegauge_service.ingest.sources.source import Member, Raw, SizeLimited, Source, weight
 from tidegauge_service.metrics import meters
 from tidegauge_service.store.ingest.commit import PartitionBatch

@@ -18,9 +18,9 @@ from prometheus_client import CollectorRegistry
 
 from tidegauge_service.api.app import create_app
 from tidegauge_service.api.auth import COOKIE, TokenAuth
-from tidegauge_service.api.connections import protocol
 from tidegauge_service.api.context import ApiContext
 from tidegauge_service.api.problems import Problem
+from tidegauge_service.api.requests.connections import protocol
 from tidegauge_service.clock import Clock
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.logs import Throttle

@@ -22,7 +22,8 @@ from tests.service.streams_for_tests import HOUR, START
 from tests.service.transactions import read, write
 from tidegauge_service.deployments import changes
 from tidegauge_service.errors import ChangeRefused, Superseded
-from tidegauge_service.ingest import current_deployments, transaction
+from tidegauge_service.ingest import transaction
+from tidegauge_service.ingest.deployed import current_deployments
 from tidegauge_service.store import deployments, streams
 from tidegauge_service.store.deployments import Reference
 from tidegauge_service.store.engine import Database

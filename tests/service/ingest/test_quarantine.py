@@ -16,7 +16,7 @@ from tests.service.transactions import read
 from tidegauge_alerts.messages import notices
 from tidegauge_probes.counts import panes
 from tidegauge_probes.engine import QUARANTINED
-from tidegauge_service.ingest import current_deployments
+from tidegauge_service.ingest.deployed import current_deployments
 from tidegauge_service.jobs.quarantine import quarantine_lf, release_lf
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database

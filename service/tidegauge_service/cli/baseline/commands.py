@@ -18,8 +18,15 @@ from tidegauge_probes.label_model.accuracy import Gold
 from tidegauge_probes.label_model.model import MIN_LFS, MIN_VOTES
 from tidegauge_service.baselines import training
 from tidegauge_service.cli.baseline import snorkel
-from tidegauge_service.cli.database import author, find_stream, opened
-from tidegauge_service.cli.terminal import moment, out, print_json, progress, settings_of, styled
+from tidegauge_service.cli.console.database import author, find_stream, opened
+from tidegauge_service.cli.console.terminal import (
+    moment,
+    out,
+    print_json,
+    progress,
+    settings_of,
+    styled,
+)
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.deployments import changes

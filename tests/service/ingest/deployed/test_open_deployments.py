@@ -21,8 +21,8 @@ from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.deployments import changes
 from tidegauge_service.deployments.changes import Wanted
-from tidegauge_service.ingest import current_deployments
-from tidegauge_service.ingest.probe_set_cache import ProbeSetCache
+from tidegauge_service.ingest.deployed import current_deployments
+from tidegauge_service.ingest.deployed.probe_set_cache import ProbeSetCache
 from tidegauge_service.runtime import consumer
 from tidegauge_service.runtime.pipeline import open_pipeline
 from tidegauge_service.store.deployments import Deployment, Reference

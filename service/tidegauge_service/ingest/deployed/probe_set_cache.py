@@ -16,8 +16,12 @@ from tidegauge_probes.labeling.loading import load_contents
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.lifting.lifting import Lifting
 from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.ingest.deployed.open_deployments import (
+    LoadedDeployment,
+    OpenDeployments,
+    is_open,
+)
 from tidegauge_service.ingest.fold import Counting
-from tidegauge_service.ingest.open_deployments import LoadedDeployment, OpenDeployments, is_open
 from tidegauge_service.store import deployments, streams
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Database

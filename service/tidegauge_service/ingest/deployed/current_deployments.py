@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from tidegauge_service.ingest.deployed.open_deployments import OpenDeployments
+from tidegauge_service.ingest.deployed.probe_set_cache import ProbeSetCache
 from tidegauge_service.ingest.heartbeat import Columns
-from tidegauge_service.ingest.open_deployments import OpenDeployments
-from tidegauge_service.ingest.probe_set_cache import ProbeSetCache
 from tidegauge_service.store import streams
 from tidegauge_service.store.ingest import quarantine
 from tidegauge_service.store.scope import StreamScope
