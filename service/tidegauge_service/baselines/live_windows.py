@@ -16,8 +16,8 @@ from tidegauge_service.store import baselines as stored
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.store.windows import evaluation
 from tidegauge_service.store.windows import precision as precisions
+from tidegauge_service.store.windows.counts import counts_between
 
 TRAINING = "training"
 """In the source of a baseline of live windows: id of the one of training data that it followed."""
@@ -46,7 +46,7 @@ def freeze(  # noqa: PLR0917
     *assumed*: what nobody has confirmed; kept with the baseline.
     Raises BaselineError if the ProbeSet has counted nothing in the range, or *balance* is none.
     """
-    panes = evaluation.counts_between(connection, stream, since, until)
+    panes = counts_between(connection, stream, since, until)
     contents = streams.contents_of(connection, stream.probe_set) or Contents()
     layout = streams.layout_of(connection, stream.probe_set)
     shares = class_balance(balance, layout.classes)

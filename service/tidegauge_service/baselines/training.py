@@ -45,7 +45,7 @@ def fit_records(
     probe_set: ProbeSet,
     path: Path,
     clock: Clock,
-    advance: Advance,
+    advance: Advance | None = None,
     *,
     gold: str | None = None,
     balance: Mapping[str, float] | None = None,
@@ -77,7 +77,8 @@ def fit_records(
         kept.add(unlabelled)
         for start, pane in count_by_window(config, probe_set, records, matrix, windows).items():
             windows[start] = windows[start] + pane if start in windows else pane
-        advance(len(inputs))
+        if advance is not None:
+            advance(len(inputs))
     facts: dict[str, object] = {
         "path": path.name,
         "rejected": rejected,

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tests.service import oracle
 from tests.service.deployments.test_windows import Judged
 from tests.service.group import NOW
-from tests.service.jobs.test_first_baseline import hours, live, spread, trained
+from tests.service.jobs.evaluation.test_first_baseline import hours, live, spread, trained
 from tests.service.streams_for_tests import HOUR, START
 from tests.service.transactions import read
 from tests.web.document import Document

@@ -64,7 +64,7 @@ def test_the_new_baseline_has_the_label_model_and_else_what_the_old_one_had(fold
     # There are no votes to check it by: levels are withheld, and what it holds is still Snorkel's.
     assert new["label_model"]["kind"] == "votes"
     assert new["label_model"]["class_shares"] is None
-    assert new["label_model"]["precision"] == {}
+    assert new["label_model"]["precision"] == {f"lf{n}": {} for n in range(6)}
     assert new["label_model"]["withheld"].startswith("Not identified")
     with Database(f"sqlite:///{folder}/import.db").read() as connection:
         model = baselines.find(connection, "new").model

@@ -20,6 +20,7 @@ from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.store import baselines, deployments, schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import Role
 from tidegauge_service.store.windows import precision
 from tidegauge_service.store.windows.precision import LfPrecision, WindowPrecision
@@ -64,7 +65,7 @@ def group(folder: Path, database: Database, windows: int = LEARNED + LIVE, **cha
     )
     found.member().to_end()
     write(database, commit.close_windows, found.stream)
-    evaluator = Evaluator(found.config, found.stream, database, lambda: NOW)
+    evaluator = Evaluator(StreamScope(found.config, found.stream, database, lambda: NOW))
     while evaluator.evaluate_next():
         pass
     return found
@@ -199,7 +200,7 @@ def test_the_accuracy_of_the_model_falls_with_the_classes_and_nobody_labelled_a_
         deployments.attach(connection, found.stream, deployment, gold.id)
     found.member().to_end()
     write(sqlite_database, commit.close_windows, found.stream)
-    evaluator = Evaluator(found.config, found.stream, sqlite_database, lambda: NOW)
+    evaluator = Evaluator(StreamScope(found.config, found.stream, sqlite_database, lambda: NOW))
     while evaluator.evaluate_next():
         pass
     accuracy = read(sqlite_database, precision.page, found.stream)[-1].accuracy

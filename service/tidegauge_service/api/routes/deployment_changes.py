@@ -20,8 +20,8 @@ from tidegauge_probes.errors import BaselineError, ProbeError
 from tidegauge_probes.labeling.loading import load_contents, load_templates
 from tidegauge_probes.model import MAX_CLASSES
 from tidegauge_service.api.context import ApiContext, Ctx, find_stream, moment
-from tidegauge_service.api.json_body import JsonRoute, Name
 from tidegauge_service.api.problems import Problem
+from tidegauge_service.api.requests.json_body import JsonRoute, Name
 from tidegauge_service.api.routes.deployments import DeploymentRow, deployment_id, deployment_item
 from tidegauge_service.deployments import changes
 from tidegauge_service.deployments.changes import Wanted

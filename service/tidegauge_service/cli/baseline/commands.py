@@ -20,8 +20,15 @@ from tidegauge_service.baselines import training
 from tidegauge_service.baselines.class_balance import EXAMPLE, parse_balance
 from tidegauge_service.baselines.identification import withheld
 from tidegauge_service.cli.baseline import snorkel
-from tidegauge_service.cli.database import author, find_stream, opened
-from tidegauge_service.cli.terminal import moment, out, print_json, progress, settings_of, styled
+from tidegauge_service.cli.console.database import author, find_stream, opened
+from tidegauge_service.cli.console.terminal import (
+    moment,
+    out,
+    print_json,
+    progress,
+    settings_of,
+    styled,
+)
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.deployments import changes

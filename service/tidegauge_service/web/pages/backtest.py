@@ -16,7 +16,8 @@ from tidegauge_alerts.model import Alert, Severity
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.findings import SeriesKey
 from tidegauge_service.store.states import WindowState
-from tidegauge_service.store.windows.queries import HeatMap, StreamSummary
+from tidegauge_service.store.windows.figures import HeatMap
+from tidegauge_service.store.windows.queries import StreamSummary
 from tidegauge_service.web.charts import renderer, specs
 from tidegauge_service.web.charts.histories import fewer_columns, fewer_points, group_size
 from tidegauge_service.web.charts.pictures import Picture

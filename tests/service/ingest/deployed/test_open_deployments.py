@@ -14,14 +14,15 @@ from tests.service.group import NOW
 from tests.service.redeployed import SOMEBODY, Redeployed
 from tests.service.runtime.test_consumer import Seated, service
 from tests.service.streams_for_tests import HOUR, START
+from tidegauge_alerts.backoff import Backoff
 from tidegauge_probes import Record, load
 from tidegauge_probes.errors import ProbeError
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.deployments import changes
 from tidegauge_service.deployments.changes import Wanted
-from tidegauge_service.ingest import worker as worker_module
-from tidegauge_service.ingest.open_deployments import ProbeSetCache
+from tidegauge_service.ingest.deployed import current_deployments
+from tidegauge_service.ingest.deployed.probe_set_cache import ProbeSetCache
 from tidegauge_service.runtime import consumer
 from tidegauge_service.runtime.pipeline import open_pipeline
 from tidegauge_service.store.deployments import Deployment, Reference
@@ -74,9 +75,8 @@ def test_templates_need_no_file(sqlite_database: Database, tmp_path: Path) -> No
 def test_a_live_deployment_that_is_not_here_is_waited_for_and_nothing_is_lost(
     sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(consumer, "LONGEST_PAUSE_S", 0.02)
-    monkeypatch.setattr(worker_module, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(consumer, "PAUSE", Backoff(0.01, 0.02))
+    monkeypatch.setattr(current_deployments, "REFRESH_EVERY_S", 0.0)
     group = Redeployed(tmp_path, sqlite_database, oracle.topic(1, 24))
     first = group.member()
     first.worker.step()
@@ -148,7 +148,7 @@ def test_columns_name_the_lfs_of_all_deployments(sqlite_database: Database, tmp_
     of = [START, START + 2 * HOUR]
     records = [Record(f"r{ms}", ms, {"text": "thanks", "country": "DE"}) for ms in of]
     entered = list[int]()
-    votes = deployments.judge(
+    votes = deployments.run(
         records, quarantined={b: [1]}, entering=lambda column, _: entered.append(column)
     )
     assert entered == [0, 1, 2, 3, 5], "a quarantined one is not called"

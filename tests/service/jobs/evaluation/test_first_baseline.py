@@ -20,7 +20,7 @@ from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.errors import BaselineError
 from tidegauge_service.deployments import changes
 from tidegauge_service.errors import ChangeRefused
-from tidegauge_service.jobs import first_baseline
+from tidegauge_service.jobs.evaluation import first_baseline
 from tidegauge_service.store import baselines as stored
 from tidegauge_service.store import deployments, schema
 from tidegauge_service.store.alerting import alerts

@@ -20,6 +20,7 @@ from tidegauge_service.ingest.sources.source import Clustered, Source
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import origins
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import StreamRow
 
 
@@ -71,10 +72,10 @@ def same(before: SourceOrigin, now: SourceOrigin, *, holds_known_files: bool) ->
 
     Addresses may change, and so may a pattern that still finds files that were read.
 
-    >>> old = Origin("kafka", "events", "a:9092", "one")
-    >>> same(old, Origin("kafka", "events", "b:9092", "one"), holds_known_files=False)
+    >>> old = SourceOrigin("kafka", "events", "a:9092", "one")
+    >>> same(old, SourceOrigin("kafka", "events", "b:9092", "one"), holds_known_files=False)
     True
-    >>> same(old, Origin("kafka", "events", "a:9092", "two"), holds_known_files=False)
+    >>> same(old, SourceOrigin("kafka", "events", "a:9092", "two"), holds_known_files=False)
     False
     """
     if before.kind != now.kind:
@@ -115,8 +116,9 @@ def refusal(name: str, before: SourceOrigin, now: SourceOrigin) -> str:
     )
 
 
-def keep(database: Database, config: StreamConfig, stream: StreamRow, source: Source) -> None:
+def keep(scope: StreamScope, source: Source) -> None:
     """Note the source with the stream; SettingsError if it is another one by now."""
+    database, config, stream = scope.database, scope.config, scope.stream
     now = origin_of(config, source)
     with database.read() as connection:
         text = origins.of_stream(connection, stream.id)

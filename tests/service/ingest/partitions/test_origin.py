@@ -18,7 +18,7 @@ from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.cli.main import app
 from tidegauge_service.config.stream_file import LogSource
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.ingest.origin import SourceOrigin, same
+from tidegauge_service.ingest.partitions.origin import SourceOrigin, same
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import events

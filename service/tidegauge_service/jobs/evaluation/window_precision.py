@@ -16,7 +16,7 @@ from tidegauge_service.baselines.identification import withheld
 from tidegauge_service.store.windows.precision import ClassShare, LfPrecision, WindowPrecision
 
 
-def judge(
+def estimate_precision(
     start: int, baseline: Baseline, model: LabelModel, pooled: PairCounts | None
 ) -> WindowPrecision:
     """Return what the baseline's label model may say of a window: nothing that it does not know.

@@ -45,7 +45,7 @@ URGENT: Final = frozenset({"/healthz"})
 
 
 @dataclass
-class Crowd:
+class OpenConnections:
     """All connections of a server.
 
     ``idle``: those without a request, and since when (s of the loop's clock), the longest first.
@@ -57,13 +57,13 @@ class Crowd:
 
 def protocol(most: int) -> type[TimedProtocol]:
     """Return the protocol of one server, for uvicorn to make its connections of."""
-    return type("TimedProtocol", (TimedProtocol,), {"crowd": Crowd(most)})
+    return type("TimedProtocol", (TimedProtocol,), {"open_connections": OpenConnections(most)})
 
 
 class TimedProtocol(H11Protocol):
     """uvicorn's HTTP/1.1 with deadlines and a limit of connections; see the module."""
 
-    crowd: Crowd
+    open_connections: OpenConnections
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -79,7 +79,7 @@ class TimedProtocol(H11Protocol):
         self._idle(HEAD_S)
         if not self._crowded():
             return
-        oldest, since = next(iter(self.crowd.idle.items()))
+        oldest, since = next(iter(self.open_connections.idle.items()))
         new = self.loop.time() - since < NEW_S and not self._crowded(SPARE)
         if oldest is self or new:  # all others are being answered, or have only just come
             self.app = _unless(self._crowded, self.app)
@@ -99,7 +99,7 @@ class TimedProtocol(H11Protocol):
         self._hurry()
 
     def _crowded(self, beyond: int = 0) -> bool:
-        return len(self.connections) > self.crowd.most + beyond
+        return len(self.connections) > self.open_connections.most + beyond
 
     # -- What the client owes us --------------------------------------------------------------
 
@@ -140,12 +140,12 @@ class TimedProtocol(H11Protocol):
 
     def _idle(self, seconds: float) -> None:
         """Count the connection as idle; the clock of one that is idle already runs on."""
-        if self not in self.crowd.idle:
-            self.crowd.idle[self] = self.loop.time()
+        if self not in self.open_connections.idle:
+            self.open_connections.idle[self] = self.loop.time()
             self._owed = self.loop.call_later(seconds, self.end)
 
     def _busy(self) -> None:
-        self.crowd.idle.pop(self, None)
+        self.open_connections.idle.pop(self, None)
         self._lingers = False
         _cancel(self._owed)
 

@@ -14,7 +14,7 @@ from tests.service.group import Group
 from tests.service.streams_for_tests import HOUR, START
 from tests.service.transactions import write
 from tidegauge_service.clock import to_iso
-from tidegauge_service.ingest.idleness import KEPT, Idleness
+from tidegauge_service.ingest.partitions.idleness import KEPT, Idleness
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store

@@ -11,8 +11,8 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tidegauge_service.api import inflation
 from tidegauge_service.api.problems import Problem
+from tidegauge_service.api.requests import inflation
 
 MOST_BYTES: Final = 4 * 2**20
 """What a body may have, packed and unpacked, where the route does not say otherwise."""

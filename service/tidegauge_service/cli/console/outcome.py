@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tidegauge_alerts.model import AlertState
-from tidegauge_service.cli.terminal import out
+from tidegauge_service.cli.console.terminal import out
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from tests.service.api.site import Site
-from tidegauge_service.api import bodies, inflation
-from tidegauge_service.api.bodies import MOST_BYTES, Body
-from tidegauge_service.api.inflation import BodyTooLarge, Coding, inflate
 from tidegauge_service.api.problems import Problem
+from tidegauge_service.api.requests import bodies, inflation
+from tidegauge_service.api.requests.bodies import MOST_BYTES, Body
+from tidegauge_service.api.requests.inflation import BodyTooLarge, Coding, inflate
 
 EVENTS = "/api/v1/streams/test/events"
 DEPLOYMENTS = "/api/v1/streams/test/deployments"

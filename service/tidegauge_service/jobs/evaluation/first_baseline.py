@@ -13,16 +13,18 @@ from dataclasses import dataclass
 import structlog
 
 from tidegauge_alerts.messages import notices
-from tidegauge_alerts.messages.message import Message, Status
+from tidegauge_alerts.messages.model import Message, Status
 from tidegauge_alerts.model import Alert
 from tidegauge_probes.drift import skew
 from tidegauge_probes.drift.baseline import LEARNING_WINDOWS, Baseline, is_learning
 from tidegauge_service.baselines.live_windows import freeze, of_stream
 from tidegauge_service.clock import to_iso
+from tidegauge_service.jobs.evaluation.window import ClosedWindow
 from tidegauge_service.store import deployments
 from tidegauge_service.store.alerting import alerts, outbox
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import evaluation
 from tidegauge_service.store.windows import skew as skews
@@ -45,21 +47,15 @@ class _Chosen:
 
 
 def learn(
-    connection: Connection,
-    stream: StreamRow,
-    deployment: Deployment,
-    before: Baseline,
-    until: int,
-    *,
-    now_ms: int,
-    to: Sequence[str] = (),
-    url: str = "",
+    connection: Connection, scope: StreamScope, window: ClosedWindow, before: Baseline
 ) -> None:
     """Compare the deployment with a baseline of live windows from now on, if enough are known.
 
-    Windows before *until* make it. If *before* is one of training data, the two are compared,
-    once; receivers *to* hear in what they differ, and what had to be assumed.
+    It is made of windows up to *window*. If *before* is one of training data, the two are
+    compared, once; the receivers are told how they differ, and what had to be assumed.
     """
+    stream, deployment, until = window.stream, window.deployment, window.until
+    now_ms, url = scope.clock(), scope.url
     chosen = _choose(connection, stream, deployment, before, until)
     if chosen is None:
         return
@@ -75,15 +71,17 @@ def learn(
         assumed=chosen.assumed,
     )
 
-    def tell(written: Written) -> None:
-        """Tell of what is over as soon as it is known: fire, and resolve by itself."""
+    def notify(written: Written) -> None:
+        """Enqueue what is over as soon as it is known: it fires, and resolves by itself."""
         for status, after_ms in ((Status.FIRING, 0), (Status.RESOLVED, outbox.SHOWN_MS)):
             message = written(status)
-            outbox.enqueue(connection, stream.id, to, message, now_ms=now_ms, after_ms=after_ms)
+            outbox.enqueue(
+                connection, stream.id, scope.receivers, message, now_ms=now_ms, after_ms=after_ms
+            )
 
     name, probe_set, said = stream.name, stream.probe_set, chosen.assumed
     if said is not None:
-        tell(
+        notify(
             lambda status: notices.assumed_normal(
                 status, name, said, probe_set=probe_set, baseline=live.id, url=url
             )
@@ -94,7 +92,7 @@ def learn(
     ids = {"training": before.id, "baseline": live.id}
     skews.save(connection, stream, **ids, found=found, now_ms=now_ms)
     if found:
-        tell(
+        notify(
             lambda status: notices.skewed(status, name, found, probe_set=probe_set, **ids, url=url)
         )
 

@@ -1,8 +1,11 @@
-"""A record that is kept with its votes, while nobody knows whether it will be wanted."""
+"""What counting a record leaves behind, beside the counts themselves."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+PaneKey = tuple[int, str]
+"""Window start, ProbeSet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pytest
 from tests.servers.waiting import wait_until
 from tests.service.api.live import HEALTH, SLOW_POST, Wire, live
 from tests.service.api.site import Site
-from tidegauge_service.api import connections
+from tidegauge_service.api.requests import connections
 from tidegauge_service.logs import Throttle
 from tidegauge_service.runtime import server
 
