@@ -23,6 +23,7 @@ from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_service.baselines import training
 from tidegauge_service.baselines.lookup import find_baseline
 from tidegauge_service.cli.main import app
+from tidegauge_service.clock import to_iso
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
 from tidegauge_service.errors import SourceError
 from tidegauge_service.store.engine import Database
@@ -367,7 +368,11 @@ def test_a_class_balance_is_taken_from_the_command_line_and_the_stream_file(
     assert facts["source"]["balance"] == {"HAM": 0.9, "SPAM": 0.1}
     wrong = runner.invoke(app, [*votes, "--balance", "HAM:.9"])
     assert "'HAM:.9' is no class balance; write one share for each class" in str(wrong.exception)
-    loaded = load_stream(Path(stream))
+    a_range = {"from": to_iso(START), "until": to_iso(START + HOUR), "balance": {"HAM": 1.0}}
+    early = load_stream(write_stream(tmp_path, baseline=a_range))
+    with pytest.raises(BaselineError, match="leaves out 'SPAM'"):
+        find_baseline(early, load(early.probes, tmp_path), sqlite_database, lambda: NOW)
+    loaded = load_stream(write_stream(tmp_path, baseline=chosen))
     found = find_baseline(loaded, load(loaded.probes, tmp_path), sqlite_database, lambda: NOW)
     assert found is not None
     assert found.model is not None
