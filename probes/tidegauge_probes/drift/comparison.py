@@ -1,8 +1,8 @@
 """A window, and those before it, against the baseline: the scan with false-alarm control.
 
-Each series has the smallest p-value over its scales, each paid for (``scan``); Benjamini–Hochberg
-over all series holds the expected number of false episodes per 1,000 windows to a budget. The same
-function serves the stream, replays and trials.
+Each series has the smallest p-value over its scales, each paid for (``scan``); weighted
+Benjamini–Hochberg over all series holds the expected number of false incidents to a budget. The
+same function serves the stream, replays and trials.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import PaneCounts
-from tidegauge_probes.drift.baseline import Baseline, Calibration
+from tidegauge_probes.drift import budget as budgets
+from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.scan import Past, effective, scan
 from tidegauge_probes.findings import Finding, Verdict
 from tidegauge_probes.lazy import LazyModule
@@ -33,7 +35,10 @@ BAND: Final = 0.99
 
 @dataclass(frozen=True)
 class Detector:
-    """Settings of the detector. ``budget``: expected false episodes per 1,000 windows."""
+    """Settings of the detector. ``budget``: expected false incidents per 1,000 windows.
+
+    The stream file gives it by time (``budget.FalseAlarms``).
+    """
 
     budget: float = 0.5
 
@@ -78,7 +83,7 @@ def compare(
     calibration = baseline.calibration
     compared = _compare(window_start_ms, x, n, past or Past.none(len(x)), calibration)
     tested = compared.enough & (n > 0)
-    shifted = _shifted(compared, calibration, tested, detector)
+    shifted = _shifted(compared, baseline, tested, detector)
     verdicts = _verdicts(n, tested, shifted, learning=calibration.learning)
     return [
         _finding(
@@ -116,7 +121,7 @@ def _compare(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration)
     here = np.array([start])
     [p], [cycles] = calibration.expected(here), calibration.season_variance(here)
     size = np.maximum(n, 1).astype(np.float64)
-    n_eff = effective(calibration, size, size**2, np.ones(len(p), dtype=np.int64), p, cycles)
+    n_eff = effective(calibration, size, p, cycles)
     low, high = _band(n_eff, p)
     found = scan(start, x, n, past, calibration)
     return _Comparison(
@@ -144,34 +149,13 @@ def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
 
 
 def _shifted(
-    compared: _Comparison, calibration: Calibration, tested: Mask, detector: Detector
+    compared: _Comparison, baseline: Baseline, tested: Mask, detector: Detector
 ) -> Mask:
     worth = compared.worth
-    if calibration.learning:
+    if baseline.calibration.learning:
         worth = worth & (np.abs(np.log(compared.effect)) >= np.log(LEARNING_ODDS))
-    return off(compared.paid, worth, tested, detector.alpha)
-
-
-def off(p_value: Floats, worth: Mask, tested: Mask, alpha: float) -> Mask:
-    """Return the series that are off: of those *tested* rejected at *alpha*, and worth a page."""
-    rejected = np.zeros(len(tested), dtype=np.bool_)
-    rejected[tested] = benjamini_hochberg(np.where(worth, p_value, 1.0)[tested], alpha)
-    return np.asarray(rejected & worth)
-
-
-def benjamini_hochberg(p_values: Floats, alpha: float) -> Mask:
-    """Return which hypotheses are rejected at false-discovery rate *alpha* (1995, step-up).
-
-    >>> benjamini_hochberg(np.array([.001, .9, .012, .03]), .05).tolist()
-    [True, False, True, True]
-    """
-    m = len(p_values)
-    if not m:
-        return np.zeros(0, dtype=np.bool_)
-    order = np.sort(p_values)
-    passing = np.flatnonzero(order <= alpha * np.arange(1, m + 1) / m)
-    threshold = order[passing[-1]] if len(passing) else -1.0
-    return np.asarray(p_values <= threshold)
+    paid = compared.paid / baseline.weights
+    return budgets.off(paid, worth, tested, detector.alpha)
 
 
 def _verdicts(n: Ints, tested: Mask, shifted: Mask, *, learning: bool) -> list[Verdict]:

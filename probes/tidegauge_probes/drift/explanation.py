@@ -21,7 +21,7 @@ from typing import Final
 
 import numpy as np
 
-from tidegauge_probes.drift.comparison import benjamini_hochberg
+from tidegauge_probes.drift.budget import benjamini_hochberg
 from tidegauge_probes.findings import ALL, Cause, CauseKind, Finding, SeriesKey
 from tidegauge_probes.label_model.dawid_skene import MIN_LFS, LabelModel
 from tidegauge_probes.label_model.precision import MIN_RECORDS, Together, class_shares

@@ -114,6 +114,11 @@ def bins(starts: Ints, period_ms: int, bin_ms: int) -> Ints:
     return np.asarray((starts - MONDAY_MS) % period_ms // bin_ms)
 
 
+def bin_count(period_ms: int, bin_ms: int) -> int:
+    """Return the number of bins of a period."""
+    return -(-period_ms // bin_ms)
+
+
 def fit(
     counted: SeasonCounts, starts: Ints, window_ms: int, p: Floats, *, weekly: bool = True
 ) -> Season:
@@ -146,7 +151,7 @@ def _cycle(
     counted: SeasonCounts, starts: Ints, expected: Floats, period_ms: int, bin_ms: int
 ) -> Cycle:
     place = bins(starts, period_ms, bin_ms)
-    count = -(-period_ms // bin_ms)
+    count = bin_count(period_ms, bin_ms)
     which = (starts - MONDAY_MS) // period_ms
     periods = which - which.min()
     shape = (count, int(periods.max()) + 1, counted.x.shape[1])

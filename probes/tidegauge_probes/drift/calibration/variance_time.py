@@ -1,0 +1,145 @@
+"""The variance–time curve: how the variance of a sum grows with the number of its windows.
+
+Autocovariances of the *whole* standardised residual are fitted by a mixture of exponentials,
+Σ a_m φ_m^k with a_m ≥ 0 (non-negative least squares, Lawson & Hanson 1974); long memory, and
+records that stay for days, are both in it. A sum of j windows then varies by G(j) Σ s²,
+
+    G(j) = 1 + Σ_m a_m (g_j(φ_m) − 1),   g_j(φ) = (1 + φ)/(1 − φ) − 2 φ (1 − φ^j)/(j (1 − φ)²)
+
+Taking the mean out of K windows makes autocovariances too small by g_K(φ)/K (Marriott & Pope
+1954); that is part of what is fitted, or persistent noise would always be underrated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.drift.scales import LONGEST
+from tidegauge_probes.lazy import LazyModule
+
+optimize = LazyModule("scipy.optimize", extra="statistics")
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+PHIS: Final = np.array([0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 0.995])
+
+LAGS: Final = 63
+NEAR: Final = 8
+"""Lags whose mean says how persistent a series is, compared with others."""
+
+BIAS: Final = 0.9
+"""Share of the bias from the mean that is corrected: cycles take some of it away already."""
+
+OWN_LEAST: Final = 0.05
+"""A series whose own curve would weigh less has the pooled one."""
+
+ERROR: Final = 1.5
+"""Variance of a mean autocovariance times its lags and windows, of which 1 is that of noise."""
+
+COMPARABLE: Final = 4
+"""Series of a volume that tells, at least, to say how much curves differ between series."""
+
+
+@dataclass(frozen=True, eq=False)
+class VarianceTime:
+    """``weights``: a_m of each series, float64 [7, S]."""
+
+    weights: Floats
+
+    @classmethod
+    def independent(cls, series: int) -> VarianceTime:
+        """Return the curve of windows that know nothing of each other."""
+        return cls(np.zeros((len(PHIS), series)))
+
+    @cached_property
+    def growth(self) -> Floats:
+        """G(j), float64 [65, S], for 0 … 64 windows."""
+        j = np.arange(LONGEST + 1)[:, None]
+        return np.asarray(1 + (growth(PHIS, np.maximum(j, 1)) - 1) @ self.weights)
+
+    def of_mean(self, windows: int) -> Floats:
+        """Return G(K), [S]: the curve goes on as between 32 and 64 windows, to three times 64."""
+        end, half = self.growth[LONGEST], self.growth[LONGEST // 2]
+        power = np.clip(np.log2(end / half), 0, 1)
+        return np.asarray(end * min(windows / LONGEST, 3.0) ** power)
+
+    @property
+    def wanders(self) -> Mask:
+        """Series whose curve still rises steeply at the longest lag, [S]: no baseline holds."""
+        return np.asarray(self.growth[LONGEST] > WANDERS * self.growth[LONGEST // 2])
+
+
+WANDERS: Final = 1.6
+"""From 32 to 64 windows: 2 is a level that never comes back, 1 is independent windows."""
+
+
+def growth(phi: Floats | float, j: Ints | int) -> Floats:
+    """Return g_j(φ): by how much a mean of j windows of AR(1) noise varies more."""
+    return np.asarray((1 + phi) / (1 - phi) - 2 * phi * (1 - phi**j) / (j * (1 - phi) ** 2))
+
+
+def fit(u: Floats, used: Mask, events: Floats) -> VarianceTime:
+    """Fit the curve of each series.
+
+    Args:
+        u: standardised residuals, [K, S]; 0 where not used.
+        used: bool [K, S].
+        events: of the rarer outcome expected, [S]: rare series say little of their own.
+    """
+    windows, series = u.shape
+    lags = min(LAGS, windows // 3)
+    if lags < 1:
+        return VarianceTime.independent(series)
+    found = _autocovariances(u, used, lags)
+    mass = np.minimum(events / windows, 1.0)
+    pooled = (found * mass).sum(axis=1) / max(float(mass.sum()), 1e-9)
+    own = _own_weight(found, events, windows)
+    k = np.arange(1, lags + 1)
+    basis = PHIS ** k[:, None] - BIAS * growth(PHIS, windows) / windows
+    root = np.sqrt(windows - k)
+
+    def solved(autocovariances: Floats) -> Floats:
+        return np.asarray(optimize.nnls(basis * root[:, None], autocovariances * root)[0])
+
+    weights = np.repeat(solved(pooled)[:, None], series, axis=1)
+    for s in np.flatnonzero(own > OWN_LEAST):
+        weights[:, s] = solved(own[s] * found[:, s] + (1 - own[s]) * pooled)
+    return VarianceTime(weights)
+
+
+def _autocovariances(u: Floats, used: Mask, lags: int) -> Floats:
+    """Return C(1) … C(lags), [lags, S], as shares of a variance that is less than 1."""
+    both = used.astype(np.float64)
+    found = np.empty((lags + 1, u.shape[1]))
+    for k in range(lags + 1):
+        rest = len(u) - k
+        pairs = np.einsum("ws,ws->s", both[:rest], both[k:])
+        found[k] = np.einsum("ws,ws->s", u[:rest], u[k:]) / np.maximum(pairs, 1)
+    return np.asarray(found[1:] / np.clip(found[0], 0.2, 1.0))
+
+
+def _own_weight(found: Floats, events: Floats, windows: int) -> Floats:
+    """Return how much each series' own autocovariances count, against the pooled, [S]."""
+    near = min(NEAR, len(found))
+    persistence = found[:near].mean(axis=0)
+    telling = events >= windows
+    if telling.sum() < COMPARABLE:
+        telling = events >= np.sort(events)[-min(COMPARABLE, len(events))]
+    error = ERROR / (near * np.clip(events, 1e-3, windows))
+    between = max(float(np.var(persistence[telling])) - ERROR / (near * windows), 0.0)
+    return np.asarray(between / (between + error))
+
+
+def independent_series(u: Floats) -> float:
+    """Return how many independent series vary as much together: S² / Σ ρ², less chance."""
+    windows, series = u.shape
+    scaled = u / np.sqrt(np.maximum((u**2).sum(axis=0), 1e-300))
+    together = float(((scaled.T @ scaled) ** 2).sum()) - float((scaled**2).sum(axis=0).sum())
+    return series**2 / (series + max(together - series * (series - 1) / windows, 0.0))
