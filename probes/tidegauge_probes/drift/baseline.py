@@ -23,6 +23,8 @@ from tidegauge_probes.counts.panes import MOST_TOGETHER, PaneCounts
 from tidegauge_probes.drift import budget
 from tidegauge_probes.drift.calibration import archive
 from tidegauge_probes.drift.calibration.fit import calibrate, uncalibrated
+from tidegauge_probes.drift.calibration.fit import forecast as forecast_of
+from tidegauge_probes.drift.calibration.forecast import Forecast
 from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.calibration.windows import CalibrationWindows
 from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS
@@ -54,7 +56,8 @@ class Baseline:
     fitted from a vote matrix). ``x``, ``n``: int64 [W, S], the series of each window.
     ``source`` says where it came from, for the auditor. ``model``: None where its LFs are too few,
     or nobody has kept votes to fit it from. ``gold``: None without gold labels. ``learned``: its
-    calibration, where it comes from an archive; else it is fitted when it is first asked for.
+    calibration and its forecast, where they come from an archive; else they are fitted when they
+    are first asked for.
     """
 
     probe_set: str
@@ -67,7 +70,7 @@ class Baseline:
     source: Mapping[str, Any]
     model: LabelModel | None = None
     gold: Gold | None = None
-    learned: Calibration | None = None
+    learned: tuple[Calibration, Forecast] | None = None
 
     @cached_property
     def id(self) -> str:
@@ -96,11 +99,21 @@ class Baseline:
     def calibration(self) -> Calibration:
         """What comparing needs to know of each series."""
         if self.learned is not None:
-            return self.learned
+            return self.learned[0]
         if self.learning:
             return uncalibrated(*self.plan.extract(self.total), len(self.starts))
-        windows = CalibrationWindows.of(self.starts, self.x, self.n, self.window_ms)
-        return calibrate(windows, self.weights)
+        return calibrate(self._windows)
+
+    @cached_property
+    def forecast(self) -> Forecast:
+        """The false incidents to expect, from its own windows."""
+        if self.learned is not None:
+            return self.learned[1]
+        return forecast_of(self._windows, self.calibration, self.weights)
+
+    @property
+    def _windows(self) -> CalibrationWindows:
+        return CalibrationWindows.of(self.starts, self.x, self.n, self.window_ms)
 
     @cached_property
     def weights(self) -> Floats:
@@ -130,8 +143,8 @@ class Baseline:
     def encode(self) -> bytes:
         """Return the stored form: a zip of JSON headers and arrays, equal for equal content."""
         content = self._content()
-        if not self.learning:
-            header, arrays = archive.encode(self.calibration)
+        if self.calibration.tails is not None:
+            header, arrays = archive.encode(self.calibration, self.calibration.tails, self.forecast)
             content |= {archive.HEADER: header}
             content |= {name: _npy(array) for name, array in arrays.items()}
         return _zip(content)
@@ -216,7 +229,9 @@ def decode(encoded: bytes) -> Baseline:
     )
 
 
-def _decode_calibration(parts: Mapping[str, bytes], series: int) -> Calibration | None:
+def _decode_calibration(
+    parts: Mapping[str, bytes], series: int
+) -> tuple[Calibration, Forecast] | None:
     if archive.HEADER not in parts:
         return None
     names = [name for name in parts if name.startswith("calibration.") and name != archive.HEADER]

@@ -148,9 +148,7 @@ def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
     return np.clip(fewest / n, 0, p), np.clip(1 - fewest_others / n, p, 1)
 
 
-def _shifted(
-    compared: _Comparison, baseline: Baseline, tested: Mask, detector: Detector
-) -> Mask:
+def _shifted(compared: _Comparison, baseline: Baseline, tested: Mask, detector: Detector) -> Mask:
     worth = compared.worth
     if baseline.calibration.learning:
         worth = worth & (np.abs(np.log(compared.effect)) >= np.log(LEARNING_ODDS))

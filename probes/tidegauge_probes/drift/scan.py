@@ -38,6 +38,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+
 @dataclass(frozen=True, eq=False)
 class Past:
     """The windows before the present one, the oldest first.

@@ -35,29 +35,29 @@ class _Header(msgspec.Struct):
     forecast_windows: int
 
 
-def encode(calibration: Calibration) -> tuple[bytes, dict[str, Array]]:
-    """Return the header and the arrays by name, of a calibration that has ended learning."""
-    if calibration.tails is None or calibration.forecast is None:
-        return b"", {}
+def encode(
+    calibration: Calibration, tails: TailMaps, forecast: Forecast
+) -> tuple[bytes, dict[str, Array]]:
+    """Return the header and the arrays by name. *tails*: those of the calibration."""
     cycles = calibration.season.cycles
-    maps = [one for pair in calibration.tails.maps for one in pair]
+    maps = [one for pair in tails.maps for one in pair]
     header = _Header(
         calibration.freedom,
         calibration.left_out,
         tuple((cycle.period_ms, cycle.bin_ms) for cycle in cycles),
         tuple(None if one is None else (one.level, one.rate) for one in maps),
-        calibration.forecast.windows,
+        forecast.windows,
     )
     arrays = {name: getattr(calibration, name) for name in _SERIES}
-    arrays |= {"curve": calibration.curve.weights, "rare": calibration.tails.rare}
-    arrays["peaks"] = calibration.forecast.peaks
+    arrays |= {"curve": calibration.curve.weights, "rare": tails.rare}
+    arrays["peaks"] = forecast.peaks
     arrays["maps"] = np.array([one.log_survival for one in maps if one is not None])
     for i, cycle in enumerate(cycles):
         arrays |= {f"cycle{i}.{name}": getattr(cycle, name) for name in _CYCLE}
     return msgspec.json.encode(header), {_PREFIX + name: part for name, part in arrays.items()}
 
 
-def decode(header: bytes, stored: Mapping[str, Array], series: int) -> Calibration:
+def decode(header: bytes, stored: Mapping[str, Array], series: int) -> tuple[Calibration, Forecast]:
     """Read what ``encode`` wrote; ValueError or KeyError for what does not fit *series*."""
     head = msgspec.json.decode(header, type=_Header)
     arrays = {name.removeprefix(_PREFIX): part for name, part in stored.items()}
@@ -78,7 +78,7 @@ def decode(header: bytes, stored: Mapping[str, Array], series: int) -> Calibrati
         msg = "its calibration is of other series"
         raise ValueError(msg)
     p, tau2, error, n = (arrays[name] for name in _SERIES)
-    return Calibration(
+    calibration = Calibration(
         p=p,
         tau2=tau2,
         error=error,
@@ -89,8 +89,8 @@ def decode(header: bytes, stored: Mapping[str, Array], series: int) -> Calibrati
         freedom=head.freedom,
         tails=TailMaps(_pairs(head, arrays["maps"]), arrays["rare"].astype(np.bool_)),
         left_out=head.left_out,
-        forecast=Forecast(arrays["peaks"], head.forecast_windows),
     )
+    return calibration, Forecast(arrays["peaks"], head.forecast_windows)
 
 
 def _pairs(

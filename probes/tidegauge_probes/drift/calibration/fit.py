@@ -5,7 +5,8 @@
    series of all or nothing keeps its variance, single clumps are clipped more with each round.
 3. The variance–time curve, the error of the mean, and the degrees of freedom.
 4. The tail maps, from a scan of the calibration.
-5. The forecast: the same with parts of the calibration held back.
+
+``forecast`` does the same with parts of the calibration held back.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.drift.calibration import episodes, noise, tail_map, variance_time
-from tidegauge_probes.drift.calibration.forecast import Forecast, incidents
+from tidegauge_probes.drift.calibration.forecast import NO_FORECAST, Forecast, incidents
 from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.calibration.sums import Sums
 from tidegauge_probes.drift.calibration.tail_map import TailMaps
@@ -67,8 +68,8 @@ def uncalibrated(x: Ints, n: Ints, windows: int) -> Calibration:
     return Calibration(p, tau2, error, n.astype(np.float64), learning=True, curve=curve)
 
 
-def calibrate(windows: CalibrationWindows, weights: Floats) -> Calibration:
-    """Learn all there is to know. *weights*: of the series in the budget, [S], mean 1."""
+def calibrate(windows: CalibrationWindows) -> Calibration:
+    """Learn all there is to know of each series."""
     incident = _incidents(windows)
     used = windows.without(incident)
     learned = _learn(used)
@@ -85,7 +86,6 @@ def calibrate(windows: CalibrationWindows, weights: Floats) -> Calibration:
         freedom=learned.freedom,
         tails=tails,
         left_out=_stretches(used, incident),
-        forecast=_forecast(used, tails, weights),
     )
 
 
@@ -94,45 +94,61 @@ def _incidents(windows: CalibrationWindows) -> Mask:
     used, found = windows, np.zeros(windows.shape, dtype=np.bool_)
     for _ in range(2):
         level = level_of(used, weekly=False)
-        size = used.size
-        free = np.maximum(1 - size / np.maximum(size.sum(axis=0), 1), LEAST_FREE)
-        y, e = noise.oriented(used.x, size, level.expected, level.p > 0.5)  # noqa: PLR2004
-        off = np.where(used.used, y - size * e, 0.0)
-        typical = float(np.median(noise.tau2_of(off, size, e, free)))
+        typical = float(np.median(_noise(used, level, used.x).tau2))
         found = episodes.left_out(windows, level.expected, typical)
         used = windows.without(found)
     return found
 
 
 def _stretches(windows: CalibrationWindows, incident: Mask) -> tuple[tuple[int, int], ...]:
-    spans = episodes.runs(incident.any(axis=1))
+    spans = episodes.runs(np.asarray(incident.any(axis=1)))
     starts, length = windows.starts, windows.window_ms
     return tuple((int(starts[begin]), int(starts[end - 1]) + length) for begin, end in spans)
 
 
 def _learn(windows: CalibrationWindows) -> _Learned:
     level = level_of(windows, weekly=True)
-    flip = level.p > 0.5  # noqa: PLR2004
-    size, seen = windows.size, windows.x
-    for again in range(ROUNDS):
-        if again:
-            y, e = noise.oriented(windows.x, windows.n, level.expected, flip)
-            due = windows.n * e
-            y = due + noise.winsorised(y - due, noise.variance(windows.n, e, tau2))
-            seen = np.where(flip, windows.n - y, y)
-            level = level_of(replace(windows, x=seen), weekly=True)
-        y, e = noise.oriented(seen, windows.n, level.expected, flip)
-        off = np.where(windows.used, y - windows.n * e, 0.0)
-        pull = level.season.leverage(windows.starts, windows.shape[1])
-        free = np.maximum(1 - size / np.maximum(size.sum(axis=0), 1) - pull, LEAST_FREE)
-        tau2 = noise.tau2_of(off, size, e, free)
-    variance = np.where(windows.used, noise.variance(windows.n, e, tau2), 0.0)
-    u = np.where(windows.used, off / np.sqrt(np.maximum(variance, 1e-12) * free), 0.0)
-    events = (size * e).sum(axis=0)
+    noisy = _noise(windows, level, windows.x)
+    for _ in range(ROUNDS - 1):
+        seen = _clipped(windows, level, noisy.tau2)
+        level = level_of(replace(windows, x=seen), weekly=True)
+        noisy = _noise(windows, level, seen)
+    _, e = noise.oriented(windows.x, windows.n, level.expected, level.flip)
+    variance = np.where(windows.used, noise.variance(windows.n, e, noisy.tau2), 0.0)
+    spread = np.sqrt(np.maximum(variance, 1e-12) * noisy.free)
+    u = np.where(windows.used, noisy.off / spread, 0.0)
+    events = (windows.size * e).sum(axis=0)
     curve = variance_time.fit(u, windows.used, events)
     error = _error_of_mean(variance, events, curve.of_mean(windows.shape[0]))
     freedom = windows.shape[0] * variance_time.independent_series(u)
-    return _Learned(level, tau2, error, curve, freedom)
+    return _Learned(level, noisy.tau2, error, curve, freedom)
+
+
+@dataclass(frozen=True, eq=False)
+class _Noise:
+    """``off``: residuals, [K, S]; ``free``: how much of its own each window has not drawn away."""
+
+    tau2: Floats
+    off: Floats
+    free: Floats
+
+
+def _noise(windows: CalibrationWindows, level: Level, seen: Floats) -> _Noise:
+    """Return the noise around *level* of counts *seen*, [K, S]."""
+    size = windows.size
+    y, e = noise.oriented(seen, windows.n, level.expected, level.flip)
+    off = np.where(windows.used, y - windows.n * e, 0.0)
+    pull = level.season.leverage(windows.starts, windows.shape[1])
+    free = np.maximum(1 - size / np.maximum(size.sum(axis=0), 1) - pull, LEAST_FREE)
+    return _Noise(noise.tau2_of(off, size, e, free), off, free)
+
+
+def _clipped(windows: CalibrationWindows, level: Level, tau2: Floats) -> Floats:
+    """Return x of all windows, winsorised around what was expected, [K, S]."""
+    y, e = noise.oriented(windows.x, windows.n, level.expected, level.flip)
+    due = windows.n * e
+    y = due + noise.winsorised(y - due, noise.variance(windows.n, e, tau2))
+    return np.where(level.flip, windows.n - y, y)
 
 
 def _error_of_mean(variance: Floats, events: Floats, growth: Floats) -> Floats:
@@ -142,9 +158,7 @@ def _error_of_mean(variance: Floats, events: Floats, growth: Floats) -> Floats:
     return np.asarray(np.where(events < 1, np.maximum(found, 1 / seen), found))
 
 
-def _sums(
-    windows: CalibrationWindows, learned: _Learned, total: Floats, pull: Floats
-) -> Sums:
+def _sums(windows: CalibrationWindows, learned: _Learned, total: Floats, pull: Floats) -> Sums:
     return Sums(
         windows,
         learned.level,
@@ -157,13 +171,20 @@ def _sums(
     )
 
 
-def _forecast(windows: CalibrationWindows, tails: TailMaps, weights: Floats) -> Forecast:
-    """Compare each quarter of the windows with what the other three teach."""
+def forecast(windows: CalibrationWindows, calibration: Calibration, weights: Floats) -> Forecast:
+    """Compare each quarter of the windows with what the other three teach.
+
+    *weights*: of the series in the budget, [S], mean 1. A calibration that is still learning has
+    no tails, and no windows to tell of.
+    """
+    if calibration.tails is None:
+        return NO_FORECAST
+    used = windows.without(_incidents(windows))
     peaks = [
-        incidents(_evidence(held, learned, tails, weights))
-        for held, learned in _held_back(windows)
+        incidents(_evidence(held, learned, calibration.tails, weights))
+        for held, learned in _held_back(used)
     ]
-    return Forecast(np.concatenate(peaks), windows.shape[0])
+    return Forecast(np.concatenate(peaks), used.shape[0])
 
 
 def _held_back(windows: CalibrationWindows) -> Iterator[tuple[CalibrationWindows, _Learned]]:
@@ -188,5 +209,3 @@ def _evidence(
             counted = tails.through(sums.evidence(j), np.full((len(held.starts) - j + 1, 1), j))
             best[j - 1 :] = np.maximum(best[j - 1 :], counted)
     return np.asarray(best + np.log(weights) - math.log(held.shape[1]))
-
-

@@ -36,8 +36,13 @@ class Forecast:
     peaks: Floats
     windows: int
 
-    def per_window(self, alpha: float) -> float:
-        """Return the incidents to expect a window where one is opened at the level *alpha*."""
+    def per_window(self, alpha: float) -> float | None:
+        """Return the incidents to expect a window where one is opened at the level *alpha*.
+
+        None where there were no windows to tell.
+        """
+        if not self.windows:
+            return None
         evidence = -math.log(alpha) if alpha > 0 else math.inf
         seen = int((self.peaks > evidence).sum())
         law = self._law
@@ -48,6 +53,9 @@ class Forecast:
     @cached_property
     def _law(self) -> Exceedance | None:
         return generalised_pareto.fit(self.peaks, float(self.windows), HEAVINESS)
+
+
+NO_FORECAST: Final = Forecast(np.zeros(0), 0)
 
 
 def incidents(evidence: Floats) -> Floats:

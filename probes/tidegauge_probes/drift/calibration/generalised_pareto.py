@@ -87,4 +87,3 @@ def _log_tail(excess: Floats) -> Floats:
 
 def _stretched(excess: Floats) -> Floats:
     return np.asarray(SHAPES[..., None] * excess / SIGMAS[..., None])
-

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.drift.calibration.forecast import Forecast
 from tidegauge_probes.drift.calibration.tail_map import TailMaps
 from tidegauge_probes.drift.calibration.variance_time import VarianceTime
 from tidegauge_probes.drift.season import NO_SEASON, Season
@@ -30,8 +29,7 @@ class Calibration:
     records (or votes) behind it; ``curve``: how the variance of sums grows; ``season``: the daily
     and weekly cycles around p. ``freedom``: degrees of freedom of one window (windows × series
     that vary independently); ``tails``: how often sums went astray in the calibration itself;
-    ``left_out``: stretches that were taken for incidents, [from, until) in epoch ms;
-    ``forecast``: false incidents to expect. The last two are of the stream, not of a series.
+    ``left_out``: stretches that were taken for incidents, [from, until) in epoch ms.
     """
 
     p: Floats
@@ -44,7 +42,6 @@ class Calibration:
     freedom: float = math.inf
     tails: TailMaps | None = None
     left_out: tuple[tuple[int, int], ...] = ()
-    forecast: Forecast | None = None
 
     @property
     def flip(self) -> Mask:

@@ -47,9 +47,7 @@ def oriented(x: Floats, n: Floats, expected: Floats, flip: Mask) -> tuple[Floats
 def variance(n: Floats, e: Floats, tau2: Floats | float) -> Floats:
     """Return s², the variance of the count in windows of *n* records."""
     spread = e * (1 - e)
-    return np.asarray(
-        np.maximum(n * spread + n * np.maximum(n - 1, 0) * spread**2 * tau2, 1e-12)
-    )
+    return np.asarray(np.maximum(n * spread + n * np.maximum(n - 1, 0) * spread**2 * tau2, 1e-12))
 
 
 def winsorised(residuals: Floats, variances: Floats) -> Floats:
@@ -84,9 +82,9 @@ def tau2_of(residuals: Floats, size: Floats, e: Floats, free: Floats) -> Floats:
         found = (2 * squares.sum(axis=0) + counting) / safe**2
         return np.asarray(np.where(usable, np.clip(found, 1e-24, UNKNOWN), UNKNOWN))
 
-    pooled = FLOOR_TAU**2
-    for _ in range(3):
-        noise = error(pooled)
+    pooled, noise = FLOOR_TAU**2, error(FLOOR_TAU**2)
+    for again in range(3):
+        noise = error(pooled) if again else noise
         pooled = max(float((raw / noise).sum() / (1 / noise).sum()), FLOOR_TAU**2)
     apart = (raw - pooled) ** 2
     # The variance between series that the errors of their estimates do not explain.

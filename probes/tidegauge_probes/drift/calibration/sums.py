@@ -80,7 +80,7 @@ class Sums:
 
     @cached_property
     def _shares(self) -> Floats:
-        return np.where(self.level.p > 0.5, 1 - self.level.expected, self.level.expected)  # noqa: PLR2004
+        return np.where(self.level.flip, 1 - self.level.expected, self.level.expected)
 
     @cached_property
     def _due(self) -> Floats:
@@ -100,7 +100,7 @@ class Sums:
     @cached_property
     def _wild(self) -> Floats:
         of = self.calibrated
-        y = np.where(self.level.p > 0.5, of.n - of.x, of.x)  # noqa: PLR2004
+        y = np.where(self.level.flip, of.n - of.x, of.x)
         off = (y - of.n * self._shares) / np.maximum(1 - self.pull / 2, 0.5)
         return np.where(of.used, off, 0.0)
 

@@ -141,5 +141,6 @@ def independent_series(u: Floats) -> float:
     """Return how many independent series vary as much together: S² / Σ ρ², less chance."""
     windows, series = u.shape
     scaled = u / np.sqrt(np.maximum((u**2).sum(axis=0), 1e-300))
-    together = float(((scaled.T @ scaled) ** 2).sum()) - float((scaled**2).sum(axis=0).sum())
-    return series**2 / (series + max(together - series * (series - 1) / windows, 0.0))
+    squares = float(((scaled.T @ scaled) ** 2).sum()) - float((scaled**2).sum())
+    together = max(squares - series * (series - 1) / windows, 0.0)
+    return float(series**2 / (series + together))

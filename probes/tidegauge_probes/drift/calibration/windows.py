@@ -69,6 +69,11 @@ class Level:
     season: Season
     expected: Floats
 
+    @property
+    def flip(self) -> Mask:
+        """Series whose rarer outcome is "not x", bool [S]."""
+        return np.asarray(self.p > 0.5)  # noqa: PLR2004
+
 
 def level_of(windows: CalibrationWindows, *, weekly: bool) -> Level:
     """Fit mean and cycles.
