@@ -36,6 +36,10 @@ seen; it is as rare as the scan asks for. A sum that has not got so far counts a
 up to the longest."""
 
 
+LEAST_FREEDOM: Final = 3.0
+"""Degrees of freedom, at least, that a sum is tested with."""
+
+
 def price(windows: Ints) -> Floats:
     """Return what the p-values of sums of so many windows are multiplied by."""
     return np.where(windows < LASTING, PRICE, PRICE_OF_LASTING)

@@ -177,7 +177,7 @@ def forecast(windows: CalibrationWindows, calibration: Calibration, weights: Flo
     *weights*: of the series in the budget, [S], mean 1. A calibration that is still learning has
     no tails, and no windows to tell of.
     """
-    if calibration.tails is None:
+    if calibration.tails is None or len(windows.starts) < FOLDS:
         return NO_FORECAST
     used = windows.without(_incidents(windows))
     peaks = [

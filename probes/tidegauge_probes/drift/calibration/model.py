@@ -10,14 +10,12 @@ import numpy.typing as npt
 
 from tidegauge_probes.drift.calibration.tail_map import TailMaps
 from tidegauge_probes.drift.calibration.variance_time import VarianceTime
+from tidegauge_probes.drift.scales import LEAST_FREEDOM
 from tidegauge_probes.drift.season import NO_SEASON, Season
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-
-LEAST_FREEDOM = 3.0
-"""Degrees of freedom, at least, that a sum is tested with."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,13 +17,24 @@ from tidegauge_probes.drift import tail_law
 from tidegauge_probes.drift.calibration import noise
 from tidegauge_probes.drift.calibration.variance_time import VarianceTime
 from tidegauge_probes.drift.calibration.windows import CalibrationWindows, Level
-from tidegauge_probes.drift.scales import LONGEST, MIN_LOGIT, MIN_RECORDS, MIN_VOTES, price
+from tidegauge_probes.drift.scales import (
+    LEAST_FREEDOM,
+    LONGEST,
+    MIN_LOGIT,
+    MIN_RECORDS,
+    MIN_VOTES,
+    price,
+)
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 MOST_OWN: Final = 0.5
 """Share of the mean that a sum is taken to have contributed itself, at most."""
+
+
+NEAR_Z: Final = 1.5
+"""Standard deviations within which a sum has no evidence, 0 nats: its p-value is not looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +81,11 @@ class Sums:
         enough = (due * LONGEST >= MIN_VOTES * j) | (seen >= MIN_VOTES)
         worth = np.abs(np.log((seen + 0.5) / (due + 0.5))) > MIN_LOGIT
         tested = enough & worth & (size >= MIN_RECORDS) & (due > 0)
-        freedom = np.full(int(tested.sum()), max(self.freedom / j, 3.0))
-        found = np.full(size.shape, -np.inf)
-        p_value = tail_law.p_values(
-            seen[tested], size[tested], due[tested], variance[tested], freedom
-        )
-        found[tested] = -np.log(p_value * price(np.array(j)))
+        found = np.where(tested, 0.0, -np.inf)
+        far = tested & (np.abs(seen - due) >= NEAR_Z * np.sqrt(variance))
+        freedom = np.full(int(far.sum()), max(self.freedom / j, LEAST_FREEDOM))
+        p_value = tail_law.p_values(seen[far], size[far], due[far], variance[far], freedom)
+        found[far] = -np.log(p_value * price(np.array(j)))
         return found
 
     @cached_property

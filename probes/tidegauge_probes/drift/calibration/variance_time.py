@@ -62,7 +62,8 @@ class VarianceTime:
     def growth(self) -> Floats:
         """G(j), float64 [65, S], for 0 … 64 windows."""
         j = np.arange(LONGEST + 1)[:, None]
-        return np.asarray(1 + (growth(PHIS, np.maximum(j, 1)) - 1) @ self.weights)
+        beyond = (growth(PHIS, np.maximum(j, 1)) - 1) @ self.weights
+        return np.asarray(1 + np.maximum(beyond, 0.0))
 
     def of_mean(self, windows: int) -> Floats:
         """Return G(K), [S]: the curve goes on as between 32 and 64 windows, to three times 64."""
@@ -141,6 +142,7 @@ def independent_series(u: Floats) -> float:
     """Return how many independent series vary as much together: S² / Σ ρ², less chance."""
     windows, series = u.shape
     scaled = u / np.sqrt(np.maximum((u**2).sum(axis=0), 1e-300))
-    squares = float(((scaled.T @ scaled) ** 2).sum()) - float((scaled**2).sum())
+    # ‖UᵀU‖² = ‖UUᵀ‖²: of two products the smaller, for there may be 30,000 series.
+    squares = float(((scaled @ scaled.T) ** 2).sum()) - float((scaled**2).sum())
     together = max(squares - series * (series - 1) / windows, 0.0)
     return float(series**2 / (series + together))
