@@ -15,6 +15,9 @@ ALL = "_all"
 OTHER = "_other"
 """Value that stands for all values of a field beyond its cap: segment ``field=_other``."""
 
+MISSING = "_missing"
+"""Value of the records without one: segment ``field=_missing``."""
+
 
 class SeriesKind(StrEnum):
     """What a series counts; ``x`` of ``n`` in each window."""
@@ -151,6 +154,7 @@ class BlindCause(StrEnum):
 
     NOTHING_COUNTED = "nothing_counted"  # inputs arrive, and none of them is in a window
     LF_FAILS = "lf_fails"  # one LF, on more than half of the records
+    NO_SEGMENTS = "no_segments"  # no record has a value at a path of ``segment_by``
     BLIND_SPOT = "blind_spot"  # every LF abstains on more than nine in ten records
 
 
@@ -168,19 +172,27 @@ class Blindness:
     fault: str = ""
     message: str = ""
     missing: str = ""
-    """The field that the failing LF does not find."""
+    """The field that the failing LF does not find, or the path without a value."""
     path: str = ""
     """Where ``record.text`` says that field comes from."""
 
     @property
     def serious(self) -> bool:
-        """Whether something is broken.
+        """Whether drift goes unseen because something is broken.
 
-        LFs that look for rare things have a large blind spot, too; one that grows is drift.
+        LFs that look for rare things have a large blind spot, too; one that grows is drift. Without
+        segments the drift of all records still shows.
         """
+        return self.cause in {BlindCause.NOTHING_COUNTED, BlindCause.LF_FAILS}
+
+    @property
+    def broken(self) -> bool:
+        """Whether the stream file or an LF is to be corrected, or a producer."""
         return self.cause is not BlindCause.BLIND_SPOT
 
     @property
     def key(self) -> tuple[BlindCause, str]:
         """What it is about: equal for the same trouble at two times."""
+        if self.cause is BlindCause.NO_SEGMENTS:
+            return self.cause, self.missing
         return self.cause, self.probe

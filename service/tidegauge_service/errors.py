@@ -8,6 +8,7 @@
         │   └── ChangeRefused          deployments cannot be changed like that
         ├── SourceError       exit 3   the source cannot be read
         │   └── StreamHalted  exit 4   too many inputs are no records
+        │       ├── TooManyDeadLetters     more than limits.dead_letter_share
         │       └── NoRecord               none is one, or there is no input
         ├── StoreError        exit 5   the database cannot be used
         │   └── DataRefused            it does not take what was to be written
@@ -46,6 +47,17 @@ class StreamHalted(SourceError):  # noqa: N818  (a decision, not a fault)
     """Too large a share of the inputs are no records: stopped, with everything kept."""
 
     exit_code = 4
+
+
+class TooManyDeadLetters(StreamHalted):
+    """A larger share of the inputs are dead letters than ``limits.dead_letter_share``.
+
+    ``cause``: the message without the place where the dead letters are kept.
+    """
+
+    def __init__(self, cause: str, kept: str) -> None:
+        super().__init__(f"{cause}. {kept}")
+        self.cause = cause
 
 
 class NoRecord(StreamHalted):

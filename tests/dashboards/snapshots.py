@@ -65,7 +65,7 @@ def _stream(name: str, step: int) -> StreamFigures:
         notifications={"sent": 3, "waiting": 1},
         rows_removed={"pane": 40},
         quarantined=("loops",),
-        blind={"lf_fails": 1, "blind_spot": 0, "nothing_counted": 0},
+        blind={"lf_fails": 1, "no_segments": 0, "blind_spot": 0, "nothing_counted": 0},
     )
 
 

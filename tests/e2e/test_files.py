@@ -19,7 +19,10 @@ def test_each_run_reads_what_is_new(tmp_path: Path) -> None:
     nights = {"day-2.jsonl": rows(0, 400), "day-3.jsonl": rows(400, 400)}
     for name, records in nights.items():
         stream.put(name, records)
-    tidegauge("run", path, "--drain", "--no-api", cwd=tmp_path, database=url)
+    done = tidegauge("run", path, "--drain", "--no-api", cwd=tmp_path, database=url)
+    said = "test: 800 records in 14 windows, 0 late, 0 dead letters, 0 open alerts\n"
+    assert done.stdout.startswith(said)
+    assert f"`tidegauge run {path}`" in done.stdout
     stream.put("day-10.jsonl", rows(2_000, 500))
     tidegauge("run", path, "--drain", "--no-api", cwd=tmp_path, database=url)
     assert stream.positions() == {0: 400, 1: 400, 2: 500}

@@ -53,6 +53,12 @@ def test_the_token_opens_the_page_once_and_for_all(service: Serving) -> None:
         assert browser.get("/api/v1/streams").status_code == 200
 
 
+def test_the_address_is_printed_and_the_token_is_not(service: Serving) -> None:
+    printed = service.log.read_text()
+    assert f"open {service.url}/ and log in with TIDEGAUGE_TOKEN" in printed
+    assert TOKEN not in printed
+
+
 def test_it_is_ready(service: Serving) -> None:
     assert service.get("/readyz", token=None).json() == {"status": "ready"}
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tidegauge_service.store.streams import PartitionRow, StreamRow
-from tidegauge_service.store.windows.queries import StreamSummary, WindowFigures
+from tidegauge_service.store.windows.queries import SeriesFigure, StreamSummary, WindowFigures
 from tidegauge_service.web.pages import overview, streams
 from tidegauge_service.web.pages.streams import Light
 
@@ -101,6 +101,33 @@ def test_an_unread_partition_holds_the_watermark() -> None:
     found = summary(partitions=(READING, unread))
     assert fact(found, "Watermark") == "–"
     assert fact(found, "Not read yet") == "unknown"
+
+
+def error(probe: str, x: int, segment: str = "_all") -> SeriesFigure:
+    rest = (None, None, None, None, None, None, None, "ok")
+    return SeriesFigure("error", segment, probe, "", "", x, 300, *rest)
+
+
+def test_lfs_that_fail_as_often_as_in_training_are_listed_without_an_alert() -> None:
+    series = (error("prize", 24), error("links", 90), error("fine", 2), error("prize", 300, "a=b"))
+    found = summary(last_window=replace(COMPARED, series=series))
+    said = "'links' on 30 %, 'prize' on 8 % of the records"
+    assert fact(found, "Failing LFs, last window") == said
+    assert streams.state(found).light is Light.CALM
+    with pytest.raises(KeyError):
+        fact(summary(), "Failing LFs, last window")
+
+
+def test_a_drained_partition_holds_no_watermark() -> None:
+    old = replace(READING, partition=1, watermark_ms=1_000, drained=True)
+    found = summary(partitions=(old, replace(READING, watermark_ms=NOON)))
+    assert fact(found, "Watermark") == "2020-03-15T12:00:00Z"
+    assert found.watermark_ms == NOON
+    ended = summary(partitions=(old, replace(READING, watermark_ms=NOON, drained=True)))
+    assert ended.watermark_ms == NOON, "how far the stream came"
+    unread = replace(READING, partition=2, watermark_ms=None)
+    assert summary(partitions=(old, unread)).watermark_ms is None
+    assert summary(partitions=()).watermark_ms is None
 
 
 def test_the_stream_with_alerts_is_chosen_unasked() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tidegauge_alerts.model import Figures
@@ -221,11 +221,28 @@ def blind(found: Sequence[Blindness]) -> list[str]:
     return [_failing(some) for some in failing.values()] + other
 
 
+def failures(shares: Mapping[str, float]) -> str:
+    """Return which LFs fail on a part of the records, the worst first; empty if none does.
+
+    >>> failures({"prize": 0.08, "links": 0.3})
+    "'links' on 30 %, 'prize' on 8 % of the records"
+    """
+    ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"'{clean(name)}' on {percent(share)} %" for name, share in ordered[:MOST_NAMED]]
+    more = f" and {len(ordered) - MOST_NAMED} more" if len(ordered) > MOST_NAMED else ""
+    return f"{', '.join(named)} of the records{more}" if named else ""
+
+
 def _blind(one: Blindness) -> str:
     if one.cause is BlindCause.BLIND_SPOT:
         return (
             f"No LF votes on {percent(one.share)} % of the records. Do the LFs read the fields "
             "that the records have?"
+        )
+    if one.cause is BlindCause.NO_SEGMENTS:
+        return (
+            f"None of the latest records has a value at '{clean(one.missing)}' (`segment_by`), so "
+            "drift in its segments does not show. Check the path in the stream file"
         )
     if one.fault == "late":
         return (

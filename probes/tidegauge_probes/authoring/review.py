@@ -11,6 +11,7 @@ from typing import Any, Final
 from tidegauge_probes import engine
 from tidegauge_probes.authoring import words
 from tidegauge_probes.columns.batch import Batch
+from tidegauge_probes.columns.column import ABSENT
 from tidegauge_probes.columns.texts import Mask
 from tidegauge_probes.compat import StrEnum
 from tidegauge_probes.counts import panes
@@ -21,7 +22,7 @@ from tidegauge_probes.labeling.templates import TemplateSpec
 from tidegauge_probes.lifting.lifted import Python
 from tidegauge_probes.lifting.lifting import FEWEST, Lifted, Lifting, readings
 from tidegauge_probes.lifting.translation import Untranslatable, translate, votes_of
-from tidegauge_probes.model import ABSTAIN, Fault, Fields, VoteMatrix
+from tidegauge_probes.model import ABSTAIN, Fault, Fields, VoteMatrix, lookup
 
 Readings = Mapping[int, Lifted | Python]
 
@@ -74,6 +75,14 @@ class Failing:
     message: str
 
 
+@dataclass(frozen=True)
+class AbsentField:
+    """A field that LFs (or slicing functions) read, and that no record of the sample has."""
+
+    field: str
+    lfs: tuple[str, ...]
+
+
 class Doubt(StrEnum):
     """What an author should look at."""
 
@@ -102,6 +111,7 @@ class Trial:
     lfs: tuple[Tried, ...]
     failing: tuple[Failing, ...]
     warnings: tuple[Warn, ...]
+    absent: tuple[AbsentField, ...] = ()
 
 
 # -- Without records --------------------------------------------------------------------------
@@ -202,7 +212,7 @@ def tried(probe_set: ProbeSet, records: Sequence[Fields]) -> Trial:
         rows.append(Tried(str(name), labels, microseconds=cost, **figures))
     failing = tuple(_failing(probe_set, read, records, matrix))
     warnings = (*_warnings(rows, matrix, failing), *map(_differs, differing))
-    return Trial(len(records), tuple(rows), failing, warnings)
+    return Trial(len(records), tuple(rows), failing, warnings, _absent(failing, records))
 
 
 def _lifted_seconds(
@@ -256,6 +266,20 @@ def _failing(
         messages.setdefault(key, []).append(fault.message)
     for (column, kind, field), some in sorted(messages.items(), key=str):
         yield Failing(probes[column].name, kind, field, len(some), min(some))
+
+
+def _absent(failing: Sequence[Failing], records: Sequence[Fields]) -> tuple[AbsentField, ...]:
+    """Return the fields that are missing everywhere: most likely their names are wrong."""
+    lfs: dict[str, list[str]] = {}
+    for one in failing:
+        # A KeyError may be of a table of the LF's own, if it is not of every record.
+        if one.field is not None and (one.type != "KeyError" or one.records == len(records)):
+            lfs.setdefault(one.field, []).append(one.name)
+    return tuple(
+        AbsentField(field, tuple(dict.fromkeys(names)))
+        for field, names in lfs.items()
+        if all(lookup(fields, field, ABSENT) is ABSENT for fields in records)
+    )
 
 
 _NAMED: Final = (

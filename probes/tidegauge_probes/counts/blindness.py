@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from tidegauge_probes.counts.panes import BLIND, PaneCounts
-from tidegauge_probes.findings import BlindCause, Blindness
+from tidegauge_probes.counts.panes import BLIND, RECORDS, PaneCounts
+from tidegauge_probes.findings import MISSING, BlindCause, Blindness
 from tidegauge_probes.model import Layout
 
 FEWEST: Final = 30
@@ -46,11 +46,16 @@ def uncounted(records: int, late: int, dead_letters: Mapping[str, int]) -> tuple
 
 
 def blindness(
-    counts: PaneCounts, layout: Layout, before: Sequence[Blindness] = (), *, text: str | None = None
+    counts: PaneCounts,
+    layout: Layout,
+    before: Sequence[Blindness] = (),
+    *,
+    text: str | None = None,
+    segment_by: Sequence[str] = (),
 ) -> tuple[Blindness, ...] | None:
     """Return what cannot be seen in the records behind *counts*; None if they are too few to say.
 
-    *before*: what was found last time. *text*: the path in ``record.text``.
+    *before*: what was found last time. *text*, *segment_by*: the paths in the stream file.
     """
     if counts.records < FEWEST:
         return None
@@ -68,8 +73,19 @@ def blindness(
     unseen = Blindness(BlindCause.BLIND_SPOT, blind)
     return (
         *(found for found in failing if beyond(FAILING, found)),
+        *(
+            Blindness(BlindCause.NO_SEGMENTS, 1.0, missing=path)
+            for path in segment_by
+            if _is_nowhere(counts, path)
+        ),
         *([unseen] if beyond(UNSEEN, unseen) else ()),
     )
+
+
+def _is_nowhere(counts: PaneCounts, path: str) -> bool:
+    """Whether no record has a value at a path of ``segment_by``; null is none."""
+    without = counts.segments.get(f"{path}={MISSING}")
+    return without is not None and int(without.totals[RECORDS]) == counts.records
 
 
 def _failing(

@@ -213,8 +213,8 @@ class _Votes:
             np.equal(outcomes, np.int8(k), out=psi[:, k], casting="unsafe")
         failed = outcomes == ERROR
         some_failed = failed.any(axis=1)
-        per_class = psi @ np.ones(m, dtype=np.float32)  # [n, K]
-        voted = per_class @ np.ones(classes, dtype=np.float32)
+        per_class = _product(psi, np.ones(m, dtype=np.float32))  # [n, K]
+        voted = _product(per_class, np.ones(classes, dtype=np.float32))
         overlapped = voted > 1
         conflicted = np.count_nonzero(per_class, axis=1) > 1
         covered = voted > 0
@@ -232,14 +232,14 @@ class _Votes:
     def gram(self) -> Ints:
         """Return ψᵀψ, int64 [mK, mK], in the columns of ``PaneCounts.gram``."""
         m, k = self.lfs, self.psi.shape[1] // max(self.lfs, 1)
-        by_class = np.rint(self.psi.T @ self.psi).astype(np.int64).reshape(k, m, k, m)
+        by_class = np.rint(_product(self.psi.T, self.psi)).astype(np.int64).reshape(k, m, k, m)
         return np.asarray(by_class.transpose(1, 0, 3, 2).reshape(m * k, m * k))
 
     def count(self, rows: Ints | None) -> SegmentCounts:
         """Count some records; None: all."""
         some = slice(None) if rows is None else rows
         psi, marks, m = self.psi[some], self.marks[:, some], self.lfs
-        sums = np.rint(marks @ psi).astype(np.int64).reshape(3, -1, m)  # [mark, class, LF]
+        sums = np.rint(_product(marks, psi)).astype(np.int64).reshape(3, -1, m)  # [mark, class, LF]
         votes, (overlaps, conflicts) = sums[0], sums[1:].sum(axis=1)
         errors = (
             np.zeros(m, dtype=np.int64)
@@ -253,6 +253,17 @@ class _Votes:
             overlaps,
             conflicts,
         )
+
+
+def _product(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return a @ b without the warning "invalid value encountered in matmul".
+
+    Some builds of OpenBLAS raise the processor's flag for it though every number is finite (ψᵀψ is
+    a syrk: OpenBLAS#1924, numpy#24067). Here all are zeros, ones and their sums: ψ is written whole
+    before it is read. A NaN would still be told of, by the cast of the sums to integers.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.asarray(a @ b, dtype=np.float32)
 
 
 def _add_faults(

@@ -187,16 +187,23 @@ def _import(reference: str, base: Path | None) -> Any:
         module = import_beside(module_name, base or Path())
     except BaseException as error:  # a module may call sys.exit() when it is imported
         pass_on_interrupt(error)
-        msg = (
-            f"cannot import '{module_name}': {type(error).__name__}: {error}; "
-            "run this where it can be imported"
-        )
-        raise ProbeError(msg) from error
+        raise ProbeError(_not_imported(module_name, error)) from error
     if not hasattr(module, attribute):
         hint = nearest(attribute, (name for name in vars(module) if not name.startswith("_")))
         msg = f"module '{module_name}' has no '{attribute}'{hint}"
         raise ProbeError(msg)
     return getattr(module, attribute)
+
+
+def _not_imported(module_name: str, error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return (
+            f"cannot import '{module_name}': the module exits while it is imported "
+            f"(sys.exit with {error.code!r}); put what ends the process under "
+            "`if __name__ == '__main__':`"
+        )
+    why = f"{type(error).__name__}: {error}"
+    return f"cannot import '{module_name}': {why}; run this where it can be imported"
 
 
 def import_path(lf: Any, beside: str) -> str | None:

@@ -11,6 +11,7 @@ import typer
 
 from tidegauge_service.candidates import export as exports
 from tidegauge_service.candidates.proposal import ProposalReason
+from tidegauge_service.cli.options import OptionsOnly
 from tidegauge_service.cli.terminal import err, find_stream, opened, settings_of, span
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import candidates
@@ -33,7 +34,7 @@ def group() -> None:
     """Keep `export` a subcommand."""
 
 
-@app.command()
+@app.command(cls=OptionsOnly)
 def export(
     context: typer.Context,
     output: Annotated[Path | None, typer.Option(help="File to write [default: stdout].")] = None,

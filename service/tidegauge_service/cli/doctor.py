@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, TypeVar
 
 import typer
 
@@ -17,20 +17,35 @@ from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes import load
 from tidegauge_probes.errors import TidegaugeError
+from tidegauge_service.cli.probes.sample import stream_inputs
 from tidegauge_service.cli.terminal import out, settings_of, styled
+from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
-from tidegauge_service.config.stream_file import load_stream
+from tidegauge_service.config.stream_file import StreamConfig, load_stream
 from tidegauge_service.errors import ServiceError, SettingsError, SourceError, StoreError
-from tidegauge_service.ingest.sources.registry import check_format, open_source
+from tidegauge_service.ingest.record_paths import check_mapping
+from tidegauge_service.ingest.sources.files.source import FileReader
+from tidegauge_service.ingest.sources.kafka.source import KafkaTopic
+from tidegauge_service.ingest.sources.registry import check_format, open_codec, open_source
+from tidegauge_service.ingest.sources.source import Raw, Source
 from tidegauge_service.jobs.punctuality import arrived, mostly_late
 from tidegauge_service.runtime.pipeline import check_receivers
-from tidegauge_service.store import streams
 from tidegauge_service.store.alerting import outbox
-from tidegauge_service.store.engine import Database
-from tidegauge_service.store.streams import find, late_since, partitions
+from tidegauge_service.store.engine import Connection, Database
+from tidegauge_service.store.ingest.decisions import GapCause, of_stream
+from tidegauge_service.store.streams import StreamRow, find, late_since, partitions
 from tidegauge_service.store.windows import sight
 
 Check = Callable[[], str]
+
+FIRST: Final = 100
+"""Records of each stream that are looked at."""
+
+LONGEST_LOOK_S: Final = 5.0
+"""How long the first records of a topic are waited for."""
+
+LOOKED_INTO: Final = frozenset({"file", "kafka"})
+"""Kinds of sources whose first records can be read without taking part."""
 
 EARLIEST_SANE_MS = 1_577_836_800_000  # 2020-01-01: a clock before this was never set
 
@@ -61,15 +76,17 @@ def doctor(
 def _of_stream(path: Path, settings: Settings) -> list[tuple[str, Check]]:
     """Return the checks of a stream file; of one that cannot be read, that alone."""
     try:
-        load_stream(path)
+        kind = load_stream(path).source.kind
     except SettingsError:
         return [(f"{path}: file", partial(_probes, path))]
     return [
         (f"{path}: LFs", partial(_probes, path)),
         (f"{path}: receivers", partial(_told, path, settings)),
-        (f"{path}: format", partial(_format, path, settings)),
+        *([(f"{path}: format", partial(_format, path, settings))] if kind == "kafka" else []),
         (f"{path}: source", partial(_source, path, settings)),
+        *([(f"{path}: fields", partial(_fields, path, settings))] if kind in LOOKED_INTO else []),
         (f"{path}: records", partial(_records, path, settings)),
+        (f"{path}: gaps", partial(_gaps, path, settings)),
         (f"{path}: sight", partial(_sight, path, settings)),
     ]
 
@@ -156,25 +173,87 @@ def _format(path: Path, settings: Settings) -> str:
     return check_format(load_stream(path), settings)
 
 
-def _records(path: Path, settings: Settings) -> str:
-    """Say how many records came in time, if the stream is in the database."""
+def _fields(path: Path, settings: Settings) -> str:
+    """Say what the paths of the stream file find in the first records of its files."""
+    config = load_stream(path)
+    inputs = _first_inputs(config, settings)
+    if not inputs:
+        return "no record yet"
+    found = check_mapping(config, open_codec(config, settings, now_ms), inputs)
+    faults = found.faults(config.limits.dead_letter_share)
+    if faults:
+        msg = f"{'; '.join(faults)}. The records have: {found.columns}. Correct {path}"
+        raise SettingsError(msg)
+    dead = f", {found.dead} of them cannot be used ({found.why})" if found.dead else ""
+    return f"{found.inputs} records read{dead}; they have: {found.columns}"
+
+
+def _first_inputs(config: StreamConfig, settings: Settings) -> list[Raw] | None:
+    if config.source.kind != "kafka":
+        return stream_inputs(config, FIRST)
+    source = open_source(config, settings, Database(settings.database.get_secret_value()))
+    try:
+        return source.first(FIRST, LONGEST_LOOK_S) if isinstance(source, KafkaTopic) else None
+    finally:
+        source.close()
+
+
+Found = TypeVar("Found")
+
+
+def _look(
+    path: Path, settings: Settings, read: Callable[[Connection, StreamRow], Found]
+) -> Found | None:
+    """Return what is read of a stream; None if it is not in the database (yet)."""
     database = Database(settings.database.get_secret_value())
     try:
         found_revision, needed = database.version()
-        stream = None
-        if found_revision == needed:  # else `database` says what to do
-            stream = find(database, load_stream(path).name)
+        if found_revision != needed:  # `database` says what to do
+            return None
+        stream = find(database, load_stream(path).name)
         if stream is None:
-            return "none yet"
+            return None
         with database.read() as connection:
-            found = arrived(partitions(connection, stream.id))
-            told = late_since(connection, stream.id)
+            return read(connection, stream)
     finally:
         database.close()
-    said = f"{found.records} read, {found.late} of them too late to be counted"
-    if told is not None or mostly_late(found):
+
+
+def _records(path: Path, settings: Settings) -> str:
+    """Say how many records came in time, if the stream is in the database."""
+    found = _look(
+        path,
+        settings,
+        lambda connection, stream: (
+            arrived(partitions(connection, stream.id)),
+            late_since(connection, stream.id),
+        ),
+    )
+    if found is None:
+        return "none yet"
+    came, told = found
+    said = f"{came.records} read, {came.late} of them too late to be counted"
+    if told is not None or mostly_late(came):
         raise SourceError(f"{said}. {LATE_ADVICE}")
     return said
+
+
+def _gaps(path: Path, settings: Settings) -> str:
+    """Say what the source did not hold any more; an error while that waits for a decision."""
+    found = _look(path, settings, lambda connection, stream: of_stream(connection, stream.id))
+    gaps = [gap for gap in found or () if gap.cause != GapCause.PARTITION_ADDED]
+    if not gaps:
+        return "none"
+    name = load_stream(path).name
+    see = f"see `tidegauge streams gaps {name}`"
+    held = [str(gap.partition) for gap in gaps if gap.applied_ms is None]
+    if held:
+        msg = (
+            f"partition {', '.join(held)} waits, because the source no longer holds what comes "
+            f"next: {see}, then `tidegauge streams accept-gap {name}`"
+        )
+        raise SourceError(msg)
+    return f"{len(gaps)}, with {sum(gap.lost for gap in gaps)} inputs never read: {see}"
 
 
 def _source(path: Path, settings: Settings) -> str:
@@ -183,28 +262,34 @@ def _source(path: Path, settings: Settings) -> str:
         return f"log, {config.source.partitions} partitions in the database"
     source = open_source(config, settings, Database(settings.database.get_secret_value()))
     try:
-        return f"{config.source.kind}, {len(source.beginnings())} partitions"
+        return f"{config.source.kind}, {len(source.beginnings())} partitions{_formats(source)}"
     finally:
         source.close()
 
 
+def _formats(source: Source) -> str:
+    formats = {file.format for file in source.files} if isinstance(source, FileReader) else set()
+    return "".join(f", {one}" for one in sorted(formats))
+
+
 def _sight(path: Path, settings: Settings) -> str:
     """Say whether the stream sees its traffic, as its workers have found."""
-    name = load_stream(path).name
-    database = Database(settings.database.get_secret_value())
-    try:
-        if database.version()[0] is None:
-            return "nothing counted yet"
-        stream = streams.find(database, name)
-        if stream is None:
-            return "nothing counted yet"
-        with database.read() as connection:
-            found = sight.load(connection, stream.id).found
-    finally:
-        database.close()
-    said = ". ".join(phrases.blind(found or ()))
-    if any(one.serious for one in found or ()):
-        raise ServiceError(said)
+    found = _look(
+        path,
+        settings,
+        lambda connection, stream: (
+            sight.load(connection, stream.id),
+            sight.failing(connection, stream),
+        ),
+    )
     if found is None:
+        return "nothing counted yet"
+    seen, shares = found
+    if seen.found is None:
         return "too little was counted to say"
-    return said or "the LFs see the traffic"
+    said = ". ".join(phrases.blind(seen.found))
+    if any(one.broken for one in seen.found):
+        raise ServiceError(said)
+    failing = phrases.failures(shares)
+    note = f". LFs fail in the newest windows: {failing}. `tidegauge probes check {path}` says why"
+    return (said or "the LFs see the traffic") + (note if failing else "")

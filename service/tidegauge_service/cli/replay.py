@@ -5,19 +5,22 @@ from __future__ import annotations
 import gc
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import SecretStr
-from rich.table import Table
+from rich.table import Column, Table
 
+from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import LATE_ADVICE
+from tidegauge_alerts.model import Alert
 from tidegauge_service.cli.terminal import opened, out, print_json, progress, settings_of
-from tidegauge_service.clock import now_ms
+from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import BaselineName, StreamConfig, load_stream
-from tidegauge_service.errors import SettingsError
+from tidegauge_service.errors import SettingsError, StreamHalted, TooManyDeadLetters
 from tidegauge_service.jobs.punctuality import Arrived, mostly_late
 from tidegauge_service.reports import page
 from tidegauge_service.reports import summary as report
@@ -64,6 +67,10 @@ def replay(
                 gc.freeze()  # as in worker_process
                 try:
                     pipeline.run_to_end(lambda p: advance(p.records + p.dead_letters))
+                except TooManyDeadLetters as error:
+                    if database is not None:
+                        raise
+                    raise StreamHalted(error.cause) from error  # they went with the replay
                 finally:
                     pipeline.close()
             seconds = time.monotonic() - started
@@ -74,9 +81,10 @@ def replay(
             if as_json:
                 print_json(summary)
             else:
-                _show(summary)
+                _show(summary, report.all_alerts(store, pipeline.stream.name))
             if not summary["records"]:
-                pipeline.require_records(int(summary["dead_letters"]))
+                dead = int(summary["dead_letters"])
+                pipeline.require_records(dead, kept=database is not None)
 
 
 def _bring_baseline(config: StreamConfig, settings: Settings, store: Database) -> None:
@@ -94,7 +102,7 @@ def _bring_baseline(config: StreamConfig, settings: Settings, store: Database) -
         baselines.save(connection, found, name, now_ms())
 
 
-def _show(summary: dict[str, object]) -> None:
+def _show(summary: dict[str, object], alerts: Sequence[Alert]) -> None:
     out.print(
         f"{summary['records']} records in {summary['windows']} windows, {summary['late']} late, "
         f"{summary['dead_letters']} dead letters, {summary['seconds']} s "
@@ -105,20 +113,28 @@ def _show(summary: dict[str, object]) -> None:
         out.print(f"  most records are late. {LATE_ADVICE}; sort files by time", highlight=False)
     for reason, n in summary["dead_letter_reasons"].items():  # type: ignore[attr-defined]
         out.print(f"  dead letter {reason}: {n}", highlight=False)
-    table = Table(
-        "opened", "resolved", "series", "probe", "segment", "kind", "expected", "observed"
-    )
-    for alert in summary["alerts"]:  # type: ignore[attr-defined]
-        names = " & ".join(n for n in (alert["probe"], alert["other"], alert["label"]) if n)
-        table.add_row(
-            alert["opened_window"],
-            alert["resolved_window"] or "",
-            alert["series"],
-            names,
-            alert["segment"],
-            f"{alert['kind']} ({alert['severity']})",
-            f"{alert['expected']:.1%}",
-            f"{alert['observed']:.1%}",
+    if alerts:
+        table = Table(
+            Column("opened", no_wrap=True), Column("resolved", no_wrap=True), "what happened"
         )
-    out.print(table)
+        for alert in alerts:
+            table.add_row(*_cells(alert))
+        out.print(table)
+    else:
+        out.print("no alerts")
     out.print(f"{summary['candidates']} candidates", highlight=False)
+
+
+def _cells(alert: Alert) -> tuple[str, str, str]:
+    """Return an alert as the messages word it: the figures are those that were compared."""
+    what = phrases.sentence(alert.key, alert, rule=alert.rule) + phrases.because(alert.cause)
+    return (
+        _minute(alert.opened_window_ms),
+        "" if alert.resolved_window_ms is None else _minute(alert.resolved_window_ms),
+        f"{what} ({alert.kind}, {alert.severity})",
+    )
+
+
+def _minute(ms: int) -> str:
+    """Return a time without seconds if there are none: dates must fit into 80 columns whole."""
+    return to_iso(ms).removesuffix(":00Z")

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from tidegauge_service import logs
+from tidegauge_service.cli.outcome import show_outcome
 from tidegauge_service.cli.terminal import err, opened, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
@@ -71,6 +72,7 @@ def run(
         _stop_on_signals(supervisor)
         if listener is None:
             supervisor.run()
+            _conclude(supervisor, database, configs, drain=drain)
         else:
             _serve(supervisor, settings, database, folder, listener)
 
@@ -94,6 +96,15 @@ def consume(
         )
         _stop_on_signals(supervisor)
         supervisor.run()
+        _conclude(supervisor, database, configs, drain=drain)
+
+
+def _conclude(
+    supervisor: Supervisor, database: Database, configs: Sequence[StreamConfig], *, drain: bool
+) -> None:
+    """Say what a drain has brought, unless a signal has cut it short."""
+    if drain and supervisor.finished:
+        show_outcome(database, configs)
 
 
 def _meters() -> tempfile.TemporaryDirectory[str]:
@@ -164,6 +175,8 @@ def _listen(
     listen(listener)
     if settings.token is None:
         err.print(f"open {link(listener)}/login?token={token}", soft_wrap=True)
+    else:
+        err.print(f"open {link(listener)}/ and log in with TIDEGAUGE_TOKEN", soft_wrap=True)
     try:
         # Uvicorn raises a signal again when it has stopped; our handler then outlives it.
         server.run(sockets=[listener])

@@ -87,10 +87,14 @@ def reset(
             text = origins.of_stream(connection, row.id)
             positions = origins.positions(connection, row.id)
         source = str(origin.decode(text)) if text else "a source that was not kept"
+        if not yes:
+            out.print("A reset would do this:")
         _say_reset(row.name, source, positions)
         if not yes:
-            msg = "nothing was changed. Stop the stream's workers, then run it again with --yes"
-            raise SettingsError(msg)
+            out.print(
+                "Nothing was changed. Stop the stream's workers, then run it again with --yes"
+            )
+            return
         with database.write() as connection:
             origins.reset(connection, row, now_ms())
     out.print(f"done: the next `tidegauge run` of '{row.name}' begins its source", highlight=False)

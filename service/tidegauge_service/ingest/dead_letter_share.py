@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from tidegauge_service.errors import StreamHalted
+from tidegauge_service.errors import TooManyDeadLetters
+from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.store.ingest.commit import DeadLetter
 
 JUDGED_INPUTS: Final = 1_000
 """The share is judged over at least this many inputs."""
+
+
+_TIMES: Final = (
+    DeadLetterReason.MISSING_TIMESTAMP,
+    DeadLetterReason.BAD_TIMESTAMP,
+    DeadLetterReason.FUTURE_TIMESTAMP,
+)
+
+_KEYS: Final[Mapping[str, str]] = {
+    DeadLetterReason.MISSING_ID: "record.id",
+    **dict.fromkeys(_TIMES, "record.timestamp"),
+}
+"""What in the stream file to look at; else `record`."""
 
 
 @dataclass
@@ -21,21 +35,34 @@ class DeadLetterShare:
     share: float
     inputs: int = 0
     dead: Counter[str] = field(default_factory=Counter)
+    details: dict[str, str] = field(default_factory=dict)
+    """Reason → the detail of the first dead letter that has it."""
 
     def hear(self, inputs: int, dead: Iterable[DeadLetter]) -> None:
-        """Add a batch; StreamHalted if too large a share of the last inputs are dead letters."""
+        """Add a batch; TooManyDeadLetters if there are more than *share* among the last inputs."""
         self.inputs += inputs
-        self.dead.update(letter.reason for letter in dead)
+        for letter in dead:
+            self.dead[letter.reason] += 1
+            self.details.setdefault(letter.reason, letter.detail)
         if self.inputs < JUDGED_INPUTS:
             return
         total, inputs = self.dead.total(), self.inputs
-        reasons = ", ".join(f"{reason} {n}" for reason, n in self.dead.most_common())
+        cause = self._cause() if total > self.share * inputs else ""
         self.inputs = 0
         self.dead.clear()
-        if total > self.share * inputs:
-            msg = (
-                f"{total} of {inputs} inputs are no records ({reasons}): stopped, so that no "
-                f"window is judged on a fragment. They are kept as dead letters. Check `record` "
-                f"in the stream file, or raise limits.dead_letter_share ({self.share})"
-            )
-            raise StreamHalted(msg)
+        self.details.clear()
+        if cause:
+            kept = "The dead letters are kept: see `tidegauge dead-letters list`"
+            raise TooManyDeadLetters(cause, kept)
+
+    def _cause(self) -> str:
+        total = self.dead.total()
+        reasons = ", ".join(f"{reason} {n}" for reason, n in self.dead.most_common())
+        most, _ = self.dead.most_common(1)[0]
+        advice = f"Check `{_KEYS.get(most, 'record')}` in the stream file"
+        advice += ", or raise that limit" if total < self.inputs else ""
+        return (
+            f"{total} of {self.inputs} inputs are no records ({reasons}), more than "
+            f"limits.dead_letter_share ({self.share}): stopped, so that no window is judged on a "
+            f"fragment. The first with {most}: {self.details[most]}. {advice}"
+        )

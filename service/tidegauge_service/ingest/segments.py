@@ -8,12 +8,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.findings import OTHER
+from tidegauge_probes.findings import MISSING, OTHER
 from tidegauge_probes.model import Fields, VoteMatrix, lookup
 
 Mask = npt.NDArray[np.bool_]
 MAX_VALUE_LENGTH: Final = 100
-MISSING: Final = "_missing"
 
 
 def memberships(

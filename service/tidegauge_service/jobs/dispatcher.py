@@ -21,6 +21,9 @@ log = structlog.get_logger()
 LEASE_MS = 60_000
 MOST_PER_TICK = 100
 
+MOST_CAUSES = 20
+"""Causes remembered of a receiver, so that each is logged once."""
+
 
 class Dispatcher:
     """Delivers messages to receivers, one after the other.
@@ -41,6 +44,8 @@ class Dispatcher:
         self._transports = transports
         self._clock = clock
         self._whose = Whose(only, other_than)
+        self._logged: dict[str, set[tuple[str, str]]] = {}
+        """Receiver → what was logged of it, until it takes a message again."""
         self._random = random.Random()  # noqa: S311  (jitter)
 
     def tick(self) -> int:
@@ -70,6 +75,7 @@ class Dispatcher:
             return
         outcome = transport.deliver(outgoing.message, outgoing.dedup_key)
         if isinstance(outcome, Delivered):
+            self._logged.pop(outgoing.receiver, None)
             self._count_and_commit(outgoing, outbox.SENT, None)
         elif isinstance(outcome, Retry) and not self._given_up(outgoing):
             wait = delay_s(outgoing.attempts + 1, self._random.random())
@@ -81,12 +87,26 @@ class Dispatcher:
         return given_up(outgoing.created_ms, self._clock(), outgoing.attempts + 1)
 
     def _count_and_commit(self, outgoing: Outgoing, state: str, why: str | None) -> None:
-        if why is not None:
+        if why is not None and self._is_new(outgoing.receiver, "notification_failed", why):
             log.error("notification_failed", receiver=outgoing.receiver, why=why)
         outbox.settle(self._database, outgoing, state=state, now_ms=self._clock(), error=why)
 
+    def _is_new(self, receiver: str, event: str, why: str) -> bool:
+        """Whether to log it: a receiver that refuses all messages for one reason is one line.
+
+        How many there are is on /metrics and in `tidegauge doctor`.
+        """
+        logged = self._logged.setdefault(receiver, set())
+        if (event, why) in logged:
+            return False
+        if len(logged) >= MOST_CAUSES:  # words that differ each time must not fill the memory
+            logged.clear()
+        logged.add((event, why))
+        return True
+
     def _wait(self, outgoing: Outgoing, seconds: float, why: str) -> None:
-        log.warning("notification_waits", receiver=outgoing.receiver, why=why, seconds=seconds)
+        if self._is_new(outgoing.receiver, "notification_waits", why):
+            log.warning("notification_waits", receiver=outgoing.receiver, why=why, seconds=seconds)
         now = self._clock()
         outbox.settle(
             self._database,

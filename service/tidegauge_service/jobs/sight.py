@@ -41,6 +41,7 @@ class SightCheck:
         self._url = url
         self._receivers = tuple(config.alerts.receivers)
         self._text = config.record.text
+        self._segment_by = config.segment_by
         self._logged: list[str] = []
 
     def tick(self) -> None:
@@ -70,7 +71,9 @@ class SightCheck:
         if counts is None:
             return None
         layout = streams.layout_of(connection, stream.probe_set)
-        return blindness(counts, layout, before.found or (), text=self._text)
+        return blindness(
+            counts, layout, before.found or (), text=self._text, segment_by=self._segment_by
+        )
 
     def _write(
         self, stream: StreamRow, found: Sequence[Blindness], before: Sight, since: int | None
@@ -96,7 +99,7 @@ class SightCheck:
 
     def _log(self, found: Sequence[Blindness]) -> None:
         """Log each change of what is not seen, not each change of a share."""
-        now = [f"{one.cause} {one.probe}".strip() for one in found]
+        now = [" ".join(one.key).strip() for one in found]
         if now and now != self._logged:
             log.error("stream_blind", stream=self._name, why=phrases.blind(found))
         elif self._logged and not now:

@@ -114,7 +114,11 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _counter("records_total", "stream partition", "Records counted so far, late ones included."),
     _counter("late_records_total", "stream partition", "Records that came too late."),
     _counter("tombstones_total", "stream partition", "Kafka records without a value, skipped."),
-    _gauge("watermark_timestamp_seconds", "stream partition", "Event time reached."),
+    _gauge(
+        "watermark_timestamp_seconds",
+        "stream partition",
+        "Event time reached; absent once the partition is drained.",
+    ),
     _gauge("consumer_lag_records", "stream partition", "Records not counted yet."),
     _gauge("source_end_timestamp_seconds", "stream partition", "When a worker saw the end last."),
     _gauge("stream_mostly_late", "stream", "1 while most records come too late to be counted."),

@@ -55,7 +55,8 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
                 partition=p.partition,
                 next_offset=p.next_offset,
                 end_offset=p.end_offset,
-                watermark_ms=p.watermark_ms,
+                # The rules take the lowest: one that holds no window back must not be it.
+                watermark_ms=p.watermark_ms if p in summary.holding else None,
                 records_total=p.records,
                 late_total=p.late,
                 tombstones_total=p.tombstones,

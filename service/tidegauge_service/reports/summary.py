@@ -60,6 +60,8 @@ def alert_row(alert: Alert) -> dict[str, Any]:
         "resolved_window": _iso(alert.resolved_window_ms),
         "observed": alert.observed,
         "expected": alert.expected,
+        "over_windows": alert.scale,
+        "share": alert.observed if alert.share is None else alert.share,
         "effect": alert.effect,
         "n": alert.n,
     }

@@ -36,6 +36,8 @@ from tidegauge_service.jobs.watermark_watch import WatermarkWatch
 from tidegauge_service.metrics import meters
 from tidegauge_service.store import baselines, deployments, streams
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.ingest import dead_letters
+from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
 from tidegauge_service.store.streams import REPLAYED, Role, StreamRow
 
 log = structlog.get_logger()
@@ -76,25 +78,35 @@ class Pipeline:
             found = streams.partitions(connection, self.stream.id)
         return all(p.drained for p in found if p.partition > REPLAYED)
 
-    def require_records(self, dead_letters: int) -> None:
+    def require_records(self, dead: int, *, kept: bool = True) -> None:
         """NoRecord if the stream has none though its source was read to its end.
 
-        *dead_letters*: those of a run that brought no record. A run after which nothing is new is
+        *dead*: dead letters of a run that brought no record; *kept*: whether people can list
+        them. A run after which nothing is new is
         well, as long as there were records before.
         """
         with self.database.read() as connection:
             counted = sum(p.records for p in streams.partitions(connection, self.stream.id))
         name = self.config.name
-        if dead_letters:
+        if dead:
+            listed = f"See all with `tidegauge dead-letters list {name}`, and check" if kept else ""
             msg = (
-                f"stream '{name}': all {dead_letters} inputs are dead letters, none is a record. "
-                f"See why with `tidegauge dead-letters list {name}`, and check `source` and "
-                "`record` in the stream file"
+                f"stream '{name}': all {dead} inputs are dead letters, none is a record. "
+                f"{self._newest_dead_letter()}{listed or 'Check'} `source` and `record` in the "
+                "stream file"
             )
             raise NoRecord(msg)
         if not counted:
             msg = f"stream '{name}': the source holds no input. Check `source` in the stream file"
             raise NoRecord(msg)
+
+    def _newest_dead_letter(self) -> str:
+        found = dead_letters.page(
+            self.database, self.stream, DeadLetterFilter(), limit=1, most_bytes=1
+        )
+        return (
+            f"The last one, {found[0].letter.reason}: {found[0].letter.detail}. " if found else ""
+        )
 
     def run_to_end(self, advance: Callable[[Progress], None]) -> None:
         """Read everything there is, evaluate everything, and return."""

@@ -205,13 +205,18 @@ class Supervisor:
         self.ready = threading.Event()
         """All seats have been filled once, or nothing will be."""
 
+    @property
+    def finished(self) -> bool:
+        """Whether every worker has read its source to the end."""
+        return all(seat.finished for seat in self._seats)
+
     def run(self) -> None:
         """Work until told to stop; WorkerFailed when a worker ends for good with an error."""
         try:
             while not self.stopping.is_set():
                 for seat in self._seats:
                     self._look(seat)
-                if all(seat.finished for seat in self._seats):
+                if self.finished:
                     return
                 if all(seat.stream for seat in self._seats):
                     self.ready.set()

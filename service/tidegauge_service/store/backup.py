@@ -57,7 +57,8 @@ def restore(database: Database, source: Path, *, force: bool = False) -> str:
     if not source.is_file():
         msg = f"there is no backup at {source}: check the path"
         raise SettingsError(msg)
-    _refuse_existing(target, force=force, same_as=source)
+    advice = "--force replaces it with the backup. Keep a copy with `tidegauge db backup` first"
+    _refuse_existing(target, force=force, same_as=source, advice=advice)
     checked = Database(f"sqlite:///file:{source.resolve()}?mode=ro&uri=true")
     try:
         revision = _revision_of(checked)
@@ -171,7 +172,13 @@ def _file_of(database: Database) -> Path:
     return Path(name)
 
 
-def _refuse_existing(target: Path, *, force: bool, same_as: Path) -> None:
+def _refuse_existing(
+    target: Path,
+    *,
+    force: bool,
+    same_as: Path,
+    advice: str = "name another file, or overwrite it with --force",
+) -> None:
     if target.is_dir():
         msg = f"{target} is a folder: name a file"
         raise SettingsError(msg)
@@ -181,7 +188,7 @@ def _refuse_existing(target: Path, *, force: bool, same_as: Path) -> None:
         msg = f"{target} is the database and the backup at once: name two files"
         raise SettingsError(msg)
     if not force:
-        msg = f"{target} exists: name another file, or overwrite it with --force"
+        msg = f"{target} exists: {advice}"
         raise SettingsError(msg)
 
 

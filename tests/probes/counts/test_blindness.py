@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tidegauge_alerts.messages import phrases
@@ -153,3 +154,20 @@ def test_hostile_names_are_cleaned() -> None:
     [said] = phrases.blind([Blindness(FAILS, 1.0, "a\nb", "E", "\x1b[2J" * 900)])
     assert said.isprintable()
     assert len(said) < 600
+
+
+@pytest.mark.parametrize(("having", "nowhere"), [(0, ["chanel"]), (1, [])])
+def test_a_segment_field_is_nowhere_until_one_record_has_it(
+    having: int, nowhere: list[str]
+) -> None:
+    probe_set = ProbeSet.of([_keyword()], cardinality=2)
+    matrix = engine.run(probe_set, [{"text": "free"}] * 50)
+    segments = {
+        "chanel=_missing": np.arange(50) >= having,
+        "chanel=web": np.arange(50) < having,
+    }
+    counts = panes.fold(matrix, probe_set.cardinality, segments)
+    found = blindness(counts, probe_set.layout, segment_by=("chanel",))
+    assert found is not None
+    assert [one.missing for one in found] == nowhere
+    assert not any(one.serious for one in found)

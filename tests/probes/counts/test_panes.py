@@ -159,3 +159,30 @@ def test_of_too_many_lfs_all_is_counted_but_what_comes_together(votes: Outcomes)
     assert mine.gram.size == 0
     assert replace(mine, gram=fold(votes).gram) == fold(votes)
     assert replace(mine + mine, gram=2 * fold(votes).gram) == fold(votes) + fold(votes)
+
+
+@pytest.mark.parametrize(("n", "lfs", "classes"), [(1, 1, 2), (33, 17, 2), (257, 9, 5)])
+def test_no_number_is_read_from_memory_that_was_not_written(n: int, lfs: int, classes: int) -> None:
+    """Freed memory full of signalling NaNs is what ``np.empty`` may be given next."""
+    rng = np.random.default_rng(n)
+    outcomes = rng.integers(-2, classes, size=(n, lfs)).astype(np.int8)
+    one_hot = (outcomes[:, :, None] == np.arange(classes)).reshape(n, -1).astype(np.int64)
+    for _ in range(20):
+        sizes = (n * lfs * classes, n * classes, n, 3 * n, (lfs * classes) ** 2, 3 * lfs * classes)
+        dirt = [np.full(size, 0x7FA00001, dtype=np.uint32) for size in sizes]
+        del dirt
+        with np.errstate(all="raise"):
+            votes = panes._Votes.of(outcomes, classes)
+            gram, counted = votes.gram(), votes.count(None)
+        assert set(np.unique(votes.psi).tolist()) <= {0.0, 1.0}
+        assert np.array_equal(gram, one_hot.T @ one_hot)
+        assert counted.outcomes.sum() == n * lfs
+
+
+def test_a_nan_would_be_told_of_by_the_cast() -> None:
+    """The flag of a product is not looked at, because OpenBLAS sets it without a reason."""
+    wrong = panes._product(
+        np.array([[np.nan]], dtype=np.float32), np.ones((1, 1), dtype=np.float32)
+    )
+    with pytest.raises(RuntimeWarning, match="invalid value encountered in cast"):
+        wrong.astype(np.int64)

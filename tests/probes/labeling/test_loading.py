@@ -422,3 +422,12 @@ def test_a_module_that_ends_while_it_is_imported_is_refused_in_words(
     (tmp_path / "ending_lfs.py").write_text(deed)
     with pytest.raises(ProbeError, match="cannot import 'ending_lfs'"):
         load("ending_lfs:LFS", tmp_path)
+
+
+def test_a_module_that_exits_is_said_to_exit(tmp_path: Path) -> None:
+    (tmp_path / "leaving_lfs.py").write_text("import sys; sys.exit(3)")
+    with pytest.raises(
+        ProbeError, match=r"exits while it is imported \(sys.exit with 3\)"
+    ) as caught:
+        load("leaving_lfs:LFS", tmp_path)
+    assert "run this where" not in str(caught.value)

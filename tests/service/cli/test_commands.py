@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from rich.table import Table
 from typer.testing import CliRunner, Result
 
-from tests.service.streams_for_tests import record, write_jsonl, write_stream
+from tests.service.streams_for_tests import START, record, write_jsonl, write_stream
 from tidegauge_alerts.errors import ReceiverError
 from tidegauge_alerts.receivers import LogReceiver, WebhookReceiver
 from tidegauge_alerts.transports.preflight import check_receiver
@@ -26,8 +26,10 @@ from tidegauge_service.cli.main import app, main
 from tidegauge_service.cli.terminal import LiteralConsole, printable, styled
 from tidegauge_service.errors import AddressUnusable, SettingsError, StoreError
 from tidegauge_service.runtime.listener import bind, link, listen
-from tidegauge_service.store import schema
+from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.ingest import decisions
+from tidegauge_service.store.ingest.decisions import Gap, GapCause
 
 SECRET = "hunter2-hunter2"
 MAIN = sys.modules["tidegauge_service.cli.main"]
@@ -75,6 +77,7 @@ def refused(*arguments: str) -> str:
             "there is no stream 'nope' in this database; streams: ",
         ),
         ("candidates export --reason blindspot", "blind_spot"),
+        ("candidates export nope", "--stream nope"),
         ("candidates export --alert nope", "there is no alert 'nope'"),
         ("candidates export --since 2026-01-02 --until 2026-01-01", "nothing lies between"),
         ("candidates export --since 2026-01-01 --until 2026-01-01", "nothing lies between"),
@@ -188,6 +191,58 @@ def test_doctor_names_a_receiver_that_a_stream_lacks(folder: Path) -> None:
     said = run("doctor", "stream.yaml").output
     assert "✗ stream.yaml: receivers: " in said
     assert "receiver 'oops', which the settings do not define" in said
+
+
+def test_doctor_reads_the_first_records_before_a_first_run(folder: Path) -> None:
+    rows = "".join(f"r{n},{1_600_000_000 + n},free,web\n" for n in range(150))
+    (folder / "records.csv").write_text(f"key,at,body,channel\n{rows}")
+    source = {"kind": "file", "path": "records.csv"}
+    good = {"id": "key", "timestamp": "at", "text": "body"}
+    write_stream(folder, source=source, record=good, segment_by=["channel"])
+    said = run("doctor", "stream.yaml").output
+    assert "✓ stream.yaml: fields: 100 records read; they have: key, at, body, channel" in said
+    assert "✓ stream.yaml: source: file, 1 partitions, csv" in said
+    assert "json" not in said
+
+    write_stream(folder, source=source, record={**good, "text": "bdy"}, segment_by=["chanel"])
+    said = " ".join(run("doctor", "stream.yaml").output.split())
+    assert (
+        "✗ stream.yaml: fields: record.text: 'bdy' is in none of the first 100 records; "
+        "segment_by: 'chanel' is in none of the first 100 records. "
+        "The records have: key, at, body, channel. Correct stream.yaml"
+    ) in said
+
+
+@pytest.mark.parametrize(("waits", "mark"), [(False, "✓"), (True, "✗")])
+def test_doctor_tells_of_gaps(folder: Path, mark: str, *, waits: bool) -> None:
+    database = Database(f"sqlite:///{folder}/t.db")
+    stream = streams.find(database, "test")
+    assert stream is not None
+    gap = Gap(0, GapCause.REWRITTEN, 3, 7, 4, None)
+    with database.write() as connection:
+        if waits:
+            decisions.ask(connection, stream, gap, 1)
+        else:
+            decisions.record(connection, stream, gap, by="me", now_ms=1)
+    database.close()
+    said = next(line for line in run("doctor", "stream.yaml").output.splitlines() if "gaps" in line)
+    assert said.startswith(f"{mark} stream.yaml: gaps: ")
+    assert "`tidegauge streams gaps test`" in said
+    assert ("1, with 4 inputs never read" in said) is not waits
+
+
+def test_doctor_notes_an_lf_that_fails_on_a_few_records(folder: Path) -> None:
+    records = [record(n, "free", ms=START + n * 60_000) for n in range(200)]
+    for one in records[::12]:
+        del one["text"]
+    write_jsonl(folder / "few.jsonl", records)
+    write_stream(folder, name="few", source={"kind": "file", "path": "few.jsonl"})
+    assert run("run", "stream.yaml", "--drain").exit_code == 0
+    lines = run("doctor", "stream.yaml").output.splitlines()
+    said = next(line for line in lines if "sight" in line)
+    assert said.startswith("✓")
+    assert "LFs fail in the newest windows: 'mentions_free' on 8.5 %, " in said
+    assert "`tidegauge probes check stream.yaml` says why" in said
 
 
 def test_doctor_tells_of_a_file_that_cannot_be_read_once(folder: Path) -> None:

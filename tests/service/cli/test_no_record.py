@@ -12,7 +12,7 @@ from tests.service.file_streams import FileStream, jsonl, rows
 from tests.service.streams_for_tests import START, write_jsonl, write_stream
 from tidegauge_service.cli.main import app
 from tidegauge_service.clock import to_iso
-from tidegauge_service.errors import NoRecord, SourceError
+from tidegauge_service.errors import NoRecord, SourceError, StreamHalted
 
 
 def invoked(*arguments: str) -> Result:
@@ -41,6 +41,25 @@ def test_a_replay_without_a_record_fails_and_says_why(tmp_path: Path, what: str)
     assert why in str(result.exception)
     assert result.exception.exit_code == 4
     assert json.loads(result.stdout)["records"] == 0, "what was found is printed all the same"
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("n", [3, 1_000])
+def test_a_wrong_timestamp_is_named_with_the_columns_that_there_are(
+    tmp_path: Path, n: int, *, kept: bool
+) -> None:
+    """A short source is found out at its end, a longer one by its share of dead letters."""
+    write_jsonl(tmp_path / "records.jsonl", rows(0, n))
+    mapping = {"id": "id", "timestamp": "when", "text": "text"}
+    more = ("--database", f"sqlite:///{tmp_path}/kept.db") if kept else ()
+    result = invoked("replay", str(write_stream(tmp_path, record=mapping)), *more)
+    said = str(result.exception)
+    assert isinstance(result.exception, StreamHalted)
+    assert "no value at 'when' (record.timestamp); the record has: id, timestamp, text" in said
+    assert ("tidegauge dead-letters list" in said) is kept
+    assert "raise" not in said, "no limit lets a stream without a record through"
+    if n == 1_000:
+        assert "Check `record.timestamp` in the stream file" in said
 
 
 def test_semicolons_in_what_is_said_to_have_commas(tmp_path: Path) -> None:

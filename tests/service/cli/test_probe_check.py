@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.service.streams_for_tests import record, write_jsonl, write_stream
 from tidegauge_probes import ProbeError
 from tidegauge_service.cli.main import app
 from tidegauge_service.errors import SettingsError
@@ -50,11 +51,32 @@ def test_people_are_told_what_each_lf_looks_for_and_did() -> None:
     assert "secret" not in shown
 
 
+def test_a_field_that_no_record_has_is_named_once(files: Path) -> None:
+    (files / "sample.jsonl").write_text('{"id": "a", "body": "pills?", "links": 1}\n' * 5)
+    shown = " ".join(run("probes.yaml", "--sample", "sample.jsonl").stdout.split())
+    said = "field 'text' is in none of the 5 records, so 2 LFs fail; the records have: id, body, l"
+    assert shown.count(said) == 1
+    assert shown.count("error:") == 1, "not once more for each LF"
+    found = json.loads(run("probes.yaml", "--sample", "sample.jsonl", "--json").stdout)
+    assert found["absent"] == [{"field": "text", "lfs": ["pills", "asks"]}]
+
+
+def test_a_wrong_text_column_of_a_stream_is_named_by_its_path(files: Path) -> None:
+    write_jsonl(files / "records.jsonl", [record(0, "free"), record(1, "thanks")])
+    stream = write_stream(files, record={"text": "bdy"})
+    shown = " ".join(run(str(stream)).stdout.split())
+    said = (
+        "field 'bdy' (record.text) is in none of the 2 records, so 3 LFs fail; the records have: "
+        "id, timestamp, text"
+    )
+    assert shown.count(said) == 1
+
+
 @pytest.mark.usefixtures("files")
 def test_scripts_get_one_object() -> None:
     found = json.loads(run("probes.yaml", "--sample", "sample.jsonl", "--json").stdout)
     assert list(found) == [
-        "id", "classes", "records", "unread", "lfs", "slices", "failing", "warnings",
+        "id", "classes", "records", "unread", "lfs", "slices", "failing", "absent", "warnings",
     ]  # fmt: skip
     pills: dict[str, Any] = found["lfs"][0]
     assert pills["sample"].pop("microseconds") > 0

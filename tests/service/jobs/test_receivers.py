@@ -23,6 +23,7 @@ from tidegauge_alerts.transports import Delivered, Retry, Transport
 from tidegauge_alerts.transports.protocol import Outcome, Refused
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.jobs import receivers
+from tidegauge_service.jobs.dispatcher import Dispatcher
 from tidegauge_service.jobs.receivers import Receivers, WatchedTransport
 from tidegauge_service.runtime import consumer
 from tidegauge_service.runtime.consumer import Health, Service
@@ -178,6 +179,30 @@ def test_every_receiver_is_tried_while_one_hangs_or_fails(
         "refusing",
         "unknown",
     }
+
+
+def test_a_receiver_that_refuses_for_one_reason_is_logged_once_until_it_takes_a_message(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    group = Group(tmp_path, sqlite_database, [[]])
+    receiver = Counting(Refused("it is private"))
+    sending = Dispatcher(group.database, {"ops": receiver}, lambda: NOW)
+
+    def send(*keys: str) -> list[str]:
+        enqueue(group, "ops", *keys)
+        with capture_logs() as logs:
+            assert sending.tick() == len(keys)
+        return [line["why"] for line in logs]
+
+    assert send("1", "2", "3") == ["it is private"]
+    receiver.outcome = Refused("it answered 404")
+    assert send("4", "5") == ["it answered 404"], "another cause"
+    receiver.outcome = Refused("it is private")
+    assert send("6") == []
+    receiver.outcome = Delivered()
+    assert send("7") == []
+    receiver.outcome = Refused("it is private")
+    assert send("8", "9") == ["it is private"], "it had worked meanwhile"
 
 
 def test_messages_go_to_the_sender_whose_they_are(

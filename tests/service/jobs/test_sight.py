@@ -93,7 +93,7 @@ def test_a_wrong_path_is_seen_before_any_window_has_closed(counted: Counted) -> 
     assert page.state(summary).light is Light.ALARM
     assert "nothing at 'bdy'" in page.next_step(summary)
     [figures] = take_snapshot(read.database, 0).streams
-    assert figures.blind == {"nothing_counted": 0, "lf_fails": 3, "blind_spot": 0}
+    assert figures.blind == {"nothing_counted": 0, "lf_fails": 3, "no_segments": 0, "blind_spot": 0}
     assert sight.blind_streams(read.database) == {"test": ["lf_fails"]}
 
 
@@ -105,7 +105,7 @@ def test_a_stream_that_sees_says_so_and_nobody_is_told(counted: Counted) -> None
     assert told(read.database) == []
     assert logs == []
     [figures] = take_snapshot(read.database, 0).streams
-    assert figures.blind == {"nothing_counted": 0, "lf_fails": 0, "blind_spot": 0}
+    assert figures.blind == {"nothing_counted": 0, "lf_fails": 0, "no_segments": 0, "blind_spot": 0}
     assert sight.blind_streams(read.database) == {}
 
 
@@ -167,6 +167,28 @@ def test_a_large_blind_spot_is_shown_and_nobody_is_told(counted: Counted) -> Non
     summary = queries.summary(read.database, read.stream)
     assert page.state(summary).light is Light.WATCH
     assert "No LF votes on 100 % of the records" in page.next_step(summary)
+
+
+def test_a_misspelled_segment_is_shown_and_nobody_is_told(
+    counted: Counted, database_url: str, tmp_path: Path
+) -> None:
+    records = [record(n, "a free lunch", ms=START + n, channel="web") for n in range(60)]
+    read = counted(records, segment_by=["chanel", "channel"])
+    with capture_logs() as logs:
+        check(read).tick()
+    assert causes(read) == [(BlindCause.NO_SEGMENTS, "chanel")]
+    assert told(read.database) == []
+    said = "None of the latest records has a value at 'chanel' (`segment_by`)"
+    assert [line["event"] for line in logs] == ["stream_blind"]
+    assert said in logs[0]["why"][0]
+
+    summary = queries.summary(read.database, read.stream)
+    assert page.state(summary) == page.State(Light.WATCH, "empty segments")
+    assert said in page.next_step(summary)
+    assert sight.blind_streams(read.database) == {"test": ["no_segments"]}
+    settings = Settings(database=SecretStr(database_url))
+    with pytest.raises(ServiceError, match="at 'chanel'"):
+        doctor._sight(tmp_path / "stream.yaml", settings)
 
 
 def test_of_an_lf_in_quarantine_receivers_know_already(counted: Counted) -> None:

@@ -111,7 +111,7 @@ def test_nothing_is_overwritten_unless_it_is_said(database: Database, tmp_path: 
         copies.backup(database, target)
     assert target.read_text() == "precious"
     copies.backup(database, target, force=True)
-    with pytest.raises(SettingsError, match=r"live\.db exists"):
+    with pytest.raises(SettingsError, match=r"live\.db exists: --force replaces it"):
         copies.restore(database, target)
     for same in (tmp_path / "live.db", tmp_path / "link.db"):
         if not same.exists():

@@ -73,6 +73,7 @@ class Stream(BaseModel):
     lateness_seconds: float
     probe_set: str
     baseline: str | None
+    watermark: str | None
     closed_through: str | None
     evaluated_through: str | None
     windows: int
@@ -188,6 +189,7 @@ def _stream(summary: StreamSummary) -> Stream:
         lateness_seconds=row.lateness_ms / 1000,
         probe_set=row.probe_set,
         baseline=row.baseline,
+        watermark=_iso(summary.watermark_ms),
         closed_through=_iso(summary.closed_through_ms),
         evaluated_through=_iso(summary.evaluated_through_ms),
         windows=summary.windows,

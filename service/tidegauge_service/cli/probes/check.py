@@ -59,6 +59,8 @@ def check(
         print_json(_facts(probe_set, abouts, trial, unread, warnings))
     else:
         _show(probe_set, abouts, trial, unread, warnings)
+        if read is not None and trial is not None:
+            _show_absent(trial, read, stream)
     if strict and warnings:
         raise typer.Exit(DOUBTS)
 
@@ -101,6 +103,7 @@ def _facts(
         "lfs": lfs,
         "slices": [{k: v for k, v in asdict(one).items() if k != "labels"} for one in abouts[m:]],
         "failing": [asdict(one) for one in trial.failing] if trial else [],
+        "absent": [asdict(one) for one in trial.absent] if trial else [],
         "warnings": [asdict(one) for one in warnings],
     }
 
@@ -123,12 +126,27 @@ def _show(
     if trial is not None:
         out.print(f"\n{trial.records} records, {unread} unreadable")
         out.print(_table(trial))
+        absent = {one.field for one in trial.absent}
         for failing in trial.failing:
+            if failing.field in absent:
+                continue  # said once, for all LFs
             field = f", field '{failing.field}'" if failing.field else ""
             says = f"{failing.type}{field}: {failing.message}"
             out.print(styled("error:", "red"), f"{failing.name}, {failing.records} records: {says}")
     for warning in warnings:
         out.print(styled("warning:", "yellow"), f"{warning.name} {warning.message}")
+
+
+def _show_absent(trial: Trial, read: RecordSample, stream: StreamConfig | None) -> None:
+    """Say once for each field that no record has, with those that there are."""
+    text = stream.record.text if stream is not None else None
+    for one in trial.absent:
+        mapped = text is not None and one.field == "text"
+        field = f"'{text}' (record.text)" if mapped else f"'{one.field}'"
+        fails = f"LF {one.lfs[0]} fails" if len(one.lfs) == 1 else f"{len(one.lfs)} LFs fail"
+        says = f"field {field} is in none of the {trial.records} records, so {fails}"
+        there = f"the records have: {read.columns}"
+        out.print(styled("error:", "red"), f"{says}; {there}")
 
 
 def _say(one: About, *, is_slice: bool) -> None:

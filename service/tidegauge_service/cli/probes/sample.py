@@ -21,6 +21,7 @@ from tidegauge_service.demo.generator import raw_at
 from tidegauge_service.demo.plan import Plan
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec.codec import Codec
+from tidegauge_service.ingest.codec.columns import columns
 from tidegauge_service.ingest.sources.demo import DemoStream
 from tidegauge_service.ingest.sources.files.kinds import options_of
 from tidegauge_service.ingest.sources.files.source import FileReader
@@ -37,10 +38,14 @@ _KEYS = "check `record` in the stream file"
 
 @dataclass(frozen=True)
 class RecordSample:
-    """The fields of the first records of a file, and how many inputs were no records."""
+    """The fields of the first records of a file, and how many inputs were no records.
+
+    ``columns``: the paths they have, before ``record.text`` is applied.
+    """
 
     records: tuple[Fields, ...]
     unread: int
+    columns: str
 
 
 def is_stream_file(reference: str) -> bool:
@@ -73,14 +78,26 @@ def stream_sample(
     codec = open_codec(config, settings, now_ms)
     if path is not None:
         return _decoded(_inputs(_opened(path)), codec, f"sample {path}", _KEYS)
+    inputs = stream_inputs(config, MOST)
+    if inputs is None:
+        return None
+    source = config.source
+    what = f"source {source.path}" if isinstance(source, FileConfig) else source.kind
+    return _decoded(inputs, codec, what, _KEYS)
+
+
+def stream_inputs(config: StreamConfig, most: int) -> list[Raw] | None:
+    """Return the first inputs of a stream's files; SourceError if they cannot be read.
+
+    None for a source that cannot be looked into without taking part: Kafka, and a log.
+    """
     source = config.source
     if isinstance(source, FileConfig):
-        found = FileReader(source.path, Path(config.folder), options_of(config))
-        return _decoded(_inputs(found), codec, f"source {source.path}", _KEYS)
+        return _inputs(FileReader(source.path, Path(config.folder), options_of(config)), most)
     if isinstance(source, DemoSource):
         demo = DemoStream(partial(raw_at, source.seed, plan=Plan()))
         demo.poll(0, 0)  # the announcement of its partitions
-        return _decoded(demo.poll(MOST, 0).inputs, codec, "demo", _KEYS)
+        return list(demo.poll(most, 0).inputs)
     return None
 
 
@@ -91,17 +108,20 @@ def _opened(path: Path) -> FileReader:
     return FileReader(str(path.resolve()), Path())
 
 
-def _inputs(files: FileReader) -> list[Raw]:
-    found = list(islice(chain.from_iterable(files.batches(MOST)), MOST))
-    files.close()
-    return found
+def _inputs(files: FileReader, most: int = MOST) -> list[Raw]:
+    try:
+        return list(islice(chain.from_iterable(files.batches(most)), most))
+    finally:
+        files.close()
 
 
 def _decoded(inputs: Sequence[Raw], codec: Codec, what: str, advice: str) -> RecordSample:
     decoded = [codec.decode(raw) for raw in inputs]
     records = tuple(item.fields for item in decoded if isinstance(item, Record))
     if not records:
-        why = next((item.reason for item in decoded if not isinstance(item, Record)), "it is empty")
+        dead = (item for item in decoded if not isinstance(item, Record))
+        why = next((f"{item.reason}: {item.detail}" for item in dead), "it is empty")
         msg = f"no record of the {what} can be read ({why}): {advice}"
         raise SettingsError(msg)
-    return RecordSample(records, len(inputs) - len(records))
+    there = columns(found for raw in inputs if (found := codec.fields(raw)) is not None)
+    return RecordSample(records, len(inputs) - len(records), there)

@@ -13,6 +13,7 @@ from tidegauge_probes.columns.column import ABSENT
 from tidegauge_probes.model import Record, lookup
 from tidegauge_service.clock import Clock, from_iso
 from tidegauge_service.config.stream_file import Limits, RecordMapping
+from tidegauge_service.ingest.codec.columns import columns
 from tidegauge_service.ingest.codec.formats import Format, Json, size_of
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason, Rejected
 from tidegauge_service.ingest.sources.source import Raw
@@ -73,6 +74,13 @@ class Codec:
         except Rejected as rejected:
             return self.refuse(raw, rejected.reason, str(rejected))
 
+    def fields(self, raw: Raw) -> Mapping[str, Any] | None:
+        """Return the fields of an input as they came; None if it has none, or is over a limit."""
+        try:
+            return None if raw.fault is not None else self._checked(raw.value)
+        except Rejected:
+            return None
+
     def refuse(self, raw: Raw, reason: DeadLetterReason, detail: str) -> DeadLetter:
         """Keep an input that is no record, with the reason; of a large one only the beginning."""
         return _dead_letter(raw, reason, detail, self._limits.dead_letter_bytes)
@@ -96,7 +104,8 @@ class Codec:
         if type(value) is str and value:
             return value
         if value is None or value == "":
-            raise Rejected(DeadLetterReason.MISSING_ID, f"no value at '{path}' (record.id)")
+            detail = f"no value at '{path}' (record.id); the record has: {columns([fields])}"
+            raise Rejected(DeadLetterReason.MISSING_ID, detail)
         if isinstance(value, bool) or not isinstance(value, str | int):
             detail = f"'{path}' (record.id) is {type(value).__name__}, not a text or an integer"
             raise Rejected(DeadLetterReason.WRONG_TYPE, detail)
@@ -106,9 +115,8 @@ class Codec:
         path = self._mapping.timestamp
         value = raw.timestamp_ms if path == SOURCE_TIMESTAMP else lookup(fields, path)
         if value is None:
-            raise Rejected(
-                DeadLetterReason.MISSING_TIMESTAMP, f"no value at '{path}' (record.timestamp)"
-            )
+            detail = f"no value at '{path}' (record.timestamp); the record has: {columns([fields])}"
+            raise Rejected(DeadLetterReason.MISSING_TIMESTAMP, detail)
         ms = _to_ms(value, path)
         if ms < 0:
             raise Rejected(DeadLetterReason.BAD_TIMESTAMP, f"'{path}' lies before 1970: {value!r}")

@@ -73,6 +73,15 @@ class WindowFigures:
     evaluated_ms: int | None = None
     """When it was evaluated, by the wall clock."""
 
+    @property
+    def failing(self) -> dict[str, float]:
+        """LF → the share of the records on which it fails, if that is worth a note.
+
+        An LF that failed as often on the training records raises no alert.
+        """
+        errors = (f for f in self.series if (f.series, f.segment) == (SeriesKind.ERROR, ALL))
+        return {f.probe: f.x / f.n for f in errors if f.n and f.x >= sight.NOTED * f.n}
+
 
 @dataclass(frozen=True, slots=True)
 class StreamSummary:
@@ -112,6 +121,22 @@ class StreamSummary:
     def held(self) -> tuple[Decision, ...]:
         """Gaps that wait for a decision: nothing of their partitions is read."""
         return tuple(gap for gap in self.gaps if gap.applied_ms is None)
+
+    @property
+    def holding(self) -> tuple[PartitionRow, ...]:
+        """The partitions whose watermarks count, as windows are closed by them.
+
+        A drained one holds nothing back; once all are, the furthest is how far the stream came.
+        """
+        live = tuple(p for p in self.partitions if not p.drained)
+        furthest = sorted(self.partitions, key=lambda p: p.watermark_ms or 0)[-1:]
+        return live or tuple(furthest)
+
+    @property
+    def watermark_ms(self) -> int | None:
+        """The stream's event time; None while a partition that holds it has none."""
+        known = [p.watermark_ms for p in self.holding if p.watermark_ms is not None]
+        return min(known) if known and len(known) == len(self.holding) else None
 
     @property
     def counted(self) -> tuple[PartitionRow, ...]:

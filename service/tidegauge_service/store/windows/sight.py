@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.findings import Blindness
-from tidegauge_service.store import schema
+from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import evaluation
@@ -22,6 +22,9 @@ ENOUGH: Final = 200
 """Records that the newest windows are taken for."""
 
 MOST_WINDOWS: Final = 24
+
+NOTED: Final = 0.01
+"""Share of the records from which on an LF's failures are shown."""
 
 _FOUND: Final = msgspec.json.Decoder(tuple[Blindness, ...])
 
@@ -92,3 +95,16 @@ def newest_counts(connection: sa.Connection, stream: StreamRow) -> PaneCounts | 
         return None
     found = evaluation.counts_between(connection, stream, min(starts), max(starts) + 1)
     return reduce(add, found.values())
+
+
+def failing(connection: sa.Connection, stream: StreamRow) -> dict[str, float]:
+    """Return LF → the share of the newest records on which it fails, if that is worth a note.
+
+    An LF that failed as often on the training records raises no alert.
+    """
+    counts = newest_counts(connection, stream)
+    if counts is None:
+        return {}
+    probes = streams.layout_of(connection, stream.probe_set).probes
+    shares = (counts.all.errors / counts.records).tolist()
+    return {probe: share for probe, share in zip(probes, shares, strict=True) if share >= NOTED}

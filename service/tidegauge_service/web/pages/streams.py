@@ -10,6 +10,7 @@ from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_alerts.messages.phrases import clean
 from tidegauge_alerts.model import AlertState, Severity
+from tidegauge_probes.findings import BlindCause
 from tidegauge_service.store.windows.queries import StreamSummary
 from tidegauge_service.web import addresses
 from tidegauge_service.web.words import NOTHING, Fact, Link, count, duration, moment
@@ -81,8 +82,10 @@ def state(*summaries: StreamSummary) -> State:
         return State(Light.ALARM, "blind")
     if pending:
         return State(Light.WATCH, f"{count(pending, 'alert')} pending")
-    if any(s.blind for s in summaries):
-        return State(Light.WATCH, "large blind spot")
+    causes = {found.cause for s in summaries for found in s.blind or ()}
+    if causes:
+        empty = BlindCause.NO_SEGMENTS in causes
+        return State(Light.WATCH, "empty segments" if empty else "large blind spot")
     if any(_phase(s) in {"compared", "learning"} for s in summaries):
         return State(Light.CALM, "no open alert")
     return State(Light.UNKNOWN, "nothing compared yet")
@@ -178,6 +181,7 @@ def _facts(summary: StreamSummary) -> tuple[Fact, ...]:
         Fact("Late records", count(summary.late)),
         Fact("Dead letters", _dead_letters(summary.dead_letters)),
         Fact("Last window", _last_window(summary)),
+        *_failing_lfs(summary),
         Fact("Watermark", moment(_watermark(summary))),
         Fact("Windows evaluated", f"{count(summary.windows)}, {duration(row.window_ms)} each"),
         Fact("Baseline", row.baseline or "not frozen yet"),
@@ -209,12 +213,17 @@ def _last_window(summary: StreamSummary) -> str:
     return f"{moment(last.start_ms)}, {count(last.records, 'record')}"
 
 
+def _failing_lfs(summary: StreamSummary) -> tuple[Fact, ...]:
+    """Return what no alert tells of: failures that the training records had as well."""
+    last = summary.last_window
+    said = phrases.failures(last.failing) if last else ""
+    return (Fact("Failing LFs, last window", said),) if said else ()
+
+
 def _watermark(summary: StreamSummary) -> int | None:
-    """Return the stream's event time in whole seconds: the slowest partition's, if all have one."""
-    known = [p.watermark_ms for p in summary.partitions if p.watermark_ms is not None]
-    if not known or len(known) < len(summary.partitions):
-        return None
-    return min(known) // 1000 * 1000
+    """Return the stream's event time in whole seconds."""
+    reached = summary.watermark_ms
+    return None if reached is None else reached // 1000 * 1000
 
 
 def _links(name: str) -> tuple[Link, ...]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,6 +56,9 @@ METADATA_MAX_AGE_MS = 30_000
 """A new partition is found after so long at most; it holds the watermark from then on."""
 
 HEARTBEAT_MS = 3_000
+
+POLL_S = 0.5
+"""How long one who only looks waits for records at once."""
 
 BATCH_BYTES = 64 * 2**20
 
@@ -157,6 +161,34 @@ class KafkaTopic:
         ]
         reached = {p: offset for p, offset in reached.items() if p in self._sought}
         return Polled(inputs, gained, lost, assigned, reached, places)
+
+    def first(self, most: int, timeout_s: float) -> list[Raw]:
+        """Return the topic's first inputs, or what of them comes in time; the group never knows.
+
+        For those who only look: what is assigned by hand takes no partition from a worker.
+        """
+        inputs: list[Raw] = []
+        deadline = time.monotonic() + timeout_s
+        self._allowance.left = self._poll_bytes
+        try:
+            self._consumer.unsubscribe()
+            topic = self._config.topic
+            partitions = self._consumer.partitions_for_topic(topic) or ()
+            tps = [TopicPartition(topic, p) for p in sorted(partitions)]
+            begin, ends = self._consumer.beginning_offsets(tps), self._consumer.end_offsets(tps)
+            filled = [tp for tp in tps if ends[tp] > begin[tp]]
+            self._consumer.assign(filled)
+            for tp in filled:
+                self._consumer.seek(tp, begin[tp])
+            while filled and len(inputs) < most and time.monotonic() < deadline:
+                batches = self._consumer.poll(int(POLL_S * 1000), max_records=most - len(inputs))
+                inputs += [raw for some in batches.values() for raw in some]
+                at = self._positions()
+                if all(at.get(tp.partition, 0) >= ends[tp] for tp in filled):
+                    break
+        except KafkaError as error:
+            raise SourceError(_unreachable(self._config, error)) from error
+        return inputs
 
     def allow(self, max_bytes: int) -> None:
         """Let the next polls stop at the first record that reaches so many bytes."""

@@ -13,9 +13,11 @@ from tests.servers.ports import HOST, free_port
 from tests.servers.waiting import wait_until
 from tests.service import oracle
 from tests.service.group import NOW
-from tests.service.streams_for_tests import Reading, reading
+from tests.service.streams_for_tests import Reading, reading, write_stream
+from tidegauge_service.cli import doctor
+from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import KafkaSource
-from tidegauge_service.errors import SourceError
+from tidegauge_service.errors import SettingsError, SourceError
 from tidegauge_service.ingest.sources.kafka import source as kafka_source
 from tidegauge_service.ingest.sources.kafka.source import KafkaTopic
 from tidegauge_service.ingest.sources.source import Polled, Raw
@@ -280,3 +282,35 @@ def test_a_partition_that_was_sought_where_nothing_is_is_astray(
     assert source.poll(100, 0.1) == Polled([])
     source.seek(0, 0)
     assert read(source, 1) == [Raw(0, 0, b"a", NOW)]
+
+
+def test_who_only_looks_takes_no_partition_from_the_group(
+    kafka_broker: Cluster, open_topic: Open
+) -> None:
+    topic = kafka_broker.create_topic(partitions=3)
+    produce(kafka_broker, topic, [[b"a"] * 5, [b"b"] * 5])
+    member = open_topic(topic)
+    wait_until(lambda: len(member.poll(1, 0.2).gained) == 3, what="all three")
+    looking = open_topic(topic, start="latest")
+    found = looking.first(100, 20)
+    assert sorted((raw.partition, raw.offset, raw.value) for raw in found) == [
+        (p, n, value) for p, value in ((0, b"a"), (1, b"b")) for n in range(5)
+    ]
+    assert len(looking.first(3, 20)) == 3
+    assert not member.poll(1, 1.0).lost, "the group was not told"
+    assert open_topic(kafka_broker.create_topic()).first(100, 20) == []
+
+
+def test_doctor_looks_for_the_paths_of_the_stream_file_in_a_topic(
+    kafka_broker: Cluster, tmp_path: Path
+) -> None:
+    topic = kafka_broker.create_topic()
+    produce(kafka_broker, topic, [[b'{"id": "a", "at": 1600000000, "body": "free"}'] * 3])
+    source = {"kind": "kafka", "bootstrap": kafka_broker.bootstrap, "topic": topic}
+    good = {"timestamp": "at", "text": "body"}
+    settings = Settings()
+    path = write_stream(tmp_path, source=source, record=good)
+    assert doctor._fields(path, settings) == "3 records read; they have: id, at, body"
+    path = write_stream(tmp_path, source=source, record={**good, "text": "bdy"})
+    with pytest.raises(SettingsError, match="'bdy' is in none of the first 3 records"):
+        doctor._fields(path, settings)
