@@ -39,6 +39,8 @@ def _stream(name: str, step: int) -> StreamFigures:
         windows_total=10 + step,
         learning=False,
         skewed=2,
+        predicted_false_incidents=0.3,
+        incidents=1,
         probes=[_probe(probe, segment, step) for segment in SEGMENTS for probe in PROBES],
         segments=[_segment(segment, step) for segment in SEGMENTS],
         accuracy=Accuracy(0.9, 0.8, 0.75, 0.85, 400.0),

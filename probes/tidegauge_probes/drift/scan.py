@@ -85,9 +85,9 @@ class Scanned:
 
     ``scale``: windows summed; ``share``, ``expected``: over them; ``effect``: odds ratio of the
     two; ``p_value``: two-sided; ``paid``: that times the price of its scale, through the tail
-    map, at most 1; ``n_eff``; ``rank``: signed 2·n_eff·KL; ``worth``: whether the shift is large enough to be of
-    interest, however sure, and has not ended; ``enough``: whether any of its sums holds enough to
-    tell.
+    map, at most 1; ``n_eff``; ``rank``: signed 2·n_eff·KL; ``worth``: whether the shift is large
+    enough to be of interest, however sure, and has not ended; ``enough``: whether any of its sums
+    holds enough to tell.
     """
 
     scale: Ints

@@ -42,6 +42,7 @@ from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest import commit
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import evaluation
+from tidegauge_service.store.windows import forecast as forecasts
 from tidegauge_service.store.windows import precision as precisions
 
 log = structlog.get_logger()
@@ -78,10 +79,11 @@ class Evaluator:
         self._database = database
         self._clock = clock
         self._url = url
-        self._detector = Detector(config.alerts.budget)
+        per_window = config.false_alarms.per_window(config.window)
+        self._detector = Detector(1_000 * per_window)
         self._rule = Rule(
             for_windows=config.alerts.for_windows,
-            budget=config.alerts.budget,
+            budget=self._detector.budget,
             receivers=tuple(config.alerts.receivers),
         )
         self._user_rules = config.alerts.user_rules
@@ -219,6 +221,15 @@ class Evaluator:
             else:
                 self._baseline = stored.load(connection, deployment.baseline)
             self._ids = evaluation.series_ids(connection, self._stream, self._baseline.keys)
+            allowed = self._detector.alpha
+            forecasts.save(
+                connection,
+                self._stream,
+                self._baseline.id,
+                budget=self._config.false_alarms.text,
+                allowed=allowed,
+                expected=self._baseline.forecast.per_window(allowed),
+            )
         return self._baseline
 
     def _fit(self, connection: Connection, deployment: Deployment) -> Baseline:

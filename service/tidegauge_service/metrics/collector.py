@@ -103,6 +103,12 @@ _ALERT = "stream series probe other label segment severity kind rule"
 CATALOGUE: Final[tuple[Metric, ...]] = (
     _gauge("stream_learning", "stream", "1 while the baseline is not ready to compare with."),
     _gauge("stream_skewed_series", "stream", "Series in which training data and live differ."),
+    _gauge(
+        "stream_predicted_false_incidents",
+        "stream",
+        "False incidents to expect in the windows compared with the baseline in use.",
+    ),
+    _gauge("stream_incidents", "stream", "Incidents that opened in those windows, right or wrong."),
     _gauge("window_end_timestamp_seconds", "stream", "Event time at which the last window ended."),
     _gauge(
         "window_evaluated_timestamp_seconds",
@@ -227,6 +233,8 @@ _PARTITION_METRICS: Final[Mapping[str, Callable[[PartitionFigures], float | None
 _STREAM_METRICS: Final[Mapping[str, Callable[[StreamFigures], float | None]]] = {
     "tidegauge_stream_learning": lambda s: float(s.learning),
     "tidegauge_stream_skewed_series": lambda s: s.skewed,
+    "tidegauge_stream_predicted_false_incidents": lambda s: s.predicted_false_incidents,
+    "tidegauge_stream_incidents": lambda s: s.incidents,
     "tidegauge_window_end_timestamp_seconds": lambda s: _seconds(s.window_end_ms),
     "tidegauge_window_evaluated_timestamp_seconds": lambda s: _seconds(s.evaluated_ms),
     "tidegauge_window_duration_seconds": lambda s: _seconds(s.window_ms),

@@ -114,6 +114,10 @@ class StreamFigures:
     learning: bool
     skewed: int | None = None
     """Series in which training data and live traffic differ; None if that was not tested."""
+    predicted_false_incidents: float | None = None
+    """In the windows compared with the baseline in use; None while it is learning."""
+    incidents: int | None = None
+    """That opened in those windows, right or wrong."""
     probes: Sequence[ProbeFigures] = ()
     segments: Sequence[SegmentFigures] = ()
     precision: Sequence[PrecisionFigures] = ()

@@ -18,7 +18,7 @@ from tidegauge_service.metrics.figures import (
 )
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.windows import precision, queries, skew
+from tidegauge_service.store.windows import forecast, precision, queries, skew
 from tidegauge_service.store.windows.precision import WindowPrecision
 from tidegauge_service.store.windows.queries import SeriesFigure, StreamSummary, WindowFigures
 
@@ -36,6 +36,7 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
     firing = alerts.page(database, stream=row.name, state=AlertState.FIRING, limit=MOST_FIRING)
     judged = precision.latest(database, row, None if last is None else last.start_ms)
     skewed = skew.of_stream(database, row)
+    foretold = forecast.of_stream(database, row)
     return StreamFigures(
         stream=row.name,
         window_end_ms=None if last is None else last.start_ms + row.window_ms,
@@ -43,6 +44,8 @@ def _stream(database: Database, summary: StreamSummary) -> StreamFigures:
         windows_total=summary.windows,
         learning=last is None or last.state != "compared",
         skewed=None if skewed is None else len(skewed.found),
+        predicted_false_incidents=None if foretold is None else foretold.predicted,
+        incidents=None if foretold is None else foretold.incidents,
         probes=tuple(_probes(last)) if last else (),
         segments=tuple(_segments(last)) if last else (),
         precision=tuple(_precision(judged)) if judged else (),

@@ -156,8 +156,8 @@ def test_the_figures_are_finite_for_huge_counts(
     history_n = np.array([[size] for size, _ in many], dtype=np.int64)
     history_x = np.array([[int(size * part)] for size, part in many], dtype=np.int64)
     with np.errstate(all="raise", under="ignore"):
-        windows = CalibrationWindows.of(np.arange(len(many)), history_x, history_n, HOUR)
-        calibration = calibrate(windows)
+        starts = np.arange(len(many))
+        calibration = calibrate(CalibrationWindows.of(starts, history_x, history_n, HOUR))
         found = comparison._compare(
             0, np.array([int(n * share)]), np.array([n]), Past.none(1), calibration
         )

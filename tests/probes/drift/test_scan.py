@@ -24,7 +24,7 @@ HOUR_MS = 3_600_000
 def calibration(*p: float, tau: float = 0.1, se: float = 0.01, phi: float = 0.0) -> Calibration:
     shares = np.array(p)
     same = np.ones(len(p))
-    curve = VarianceTime((phi == PHIS)[:, None] * same)
+    curve = VarianceTime(np.equal(PHIS, phi)[:, None] * same)
     error = (se * np.maximum(shares, 1 - shares)) ** 2
     return Calibration(shares, tau**2 * same, error, 1e5 * same, learning=False, curve=curve)
 

@@ -19,7 +19,8 @@ import structlog
 from tidegauge_probes.counts import panes as counts
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift.baseline import Baseline
-from tidegauge_probes.drift.scan import LONGEST, Past
+from tidegauge_probes.drift.scales import LONGEST
+from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.findings import Finding, SeriesKey, Verdict
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import schema, streams, upsert

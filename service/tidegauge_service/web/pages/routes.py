@@ -18,7 +18,7 @@ from tidegauge_service.store import deployment_counts, streams
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.store.windows import precision, queries, skew
+from tidegauge_service.store.windows import forecast, precision, queries, skew
 from tidegauge_service.store.windows.queries import StreamSummary
 from tidegauge_service.web import addresses
 from tidegauge_service.web.charts import renderer, specs
@@ -126,6 +126,7 @@ def _detail(database: Database, chosen: StreamSummary, choice: Choice) -> Detail
         resolved,
         judged=judged,
         skew=skew.of_stream(database, chosen.stream),
+        forecast=forecast.of_stream(database, chosen.stream),
         deployments=deployment_counts.listing(database, chosen.stream),
     )
 
