@@ -23,6 +23,8 @@ from benchmarks.detection.traffic import DAY_MS, HOUR_MS, MONDAY_MS, Ints, seede
 from tidegauge_probes import ProbeSet, engine
 from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import PaneCounts
+from tidegauge_probes.drift import baseline as baselines
+from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.labeling.templates import TemplateSpec
 from tidegauge_probes.model import Layout, VoteMatrix
 
@@ -67,6 +69,17 @@ class VotedRecords:
             )
             start = MONDAY_MS + int(self.place[begin]) * self.window_ms
             yield start, panes.fold(matrix, len(self.layout.classes), {})
+
+
+def fit(records: VotedRecords, windows: Sequence[tuple[int, PaneCounts]]) -> Baseline:
+    """Return the baseline of some windows."""
+    return baselines.fit(
+        dict(windows),
+        layout=records.layout,
+        probe_set="benchmark",
+        window_ms=records.window_ms,
+        source={},
+    )
 
 
 def sets() -> dict[str, VotedRecords]:

@@ -43,6 +43,9 @@ DEATH_MEAN, DEATH_SPREAD, DEATH_P = 2.0, 0.002, 0.02
 """The third law is asked where more than 2 were expected, the rate varies by more than 4 %, and
 counting alone makes so few this unlikely."""
 
+FALLEN: Final = 4.0
+"""Below a quarter of what was expected; with τ = .6 even none of 100 is within two deviations."""
+
 SPLITS: Final = 13
 """Values of m that the third law tries."""
 
@@ -55,12 +58,17 @@ def p_values(x: Floats, n: Floats, mean: Floats, variance: Floats, freedom: Floa
 
     ``mean`` and ``variance``: of x, positive; ``freedom``: degrees of freedom.
     """
-    z = (x - mean) / np.sqrt(variance)
-    found = 2 * special.ndtr(-np.abs(z))
-    far = (np.abs(z) >= EXACT_Z) | ((mean < FEW) & (np.abs(z) >= FEW_Z))
+    z = np.abs(x - mean) / np.sqrt(variance)
+    found = 2 * special.ndtr(-z)
+    far = (z >= EXACT_Z) | ((mean < FEW) & (z >= FEW_Z)) | fallen(x, mean)
     if far.any():
         found[far] = _exact(x[far], np.maximum(n[far], 1.0), mean[far], variance[far])
     return np.asarray(np.maximum(_students(found, freedom), LEAST_P))
+
+
+def fallen(x: Floats, mean: Floats) -> Mask:
+    """Mark counts so low that the law of deaths is asked, however restless the rate is."""
+    return np.asarray((x < mean / FALLEN) & (mean > DEATH_MEAN))
 
 
 def two_sided_mid_p(x: Floats, n: Floats, p: Floats) -> Floats:

@@ -82,7 +82,8 @@ class Sums:
         worth = np.abs(np.log((seen + 0.5) / (due + 0.5))) > MIN_LOGIT
         tested = enough & worth & (size >= MIN_RECORDS) & (due > 0)
         found = np.where(tested, 0.0, -np.inf)
-        far = tested & (np.abs(seen - due) >= NEAR_Z * np.sqrt(variance))
+        near = np.abs(seen - due) < NEAR_Z * np.sqrt(variance)
+        far = tested & (~near | tail_law.fallen(seen, due))
         freedom = np.full(int(far.sum()), max(self.freedom / j, LEAST_FREEDOM))
         p_value = tail_law.p_values(seen[far], size[far], due[far], variance[far], freedom)
         found[far] = -np.log(p_value * price(np.array(j)))
