@@ -41,7 +41,14 @@ OWN_LEAST: Final = 0.05
 """A series whose own curve would weigh less has the pooled one."""
 
 ERROR: Final = 1.5
-"""Variance of a mean autocovariance times its lags and windows, of which 1 is that of noise."""
+"""By how much more autocovariances vary by chance than Bartlett's formula says: cycles are fitted,
+too, and the rarest counts are not normal."""
+
+RIDGE: Final = 0.25
+"""Spread of the shares of variance, mass times squared, that draws the line through them level."""
+
+REACH: Final = 256
+"""Lags that Bartlett's sum goes to."""
 
 COMPARABLE: Final = 4
 """Series of a volume that tells, at least, to say how much curves differ between series."""
@@ -86,33 +93,82 @@ def growth(phi: Floats | float, j: Ints | int) -> Floats:
     return np.asarray((1 + phi) / (1 - phi) - 2 * phi * (1 - phi**j) / (j * (1 - phi) ** 2))
 
 
-def fit(u: Floats, used: Mask, events: Floats) -> VarianceTime:
+def fit(u: Floats, used: Mask, events: Floats, share: Floats) -> VarianceTime:
     """Fit the curve of each series.
+
+    What a series says of its own is drawn towards what series of its kind say: where more of the
+    variance lies between windows (*share*), less of it is counting, which mostly is independent.
 
     Args:
         u: standardised residuals, [K, S]; 0 where not used.
         used: bool [K, S].
         events: of the rarer outcome expected, [S]: rare series say little of their own.
+        share: of the variance that is not counting, [S], 0 … 1.
     """
     windows, series = u.shape
     lags = min(LAGS, windows // 3)
     if lags < 1:
         return VarianceTime.independent(series)
     found = _autocovariances(u, used, lags)
-    mass = np.minimum(events / windows, 1.0)
-    pooled = (found * mass).sum(axis=1) / max(float(mass.sum()), 1e-9)
-    own = _own_weight(found, events, windows)
-    k = np.arange(1, lags + 1)
-    basis = PHIS ** k[:, None] - BIAS * growth(PHIS, windows) / windows
-    root = np.sqrt(windows - k)
-
-    def solved(autocovariances: Floats) -> Floats:
-        return np.asarray(optimize.nnls(basis * root[:, None], autocovariances * root)[0])
-
-    weights = np.repeat(solved(pooled)[:, None], series, axis=1)
+    solve = _Exponentials(windows, lags)
+    kind, typical = _by_kind(found, np.minimum(events / windows, 1.0), np.round(share, 2))
+    known = np.array([solve(one) for one in typical.T]).T
+    noise = np.array([_error(one, windows, min(NEAR, lags)) for one in known.T])[kind]
+    own = _own_weight(found - typical[:, kind], events, windows, noise)
+    weights = known[:, kind]
     for s in np.flatnonzero(own > OWN_LEAST):
-        weights[:, s] = solved(own[s] * found[:, s] + (1 - own[s]) * pooled)
+        weights[:, s] = solve(own[s] * found[:, s] + (1 - own[s]) * typical[:, kind[s]])
     return VarianceTime(weights)
+
+
+@dataclass(frozen=True)
+class _Exponentials:
+    """Non-negative least squares of autocovariances at lags 1 … *lags*, of *windows* windows."""
+
+    windows: int
+    lags: int
+
+    def __call__(self, autocovariances: Floats) -> Floats:
+        basis, root = self._basis
+        return np.asarray(optimize.nnls(basis, autocovariances * root)[0])
+
+    @cached_property
+    def _basis(self) -> tuple[Floats, Floats]:
+        k = np.arange(1, self.lags + 1)
+        root = np.sqrt(self.windows - k)
+        bias = BIAS * growth(PHIS, self.windows) / self.windows
+        return (PHIS ** k[:, None] - bias) * root[:, None], root
+
+
+def _by_kind(found: Floats, mass: Floats, share: Floats) -> tuple[Ints, Floats]:
+    """Return the kind of each series, [S], and what each kind says, [lags, kinds].
+
+    Kinds are of one *share*; what they say is a straight line in it, fitted to all series by
+    their *mass*.
+    """
+    kinds, kind = np.unique(share, return_inverse=True)
+    total = max(float(mass.sum()), 1e-9)
+    middle = float((mass * share).sum()) / total
+    mean = (found * mass).sum(axis=1) / total
+    apart = share - middle
+    slope = (found * mass * apart).sum(axis=1) / (float((mass * apart**2).sum()) + RIDGE)
+    return kind.astype(np.int64), mean[:, None] + slope[:, None] * (kinds - middle)
+
+
+def _error(weights: Floats, windows: int, near: int) -> float:
+    """Return the variance of the mean of C(1) … C(near), by Bartlett's formula (1946).
+
+    Of independent windows it is 1/(near · K). Persistent ones tell much less of themselves.
+    """
+    lag = np.arange(REACH + 1)
+    c = (weights[:, None] * PHIS[:, None] ** lag).sum(axis=0)
+    c[0] = 1.0
+    both = np.concatenate([c[:0:-1], c])
+    # With S(h) = Σ_i c_i c_{i+h} and A_i = c_{i+1} + … + c_{i+near}, Σ_{k,l} [S(k − l) + S(k + l)]
+    # is Σ_i A_i (A_i + A_{−i}).
+    sums = np.convolve(both, np.ones(near), mode="valid")[near + 1 :]  # A_i, A_0 in the middle
+    found = float((sums * (sums + sums[::-1])).sum()) / (near**2 * windows)
+    return min(ERROR * found, 1.0)
 
 
 def _autocovariances(u: Floats, used: Mask, lags: int) -> Floats:
@@ -126,15 +182,18 @@ def _autocovariances(u: Floats, used: Mask, lags: int) -> Floats:
     return np.asarray(found[1:] / np.clip(found[0], 0.2, 1.0))
 
 
-def _own_weight(found: Floats, events: Floats, windows: int) -> Floats:
-    """Return how much each series' own autocovariances count, against the pooled, [S]."""
-    near = min(NEAR, len(found))
-    persistence = found[:near].mean(axis=0)
+def _own_weight(apart: Floats, events: Floats, windows: int, noise: Floats) -> Floats:
+    """Return how much each series' own autocovariances count, [S].
+
+    *apart*: them less those of its kind, [lags, S]; *noise*: their variance by chance, [S].
+    """
+    persistence = apart[: min(NEAR, len(apart))].mean(axis=0)
     telling = events >= windows
     if telling.sum() < COMPARABLE:
         telling = events >= np.sort(events)[-min(COMPARABLE, len(events))]
-    error = ERROR / (near * np.clip(events, 1e-3, windows))
-    between = max(float(np.var(persistence[telling])) - ERROR / (near * windows), 0.0)
+    chance = float(noise[telling].mean())
+    between = max(float((persistence[telling] ** 2).mean()) - chance, 0.0)
+    error = noise * windows / np.clip(events, 1e-3, windows)
     return np.asarray(between / (between + error))
 
 
