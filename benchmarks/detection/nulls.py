@@ -84,10 +84,13 @@ def _rare_noisier(rng: Generator, windows: int) -> Traffic:
 
 
 def _all_or_nothing(rng: Generator, windows: int) -> Traffic:
-    """Half of the LFs read a field that all records of an hour share, such as the weather."""
+    """Half of the LFs of 5 and 30 % read what all records of an hour share, as the weather.
+
+    One of .5 % would fire in two hours of the calibration, or in none: nothing could be known.
+    """
     quiet = _counted(rng, rng.standard_normal((windows, len(RATES))))
     fires = rng.random(quiet.x.shape) < RATES
-    weather = np.arange(len(RATES)) % 2 == 0
+    weather = (np.arange(len(RATES)) % 2 == 0) & (RATES > 0.01)
     return _traffic(np.where(weather, np.where(fires, RECORDS, 0), quiet.x), quiet.n)
 
 

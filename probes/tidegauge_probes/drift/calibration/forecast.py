@@ -23,7 +23,8 @@ Floats = npt.NDArray[np.float64]
 SEEN: Final = 5
 """Incidents that were seen at a level are counted; of fewer the rate is extrapolated."""
 
-HEAVINESS: Final = 0.03
+HEAVINESS: Final = 5.0
+"""Prior mean of ξ times the windows: fewer of them have seen less of what may come."""
 
 APART: Final = 8
 """A series opens an incident where its evidence is the greatest in so many windows around."""
@@ -52,7 +53,7 @@ class Forecast:
 
     @cached_property
     def _law(self) -> Exceedance | None:
-        return generalised_pareto.fit(self.peaks, float(self.windows), HEAVINESS)
+        return generalised_pareto.fit(self.peaks, float(self.windows), HEAVINESS / self.windows)
 
 
 NO_FORECAST: Final = Forecast(np.zeros(0), 0)

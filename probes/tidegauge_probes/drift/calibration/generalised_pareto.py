@@ -3,6 +3,10 @@
 Excesses over a high threshold u follow a generalised Pareto law, (1 + ξ d/σ)^(−1/ξ) (Pickands
 1975; Coles 2001). With few of them σ and ξ are not known, so the answer is the posterior mean over
 a grid of both: little data makes a heavier tail, and so less power, not more false alarms.
+
+Peaks may come in heaps, as of a series that is all or nothing, and no one law fits two heaps. So
+the tail is never lighter than what was seen: from each level that was exceeded five times or more
+it falls by 1 in e a nat, as honest evidence does.
 """
 
 from __future__ import annotations
@@ -20,6 +24,9 @@ LEAST_PEAKS: Final = 20
 
 LEAST_LEVEL: Final = 1.0
 """Nats. No threshold is lower."""
+
+LEAST_HEAP: Final = 5
+"""Peaks beyond a level that make it certain to be reached again."""
 
 SIGMAS: Final = np.exp(np.linspace(np.log(0.5), np.log(8.0), 30))[:, None]
 SHAPES: Final = np.linspace(0.0, 1.2, 25)[None, :]
@@ -70,7 +77,19 @@ def _log_survival(excess: Floats, heaviness: float) -> Floats:
     weight = np.exp(posterior - posterior.max())
     survival = np.exp(_log_tail(DISTANCES))
     mean = (survival * (weight / weight.sum())[..., None]).sum(axis=(0, 1))
-    return np.asarray(np.log(np.maximum(mean, 1e-290)))
+    return np.asarray(np.log(np.maximum(np.maximum(mean, _seen(excess)), 1e-290)))
+
+
+def _seen(excess: Floats) -> Floats:
+    """Return the share of *excess* beyond DISTANCES, continued by e⁻¹ a nat, [241]."""
+    highest = np.sort(excess)[::-1]
+    beyond = (highest[:, None] > DISTANCES).sum(axis=0)
+    counted = np.where(beyond >= LEAST_HEAP, beyond, 0) / max(len(excess), 1)
+    levels, share = highest[LEAST_HEAP - 1 :], np.arange(LEAST_HEAP, len(excess) + 1)
+    drop = DISTANCES - levels[:, None]
+    from_levels = np.where(drop >= 0, np.exp(-np.maximum(drop, 0)), 0.0)
+    continued = from_levels * (share / max(len(excess), 1))[:, None]
+    return np.maximum(counted, continued.max(axis=0, initial=0.0))
 
 
 def _log_density(excess: Floats) -> Floats:
