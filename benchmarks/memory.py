@@ -110,9 +110,10 @@ def measure(total: int, folder: Path) -> tuple[list[float], float]:
     probe_set = ProbeSet.of([t.template() for t in labeling_functions(LFS)], classes=CLASSES)
     database = Database(f"sqlite:///{folder}/memory.db")
     database.upgrade()
-    stream = streams.register(database, config, probe_set, now_ms())
     source = EndlessSource()
-    streams.seed_partitions(database, stream.id, source.beginnings(), now_ms())
+    with database.write() as connection:
+        stream = streams.register(connection, config, probe_set, now_ms())
+        streams.seed_partitions(connection, stream.id, source.beginnings(), now_ms())
     worker = Worker(config, stream, probe_set, source, database, clock=now_ms)
     evaluator = Evaluator(config, stream, database, now_ms)
     started, counted, found = time.monotonic(), 0, list[float]()

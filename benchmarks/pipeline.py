@@ -116,8 +116,9 @@ class Pipeline:
         source = FiniteSource(inputs)
         self._database = TimedDatabase(url)
         self._database.upgrade()
-        self._stream = streams.register(self._database, config, probe_set, now_ms())
-        streams.seed_partitions(self._database, self._stream.id, source.beginnings(), now_ms())
+        with self._database.write() as connection:
+            self._stream = streams.register(connection, config, probe_set, now_ms())
+            streams.seed_partitions(connection, self._stream.id, source.beginnings(), now_ms())
         self._worker = Worker(config, self._stream, probe_set, source, self._database, clock=now_ms)
         self._worker.step()  # the partition is assigned
         self.commits: list[float] = []
@@ -132,7 +133,8 @@ class Pipeline:
 
     def close_windows(self) -> None:
         """Close what the watermark has passed, as a job does beside the worker."""
-        close_windows(self._database, self._stream)
+        with self._database.write() as connection:
+            close_windows(connection, self._stream)
 
     def close(self) -> None:
         """Check that everything was counted, and leave."""

@@ -27,6 +27,7 @@ from tidegauge_probes import ProbeSet, engine
 from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.lifting.lifting import Lifting
+from tidegauge_probes.lifting.reader import readings
 from tidegauge_probes.model import Record
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.stream_file import Limits, RecordMapping
@@ -64,7 +65,9 @@ class Contest:
         self._pandas_applier = snorkel.PandasLFApplier(theirs)
         self._python = ProbeSet.of(theirs, classes=CLASSES)
         self._mixed = ProbeSet.of(mixed, classes=CLASSES)
-        self._lifting, self._lifting_mixed = Lifting(self._python), Lifting(self._mixed)
+        self._lifting, self._lifting_mixed = (
+            Lifting(some, readings(some)) for some in (self._python, self._mixed)
+        )
         for some in (self._lifting, self._lifting_mixed):
             some.checks("the first batch always is")
         self._templates = ProbeSet.of([twin.template() for twin in twins], classes=CLASSES)

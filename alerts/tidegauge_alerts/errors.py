@@ -4,9 +4,9 @@
 
     TidegaugeError (tidegauge_probes.errors)
     ├── DeliveryError           a message could not be delivered
-    │   ├── ReceiverError       a receiver is configured wrongly
-    │   └── AddressRefused      a receiver's host has an address we must not connect to
-    └── RuleError               a rule, or a time in which nobody is told, cannot be read
+    │   ├── ReceiverError       a receiver is misconfigured
+    │   └── AddressRefused      a receiver's host has an address that we must not connect to
+    └── RuleError               a rule or mute time cannot be read
 
 No message of these errors holds a secret, nor a URL beyond its host: for many receivers the
 path *is* the secret.
@@ -22,11 +22,11 @@ class DeliveryError(TidegaugeError):
 
 
 class ReceiverError(DeliveryError):
-    """A receiver is configured wrongly: a key, a value, or the kind of receiver."""
+    """A receiver is misconfigured: a key, a value, or the kind of receiver."""
 
 
 class RuleError(TidegaugeError):
-    """A rule, or a time of the week, is not written as one is."""
+    """A rule or mute time has the wrong syntax."""
 
 
 class AddressRefused(DeliveryError):  # noqa: N818  (says what happened, as ConnectionRefused does)

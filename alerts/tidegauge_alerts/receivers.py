@@ -60,7 +60,7 @@ class WebhookReceiver:
         _check_name(self.name)
         _check_url(self.name, self.url)
         if self.secret is not None and not _is_text(self.secret):
-            raise ReceiverError(f"receiver '{self.name}': secret must be a text, not empty")
+            raise ReceiverError(f"receiver '{self.name}': secret must be a string, and not empty")
         if not _is_number(self.timeout_s) or not 0 < self.timeout_s <= MAX_TIMEOUT_S:
             raise ReceiverError(
                 f"receiver '{self.name}': timeout_s must be seconds, above 0 and at most "

@@ -30,31 +30,30 @@ if TYPE_CHECKING:
     from tidegauge_probes.labeling.probe_set import ProbeSet
     from tidegauge_probes.model import ABSTAIN, ERROR, Record, VoteMatrix
 
-_HOMES = {
-    "run": "tidegauge_probes.engine",
-    "BaselineError": "tidegauge_probes.errors",
-    "CountsError": "tidegauge_probes.errors",
-    "ProbeError": "tidegauge_probes.errors",
-    "TidegaugeError": "tidegauge_probes.errors",
-    "LabelingFunction": "tidegauge_probes.labeling.decorators",
-    "LambdaPreprocessor": "tidegauge_probes.labeling.decorators",
-    "Preprocessor": "tidegauge_probes.labeling.decorators",
-    "SlicingFunction": "tidegauge_probes.labeling.decorators",
-    "labeling_function": "tidegauge_probes.labeling.decorators",
-    "preprocessor": "tidegauge_probes.labeling.decorators",
-    "slicing_function": "tidegauge_probes.labeling.decorators",
-    "load": "tidegauge_probes.labeling.loading",
-    "NLPLabelingFunction": "tidegauge_probes.labeling.nlp",
-    "NLPSlicingFunction": "tidegauge_probes.labeling.nlp",
-    "SpacyPreprocessor": "tidegauge_probes.labeling.nlp",
-    "nlp_labeling_function": "tidegauge_probes.labeling.nlp",
-    "nlp_slicing_function": "tidegauge_probes.labeling.nlp",
-    "ProbeSet": "tidegauge_probes.labeling.probe_set",
-    "ABSTAIN": "tidegauge_probes.model",
-    "ERROR": "tidegauge_probes.model",
-    "Record": "tidegauge_probes.model",
-    "VoteMatrix": "tidegauge_probes.model",
+_NAMES = {
+    "engine": ("run",),
+    "errors": ("BaselineError", "CountsError", "ProbeError", "TidegaugeError"),
+    "labeling.decorators": (
+        "LabelingFunction",
+        "LambdaPreprocessor",
+        "Preprocessor",
+        "SlicingFunction",
+        "labeling_function",
+        "preprocessor",
+        "slicing_function",
+    ),
+    "labeling.loading": ("load",),
+    "labeling.nlp": (
+        "NLPLabelingFunction",
+        "NLPSlicingFunction",
+        "SpacyPreprocessor",
+        "nlp_labeling_function",
+        "nlp_slicing_function",
+    ),
+    "labeling.probe_set": ("ProbeSet",),
+    "model": ("ABSTAIN", "ERROR", "Record", "VoteMatrix"),
 }
+_HOMES = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "ABSTAIN",

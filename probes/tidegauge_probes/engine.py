@@ -17,7 +17,8 @@ from typing import Any, Final
 import numpy as np
 
 from tidegauge_probes.columns.batch import Batch
-from tidegauge_probes.labeling.probe_set import ProbeSet, PythonProbe
+from tidegauge_probes.labeling.probe_set import ProbeSet
+from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.lifting.lifting import Lifting
 from tidegauge_probes.model import ERROR, Fault, Fields, Outcomes, VoteMatrix
 
@@ -30,11 +31,7 @@ Outcome = Callable[[Batch, int, int], tuple[Outcomes, list[Fault]]]
 
 
 Entering = Callable[[int, float], None]
-"""Hears of a column before it runs, and for how many seconds it did already in this batch."""
-
-
-def _unheard(_column: int, _seconds: float) -> None:
-    pass
+"""Called before a column runs, with the seconds that it has taken in this batch so far."""
 
 
 def run(
@@ -42,7 +39,7 @@ def run(
     records: Sequence[Fields],
     *,
     skipped: Collection[int] = (),
-    entering: Entering = _unheard,
+    entering: Entering | None = None,
     lifting: Lifting | None = None,
     name: str = "",
 ) -> VoteMatrix:
@@ -50,7 +47,7 @@ def run(
 
     Never raises for what an LF does: its failures are outcomes. Empty in, empty out.
     *skipped* columns are not called: an LF's outcome is an error for every record, a slicing
-    function takes none. *entering* hears of each column before it runs, Python's once for each part
+    function takes none. *entering* is called before each column runs, Python's once for each part
     of the batch, so that a watchdog knows which LF does not come back, and how long it takes over
     the batch. Slicing function j has the column m + j, in the faults, too.
     *lifting* runs the LFs it has lifted; it decides by the batch's *name* whether to check them.
@@ -65,7 +62,7 @@ def _run(
     probe_set: ProbeSet,
     batch: Batch,
     skipped: Collection[int],
-    entering: Entering,
+    entering: Entering | None,
     lifting: Lifting | None,
     *,
     check: bool,
@@ -76,8 +73,9 @@ def _run(
     seconds = np.zeros(len(probes), dtype=np.float64)
     faults: list[Fault] = []
 
-    def look(column: int, outcomes: Outcome, part: Batch, start: int = 0) -> None:
-        entering(column, seconds[column])
+    def run_probe(column: int, outcomes: Outcome, part: Batch, start: int = 0) -> None:
+        if entering is not None:
+            entering(column, seconds[column])
         begun = perf_counter()
         cardinality = probe_set.cardinality if column < m else 2
         found, failed = outcomes(part, column, cardinality)
@@ -91,15 +89,15 @@ def _run(
             matrix[:, column] = ERROR
             faults.extend(_quarantined(column, n))
         elif not isinstance(probe, PythonProbe):
-            look(column, probe.outcomes, batch)
+            run_probe(column, probe.outcomes, batch)
         elif lifting is not None and column in lifting.lifted:
-            look(column, partial(lifting.outcomes, probe, check=check), batch)
+            run_probe(column, partial(lifting.outcomes, probe, check=check), batch)
         else:
             python[column] = probe
     start = 0
     for part in batch.parts if python else ():
         for column, probe in python.items():
-            look(column, probe.outcomes, part, start)
+            run_probe(column, probe.outcomes, part, start)
         start += len(part)
     for probe in probes:
         _forget(probe.chain if isinstance(probe, PythonProbe) else ())

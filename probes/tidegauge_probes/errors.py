@@ -3,8 +3,8 @@
 ::
 
     TidegaugeError
-    ├── ProbeError          a labeling function, template or ProbeSet is wrong
-    │   └── MissingExtraError   a package is not installed (an ImportError, too)
+    ├── ProbeError          a labeling function, template or ProbeSet is invalid
+    │   └── MissingExtraError   a package is not installed (also an ImportError)
     ├── DocumentError       a YAML or JSON document cannot be read
     ├── CountsError         a stored pane cannot be read
     ├── BaselineError       a baseline is empty, foreign or unreadable
@@ -26,19 +26,19 @@ class TidegaugeError(Exception):
 
 
 class ProbeError(TidegaugeError):
-    """A labeling function, template, preprocessor or ProbeSet is defined wrongly."""
+    """A labeling function, template, preprocessor or ProbeSet is invalid."""
 
 
 class DocumentError(TidegaugeError):
-    """A YAML or JSON document cannot be read: its syntax, a key given twice, its size."""
+    """A YAML or JSON document cannot be read: bad syntax, a duplicate key, its size."""
 
 
 class MissingExtraError(ProbeError, ImportError):
-    """A package is not installed that only an extra of ``tidegauge-probes`` brings."""
+    """A package that comes with an extra of ``tidegauge-probes`` is not installed."""
 
 
 class CountsError(TidegaugeError):
-    """Encoded counts are broken, foreign, or do not fit the counts they meet."""
+    """Encoded counts are corrupt, foreign, or incompatible with the counts they are added to."""
 
 
 class BaselineError(TidegaugeError):

@@ -19,6 +19,17 @@ ERROR: Final = -2
 MAX_CLASSES: Final = 120
 """Outcomes are int8; 120 classes leave room for the two codes below zero."""
 
+
+class Absent:
+    """Marks a field that a record does not have (``None`` is a value like any other)."""
+
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT = Absent()
+
+
 Fields = Mapping[str, Any]
 Outcomes = npt.NDArray[np.int8]
 

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, overload
 
 Clock = Callable[[], int]
 """Returns now, in epoch milliseconds. Passed in, so that tests and replays own the time."""
@@ -59,8 +59,25 @@ def to_duration(ms: int) -> str:
     return f"{ms // _UNITS[unit]}{unit}"
 
 
-def to_iso(ms: int) -> str:
-    """Return ISO-8601 in UTC: ``2020-03-15T12:00:00Z``, with milliseconds only if there are any."""
+@overload
+def to_iso(ms: int) -> str: ...
+
+
+@overload
+def to_iso(ms: None) -> None: ...
+
+
+@overload
+def to_iso(ms: int | None) -> str | None: ...
+
+
+def to_iso(ms: int | None) -> str | None:
+    """Return ISO-8601 in UTC: ``2020-03-15T12:00:00Z``, with milliseconds only if there are any.
+
+    No time (None) stays none.
+    """
+    if ms is None:
+        return None
     seconds, rest = divmod(ms, 1000)
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{text}.{rest:03d}Z" if rest else f"{text}Z"

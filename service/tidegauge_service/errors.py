@@ -5,20 +5,25 @@
     TidegaugeError (tidegauge_probes.errors)
     └── ServiceError
         ├── SettingsError     exit 2   a setting or stream file is wrong
-        │   └── ChangeRefused          deployments cannot be changed like that
+        │   └── ChangeRefused          the deployments cannot be changed like that
         ├── SourceError       exit 3   the source cannot be read
-        │   └── StreamHalted  exit 4   too many inputs are no records
+        │   └── StreamHalted  exit 4   too many inputs cannot be read as records
         │       ├── TooManyDeadLetters     more than limits.dead_letter_share
-        │       └── NoRecord               none is one, or there is no input
+        │       └── NoRecord               none can be, or there is no input
         ├── StoreError        exit 5   the database cannot be used
-        │   └── DataRefused            it does not take what was to be written
-        ├── AddressUnusable   exit 6   the address to listen on is taken, or not ours
+        │   └── DataRefused            it rejects what should be written
+        ├── AddressUnusable   exit 6   the address to listen on is in use, or not ours
         └── WorkerFailed      the exit code of the worker
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from tidegauge_probes.errors import TidegaugeError
+
+DEFINITION_EXIT_CODE: Final = 2
+"""Of an error that is not the service's: what was written (LFs, a baseline, a rule) is wrong."""
 
 
 class ServiceError(TidegaugeError):
@@ -34,7 +39,7 @@ class SettingsError(ServiceError):
 
 
 class ChangeRefused(SettingsError):  # noqa: N818  (a decision, not a fault)
-    """The deployments of a stream cannot be changed like that; nothing was."""
+    """The deployments of a stream cannot be changed like that; nothing was changed."""
 
 
 class SourceError(ServiceError):
@@ -44,7 +49,7 @@ class SourceError(ServiceError):
 
 
 class StreamHalted(SourceError):  # noqa: N818  (a decision, not a fault)
-    """Too large a share of the inputs are no records: stopped, with everything kept."""
+    """Too many inputs cannot be read as records: stopped, with everything kept."""
 
     exit_code = 4
 
@@ -71,18 +76,23 @@ class StoreError(ServiceError):
 
 
 class DataRefused(StoreError):  # noqa: N818  (the database's answer)
-    """The database works, but does not take what was to be written."""
+    """The database works, but rejects what should be written."""
 
 
 class AddressUnusable(ServiceError):  # noqa: N818  (what it is)
-    """The address of page, API and metrics is taken, or is not one of this machine."""
+    """The address to listen on is in use, or does not belong to this machine."""
 
     exit_code = 6
 
 
 class WorkerFailed(ServiceError):  # noqa: N818  (what happened to it)
-    """A worker process ended in a way that starting it again would not mend."""
+    """A worker process ended in a way that a restart would not fix."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def exit_code_of(error: TidegaugeError) -> int:
+    """Return the exit code of a process that the error ends."""
+    return error.exit_code if isinstance(error, ServiceError) else DEFINITION_EXIT_CODE

@@ -110,7 +110,7 @@ def test_a_timeout_is_seconds_below_the_lease(timeout: object) -> None:
 
 @pytest.mark.parametrize("secret", ["", 7, ["s3"], True])
 def test_a_secret_is_a_text(secret: object) -> None:
-    assert "secret must be a text" in refusal({**HOOK, "secret": secret})
+    assert "secret must be a string" in refusal({**HOOK, "secret": secret})
 
 
 @pytest.mark.parametrize("allow", ["yes", 1, None])

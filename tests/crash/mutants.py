@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.service.transactions import write
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -118,7 +120,7 @@ def _sent_before_sending() -> None:
     send = Dispatcher._send
 
     def hasty(self: Any, outgoing: Any) -> None:
-        outbox.settle(self._database, outgoing, state=outbox.SENT, now_ms=self._clock())
+        write(self._database, outbox.settle, outgoing, state=outbox.SENT, now_ms=self._clock())
         send(self, outgoing)
 
     Dispatcher._send = hasty  # type: ignore[method-assign]

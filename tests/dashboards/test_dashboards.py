@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.dashboards.queries import Document, dashboards, panels, queries_of
-from tidegauge_service.metrics.collector import CATALOGUE, Metric, MetricType, Origin
+from tidegauge_service.metrics.table import TABLE, Metric, MetricType, Origin
 
 with warnings.catch_warnings():
     # The SDK prefers Grafana's second format; what Grafana provisions from files is the first.
@@ -226,7 +226,7 @@ def known_names() -> dict[str, Metric]:
     suffixes = {MetricType.HISTOGRAM: HISTOGRAM_SUFFIXES}
     return {
         metric.name + suffix: metric
-        for metric in CATALOGUE
+        for metric in TABLE
         for suffix in suffixes.get(metric.type, ("",))
     }
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.dashboards.queries import dashboards
 from tests.dashboards.test_rules import RECORDED, rules
-from tidegauge_service.metrics.collector import CATALOGUE, Metric
+from tidegauge_service.metrics.table import TABLE, Metric
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 
@@ -23,13 +23,13 @@ def row(metric: Metric) -> str:
     return f"| `{metric.name}` | {metric.type} | {labels} | {metric.help} |"
 
 
-@pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", TABLE, ids=lambda metric: metric.name)
 def test_every_metric_has_its_row(metric: Metric) -> None:
     assert row(metric) in page().splitlines()
 
 
 def test_no_metric_is_told_of_that_is_not_there() -> None:
-    known = {metric.name for metric in CATALOGUE}
+    known = {metric.name for metric in TABLE}
     plain = re.sub(r"\w+:tidegauge_\w+:\w+", "", page())
     told = set(re.findall(r"`(tidegauge_\w+)", plain))
     # A package's name looks the same.

@@ -17,8 +17,8 @@ from tests.dashboards.queries import all_queries, substituted
 from tests.dashboards.snapshots import PROBES, SEGMENTS, snapshot
 from tests.servers.prometheus import PrometheusServer, ScrapeTarget
 from tidegauge_service.metrics import meters
-from tidegauge_service.metrics.collector import Collector
-from tidegauge_service.metrics.figures import Snapshot
+from tidegauge_service.metrics.exposition import Collector
+from tidegauge_service.metrics.snapshot import Snapshot
 
 TOKEN = "a-made-up-token"
 

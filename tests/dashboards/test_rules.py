@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.servers.prometheus import promtool
-from tidegauge_service.metrics.collector import CATALOGUE
+from tidegauge_service.metrics.table import TABLE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RULES = REPOSITORY / "dashboards" / "tidegauge_dashboards" / "rules" / "tidegauge.rules.yml"
@@ -63,7 +63,7 @@ def test_recorded_names_are_level_metric_operation(name: str) -> None:
 
 
 def test_rules_name_only_metrics_that_there_are() -> None:
-    names = {metric.name for metric in CATALOGUE}
+    names = {metric.name for metric in TABLE}
     for rule in [*rules("record"), *rules("alert")]:
         recorded = set(re.findall(r"\w+:tidegauge_\w+:\w+", rule["expr"]))
         assert recorded <= RECORDED, rule

@@ -89,7 +89,7 @@ def test_the_figures() -> None:
 
 
 def test_the_arguments_of_the_spacy_decorator_are_told() -> None:
-    section = PAGE.partition("## LFs over spaCy's docs")[2].partition("\n## ")[0]
+    section = PAGE.partition("## LFs on spaCy docs")[2].partition("\n## ")[0]
     arguments = inspect.signature(tidegauge_probes.nlp_labeling_function).parameters
     assert len(arguments) > 8
     for name in arguments.keys() - {"name", "resources"}:  # those of every decorator

@@ -19,6 +19,7 @@ from tests.servers.broker import Cluster
 from tests.servers.waiting import wait_until
 from tests.service import oracle
 from tests.service.streams_for_tests import START, write_stream
+from tests.service.transactions import read
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import PartitionRow, StreamRow
@@ -138,12 +139,12 @@ class Store:
 
     @property
     def stream(self) -> StreamRow:
-        found = streams.find(self.database, "test")
+        found = read(self.database, streams.find, "test")
         assert found is not None
         return found
 
     def partitions(self) -> list[PartitionRow]:
-        if streams.find(self.database, "test") is None:
+        if read(self.database, streams.find, "test") is None:
             return []
         with self.database.read() as connection:
             return streams.partitions(connection, self.stream.id)

@@ -35,4 +35,4 @@ def test_history_is_counted_once_and_what_is_wrong_is_said(tmp_path: Path) -> No
     code, _, err = run("stream.yaml", "--abandon", check=False)
     assert (code, "every file of 'test' was read to its end" in err) == (2, True)
     code, _, err = run("stream.yaml", check=False)
-    assert (code, "name the files to read" in err) == (2, True)
+    assert (code, "give either the files to read" in err) == (2, True)

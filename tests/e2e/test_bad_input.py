@@ -255,7 +255,7 @@ def test_a_misspelt_variable_is_refused(tmp_path: Path) -> None:
 def test_doctor_lists_what_is_wrong(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "records.jsonl", GOOD[:3])
     stream = write_stream(tmp_path)
-    assert "✓ clock" in tidegauge("doctor", stream, cwd=tmp_path).stdout
+    assert "✓ system clock" in tidegauge("doctor", stream, cwd=tmp_path).stdout
     (tmp_path / "records.jsonl").unlink()
     done = tidegauge("doctor", stream, cwd=tmp_path, check=False)
     assert done.returncode == 1

@@ -15,10 +15,12 @@ from kafka import KafkaProducer
 
 from tests.e2e.running import started, tidegauge
 from tests.servers.broker import Cluster
+from tests.service.transactions import read
 from tidegauge_service.demo.generator import raw_at
 from tidegauge_service.demo.plan import Plan
 from tidegauge_service.reports import summary
 from tidegauge_service.store import streams
+from tidegauge_service.store.alerting.alert_fields import fields_of
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.windows import queries
 
@@ -76,14 +78,14 @@ def numbers(url: str) -> dict[str, Any]:
     """Everything a stream counted and concluded, without what depends on partitions."""
     database = Database(url)
     try:
-        [stream] = queries.summaries(database)
-        windows = queries.window_page(database, stream.stream, limit=100_000)
+        [stream] = read(database, queries.summaries)
+        windows = read(database, queries.window_page, stream.stream, limit=100_000)
         return {
             "records": stream.records,
             "late": stream.late,
             "dead_letters": stream.dead_letters,
             "windows": [(w.start_ms, w.state, w.records, w.series) for w in windows],
-            "alerts": [summary.alert_row(a) for a in summary.all_alerts(database, "same")],
+            "alerts": [fields_of(a) for a in read(database, summary.all_alerts, "same")],
         }
     finally:
         database.close()
@@ -92,7 +94,7 @@ def numbers(url: str) -> dict[str, Any]:
 def owners(url: str) -> set[str]:
     database = Database(url)
     try:
-        [stream] = queries.summaries(database)
+        [stream] = read(database, queries.summaries)
         with database.read() as connection:
             return {p.owner or "" for p in streams.partitions(connection, stream.stream.id)}
     finally:

@@ -21,6 +21,7 @@ from tests.servers.ports import free_port
 from tests.servers.waiting import wait_until
 from tests.service import oracle
 from tests.service.streams_for_tests import write_stream
+from tests.service.transactions import read
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 
@@ -155,7 +156,7 @@ def check(url: str, values: Sequence[bytes]) -> None:
     """Compare what is in the database with the oracle; nothing waits, nothing came late."""
     database = Database(url)
     try:
-        row = streams.find(database, "test")
+        row = read(database, streams.find, "test")
         assert row is not None
         total: oracle.Tally = Counter()
         for tally in oracle.tallies(database, row).values():

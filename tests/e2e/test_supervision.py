@@ -22,6 +22,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.waiting import wait_until
 from tests.service import oracle
 from tests.service.streams_for_tests import HOUR, START, record, write_jsonl, write_stream
+from tests.service.transactions import read
 from tidegauge_probes.counts.panes import PaneCounts, SegmentCounts
 from tidegauge_probes.engine import QUARANTINED
 from tidegauge_service.clock import to_iso
@@ -201,7 +202,7 @@ def check_is_shown(running: Crew, port: int) -> None:
 
 
 def error_alert(kept: Store) -> bool:
-    found = alerts.page(kept.database, stream="test")
+    found = read(kept.database, alerts.page, stream="test")
     return any((a.key.series, a.key.probe) == ("error", "hangs") for a in found)
 
 
@@ -259,7 +260,7 @@ def test_a_poll_that_does_not_return_is_ended_from_outside(
             topic.send(500)
             assert running.stop() == 0
         kept.assert_exact(topic)
-        assert queries.summary(kept.database, kept.stream).quarantined == ()
+        assert read(kept.database, queries.summary, kept.stream).quarantined == ()
 
 
 @pytest.fixture
@@ -438,7 +439,7 @@ def test_a_worker_that_crashes_is_started_again(tmp_path: Path) -> None:
     assert len(died) == 2
     assert all("signal SIGSEGV" in line for line in died)
     found = Database(database)
-    [summary] = queries.summaries(found)
+    [summary] = read(found, queries.summaries)
     found.close()
     assert summary.records == 100
 
@@ -478,7 +479,7 @@ def test_an_lf_that_ends_its_process_is_quarantined_and_every_record_is_counted(
     assert done.stderr.count('"event": "worker_died"') == deaths
     assert '"event": "lf_quarantined"' in done.stderr
     found = Database(database)
-    [summary] = queries.summaries(found)
+    [summary] = read(found, queries.summaries)
     assert summary.records == 800
     assert [q.probe for q in summary.quarantined] == ["dies"]
     assert "3 times in a row" in summary.quarantined[0].reason
@@ -493,7 +494,7 @@ def test_an_lf_that_killed_its_worker_once_is_no_reason_to_stop_calling_it(
     done = tidegauge("run", stream, "--drain", cwd=tmp_path, database=database)
     assert "lf_quarantined" not in done.stderr
     found = Database(database)
-    [summary] = queries.summaries(found)
+    [summary] = read(found, queries.summaries)
     assert (summary.records, list(summary.quarantined)) == (800, [])
     found.close()
 

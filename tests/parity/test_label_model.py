@@ -19,7 +19,7 @@ from tests.probes.simulated_votes import World, unipolar
 from tests.snorkel_stub import Snorkel
 from tidegauge_probes import ERROR, LabelingFunction, ProbeSet, engine
 from tidegauge_probes.label_model import dawid_skene
-from tidegauge_probes.label_model.dawid_skene import LabelModel
+from tidegauge_probes.label_model.model import LabelModel
 
 torch = needed("torch")
 
@@ -120,7 +120,7 @@ def test_torch_is_the_real_one() -> None:
 def test_both_give_the_same_labels(both: Both) -> None:
     votes = both.given.votes
     theirs = both.theirs.predict_proba(votes)
-    ours = both.ours.posterior(votes.astype(np.int8))
+    ours = dawid_skene.posterior(both.ours, votes.astype(np.int8))
     sure = both.covered & (np.maximum(theirs.max(axis=1), ours.max(axis=1)) > 0.9)
     assert sure.mean() > 0.2
     assert (theirs.argmax(axis=1) == ours.argmax(axis=1))[sure].mean() > 0.98
@@ -130,7 +130,7 @@ def test_both_give_the_same_labels(both: Both) -> None:
 def test_ours_is_as_often_right(both: Both) -> None:
     truth, votes = both.given.truth, both.given.votes
     theirs = both.theirs.predict_proba(votes).argmax(axis=1) == truth
-    ours = both.ours.posterior(votes.astype(np.int8)).argmax(axis=1) == truth
+    ours = dawid_skene.posterior(both.ours, votes.astype(np.int8)).argmax(axis=1) == truth
     assert ours[both.covered].mean() > theirs[both.covered].mean() - 0.005
 
 
@@ -157,9 +157,9 @@ def converted(theirs: Any, votes: npt.NDArray[np.int64]) -> LabelModel:
 def test_snorkels_parameters_give_snorkels_posterior_here(both: Both) -> None:
     votes = both.given.votes
     imported = converted(both.theirs, votes)
-    ours = imported.posterior(votes.astype(np.int8))
+    ours = dawid_skene.posterior(imported, votes.astype(np.int8))
     np.testing.assert_allclose(ours, both.theirs.predict_proba(votes), atol=1e-5)
-    silent = imported.posterior(np.full((1, votes.shape[1]), -1, dtype=np.int8))
+    silent = dawid_skene.posterior(imported, np.full((1, votes.shape[1]), -1, dtype=np.int8))
     np.testing.assert_allclose(silent[0], both.given.prior, atol=1e-6)
 
 

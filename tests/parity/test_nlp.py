@@ -37,6 +37,7 @@ from tidegauge_probes import (
 from tidegauge_probes.labeling import spacy_models
 from tidegauge_probes.labeling.loading import load
 from tidegauge_probes.lifting.lifting import Lifting
+from tidegauge_probes.lifting.reader import readings
 
 CLASSES = ("OTHER", "PERSON")
 OTHER, PERSON = 0, 1
@@ -153,7 +154,8 @@ def test_votes_are_snorkels(snorkel: Snorkel, snorkels: Any, model: str) -> None
         found = run(probes, data)
         assert (found.outcomes == expected).all()
         assert not found.faults
-        lifting = Lifting(ProbeSet.of(probes, classes=CLASSES), fewest=1)
+        of_python = ProbeSet.of(probes, classes=CLASSES)
+        lifting = Lifting(of_python, readings(of_python), fewest=1)
         for name in ("checked", "not"):
             assert (run(probes, data, lifting=lifting, name=name).outcomes == expected).all()
 

@@ -16,6 +16,7 @@ from tests.parity.tutorials.kit import OURS, snorkels
 from tests.snorkel_stub import Snorkel
 from tidegauge_probes import ABSTAIN, ERROR, ProbeSet, engine
 from tidegauge_probes.lifting.lifting import Lifting
+from tidegauge_probes.lifting.reader import readings
 from tidegauge_probes.model import VoteMatrix
 
 
@@ -53,9 +54,8 @@ def test_the_same_code_with_our_decorators(suite: Suite) -> None:
 def test_lifted(suite: Suite, *, own: bool) -> None:
     lfs = suite.write(OURS) if own else suite.lfs
     ended: list[str] = []
-    lifting = Lifting(
-        ProbeSet.of(lfs, classes=suite.classes), fewest=1, ended=lambda *why: ended.append(str(why))
-    )
+    some = ProbeSet.of(lfs, classes=suite.classes)
+    lifting = Lifting(some, readings(some), fewest=1, ended=lambda *why: ended.append(str(why)))
     before = set(lifting.lifted)
     for name in ("checked", "not checked"):
         assert_equal(run(lfs, suite, lifting=lifting, name=name), suite)

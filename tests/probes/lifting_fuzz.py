@@ -18,6 +18,7 @@ from typing import Any, Final
 from tests.probes import pattern_fuzz
 from tidegauge_probes import LabelingFunction, ProbeSet, engine
 from tidegauge_probes.lifting.lifting import Lifting
+from tidegauge_probes.lifting.reader import readings
 
 RECORDS: Final = 40
 PROGRAMS: Final = 20
@@ -177,7 +178,7 @@ def compare(rng: random.Random, seen: Counter[str]) -> list[str]:
     records = [record(rng) for _ in range(RECORDS)]
     lfs = [program(rng, seen["programs"] + n) for n in range(PROGRAMS)]
     probe_set = ProbeSet.of(lfs, cardinality=2)
-    lifting = Lifting(probe_set, fewest=1, checked=0)
+    lifting = Lifting(probe_set, readings(probe_set), fewest=1, checked=0)
     lifting.checks("the first always is")
     lifted = set(lifting.lifted)
     with warnings.catch_warnings():

@@ -17,9 +17,9 @@ from collections.abc import Callable
 from typing import Final
 
 from tidegauge_probes.columns.batch import Batch
-from tidegauge_probes.columns.literals import ODD
 from tidegauge_probes.columns.needles import Needles
 from tidegauge_probes.columns.patterns import Mode, Pattern, translate
+from tidegauge_probes.columns.texts import ODD
 
 TEXTS = 60
 PATTERNS = 12

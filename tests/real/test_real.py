@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.e2e.running import last_json, tidegauge
-from tidegauge_service.store.candidates import Candidate, CandidateFilter, pages
+from tidegauge_service.store.candidates import Candidate, CandidateFilter, every
 from tidegauge_service.store.engine import Database
 
 HERE = Path(__file__).parent
@@ -74,7 +74,8 @@ def candidates(folder: Path, since: int, until: int, reason: str) -> list[Candid
     database = Database(f"sqlite:///{folder}/out.db")
     try:
         wanted = CandidateFilter(stream="congress", reason=reason, since_ms=since, until_ms=until)
-        found = [c for page in pages(database, wanted) for c in page]
+        with database.read() as connection:
+            found = list(every(connection, wanted))
     finally:
         database.close()
     assert len(found) > 300

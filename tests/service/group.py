@@ -9,6 +9,7 @@ from typing import Any
 from tests.service import oracle
 from tests.service.memory_source import MemorySource, Topic
 from tests.service.streams_for_tests import START, write_stream
+from tests.service.transactions import write
 from tidegauge_probes import load
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.stream_file import load_stream
@@ -43,9 +44,9 @@ class Group:
         self.database = database
         self.config = load_stream(path)
         self.probe_set = load(self.config.probes, folder)
-        self.stream = streams.register(database, self.config, self.probe_set, NOW)
+        self.stream = write(database, streams.register, self.config, self.probe_set, NOW)
         starts = dict.fromkeys(range(len(topic)), 0)
-        streams.seed_partitions(database, self.stream.id, starts, NOW)
+        write(database, streams.seed_partitions, self.stream.id, starts, NOW)
 
     def member(
         self,

@@ -10,13 +10,14 @@ from typing import Any
 
 import yaml
 
+from tests.service.transactions import write
 from tidegauge_probes import ProbeSet, load
 from tidegauge_service.clock import Clock, now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
+from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.gaps import seed
 from tidegauge_service.ingest.sources.files.source import FileReader
-from tidegauge_service.ingest.sources.registry import open_codec
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.store import streams
@@ -109,7 +110,7 @@ def reading(
     database = Database(url or f"sqlite:///{folder}/test.db")
     database.upgrade()
     opened = source or FileReader("records.jsonl", folder)
-    stream = streams.register(database, config, probe_set, clock())
+    stream = write(database, streams.register, config, probe_set, clock())
     seed(database, config, stream, opened, clock())
     codec = open_codec(config, settings, clock)
     worker = Worker(config, stream, probe_set, opened, database, clock=clock, codec=codec)

@@ -59,3 +59,8 @@ def test_a_time_lies_in_its_window(ms: int, window_ms: int) -> None:
 
 def test_now_is_in_milliseconds_utc() -> None:
     assert abs(now_ms() - datetime.now(UTC).timestamp() * 1000) < 5_000
+
+
+def test_no_time_stays_none() -> None:
+    assert to_iso(None) is None
+    assert to_iso(0) == "1970-01-01T00:00:00Z"

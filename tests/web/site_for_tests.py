@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from tests.service.streams_for_tests import HOUR, START, write_stream
+from tests.service.transactions import write
 from tests.web.document import Document
 from tidegauge_alerts.lifecycle.advance import advance
 from tidegauge_alerts.model import Context, Rule
@@ -20,6 +21,7 @@ from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.store import streams
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import EVALUATED, StreamRow
 from tidegauge_service.store.windows import evaluation, precision
 from tidegauge_service.store.windows.precision import ClassShare, LfPrecision, WindowPrecision
@@ -59,13 +61,17 @@ class Site:
         spec: dict[str, Any] = {"classes": ["HAM", "SPAM"], "probes": found}
         config = load_stream(write_stream(self._folder, spec, name=name))
         probe_set = load(config.probes, self._folder)
-        row = streams.register(self.database, config, probe_set, NOW)
+        row = write(self.database, streams.register, config, probe_set, NOW)
         starts = dict.fromkeys(range(partitions), 0)
-        streams.seed_partitions(self.database, row.id, starts, NOW)
+        write(self.database, streams.seed_partitions, row.id, starts, NOW)
         return row
 
     def window(
-        self, stream: StreamRow, number: int, *findings: Finding, state: str = "compared"
+        self,
+        stream: StreamRow,
+        number: int,
+        *findings: Finding,
+        state: WindowState = WindowState.COMPARED,
     ) -> None:
         """Evaluate a window with these findings, as the evaluator does."""
         start = START + number * HOUR

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import PartitionRow, StreamRow
 from tidegauge_service.store.windows.queries import SeriesFigure, StreamSummary, WindowFigures
 from tidegauge_service.web.pages import overview, streams
@@ -14,7 +15,7 @@ from tidegauge_service.web.pages.streams import Light
 
 NOON = 1_584_273_600_000
 READING = PartitionRow(0, 90, 100, NOON + 999, NOON, False, 90, 2, "worker")  # noqa: FBT003
-COMPARED = WindowFigures(NOON, "compared", "p", "b", 300, 0, ())
+COMPARED = WindowFigures(NOON, WindowState.COMPARED, "p", "b", 300, 0, ())
 PENDING = ("pending", "warning", "spike")
 FIRING = ("firing", "warning", "spike")
 CRITICAL = ("firing", "critical", "drift")
@@ -63,7 +64,7 @@ def test_the_light_of_the_page_is_that_of_all_streams() -> None:
 
 
 def test_no_light_is_green_before_anything_was_compared() -> None:
-    early = replace(COMPARED, state="baseline")
+    early = replace(COMPARED, state=WindowState.BASELINE)
     assert streams.state(summary(last_window=early)).light is Light.UNKNOWN
     assert streams.state(summary(last_window=None)).light is Light.UNKNOWN
 
@@ -77,7 +78,7 @@ def test_drained_means_all_partitions() -> None:
 def test_inputs_that_are_no_records_are_said_to_be_so() -> None:
     none = replace(READING, records=0)
     found = summary(partitions=(none,), last_window=None, dead_letters={"not_json": 3})
-    assert "No input was a record" in streams.next_step(found)
+    assert "No input is a valid record" in streams.next_step(found)
 
 
 def test_figures_of_a_stream() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.service.transactions import read
 from tests.web.site_for_tests import Site, drifting
 from tidegauge_probes.findings import SeriesKey, SeriesKind
 from tidegauge_service.store.windows import queries
@@ -18,7 +19,7 @@ def test_columns_stand_for_as_few_windows_as_fit(windows: int, size: int) -> Non
 
 def test_a_column_shows_its_most_deviating_window(site: Site) -> None:
     row = drifting(site)  # windows 4 and 5 are shifted
-    figures = queries.heat_map(site.database, row)
+    figures = read(site.database, queries.heat_map, row)
     fewer = fewer_columns(figures, 5)
     assert fewer.starts == (figures.starts[0], figures.starts[5])
     assert fewer.cells[0] == (figures.cells[0][4], figures.cells[0][5])
@@ -27,7 +28,7 @@ def test_a_column_shows_its_most_deviating_window(site: Site) -> None:
 
 def test_points_of_a_series_do_the_same(site: Site) -> None:
     row = drifting(site)
-    found = history(site.database, row, SeriesKey(SeriesKind.BLIND_SPOT), 60)
+    found = read(site.database, history, row, SeriesKey(SeriesKind.BLIND_SPOT), 60)
     assert len(found.starts) == 6
     fewer = fewer_points(found, 4)
     assert fewer.starts == found.starts[::4]

@@ -9,6 +9,7 @@ from tidegauge_probes.findings import SeriesKind, Verdict
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import candidates
 from tidegauge_service.store.candidates import Candidate, CandidateReason
+from tidegauge_service.store.states import WindowState
 
 
 def state(page: Document) -> str:
@@ -57,7 +58,7 @@ def test_a_stream_without_windows_says_when_the_first_closes(site: Site) -> None
 def test_the_phase_is_that_of_the_last_window(
     site: Site, phase: str, words: str, light: str
 ) -> None:
-    site.window(site.stream(), 0, state=phase)
+    site.window(site.stream(), 0, state=WindowState(phase))
     page = site.get()
     assert f"reading, {words}" in page.text
     assert state(page) == light
@@ -68,7 +69,7 @@ def test_an_unknown_stream_is_said_to_be_so(site: Site) -> None:
     answer = site.client.get("/?stream=ham")
     assert answer.status_code == 404
     page = Document(answer.text)
-    assert "There is no stream of that name." in page.text
+    assert "There is no stream with that name." in page.text
     assert page.texts("h3") == ["spam"]
 
 

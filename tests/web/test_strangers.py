@@ -25,7 +25,7 @@ def test_an_odd_token_is_no_token(client: TestClient, sent: bytes) -> None:
 def test_a_key_that_is_there_twice_is_refused_in_a_posted_document(client: TestClient) -> None:
     answer = client.post(DEPLOYMENTS, content=TWICE, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
-    assert "the key 'keyword' is there twice" in answer.json()["detail"]
+    assert "duplicate key 'keyword'" in answer.json()["detail"]
     deep = b'{"role": "shadow", "probes": ' + b'{"a":' * 500 + b"1" + b"}" * 501
     answer = client.post(DEPLOYMENTS, content=deep, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422

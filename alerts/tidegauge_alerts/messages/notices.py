@@ -28,8 +28,8 @@ LATE_RECORDS: Final = "late_records"
 """The event of records most of which come too late, or no longer do."""
 
 LATE_ADVICE: Final = (
-    "History must be in before its windows close: `tidegauge backfill` reads it from files. After "
-    "outages of the producer, raise source.silence_grace. If clocks go back, raise lateness"
+    "Load history before its windows close: `tidegauge backfill` reads it from files. After a "
+    "producer outage, raise source.silence_grace. If clocks go back, raise lateness"
 )
 
 ASSUMED_NORMAL: Final = "assumed_normal"
@@ -53,9 +53,9 @@ def quarantined(
 ) -> Message:
     """Return the message that an LF is not called any more, and what to do about it."""
     headline = (
-        f"LF '{clean(probe)}' is quarantined: {clean(reason, MAX_REASON)}. It is not called any "
-        "more and counts as failed on every record; all other LFs go on. What to do: mend it and "
-        f"deploy it, or run `tidegauge probes release {clean(stream)} {clean(probe)}`"
+        f"LF '{clean(probe)}' is quarantined: {clean(reason, MAX_REASON)}. It is no longer "
+        "called and counts as failed on every record; all other LFs keep running. What to do: fix "
+        f"and deploy it, or run `tidegauge probes release {clean(stream)} {clean(probe)}`"
     )
     return _of_probe(Status.FIRING, stream, probe, headline, probe_set, strikes, url)
 
@@ -82,7 +82,7 @@ def watermark_stale(
     stream: str, partition: int, what: str, *, watermark: str | None, since_ms: int, url: str = ""
 ) -> Message:
     """Return the message that no window closes any more, for a partition stands still."""
-    headline = f"The watermark stands still at partition {partition}: {clean(what, MAX_REASON)}"
+    headline = f"The watermark is stalled at partition {partition}: {clean(what, MAX_REASON)}"
     told = {"partition": partition, "watermark": watermark}
     key = (str(since_ms),)
     return _message(WATERMARK_STALE, Status.FIRING, stream, headline, key=key, url=url, told=told)
@@ -90,7 +90,7 @@ def watermark_stale(
 
 def watermark_moves(stream: str, *, since_ms: int, url: str = "") -> Message:
     """Return the message that the watermark of ``watermark_stale`` goes on."""
-    headline = "The watermark moves again: windows close"
+    headline = "The watermark is moving again, and windows close"
     key = (str(since_ms),)
     return _message(WATERMARK_STALE, Status.RESOLVED, stream, headline, key=key, url=url, told={})
 
@@ -101,7 +101,7 @@ def mostly_late(
     """Return the message that most records come too late; *closed*: through when windows are."""
     until = f" (closed through {closed})" if closed else ""
     headline = (
-        f"{late:,} of the last {records:,} records came too late: no window counts them{until}. "
+        f"{late:,} of the last {records:,} records were too late to be counted{until}. "
         f"What to do: {LATE_ADVICE[0].lower()}{LATE_ADVICE[1:]}"
     )
     told = {"late": late, "records": records}
@@ -111,7 +111,7 @@ def mostly_late(
 
 def punctual(stream: str, *, since_ms: int, url: str = "") -> Message:
     """Return the message that records come in time again after ``mostly_late``."""
-    headline = "Records come in time again"
+    headline = "Records arrive in time again"
     key = (str(since_ms),)
     return _message(LATE_RECORDS, Status.RESOLVED, stream, headline, key=key, url=url, told={})
 
@@ -123,7 +123,7 @@ def assumed_normal(
     name = clean(stream)
     headline = (
         f"Learning has ended: {clean(what, MAX_REASON)}. Those alerts will resolve. What to do: if "
-        f"that traffic is not normal, set the windows that are with `tidegauge baseline accept "
+        f"that traffic is not normal, name windows that are: `tidegauge baseline accept "
         f"{name} --from TIME --until TIME`"
     )
     told = {"lineage": {"probe_set": probe_set, "baseline": baseline}}
@@ -133,7 +133,7 @@ def assumed_normal(
 def blind(stream: str, found: Sequence[Blindness], *, since_ms: int, url: str = "") -> Message:
     """Return the message that a stream cannot see what it should watch, and why."""
     said = phrases.blind(found)
-    headline = f"The stream is blind, so no drift shows: {'; '.join(said)[:MAX_BLIND]}"
+    headline = f"The stream is blind, so drift goes undetected: {'; '.join(said)[:MAX_BLIND]}"
     told = {
         "blind": [
             {"cause": str(one.cause), "probe": clean(one.probe), "share": one.share}
@@ -146,7 +146,7 @@ def blind(stream: str, found: Sequence[Blindness], *, since_ms: int, url: str = 
 
 def sees_again(stream: str, *, since_ms: int, url: str = "") -> Message:
     """Return the message that the stream of ``blind`` sees again."""
-    key, headline = (str(since_ms),), "The stream sees its traffic again"
+    key, headline = (str(since_ms),), "The stream can see its traffic again"
     told: dict[str, Any] = {"blind": []}
     return _message(STREAM_BLIND, Status.RESOLVED, stream, headline, key=key, url=url, told=told)
 
@@ -168,9 +168,9 @@ def skewed(
     first, *more = found
     others = f", and {len(more)} more series" if more else ""
     headline = (
-        f"The training data were never like the live traffic: {phrases.skewed(first)}{others}. "
-        "This is no drift, and changes are told against the live traffic from now on. What to do: "
-        "see whether the model was trained on what it is asked"
+        f"The training data never matched the live traffic: {phrases.skewed(first)}{others}. "
+        "This is not drift; from now on, changes are measured against the live traffic. What to "
+        "do: check that the model was trained on the kind of data it receives"
     )
     told = {
         "skew": [

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tidegauge_probes.compat import StrEnum
-from tidegauge_probes.labeling.contents import Contents
+from tidegauge_probes.labeling.contents import (
+    Contents,
+    ProbeContents,
+    PythonContents,
+    VoterContents,
+)
 
 _LABEL: Final = ("label",)
-_NAMES: Final = frozenset({("name",), ("state", "name")})
-"""Where an LF's own name stands in what stands for it."""
+_OWN_NAME: Final = ("state", "name")
+"""Where the name of a decorated function is in its definition."""
 
 Path = tuple[str, ...]
 
@@ -45,7 +50,6 @@ class Part:
 
     @property
     def empty(self) -> bool:
-        """Whether there are none."""
         return not (self.added or self.removed or self.renamed or self.changed)
 
 
@@ -60,7 +64,6 @@ class Difference:
 
     @property
     def empty(self) -> bool:
-        """Whether there is none."""
         return self.probes.empty and self.slices.empty and self.classes is None
 
 
@@ -69,10 +72,10 @@ def compare(before: Contents, after: Contents) -> Difference:
 
     An LF that lost its name and one of the same content under a new name are one, renamed.
     """
-    classes = tuple(before["classes"]), tuple(after["classes"])
+    classes = before.classes, after.classes
     return Difference(
-        probes=_compare(_leaves(before, "probes"), _leaves(after, "probes")),
-        slices=_compare(_leaves(before, "slices"), _leaves(after, "slices")),
+        probes=_compare(_leaves(before.probes, before), _leaves(after.probes, after)),
+        slices=_compare(_leaves(before.slices, before), _leaves(after.slices, after)),
         classes=None if classes[0] == classes[1] else classes,
     )
 
@@ -113,22 +116,28 @@ def _aspect(path: Path) -> Aspect:
     return Aspect.SOURCE if "source" in path else Aspect.PARAMETERS
 
 
-def _leaves(contents: Contents, part: str) -> dict[str, _Leaves]:
+def _leaves(probes: Sequence[ProbeContents], of: Contents) -> dict[str, _Leaves]:
     """Return name → what stands for each LF, taken apart; without its name."""
-    return {item[0]: _of_probe(item, contents["classes"]) for item in contents[part]}
+    return {probe.name: _of_probe(probe, of.classes) for probe in probes}
 
 
-def _of_probe(item: Sequence[Any], classes: Sequence[str]) -> _Leaves:
-    """Take apart what ``Probe.description`` gave: of Python, a voter, or a template."""
-    if len(item) == 2:  # noqa: PLR2004  (name, object)
-        found = dict(_walk(item[1], ()))
-        return {path: value for path, value in found.items() if path not in _NAMES}
-    if item[1] == "voter":
-        _, _, field, votes, deployed = item
-        said = [[value, _class_of(vote, classes)] for value, vote in votes]
-        return {("field",): field, ("deployed",): deployed, _LABEL: said}
-    condition = {k: v for k, v in item[2].items() if k not in {"name", "label"}}
-    return {**dict(_walk(condition, ())), _LABEL: _class_of(item[1], classes)}
+def _of_probe(probe: ProbeContents, classes: Sequence[str]) -> _Leaves:
+    """Return path → value of what makes an LF.
+
+    ``{"keyword": {"any": ["free"]}}`` that votes SPAM is ``{("keyword", "any", "0"): "free",
+    ("label",): "SPAM"}``.
+    """
+    if isinstance(probe, PythonContents):
+        found = dict(_walk(probe.definition, ()))
+        found.pop(_OWN_NAME, None)
+        return found
+    if isinstance(probe, VoterContents):
+        meant = {value: _class_of(vote, classes) for value, vote in probe.votes.items()}
+        return {("field",): probe.field, ("deployed",): probe.deployed, _LABEL: meant}
+    found = dict(_walk(probe.condition, ()))
+    if probe.label is not None:
+        found[_LABEL] = _class_of(probe.label, classes)
+    return found
 
 
 def _class_of(index: int, classes: Sequence[str]) -> str | int:

@@ -19,12 +19,18 @@ from tidegauge_probes.authoring.words import docstring
 from tidegauge_probes.documents.core_schema import dump
 from tidegauge_probes.documents.reader import read_yaml
 from tidegauge_probes.errors import DocumentError
-from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, PythonProbe, TemplateProbe
+from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, TemplateProbe
+from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.labeling.voters import VoterProbe, VoterSpec
-from tidegauge_probes.lifting.lifted import Python
-from tidegauge_probes.lifting.lifting import Lifted, readings
-from tidegauge_probes.lifting.translation import Said, Untranslatable, translate, translate_slice
+from tidegauge_probes.lifting.lifted import Lifted, Python
+from tidegauge_probes.lifting.reader import readings
+from tidegauge_probes.lifting.translation import (
+    ConditionKeys,
+    Untranslatable,
+    translate,
+    translate_slice,
+)
 from tidegauge_probes.model import ABSTAIN
 
 Where = Callable[[Any], str | None]
@@ -60,7 +66,6 @@ class Document:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """LFs and slicing functions."""
         return (*self.probes, *self.slices)
 
     def probe_set(self) -> ProbeSet:
@@ -76,7 +81,6 @@ class Document:
         )
 
     def text(self) -> str:
-        """Return it as YAML."""
         lines = [ABOUT, f"classes: {_flow(list(self.classes))}\n", "probes:\n"]
         lines += map(_lines, self.probes)
         if any(entry.keys is not None for entry in self.slices):
@@ -129,14 +133,14 @@ def _template(
     if not isinstance(found, Lifted):
         raise Untranslatable("" if found is None else found.why)
     keys: dict[str, Any] = {"name": probe.name}
-    said: Said
+    condition: ConditionKeys
     if is_slice:
-        said = translate_slice(found)
+        condition = translate_slice(found)
     else:
-        label, said = translate(found)
+        label, condition = translate(found)
         keys["label"] = classes[label]
     described = docstring(probe)
-    keys |= ({"description": described} if described else {}) | said
+    keys |= ({"description": described} if described else {}) | condition
     try:
         spec: type[SliceSpec | TemplateSpec] = SliceSpec if is_slice else TemplateSpec
         spec.model_validate(keys)
@@ -162,8 +166,8 @@ def _spec(keys: Mapping[str, Any]) -> Any:
 
 def _lines(entry: Entry) -> str:
     """Return an entry: a line for each key, with what is in it on that line."""
-    said = " ".join(f"{entry.name} is no template: {entry.why}".split())  # names hold anything
-    comment = f"  # {said}\n" if entry.why is not None else ""
+    why = " ".join(f"{entry.name} is no template: {entry.why}".split())  # names hold anything
+    comment = f"  # {why}\n" if entry.why is not None else ""
     if entry.keys is None:
         return comment
     lines = [f"{_flow(key)}: {_flow(value)}\n" for key, value in entry.keys.items()]

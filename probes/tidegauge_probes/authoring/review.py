@@ -5,24 +5,35 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
 
 from tidegauge_probes import engine
 from tidegauge_probes.authoring import words
 from tidegauge_probes.columns.batch import Batch
-from tidegauge_probes.columns.column import ABSENT
 from tidegauge_probes.columns.texts import Mask
 from tidegauge_probes.compat import StrEnum
 from tidegauge_probes.counts import panes
-from tidegauge_probes.counts.analysis import lf_summary
+from tidegauge_probes.counts.analysis import (
+    lf_conflicts,
+    lf_coverages,
+    lf_errors,
+    lf_overlaps,
+    polarities,
+)
+from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.labeling.digest import digest
-from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, PythonProbe, TemplateProbe
+from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, TemplateProbe
+from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.labeling.templates import TemplateSpec
-from tidegauge_probes.lifting.lifted import Python
-from tidegauge_probes.lifting.lifting import FEWEST, Lifted, Lifting, readings
+from tidegauge_probes.lifting.lifted import Lifted, Python
+from tidegauge_probes.lifting.lifting import FEWEST, Lifting
+from tidegauge_probes.lifting.reader import readings
 from tidegauge_probes.lifting.translation import Untranslatable, translate, votes_of
-from tidegauge_probes.model import ABSTAIN, Fault, Fields, VoteMatrix, lookup
+from tidegauge_probes.model import ABSENT, ABSTAIN, Fault, Fields, VoteMatrix, lookup
 
 Readings = Mapping[int, Lifted | Python]
 
@@ -37,7 +48,7 @@ class RunMode(StrEnum):
 
 
 @dataclass(frozen=True)
-class About:
+class LfDescription:
     """What is known of an LF or slicing function without a record.
 
     ``labels``: the classes that it can vote for; None if only running it tells. ``why``: why it
@@ -47,12 +58,12 @@ class About:
     name: str
     matches: str
     labels: tuple[str, ...] | None
-    way: RunMode
+    runs_as: RunMode
     why: str | None = None
 
 
 @dataclass(frozen=True)
-class Tried:
+class SampleFigures:
     """What an LF did on a sample. Shares of its records; ``microseconds`` for each of them."""
 
     name: str
@@ -83,7 +94,7 @@ class AbsentField:
     lfs: tuple[str, ...]
 
 
-class Doubt(StrEnum):
+class WarningKind(StrEnum):
     """What an author should look at."""
 
     SAME_CONTENT = "same_content"
@@ -95,11 +106,11 @@ class Doubt(StrEnum):
 
 
 @dataclass(frozen=True)
-class Warn:
-    """A doubt about an LF, in words."""
+class LfWarning:
+    """What an author should look at in one LF, in words."""
 
     name: str
-    doubt: Doubt
+    kind: WarningKind
     message: str
 
 
@@ -108,37 +119,41 @@ class Trial:
     """What the LFs did on a sample."""
 
     records: int
-    lfs: tuple[Tried, ...]
+    lfs: tuple[SampleFigures, ...]
     failing: tuple[Failing, ...]
-    warnings: tuple[Warn, ...]
+    warnings: tuple[LfWarning, ...]
     absent: tuple[AbsentField, ...] = ()
 
 
 # -- Without records --------------------------------------------------------------------------
 
 
-def about(probe_set: ProbeSet) -> tuple[About, ...]:
+def describe(probe_set: ProbeSet) -> tuple[LfDescription, ...]:
     """Say what each LF, and after them each slicing function, is."""
     read = readings(probe_set)
     few = sum(isinstance(one, Lifted) for one in read.values()) < FEWEST
     probes = enumerate((*probe_set.probes, *probe_set.slices))
-    return tuple(_about(probe_set, probe, read.get(column), few=few) for column, probe in probes)
+    return tuple(_describe(probe_set, probe, read.get(column), few=few) for column, probe in probes)
 
 
-def _about(probe_set: ProbeSet, probe: Probe, read: Lifted | Python | None, *, few: bool) -> About:
+def _describe(
+    probe_set: ProbeSet, probe: Probe, read: Lifted | Python | None, *, few: bool
+) -> LfDescription:
     if not isinstance(probe, PythonProbe):
-        way = RunMode.TEMPLATE if isinstance(probe, TemplateProbe) else RunMode.VOTER
-        return About(probe.name, words.of_probe(probe), _names(probe_set, probe.labels or ()), way)
+        runs_as = RunMode.TEMPLATE if isinstance(probe, TemplateProbe) else RunMode.VOTER
+        return LfDescription(
+            probe.name, words.of_probe(probe), _names(probe_set, probe.labels or ()), runs_as
+        )
     if not isinstance(read, Lifted):
         why = read.why if read is not None else ""
-        return About(probe.name, words.of_probe(probe), None, RunMode.PYTHON, why)
+        return LfDescription(probe.name, words.of_probe(probe), None, RunMode.PYTHON, why)
     known = _names(probe_set, sorted(votes_of(read.tree) - {ABSTAIN}))
     labels = known if read.whole else None
     matches = _template_words(read) or words.of_probe(probe)
     if few:
         why = f"it could be lifted, but fewer than {FEWEST} are not worth it"
-        return About(probe.name, matches, labels, RunMode.PYTHON, why)
-    return About(probe.name, matches, labels, RunMode.LIFTED)
+        return LfDescription(probe.name, matches, labels, RunMode.PYTHON, why)
+    return LfDescription(probe.name, matches, labels, RunMode.LIFTED)
 
 
 def _names(probe_set: ProbeSet, votes: Sequence[int]) -> tuple[str, ...]:
@@ -146,8 +161,8 @@ def _names(probe_set: ProbeSet, votes: Sequence[int]) -> tuple[str, ...]:
 
 
 def _template_words(read: Lifted) -> str | None:
-    said = _template(read)
-    return None if said is None else words.of_condition(said[1])
+    translated = _template(read)
+    return None if translated is None else words.of_condition(translated[1])
 
 
 def _template(read: Lifted) -> tuple[int, TemplateSpec] | None:
@@ -158,7 +173,7 @@ def _template(read: Lifted) -> tuple[int, TemplateSpec] | None:
     return label, TemplateSpec.model_validate({"name": "lf", "label": label, **condition})
 
 
-def same_content(probe_set: ProbeSet) -> tuple[Warn, ...]:
+def same_content(probe_set: ProbeSet) -> tuple[LfWarning, ...]:
     """Warn of LFs that say the same as one before them."""
     read = readings(probe_set)
     first: dict[str, str] = {}
@@ -167,7 +182,7 @@ def same_content(probe_set: ProbeSet) -> tuple[Warn, ...]:
         content = digest(_content(probe, read.get(column)))
         if content in first:
             message = f"says the same as {first[content]}: leave one out, or both count as two"
-            found.append(Warn(probe.name, Doubt.SAME_CONTENT, message))
+            found.append(LfWarning(probe.name, WarningKind.SAME_CONTENT, message))
         first.setdefault(content, probe.name)
     return tuple(found)
 
@@ -175,24 +190,19 @@ def same_content(probe_set: ProbeSet) -> tuple[Warn, ...]:
 def _content(probe: Probe, read: Lifted | Python | None) -> Any:
     """Return plain data that two LFs share if they differ in name only."""
     if isinstance(probe, TemplateProbe):
-        return [probe.label, _dumped(probe.condition)]
+        return [probe.label, probe.condition.document()]
     template = _template(read) if isinstance(read, Lifted) else None
     if template is not None:
-        return [template[0], _dumped(template[1])]
+        return [template[0], template[1].document()]
     if isinstance(probe, PythonProbe):
         return ["python", probe.f, dict(probe.resources), list(probe.chain)]
-    return probe.description()[1:]
-
-
-def _dumped(condition: Any) -> Any:
-    named = {"name", "label", "description"}
-    return condition.model_dump(by_alias=True, exclude_none=True, exclude=named)
+    return asdict(replace(probe.contents(), name=""))
 
 
 # -- On records -------------------------------------------------------------------------------
 
 
-def tried(probe_set: ProbeSet, records: Sequence[Fields]) -> Trial:
+def run_trial(probe_set: ProbeSet, records: Sequence[Fields]) -> Trial:
     """Run the LFs on a sample of at least one record; all outcomes are those of Python."""
     read = readings(probe_set)
     matrix = engine.run(probe_set, records)
@@ -203,16 +213,31 @@ def tried(probe_set: ProbeSet, records: Sequence[Fields]) -> Trial:
     if len(lifted) >= FEWEST:
         columns = sorted(lifted)
         seconds[columns], differing = _lifted_seconds(probe_set, columns, records)
-    rows = []
-    for column, (name, row) in enumerate(lf_summary(pane, probe_set.layout.probes).iterrows()):
-        keys = ("Coverage", "Overlaps", "Conflicts", "Errors")
-        figures = {key.lower(): float(row[key]) for key in keys}
-        cost = round(float(seconds[column]) / len(records) * 1e6, 2)
-        labels = _names(probe_set, row["Polarity"])
-        rows.append(Tried(str(name), labels, microseconds=cost, **figures))
+    rows = _figures(probe_set, pane, seconds / len(records) * 1e6)
     failing = tuple(_failing(probe_set, read, records, matrix))
     warnings = (*_warnings(rows, matrix, failing), *map(_differs, differing))
     return Trial(len(records), tuple(rows), failing, warnings, _absent(failing, records))
+
+
+def _figures(
+    probe_set: ProbeSet, pane: PaneCounts, microseconds: npt.NDArray[np.float64]
+) -> list[SampleFigures]:
+    """Return the rows of Snorkel's ``lf_summary``, without pandas, which takes long to import."""
+    shares = (lf_coverages(pane), lf_overlaps(pane), lf_conflicts(pane), lf_errors(pane))
+    coverage, overlaps, conflicts, errors = (each.tolist() for each in shares)
+    voted = polarities(pane.all)
+    return [
+        SampleFigures(
+            name=probe.name,
+            labels=_names(probe_set, voted[column]),
+            coverage=coverage[column],
+            overlaps=overlaps[column],
+            conflicts=conflicts[column],
+            errors=errors[column],
+            microseconds=round(float(microseconds[column]), 2),
+        )
+        for column, probe in enumerate(probe_set.probes)
+    ]
 
 
 def _lifted_seconds(
@@ -221,19 +246,20 @@ def _lifted_seconds(
     """Return what lifted LFs cost, float64 [columns], and which differ from themselves."""
     alone = ProbeSet(tuple(probe_set.probes[column] for column in columns), probe_set.classes)
     differing: list[str] = []
-    lifting = Lifting(alone, fewest=1, checked=0, ended=lambda name, _: differing.append(name))
+    read = readings(alone)
+    lifting = Lifting(alone, read, fewest=1, checked=0, ended=lambda lf, _: differing.append(lf))
     engine.run(alone, records, lifting=lifting)  # the first batch is checked: both ways run
     return engine.run(alone, records, lifting=lifting).seconds, differing
 
 
-def _differs(name: str) -> Warn:
+def _differs(name: str) -> LfWarning:
     message = "votes otherwise when lifted: workers will run it as Python; please report it"
-    return Warn(name, Doubt.LIFTED_DIFFERS, message)
+    return LfWarning(name, WarningKind.LIFTED_DIFFERS, message)
 
 
 def _warnings(
-    rows: Sequence[Tried], matrix: VoteMatrix, failing: Sequence[Failing]
-) -> Iterator[Warn]:
+    rows: Sequence[SampleFigures], matrix: VoteMatrix, failing: Sequence[Failing]
+) -> Iterator[LfWarning]:
     fails = Counter[str]()
     for one in failing:
         fails[one.name] += one.records
@@ -241,16 +267,18 @@ def _warnings(
     for column, row in enumerate(rows):
         if fails[row.name]:
             share = fails[row.name] / len(matrix.outcomes)
-            yield Warn(row.name, Doubt.FAILS, f"fails on {share:.1%} of the sample")
+            yield LfWarning(row.name, WarningKind.FAILS, f"fails on {share:.1%} of the sample")
         if not row.coverage:
-            yield Warn(row.name, Doubt.NEVER_FIRES, "never fires on the sample")
+            yield LfWarning(row.name, WarningKind.NEVER_FIRES, "never fires on the sample")
             continue
         if row.coverage == 1:
-            yield Warn(row.name, Doubt.ALWAYS_FIRES, "fires on every record of the sample")
+            yield LfWarning(
+                row.name, WarningKind.ALWAYS_FIRES, "fires on every record of the sample"
+            )
         votes = matrix.votes[:, column].tobytes()
         if votes in first:
             message = f"gives the same votes as {first[votes]} on the sample"
-            yield Warn(row.name, Doubt.SAME_VOTES, message)
+            yield LfWarning(row.name, WarningKind.SAME_VOTES, message)
         first.setdefault(votes, row.name)
 
 
@@ -304,4 +332,4 @@ def _field(fault: Fault, unfit: Sequence[tuple[str, Mask]]) -> str | None:
     match = next((match for match in matches if match is not None), None)
     if match is not None:
         return match[1]
-    return next((place for place, mask in unfit if mask[fault.row]), None)
+    return next((ref for ref, mask in unfit if mask[fault.row]), None)

@@ -7,7 +7,8 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, Final
 
-from tidegauge_probes.labeling.probe_set import Probe, PythonProbe, TemplateProbe
+from tidegauge_probes.labeling.probe_set import Probe, TemplateProbe
+from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.labeling.templates import (
     Categorical,
     Condition,
@@ -60,12 +61,12 @@ def of_condition(condition: Condition) -> str:
         if parts is not None:
             return word.join(map(_bracketed, parts))
     leaf: Any = condition.leaf
-    return str(_SAYS[type(leaf)](leaf))
+    return str(_IN_WORDS[type(leaf)](leaf))
 
 
 def _bracketed(condition: Condition) -> str:
-    said = of_condition(condition)
-    return f"({said})" if condition.all or condition.any else said
+    text = of_condition(condition)
+    return f"({text})" if condition.all or condition.any else text
 
 
 def _listed(values: Sequence[Any], word: str) -> str:
@@ -126,7 +127,7 @@ def _is_null(leaf: IsNull) -> str:
     return f"{leaf.field} is null"
 
 
-_SAYS: Final[dict[type, Any]] = {
+_IN_WORDS: Final[dict[type, Any]] = {
     Keyword: _keyword,
     Regex: _regex,
     Numeric: _numeric,

@@ -13,19 +13,19 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final
 
-from tidegauge_probes.columns.column import ABSENT, Column
+from tidegauge_probes.columns.column import Column
 from tidegauge_probes.columns.needles import Needle, Needles
 from tidegauge_probes.columns.record_view import Log, original, sealed, views_of
 from tidegauge_probes.columns.scope import Scope
 from tidegauge_probes.columns.texts import Mask, Texts
 from tidegauge_probes.interrupts import pass_on_interrupt
-from tidegauge_probes.model import Fields, lookup
+from tidegauge_probes.model import ABSENT, Fields, lookup
 
 Chain = tuple[Callable[[Any], Any], ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class PreprocessedField:
     """A field as the preprocessors of a chain leave it."""
 
     name: str
@@ -35,22 +35,20 @@ class Made:
         return self.name, tuple(map(id, self.chain))  # user objects need not be hashable
 
     def __eq__(self, other: object) -> bool:
-        """Whether it is the same field after the same preprocessors."""
-        return isinstance(other, Made) and self._key() == other._key()
+        return isinstance(other, PreprocessedField) and self._key() == other._key()
 
     def __hash__(self) -> int:
-        """Hash what is compared."""
         return hash(self._key())
 
 
-Place = str | Made
+ColumnRef = str | PreprocessedField
 """Where a column comes from: the path of a field, or a field after preprocessors."""
 
 AT_ONCE: Final = 500
 """Records whose fields are read together, and that Python LFs look at one after another: so many
 stay in a processor's cache."""
 
-_NO_NEEDLES: Final[Mapping[Place, Needles]] = MappingProxyType({})
+_NO_NEEDLES: Final[Mapping[ColumnRef, Needles]] = MappingProxyType({})
 
 
 class Batch:
@@ -63,15 +61,15 @@ class Batch:
     def __init__(
         self,
         records: Sequence[Fields],
-        needles: Mapping[Place, Needles] = _NO_NEEDLES,
+        needles: Mapping[ColumnRef, Needles] = _NO_NEEDLES,
         fields: Collection[str] = (),
     ) -> None:
         self.records = records
         self._fields = fields
         self._needles = needles
-        self._found: dict[Place, Mask] = {}
-        self._columns: dict[Place, Column] = {}
-        self._texts: dict[tuple[Place, tuple[str, ...]], Texts] = {}
+        self._found: dict[ColumnRef, Mask] = {}
+        self._columns: dict[ColumnRef, Column] = {}
+        self._texts: dict[tuple[ColumnRef, tuple[str, ...]], Texts] = {}
         self._views: dict[tuple[int, ...], list[Any]] = {}
         self._log = Log()
         self._scope = Scope()
@@ -98,16 +96,15 @@ class Batch:
         self._scope.close()
 
     def __len__(self) -> int:
-        """Return the number of records."""
         return len(self.records)
 
-    def column(self, place: Place) -> Column:
-        """Return the values at *place*, ``ABSENT`` where a record has no such field."""
-        if place not in self._columns and place in self._fields:
+    def column(self, ref: ColumnRef) -> Column:
+        """Return the values at *ref*, ``ABSENT`` where a record has no such field."""
+        if ref not in self._columns and ref in self._fields:
             self._read_ahead()
-        if place not in self._columns:
-            self._columns[place] = Column(self._values(place))
-        return self._columns[place]
+        if ref not in self._columns:
+            self._columns[ref] = Column(self._values(ref))
+        return self._columns[ref]
 
     def _read_ahead(self) -> None:
         """Read the fields some records at a time: memory is what this waits for."""
@@ -119,33 +116,33 @@ class Batch:
         self._columns |= {name: Column(values) for name, values in columns.items()}
         self._fields = ()
 
-    def _values(self, place: Place) -> list[Any]:
-        if isinstance(place, Made):
-            return [original(view, place.name) for view in self.views(place.chain)]
-        if "." in place:
-            return [lookup(fields, place, ABSENT) for fields in self.records]
-        return _of_each(self.records, place)
+    def _values(self, ref: ColumnRef) -> list[Any]:
+        if isinstance(ref, PreprocessedField):
+            return [original(view, ref.name) for view in self.views(ref.chain)]
+        if "." in ref:
+            return [lookup(fields, ref, ABSENT) for fields in self.records]
+        return _of_each(self.records, ref)
 
-    def texts(self, place: Place, methods: tuple[str, ...] = ()) -> Texts:
-        """Return the texts at *place*, after some methods of `str` without arguments."""
+    def texts(self, ref: ColumnRef, methods: tuple[str, ...] = ()) -> Texts:
+        """Return the texts at *ref*, after some methods of `str` without arguments."""
         if not methods:
-            return self.column(place).texts
-        key = (place, methods)
+            return self.column(ref).texts
+        key = (ref, methods)
         if key not in self._texts:
             method = getattr(str, methods[-1])
-            before = self.texts(place, methods[:-1])
+            before = self.texts(ref, methods[:-1])
             self._texts[key] = Texts([method(text) for text in before.values], sure=True)
         return self._texts[key]
 
-    def hits(self, place: Place, needle: Needle) -> Mask:
+    def hits(self, ref: ColumnRef, needle: Needle) -> Mask:
         """Return which texts of the column hold *needle*, bool [n]; not to be written to."""
-        needles = self._needles.get(place)
+        needles = self._needles.get(ref)
         if needles is None or needle not in needles.columns:
-            alone: Mask = Needles([needle]).find(self.texts(place))[0]
+            alone: Mask = Needles([needle]).find(self.texts(ref))[0]
             return alone
-        if place not in self._found:
-            self._found[place] = needles.find(self.texts(place))
-        hits: Mask = self._found[place][needles.columns[needle]]
+        if ref not in self._found:
+            self._found[ref] = needles.find(self.texts(ref))
+        hits: Mask = self._found[ref][needles.columns[needle]]
         return hits
 
     def views(self, chain: Chain = ()) -> list[Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.columns.texts import Mask, Texts
+from tidegauge_probes.model import ABSENT, Absent
 
 _NUMBERS: Final = frozenset({int, float})
 
@@ -21,17 +22,6 @@ MOST_EXACT: Final = 2.0**53
 """Integers beyond it need not be floats."""
 
 
-class Absent:
-    """Marks a field that a record does not have (``None`` is a value like any other)."""
-
-    def __repr__(self) -> str:
-        """Say so."""
-        return "absent"
-
-
-ABSENT = Absent()
-
-
 class Column:
     """*n* values, ``ABSENT`` where a record has none."""
 
@@ -39,7 +29,6 @@ class Column:
         self.values = values
 
     def __len__(self) -> int:
-        """Return the number of values."""
         return len(self.values)
 
     @cached_property

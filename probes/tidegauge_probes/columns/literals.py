@@ -18,9 +18,6 @@ from tidegauge_probes.compat import re_parser as parser
 Literals = frozenset[str]
 """One of them must occur, in lower case, in the lowered text."""
 
-ODD: Final = "\u0130\u0131\u017f\u212a"
-"""Characters beyond ASCII that match an ASCII letter when case is ignored: i twice, s, k."""
-
 SHORTEST: Final = 3
 """Shorter literals of letters and blanks are in too many texts to be of use."""
 

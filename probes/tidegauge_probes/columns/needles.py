@@ -57,8 +57,8 @@ class _Pass:
         self._long = [word.encode() for word in words if len(word) > 1]
         # Found by a comparison with the whole blob: they may be in it very often.
         self._single = [ord(word) for word in words if len(word) == 1]
-        self._anywhere = _places(words, {n.word: columns[n] for n in fit if not n.whole})
-        self._alone = _places(words, {n.word: columns[n] for n in fit if n.whole})
+        self._anywhere = _columns_of(words, {n.word: columns[n] for n in fit if not n.whole})
+        self._alone = _columns_of(words, {n.word: columns[n] for n in fit if n.whole})
 
     @cached_property
     def _automaton(self) -> BytesAhoCorasick:
@@ -90,6 +90,7 @@ class _Pass:
         """Write into *found*, bool [columns + 1, n]; the last row takes what nobody asked for."""
         for which, starts, ends in self._matches(texts):
             rows = texts.rows_of(starts)
+            # The texts "fr" and "ee" stand side by side in the blob, where "free" is found.
             inside = ends <= texts.offsets[rows + 1]  # and not across the border of two texts
             found[self._anywhere[which[inside]], rows[inside]] = True
             columns = self._alone[which]
@@ -99,7 +100,7 @@ class _Pass:
                 found[columns[kept], rows[kept]] = True
 
 
-def _places(words: Sequence[str], columns: dict[str, int]) -> Integers:
+def _columns_of(words: Sequence[str], columns: dict[str, int]) -> Integers:
     return np.array([columns.get(word, -1) for word in words], dtype=np.int64)
 
 
@@ -112,8 +113,8 @@ class Needles:
 
     @cached_property
     def _passes(self) -> list[_Pass]:
-        ways = {needle.lowered for needle in self.columns if needle.word.isascii()}
-        return [_Pass(self.columns, lowered=lowered) for lowered in sorted(ways)]
+        cases = {needle.lowered for needle in self.columns if needle.word.isascii()}
+        return [_Pass(self.columns, lowered=lowered) for lowered in sorted(cases)]
 
     @cached_property
     def _foreign(self) -> list[Needle]:

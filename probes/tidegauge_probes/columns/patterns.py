@@ -14,12 +14,22 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from tidegauge_probes.columns.literals import required
 from tidegauge_probes.columns.needles import Needle
-from tidegauge_probes.columns.texts import DIGIT, OTHER, STAND_INS, WORD, Mask, Texts
+from tidegauge_probes.columns.texts import (
+    DIGIT,
+    OTHER,
+    STAND_INS,
+    WORD,
+    Integers,
+    Mask,
+    Texts,
+    offsets_of,
+)
 from tidegauge_probes.compat import re_compiler as compiler
 from tidegauge_probes.compat import re_constants as op
 from tidegauge_probes.compat import re_parser as parser
@@ -31,6 +41,9 @@ if TYPE_CHECKING:
 else:
     pa = LazyModule("pyarrow")
     pc = LazyModule("pyarrow.compute")
+
+_COLUMNS: Final[WeakKeyDictionary[Texts, Any]] = WeakKeyDictionary()
+"""Texts → their blob as an Arrow column, which all patterns share; gone with the batch."""
 
 _ASCII: Final = 128
 _BYTES: Final = 256
@@ -94,7 +107,6 @@ class _Walk:
     parts: list[Mask] = field(default_factory=list)
 
     def translation(self, pattern: str) -> Translation:
-        """Return what was found out."""
         if self.ascii_only:
             return Translation(pattern, Reach.ASCII)
         if not self.boundaries:
@@ -285,12 +297,33 @@ class Pattern:
         decided = wanted & _decidable(texts, translation.reach)
         if translation.table is not None:
             special = np.flatnonzero(decided & texts.wordy)
-            found[special] = _search(texts.column(special, translation.table), translation.pattern)
+            column = _column(texts, special, translation.table)
+            found[special] = _search(column, translation.pattern)
             rows = np.flatnonzero(decided & ~texts.wordy)
         else:
             rows = np.flatnonzero(decided)
-        found[rows] = _search(texts.column(rows), translation.pattern)
+        found[rows] = _search(_column(texts, rows), translation.pattern)
         return wanted & ~decided
+
+
+def _column(texts: Texts, rows: Integers, table: bytes | None = None) -> pa.LargeBinaryArray:
+    """Return some rows of the blob as an Arrow column, through `bytes.translate` if told."""
+    if texts not in _COLUMNS:
+        _COLUMNS[texts] = _arrow(texts.offsets, texts.blob)
+    whole = _COLUMNS[texts]
+    if table is None and len(rows) == len(texts):
+        return whole
+    column = whole.take(pa.array(rows))
+    if table is None:
+        return column
+    offsets = offsets_of(texts.lengths[rows])
+    blob = column.buffers()[2].to_pybytes() if offsets[-1] else b""
+    return _arrow(offsets, blob.translate(table))
+
+
+def _arrow(offsets: Integers, blob: bytes) -> pa.LargeBinaryArray:
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(blob)]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
 
 
 def _search(column: pa.LargeBinaryArray, pattern: str) -> Mask:

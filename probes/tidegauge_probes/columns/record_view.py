@@ -35,8 +35,7 @@ from uuid import UUID
 
 import numpy as np
 
-from tidegauge_probes.columns.column import ABSENT
-from tidegauge_probes.model import Fields
+from tidegauge_probes.model import ABSENT, Fields
 
 Held = Mapping[str, Callable[[], Any]]
 """Fields that are not in a view until they are read, each with what makes a copy of it."""
@@ -69,7 +68,6 @@ class RecordView(SimpleNamespace):
         return self.__dict__[name]
 
     def __contains__(self, name: object) -> bool:
-        """Whether the record has a field of that name."""
         return name in self.__dict__
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -83,17 +81,14 @@ class GuardedView(RecordView):
     __slots__ = ("__guard",)  # a mangled name is nobody's field
 
     def __getitem__(self, name: str) -> Any:
-        """Return a field by name; KeyError if the record has none of that name."""
         inside = _dict_of(self)
         return inside[name] if name in inside else _copy_in(self, name)
 
     def __contains__(self, name: object) -> bool:
-        """Whether the record has a field of that name."""
         guard = _get_guard(self)
         return name in _dict_of(self) or (guard is not None and name in guard[1])
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a field by name, or *default*."""
         try:
             return self[name]
         except KeyError:
@@ -109,12 +104,10 @@ class GuardedView(RecordView):
         raise AttributeError(msg, name=name, obj=self)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Write a field, in this view only."""
         _open(self)
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
-        """Delete a field, in this view only."""
         _open(self)
         super().__delattr__(name)
 
@@ -128,11 +121,9 @@ class GuardedView(RecordView):
         return RecordView, (), _open(self)
 
     def __repr__(self) -> str:
-        """Show all fields."""
         return repr(RecordView(**_open(self)))
 
     def __eq__(self, other: object) -> bool:
-        """Compare all fields, as namespaces do."""
         if not isinstance(other, SimpleNamespace):
             return NotImplemented
         return bool(_open(self) == vars(other))

@@ -10,22 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.columns.literals import ODD
-from tidegauge_probes.lazy import LazyModule
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-else:
-    pa = LazyModule("pyarrow")
-
 Mask = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
+
+ODD: Final = "\u0130\u0131\u017f\u212a"
+"""Characters beyond ASCII that match an ASCII letter when case is ignored: i twice, s, k."""
 
 WORD, DIGIT, SPACE, OTHER, ODD_ONE = 0x80, 0x81, 0x82, 0x83, 0x84
 """Stand-ins: a letter or number (but decimals), a decimal, white space, the rest, one of ODD."""
@@ -58,13 +53,9 @@ def _kinds() -> Bytes:
     return kinds
 
 
-def _offsets(lengths: Integers) -> Integers:
+def offsets_of(lengths: Integers) -> Integers:
+    """Return where texts of these lengths begin, and where the last ends, int64 [n + 1]."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-
-
-def _arrow(offsets: Integers, blob: bytes) -> pa.LargeBinaryArray:
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(blob)]
-    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
 
 
 class Texts:
@@ -77,7 +68,6 @@ class Texts:
         )
 
     def __len__(self) -> int:
-        """Return the number of texts."""
         return len(self.values)
 
     @cached_property
@@ -88,7 +78,7 @@ class Texts:
     @cached_property
     def offsets(self) -> Integers:
         """Where each begins in the blob, and where the last ends, int64 [n + 1]."""
-        return _offsets(self.lengths)
+        return offsets_of(self.lengths)
 
     @cached_property
     def ascii(self) -> Mask:
@@ -157,26 +147,13 @@ class Texts:
         space[control] = _IS_SPACE[self._codes[control]]
         if len(self.beyond):
             space |= self._codes == SPACE
+        # A word begins after white space: in " ab c" at 1 and 4. The comparison says nothing of the
+        # first character of a text, which follows the last one of another text.
         begins = np.empty(len(space), dtype=np.bool_)
         begins[1:] = space[:-1] > space[1:]
         firsts = self.offsets[:-1][self.lengths > 0]
         begins[firsts] = ~space[firsts]
         return np.diff(np.searchsorted(np.flatnonzero(begins), self.offsets))
-
-    @cached_property
-    def _column(self) -> pa.LargeBinaryArray:
-        return _arrow(self.offsets, self.blob)
-
-    def column(self, rows: Integers, table: bytes | None = None) -> pa.LargeBinaryArray:
-        """Return some rows of the blob as an Arrow column, through `bytes.translate` if told."""
-        if table is None and len(rows) == len(self):
-            return self._column
-        column = self._column.take(pa.array(rows))
-        if table is None:
-            return column
-        offsets = _offsets(self.lengths[rows])
-        blob = column.buffers()[2].to_pybytes() if offsets[-1] else b""
-        return _arrow(offsets, blob.translate(table))
 
     @cached_property
     def lowered(self) -> Texts:

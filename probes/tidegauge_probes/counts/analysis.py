@@ -71,6 +71,11 @@ def lf_conflicts(counts: PaneCounts, *, normalize_by_overlaps: bool = False) -> 
     return _share(counts.all.conflicts, counts.records)
 
 
+def lf_errors(counts: PaneCounts) -> Floats:
+    """Share of records each LF fails on, float64 [m]; NaN without records."""
+    return _share(counts.all.errors, counts.records)
+
+
 def _of(counts: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> Floats:
     out = np.full(len(counts), np.nan)
     return np.asarray(np.divide(counts, whole, out=out, where=whole > 0))
@@ -90,7 +95,7 @@ def lf_summary(
         "Coverage": lf_coverages(counts),
         "Overlaps": lf_overlaps(counts),
         "Conflicts": lf_conflicts(counts),
-        "Errors": _share(counts.all.errors, counts.records),
+        "Errors": lf_errors(counts),
     }
     if against is not None:
         columns |= {

@@ -91,9 +91,11 @@ def _is_nowhere(counts: PaneCounts, path: str) -> bool:
 def _failing(
     counts: PaneCounts, column: int, probe: str, share: float, text: str | None
 ) -> Blindness:
-    faults = [(n, kind, said) for (lf, kind), (n, said) in counts.faults.items() if lf == column]
-    _, kind, said = max(faults, default=(0, "", ""))
-    match = _MISSING.fullmatch(said) if kind in _MISSING_FAULTS else None
+    faults = [
+        (n, kind, message) for (lf, kind), (n, message) in counts.faults.items() if lf == column
+    ]
+    _, kind, message = max(faults, default=(0, "", ""))
+    match = _MISSING.fullmatch(message) if kind in _MISSING_FAULTS else None
     missing = next(filter(None, match.groups()), "") if match else ""
     path = text if text is not None and missing == "text" else ""
-    return Blindness(BlindCause.LF_FAILS, share, probe, kind, said, missing, path)
+    return Blindness(BlindCause.LF_FAILS, share, probe, kind, message, missing, path)

@@ -37,11 +37,11 @@ def confusions(outcomes: Outcomes, gold: npt.ArrayLike, classes: int) -> Ints:
         msg = f"gold labels must be in -1…{classes - 1}, not {truth.min()} to {truth.max()}"
         raise CountsError(msg)
     known = truth >= 0
-    said = outcomes[known].astype(np.int64)
+    cast = outcomes[known].astype(np.int64)
     symbols = classes + _BELOW_ZERO
-    rows = np.where(said < 0, np.where(said == ERROR, classes + 1, classes), said)
-    places = (np.arange(m) * symbols + rows) * classes + truth[known, None].astype(np.int64)
-    counted = np.bincount(places.ravel(), minlength=m * symbols * classes)
+    rows = np.where(cast < 0, np.where(cast == ERROR, classes + 1, classes), cast)
+    cells = (np.arange(m) * symbols + rows) * classes + truth[known, None].astype(np.int64)
+    counted = np.bincount(cells.ravel(), minlength=m * symbols * classes)
     return np.asarray(counted, dtype=np.int64).reshape(m, symbols, classes)
 
 
@@ -71,8 +71,8 @@ def empirical_probs(counted: Ints) -> Floats:
     Symbol K is an abstain, which Snorkel's ``lf_empirical_probs`` has in row 0. NaN for a class
     that no record has.
     """
-    said = counted[:, :-1]
-    return _divided(said, np.broadcast_to(said.sum(axis=1, keepdims=True), said.shape))
+    cast = counted[:, :-1]
+    return _divided(cast, np.broadcast_to(cast.sum(axis=1, keepdims=True), cast.shape))
 
 
 def _divided(counts: Ints, of: Ints) -> Floats:
@@ -94,6 +94,6 @@ def label_buckets(*labels: Sequence[int] | Ints) -> dict[tuple[int, ...], Ints]:
     together = np.stack(columns, axis=1)
     found, which = np.unique(together, axis=0, return_inverse=True)
     return {
-        tuple(map(int, combination)): np.flatnonzero(which.ravel() == place)
-        for place, combination in enumerate(found)
+        tuple(map(int, combination)): np.flatnonzero(which.ravel() == group)
+        for group, combination in enumerate(found)
     }

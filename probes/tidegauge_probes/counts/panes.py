@@ -26,7 +26,7 @@ Mask = npt.NDArray[np.bool_]
 MOST_EXACT: Final = 2**24
 """Records whose float32 sums are still exact: batches are added up in slices of so many."""
 
-MOST_TOGETHER: Final = 2_048
+MAX_PAIRED: Final = 2_048
 """LFs × classes up to which it is counted how often any two vote together: 34 MB. Snorkel runs out
 of memory with 1,200 LFs and 56 classes, of which this would be 36 GB (snorkel#1656)."""
 
@@ -58,7 +58,6 @@ class SegmentCounts:
     conflicts: Ints
 
     def __add__(self, other: SegmentCounts) -> SegmentCounts:
-        """Add, array by array."""
         return SegmentCounts(
             self.totals + other.totals,
             self.outcomes + other.outcomes,
@@ -68,12 +67,10 @@ class SegmentCounts:
 
     @property
     def votes(self) -> Ints:
-        """Votes of each LF, int64 [m]."""
         return np.asarray(self.outcomes[:, :-2].sum(axis=1), dtype=np.int64)
 
     @property
     def errors(self) -> Ints:
-        """Errors of each LF, int64 [m]."""
         return self.outcomes[:, -1]
 
 
@@ -83,7 +80,7 @@ class PaneCounts:
 
     ``gram``: int64 [mK, mK], ψᵀψ of the one-hot votes, column j·K + k for LF j and class k:
     how often each pair of (LF, class) votes on the same record; [0, 0] where mK is beyond
-    ``MOST_TOGETHER``: then nobody knows.
+    ``MAX_PAIRED``: then nobody knows.
     ``faults``: (LF, exception type) → (count, the smallest message): the smallest, because a
     first or last one would depend on the order of adding.
     """
@@ -111,7 +108,6 @@ class PaneCounts:
         return isinstance(other, PaneCounts) and self.encode() == other.encode()
 
     def __hash__(self) -> int:
-        """Hash what is compared."""
         return hash(self.encode())
 
     @property
@@ -121,7 +117,6 @@ class PaneCounts:
 
     @property
     def records(self) -> int:
-        """Number of records counted."""
         return int(self.all.totals[RECORDS])
 
     def encode(self) -> bytes:
@@ -159,6 +154,7 @@ def fold(matrix: VoteMatrix, classes: int, segments: Mapping[str, Mask]) -> Pane
     counted = dict.fromkeys(taken, _nothing(m, classes))
     side = _side(m, classes)
     gram = np.zeros((side, side), dtype=np.int64)
+    # A float32 counts exactly up to 2²⁴ only, and ψ of all records at once would fill the memory.
     step = max(1, min(MOST_EXACT, _CELLS // max(m * classes, 1)))
     for start in range(0, n, step):
         part = slice(start, start + step)
@@ -174,13 +170,13 @@ def fold(matrix: VoteMatrix, classes: int, segments: Mapping[str, Mask]) -> Pane
     return PaneCounts(m, classes, counted, gram, faults)
 
 
-def together_counted(lfs: int, classes: int) -> bool:
+def counts_pairs(lfs: int, classes: int) -> bool:
     """Whether it is counted how often any two vote together."""
-    return lfs * classes <= MOST_TOGETHER
+    return lfs * classes <= MAX_PAIRED
 
 
 def _side(lfs: int, classes: int) -> int:
-    return lfs * classes if together_counted(lfs, classes) else 0
+    return lfs * classes if counts_pairs(lfs, classes) else 0
 
 
 def _nothing(lfs: int, classes: int) -> SegmentCounts:
@@ -232,6 +228,8 @@ class _Votes:
     def gram(self) -> Ints:
         """Return ψᵀψ, int64 [mK, mK], in the columns of ``PaneCounts.gram``."""
         m, k = self.lfs, self.psi.shape[1] // max(self.lfs, 1)
+        # Each entry counts the records on which both votes are cast: of the records (1, 1), (1, −)
+        # and (0, 1), LF 0 votes 1 on two (its diagonal entry), and on one of those so does LF 1.
         by_class = np.rint(_product(self.psi.T, self.psi)).astype(np.int64).reshape(k, m, k, m)
         return np.asarray(by_class.transpose(1, 0, 3, 2).reshape(m * k, m * k))
 

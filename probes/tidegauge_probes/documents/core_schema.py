@@ -39,7 +39,7 @@ _DIGITS: Final = 4_000
 def resolve(text: str) -> Scalar:
     """Return what a plain (unquoted) scalar stands for.
 
-    Raises ValueError, with the mend, for numbers that would not be what was written: ``01234`` is
+    Raises ValueError, with the fix, for numbers that would not be what was written: ``01234`` is
     1234 to YAML, but people write it for postal codes.
 
     >>> [resolve(text) for text in ("NO", "1:30", "2026-01-01", "0o17", "1e3", "~")]
@@ -60,16 +60,16 @@ def resolve(text: str) -> Scalar:
 
 def _number(text: str) -> int | float:
     if _ZEROS.match(text):
-        msg = f"{_short(text)} starts with a zero: put quotes around a text, or drop the zero"
+        msg = f"{_short(text)} has a leading zero: quote it if it is a string, or remove the zero"
         raise ValueError(msg)
     if len(text) > _DIGITS:
-        msg = f"{_short(text)} is too long for a number: put quotes around it if it is a text"
+        msg = f"{_short(text)} is too long for a number: quote it if it is a string"
         raise ValueError(msg)
     if _INTEGER.fullmatch(text):
         return int(text)
     number = float(text)
     if math.isinf(number):
-        msg = f"{_short(text)} is too large for a number: put quotes around it if it is a text"
+        msg = f"{_short(text)} is too large for a number: quote it if it is a string"
         raise ValueError(msg)
     return number
 

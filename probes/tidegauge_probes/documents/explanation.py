@@ -24,7 +24,7 @@ SECRET: Final[dict[str, JsonValue]] = {"secret": True}
 _SHOWN: Final = 80
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^\s]*@")
 _KINDS: Final = {
-    str: "a text",
+    str: "a string",
     int: "a whole number",
     float: "a number",
     bool: "true or false",
@@ -37,7 +37,7 @@ _WORDS: Final = (
     (", unable to parse string as a number", ""),
     (", unable to interpret input", ""),
     ("Value error, ", ""),
-    ("Input should be a valid string", "must be a text"),
+    ("Input should be a valid string", "must be a string"),
     ("Input should be a valid integer", "must be a whole number"),
     ("Input should be a valid number", "must be a number"),
     ("Input should be a valid boolean", "must be true or false"),
@@ -239,10 +239,10 @@ def _line(problem: _Problem) -> str:
     if problem.kind == "extra_forbidden":
         return f"  {where}: {_unknown(problem)}"
     if problem.kind == "missing":
-        return f"  {where}: this key is needed and missing"
+        return f"  {where}: required key is missing"
     if problem.kind == "union_tag_not_found":
         tag = str(problem.context.get("discriminator", "'kind'")).strip("'")
-        return f"  {where}.{tag}: this key is needed and missing"
+        return f"  {where}.{tag}: required key is missing"
     if problem.kind == "union_tag_invalid":
         tag = str(problem.context.get("discriminator", "'kind'")).strip("'")
         known = problem.context.get("expected_tags", "")

@@ -50,7 +50,7 @@ def read_yaml(data: bytes | str, origin: str, text: Text = str) -> Any:
         mark = error.problem_mark or error.context_mark
         raise _problem(origin, mark, _explained(error, source)) from error
     except yaml.YAMLError as error:  # a character that no YAML holds
-        msg = f"{origin} is not YAML: {' '.join(str(error).split())}"
+        msg = f"{origin} is not valid YAML: {' '.join(str(error).split())}"
         raise DocumentError(msg) from error
 
 
@@ -62,26 +62,26 @@ def read_json(data: bytes | str, origin: str, text: Text = str) -> Any:
         return _with_texts(found, text, 1)
     except json.JSONDecodeError as error:
         where = f"{origin}, line {error.lineno}, column {error.colno}"
-        msg = f"{where}: this is not JSON: {error.msg}"
+        msg = f"{where}: not valid JSON: {error.msg}"
         raise DocumentError(msg) from error
     except ValueError as error:
         msg = f"{origin}: {error}"
         raise DocumentError(msg) from error
     except RecursionError as error:
-        msg = f"{origin}: it is nested more than {MAX_DEPTH} levels deep"
+        msg = f"{origin}: nested more than {MAX_DEPTH} levels deep"
         raise DocumentError(msg) from error
 
 
 def _decoded(data: bytes | str, origin: str, kind: str) -> str:
     if len(data) > MAX_BYTES:
         most = f"{MAX_BYTES // 2**20} MiB"
-        msg = f"{origin} has more than {most}: split it, or move long lists to files"
+        msg = f"{origin} is larger than {most}: split it, or move long lists to files"
         raise DocumentError(msg)
     try:
         return data if isinstance(data, str) else data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1 if isinstance(data, bytes) else 1
-        msg = f"{origin} is not {kind}: line {line} is not UTF-8; save the file as UTF-8"
+        msg = f"{origin} is not valid {kind}: line {line} is not UTF-8; save the file as UTF-8"
         raise DocumentError(msg) from error
 
 
@@ -127,23 +127,22 @@ class _Reader:
         self._aliased = 0
 
     def document(self) -> Any:
-        """Return the document's value."""
         next(self._events)  # the stream's start
         event = next(self._events)
         if isinstance(event, yaml.StreamEndEvent):
             return None
         if event.version not in {None, (1, 2)}:
-            raise self._wrong(event, "this is read as YAML 1.2: remove the %YAML line")
+            raise self._wrong(event, "files are read as YAML 1.2: remove the %YAML line")
         value = self._node(next(self._events), 1).value
         next(self._events)  # the document's end
         event = next(self._events)
         if not isinstance(event, yaml.StreamEndEvent):
-            raise self._wrong(event, "a second document starts here: keep one in a file")
+            raise self._wrong(event, "a second document starts here: put it in a file of its own")
         return value
 
     def _node(self, event: Any, depth: int) -> _Node:
         if depth > MAX_DEPTH:
-            raise self._wrong(event, f"this is nested more than {MAX_DEPTH} levels deep")
+            raise self._wrong(event, f"nested more than {MAX_DEPTH} levels deep")
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
         if isinstance(event, yaml.ScalarEvent):
@@ -159,10 +158,10 @@ class _Reader:
     def _alias(self, event: Any, depth: int) -> _Node:
         node = self._anchors.get(event.anchor)
         if node is None:  # also inside of what it names: that would never end
-            raise self._wrong(event, f"there is no complete value &{event.anchor} before this line")
+            raise self._wrong(event, f"there is no complete value &{event.anchor} above this line")
         self._aliased += node.size
         if self._aliased > MAX_ALIASED:
-            what = f"the aliases up to here stand for more than {MAX_ALIASED} values"
+            what = f"the aliases up to here expand to more than {MAX_ALIASED} values"
             raise self._wrong(event, f"{what}: write them out, or move them to a file")
         if depth + node.height - 1 > MAX_DEPTH:
             raise self._wrong(event, f"*{event.anchor} nests more than {MAX_DEPTH} levels deep")
@@ -193,11 +192,11 @@ class _Reader:
 
     def _key(self, event: Any) -> Scalar:
         if not isinstance(event, yaml.ScalarEvent):
-            raise self._wrong(event, "a key must be a single word, number or text")
+            raise self._wrong(event, "a key must be a word, a number or a quoted string")
         if event.value == "<<" and event.implicit[0]:
             raise self._wrong(event, "YAML 1.2 has no merge key (<<): repeat the keys")
         if event.anchor is not None:
-            raise self._wrong(event, f"a key takes no anchor: remove &{event.anchor}")
+            raise self._wrong(event, f"a key cannot have an anchor: remove &{event.anchor}")
         return self._resolved(event)
 
     def _scalar(self, event: Any) -> Scalar:
@@ -226,7 +225,9 @@ class _Reader:
     def _check_tag(self, event: Any, expected: str) -> None:
         if event.tag not in {None, "!", PREFIX + expected}:
             shown = event.tag.replace(PREFIX, "!!")
-            raise self._wrong(event, f"the tag {shown} does not fit or is not read: remove it")
+            raise self._wrong(
+                event, f"the tag {shown} is unsupported or does not match the value: remove it"
+            )
 
     def _wrong(self, event: Any, problem: str) -> DocumentError:
         return _problem(self._origin, event.start_mark, problem)
@@ -243,18 +244,18 @@ def _problem(origin: str, mark: Any, problem: str) -> DocumentError:
 
 
 def _explained(error: yaml.MarkedYAMLError, source: str) -> str:
-    """Return the parser's words, and the mend of what people run into most."""
+    """Return the parser's message, with the fix for the most common mistakes."""
     parts = [part for part in (error.context, error.problem) if part]
-    said = f"this is not YAML: {', '.join(parts)}"
+    message = f"not valid YAML: {', '.join(parts)}"
     mark = error.problem_mark
     line = "".join(source.splitlines()[mark.line : mark.line + 1]) if mark else ""
     if "${" in line:
-        return f'{said}. Put quotes around a variable: "${{NAME}}"'
+        return f'{message}. Quote a variable: "${{NAME}}"'
     if "\t" in line[: mark.column + 1 if mark else 0]:
-        return f"{said}. Indent with spaces, not with tabs"
+        return f"{message}. Indent with spaces, not with tabs"
     if ": " in line or "#" in line:
-        return f"{said}. Put quotes around texts that hold ': ' or ' #'"
-    return said
+        return f"{message}. Quote strings that contain ': ' or ' #'"
+    return message
 
 
 # -- JSON -------------------------------------------------------------------------------------
@@ -264,14 +265,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            msg = f"the key '{key}' is there twice: keep one"
+            msg = f"duplicate key '{key}': keep one"
             raise ValueError(msg)
         found[key] = value
     return found
 
 
 def _constant(name: str) -> Any:
-    msg = f"{name} is not JSON"
+    msg = f"{name} is not valid JSON"
     raise ValueError(msg)
 
 

@@ -22,7 +22,7 @@ class Spec(BaseModel):
 
 
 class ExactSpec(Spec):
-    """A model whose JSON Schema refuses what it refuses: no text is taken for a number.
+    """A model whose JSON Schema rejects exactly what it rejects: text never passes as a number.
 
     ``EXACTLY_ONE``: fields of which exactly one is given; ``AT_LEAST_ONE``: of which at least one
     is. Null is as good as not given.
@@ -58,10 +58,10 @@ class ExactSpec(Spec):
     ) -> dict[str, Any]:
         """Say in the schema, too, how many of the fields are given."""
         schema = handler(core)
-        said = handler.resolve_ref_schema(schema)
+        document = handler.resolve_ref_schema(schema)
         for word, names in (("oneOf", cls.EXACTLY_ONE), ("anyOf", cls.AT_LEAST_ONE)):
             if names:
-                said[word] = [_present(cls._key(name)) for name in names]
+                document[word] = [_present(cls._key(name)) for name in names]
         return schema
 
 

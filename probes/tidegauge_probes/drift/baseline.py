@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.counts import panes as counts_
-from tidegauge_probes.counts.panes import MOST_TOGETHER, PaneCounts
+from tidegauge_probes.counts.panes import MAX_PAIRED, PaneCounts
 from tidegauge_probes.drift import budget
 from tidegauge_probes.drift.calibration import archive
 from tidegauge_probes.drift.calibration.fit import calibrate, uncalibrated
@@ -33,7 +33,7 @@ from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import SeriesKey
 from tidegauge_probes.label_model.accuracy import Gold
 from tidegauge_probes.label_model.consensus import Consensus
-from tidegauge_probes.label_model.dawid_skene import LabelModel
+from tidegauge_probes.label_model.model import LabelModel
 from tidegauge_probes.model import Layout
 
 Floats = npt.NDArray[np.float64]
@@ -79,7 +79,6 @@ class Baseline:
 
     @cached_property
     def keys(self) -> tuple[SeriesKey, ...]:
-        """Names of the series."""
         return self.plan.keys()
 
     @cached_property
@@ -125,12 +124,12 @@ class Baseline:
 
         What that says of its windows is not known, for of those it holds the series, not the
         counts: so where it has windows nothing of it is compared. BaselineError where it was not
-        counted how often votes come together (``counts.MOST_TOGETHER``).
+        counted how often votes come together (``counts.MAX_PAIRED``).
         """
         if not self.total.gram.size:
             msg = (
                 f"{len(self.plan.layout.probes)} LFs × {len(self.plan.layout.classes)} classes are "
-                f"more than {MOST_TOGETHER:,}: too many for a label model"
+                f"more than {MAX_PAIRED:,}: too many for a label model"
             )
             raise BaselineError(msg)
         consensus = None if len(self.starts) else Consensus.of(model, self.total)

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
 
 Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 BLIND_SPOT, COVERAGE, REST = 0.15, 0.40, 0.45
 """Shares of the budget: the blind spot of all records, the coverage of all records, and the rest
@@ -34,25 +33,3 @@ def _part(key: SeriesKey) -> int:
     if key.segment != ALL:
         return 2
     return {SeriesKind.BLIND_SPOT: 0, SeriesKind.COVERAGE: 1}.get(SeriesKind(key.series), 2)
-
-
-def off(p_value: Floats, worth: Mask, tested: Mask, alpha: float) -> Mask:
-    """Return the series that are off: of those *tested* rejected at *alpha*, and worth a page."""
-    rejected = np.zeros(len(tested), dtype=np.bool_)
-    rejected[tested] = benjamini_hochberg(np.where(worth, p_value, 1.0)[tested], alpha)
-    return np.asarray(rejected & worth)
-
-
-def benjamini_hochberg(p_values: Floats, alpha: float) -> Mask:
-    """Return which hypotheses are rejected at false-discovery rate *alpha* (1995, step-up).
-
-    >>> benjamini_hochberg(np.array([.001, .9, .012, .03]), .05).tolist()
-    [True, False, True, True]
-    """
-    m = len(p_values)
-    if not m:
-        return np.zeros(0, dtype=np.bool_)
-    order = np.sort(p_values)
-    passing = np.flatnonzero(order <= alpha * np.arange(1, m + 1) / m)
-    threshold = order[passing[-1]] if len(passing) else -1.0
-    return np.asarray(p_values <= threshold)

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import PaneCounts
-from tidegauge_probes.drift import budget as budgets
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.calibration.model import Calibration
-from tidegauge_probes.drift.scan import Past, effective, scan
+from tidegauge_probes.drift.scan import Past, Scanned, effective, scan
+from tidegauge_probes.drift.significance import off
 from tidegauge_probes.findings import Finding, Verdict
 from tidegauge_probes.lazy import LazyModule
 
@@ -44,7 +44,7 @@ class Detector:
 
     @property
     def alpha(self) -> float:
-        """Chance that a quiet window opens an episode: what a scan's ``paid`` is held against."""
+        """Chance that a quiet window opens an episode: the threshold of a scan's ``adjusted``."""
         return self.budget / 1000
 
 
@@ -57,14 +57,7 @@ class _Comparison:
     low: Floats
     high: Floats
     n_eff: Floats
-    effect: Floats
-    p_value: Floats
-    paid: Floats
-    rank: Floats
-    share: Floats
-    scale: Ints
-    worth: Mask
-    enough: Mask
+    scanned: Scanned
 
 
 def compare(
@@ -82,7 +75,7 @@ def compare(
     x, n = baseline.plan.extract(window)
     calibration = baseline.calibration
     compared = _compare(window_start_ms, x, n, past or Past.none(len(x)), calibration)
-    tested = compared.enough & (n > 0)
+    tested = compared.scanned.enough & (n > 0)
     shifted = _shifted(compared, baseline, tested, detector)
     verdicts = _verdicts(n, tested, shifted, learning=calibration.learning)
     return [
@@ -123,22 +116,7 @@ def _compare(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration)
     size = np.maximum(n, 1).astype(np.float64)
     n_eff = effective(calibration, size, p, cycles)
     low, high = _band(n_eff, p)
-    found = scan(start, x, n, past, calibration)
-    return _Comparison(
-        observed=x / size,
-        expected=p,
-        low=low,
-        high=high,
-        n_eff=n_eff,
-        effect=found.effect,
-        p_value=found.p_value,
-        paid=found.paid,
-        rank=found.rank,
-        share=found.share,
-        scale=found.scale,
-        worth=found.worth,
-        enough=found.enough,
-    )
+    return _Comparison(x / size, p, low, high, n_eff, scan(start, x, n, past, calibration))
 
 
 def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
@@ -149,11 +127,11 @@ def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
 
 
 def _shifted(compared: _Comparison, baseline: Baseline, tested: Mask, detector: Detector) -> Mask:
-    worth = compared.worth
+    found = compared.scanned
+    worth = found.worth
     if baseline.calibration.learning:
-        worth = worth & (np.abs(np.log(compared.effect)) >= np.log(LEARNING_ODDS))
-    paid = compared.paid / baseline.weights
-    return budgets.off(paid, worth, tested, detector.alpha)
+        worth = worth & (np.abs(np.log(found.effect)) >= np.log(LEARNING_ODDS))
+    return off(found.adjusted / baseline.weights, worth, tested, detector.alpha)
 
 
 def _verdicts(n: Ints, tested: Mask, shifted: Mask, *, learning: bool) -> list[Verdict]:
@@ -180,18 +158,23 @@ def _finding(
     verdict: Verdict,
     compared: _Comparison,
 ) -> Finding:
-    expected = float(compared.expected[s])
+    expected, found = float(compared.expected[s]), compared.scanned
     if verdict is Verdict.NO_DATA:
         return Finding(baseline.keys[s], start, x, n, verdict, expected=expected)
-    names = ("observed", "low", "high", "effect", "p_value", "n_eff", "share", "rank")
-    figures = {name: float(getattr(compared, name)[s]) for name in names}
     return Finding(
         baseline.keys[s],
         start,
         x,
         n,
         verdict,
+        observed=float(compared.observed[s]),
         expected=expected,
-        scale=int(compared.scale[s]),
-        **figures,
+        low=float(compared.low[s]),
+        high=float(compared.high[s]),
+        effect=float(found.effect[s]),
+        p_value=float(found.p_value[s]),
+        n_eff=float(compared.n_eff[s]),
+        scale=int(found.scale[s]),
+        share=float(found.share[s]),
+        rank=float(found.rank[s]),
     )

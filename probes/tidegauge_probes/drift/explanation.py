@@ -21,10 +21,10 @@ from typing import Final
 
 import numpy as np
 
-from tidegauge_probes.drift.budget import benjamini_hochberg
+from tidegauge_probes.drift.significance import benjamini_hochberg
 from tidegauge_probes.findings import ALL, Cause, CauseKind, Finding, SeriesKey
-from tidegauge_probes.label_model.dawid_skene import MIN_LFS, LabelModel
-from tidegauge_probes.label_model.precision import MIN_RECORDS, Together, class_shares
+from tidegauge_probes.label_model.model import MIN_LFS, LabelModel
+from tidegauge_probes.label_model.precision import MIN_RECORDS, PairCounts, class_shares
 
 MOST: Final = 0.8
 """The smallest segment that explains so much of a change is named; so much by mix is a mix."""
@@ -89,7 +89,7 @@ def of_classes(
     change: float,
     model: LabelModel,
     classes: Sequence[str],
-    now: Together,
+    now: PairCounts,
 ) -> Cause | None:
     """Return another mix of classes as the cause of a shift of an LF's coverage, or None.
 

@@ -84,7 +84,7 @@ class Scanned:
     """The most telling scale of each series, [S] each.
 
     ``scale``: windows summed; ``share``, ``expected``: over them; ``effect``: odds ratio of the
-    two; ``p_value``: two-sided; ``paid``: that times the price of its scale, through the tail
+    two; ``p_value``: two-sided; ``adjusted``: that times the price of its scale, through the tail
     map, at most 1; ``n_eff``; ``rank``: signed 2·n_eff·KL; ``worth``: whether the shift is large
     enough to be of interest, however sure, and has not ended; ``enough``: whether any of its sums
     holds enough to tell.
@@ -95,7 +95,7 @@ class Scanned:
     expected: Floats
     effect: Floats
     p_value: Floats
-    paid: Floats
+    adjusted: Floats
     n_eff: Floats
     rank: Floats
     worth: Mask
@@ -113,12 +113,17 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
     p = np.where(total > 0, p, calibration.p)
     sum_of = _tested(recent, calibration, last, windows)
     p_value, n_eff = _p_values(sum_of, calibration, windows), sum_of.effective
+    # The share of a sum counts, but as if of n_eff records: 300 of 1,000 with n_eff = 400 are
+    # tested as 120 of 400. What windows vary by among themselves is no evidence of a shift.
     x_eff = np.where(total > 0, found / np.maximum(total, 1), p) * n_eff
+    # Half a record more on either side: the odds of 0 of 40 are small, and not zero.
     odds = (x_eff + 0.5) / (n_eff - x_eff + 0.5) * (1 - p) / p
     enough = _enough(sums, last, np.cumsum(recent.used, axis=0)[last], calibration)
     worth = enough & (np.abs(np.log(odds)) >= MIN_LOGIT) & _lasts(sums, last)
-    paid = _paid(p_value, windows, calibration)
-    best = (paid + ~worth + ~enough).argmin(axis=0)
+    adjusted = _adjusted(p_value, windows, calibration)
+    # `adjusted` is at most 1, so a sum that is not worth a page loses to any that is, and one
+    # that holds too little loses to both: 0.2 beats 1e-9 + 1, and that beats 1e-12 + 2.
+    best = (adjusted + ~worth + ~enough).argmin(axis=0)
     pick = (best, np.arange(len(x)))
     share = (x_eff / n_eff)[pick]
     rank = np.sign(share - p[pick]) * 2 * n_eff[pick] * divergence(share, p[pick])
@@ -128,7 +133,7 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
         p[pick],
         odds[pick],
         p_value[pick],
-        paid[pick],
+        adjusted[pick],
         n_eff[pick],
         rank,
         worth[pick],
@@ -153,6 +158,8 @@ class _Recent:
 
     @classmethod
     def of(cls, start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> _Recent:
+        # The newest window first, so that row j of a running sum is over the last j + 1 windows:
+        # of x = 5, 1, 2 (the oldest first) the sums are 2, 3 and 8.
         starts = np.append(past.starts, start)[-LONGEST:][::-1]
         every_x = np.vstack([past.x, x])[-LONGEST:][::-1]
         every_n = np.vstack([past.n, n])[-LONGEST:][::-1]
@@ -215,7 +222,7 @@ def _p_values(sums: _Sums, calibration: Calibration, windows: Ints) -> Floats:
     return found
 
 
-def _paid(p_value: Floats, windows: Ints, calibration: Calibration) -> Floats:
+def _adjusted(p_value: Floats, windows: Ints, calibration: Calibration) -> Floats:
     evidence = -np.log(p_value * price(windows))
     if calibration.tails is not None:
         evidence = calibration.tails.through(evidence, windows)
@@ -241,6 +248,8 @@ def _enough(sums: Sequence[Floats], last: Ints, held: Ints, calibration: Calibra
 def _lasts(sums: Sequence[Floats], last: Ints) -> Mask:
     """Mark sums whose newest quarter is shifted half as far, too: what is over opens no alert."""
     total, ahead = sums[0], (sums[1] - sums[2]) / np.maximum(sums[0], 1)
+    # Of 8 windows the newest 2: if all 8 are 4 points up on average and those 2 only 1 point,
+    # whatever happened is over.
     quarter = np.maximum((last + 1) // 4, 1) - 1
     lately = ahead[quarter] * np.sign(ahead[last])
     return np.asarray((total[quarter] == 0) | (lately >= np.abs(ahead[last]) / 2))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tidegauge_probes.counts.panes import BLIND, COVERED, RECORDS, PaneCounts, SegmentCounts
 from tidegauge_probes.findings import ALL, OTHER, SeriesKey, SeriesKind
 from tidegauge_probes.label_model.consensus import Consensus
-from tidegauge_probes.label_model.dawid_skene import LabelModel
+from tidegauge_probes.label_model.model import LabelModel
 from tidegauge_probes.model import Layout
 
 Ints = npt.NDArray[np.int64]
@@ -136,7 +136,7 @@ def fold_segments(
 def pair_counts(counts: PaneCounts) -> tuple[Ints, Ints]:
     """Return how often LFs i and j both vote, and vote the same: int64 [m, m] each.
 
-    Not to be asked of counts without a Gram matrix (``counts.MOST_TOGETHER``).
+    Not to be asked of counts without a Gram matrix (``counts.MAX_PAIRED``).
     """
     m, k = counts.lfs, counts.classes
     blocks = counts.gram.reshape(m, k, m, k)

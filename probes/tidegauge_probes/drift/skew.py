@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 
 from tidegauge_probes.drift.baseline import Baseline
-from tidegauge_probes.drift.budget import off
 from tidegauge_probes.drift.scan import Past, scan
 from tidegauge_probes.drift.season import NO_SEASON
+from tidegauge_probes.drift.significance import off
 from tidegauge_probes.findings import Skew
 
 FALSE_SHARE: Final = 0.01

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import RECORDS, PaneCounts, SegmentCounts
 from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
-from tidegauge_probes.label_model.dawid_skene import LabelModel
+from tidegauge_probes.label_model.model import LabelModel
 from tidegauge_probes.label_model.precision import (
     MOST_ERRORS,
-    Together,
+    PairCounts,
     class_shares,
     of_window,
     orthogonal_to,
@@ -46,18 +46,18 @@ class Consensus:
     @classmethod
     def of(cls, model: LabelModel, total: PaneCounts) -> Consensus:
         """Take the worth from the baseline's *total*, where votes that depend have been seen to."""
-        return cls(model, _worth(model, Together.of(total)))
+        return cls(model, _worth(model, PairCounts.of(total)))
 
     def keys(self, layout: Layout, segments: Sequence[str]) -> list[SeriesKey]:
         """Name the series, in the order of ``extract``."""
         share, precise = SeriesKind.CLASS_SHARE, SeriesKind.PRECISION
         names, classes = layout.probes, layout.classes
         keys = [SeriesKey(share, s, label=classes[k]) for s in segments for k in self._followed]
-        return keys + [SeriesKey(precise, ALL, names[i], label=classes[k]) for i, k in self._judged]
+        return keys + [SeriesKey(precise, ALL, names[i], label=classes[k]) for i, k in self._rated]
 
     def extract(self, counts: PaneCounts, segments: Sequence[SegmentCounts]) -> tuple[Ints, Ints]:
         """Return x and n of each series, int64 [S] each; n is 0 where nothing is known."""
-        whole = Together.of(counts)
+        whole = PairCounts.of(counts)
         found = of_window(self.model, whole)
         shares = [self._of_segment(segment, found.trusted) for segment in segments]
         # Of so many labelled votes the precision would be as sure as the others know it.
@@ -66,7 +66,7 @@ class Consensus:
         unsure = variance(found.expected, found.prior, votes, strength)
         known = ~np.isnan(found.value)
         size = np.where(known, found.expected * (1 - found.expected) / unsure, 0.0)
-        rows = tuple(np.array(self._judged, dtype=np.int64).reshape(-1, 2).T)
+        rows = tuple(np.array(self._rated, dtype=np.int64).reshape(-1, 2).T)
         x, n = _rounded(np.nan_to_num(found.value)[rows], np.nan_to_num(size)[rows])
         return (
             np.concatenate([*(x for x, _ in shares), x]),
@@ -80,7 +80,7 @@ class Consensus:
         return range(classes) if classes > 2 else range(1, classes)  # noqa: PLR2004
 
     @property
-    def _judged(self) -> list[tuple[int, int]]:
+    def _rated(self) -> list[tuple[int, int]]:
         """(LF, class): votes of the LFs that are judged, and judge none: the deployed model's."""
         known = self.model.known & ~self.model.witnesses[:, None]
         return [(int(i), int(k)) for i, k in np.argwhere(known)]
@@ -97,7 +97,7 @@ class Consensus:
         return _rounded(shares[followed], records * self.worth[followed])
 
 
-def _worth(model: LabelModel, total: Together) -> Floats:
+def _worth(model: LabelModel, total: PairCounts) -> Floats:
     """Return p(1 − p)/(n·Var p̂) of each class share that ``class_shares`` finds, float64 [K].
 
     The variance is the sandwich of its weighted least squares: p̂ = p + F t, where F spans what
@@ -110,7 +110,7 @@ def _worth(model: LabelModel, total: Together) -> Floats:
     covariance = total.gram[np.ix_(used, used)] / total.records - np.outer(mu, mu)
     root = 1 / np.sqrt(np.maximum(mu * (1 - mu), 1e-12))
     free = orthogonal_to(np.ones(model.classes))
-    solve = free @ np.linalg.pinv(root[:, None] * (model.says[used] @ free)) * root
+    solve = free @ np.linalg.pinv(root[:, None] * (model.vote_emission[used] @ free)) * root
     variance = np.einsum("ka,ab,kb->k", solve, covariance, solve)
     sure = model.prior * (1 - model.prior)
     return np.asarray(np.clip(sure / np.maximum(variance, 1e-12), 0, 1))

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.counts.panes import together_counted
+from tidegauge_probes.counts.panes import counts_pairs
 from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.label_model.model import MIN_LFS, MIN_VOTES, LabelModel
 from tidegauge_probes.lazy import LazyModule
 from tidegauge_probes.model import ERROR, Outcomes
 
@@ -28,12 +29,6 @@ else:
 special = LazyModule("scipy.special", extra="statistics")
 
 Floats = npt.NDArray[np.float64]
-
-MIN_LFS: Final = 3
-"""With fewer the accuracies are not identified: take the majority's vote."""
-
-MIN_VOTES: Final = 20
-"""An LF with fewer votes says nothing that could be trusted."""
 
 DEPENDENT_Z: Final = 10.0
 """LFs that vote together this much more than their model says are not used on each other."""
@@ -48,62 +43,10 @@ TOLERANCE: Final = 1e-5
 MOST_STEPS: Final = 500
 
 
-@dataclass(frozen=True, eq=False)
-class LabelModel:
-    """Class shares, and what each LF says of each class.
-
-    ``prior``: float64 [K]. ``emission``: float64 [m, K + 1, K], P(LF i says s | class k), where
-    symbol K is an abstain; columns over s sum to 1. ``votes``: int64 [m, K], votes it was fitted
-    from. ``records``: how many records those were; if they had weights, how many equally weighted
-    ones are worth the same (Kish). ``dependent``: bool [m, m], LFs that are not independent given
-    the class; the diagonal is True.
-    """
-
-    prior: Floats
-    emission: Floats
-    votes: npt.NDArray[np.int64]
-    records: int
-    dependent: npt.NDArray[np.bool_]
-
-    @property
-    def classes(self) -> int:
-        """Number of classes, K."""
-        return len(self.prior)
-
-    @property
-    def usable(self) -> npt.NDArray[np.bool_]:
-        """LFs that voted often enough to be known, and may judge others, bool [m]."""
-        return np.asarray((self.votes.sum(axis=1) >= MIN_VOTES) & self.witnesses)
-
-    @property
-    def witnesses(self) -> npt.NDArray[np.bool_]:
-        """LFs that others are judged by, bool [m]: not those that depend on all."""
-        return np.asarray(~self.dependent.all(axis=0))
-
-    @property
-    def known(self) -> npt.NDArray[np.bool_]:
-        """Votes that were cast often enough to be known, bool [m, K]."""
-        return np.asarray(self.votes >= MIN_VOTES)
-
-    @property
-    def says(self) -> Floats:
-        """Return P(LF i votes a | class k), float64 [mK, K]."""
-        return self.emission[:, : self.classes].reshape(-1, self.classes)
-
-    def precision(self, prior: Floats | None = None) -> Floats:
-        """Return P(class k | LF i votes k), float64 [m, K]; NaN where it hardly ever does.
-
-        *prior*: class shares, float64 [K], if they are not those of the model.
-        """
-        says = self.emission[:, : self.classes] * (self.prior if prior is None else prior)
-        right, of = np.einsum("ikk->ik", says), says.sum(axis=2)  # says: [m, symbol, class]
-        known = self.known & (of > 0)
-        return np.asarray(np.divide(right, of, out=np.full_like(of, np.nan), where=known))
-
-    def posterior(self, outcomes: Outcomes) -> Floats:
-        """Return P(class | what the LFs said), float64 [n, K]; a failed LF says nothing."""
-        said = _Said.of(outcomes, self.classes)
-        return _posterior(said, np.log(self.prior), np.log(self.emission), self.usable)
+def posterior(model: LabelModel, outcomes: Outcomes) -> Floats:
+    """Return P(class | what the LFs said), float64 [n, K]; a failed LF says nothing."""
+    one_hot = _OneHotVotes.of(outcomes, model.classes)
+    return _posterior(one_hot, np.log(model.prior), np.log(model.emission), model.usable)
 
 
 def identified(outcomes: Outcomes) -> bool:
@@ -126,8 +69,8 @@ def fit(
     *weights*: positive float64 [n], how many records each row stands for; not given, all alike.
     BaselineError if there are fewer than three LFs that vote, or *balance* is not one of shares.
     """
-    said = _Said.of(outcomes, classes)
-    votes = said.votes()
+    one_hot = _OneHotVotes.of(outcomes, classes)
+    votes = one_hot.votes()
     usable = votes.sum(axis=1) >= MIN_VOTES
     usable[list(aside)] = False
     if usable.sum() < MIN_LFS:
@@ -138,21 +81,23 @@ def fit(
         raise BaselineError(msg)
     prior = _checked_balance(balance, classes)
     weight = np.ones(len(outcomes)) if weights is None else weights / weights.mean()
-    q = _posterior(said, np.log(prior), np.log(_assumed(said, weight, prior)), usable)
+    q = _posterior(one_hot, np.log(prior), np.log(_assumed(one_hot, weight, prior)), usable)
     emission = np.zeros((len(votes), classes + 1, classes))
     for _ in range(MOST_STEPS):
         before = emission
+        # A row of weight 3 counts as three records that say the same.
         q *= weight[:, None]
-        emission = _emission(said, q)
+        emission = _emission(one_hot, q)
         if balance is None:
             prior = (q.sum(axis=0) + PRIOR_COUNT) / (len(q) + PRIOR_COUNT * classes)
-        q = _posterior(said, np.log(prior), np.log(emission), usable)
+        q = _posterior(one_hot, np.log(prior), np.log(emission), usable)
         if float(np.abs(emission - before).max()) < TOLERANCE:
             break
     for column in aside:
         emission[column] = _beside(outcomes[:, [column]], q, weight, emission[column])
+    # Kish: weights of 1, 1 and 4 are worth (1 + 1 + 4)² / (1 + 1 + 16) = 2 equal records.
     records = round(len(weight) ** 2 / float(weight @ weight))
-    dependent = dependence(said.together(weight), emission[:, :classes], prior, records)
+    dependent = dependence(one_hot.pair_shares(weight), emission[:, :classes], prior, records)
     dependent[:, list(aside)] = True
     return LabelModel(prior, emission, votes, records, dependent)
 
@@ -164,7 +109,7 @@ def fit_if_identified(
     aside: Sequence[int] = (),
 ) -> LabelModel | None:
     """Return ``fit``'s model, or None of LFs too few to have one, or too many to be counted so."""
-    if not together_counted(outcomes.shape[1], classes):
+    if not counts_pairs(outcomes.shape[1], classes):
         return None
     if not identified(np.delete(outcomes, list(aside), axis=1)):
         return None
@@ -172,23 +117,25 @@ def fit_if_identified(
 
 
 def dependence(
-    together: Floats, says: Floats, prior: Floats, records: int
+    pair_shares: Floats, vote_emission: Floats, prior: Floats, records: int
 ) -> npt.NDArray[np.bool_]:
     """Return which LFs vote together more, or less, than their model says, bool [m, m].
 
-    *together*: float64 [mK, mK], share of the records on which both votes are cast.
+    *pair_shares*: float64 [mK, mK], share of the records on which both votes are cast.
     """
-    m, k, _ = says.shape
-    flat = says.reshape(m * k, k)
+    m, k, _ = vote_emission.shape
+    flat = vote_emission.reshape(m * k, k)
+    # Two LFs that vote SPAM on 60 % of spam and on 10 % of ham, half of each: together they are
+    # due on ½·0.36 + ½·0.01 = 18.5 % of the records. 30 % of 10,000 is z = 30: they copy.
     expected = np.einsum("ak,bk,k->ab", flat, flat, prior)
     spread = np.sqrt(np.maximum(expected * (1 - expected), 1e-12) / records)
-    z = np.abs(together - expected) / spread
+    z = np.abs(pair_shares - expected) / spread
     strongest = z.reshape(m, k, m, k).max(axis=(1, 3))
     return np.asarray((strongest > DEPENDENT_Z) | np.eye(m, dtype=np.bool_))
 
 
 @dataclass(frozen=True, eq=False)
-class _Said:
+class _OneHotVotes:
     """Votes as a sparse one-hot matrix, [n, mK], and failures, [n, m]."""
 
     psi: sparse.csr_array
@@ -197,11 +144,11 @@ class _Said:
     classes: int
 
     @classmethod
-    def of(cls, outcomes: Outcomes, classes: int) -> _Said:
+    def of(cls, outcomes: Outcomes, classes: int) -> _OneHotVotes:
         n, m = outcomes.shape
         rows, columns = np.nonzero(outcomes >= 0)
-        place = columns * classes + outcomes[rows, columns].astype(np.int64)
-        psi = sparse.csr_array((np.ones(len(rows)), (rows, place)), shape=(n, m * classes))
+        cell = columns * classes + outcomes[rows, columns].astype(np.int64)
+        psi = sparse.csr_array((np.ones(len(rows)), (rows, cell)), shape=(n, m * classes))
         rows, columns = np.nonzero(outcomes == ERROR)
         failed = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(n, m))
         return cls(psi, failed, m, classes)
@@ -210,7 +157,7 @@ class _Said:
         counted = np.asarray(self.psi.sum(axis=0), dtype=np.int64)
         return counted.reshape(self.lfs, self.classes)
 
-    def together(self, weight: Floats) -> Floats:
+    def pair_shares(self, weight: Floats) -> Floats:
         """Return the weighted shares of records with both votes, float64 [mK, mK]."""
         weighted = self.psi.multiply(weight[:, None]).tocsr()
         return np.asarray((self.psi.T @ weighted).toarray() / weight.sum())
@@ -222,13 +169,13 @@ def _beside(outcomes: Outcomes, others: Floats, weight: Floats, start: Floats) -
     *others*: P(class | what they said), float64 [n, K]. Counting its votes by that would make it
     look the less right the less they know; so what it says itself is weighed, too, by EM.
     """
-    said = _Said.of(outcomes, others.shape[1])
+    one_hot = _OneHotVotes.of(outcomes, others.shape[1])
     known = np.log(np.maximum(others, 1e-300))
     emission = start[None]
     for _ in range(MOST_STEPS):
         before = emission
-        q = _posterior(said, known, np.log(emission), np.array([True]))
-        emission = _emission(said, q * weight[:, None])
+        q = _posterior(one_hot, known, np.log(emission), np.array([True]))
+        emission = _emission(one_hot, q * weight[:, None])
         if float(np.abs(emission - before).max()) < TOLERANCE:
             break
     return np.asarray(emission[0])
@@ -244,38 +191,46 @@ def _checked_balance(balance: Floats | None, classes: int) -> Floats:
     return np.asarray(given / given.sum())
 
 
-def _assumed(said: _Said, weight: Floats, prior: Floats) -> Floats:
+def _assumed(one_hot: _OneHotVotes, weight: Floats, prior: Floats) -> Floats:
     """Return emissions of LFs that vote as often as they do, and are right at START_ACCURACY."""
-    k = said.classes
-    share = np.asarray(said.psi.T @ weight).reshape(said.lfs, k) / weight.sum()
+    k = one_hot.classes
+    share = np.asarray(one_hot.psi.T @ weight).reshape(one_hot.lfs, k) / weight.sum()
+    # EM finds either of two mirror images, spam called spam or ham called spam. Starting with
+    # votes that are right at 0.7 picks the one in which LFs mean what they say.
     wrong = (1 - START_ACCURACY) / max(k - 1, 1)
     right = np.where(np.eye(k, dtype=bool), START_ACCURACY, wrong)  # P(class | vote)
-    says = np.minimum(share[:, :, None] * right / prior, 1.0)
-    says *= np.minimum(1.0, 0.99 / np.maximum(says.sum(axis=1, keepdims=True), 1e-12))
-    says = np.maximum(says, 1e-9)
-    return np.concatenate([says, 1 - says.sum(axis=1, keepdims=True)], axis=1)
+    vote_emission = np.minimum(share[:, :, None] * right / prior, 1.0)
+    vote_emission *= np.minimum(
+        1.0, 0.99 / np.maximum(vote_emission.sum(axis=1, keepdims=True), 1e-12)
+    )
+    vote_emission = np.maximum(vote_emission, 1e-9)
+    return np.concatenate([vote_emission, 1 - vote_emission.sum(axis=1, keepdims=True)], axis=1)
 
 
-def _emission(said: _Said, q: Floats) -> Floats:
+def _emission(one_hot: _OneHotVotes, q: Floats) -> Floats:
     """M step: how often each LF said what, by class; *q* holds the weights, too."""
-    k = said.classes
-    votes = (said.psi.T @ q).reshape(said.lfs, k, k)
-    present = q.sum(axis=0) - said.failed.T @ q  # [m, K]: records on which it did not fail
+    k = one_hot.classes
+    votes = (one_hot.psi.T @ q).reshape(one_hot.lfs, k, k)
+    # An LF that failed on a record said nothing there, and was not silent either: 8 votes on 10
+    # records of a class with 2 failures are 8 of 8.
+    present = q.sum(axis=0) - one_hot.failed.T @ q  # [m, K]: records on which it did not fail
     silent = np.maximum(present - votes.sum(axis=1), 0.0)
     counts = np.concatenate([votes, silent[:, None, :]], axis=1) + PRIOR_COUNT
     return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 
 def _posterior(
-    said: _Said, log_prior: Floats, log_emission: Floats, usable: npt.NDArray[np.bool_]
+    one_hot: _OneHotVotes, log_prior: Floats, log_emission: Floats, usable: npt.NDArray[np.bool_]
 ) -> Floats:
     """E step. Each record starts from all LFs silent; votes and failures are the difference.
 
     *log_prior*: [K], or [n, K] where more is known of each record.
     """
-    k = said.classes
+    k = one_hot.classes
     logs = np.where(usable[:, None, None], log_emission, 0.0)
+    # Most LFs abstain on most records. With 50 LFs of 2 % coverage a record differs from silence
+    # in one vote, so the sparse product adds one term instead of 50.
     silent = logs[:, k]
     voted = (logs[:, :k] - silent[:, None, :]).reshape(-1, k)
-    scores = said.psi @ voted - said.failed @ silent + (log_prior + silent.sum(axis=0))
+    scores = one_hot.psi @ voted - one_hot.failed @ silent + (log_prior + silent.sum(axis=0))
     return np.asarray(special.softmax(scores, axis=1))

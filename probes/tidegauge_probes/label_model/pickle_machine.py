@@ -58,13 +58,6 @@ class Inert:
         self.state = state
 
 
-class Buildable(Protocol):
-    """What a `BUILD` may be applied to."""
-
-    def build(self, state: Any) -> None:
-        """Take the state; BaselineError if it is not what it should be."""
-
-
 class Makers(Protocol):
     """What is made of the names of a file."""
 
@@ -192,13 +185,13 @@ class Machine:
     def _on_memoize(self, _argument: Any) -> None:
         self._memo[len(self._memo)] = self._stack[-1]
 
-    def _on_put(self, place: int) -> None:
-        self._memo[place] = self._stack[-1]
+    def _on_put(self, index: int) -> None:
+        self._memo[index] = self._stack[-1]
 
     _on_binput = _on_long_binput = _on_put
 
-    def _on_get(self, place: int) -> None:
-        self._stack.append(self._memo[place])
+    def _on_get(self, index: int) -> None:
+        self._stack.append(self._memo[index])
 
     _on_binget = _on_long_binget = _on_get
 

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model.dawid_skene import Floats, LabelModel, dependence
+from tidegauge_probes.label_model.dawid_skene import Floats, dependence
+from tidegauge_probes.label_model.model import LabelModel
 
 LEAST: Final = 1e-6
 """No probability is 0, nor 1: what Snorkel has learned may add up to more than one."""
@@ -54,8 +55,8 @@ def label_model(state: Mapping[str, Any], records: int | None = None) -> LabelMo
     prior = prior / prior.sum()
     n = records or _records(state.get("n"))
     votes = _votes(np.diag(together), n).reshape(m, k)
-    says = mu.reshape(m, k, k)
-    emission = _emission(says)
+    vote_emission = mu.reshape(m, k, k)
+    emission = _emission(vote_emission)
     return LabelModel(prior, emission, votes, n, dependence(together, emission[:, :k], prior, n))
 
 
@@ -90,8 +91,12 @@ def _votes(shares: Floats, records: int) -> npt.NDArray[np.int64]:
     return whole.astype(np.int64)
 
 
-def _emission(says: Floats) -> Floats:
+def _emission(vote_emission: Floats) -> Floats:
     """Return P(symbol | class), float64 [m, K + 1, K], from P(vote | class), [m, K, K]."""
-    says = np.maximum(says, LEAST)
-    says = says * np.minimum(1.0, (1 - LEAST) / says.sum(axis=1, keepdims=True))
-    return np.asarray(np.concatenate([says, 1 - says.sum(axis=1, keepdims=True)], axis=1))
+    vote_emission = np.maximum(vote_emission, LEAST)
+    vote_emission = vote_emission * np.minimum(
+        1.0, (1 - LEAST) / vote_emission.sum(axis=1, keepdims=True)
+    )
+    return np.asarray(
+        np.concatenate([vote_emission, 1 - vote_emission.sum(axis=1, keepdims=True)], axis=1)
+    )

@@ -1,6 +1,18 @@
-"""What a ProbeSet is made of, as plain data: to be kept, compared, and (templates) built again.
+"""What a ProbeSet is made of, as plain data: hashed for its id, kept in the database, compared.
 
-Source of Python functions is not in it, only its hash: user code never leaves its file.
+This is how it is kept, as JSON::
+
+    {"version": 1,
+     "classes": ["HAM", "SPAM"],
+     "probes": [
+       {"type": "template", "name": "free", "condition": {"keyword": {"any": ["a"]}}, "label": 1},
+       {"type": "voter", "name": "model", "field": "label", "votes": {"s": 1}, "deployed": true},
+       {"type": "python", "name": "prize", "definition": {"type": "function", "source": "sha256:…"}}
+     ],
+     "slices": [{"type": "template", "name": "short", "condition": {"length": {"below": 40}}}]}
+
+Python is described as in ``digest``. The source of a function is hashed before it is kept: user
+code never leaves its file.
 """
 
 from __future__ import annotations
@@ -8,22 +20,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, Final
-
-from pydantic import ValidationError
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Final
 
 from tidegauge_probes.errors import ProbeError
-from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, as_probe
-from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
-from tidegauge_probes.labeling.voters import VoterProbe
 
-Contents = Mapping[str, Any]
-"""``classes``: names; ``probes`` and ``slices``: a list per LF, its name first. JSON."""
+VERSION: Final = 1
+"""Of the document. Another version has other ids: baselines are then fitted again."""
 
 SEALED: Final = "sha256:"
 
-_VOTER: Final = "voter"
+_HOLD_SOURCE: Final = frozenset({"function", "class"})
+"""Types of descriptions (see ``digest``) whose ``source`` is code."""
 
 _OWN_NAME: Final = re.compile(
     r"\A(?P<decorators>\s*(?:@.*?)?)(?P<def>^\s*def\s+)\w+", re.DOTALL | re.MULTILINE
@@ -31,37 +40,113 @@ _OWN_NAME: Final = re.compile(
 _GIVEN_NAME: Final = re.compile(r"\bname\s*=\s*(?:'[^']*'|\"[^\"]*\"),?\s*")
 
 
-def contents(probe_set: ProbeSet) -> Contents:
-    """Return what stands for the ProbeSet's behaviour; equal for equal ids."""
-    return {
-        "classes": list(probe_set.classes),
-        "probes": [_contents(probe) for probe in probe_set.probes],
-        "slices": [_contents(probe) for probe in probe_set.slices],
-    }
+@dataclass(frozen=True)
+class TemplateContents:
+    """An LF made of a template, or a slicing function, which has no ``label``.
+
+    ``condition``: its keys as in a ProbeSet file. ``label``: the index of a class.
+    """
+
+    TYPE: ClassVar[str] = "template"
+
+    name: str
+    condition: Mapping[str, Any]
+    label: int | None = None
 
 
-def names(part: list[list[Any]]) -> list[str]:
-    """Return the names of the LFs, or slices, of a part of the contents."""
-    return [str(item[0]) for item in part]
+@dataclass(frozen=True)
+class VoterContents:
+    """An LF that reads a vote in the record. ``votes``: value → index of a class, or -1."""
+
+    TYPE: ClassVar[str] = "voter"
+
+    name: str
+    field: str
+    votes: Mapping[str, int]
+    deployed: bool
 
 
-def deployed(found: Contents) -> tuple[int, ...]:
-    """Return the columns that are the deployed model's own label (``ProbeSet.deployed``)."""
-    voters = ((i, item) for i, item in enumerate(found["probes"]) if item[1] == _VOTER)
-    return tuple(i for i, item in voters if item[-1])
+@dataclass(frozen=True)
+class PythonContents:
+    """An LF or slicing function in Python. ``definition``: the user's object (see ``digest``)."""
+
+    TYPE: ClassVar[str] = "python"
+
+    name: str
+    definition: Any
+
+    def sealed(self) -> PythonContents:
+        """Return it with hashes in the place of source texts."""
+        return replace(self, definition=_sealed(self.definition))
 
 
-def _contents(probe: Probe) -> Any:
-    return _sealed(json.loads(json.dumps(probe.description())))
+ProbeContents = TemplateContents | VoterContents | PythonContents
+
+_TYPES: Final[Mapping[str, type[ProbeContents]]] = {
+    kind.TYPE: kind for kind in (TemplateContents, VoterContents, PythonContents)
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What stands for the behaviour of a ProbeSet; equal for equal ids."""
+
+    classes: tuple[str, ...] = ()
+    probes: tuple[ProbeContents, ...] = ()
+    slices: tuple[ProbeContents, ...] = ()
+
+    @property
+    def deployed(self) -> tuple[int, ...]:
+        """Columns that are the deployed model's own label (``ProbeSet.deployed``)."""
+        voters = ((i, one) for i, one in enumerate(self.probes) if isinstance(one, VoterContents))
+        return tuple(i for i, one in voters if one.deployed)
+
+    def sealed(self) -> Contents:
+        """Return what may be kept: without any source text."""
+        parts = (
+            tuple(one.sealed() if isinstance(one, PythonContents) else one for one in part)
+            for part in (self.probes, self.slices)
+        )
+        return Contents(self.classes, *parts)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        return {
+            "version": VERSION,
+            "classes": list(self.classes),
+            "probes": [_item(one) for one in self.probes],
+            "slices": [_item(one) for one in self.slices],
+        }
+
+
+def read_contents(document: Mapping[str, Any]) -> Contents:
+    """Return what ``Contents.document`` was made of; ProbeError if this version cannot read it."""
+    if document.get("version") != VERSION:
+        msg = f"this ProbeSet was kept in format {document.get('version')!r}, this tidegauge reads "
+        raise ProbeError(f"{msg}format {VERSION}: run the tidegauge that deployed it")
+    return Contents(
+        tuple(document["classes"]), _read(document["probes"]), _read(document["slices"])
+    )
+
+
+def _item(probe: ProbeContents) -> dict[str, Any]:
+    found = {field.name: getattr(probe, field.name) for field in fields(probe)}
+    return {"type": probe.TYPE, **{k: v for k, v in found.items() if v is not None}}
+
+
+def _read(items: Sequence[Mapping[str, Any]]) -> tuple[ProbeContents, ...]:
+    return tuple(
+        _TYPES[item["type"]](**{k: v for k, v in item.items() if k != "type"}) for item in items
+    )
 
 
 def _sealed(value: Any) -> Any:
-    """Replace source texts (``digest`` keeps them under this key) by their hashes."""
     if isinstance(value, list):
         return [_sealed(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {k: _hash(v) if k == "source" else _sealed(v) for k, v in value.items()}
+    code = value.get("type") in _HOLD_SOURCE
+    return {k: _hash(v) if code and k == "source" else _sealed(v) for k, v in value.items()}
 
 
 def _hash(source: Any) -> str:
@@ -78,31 +163,3 @@ def _without_name(source: str) -> str:
     return _OWN_NAME.sub(
         lambda found: _GIVEN_NAME.sub("", found["decorators"]) + found["def"] + "_", source
     )
-
-
-def rebuilt(found: Contents, probe_set: str) -> ProbeSet | None:
-    """Build a ProbeSet of templates again; None if there is Python in it, or for another id."""
-    classes = tuple(found["classes"])
-    try:
-        made = ProbeSet(
-            probes=tuple(_probe(item, classes) for item in found["probes"]),
-            classes=classes,
-            slices=tuple(_template(SliceSpec, item, classes) for item in found["slices"]),
-            origin=f"ProbeSet {probe_set}",
-        )
-    except (ValidationError, ProbeError):
-        return None
-    return made if made.id == probe_set else None
-
-
-def _probe(item: list[Any], classes: tuple[str, ...]) -> Probe:
-    if item[1] == _VOTER:
-        name, _, field, votes, deployed = item
-        return VoterProbe(name, field, dict(votes), deployed)
-    return _template(TemplateSpec, item, classes)
-
-
-def _template(
-    spec: type[TemplateSpec | SliceSpec], item: list[Any], classes: tuple[str, ...]
-) -> Probe:
-    return as_probe(spec.model_validate(item[-1]), classes)

@@ -83,7 +83,6 @@ class labeling_function:  # noqa: N801  (Snorkel's name)
         self.pre = pre
 
     def __call__(self, f: Callable[..., Any]) -> LabelingFunction:
-        """Wrap *f*."""
         name = self.name or f.__name__
         return self._makes(name=name, f=f, resources=self.resources, pre=self.pre)
 
@@ -200,6 +199,5 @@ class preprocessor:  # noqa: N801  (Snorkel's name)
         self.memoize_key = memoize_key
 
     def __call__(self, f: Preprocess) -> LambdaPreprocessor:
-        """Wrap *f*."""
         name = self.name or str(getattr(f, "__name__", "preprocessor"))
         return LambdaPreprocessor(name, f, self.pre, self.memoize, self.memoize_key)

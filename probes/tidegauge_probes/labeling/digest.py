@@ -5,6 +5,10 @@ constants, functions and classes of its module that it reads, so that a change o
 makes another ProbeSet, and a reload of the same code does not. Libraries are named, not
 described: an upgrade of tidegauge, Snorkel or Python leaves the digest as it is. So a baseline
 fitted in a notebook on Python 3.10 fits the service on 3.12.
+
+Texts, numbers, booleans and None describe themselves, and lists are lists. Everything else is an
+object with a ``type``: ``Decimal("1.5")`` is ``{"type": "number", "class": "Decimal", "text":
+"1.5"}``. So no two things share a description, as a pattern and a dict of its parts might.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from uuid import UUID
 
 import numpy as np
 
-from tidegauge_probes.labeling import spacy_models
+from tidegauge_probes.labeling import spacy_pipeline
 from tidegauge_probes.labeling.folder_modules import plain_name
 
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
@@ -48,7 +52,12 @@ _MAX_DEPTH: Final = 40
 
 def digest(value: Any) -> str:
     """Return the SHA-256 (hex) of a description of *value*."""
-    text = json.dumps(describe(value), sort_keys=True, separators=(",", ":"))
+    return digest_of_json(describe(value))
+
+
+def digest_of_json(document: Any) -> str:
+    """Return the SHA-256 (hex) of JSON data, whatever the order of its keys."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -74,13 +83,13 @@ class _Description:
         if value is None or isinstance(value, bool | int | float | str):
             return value
         if self._depth > _MAX_DEPTH:
-            return _name(type(value))
+            return {"type": "deep", "class": _name(type(value))}
         if isinstance(value, Mapping | list | tuple | set | frozenset | deque):
             if id(value) in self._open:
-                return "…"
+                return {"type": "cycle"}
             with self._inside(value):
                 return self._container(value)
-        return self._leaf(value) or self._met(value) or self._new(value)
+        return self._leaf(value) or self._reference(value) or self._new(value)
 
     @contextmanager
     def _inside(self, container: Any) -> Iterator[None]:
@@ -92,41 +101,67 @@ class _Description:
 
     def _container(self, value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {str(k): self.of(v) for k, v in value.items()}
+            return self._mapping(value)
         if isinstance(value, set | frozenset):
-            # Each on its own: numbers must not depend on the order in which a set is walked.
-            parts = (_Description(self._numbers, self._depth).of(v) for v in value)
-            return sorted(parts, key=repr)
+            return {"type": "set", "items": sorted(map(self._alone, value), key=repr)}
         return [self.of(v) for v in value]
+
+    def _mapping(self, value: Mapping[Any, Any]) -> Any:
+        """Describe a dict by its keys; where one is no plain text, as pairs: 1 is not "1"."""
+        if all(type(key) is str for key in value):
+            return {"type": "mapping", "items": {k: self.of(v) for k, v in value.items()}}
+        pairs = [{"key": self._alone(k), "value": self.of(v)} for k, v in value.items()]
+        return {"type": "mapping", "pairs": sorted(pairs, key=lambda pair: repr(pair["key"]))}
+
+    def _alone(self, value: Any) -> Any:
+        """Describe a member of a set: numbers must not depend on the order in which it is walked.
+
+        With the same numbers for all members, ``{f, g}`` and ``{g, f}`` are described alike.
+        """
+        return _Description(self._numbers, self._depth).of(value)
 
     def _leaf(self, value: Any) -> Any:
         """Describe what is told by value alone; `repr` cuts arrays and patterns short."""
         if isinstance(value, re.Pattern):
-            return ["re", self.of(value.pattern), value.flags]
+            return {
+                "type": "pattern",
+                "pattern": self.of(value.pattern),
+                "flags": value.flags,
+            }
         if isinstance(value, np.ndarray | np.generic):
             return self._array(value)
         if isinstance(value, Enum):
             # Before Python 3.11, `A | B` had no name.
             name = None if isinstance(value, Flag) else value.name
-            return ["enum", _name(type(value)), name, self.of(value.value)]
+            return {
+                "type": "enum",
+                "class": _name(type(value)),
+                "name": name,
+                "value": self.of(value.value),
+            }
         if isinstance(value, _SCALARS):
-            return [type(value).__name__, str(value)]
+            return {"type": "number", "class": type(value).__name__, "text": str(value)}
         if isinstance(value, types.ModuleType):
-            return plain_name(value.__name__)
-        return spacy_models.description(value) if spacy_models.is_pipeline(value) else None
+            return {"type": "module", "name": plain_name(value.__name__)}
+        return spacy_pipeline.description(value) if spacy_pipeline.is_pipeline(value) else None
 
     def _array(self, value: Any) -> Any:
+        found = {"type": "array", "dtype": value.dtype.str, "shape": list(value.shape)}
         if value.dtype.hasobject:
-            return ["array", value.shape, self.of(value.tolist())]
-        content = hashlib.sha256(value.tobytes()).hexdigest()
-        return ["array", value.dtype.str, list(value.shape), content]
+            return found | {"values": self.of(value.tolist())}
+        return found | {"sha256": hashlib.sha256(value.tobytes()).hexdigest()}
 
-    def _met(self, value: Any) -> Any:
+    def _reference(self, value: Any) -> Any:
+        """Name what was described before by its number.
+
+        Of ``def f(): g()`` and ``def g(): f()``, f is described with g in it, and f in that g is
+        ``{"type": "reference", "number": 0}``.
+        """
         if isinstance(value, types.MethodType | types.BuiltinFunctionType | functools.partial):
             return None  # made anew at each look: what they hold is met instead
         number = self._numbers.get(id(value))
         if number is not None:
-            return ["met", number]
+            return {"type": "reference", "number": number}
         self._numbers[id(value)] = len(self._numbers)
         self._alive.append(value)
         return None
@@ -135,11 +170,18 @@ class _Description:
         self._depth += 1
         try:
             if isinstance(value, functools.partial):
-                return ["partial", *map(self.of, (value.func, value.args, value.keywords))]
+                return {
+                    "type": "partial",
+                    "function": self.of(value.func),
+                    "arguments": self.of(value.args),
+                    "keywords": self.of(value.keywords),
+                }
             if isinstance(value, types.MethodType):
-                return ["method", self.of(value.__self__), self.of(value.__func__)]
+                owner, function = self.of(value.__self__), self.of(value.__func__)
+                return {"type": "method", "object": owner, "function": function}
             if isinstance(value, types.BuiltinFunctionType):
-                return ["builtin", value.__qualname__, self.of(value.__self__)]
+                owner = self.of(value.__self__)
+                return {"type": "builtin", "name": value.__qualname__, "object": owner}
             if isinstance(value, types.FunctionType):
                 return self._function(value)
             return self._class(value) if isinstance(value, type) else self._object(value)
@@ -148,14 +190,23 @@ class _Description:
 
     def _function(self, f: types.FunctionType) -> Any:
         if _of_library(f):  # what it reads may be a cache, as of `re.search`
-            cells = [self.of(_contents(cell)) for cell in f.__closure__ or ()]
-            return ["library", f.__globals__["__name__"], f.__qualname__, cells]
+            return {
+                "type": "library_function",
+                "module": f.__globals__["__name__"],
+                "name": f.__qualname__,
+                "closure": self._closure(f),
+            }
         return {
+            "type": "function",
             "source": self._source(f.__code__),
-            "defaults": self.of([f.__defaults__, f.__kwdefaults__]),
-            "closure": [self.of(_contents(cell)) for cell in f.__closure__ or ()],
+            "defaults": self.of(f.__defaults__),
+            "keyword_defaults": self.of(f.__kwdefaults__),
+            "closure": self._closure(f),
             "globals": self._globals(f),
         }
+
+    def _closure(self, f: types.FunctionType) -> list[Any]:
+        return [self.of(_contents(cell)) for cell in f.__closure__ or ()]
 
     def _source(self, code: types.CodeType) -> Any:
         """Return the text; of code made by exec or at a prompt, what stands for it."""
@@ -166,7 +217,8 @@ class _Description:
                 self._source(c) if isinstance(c, types.CodeType) else self.of(c)
                 for c in code.co_consts
             ]
-            return [code.co_code.hex(), list(code.co_names), constants]
+            names = list(code.co_names)
+            return {"bytecode": code.co_code.hex(), "names": names, "constants": constants}
 
     def _globals(self, f: types.FunctionType) -> dict[str, Any]:
         """Describe what *f* reads of its module: changing SPAM = 1 changes the LF."""
@@ -179,15 +231,21 @@ class _Description:
         parts = [c for c in kind.__mro__ if c.__module__.partition(".")[0] not in _LIBRARIES]
         methods = [f for c in parts for f in _methods(c) if not _of_library(f)]
         read = {name: v for f in methods for name, v in self._globals(f).items()}
-        return {"class": _name(kind), "source": [_class_source(c) for c in parts], "globals": read}
+        source = [_class_source(c) for c in parts]
+        return {"type": "class", "name": _name(kind), "source": source, "globals": read}
 
     def _object(self, value: Any) -> Any:
         """Describe an object: its class by source, its state by value; caches are no behaviour."""
         state = _state(value)
         if state is None:
-            return _ADDRESS.sub("", repr(value))
+            return {"type": "object", "repr": _ADDRESS.sub("", repr(value))}
         kept = {k: v for k, v in state.items() if k != "_cache" and k not in _METADATA}
-        return {"class": self.of(type(value)), "state": self.of(kept)}
+        described = self.of(type(value))
+        return {
+            "type": "object",
+            "class": described,
+            "state": {str(k): self.of(v) for k, v in kept.items()},
+        }
 
 
 def _belongs(value: Any, module: str) -> bool:

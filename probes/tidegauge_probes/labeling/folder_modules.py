@@ -124,7 +124,7 @@ def _same(one: ModuleSpec | None, other: ModuleSpec) -> bool:
 def _places(spec: ModuleSpec) -> set[Path]:
     origin = spec.origin if spec.has_location else None
     found = [origin] if origin else list(spec.submodule_search_locations or ())
-    return {Path(place).resolve() for place in found}
+    return {Path(folder).resolve() for folder in found}
 
 
 class _Loader(SourceFileLoader):
@@ -135,7 +135,6 @@ class _Loader(SourceFileLoader):
         self._scope = scope
 
     def exec_module(self, module: types.ModuleType) -> None:
-        """Run the module's code."""
         vars(module)["__builtins__"] = self._scope.builtins
         super().exec_module(module)
 

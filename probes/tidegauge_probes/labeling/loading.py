@@ -14,11 +14,17 @@ from tidegauge_probes.documents.reader import read_file
 from tidegauge_probes.documents.spec import ExactSpec, Spec
 from tidegauge_probes.errors import DocumentError, ProbeError, nearest
 from tidegauge_probes.interrupts import pass_on_interrupt
+from tidegauge_probes.labeling.contents import (
+    Contents,
+    ProbeContents,
+    PythonContents,
+    VoterContents,
+)
 from tidegauge_probes.labeling.decorators import SlicingFunction
 from tidegauge_probes.labeling.folder_modules import import_beside, known_as
-from tidegauge_probes.labeling.probe_set import ProbeSet, as_probe
+from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, as_probe
 from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
-from tidegauge_probes.labeling.voters import VoterSpec
+from tidegauge_probes.labeling.voters import VoterProbe, VoterSpec
 from tidegauge_probes.model import MAX_CLASSES
 
 _S = TypeVar("_S", bound=Spec)
@@ -47,7 +53,7 @@ class ProbeFile(ExactSpec):
 def load(reference: str, base: Path | None = None) -> ProbeSet:
     """Load a ProbeSet from a path (relative to *base*) or from ``module:attribute``.
 
-    Raises ProbeError that names the file, the LF and the mend.
+    Raises ProbeError, which names the file and the LF and says how to fix it.
     """
     if Path(reference).suffix in {".yaml", ".yml", ".json"}:
         return load_file((base or Path()) / reference)
@@ -90,6 +96,35 @@ def load_templates(document: Any, origin: str) -> ProbeSet:
     except RecursionError as error:
         msg = f"{origin}: its conditions are nested too deeply"
         raise ProbeError(msg) from error
+
+
+def load_contents(contents: Contents, probe_set: str) -> ProbeSet | None:
+    """Build again what the database keeps as *probe_set*; None if there is Python in it.
+
+    None, too, if this version of tidegauge makes another ProbeSet of it than was deployed.
+    """
+    try:
+        made = ProbeSet(
+            probes=tuple(_rebuilt(one, contents.classes) for one in contents.probes),
+            classes=contents.classes,
+            slices=tuple(_rebuilt(one, contents.classes) for one in contents.slices),
+            origin=f"ProbeSet {probe_set}",
+        )
+    except (ValidationError, ProbeError):
+        return None
+    return made if made.id == probe_set else None
+
+
+def _rebuilt(probe: ProbeContents, classes: Sequence[str]) -> Probe:
+    if isinstance(probe, PythonContents):
+        msg = f"'{probe.name}' is Python, whose source is not kept"
+        raise ProbeError(msg)
+    if isinstance(probe, VoterContents):
+        return VoterProbe(probe.name, probe.field, probe.votes, probe.deployed)
+    named = {"name": probe.name, **probe.condition}
+    if probe.label is None:
+        return as_probe(SliceSpec.model_validate(named), classes)
+    return as_probe(TemplateSpec.model_validate({**named, "label": classes[probe.label]}), classes)
 
 
 def _reads_files(item: Any) -> bool:

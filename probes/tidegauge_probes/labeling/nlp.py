@@ -185,7 +185,6 @@ class nlp_labeling_function(labeling_function):  # noqa: N801  (Snorkel's name)
         }
 
     def __call__(self, f: Callable[..., Any]) -> NLPLabelingFunction:
-        """Wrap *f*."""
         name = self.name or f.__name__
         return self._makes(name, f, self.resources, self.pre, **self._settings)
 

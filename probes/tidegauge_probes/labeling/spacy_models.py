@@ -1,15 +1,12 @@
-"""spaCy's pipelines: loaded once, held for a batch, told apart by content.
+"""spaCy's pipelines: loaded once, held for a batch.
 
 spaCy is an optional extra and is imported only here, when the first LF that needs it is made.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import partial
-from pathlib import Path
 from threading import RLock
 from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -30,9 +27,6 @@ of another's with it."""
 WARM: Final = 2_000
 """Texts whose words a pipeline keeps. The common ones are among them: its tokenizer, which would
 else begin every batch anew, is several times as fast on words that it knows."""
-
-_PART: Final = 1 << 20
-"""Bytes of a model's file that are hashed at once."""
 
 _SEEN: Final[WeakKeyDictionary[Any, int]] = WeakKeyDictionary()
 """Pipeline → texts, counted until it is warm."""
@@ -71,39 +65,3 @@ def seen(nlp: Any, texts: int) -> None:
     """Count the texts of a batch; called while the pipeline is held."""
     if _SEEN.get(nlp, 0) < WARM:
         _SEEN[nlp] = _SEEN.get(nlp, 0) + texts
-
-
-def is_pipeline(value: object) -> bool:
-    """Whether *value* is a spaCy pipeline: its own class or a language's, without importing it."""
-    return any(
-        f"{c.__module__}.{c.__name__}" == "spacy.language.Language" for c in type(value).__mro__
-    )
-
-
-def description(nlp: Any) -> Any:
-    """Return plain data that stands for what a pipeline says of a text.
-
-    What it was loaded from, file by file (wherever the folder is), and which components run. One
-    made in memory has no files: its own account of itself and its settings stand for it.
-    """
-    folder = nlp.path
-    if folder is None:
-        return ["spacy", nlp.meta, nlp.config.to_str(), nlp.pipe_names]
-    return ["spacy", _files(Path(folder)), nlp.pipe_names]
-
-
-def _files(folder: Path) -> list[list[str]]:
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
-    )
-    return [[path.relative_to(folder).as_posix(), _sha256(path)] for path in paths]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as opened:
-        digest = hashlib.sha256()
-        for part in iter(partial(opened.read, _PART), b""):
-            digest.update(part)
-        return digest.hexdigest()

@@ -8,22 +8,23 @@ is an error, as with a Python LF that reads ``x.field``; ``null`` simply does no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, field_validator
 
 from tidegauge_probes.columns.batch import Batch
-from tidegauge_probes.columns.column import ABSENT, Column
+from tidegauge_probes.columns.column import Column
 from tidegauge_probes.columns.needles import Needle
 from tidegauge_probes.columns.patterns import Pattern
 from tidegauge_probes.columns.texts import Mask
 from tidegauge_probes.compat import re_compile
 from tidegauge_probes.documents.spec import ExactSpec
 from tidegauge_probes.errors import ProbeError
+from tidegauge_probes.model import ABSENT
 
 Faults = dict[int, tuple[str, str]]
 """Row → (type, message) of records on which a condition could not be decided."""
@@ -63,14 +64,13 @@ class _Typed(_Leaf):
     )
 
     def holds(self, batch: Batch) -> tuple[Mask, Faults]:
-        """Return where the condition holds, and why it could not be decided elsewhere."""
         column = batch.column(self.field)
         mask = self._test(batch, column)
         if column.types <= self._reads:
             return mask, {}
         readable = column.among(self._reads)
-        unread = ((row, column.values[row]) for row in np.flatnonzero(~readable).tolist())
-        failing = (each for each in unread if each[1] is not None or self.on_null == "error")
+        unfit = ((row, column.values[row]) for row in np.flatnonzero(~readable).tolist())
+        failing = (each for each in unfit if each[1] is not None or self.on_null == "error")
         return mask & readable, {row: self._fault(v, self._wants) for row, v in failing}
 
     _wants: ClassVar[str] = "a text"
@@ -92,7 +92,6 @@ class Keyword(_Typed):
     case: bool = Field(default=False, description="Tell upper from lower case.")
 
     def needles(self) -> Iterator[Needle]:
-        """Yield its words."""
         for word in self.any or self.all or []:
             yield Needle(
                 word if self.case else word.lower(), lowered=not self.case, whole=self.whole_word
@@ -134,12 +133,16 @@ class Regex(_Typed):
         return self._wanted.find(column.texts, hits, column.texts.odd)
 
 
+_BOUNDS: Final[Mapping[str, Callable[[Any, float], Mask]]] = {
+    "above": np.greater, "at_least": np.greater_equal, "below": np.less,
+    "at_most": np.less_equal, "equals": np.equal, "not_equals": np.not_equal,
+}  # fmt: skip
+
+
 class _Bounds(_Typed):
     """Comparisons that a number must all satisfy."""
 
-    AT_LEAST_ONE: ClassVar[tuple[str, ...]] = (
-        "above", "at_least", "below", "at_most", "equals", "not_equals",
-    )  # fmt: skip
+    AT_LEAST_ONE: ClassVar[tuple[str, ...]] = tuple(_BOUNDS)
 
     above: float | None = None
     at_least: float | None = None
@@ -148,20 +151,10 @@ class _Bounds(_Typed):
     equals: float | None = None
     not_equals: float | None = None
 
-    def _bounds(self) -> list[tuple[Any, float]]:
-        compare = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
-        given = (
-            self.above,
-            self.at_least,
-            self.below,
-            self.at_most,
-            self.equals,
-            self.not_equals,
-        )
-        return [(f, bound) for f, bound in zip(compare, given, strict=True) if bound is not None]
-
     def _within(self, numbers: npt.NDArray[Any]) -> Mask:
-        every: Mask = np.logical_and.reduce([test(numbers, b) for test, b in self._bounds()])
+        given = ((test, getattr(self, name)) for name, test in _BOUNDS.items())
+        held = [test(numbers, bound) for test, bound in given if bound is not None]
+        every: Mask = np.logical_and.reduce(held)
         return every
 
 
@@ -274,6 +267,11 @@ class Condition(ExactSpec):
     any: Annotated[list[Condition], Field(min_length=1)] | None = None
     not_: Condition | None = Field(default=None, alias="not")
 
+    def document(self) -> dict[str, Any]:
+        """Return the condition as in a file, every default written out; name and class left out."""
+        named = {"name", "label", "description"}
+        return self.model_dump(by_alias=True, exclude_none=True, exclude=named)
+
     @property
     def leaf(self) -> _Leaf | None:
         """The condition on one field; None of a mix."""
@@ -320,17 +318,17 @@ def _without(mask: Mask, faults: Faults) -> Mask:
 
 def _mix(parts: list[Condition], batch: Batch, *, stop: bool) -> tuple[Mask, Faults]:
     """Fold *parts* left to right; a record is settled once a part says *stop* or fails."""
-    settled = np.zeros(len(batch), dtype=np.bool_)
+    decided = np.zeros(len(batch), dtype=np.bool_)
     result = np.full(len(batch), not stop, dtype=np.bool_)
     faults: Faults = {}
     for part in parts:
         mask, failed = part.holds(batch)
-        fresh = {row: why for row, why in failed.items() if not settled[row]}
+        fresh = {row: why for row, why in failed.items() if not decided[row]}
         faults.update(fresh)
-        settled[list(fresh)] = True
-        deciding = ~settled & (mask == stop)
+        decided[list(fresh)] = True
+        deciding = ~decided & (mask == stop)
         result[deciding] = stop
-        settled |= deciding
+        decided |= deciding
     return _without(result, faults), faults
 
 

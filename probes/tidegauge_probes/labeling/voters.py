@@ -14,10 +14,10 @@ import numpy as np
 from pydantic import Field
 
 from tidegauge_probes.columns.batch import Batch
-from tidegauge_probes.columns.column import ABSENT
 from tidegauge_probes.documents.spec import ExactSpec
 from tidegauge_probes.errors import ProbeError, nearest
-from tidegauge_probes.model import ABSTAIN, ERROR, Fault, Outcomes
+from tidegauge_probes.labeling.contents import VoterContents
+from tidegauge_probes.model import ABSENT, ABSTAIN, ERROR, Fault, Outcomes
 
 _MOST_SHOWN = 80
 _SCALARS = frozenset({str, int, float})
@@ -59,9 +59,8 @@ class VoterProbe:
         """Return the classes that its values stand for."""
         return tuple(sorted({vote for vote in self.votes.values() if vote != ABSTAIN}))
 
-    def description(self) -> Any:
-        """Return name, field and meaning."""
-        return [self.name, "voter", self.field, sorted(self.votes.items()), self.deployed]
+    def contents(self) -> VoterContents:
+        return VoterContents(self.name, self.field, dict(self.votes), self.deployed)
 
     def outcomes(self, batch: Batch, column: int, cardinality: int) -> tuple[Outcomes, list[Fault]]:
         """Return what the values stand for; one that stands for nothing is an error."""

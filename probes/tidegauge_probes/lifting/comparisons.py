@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
 
-from tidegauge_probes.columns.batch import Place
+from tidegauge_probes.columns.batch import ColumnRef
 from tidegauge_probes.columns.column import MOST_EXACT, PLAIN
 from tidegauge_probes.lifting.constants import Unknown
 from tidegauge_probes.lifting.lifted import (
@@ -55,7 +55,7 @@ class Known:
 class Field:
     """What a record holds in a field, of whatever type."""
 
-    place: Place
+    ref: ColumnRef
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ class Comparisons:
     def text(self, value: Any) -> LiftedText:
         """Return a value as a text, which it must then be."""
         if isinstance(value, Field):
-            self.reads.add((value.place, Kind.TEXT))
-            return LiftedText(value.place)
+            self.reads.add((value.ref, Kind.TEXT))
+            return LiftedText(value.ref)
         if isinstance(value, LiftedText):
             return value
         raise Unknown
@@ -126,8 +126,8 @@ class Comparisons:
         if isinstance(value, Known) and type(value.value) in PLAIN:
             return LiftedMix((), every=bool(value.value))
         if isinstance(value, Field):
-            self.reads.add((value.place, Kind.PLAIN))
-            return ValueTest(value.place, Kind.PLAIN, operator.truth)
+            self.reads.add((value.ref, Kind.PLAIN))
+            return ValueTest(value.ref, Kind.PLAIN, operator.truth)
         if isinstance(value, Match):
             return value.search
         if isinstance(value, LiftedText | Words):
@@ -163,11 +163,13 @@ class Comparisons:
         return self._ordered(left, test, right.value)
 
     def _ordered(self, left: Any, test: Callable[[Any, Any], Any], bound: Any) -> Node:
+        # A column holds floats: 2⁵³ + 1 would be 2⁵³ there, and `x.n > 2**53` false where Python
+        # says true.
         if type(bound) not in {int, float} or abs(bound) > MOST_EXACT:
             raise Unknown("compares by order with what is no number of at most 2⁵³")
         if isinstance(left, Field):
-            self.reads.add((left.place, Kind.NUMBER))
-            left = FieldNumber(left.place)
+            self.reads.add((left.ref, Kind.NUMBER))
+            left = FieldNumber(left.ref)
         if not isinstance(left, Number):
             raise Unknown
         return Compares(left, test, bound)
@@ -178,8 +180,8 @@ class Comparisons:
         if isinstance(left, Field) and type(constant) in {int, float}:
             return self._ordered(left, operator.eq, constant)
         if isinstance(left, Field) and type(constant) in PLAIN:
-            self.reads.add((left.place, Kind.PLAIN))
-            return ValueTest(left.place, Kind.PLAIN, partial(operator.eq, constant))
+            self.reads.add((left.ref, Kind.PLAIN))
+            return ValueTest(left.ref, Kind.PLAIN, partial(operator.eq, constant))
         if isinstance(left, LiftedText) and type(constant) is str:
             return TextTest(left, partial(operator.eq, constant))
         raise Unknown
@@ -190,7 +192,7 @@ class Comparisons:
         if isinstance(left, Match):
             return negated(left.search)
         if isinstance(left, Field):
-            return ValueTest(left.place, Kind.PRESENT, partial(operator.is_, None))
+            return ValueTest(left.ref, Kind.PRESENT, partial(operator.is_, None))
         raise Unknown
 
     def _within(self, left: Any, right: Any) -> Node:
@@ -200,6 +202,7 @@ class Comparisons:
             raise Unknown("looks for what is no constant text")
         word = left.value
         if isinstance(right, Words):
+            # `"a b" in text.split()` holds for no text: words have no white space in them.
             if len(word.split()) != 1 or word != word.strip():
                 return LiftedMix((), every=False)
             return Token(right.text, word)
@@ -217,5 +220,5 @@ class Comparisons:
             return TextTest(left, constants.__contains__)
         if not isinstance(left, Field):
             raise Unknown
-        self.reads.add((left.place, Kind.PLAIN))
-        return ValueTest(left.place, Kind.PLAIN, constants.__contains__)
+        self.reads.add((left.ref, Kind.PLAIN))
+        return ValueTest(left.ref, Kind.PLAIN, constants.__contains__)

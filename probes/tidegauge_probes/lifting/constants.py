@@ -50,8 +50,8 @@ class Unknown(Exception):  # noqa: N818  (a way out, not an error)
             return why
         line = getattr(self._node, "lineno", None)
         shown, *more = ast.unparse(ast.fix_missing_locations(self._node)).splitlines() or [""]
-        place = f" in line {line}" if line else ""
-        return f"`{shown[:_MOST_SHOWN]}{' …' if more else ''}`{place} {why}"
+        line_of = f" in line {line}" if line else ""
+        return f"`{shown[:_MOST_SHOWN]}{' …' if more else ''}`{line_of} {why}"
 
 
 class Names:
@@ -91,6 +91,8 @@ class Names:
         raise Unknown("is an attribute of an object that may change")
 
     def _watched(self, get: Callable[[], Any]) -> Any:
+        # `is`, not `==`: comparing could run the user's code. A name that is bound to an equal list
+        # ends the lifting needlessly, which costs time and no vote.
         value = get()
         self.guards.append(lambda: get() is value)
         return self._constant(value)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from tidegauge_probes.columns.batch import Chain, Made, Place
+from tidegauge_probes.columns.batch import Chain, ColumnRef, PreprocessedField
 from tidegauge_probes.columns.patterns import Mode, Pattern
 from tidegauge_probes.columns.record_view import RecordView
 from tidegauge_probes.lifting.comparisons import (
@@ -121,9 +121,9 @@ class Expressions(Comparisons):
     def _field(self, name: str) -> Field:
         if "." in name or hasattr(RecordView, name):
             raise Unknown("is not a plain field of the record")
-        place: Place = Made(name, self._chain) if self._chain else name
-        self.reads.add((place, Kind.PRESENT))
-        return Field(place)
+        ref: ColumnRef = PreprocessedField(name, self._chain) if self._chain else name
+        self.reads.add((ref, Kind.PRESENT))
+        return Field(ref)
 
     def _attribute(self, node: ast.Attribute, env: Env) -> Any:
         owner = self.value(node.value, env)
@@ -155,7 +155,7 @@ class Expressions(Comparisons):
         name = loop.target.id
         with self.gathered() as reads:
             several = tuple(self.value(node.elt, {**env, name: Known(v)}) for v in values)
-        if isinstance(node, ast.ListComp) and len({place for place, _ in reads}) > 1:
+        if isinstance(node, ast.ListComp) and len({ref for ref, _ in reads}) > 1:
             self.loose = "a list of answers about several fields, all of which are read"
         return Several(several)
 
@@ -237,7 +237,7 @@ class Expressions(Comparisons):
 
     def _plain_method(self, text: LiftedText, name: str) -> Any:
         if name in _TO_TEXT:
-            return LiftedText(text.place, (*text.methods, name))
+            return LiftedText(text.ref, (*text.methods, name))
         if name in _TO_BOOL:
             return TextTest(text, operator.methodcaller(name))
         if name == "split":

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from tidegauge_probes.columns.batch import Batch, Place
+from tidegauge_probes.columns.batch import Batch, ColumnRef
 from tidegauge_probes.columns.column import PLAIN, Column
 from tidegauge_probes.columns.needles import Needle
 from tidegauge_probes.columns.patterns import Pattern
@@ -41,7 +41,7 @@ class Kind(Enum):
         return ~column.absent
 
 
-Read = tuple[Place, Kind]
+Read = tuple[ColumnRef, Kind]
 """A column, and what its values must be."""
 
 
@@ -54,7 +54,7 @@ class Node:
         """Return bool [n] or a number array [n]; where a value is of another kind, anything."""
         raise NotImplementedError
 
-    def needles(self) -> Iterator[tuple[Place, Needle]]:
+    def needles(self) -> Iterator[tuple[ColumnRef, Needle]]:
         """Yield the words that it looks for, so that one pass can find them all."""
         for part in self.parts:
             yield from part.needles()
@@ -64,12 +64,11 @@ class Node:
 class LiftedText:
     """A field's text, and the methods of `str` without arguments called on it one by one."""
 
-    place: Place
+    ref: ColumnRef
     methods: tuple[str, ...] = ()
 
     def of(self, batch: Batch) -> Texts:
-        """Return the texts."""
-        return batch.texts(self.place, self.methods)
+        return batch.texts(self.ref, self.methods)
 
     @property
     def in_pass(self) -> bool:
@@ -90,14 +89,14 @@ class Contains(_OfText):
 
     @override
     def of(self, batch: Batch) -> Mask:
-        for place, needle in self.needles():
-            return batch.hits(place, needle)
+        for ref, needle in self.needles():
+            return batch.hits(ref, needle)
         return np.array([self.word in text for text in self.text.of(batch).values], dtype=np.bool_)
 
     @override
-    def needles(self) -> Iterator[tuple[Place, Needle]]:
+    def needles(self) -> Iterator[tuple[ColumnRef, Needle]]:
         if self.text.in_pass:
-            yield self.text.place, Needle(self.word, lowered=bool(self.text.methods))
+            yield self.text.ref, Needle(self.word, lowered=bool(self.text.methods))
 
 
 @dataclass(frozen=True)
@@ -109,14 +108,14 @@ class Search(_OfText):
     @override
     def of(self, batch: Batch) -> Mask:
         hits = [batch.hits(*needle) for needle in self.needles()]
-        odd = batch.texts(self.text.place).odd if hits else None
+        odd = batch.texts(self.text.ref).odd if hits else None
         return self.pattern.find(self.text.of(batch), hits, odd)
 
     @override
-    def needles(self) -> Iterator[tuple[Place, Needle]]:
+    def needles(self) -> Iterator[tuple[ColumnRef, Needle]]:
         if self.text.in_pass:
             words = self.pattern.needles(lowered=bool(self.text.methods))
-            yield from ((self.text.place, word) for word in words)
+            yield from ((self.text.ref, word) for word in words)
 
 
 @dataclass(frozen=True)
@@ -169,11 +168,11 @@ class Token(Contains):
 class FieldNumber(Node):
     """A field that holds a number."""
 
-    place: Place
+    ref: ColumnRef
 
     @override
     def of(self, batch: Batch) -> Any:
-        return batch.column(self.place).numbers
+        return batch.column(self.ref).numbers
 
 
 @dataclass(frozen=True)
@@ -210,13 +209,13 @@ class Compares(Node):
 class ValueTest(Node):
     """A question to each value: is it true, `None`, equal to a constant, or one of some?"""
 
-    place: Place
+    ref: ColumnRef
     kind: Kind
     test: Callable[[Any], Any]
 
     @override
     def of(self, batch: Batch) -> Mask:
-        column = batch.column(self.place)
+        column = batch.column(self.ref)
         values: Sequence[Any] = column.values
         if self.kind is Kind.PLAIN and not column.types <= PLAIN:
             # Not even looked at: `==` of an unknown type may do anything.
@@ -268,17 +267,49 @@ class If:
 Tree = Vote | Python | If
 
 
+@dataclass(frozen=True)
+class Lifted:
+    """What an LF's source says, where it can be told, and what that relies on."""
+
+    tree: Tree
+    reads: frozenset[Read]
+    guards: tuple[Callable[[], bool], ...]
+    """Whether each constant in the source is still what it was."""
+
+    loose: str | None = None
+    """What says less than the tree does, which does not matter as others go to Python."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the source says all, and no record of the usual types goes to Python."""
+        return _is_whole(self.tree)
+
+    def stands(self) -> bool:
+        """Whether the names in the source still stand for the same constants."""
+        return all(guard() for guard in self.guards)
+
+
+def _is_whole(tree: Tree) -> bool:
+    if isinstance(tree, If):
+        return _is_whole(tree.then) and _is_whole(tree.otherwise)
+    return isinstance(tree, Vote)
+
+
 def decide(tree: Tree, reads: Iterable[Read], batch: Batch) -> tuple[Outcomes, Mask]:
     """Return int8 [n] votes, and bool [n] of the records that go to Python."""
     votes = np.zeros(len(batch), dtype=np.int8)
     to_python = np.zeros(len(batch), dtype=np.bool_)
-    for place, kind in reads:
-        to_python |= ~kind.fits(batch.column(place))
+    # All that is read anywhere in the tree must fit, on whatever branch: `x.n > 3` of a record in
+    # which `n` is a list raises in Python, perhaps, and only Python knows.
+    for ref, kind in reads:
+        to_python |= ~kind.fits(batch.column(ref))
     _fill(tree, batch, ~to_python, votes, to_python)
     return votes, to_python
 
 
 def _fill(tree: Tree, batch: Batch, mask: Mask, votes: Outcomes, to_python: Mask) -> None:
+    # Tests run on all rows, masks say whom they concern: of `if a: 1 elif b: 0` the vote 0 goes to
+    # ~a & b. A test has no effects, so asking too many rows is harmless.
     while isinstance(tree, If):
         held = tree.test.of(batch)
         _fill(tree.then, batch, mask & held, votes, to_python)
@@ -296,7 +327,7 @@ def _tests(tree: Tree) -> Iterator[Node]:
         tree = tree.otherwise
 
 
-def needles(tree: Tree) -> Iterator[tuple[Place, Needle]]:
+def needles(tree: Tree) -> Iterator[tuple[ColumnRef, Needle]]:
     """Yield the words that a decision looks for."""
     for test in _tests(tree):
         yield from test.needles()

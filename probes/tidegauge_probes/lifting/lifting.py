@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from tidegauge_probes.columns.batch import Batch, Place
+from tidegauge_probes.columns.batch import Batch, ColumnRef
 from tidegauge_probes.columns.needles import Needle, Needles
 from tidegauge_probes.interrupts import pass_on_interrupt
-from tidegauge_probes.labeling.probe_set import ProbeSet, PythonProbe, as_vote
-from tidegauge_probes.lifting.constants import Guard, Unknown, resolve
-from tidegauge_probes.lifting.lifted import If, Python, Read, Tree, Vote, decide, needles
-from tidegauge_probes.lifting.reader import Reader
-from tidegauge_probes.lifting.source import syntax
+from tidegauge_probes.labeling.probe_set import ProbeSet
+from tidegauge_probes.labeling.python_probe import PythonProbe
+from tidegauge_probes.lifting.lifted import Lifted, Python, decide, needles
 from tidegauge_probes.model import Fault, Outcomes
 
 CHECKED: Final = 0.02
@@ -32,96 +29,37 @@ FEWEST: Final = 4
 """LFs to lift below which looking into the columns takes longer than the functions do."""
 
 
-@dataclass(frozen=True)
-class Lifted:
-    """What an LF's source says, where it can be told, and what that relies on."""
-
-    tree: Tree
-    reads: frozenset[Read]
-    guards: tuple[Guard, ...]
-    loose: str | None = None
-    """What says less than the tree does, which does not matter as others go to Python."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether the source says all, and no record of the usual types goes to Python."""
-        return _is_whole(self.tree)
-
-    def stands(self) -> bool:
-        """Whether the names in the source still stand for the same constants."""
-        return all(guard() for guard in self.guards)
-
-
-def _is_whole(tree: Tree) -> bool:
-    if isinstance(tree, If):
-        return _is_whole(tree.then) and _is_whole(tree.otherwise)
-    return isinstance(tree, Vote)
-
-
-def lift(probe: PythonProbe, cardinality: int) -> Lifted | Python:
-    """Read an LF's source; where that says nothing, or it cannot be had: why."""
-
-    def vote(constant: object) -> int | None:
-        number = as_vote(constant)
-        return number if number is not None and -1 <= number < cardinality else None
-
-    try:
-        names, record = resolve(probe.f, probe.resources)
-        function = syntax(names.function)
-        if function is None:
-            return Python("its source is not at hand, or is not what was compiled")
-        reader = Reader(names, probe.chain, vote)
-        tree = reader.tree(function, record)
-    except Unknown as unknown:
-        return Python(str(unknown))
-    except BaseException as error:  # noqa: BLE001  (the user's objects may raise anything)
-        pass_on_interrupt(error)
-        return Python(f"reading its source raised {type(error).__name__}")
-    if isinstance(tree, Python):
-        return tree
-    return Lifted(tree, frozenset(reader.reads), tuple(names.guards), reader.loose)
-
-
-def readings(probe_set: ProbeSet) -> dict[int, Lifted | Python]:
-    """Return what the source of each Python LF and slicing function says, by column."""
-    probes = (*probe_set.probes, *probe_set.slices)
-    python = {n: probe for n, probe in enumerate(probes) if isinstance(probe, PythonProbe)}
-    classes = {n: probe_set.cardinality if n < len(probe_set.probes) else 2 for n in python}
-    return {n: lift(probe, classes[n]) for n, probe in python.items()}
-
-
-def _unheard(_name: str, _why: str) -> None:
-    pass
-
-
 class Lifting:
     """The lifted LFs and slicing functions of a ProbeSet, by column (as in ``engine.run``).
 
-    *checked*: share of the batches that are checked, and the first always is. *fewest*: with less
-    to lift, none is. *ended* hears of each LF whose lifting ends: its name, and why.
+    *readings*: what the source of each says (``reader.readings``). *checked*: share of the batches
+    that are checked, and the first always is. *fewest*: with less to lift, none is. *ended* is
+    called with the name of each LF whose lifting ends, and why.
     """
 
     def __init__(
         self,
         probe_set: ProbeSet,
+        readings: Mapping[int, Lifted | Python],
         *,
         checked: float = CHECKED,
         fewest: int = FEWEST,
-        ended: Callable[[str, str], None] = _unheard,
+        ended: Callable[[str, str], None] | None = None,
     ) -> None:
-        each = readings(probe_set).items()
-        found = {n: lifted for n, lifted in each if isinstance(lifted, Lifted)}
+        found = {n: one for n, one in readings.items() if isinstance(one, Lifted)}
         found = found if len(found) >= fewest else {}
         self.lifted: dict[int, Lifted] = found
         self._checked = checked
         self._ended = ended
         self._begun = False
-        self.needles = _together(probe_set.needles, found)
-        read = {place for lifted in found.values() for place, _ in lifted.reads}
-        self.fields = probe_set.fields | {place for place in read if isinstance(place, str)}
+        self.needles = _with_lifted(probe_set.needles, found)
+        read = {ref for lifted in found.values() for ref, _ in lifted.reads}
+        self.fields = probe_set.fields | {ref for ref in read if isinstance(ref, str)}
 
     def checks(self, batch_name: str) -> bool:
         """Whether a batch is checked; the same batch always is, or never (but for the first)."""
+        # By the batch's name, not by chance: a batch that is read again after a crash is checked
+        # again, so its outcomes cannot differ between the two readings.
         begun, self._begun = self._begun, True
         return not begun or zlib.crc32(batch_name.encode()) < self._checked * 2**32
 
@@ -158,7 +96,8 @@ class Lifting:
 
     def _end(self, column: int, name: str, why: str) -> None:
         del self.lifted[column]
-        self._ended(name, why)
+        if self._ended is not None:
+            self._ended(name, why)
 
 
 def _equal(one: tuple[Outcomes, list[Fault]], other: tuple[Outcomes, list[Fault]]) -> bool:
@@ -166,10 +105,12 @@ def _equal(one: tuple[Outcomes, list[Fault]], other: tuple[Outcomes, list[Fault]
     return np.array_equal(one[0], other[0]) and faults[0] == faults[1]
 
 
-def _together(known: Mapping[Place, Needles], found: Mapping[int, Lifted]) -> dict[Place, Needles]:
+def _with_lifted(
+    known: Mapping[ColumnRef, Needles], found: Mapping[int, Lifted]
+) -> dict[ColumnRef, Needles]:
     """Return the words of templates and lifted LFs: one pass finds all."""
-    words: dict[Place, set[Needle]] = {place: set(some.columns) for place, some in known.items()}
+    words: dict[ColumnRef, set[Needle]] = {ref: set(some.columns) for ref, some in known.items()}
     for lifted in found.values():
-        for place, needle in needles(lifted.tree):
-            words.setdefault(place, set()).add(needle)
-    return {place: Needles(some) for place, some in words.items()}
+        for ref, needle in needles(lifted.tree):
+            words.setdefault(ref, set()).add(needle)
+    return {ref: Needles(some) for ref, some in words.items()}

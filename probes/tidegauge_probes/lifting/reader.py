@@ -13,17 +13,25 @@ from functools import partial
 from typing import Final
 
 from tidegauge_probes.columns.batch import Chain
+from tidegauge_probes.interrupts import pass_on_interrupt
+from tidegauge_probes.labeling.probe_set import ProbeSet
+from tidegauge_probes.labeling.python_probe import PythonProbe, as_vote
 from tidegauge_probes.lifting.comparisons import Env, Known, WholeRecord, is_condition
-from tidegauge_probes.lifting.constants import Names, Unknown
+from tidegauge_probes.lifting.constants import Names, Unknown, resolve
 from tidegauge_probes.lifting.expressions import Expressions
-from tidegauge_probes.lifting.lifted import If, Node, Python, Read, Tree, Vote
+from tidegauge_probes.lifting.lifted import If, Lifted, Node, Python, Read, Tree, Vote
+from tidegauge_probes.lifting.source import syntax
 
 MOST_BRANCHES: Final = 500
 """A decision with more is not worth it: every branch is a few operations on whole columns."""
 
 
 class Reader(Expressions):
-    """Reads one function."""
+    """Reads one function.
+
+    ``if "free" in x.text: return SPAM`` and then ``return check(x)`` becomes
+    ``If(Contains("free"), Vote(SPAM), Python)``.
+    """
 
     def __init__(self, names: Names, chain: Chain, vote: Callable[[object], int | None]) -> None:
         """Take what names stand for, and *vote*: a constant's vote, None if it is none."""
@@ -52,6 +60,8 @@ class Reader(Expressions):
         if isinstance(first, ast.Return):
             return self._returned(first.value, env)
         if isinstance(first, ast.If):
+            # What follows an `if` follows in both branches, as either may fall through. Ten in a
+            # row that never return make 2¹⁰ leaves, hence MOST_BRANCHES.
             return self._branch(
                 self.condition(first.test, env),
                 partial(self._block, [*first.body, *rest], env),
@@ -92,6 +102,7 @@ class Reader(Expressions):
             raise Unknown("is not a plain loop").at(loop)
         if any(isinstance(node, ast.Break | ast.Continue) for node in ast.walk(loop)):
             raise Unknown("breaks off or continues").at(loop)
+        # `for w in ("a", "b"): if w in x.text: return 1` reads as w = "a"; if …; w = "b"; if …
         statements: list[ast.stmt] = []
         for value in self._constants(loop.iter, env, ordered=True):
             statements += [ast.Assign([loop.target], ast.Constant(value)), *loop.body]
@@ -113,3 +124,36 @@ class Reader(Expressions):
         if is_condition(value):
             return If(value, Vote(1), Vote(0))
         raise Unknown("is returned, and neither a constant nor a condition").at(node)
+
+
+def lift(probe: PythonProbe, cardinality: int) -> Lifted | Python:
+    """Read an LF's source; where that says nothing, or it cannot be had: why."""
+
+    def vote(constant: object) -> int | None:
+        number = as_vote(constant)
+        return number if number is not None and -1 <= number < cardinality else None
+
+    # Unknown anywhere outside a branch of its own means Python: never a guess.
+    try:
+        names, record = resolve(probe.f, probe.resources)
+        function = syntax(names.function)
+        if function is None:
+            return Python("its source is not at hand, or is not what was compiled")
+        reader = Reader(names, probe.chain, vote)
+        tree = reader.tree(function, record)
+    except Unknown as unknown:
+        return Python(str(unknown))
+    except BaseException as error:  # noqa: BLE001  (the user's objects may raise anything)
+        pass_on_interrupt(error)
+        return Python(f"reading its source raised {type(error).__name__}")
+    if isinstance(tree, Python):
+        return tree
+    return Lifted(tree, frozenset(reader.reads), tuple(names.guards), reader.loose)
+
+
+def readings(probe_set: ProbeSet) -> dict[int, Lifted | Python]:
+    """Return what the source of each Python LF and slicing function says, by column."""
+    probes = (*probe_set.probes, *probe_set.slices)
+    python = {n: probe for n, probe in enumerate(probes) if isinstance(probe, PythonProbe)}
+    classes = {n: probe_set.cardinality if n < len(probe_set.probes) else 2 for n in python}
+    return {n: lift(probe, classes[n]) for n, probe in python.items()}

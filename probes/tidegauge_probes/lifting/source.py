@@ -64,6 +64,8 @@ def _at(functions: tuple[Function, ...], line: int) -> Iterator[Function]:
 
 def _gives(node: Function, code: CodeType, imported: Iterable[str]) -> bool:
     """Whether compiling *node* gives *code*; calls on what a file imports are made otherwise."""
+    # A closure's free variables are parameters of an outer function here: without them they would
+    # compile to globals, and the code would differ.
     names = [ast.arg(name) for name in code.co_freevars]
     inner: ast.stmt
     if isinstance(node, ast.Lambda):

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from tidegauge_probes.columns.batch import Place
+from tidegauge_probes.columns.batch import ColumnRef
 from tidegauge_probes.columns.column import MOST_EXACT
 from tidegauge_probes.columns.patterns import Mode
 from tidegauge_probes.compat import re_compile
@@ -26,6 +26,7 @@ from tidegauge_probes.lifting.lifted import (
     FieldNumber,
     If,
     Kind,
+    Lifted,
     LiftedLength,
     LiftedMix,
     LiftedText,
@@ -39,10 +40,9 @@ from tidegauge_probes.lifting.lifted import (
     ValueTest,
     Vote,
 )  # fmt: skip
-from tidegauge_probes.lifting.lifting import Lifted
 from tidegauge_probes.model import ABSTAIN
 
-Said = dict[str, Any]
+ConditionKeys = dict[str, Any]
 """A condition as it stands in a file."""
 
 _BOUNDS: Final[dict[Any, str]] = {
@@ -71,21 +71,21 @@ def votes_of(tree: Tree) -> set[int]:
     return {tree.vote} if isinstance(tree, Vote) else set()
 
 
-def translate(lifted: Lifted) -> tuple[int, Said]:
+def translate(lifted: Lifted) -> tuple[int, ConditionKeys]:
     """Return the class that an LF votes for, and the condition for it; or raise Untranslatable."""
     labels = sorted(votes_of(lifted.tree) - {ABSTAIN})
-    said = _of_tree(lifted, labels[:1])
+    condition = _of_tree(lifted, labels[:1])
     if len(labels) != 1:
         raise Untranslatable("it votes for several classes, a template for one")
-    return labels[0], said
+    return labels[0], condition
 
 
-def translate_slice(lifted: Lifted) -> Said:
+def translate_slice(lifted: Lifted) -> ConditionKeys:
     """Return where a slicing function takes a record; or raise Untranslatable."""
     return _of_tree(lifted, (1,))
 
 
-def _of_tree(lifted: Lifted, wanted: Collection[int]) -> Said:
+def _of_tree(lifted: Lifted, wanted: Collection[int]) -> ConditionKeys:
     if lifted.loose is not None:
         raise Untranslatable(f"no template says the same as {lifted.loose}")
     found = _decided(lifted.tree, wanted, frozenset())
@@ -94,7 +94,7 @@ def _of_tree(lifted: Lifted, wanted: Collection[int]) -> Said:
     return found
 
 
-def _decided(tree: Tree, wanted: Collection[int], seen: frozenset[Read]) -> Said | bool:
+def _decided(tree: Tree, wanted: Collection[int], seen: frozenset[Read]) -> ConditionKeys | bool:
     """Return where a decision comes to a wanted vote; *seen*: what has been read on the way.
 
     Conditions are asked in the order of the source, and no more of them than Python asks.
@@ -106,8 +106,9 @@ def _decided(tree: Tree, wanted: Collection[int], seen: frozenset[Read]) -> Said
         return tree.vote in wanted
     seen |= _first_reads(tree.test)
     _refuse_unseen(tree.before, seen)
-    test = _said(tree.test)
+    test = _condition(tree.test)
     then, otherwise = (_decided(part, wanted, seen) for part in (tree.then, tree.otherwise))
+    # `if a: return 1` before the rest is a or rest; `if a: return -1` is not a, and the rest.
     if then is True:
         return test if otherwise is False else _any([test, _whole(otherwise)])
     if then is False:
@@ -119,18 +120,18 @@ def _decided(tree: Tree, wanted: Collection[int], seen: frozenset[Read]) -> Said
     return _any([_all([test, then]), _all([_not(test), otherwise])])
 
 
-def _whole(said: Said | bool) -> Said:  # noqa: FBT001  (everywhere, or nowhere)
-    if isinstance(said, bool):
+def _whole(condition: ConditionKeys | bool) -> ConditionKeys:  # noqa: FBT001  (everywhere, or nowhere)
+    if isinstance(condition, bool):
         raise Untranslatable("it asks something, and says the same whatever the answer")
-    return said
+    return condition
 
 
 def _refuse_unseen(before: Iterable[Read], seen: Collection[Read]) -> None:
     """Refuse what is read before it is asked about: there Python fails where nobody asks."""
-    present = {place for place, _ in seen}
-    for place, kind in before:
-        if (place, kind) not in seen and not (kind is Kind.PRESENT and place in present):
-            raise Untranslatable(f"it reads {place!r} before it asks about it")
+    present = {ref for ref, _ in seen}
+    for ref, kind in before:
+        if (ref, kind) not in seen and not (kind is Kind.PRESENT and ref in present):
+            raise Untranslatable(f"it reads {ref!r} before it asks about it")
 
 
 def _first_reads(node: Node) -> frozenset[Read]:
@@ -138,25 +139,29 @@ def _first_reads(node: Node) -> frozenset[Read]:
     if isinstance(node, LiftedMix | Compares):
         return _first_reads(node.parts[0]) if node.parts else frozenset()
     if isinstance(node, FieldNumber):
-        return frozenset({(node.place, Kind.NUMBER)})
+        return frozenset({(node.ref, Kind.NUMBER)})
     if isinstance(node, ValueTest):
-        return frozenset({(node.place, node.kind)})
+        return frozenset({(node.ref, node.kind)})
     text = getattr(node, "text", None)
-    return frozenset({(text.place, Kind.TEXT)}) if isinstance(text, LiftedText) else frozenset()
+    return frozenset({(text.ref, Kind.TEXT)}) if isinstance(text, LiftedText) else frozenset()
 
 
 # -- Mixes ------------------------------------------------------------------------------------
 
 
-def _all(parts: Sequence[Said]) -> Said:
+def _all(parts: Sequence[ConditionKeys]) -> ConditionKeys:
     return _mix("all", parts, _both)
 
 
-def _any(parts: Sequence[Said]) -> Said:
+def _any(parts: Sequence[ConditionKeys]) -> ConditionKeys:
     return _mix("any", parts, _either)
 
 
-def _mix(kind: str, parts: Sequence[Said], merge: Callable[[Said, Said], Said | None]) -> Said:
+def _mix(
+    kind: str,
+    parts: Sequence[ConditionKeys],
+    merge: Callable[[ConditionKeys, ConditionKeys], ConditionKeys | None],
+) -> ConditionKeys:
     """Join conditions, mixes within mixes; neighbours that one condition can say become one."""
     flat = [inner for part in parts for inner in part.get(kind, [part])]
     joined = [flat[0]]
@@ -166,16 +171,16 @@ def _mix(kind: str, parts: Sequence[Said], merge: Callable[[Said, Said], Said | 
     return joined[0] if len(joined) == 1 else {kind: joined}
 
 
-def _not(said: Said) -> Said:
-    inner: Said | None = said.get("not")
-    return {"not": said} if inner is None else inner
+def _not(condition: ConditionKeys) -> ConditionKeys:
+    inner: ConditionKeys | None = condition.get("not")
+    return {"not": condition} if inner is None else inner
 
 
-def _either(one: Said, other: Said) -> Said | None:
+def _either(one: ConditionKeys, other: ConditionKeys) -> ConditionKeys | None:
     return _words(one, other, "any")
 
 
-def _both(one: Said, other: Said) -> Said | None:
+def _both(one: ConditionKeys, other: ConditionKeys) -> ConditionKeys | None:
     for kind in ("numeric", "length"):
         if kind in one and kind in other:
             bounds = set(_BOUNDS.values())
@@ -185,7 +190,7 @@ def _both(one: Said, other: Said) -> Said | None:
     return _words(one, other, "all")
 
 
-def _words(one: Said, other: Said, key: str) -> Said | None:
+def _words(one: ConditionKeys, other: ConditionKeys, key: str) -> ConditionKeys | None:
     """Return one condition on the words of two, if they look the same way at the same field."""
     if "keyword" not in one or "keyword" not in other:
         return None
@@ -198,38 +203,38 @@ def _words(one: Said, other: Said, key: str) -> Said | None:
     return {"keyword": {"field": parts[0]["field"], key: words, **_but(parts[0], {"any", "all"})}}
 
 
-def _but(said: Said, keys: Collection[str]) -> Said:
-    return {key: value for key, value in said.items() if key not in keys}
+def _but(condition: ConditionKeys, keys: Collection[str]) -> ConditionKeys:
+    return {key: value for key, value in condition.items() if key not in keys}
 
 
 # -- Conditions -------------------------------------------------------------------------------
 
 
-def _said(node: Node) -> Said:
+def _condition(node: Node) -> ConditionKeys:
     writer = _WRITERS.get(type(node))
     if writer is None:
         raise Untranslatable(f"no template asks for {type(node).__name__.lower()}")
-    said: Said = writer(node)
-    return said
+    condition: ConditionKeys = writer(node)
+    return condition
 
 
-def _of_mix(node: LiftedMix) -> Said:
+def _of_mix(node: LiftedMix) -> ConditionKeys:
     if not node.parts:
         raise Untranslatable("a part of it is true of every record, or of none")
-    parts = [_said(part) for part in node.parts]
+    parts = [_condition(part) for part in node.parts]
     found = (_all if node.every else _any)(parts)
     return _not(found) if node.negated else found
 
 
-def _field(place: Place) -> str:
-    if isinstance(place, str):
-        return place
+def _field(ref: ColumnRef) -> str:
+    if isinstance(ref, str):
+        return ref
     raise Untranslatable("it reads what a preprocessor makes")
 
 
-def _leaf(place: Place, **keys: Any) -> Said:
+def _leaf(ref: ColumnRef, **keys: Any) -> ConditionKeys:
     """Return the keys of a condition on a text or a number: Python fails on null there."""
-    return {"field": _field(place), **keys, "on_null": "error"}
+    return {"field": _field(ref), **keys, "on_null": "error"}
 
 
 def _plain(text: LiftedText) -> LiftedText:
@@ -238,24 +243,25 @@ def _plain(text: LiftedText) -> LiftedText:
     return text
 
 
-def _of_token(node: Token) -> Said:
+def _of_token(node: Token) -> ConditionKeys:
     return _regex(_plain(node.text), rf"(?<!\S){re.escape(node.word)}(?!\S)")
 
 
-def _of_word(node: Contains) -> Said:
+def _of_word(node: Contains) -> ConditionKeys:
     if node.text.methods == ("lower",):
         if node.word != node.word.lower():
             raise Untranslatable(f"{node.word!r} is not in lower case, the text is")
-        return {"keyword": _leaf(node.text.place, any=[node.word])}
-    return {"keyword": _leaf(_plain(node.text).place, any=[node.word], case=True)}
+        return {"keyword": _leaf(node.text.ref, any=[node.word])}
+    return {"keyword": _leaf(_plain(node.text).ref, any=[node.word], case=True)}
 
 
-def _of_search(node: Search) -> Said:
+def _of_search(node: Search) -> ConditionKeys:
     """Return the pattern with the flags and anchors that `re.search` needs to find the same."""
     text, pattern = _plain(node.text), node.pattern
     meant = re.compile(pattern.pattern, pattern.flags).flags
     if pattern.mode is not Mode.SEARCH and meant & re.VERBOSE:
         raise Untranslatable("a verbose pattern is matched at the start of the text")
+    # `re.compile("spam", re.I | re.A)` is written `(?a)spam` with `case: false`.
     letters = "".join(f for f in "amsx" if meant & getattr(re, f.upper()))
     body = _GROUPS[pattern.mode].format(pattern.pattern)
     for written in (body, f"(?{letters}){body}"):
@@ -271,11 +277,11 @@ def _flags(pattern: str, flags: int) -> int | None:
         return None
 
 
-def _regex(text: LiftedText, pattern: str, *, case: bool = True) -> Said:
-    return {"regex": _leaf(text.place, pattern=pattern, **({"case": True} if case else {}))}
+def _regex(text: LiftedText, pattern: str, *, case: bool = True) -> ConditionKeys:
+    return {"regex": _leaf(text.ref, pattern=pattern, **({"case": True} if case else {}))}
 
 
-def _of_text_test(node: TextTest) -> Said:
+def _of_text_test(node: TextTest) -> ConditionKeys:
     constants = _compared(node.test)
     if constants is not None:
         return _of_lookup(node.text, constants)
@@ -306,7 +312,7 @@ def _compared(test: Any) -> Collection[Any] | None:
     return None
 
 
-def _of_lookup(text: LiftedText, constants: Collection[Any]) -> Said:
+def _of_lookup(text: LiftedText, constants: Collection[Any]) -> ConditionKeys:
     case = _STRIPPED.get(text.methods)
     if case is None:
         raise Untranslatable("no template compares a text after " + _called(text))
@@ -314,51 +320,51 @@ def _of_lookup(text: LiftedText, constants: Collection[Any]) -> Said:
     folded = all(v and v == v.strip() and (case or v == v.lower()) for v in values)
     if not values or not folded:
         raise Untranslatable("it compares with a text that is not as " + _called(text) + " is")
-    return {"lookup": _leaf(text.place, values=values, **({"case": True} if case else {}))}
+    return {"lookup": _leaf(text.ref, values=values, **({"case": True} if case else {}))}
 
 
 def _called(text: LiftedText) -> str:
     return "".join(f".{method}()" for method in text.methods)
 
 
-def _of_comparison(node: Compares) -> Said:
+def _of_comparison(node: Compares) -> ConditionKeys:
     key, bound = _BOUNDS[node.test], node.bound
     if not math.isfinite(bound) or abs(bound) >= MOST_EXACT:
         raise Untranslatable(f"{bound} is no bound of a template")
     if isinstance(node.number, FieldNumber):
         if key in {"equals", "not_equals"}:  # Python has no error there, whatever is compared
-            same = _one_of(node.number.place, [bound])
+            same = _one_of(node.number.ref, [bound])
             return same if key == "equals" else _not(same)
-        return {"numeric": _leaf(node.number.place, **{key: bound})}
+        return {"numeric": _leaf(node.number.ref, **{key: bound})}
     if isinstance(node.number, LiftedLength):
         if node.number.words and _KEEPS_WORDS.issuperset(node.number.text.methods):
-            return {"length": _leaf(node.number.text.place, unit="words", **{key: bound})}
-        return {"length": _leaf(_plain(node.number.text).place, **{key: bound})}
+            return {"length": _leaf(node.number.text.ref, unit="words", **{key: bound})}
+        return {"length": _leaf(_plain(node.number.text).ref, **{key: bound})}
     raise Untranslatable("it counts, or looks for a place: no template does")
 
 
-def _of_value_test(node: ValueTest) -> Said:
+def _of_value_test(node: ValueTest) -> ConditionKeys:
     if node.test is operator.truth:
-        return _not(_any([_null(node.place), _one_of(node.place, ["", 0])]))
+        return _not(_any([_null(node.ref), _one_of(node.ref, ["", 0])]))
     if isinstance(node.test, partial) and node.test.func is operator.is_:
-        return _null(node.place)
+        return _null(node.ref)
     constants = _compared(node.test)
     if not constants:
         raise Untranslatable("a part of it is true of every record, or of none")
     plain = [constant for constant in constants if constant is not None]
-    parts = [_null(node.place)] if len(plain) < len(constants) else []
-    return _any([*parts, *([_one_of(node.place, plain)] if plain else [])])
+    parts = [_null(node.ref)] if len(plain) < len(constants) else []
+    return _any([*parts, *([_one_of(node.ref, plain)] if plain else [])])
 
 
-def _null(place: Place) -> Said:
-    return {"is_null": {"field": _field(place)}}
+def _null(ref: ColumnRef) -> ConditionKeys:
+    return {"is_null": {"field": _field(ref)}}
 
 
-def _one_of(place: Place, constants: Collection[Any]) -> Said:
+def _one_of(ref: ColumnRef, constants: Collection[Any]) -> ConditionKeys:
     listed = [twin for constant in constants for twin in _twins(constant)]
     apart = {(type(value) is bool, type(value) is str, value): value for value in listed}
     values = [apart[key] for key in sorted(apart, key=lambda key: (*key[:2], str(key[2])))]
-    return {"categorical": {"field": _field(place), "one_of": values}}
+    return {"categorical": {"field": _field(ref), "one_of": values}}
 
 
 def _twins(constant: Any) -> Iterator[Any]:
@@ -370,7 +376,7 @@ def _twins(constant: Any) -> Iterator[Any]:
         yield from (bool(constant), int(constant))
 
 
-_WRITERS: Final[dict[type[Node], Callable[[Any], Said]]] = {
+_WRITERS: Final[dict[type[Node], Callable[[Any], ConditionKeys]]] = {
     LiftedMix: _of_mix,
     Token: _of_token,
     Contains: _of_word,

@@ -34,6 +34,7 @@ class BlindStreams:
 
     def _read(self) -> None:
         try:
-            self._known = sight.blind_streams(self._database)
+            with self._database.read() as connection:
+                self._known = sight.blind_streams(connection)
         except StoreError:  # the workers say so themselves: it is the `reason` then
             self._known = {}

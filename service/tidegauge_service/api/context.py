@@ -8,13 +8,13 @@ from typing import Annotated
 from urllib.parse import unquote
 
 from fastapi import Depends, Query, Request
+from prometheus_client import CollectorRegistry
 
 from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.clock import Clock, from_iso
-from tidegauge_service.metrics.collector import Collector
 from tidegauge_service.store import streams
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.streams import StreamRow
 
 
@@ -25,7 +25,8 @@ class ApiContext:
     database: Database
     clock: Clock
     gate: TokenAuth
-    collector: Collector
+    metrics: CollectorRegistry
+    """What Prometheus is shown."""
     ready: Callable[[], str | None]
     """Returns what is not ready yet, or None."""
     warnings: Callable[[], list[str]] = list
@@ -50,12 +51,11 @@ async def refuse_nul(request: Request) -> None:
         raise Problem(422, "invalid_parameter", "a NUL character is in no name and no id")
 
 
-def find_stream(ctx: ApiContext, name: str) -> StreamRow:
+def find_stream(connection: Connection, name: str) -> StreamRow:
     """Return the stream of that name; Problem 404 with the names there are."""
-    found = streams.find(ctx.database, name)
+    found = streams.find(connection, name)
     if found is None:
-        with ctx.database.read() as connection:
-            known = ", ".join(streams.names(streams.select_streams(connection))) or "none yet"
+        known = ", ".join(streams.names(streams.select_streams(connection))) or "none yet"
         raise Problem(404, "unknown_stream", f"'{name}'; streams: {known}")
     return found
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from tidegauge_probes.errors import nearest
 from tidegauge_probes.findings import ALL
-from tidegauge_service.api.context import ApiContext, moment
+from tidegauge_service.api.context import moment
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.store import names
 from tidegauge_service.store.alerting import alerts
+from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 
 
@@ -20,22 +21,20 @@ def span(since: str | None, until: str | None) -> tuple[int | None, int | None]:
     return start, end
 
 
-def check_lf(ctx: ApiContext, stream: StreamRow | None, name: str | None) -> None:
+def check_lf(connection: Connection, stream: StreamRow | None, name: str | None) -> None:
     """Problem 404 for a name that no LF of the stream (None: of any) ever had."""
     if name is None:
         return
-    with ctx.database.read() as connection:
-        known = names.lfs(connection, stream.id if stream else None)
+    known = names.lfs(connection, stream.id if stream else None)
     if name not in known:
         raise Problem(404, "unknown_lf", f"'{name}'{nearest(name[:200], known)}")
 
 
-def check_segment(ctx: ApiContext, stream: StreamRow | None, segment: str | None) -> None:
+def check_segment(connection: Connection, stream: StreamRow | None, segment: str | None) -> None:
     """Problem 404 for a segment that no evaluated window of the stream (None: of any) has."""
     if segment is None or segment == ALL:
         return
-    with ctx.database.read() as connection:
-        found = names.has_segment(connection, stream.id if stream else None, segment)
+    found = names.has_segment(connection, stream.id if stream else None, segment)
     if not found:
         detail = (
             f"'{segment}' is in no evaluated window; segments are '{ALL}', FIELD=VALUE or slices"
@@ -43,7 +42,7 @@ def check_segment(ctx: ApiContext, stream: StreamRow | None, segment: str | None
         raise Problem(404, "unknown_segment", detail)
 
 
-def check_alert(ctx: ApiContext, alert_id: str | None) -> None:
+def check_alert(connection: Connection, alert_id: str | None) -> None:
     """Problem 404 for an alert that does not exist."""
-    if alert_id is not None and alerts.get(ctx.database, alert_id) is None:
-        raise Problem(404, "unknown_alert", alert_id)
+    if alert_id is not None and alerts.get(connection, alert_id) is None:
+        raise Problem(404, "unknown_alert", f"'{alert_id}'; GET /api/v1/alerts lists them")

@@ -8,7 +8,7 @@ from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.label_model import dawid_skene
-from tidegauge_probes.labeling.contents import deployed, names
+from tidegauge_probes.labeling.contents import Contents
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import baselines as stored
 from tidegauge_service.store import streams
@@ -43,11 +43,11 @@ def freeze(  # noqa: PLR0917
     Raises BaselineError if the ProbeSet has counted nothing in the range.
     """
     panes = evaluation.counts_between(connection, stream, since, until)
-    contents = streams.contents_of(connection, stream.probe_set) or {"probes": [], "slices": []}
+    contents = streams.contents_of(connection, stream.probe_set) or Contents()
     layout = streams.layout_of(connection, stream.probe_set)
     if before is None:
         votes, weights = precisions.kept_votes(connection, stream, since, until, len(layout.probes))
-        aside = deployed(contents)
+        aside = contents.deployed
         model = dawid_skene.fit_if_identified(votes, len(layout.classes), weights, aside)
     else:
         model = before.model
@@ -63,7 +63,7 @@ def freeze(  # noqa: PLR0917
             **_training(before, stream),
             **({} if assumed is None else {ASSUMED: assumed}),
         },
-        slices=names(contents["slices"]),
+        slices=[one.name for one in contents.slices],
         model=model,
         gold=before.gold if before else None,
     )

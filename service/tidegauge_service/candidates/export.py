@@ -14,9 +14,11 @@ import json
 import re
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
 from itertools import islice
-from typing import IO, Any, Final, Literal
+from operator import attrgetter
+from typing import IO, Any, Final, Literal, cast, get_type_hints
 
 import msgspec
 import pyarrow as pa
@@ -28,6 +30,14 @@ from tidegauge_service.store.candidates import Candidate
 
 PAGE = 1_000
 CHUNK_BYTES = 65_536
+
+
+class ExportFormat(StrEnum):
+    """How candidates are written."""
+
+    NDJSON = "ndjson"
+    CSV = "csv"
+    PARQUET = "parquet"
 
 
 def as_text(data: bytes, *, complete: bool) -> tuple[Literal["utf-8", "base64"], str]:
@@ -42,7 +52,10 @@ def as_text(data: bytes, *, complete: bool) -> tuple[Literal["utf-8", "base64"],
 
 
 class CandidateRow(TypedDict):
-    """A candidate as it is exported."""
+    """A candidate as it is exported.
+
+    The one list of columns: the API's model, the header of CSV and Parquet's schema follow it.
+    """
 
     id: str
     stream: str
@@ -62,26 +75,24 @@ class CandidateRow(TypedDict):
     payload: dict[str, Any]
 
 
+_DERIVED: Final[Mapping[str, Callable[[Candidate], Any]]] = {
+    "window": lambda c: to_iso(c.window_start_ms),
+    "timestamp": lambda c: to_iso(c.timestamp_ms),
+    "reasons": lambda c: [r.reason for r in c.reasons],
+    "inclusion_probability": lambda c: {r.reason: r.inclusion_probability for r in c.reasons},
+    "alerts": lambda c: sorted({r.alert_id for r in c.reasons}),
+    "segments": lambda c: list(c.segments),
+}
+"""What is exported otherwise than the candidate's field of that name."""
+
+_READ: Final[Mapping[str, Callable[[Candidate], Any]]] = {
+    name: _DERIVED.get(name, attrgetter(name)) for name in CandidateRow.__annotations__
+}
+
+
 def row(candidate: Candidate) -> CandidateRow:
     """Return the exported form."""
-    return CandidateRow(
-        id=candidate.id,
-        stream=candidate.stream,
-        window=to_iso(candidate.window_start_ms),
-        record_id=candidate.record_id,
-        timestamp=to_iso(candidate.timestamp_ms),
-        reasons=[r.reason for r in candidate.reasons],
-        inclusion_probability={r.reason: r.inclusion_probability for r in candidate.reasons},
-        alerts=sorted({r.alert_id for r in candidate.reasons}),
-        votes=candidate.votes,
-        segments=list(candidate.segments),
-        state=candidate.state,
-        probe_set=candidate.probe_set,
-        baseline=candidate.baseline,
-        partition=candidate.partition,
-        offset=candidate.offset,
-        payload=candidate.payload,
-    )
+    return cast("CandidateRow", {name: read(candidate) for name, read in _READ.items()})
 
 
 def ndjson(candidates: Iterable[Candidate]) -> Iterator[bytes]:
@@ -132,37 +143,56 @@ def _may_run(text: str) -> bool:
     return unicodedata.normalize("NFKC", seen).startswith(("=", "+", "-", "@"))
 
 
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("stream", pa.string()),
-        ("window", pa.string()),
-        ("record_id", pa.string()),
-        ("timestamp", pa.string()),
-        ("reasons", pa.list_(pa.string())),
-        ("inclusion_probability", pa.map_(pa.string(), pa.float64())),
-        ("alerts", pa.list_(pa.string())),
-        ("votes", pa.map_(pa.string(), pa.string())),
-        ("segments", pa.list_(pa.string())),
-        ("state", pa.string()),
-        ("probe_set", pa.string()),
-        ("baseline", pa.string()),
-        ("partition", pa.int32()),
-        ("offset", pa.int64()),
-        ("text", pa.string()),
-        ("payload", pa.string()),
-    ]
-)
-"""Payloads differ in shape, so they are JSON texts; ``text`` is pulled out for convenience."""
+_ARROW: Final[Mapping[Any, pa.DataType]] = {
+    str: pa.string(),
+    int: pa.int64(),
+    list[str]: pa.list_(pa.string()),
+    dict[str, str]: pa.map_(pa.string(), pa.string()),
+    dict[str, float]: pa.map_(pa.string(), pa.float64()),
+    dict[str, Any]: pa.string(),  # payloads differ in shape, so they are JSON texts
+}
 
 
-def parquet(candidates: Iterable[Candidate]) -> Iterator[bytes]:
-    """Return a Parquet file, written page by page to a temporary file first."""
-    with tempfile.TemporaryFile() as file:
-        write_parquet(candidates, file)
-        file.seek(0)
+def _schema() -> pa.Schema:
+    """Return Parquet's columns: those of all exports, and ``text``, pulled out of the payload."""
+    types = {name: _ARROW[kind] for name, kind in get_type_hints(CandidateRow).items()}
+    types["partition"] = pa.int32()
+    types["text"], types["payload"] = pa.string(), types.pop("payload")
+    return pa.schema(list(types.items()))
+
+
+SCHEMA: Final = _schema()
+
+
+def spooled(format_: ExportFormat, candidates: Iterable[Candidate]) -> IO[bytes]:
+    """Return a temporary file with all candidates, at its beginning.
+
+    An export is read in one transaction. It is written to a file before the first byte is sent,
+    so that the transaction does not stay open for as long as the slowest client reads.
+    """
+    file = tempfile.TemporaryFile()  # noqa: SIM115  (the caller closes it)
+    try:
+        write(format_, candidates, file)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+def chunks(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the content of a file, and close it."""
+    with file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
+
+
+def write(format_: ExportFormat, candidates: Iterable[Candidate], file: IO[bytes]) -> None:
+    """Write candidates to a file; memory holds a page of them at most."""
+    if format_ is ExportFormat.PARQUET:
+        write_parquet(candidates, file)
+    else:
+        file.writelines(ndjson(candidates) if format_ is ExportFormat.NDJSON else csv(candidates))
 
 
 def write_parquet(candidates: Iterable[Candidate], file: IO[bytes]) -> None:

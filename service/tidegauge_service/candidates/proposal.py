@@ -14,8 +14,9 @@ from tidegauge_alerts.model import Alert
 from tidegauge_probes.counts.panes import BLIND, CONFLICTED, RECORDS, PaneCounts
 from tidegauge_probes.findings import ALL, SeriesKind
 from tidegauge_probes.model import Layout
-from tidegauge_service.store.candidates import PROPOSED, Candidate, CandidateReason
-from tidegauge_service.store.ingest.commit import Sample
+from tidegauge_service.store.candidates import Candidate, CandidateReason
+from tidegauge_service.store.ingest.sample import Sample
+from tidegauge_service.store.states import LF_PREFIX, CandidateState, SampleBucket, of_lf
 
 
 class ProposalReason(StrEnum):
@@ -41,6 +42,12 @@ class SampleRequest:
     alert_id: str
 
 
+_TOTALS = {
+    SampleBucket.ALL: RECORDS,
+    SampleBucket.BLIND_SPOT: BLIND,
+    SampleBucket.CONFLICT: CONFLICTED,
+}
+
 _CONFLICTING = {
     SeriesKind.CONFLICT,
     SeriesKind.OVERLAP,
@@ -64,14 +71,15 @@ def _wish(alert: Alert) -> SampleRequest | None:
     if key.series is SeriesKind.ERROR:
         return None  # a broken LF needs a mend, not labels
     if key.series is SeriesKind.BLIND_SPOT:
-        return SampleRequest(ProposalReason.BLIND_SPOT, "blind_spot", key.segment, alert.id)
-    if key.series is SeriesKind.CLASS_SHARE:
         return SampleRequest(
-            ProposalReason.UNIFORM, "all", ALL, alert.id
-        )  # no LF is off: any record will do
+            ProposalReason.BLIND_SPOT, SampleBucket.BLIND_SPOT, key.segment, alert.id
+        )
+    if key.series is SeriesKind.CLASS_SHARE:
+        # No LF is off: any record will do.
+        return SampleRequest(ProposalReason.UNIFORM, SampleBucket.ALL, ALL, alert.id)
     if key.series in _CONFLICTING:
-        return SampleRequest(ProposalReason.CONFLICT, "conflict", key.segment, alert.id)
-    return SampleRequest(ProposalReason.SHIFTED_LF, f"lf:{key.probe}", key.segment, alert.id)
+        return SampleRequest(ProposalReason.CONFLICT, SampleBucket.CONFLICT, key.segment, alert.id)
+    return SampleRequest(ProposalReason.SHIFTED_LF, of_lf(key.probe), key.segment, alert.id)
 
 
 def choose(
@@ -91,7 +99,8 @@ def choose(
         return {}
     special = [wish for wish in asked if wish.reason is not ProposalReason.UNIFORM]
     uniform = round(limit * UNIFORM_SHARE) if special else limit
-    quotas = [(SampleRequest(ProposalReason.UNIFORM, "all", ALL, asked[0].alert_id), uniform)]
+    any_record = SampleRequest(ProposalReason.UNIFORM, SampleBucket.ALL, ALL, asked[0].alert_id)
+    quotas = [(any_record, uniform)]
     quotas += [(wish, max((limit - uniform) // len(special), 1)) for wish in special]
     chosen: dict[tuple[int, int], list[CandidateReason]] = {}
     for wish, quota in quotas:
@@ -116,10 +125,9 @@ def _bucket_size(wish: SampleRequest, counts: PaneCounts, layout: Layout) -> int
     segment = counts.segments.get(wish.segment)
     if segment is None:
         return 0
-    if wish.bucket.startswith("lf:"):
-        return int(segment.votes[layout.probes.index(wish.bucket.removeprefix("lf:"))])
-    place = {"all": RECORDS, "blind_spot": BLIND, "conflict": CONFLICTED}[wish.bucket]
-    return int(segment.totals[place])
+    if wish.bucket.startswith(LF_PREFIX):
+        return int(segment.votes[layout.probes.index(wish.bucket.removeprefix(LF_PREFIX))])
+    return int(segment.totals[_TOTALS[SampleBucket(wish.bucket)]])
 
 
 def candidates(
@@ -144,7 +152,7 @@ def candidates(
             payload=json.loads(sample.payload),
             votes=_votes(sample, layout),
             segments=sample.segments,
-            state=PROPOSED,
+            state=CandidateState.PROPOSED,
             probe_set=probe_set,
             baseline=baseline,
             reasons=tuple(chosen[(partition, sample.offset)]),

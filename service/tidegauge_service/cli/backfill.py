@@ -9,14 +9,8 @@ from typing import Annotated
 
 import typer
 
-from tidegauge_service.cli.terminal import (
-    find_stream,
-    opened,
-    out,
-    print_json,
-    progress,
-    settings_of,
-)
+from tidegauge_service.cli.database import find_stream, opened
+from tidegauge_service.cli.terminal import out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError
@@ -28,22 +22,26 @@ def backfill(
     context: typer.Context,
     stream: Annotated[Path, typer.Argument(help="The stream file.")],
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Files of records: JSONL, CSV or Parquet.")
+        list[Path] | None,
+        typer.Argument(help="Files of records: JSON, JSONL, CSV, TSV or Parquet."),
     ] = None,
     late: Annotated[  # noqa: FBT002
-        bool, typer.Option("--late", help="Count records that come too late, as late.")
+        bool,
+        typer.Option(
+            "--late", help="Count records of closed windows as late, instead of refusing the file."
+        ),
     ] = False,
     abandon: Annotated[  # noqa: FBT002
-        bool, typer.Option("--abandon", help="Let go of files that were not read to their end.")
+        bool, typer.Option("--abandon", help="Stop reading files that were not finished.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
 ) -> None:
-    """Read the history of a Kafka or log stream from files, before its windows close.
+    """Load the history of a Kafka or log stream from files, before its windows close.
 
-    Each record is counted once. If this is killed, run it again: it goes on where it stood.
+    Each record is counted once. If the command is interrupted, run it again to resume.
     """
     if abandon == bool(files):
-        msg = "name the files to read, or --abandon"
+        msg = "give either the files to read or --abandon"
         raise SettingsError(msg)
     if abandon:
         _abandon(context, stream)
@@ -67,16 +65,15 @@ def backfill(
 
 
 def _abandon(context: typer.Context, stream: Path) -> None:
-    with opened(settings_of(context)) as database:
-        row = find_stream(database, str(stream))
-        with database.write() as connection:
-            left = backfills.abandon(connection, row.id)
+    with opened(settings_of(context)) as database, database.write() as connection:
+        row = find_stream(connection, str(stream))
+        left = backfills.abandon(connection, row.id)
     if not left:
-        msg = f"every file of '{row.name}' was read to its end: there is nothing to let go"
+        msg = f"every file of '{row.name}' was read to its end: there is nothing to abandon"
         raise SettingsError(msg)
     for file in left:
         out.print(
-            f"{file.name}: {file.records:,} records stay counted, the rest will not be read",
+            f"{file.name}: {file.records:,} records stay counted; the rest will not be read",
             highlight=False,
             markup=False,
         )

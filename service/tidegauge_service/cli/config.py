@@ -8,17 +8,15 @@ from typing import Annotated
 
 import typer
 
-from tidegauge_probes.labeling import loading
 from tidegauge_service.config import settings, stream_file
 
-app = typer.Typer(help="What the configuration files may hold.", no_args_is_help=True)
+app = typer.Typer(help="Print the schemas of the configuration files.", no_args_is_help=True)
 
 
 class File(StrEnum):
     """A kind of file."""
 
     STREAM = "stream"
-    PROBES = "probes"
     SETTINGS = "settings"
 
 
@@ -29,12 +27,8 @@ def group() -> None:
 
 @app.command()
 def schema(
-    file: Annotated[File, typer.Argument(help="Which file.")] = File.STREAM,
+    file: Annotated[File, typer.Argument(help="Kind of file.")] = File.STREAM,
 ) -> None:
-    """Print the JSON Schema of a stream file, a ProbeSet file or the settings."""
-    schemas = {
-        File.STREAM: stream_file.schema,
-        File.PROBES: loading.schema,
-        File.SETTINGS: settings.schema,
-    }
+    """Print the JSON Schema of a stream file or the settings; `probes schema` has a ProbeSet's."""
+    schemas = {File.STREAM: stream_file.schema, File.SETTINGS: settings.schema}
     typer.echo(json.dumps(schemas[file](), indent=2))

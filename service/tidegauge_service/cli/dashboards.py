@@ -10,7 +10,7 @@ import typer
 import tidegauge_dashboards
 from tidegauge_service.cli.terminal import out
 
-app = typer.Typer(help="Grafana dashboards and Prometheus rules.", no_args_is_help=True)
+app = typer.Typer(help="Export Grafana dashboards and Prometheus rules.", no_args_is_help=True)
 
 
 @app.callback()
@@ -19,7 +19,7 @@ def group() -> None:
 
 
 @app.command()
-def export(folder: Annotated[Path, typer.Argument(help="Where to write them.")]) -> None:
+def export(folder: Annotated[Path, typer.Argument(help="Folder to write to.")]) -> None:
     """Write dashboards, provisioning files and rules to a folder."""
     for path in tidegauge_dashboards.export(folder):
         out.print(str(path))

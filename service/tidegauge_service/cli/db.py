@@ -10,32 +10,33 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tidegauge_service.cli.terminal import opened, out, settings_of
+from tidegauge_service.cli.database import opened
+from tidegauge_service.cli.terminal import out, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.jobs.retention import Pruner
 from tidegauge_service.store import backup as copies
 from tidegauge_service.store.engine import Database
 
-app = typer.Typer(help="The database's tables, and copies of it.", no_args_is_help=True)
+app = typer.Typer(help="Upgrade, back up, restore and prune the database.", no_args_is_help=True)
 
 
 @app.command()
 def upgrade(context: typer.Context) -> None:
-    """Create the tables, or bring them to this version's shape."""
+    """Create the tables, or upgrade them to this version of tidegauge."""
     with opened(settings_of(context), upgrade=True) as database:
         out.print(f"database at revision {database.version()[0]}")
 
 
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file or database.")]
 
 
 @app.command()
 def backup(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Where the copy goes.")],
+    file: Annotated[Path, typer.Argument(help="File to write the backup to.")],
     force: Force = False,  # noqa: FBT002
 ) -> None:
-    """Copy an SQLite database to a file, as it is at one moment. Streams may run meanwhile."""
+    """Back up an SQLite database to a file. Streams can keep running."""
     with _unopened(context) as database:
         revision = copies.backup(database, file, force=force)
     size = file.stat().st_size
@@ -45,10 +46,10 @@ def backup(
 @app.command()
 def restore(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="What `tidegauge db backup` wrote.")],
+    file: Annotated[Path, typer.Argument(help="Backup written by `tidegauge db backup`.")],
     force: Force = False,  # noqa: FBT002
 ) -> None:
-    """Put a backup where the settings have the SQLite database. Stop what uses it first."""
+    """Restore the SQLite database from a backup. Stop every process that uses it first."""
     with _unopened(context) as database:
         revision = copies.restore(database, file, force=force)
         where = database.url.database
@@ -69,10 +70,10 @@ def _unopened(context: typer.Context) -> Iterator[Database]:
 def prune(
     context: typer.Context,
     dry_run: Annotated[  # noqa: FBT002
-        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+        bool, typer.Option("--dry-run", help="Only show what would be removed.")
     ] = False,
 ) -> None:
-    """Remove what `retention` in the settings does not keep, as `tidegauge run` does by itself."""
+    """Delete rows that exceed `retention` in the settings, as `tidegauge run` does regularly."""
     settings = settings_of(context)
     with opened(settings) as database:
         removed = Pruner(database, settings.retention, now_ms).prune(dry_run=dry_run)

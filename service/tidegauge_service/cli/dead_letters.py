@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -14,34 +15,33 @@ from rich.table import Table
 
 from tidegauge_probes import load
 from tidegauge_service.candidates.export import as_text
-from tidegauge_service.cli.terminal import (
-    err,
-    find_stream,
-    moment,
-    opened,
-    out,
-    print_json,
-    settings_of,
-)
+from tidegauge_service.cli.database import find_stream, opened
+from tidegauge_service.cli.terminal import err, moment, out, print_json, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
+from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.replay import Replay
-from tidegauge_service.ingest.sources.registry import open_codec
 from tidegauge_service.store import streams
+from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import dead_letters
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
+from tidegauge_service.store.streams import StreamRow
 
-app = typer.Typer(help="Inputs that could not be records.", no_args_is_help=True)
+app = typer.Typer(
+    help="Inspect, replay and drop inputs that could not be read as records.", no_args_is_help=True
+)
 
 SHOWN = 60
 """Characters of a payload in a list."""
 
-Name = Annotated[str, typer.Argument(metavar="STREAM", help="Name of the stream, or its file.")]
-OfReason = Annotated[DeadLetterReason | None, typer.Option("--reason", help="Only of this reason.")]
-Before = Annotated[str | None, typer.Option(help="Only received before this (ISO-8601).")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Name = Annotated[str, typer.Argument(metavar="STREAM", help="Stream name or stream file.")]
+OfReason = Annotated[DeadLetterReason | None, typer.Option("--reason", help="Only this reason.")]
+Before = Annotated[
+    str | None, typer.Option(help="Only those received before this time (ISO 8601).")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command("list")
@@ -49,14 +49,14 @@ def list_(
     context: typer.Context,
     stream: Name,
     reason: OfReason = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most letters to show.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of dead letters to list.")] = 20,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Show how many there were and are by reason, and the newest of them."""
-    with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
-        tallies = dead_letters.tallies(database, row)
-        found = dead_letters.page(database, row, DeadLetterFilter(reason), limit=limit)
+    """Show counts by reason, and the newest dead letters."""
+    with opened(settings_of(context)) as database, database.read() as connection:
+        row = find_stream(connection, stream)
+        tallies = dead_letters.tallies(connection, row)
+        found = dead_letters.page(connection, row, DeadLetterFilter(reason), limit=limit)
     if as_json:
         counts = {t.reason: {k: v for k, v in asdict(t).items() if k != "reason"} for t in tallies}
         places = [[kept.letter.partition, kept.letter.offset] for kept in found]
@@ -79,16 +79,16 @@ def list_(
 def show(
     context: typer.Context,
     stream: Name,
-    partition: Annotated[int, typer.Argument(help="As `list` shows it.")],
-    offset: Annotated[int, typer.Argument(help="As `list` shows it.")],
+    partition: Annotated[int, typer.Argument(help="Partition, as shown by `list`.")],
+    offset: Annotated[int, typer.Argument(help="Offset, as shown by `list`.")],
     raw: Annotated[  # noqa: FBT002
-        bool, typer.Option("--raw", help="Write the bytes that were kept, and nothing else.")
+        bool, typer.Option("--raw", help="Write only the payload bytes that were kept.")
     ] = False,
 ) -> None:
-    """Show one with all that was kept of it."""
-    with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
-        kept = dead_letters.find(database, row, partition, offset)
+    """Show one dead letter with everything that was kept of it."""
+    with opened(settings_of(context)) as database, database.read() as connection:
+        row = find_stream(connection, stream)
+        kept = dead_letters.find(connection, row, partition, offset)
     if kept is None:
         msg = f"'{row.name}' has no dead letter at partition {partition}, offset {offset}: see "
         msg += "`tidegauge dead-letters list`"
@@ -106,13 +106,14 @@ def show(
 @app.command()
 def replay(
     context: typer.Context,
-    stream: Annotated[Path, typer.Argument(help="The stream file, with what was wrong mended.")],
+    stream: Annotated[Path, typer.Argument(help="The stream file, with the problem fixed.")],
     reason: OfReason = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Count those that are records by now, each once: in their window, or as late.
+    """Count dead letters that can now be read as records, each exactly once.
 
-    Workers may go on meanwhile, and so may another replay.
+    They count in the window of their event time, or as late if it is closed. Workers can keep
+    running, and so can another replay.
     """
     config = load_stream(stream)
     probe_set = load(config.probes, Path(config.folder))
@@ -120,8 +121,9 @@ def replay(
     settings = settings_of(context)
     codec = open_codec(config, settings, now_ms)
     with opened(settings) as database:
-        find_stream(database, config.name)
-        row = streams.register(database, config, probe_set, now_ms())
+        with database.write() as connection:
+            find_stream(connection, config.name)
+            row = streams.register(connection, config, probe_set, now_ms())
         job = Replay(config, row, probe_set, database, clock=now_ms, owner=owner, codec=codec)
         outcome = job.run(DeadLetterFilter(reason))
     if as_json:
@@ -130,7 +132,7 @@ def replay(
         return
     out.print(f"{outcome.counted} counted, {outcome.late} of them late", highlight=False)
     for why, n in sorted(outcome.left.items()):
-        out.print(f"  {n} are no records still: {why}", highlight=False)
+        out.print(f"  {n} still cannot be read as records: {why}", highlight=False)
 
 
 @app.command()
@@ -140,14 +142,25 @@ def drop(
     reason: OfReason = None,
     before: Before = None,
     everything: Annotated[  # noqa: FBT002
-        bool, typer.Option("--all", help="Of every reason and age.")
+        bool, typer.Option("--all", help="Drop every dead letter of the stream.")
     ] = False,
 ) -> None:
-    """Forget them; their counts stay."""
+    """Delete dead letters. Their counts are kept."""
     if not everything and reason is None and before is None:
-        msg = "say which: --reason, --before or --all"
+        msg = "choose what to drop: give --reason, --before or --all"
         raise SettingsError(msg)
     wanted = DeadLetterFilter(reason, moment(before, "--before"))
     with opened(settings_of(context)) as database:
-        dropped = dead_letters.drop(database, find_stream(database, stream), wanted)
+        with database.read() as connection:
+            row = find_stream(connection, stream)
+        dropped = sum(_drops(database, row, wanted))
     err.print(f"{dropped} dropped", highlight=False)
+
+
+def _drops(database: Database, stream: StreamRow, wanted: DeadLetterFilter) -> Iterator[int]:
+    """Drop in one transaction after another, each a short one: workers wait for the lock."""
+    dropped = dead_letters.DROPPED_AT_ONCE
+    while dropped == dead_letters.DROPPED_AT_ONCE:
+        with database.write() as connection:
+            dropped = dead_letters.drop(connection, stream, wanted)
+        yield dropped

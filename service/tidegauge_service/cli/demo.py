@@ -18,15 +18,9 @@ from pydantic import SecretStr
 from tidegauge_alerts.messages.message import Status, headline
 from tidegauge_alerts.messages.phrases import change
 from tidegauge_alerts.model import Alert, AlertState
-from tidegauge_service.cli.terminal import (
-    err,
-    opened,
-    out,
-    print_json,
-    settings_of,
-    sparkline,
-    styled,
-)
+from tidegauge_probes.findings import ALL, SeriesKind
+from tidegauge_service.cli.database import opened
+from tidegauge_service.cli.terminal import err, out, print_json, settings_of, sparkline, styled
 from tidegauge_service.clock import now_ms, to_iso, window_start
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import (
@@ -46,7 +40,7 @@ from tidegauge_service.runtime.listener import bind, link
 from tidegauge_service.runtime.pipeline import Pipeline, open_pipeline
 from tidegauge_service.runtime.server import Server, create_service_app
 from tidegauge_service.store.alerting import alerts
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.windows import queries
 
 SEED = 7
@@ -61,15 +55,14 @@ MOST_LINES = 12
 def demo(
     context: typer.Context,
     once: Annotated[  # noqa: FBT002
-        bool, typer.Option("--once", help="Stop after the first incident.")
+        bool, typer.Option("--once", help="Exit after the first incident.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --once: one JSON object.")] = False,  # noqa: FBT002
-    port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="With --once: print JSON.")] = False,  # noqa: FBT002
+    port: Annotated[int, typer.Option(help="Port of the page; 0 picks a free one.")] = 0,
 ) -> None:
-    """Show the main job: LFs watch a spam filter's traffic until the world changes.
+    """Show LFs watching a spam filter's traffic until the traffic changes.
 
-    Everything runs in this process, on SQLite in a temporary folder; nothing is opened by
-    itself and nothing is left behind.
+    Everything runs in this process, on SQLite in a temporary folder that is deleted afterwards.
     """
     with tempfile.TemporaryDirectory(prefix="tidegauge-demo-") as folder:
         url = SecretStr(f"sqlite:///{folder}/demo.db")
@@ -125,7 +118,7 @@ class _Show:
         serving.start()
         try:
             if not self._server.bound.wait(PATIENCE_SECONDS):
-                msg = f"the page could not be served at port {self._settings.port}: choose --port"
+                msg = f"cannot serve the page on port {self._settings.port}: choose another --port"
                 raise ServiceError(msg)
             self._service.start()
             self._introduce()
@@ -146,9 +139,9 @@ class _Show:
 
     def _introduce(self) -> None:
         err.print(
-            "tidegauge demo: a spam filter's traffic, watched by 12 labeling functions.\n"
+            "tidegauge demo: 12 labeling functions watch the traffic of a spam filter.\n"
             f"  {self._plan.quiet_windows} quiet windows become the baseline. Then a topic appears "
-            "that no LF knows, and a spam campaign\n  respells its words, so that the LF "
+            "that no LF knows, and a spam campaign\n  misspells its words, so that the LF "
             "`mentions_vicodin` goes silent.\n"
             f"  page:  {self._url}/login?token={self._token}\n"
             f"  token: {self._token}",
@@ -161,10 +154,11 @@ class _Show:
         stream = self._pipeline.stream
         with err.status("reading …") as status:
             while time.monotonic() - started < PATIENCE_SECONDS:
-                firing = alerts.page(
-                    self._database, stream=stream.name, state=AlertState.FIRING, limit=50
-                )
-                summary = queries.summary(self._database, stream)
+                with self._database.read() as connection:
+                    firing = alerts.page(
+                        connection, stream=stream.name, state=AlertState.FIRING, limit=50
+                    )
+                    summary = queries.summary(connection, stream)
                 if firing and summary.candidates:
                     return firing
                 status.update(f"{summary.windows} windows, {summary.records} records …")
@@ -172,11 +166,15 @@ class _Show:
                     raise self._service.health.fatal
                 if self._service.stopping.wait(0.25):
                     return []
-        msg = f"no alert within {PATIENCE_SECONDS} s: is this machine very busy? Run it again"
+        msg = (
+            f"no alert within {PATIENCE_SECONDS} s: is this machine overloaded? Run the demo again"
+        )
         raise ServiceError(msg)
 
     def _tell(self, incident: list[Alert], seconds: float) -> None:
-        summary = report.summarise(self._database, self._pipeline.stream, seconds)
+        with self._database.read() as connection:
+            summary = report.summarise(connection, self._pipeline.stream, seconds)
+            pictures = self._pictures(connection)
         summary["url"] = f"{self._url}/login?token={self._token}"
         summary["token"] = self._token
         if self._as_json:
@@ -188,7 +186,7 @@ class _Show:
         out.print(styled("ALERT", "bold red"), f"after {seconds:.0f} s: {said}")
         for alert in strongest[:MOST_LINES]:
             out.print(self._line(alert), highlight=False)
-        out.print(self._pictures(), highlight=False)
+        out.print(pictures, highlight=False)
         out.print(self._next_steps(summary), highlight=False)
 
     def _line(self, alert: Alert) -> str:
@@ -198,21 +196,23 @@ class _Show:
             f"(99 % band {band}), since {to_iso(alert.opened_window_ms)}"
         )
 
-    def _pictures(self) -> str:
+    def _pictures(self, connection: Connection) -> str:
         """Draw the blind spot and the LF that went silent, window by window."""
         rows = (
-            ("blind spot", "blind_spot", ""),
-            ("mentions_vicodin", "coverage", "mentions_vicodin"),
+            ("blind spot", SeriesKind.BLIND_SPOT, ""),
+            ("mentions_vicodin", SeriesKind.COVERAGE, "mentions_vicodin"),
         )
-        lines = [f"  {name:<18}{self._sparkline(kind, probe)}" for name, kind, probe in rows]
+        lines = [
+            f"  {name:<18}{self._sparkline(connection, kind, probe)}" for name, kind, probe in rows
+        ]
         return "\n".join(["", *lines, f"  {'':18}one block per window of an hour", ""])
 
-    def _sparkline(self, series: str, probe: str) -> str:
+    def _sparkline(self, connection: Connection, series: str, probe: str) -> str:
         found = queries.window_page(
-            self._database,
+            connection,
             self._pipeline.stream,
             series=series,
-            segment="_all",
+            segment=ALL,
             probe=probe,
             limit=80,
             newest_first=True,
@@ -223,13 +223,13 @@ class _Show:
     def _next_steps(self, summary: dict[str, Any]) -> str:
         auth = f'-H "Authorization: Bearer {self._token}"'
         lines = [
-            f"{summary['candidates']} retraining candidates wait. Look at:",
+            f"{summary['candidates']} retraining candidates are ready. Open:",
             f"  {summary['url']}",
             f'  curl {auth} "{self._url}/api/v1/alerts"',
             f'  curl {auth} "{self._url}/api/v1/candidates?reason=blind_spot&format=ndjson"',
         ]
         if not self._once:
             lines.append(
-                "After window 100 the world calms down and the alerts resolve. Ctrl-C ends."
+                "After window 100 traffic calms down and the alerts resolve. Stop with Ctrl-C."
             )
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""``tidegauge doctor``: what is wrong with this installation, and what to do."""
+"""``tidegauge doctor``: check an installation, and say how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
 from tidegauge_service.errors import ServiceError, SettingsError, SourceError, StoreError
+from tidegauge_service.ingest.codec.stream_codec import check_format, open_codec
 from tidegauge_service.ingest.record_paths import check_mapping
 from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.kafka.source import KafkaTopic
-from tidegauge_service.ingest.sources.registry import check_format, open_codec, open_source
+from tidegauge_service.ingest.sources.registry import open_source
 from tidegauge_service.ingest.sources.source import Raw, Source
 from tidegauge_service.jobs.punctuality import arrived, mostly_late
 from tidegauge_service.runtime.pipeline import check_receivers
-from tidegauge_service.store.alerting import outbox
+from tidegauge_service.store import streams
+from tidegauge_service.store.alerting import notice_state, outbox
+from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest.decisions import GapCause, of_stream
-from tidegauge_service.store.streams import StreamRow, find, late_since, partitions
+from tidegauge_service.store.streams import StreamRow, partitions
 from tidegauge_service.store.windows import sight
 
 Check = Callable[[], str]
@@ -53,13 +56,13 @@ EARLIEST_SANE_MS = 1_577_836_800_000  # 2020-01-01: a clock before this was neve
 def doctor(
     context: typer.Context,
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Stream files to check.", metavar="[STREAMS]...")
+        list[Path] | None, typer.Argument(help="Stream files to check.", metavar="STREAM")
     ] = None,
 ) -> None:
-    """Check settings, clock, database, codecs, and the LFs and source of streams."""
+    """Check settings, clock, database, receivers, codecs and streams."""
     settings = settings_of(context)
     checks: list[tuple[str, Check]] = [
-        ("clock", _clock),
+        ("system clock", _clock),
         ("database", lambda: _database(settings)),
         ("receivers", lambda: f"{len(settings.parsed_receivers())} defined"),
         *((f"receiver {name}", partial(_receiver, name, settings)) for name in settings.receivers),
@@ -87,7 +90,7 @@ def _of_stream(path: Path, settings: Settings) -> list[tuple[str, Check]]:
         *([(f"{path}: fields", partial(_fields, path, settings))] if kind in LOOKED_INTO else []),
         (f"{path}: records", partial(_records, path, settings)),
         (f"{path}: gaps", partial(_gaps, path, settings)),
-        (f"{path}: sight", partial(_sight, path, settings)),
+        (f"{path}: LF coverage", partial(_sight, path, settings)),
     ]
 
 
@@ -103,9 +106,9 @@ def _passes(name: str, check: Check) -> bool:
 
 def _clock() -> str:
     if time.time() * 1000 < EARLIEST_SANE_MS:
-        msg = "the clock is wrong: records would look like the future. Set it (NTP)"
+        msg = "the clock is wrong, so records would seem to come from the future: set it (NTP)"
         raise SettingsError(msg)
-    return "set"
+    return "OK"
 
 
 def _database(settings: Settings) -> str:
@@ -113,7 +116,7 @@ def _database(settings: Settings) -> str:
     try:
         found, needed = database.version()
         if found is None and database.is_sqlite:
-            return "new; its tables are made at the first run"
+            return "new; the first run creates its tables"
         if found != needed:
             msg = f"revision {found}, needed {needed}: run `tidegauge db upgrade`"
             raise StoreError(msg)
@@ -142,8 +145,8 @@ def _receiver(name: str, settings: Settings) -> str:
     if lost is None:
         return where
     msg = (
-        f"{lost.failed} messages failed and {lost.waiting} wait to be tried again, since it last "
-        f"took one. The newest: {lost.error}"
+        f"{lost.failed} messages failed and {lost.waiting} are waiting to be retried since the "
+        f"last successful one. Latest error: {lost.error}"
     )
     raise DeliveryError(msg)
 
@@ -151,7 +154,9 @@ def _receiver(name: str, settings: Settings) -> str:
 def _told(path: Path, settings: Settings) -> str:
     config = load_stream(path)
     check_receivers(config, settings)
-    return ", ".join(config.alerts.receivers) or "none: alerts are only on the page and in the API"
+    return (
+        ", ".join(config.alerts.receivers) or "none: alerts appear only on the page and in the API"
+    )
 
 
 def _codecs() -> str:
@@ -210,11 +215,10 @@ def _look(
         found_revision, needed = database.version()
         if found_revision != needed:  # `database` says what to do
             return None
-        stream = find(database, load_stream(path).name)
-        if stream is None:
-            return None
+        name = load_stream(path).name
         with database.read() as connection:
-            return read(connection, stream)
+            stream = streams.find(connection, name)
+            return None if stream is None else read(connection, stream)
     finally:
         database.close()
 
@@ -226,7 +230,7 @@ def _records(path: Path, settings: Settings) -> str:
         settings,
         lambda connection, stream: (
             arrived(partitions(connection, stream.id)),
-            late_since(connection, stream.id),
+            notice_state.since(connection, stream.id, Trouble.LATE),
         ),
     )
     if found is None:
@@ -286,10 +290,10 @@ def _sight(path: Path, settings: Settings) -> str:
         return "nothing counted yet"
     seen, shares = found
     if seen.found is None:
-        return "too little was counted to say"
+        return "too few records counted to tell"
     said = ". ".join(phrases.blind(seen.found))
     if any(one.broken for one in seen.found):
         raise ServiceError(said)
     failing = phrases.failures(shares)
     note = f". LFs fail in the newest windows: {failing}. `tidegauge probes check {path}` says why"
-    return (said or "the LFs see the traffic") + (note if failing else "")
+    return (said or "OK") + (note if failing else "")

@@ -1,8 +1,8 @@
 """Commands and exit codes.
 
 0 done, 1 unexpected, 2 a setting or file is wrong, 3 the source cannot be read, 4 stopped
-because too many inputs are no records, 5 the database (or the disk) cannot be used,
-6 the address to listen on is taken.
+because too many inputs cannot be read as records, 5 the database (or the disk) cannot be
+used, 6 the address to listen on is in use.
 """
 
 from __future__ import annotations
@@ -17,49 +17,59 @@ import typer
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service import __version__
 from tidegauge_service.cli.lazy import LazyCommand, lazy_group
-
-BAD_DEFINITION = 2
-"""Errors of probes, counts and baselines: a file or value is wrong."""
+from tidegauge_service.errors import exit_code_of
 
 COMMANDS = (
     LazyCommand(
         "demo",
         "demo:demo",
-        "Show the main job: LFs watch a spam filter's traffic until the world changes.",
+        "Show LFs watching a spam filter's traffic until the traffic changes.",
     ),
     LazyCommand(
         "run",
         "run:run",
-        "Watch streams: consume, judge, alert, and serve the page, the API and the metrics.",
+        "Watch streams: consume, evaluate, alert, and serve the page, API and metrics.",
     ),
     LazyCommand(
         "consume",
         "run:consume",
-        "Watch a stream without page, API and metrics: consume, judge and alert.",
+        "Watch a stream without serving the page, API or metrics.",
     ),
     LazyCommand(
         "replay",
         "replay:replay",
-        "Run history through the pipeline of the live stream, as fast as it goes.",
+        "Run history through the live pipeline to see which alerts it would have raised.",
     ),
     LazyCommand(
         "backfill",
         "backfill:backfill",
-        "Read the history of a Kafka or log stream from files, before its windows close.",
+        "Load the history of a Kafka or log stream from files, before its windows close.",
     ),
     LazyCommand(
         "doctor",
         "doctor:doctor",
-        "Check settings, clock, database, codecs, and the LFs and source of streams.",
+        "Check settings, clock, database, receivers, codecs and streams.",
     ),
-    LazyCommand("baseline", "baseline.commands:app", "Frozen references to compare with."),
-    LazyCommand("probes", "probes.commands:app", "Labeling functions."),
-    LazyCommand("candidates", "candidates:app", "Retraining candidates."),
-    LazyCommand("dead-letters", "dead_letters:app", "Inputs that could not be records."),
-    LazyCommand("streams", "streams:app", "What streams could not read, and their sources."),
-    LazyCommand("db", "db:app", "The database's tables, and copies of it."),
-    LazyCommand("config", "config:app", "What the configuration files may hold."),
-    LazyCommand("dashboards", "dashboards:app", "Grafana dashboards and Prometheus rules."),
+    LazyCommand(
+        "baseline",
+        "baseline.commands:app",
+        "Fit, list and accept the baselines that windows are compared with.",
+    ),
+    LazyCommand("probes", "probes.commands:app", "Check, deploy and compare labeling functions."),
+    LazyCommand("candidates", "candidates:app", "Export retraining candidates."),
+    LazyCommand(
+        "dead-letters",
+        "dead_letters:app",
+        "Inspect, replay and drop inputs that could not be read as records.",
+    ),
+    LazyCommand(
+        "streams",
+        "streams:app",
+        "Manage gaps in the source of a stream, and switch to another source.",
+    ),
+    LazyCommand("db", "db:app", "Upgrade, back up, restore and prune the database."),
+    LazyCommand("config", "config:app", "Print the schemas of the configuration files."),
+    LazyCommand("dashboards", "dashboards:app", "Export Grafana dashboards and Prometheus rules."),
 )
 
 app = typer.Typer(
@@ -83,14 +93,14 @@ def _version(wanted: bool) -> None:  # noqa: FBT001  (typer's callback)
 def options(
     context: typer.Context,
     settings: Annotated[
-        Path | None, typer.Option(help="Settings file [default: tidegauge.yaml if it exists].")
+        Path | None, typer.Option(help="Settings file (default: tidegauge.yaml, if it exists)")
     ] = None,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "WARNING",
     version: Annotated[  # noqa: FBT002  (typer's flags)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Options of every command."""
+    """Take the options that precede every command."""
     del version
     from tidegauge_service import logs  # noqa: PLC0415  (only where a command runs)
 
@@ -99,7 +109,7 @@ def options(
 
 
 def main() -> None:
-    """Run a command; errors that we know are told in words, with an exit code of their own."""
+    """Run a command; print known errors as one message, and exit with their code."""
     try:
         app()
     except TidegaugeError as error:
@@ -108,4 +118,4 @@ def main() -> None:
             from tidegauge_service.cli.terminal import err, styled  # noqa: PLC0415
 
             err.print(styled("error:", "bold red"), str(error), soft_wrap=True)
-        sys.exit(getattr(error, "exit_code", BAD_DEFINITION))
+        sys.exit(exit_code_of(error))

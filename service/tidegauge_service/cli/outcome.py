@@ -15,11 +15,15 @@ from tidegauge_service.store.windows.queries import StreamSummary
 
 def show_outcome(database: Database, configs: Sequence[StreamConfig]) -> None:
     """Print what the database holds of each stream now."""
-    for config in configs:
-        stream = streams.find(database, config.name)
-        if stream is not None:
-            for line in outcome(queries.summary(database, stream), config.file):
-                out.print(line)
+    with database.read() as connection:
+        found = [
+            (queries.summary(connection, stream), config.file)
+            for config in configs
+            if (stream := streams.find(connection, config.name)) is not None
+        ]
+    for summary, file in found:
+        for line in outcome(summary, file):
+            out.print(line)
 
 
 def outcome(summary: StreamSummary, file: str) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from rich.table import Column, Table
 from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_alerts.model import Alert
-from tidegauge_service.cli.terminal import opened, out, print_json, progress, settings_of
+from tidegauge_service.cli.database import opened
+from tidegauge_service.cli.terminal import out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import BaselineName, StreamConfig, load_stream
@@ -33,22 +34,22 @@ def replay(
     context: typer.Context,
     stream: Annotated[Path, typer.Argument(help="The stream file.")],
     database: Annotated[
-        str | None, typer.Option(help="Keep the results in this database (URL).")
+        str | None, typer.Option(help="URL of a database to keep the results in.")
     ] = None,
     report_to: Annotated[
-        Path | None, typer.Option("--report", help="Write the charts to this HTML file.")
+        Path | None, typer.Option("--report", help="Write a report with charts to this HTML file.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
 ) -> None:
-    """Run history through the pipeline of the live stream, as fast as it goes.
+    """Run history through the live pipeline to see which alerts it would have raised.
 
-    Nobody is notified. Without --database the results are printed and forgotten.
+    No notifications are sent. Without --database, the results are printed and then discarded.
     """
     config = load_stream(stream)
     if config.source.kind == "log":
         msg = (
-            "a log's events wait in the service's own database, and are counted there once: there "
-            "is no history to replay. Name its records in a file, with `source: {kind: file, …}`"
+            "a log stream has no history to replay: its events are counted once, in the database. "
+            "To replay its records, put them in a file and use `source: {kind: file, …}`"
         )
         raise SettingsError(msg)
     if report_to is not None:
@@ -74,14 +75,18 @@ def replay(
                 finally:
                     pipeline.close()
             seconds = time.monotonic() - started
-            summary = report.summarise(store, pipeline.stream, seconds)
-            if report_to is not None:
-                found = page.read(store, pipeline.stream, config, seconds)
+            with store.read() as connection:
+                summary = report.summarise(connection, pipeline.stream, seconds)
+                alerts = report.all_alerts(connection, pipeline.stream.name)
+                found = None
+                if report_to is not None:
+                    found = page.read(connection, pipeline.stream, config, seconds)
+            if report_to is not None and found is not None:
                 page.write(report_to, found, now_ms)
             if as_json:
                 print_json(summary)
             else:
-                _show(summary, report.all_alerts(store, pipeline.stream.name))
+                _show(summary, alerts)
             if not summary["records"]:
                 dead = int(summary["dead_letters"])
                 pipeline.require_records(dead, kept=database is not None)

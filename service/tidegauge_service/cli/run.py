@@ -17,8 +17,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from tidegauge_service import logs
+from tidegauge_service.cli.database import opened
 from tidegauge_service.cli.outcome import show_outcome
-from tidegauge_service.cli.terminal import err, opened, settings_of
+from tidegauge_service.cli.terminal import err, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
@@ -30,9 +31,9 @@ from tidegauge_service.runtime.server import Server, create_service_app, raise_d
 from tidegauge_service.runtime.supervisor import Supervisor, seats
 from tidegauge_service.store.engine import Database
 
-Workers = Annotated[int, typer.Option(min=1, help="Processes that share each stream.")]
+Workers = Annotated[int, typer.Option(min=1, help="Worker processes per stream.")]
 Drain = Annotated[
-    bool, typer.Option("--drain", help="Read to the present end, close all windows, and stop.")
+    bool, typer.Option("--drain", help="Read to the current end, close all windows, and exit.")
 ]
 
 
@@ -40,15 +41,15 @@ def run(
     context: typer.Context,
     streams: Annotated[list[Path], typer.Argument(help="One or more stream files.")],
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
-    api: Annotated[bool, typer.Option(help="Serve API, page and metrics.")] = True,  # noqa: FBT002
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")] = None,
+    api: Annotated[bool, typer.Option(help="Serve the page, API and metrics.")] = True,  # noqa: FBT002
     workers: Workers = 1,
     drain: Drain = False,  # noqa: FBT002
 ) -> None:
-    """Watch streams: consume, judge, alert, and serve the page, the API and the metrics.
+    """Watch streams: consume, evaluate, alert, and serve the page, API and metrics.
 
-    Each stream has worker processes of its own; this one serves, and watches over them. The same
-    stream may be run more than once: all workers share its partitions.
+    Each stream gets its own worker processes, which this process supervises. You can run the same
+    stream several times, on one or more machines: all workers share its partitions.
     """
     settings = settings_of(context, host=host, port=port)
     logs.configure(settings.log_level)
@@ -83,9 +84,9 @@ def consume(
     workers: Workers = 1,
     drain: Drain = False,  # noqa: FBT002
 ) -> None:
-    """Watch a stream without page, API and metrics: consume, judge and alert.
+    """Watch a stream without serving the page, API or metrics.
 
-    Starts worker processes of one group and starts again those that die or get stuck.
+    Starts the worker processes, and restarts any that die or hang.
     """
     settings = settings_of(context)
     logs.configure(settings.log_level)
@@ -138,7 +139,7 @@ def _serve(
     meters: str,
     listener: socket.socket,
 ) -> None:
-    """Serve until a signal, or until a worker ends for good; workers are watched beside it."""
+    """Serve until a signal, or until a worker ends for good; supervise the workers meanwhile."""
     failed: list[Exception] = []
     watching = threading.Thread(target=_watch, args=(supervisor.run, failed), name="supervisor")
     watching.start()

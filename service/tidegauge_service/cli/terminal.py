@@ -1,8 +1,7 @@
-"""What commands print with, and shared ways to open things."""
+"""What commands print with, and how they read their options."""
 
 from __future__ import annotations
 
-import getpass
 import json
 import re
 from collections.abc import Iterator
@@ -22,14 +21,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from tidegauge_service.clock import from_iso, now_ms
+from tidegauge_service.clock import from_iso
 from tidegauge_service.config.settings import Settings, load_settings
-from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.store import streams
-from tidegauge_service.store.deployments import Author
-from tidegauge_service.store.engine import Database
-from tidegauge_service.store.streams import StreamRow
 
 # All but tab and line end; what turns the direction of writing; halves of characters.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -75,38 +69,12 @@ def settings_of(context: typer.Context, **overrides: Any) -> Settings:
     return load_settings(path, **overrides)
 
 
-@contextmanager
-def opened(settings: Settings, *, upgrade: bool = False) -> Iterator[Database]:
-    """Open the database; SQLite is brought up to date by itself, PostgreSQL only on request."""
-    database = Database(settings.database.get_secret_value())
-    try:
-        if upgrade or (database.is_sqlite and database.version()[0] != database.version()[1]):
-            database.upgrade()
-        else:
-            database.require_current()
-        yield database
-    finally:
-        database.close()
-
-
-def find_stream(database: Database, named: str) -> StreamRow:
-    """Return the stream of a name, or of the name in a stream file; SettingsError lists them."""
-    name = load_stream(Path(named)).name if named.endswith((".yaml", ".yml")) else named
-    found = streams.find(database, name)
-    if found is None:
-        with database.read() as connection:
-            known = ", ".join(streams.names(streams.select_streams(connection))) or "none yet"
-        msg = f"there is no stream '{name}' in this database; streams: {known}"
-        raise SettingsError(msg)
-    return found
-
-
 def moment(text: str | None, option: str) -> int | None:
     """Read an option with a time, as epoch ms; SettingsError otherwise."""
     try:
         return None if text is None else from_iso(text)
     except ValueError as error:
-        msg = f"{option}: '{text}' is not ISO-8601, e.g. 2020-03-11"
+        msg = f"{option}: '{text}' is not an ISO 8601 time, e.g. 2020-03-11"
         raise SettingsError(msg) from error
 
 
@@ -114,14 +82,9 @@ def span(since: str | None, until: str | None) -> tuple[int | None, int | None]:
     """Read --since and --until, as epoch ms; SettingsError if nothing can lie between."""
     since_ms, until_ms = moment(since, "--since"), moment(until, "--until")
     if since_ms is not None and until_ms is not None and since_ms >= until_ms:
-        msg = f"--since {since} is not before --until {until}: nothing lies between"
+        msg = f"--since {since} must be before --until {until}"
         raise SettingsError(msg)
     return since_ms, until_ms
-
-
-def author(by: str | None) -> Author:
-    """Return who changes something now: *by*, or whoever is logged in."""
-    return Author(by or getpass.getuser(), now_ms())
 
 
 @contextmanager

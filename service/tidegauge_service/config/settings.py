@@ -31,12 +31,12 @@ MEBIBYTE = 2**20
 
 
 class RetentionLimit(Spec):
-    """How much is kept of a kind of rows, of each stream."""
+    """How many rows of one kind are kept per stream."""
 
-    keep: Duration = Field(description="Older rows go.")
-    rows: int = Field(ge=1, description="Beyond so many, the oldest go.")
+    keep: Duration = Field(description="Older rows are deleted.")
+    rows: int = Field(ge=1, description="Maximum rows; the oldest are deleted.")
     bytes: int | None = Field(
-        default=None, ge=1, description="Beyond so many bytes of content, the oldest go."
+        default=None, ge=1, description="Maximum bytes of content; the oldest are deleted."
     )
 
 
@@ -48,7 +48,7 @@ def _kept(keep: str, *, rows: int, mebibytes: int | None = None) -> RetentionLim
 class Retention(Spec):
     """What the database keeps, by age and size."""
 
-    every: Duration = Field(default=300_000, description="How often it is seen to.")
+    every: Duration = Field(default=300_000, description="How often rows are pruned.")
     panes: RetentionLimit = _kept("35d", rows=200_000, mebibytes=1024)
     samples: RetentionLimit = _kept("35d", rows=200_000, mebibytes=512)
     windows: RetentionLimit = _kept("400d", rows=5_000_000)
@@ -78,16 +78,21 @@ class Retention(Spec):
 
 
 class LiftingSettings(Spec):
-    """Python LFs whose source is a template run as one."""
+    """Run Python LFs as templates where their source allows it."""
 
-    enabled: bool = Field(default=True, description="False runs every Python LF as it is.")
+    enabled: bool = Field(
+        default=True, description="Set to false to run every Python LF as written."
+    )
     checked: float = Field(
-        default=CHECKED, ge=0, le=1, description="Share of batches on which both ways are compared."
+        default=CHECKED,
+        ge=0,
+        le=1,
+        description="Share of batches on which both versions are compared.",
     )
 
 
 class Settings(BaseSettings):
-    """What one process needs to know beside its streams."""
+    """The settings of one process, apart from its streams."""
 
     model_config = SettingsConfigDict(
         env_prefix="TIDEGAUGE_",
@@ -101,16 +106,18 @@ class Settings(BaseSettings):
         default=SecretStr("sqlite:///tidegauge.db"),
         description="SQLAlchemy URL of SQLite or PostgreSQL (postgresql+psycopg://…).",
     )
-    host: str = Field(default="127.0.0.1", description="Address that the API and page listen on.")
-    port: int = Field(default=8080, ge=0, le=65535, description="0 takes a free port.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        default=8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one."
+    )
     token: SecretStr | None = Field(
-        default=None, description="Bearer token of API, page and metrics; made up if not given."
+        default=None, description="Bearer token of the API, page and metrics; generated if missing."
     )
     url: str | None = Field(default=None, description="Public address, for links in messages.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     kafka_password: SecretStr | None = Field(default=None, description="SASL password of Kafka.")
     schema_registry_password: SecretStr | None = Field(
-        default=None, description="Password at the schema registry."
+        default=None, description="Password for the schema registry."
     )
     retention: Retention = Field(
         default=Retention(), description="What the database keeps (docs/retention.md)."
@@ -119,7 +126,7 @@ class Settings(BaseSettings):
         default=LiftingSettings(), description="Compiled Python LFs (docs/probes.md)."
     )
     grace: Duration = Field(
-        default=8_000, description="How long a stop may take; workers that need more are ended."
+        default=8_000, description="Time allowed for a stop; workers that need longer are killed."
     )
     receivers: dict[str, dict[str, Any]] = Field(
         default={},
@@ -182,7 +189,7 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
     except DocumentError as error:
         raise SettingsError(str(error)) from error
     except ValidationError as error:
-        msg = f"settings are not valid:\n{explain(error, Settings)}"
+        msg = f"invalid settings:\n{explain(error, Settings)}"
         raise SettingsError(msg) from error
 
 

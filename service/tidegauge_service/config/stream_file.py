@@ -59,13 +59,13 @@ def _read(parse: Callable[[str], object], text: str) -> str:
 
 
 class CsvDialect(Spec):
-    """How CSV and TSV files are written, where the first line does not tell."""
+    """How CSV and TSV files are written, if the header is ambiguous."""
 
     delimiter: str | None = Field(
         default=None,
         min_length=1,
         max_length=1,
-        description="Default: the one of , ; tab | that gives the header the most columns.",
+        description="Default: whichever of , ; tab | splits the header into the most columns.",
     )
     quote: str = Field(default='"', max_length=1, description="Empty: quotes are plain characters.")
     encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
@@ -80,23 +80,23 @@ class FileSource(Spec):
     kind: Literal["file"]
     path: str = Field(description="A path or a glob, relative to the stream file.")
     format: Literal["jsonl", "json", "csv", "tsv", "parquet"] | None = Field(
-        default=None, description="Default: what the name of each file says."
+        default=None, description="Default: from the name of each file."
     )
     csv: CsvDialect = CsvDialect()
     on_gap: Literal["continue", "halt"] = Field(
         default="continue",
-        description="When a file was rewritten, cut, or removed before it was read to its end: go "
-        "on with what is there, or stop until somebody accepts the gap. Both alert.",
+        description="If a file was rewritten, truncated, or removed before it was fully read: "
+        "continue with what is there, or halt until the gap is accepted. Both alert.",
     )
 
 
 IDLE_GRACE = (
-    "How long a partition that is read to its end waits for stragglers before its watermark "
-    "follows the other partitions'."
+    "How long a fully read partition waits for stragglers before its watermark follows the other "
+    "partitions."
 )
 SILENCE_GRACE = (
-    "How long windows wait for records while the whole stream is silent: after an outage of the "
-    "producer that was no longer, nothing it sends afterwards is late."
+    "How long windows wait for records while the whole stream is silent. After a producer outage "
+    "no longer than this, nothing is late."
 )
 
 
@@ -109,39 +109,41 @@ class KafkaSource(Spec):
     group: str = "tidegauge"
     instance: str | None = Field(
         default=None,
-        description="Name of a worker's seat in the group (static membership), from {hostname}, "
+        description="Static membership: each worker's name in the group, built from {hostname}, "
         "{stream} and {worker}. Empty: none.",
     )
     session_timeout: Duration = Field(
-        default=45_000, description="A worker that is silent for so long loses its partitions."
+        default=45_000, description="A worker that is silent for this long loses its partitions."
     )
     start: Literal["earliest", "latest"] = Field(
-        default="earliest", description="Where a partition starts that was never read before."
+        default="earliest", description="Where to start in a partition that was never read before."
     )
     idle_grace: Delay = Field(default=60_000, description=IDLE_GRACE)
     silence_grace: Delay = Field(default=3_600_000, description=SILENCE_GRACE)
     on_gap: Literal["continue", "halt"] = Field(
         default="continue",
-        description="When the topic no longer holds what would be read next: go on where it does, "
-        "or hold the partition until somebody accepts the gap. Both alert.",
+        description="If the topic no longer holds the next input: skip to what it does hold, or "
+        "halt the partition until the gap is accepted. Both alert.",
     )
     tombstones: Literal["skip", "dead_letter"] = Field(
         default="skip",
-        description="What becomes of records without a value: deletes, in a compacted topic.",
+        description="What to do with records without a value (deletes in a compacted topic).",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None
     sasl_password: SecretStr | None = Field(
-        default=None, description="Better: the variable TIDEGAUGE_KAFKA_PASSWORD."
+        default=None, description="Prefer the variable TIDEGAUGE_KAFKA_PASSWORD."
     )
     ssl_cafile: str | None = Field(
-        default=None, description="CA certificates (PEM) that the broker's is checked with."
+        default=None, description="CA certificates (PEM) to verify the broker's against."
     )
-    ssl_certfile: str | None = Field(default=None, description="Our certificate (PEM): mTLS.")
+    ssl_certfile: str | None = Field(
+        default=None, description="Client certificate (PEM), for mTLS."
+    )
     ssl_keyfile: str | None = Field(default=None, description="Its key, if not in ssl_certfile.")
     ssl_check_hostname: bool = Field(
-        default=True, description="Must the broker's certificate name the host?"
+        default=True, description="Whether the broker's certificate must match the host name."
     )
 
     @model_validator(mode="after")
@@ -164,61 +166,67 @@ class KafkaSource(Spec):
 
 
 class LogSource(Spec):
-    """Events that come by HTTP and wait in tidegauge's own database: no Kafka is needed."""
+    """Events posted over HTTP and stored in tidegauge's own database, without Kafka."""
 
     kind: Literal["log"]
-    partitions: int = Field(default=4, ge=1, le=256, description="May grow, not shrink.")
+    partitions: int = Field(default=4, ge=1, le=256, description="Can grow, but not shrink.")
     deduplicate: bool = Field(
-        default=True, description="An event whose id (`record.id`) came before is not counted."
+        default=True, description="Skip an event whose id (`record.id`) was seen before."
     )
     idle_grace: Delay = Field(default=60_000, description=IDLE_GRACE)
     silence_grace: Delay = Field(default=3_600_000, description=SILENCE_GRACE)
     max_request_bytes: int = Field(default=8 * 2**20, ge=1)
     max_backlog: int = Field(
-        default=1_000_000, ge=1, description="Events that wait to be counted, at most."
+        default=1_000_000, ge=1, description="Maximum number of events waiting to be counted."
     )
     max_backlog_bytes: int = Field(default=2**30, ge=1)
     lease: Duration = Field(
-        default=10_000, description="A reader that is silent for so long loses its partitions."
+        default=10_000, description="A reader that is silent for this long loses its partitions."
     )
 
 
 class DemoSource(Spec):
-    """A built-in, seeded stream: a spam filter whose world changes after a while."""
+    """A built-in, seeded stream: a spam filter whose traffic changes after a while."""
 
     kind: Literal["demo"]
     seed: int = 7
-    rate: float = Field(default=0, ge=0, description="Records a second; 0 is as fast as it goes.")
-    limit: int | None = Field(default=None, description="Ends after this many records.")
+    rate: float = Field(
+        default=0, ge=0, description="Records per second; 0 means as fast as possible."
+    )
+    limit: int | None = Field(default=None, description="End after this many records.")
 
 
 Source = Annotated[FileSource | KafkaSource | LogSource | DemoSource, Field(discriminator="kind")]
 
 
 class SchemaRegistry(Spec):
-    """Where the schemas of Avro records are: Confluent's routes, which most registries have."""
+    """The registry of Avro schemas. It must offer Confluent's routes, as most registries do."""
 
-    url: str = Field(pattern="^https?://[^@?#]+$", description="Without name, password and query.")
+    url: str = Field(
+        pattern="^https?://[^@?#]+$", description="Without user name, password and query."
+    )
     username: str | None = None
     password: SecretStr | None = Field(
-        default=None, description="Better: the variable TIDEGAUGE_SCHEMA_REGISTRY_PASSWORD."
+        default=None, description="Prefer the variable TIDEGAUGE_SCHEMA_REGISTRY_PASSWORD."
     )
     ssl_cafile: str | None = Field(default=None, description="CA certificates (PEM).")
 
 
 class RecordMapping(Spec):
-    """Where a payload keeps what every record has. Paths may be dotted: `payload.body`."""
+    """Where to find the id, time and text in a payload. Paths can be dotted: `payload.body`."""
 
     format: Literal["json", "msgpack", "avro"] = Field(
-        default="json", description="What the bytes of a Kafka record are."
+        default="json", description="Encoding of Kafka records."
     )
     schema_registry: SchemaRegistry | None = None
     avro_schema: str | None = Field(
-        default=None, description="File of the one schema (.avsc) of Avro without a registry."
+        default=None, description="Avro without a registry: the schema file (.avsc)."
     )
-    id: str | None = Field(default="id", description="null: the position in the source is the id.")
+    id: str | None = Field(
+        default="id", description="null uses the position in the source as the id."
+    )
     timestamp: str = Field(
-        default="timestamp", description="Event time; `@source` takes the broker's timestamp."
+        default="timestamp", description="Event time; `@source` uses the broker's timestamp."
     )
     text: str | None = Field(default=None, description="Copied to the field `text`.")
 
@@ -243,25 +251,25 @@ class BaselineRange(Spec):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.from_ >= self.until:
-            msg = "`from` must lie before `until`"
+            msg = "`from` must be before `until`"
             raise ValueError(msg)
         return self
 
 
 class BaselineName(Spec):
-    """A baseline fitted before, by `tidegauge baseline fit --name`."""
+    """A baseline fitted with `tidegauge baseline fit --name`."""
 
     name: str
 
 
 class BaselinePath(Spec):
-    """Training records in a file; fitted at start, unless that was done before."""
+    """Training records in a file; fitted at the first start."""
 
     path: str
 
 
 class AlertRules(Spec):
-    """When to alert and whom."""
+    """When to alert, and whom to notify."""
 
     false_alarms: Annotated[str, AfterValidator(_false_alarms)] | None = Field(
         default=None,
@@ -269,16 +277,16 @@ class AlertRules(Spec):
         "Default: 1 per quarter; 1 per year if windows are a day or longer.",
     )
     receivers: list[str] = Field(default=[], description="Names from `tidegauge.yaml`.")
-    for_windows: int = Field(default=1, ge=1, description="Shifted windows before it fires.")
+    for_windows: int = Field(default=1, ge=1, description="Shifted windows before an alert fires.")
     rules: list[Annotated[str, AfterValidator(_rule)]] = Field(
-        default=[], description=f"Rules beside the scan, e.g. `{rules.EXAMPLE}`."
+        default=[], description=f"Your own rules, e.g. `{rules.EXAMPLE}`."
     )
     mute: list[Annotated[str, AfterValidator(_mute)]] = Field(
-        default=[], description=f"When nobody is told, e.g. `{silences.EXAMPLE}`."
+        default=[], description=f"When no messages are sent, e.g. `{silences.EXAMPLE}`."
     )
     stale_after: Duration = Field(
         default=1_800_000,
-        description="The watermark of a live stream that has not moved for so long is told of.",
+        description="Notify when the watermark of a live stream has not moved for this long.",
     )
 
     @model_validator(mode="before")
@@ -295,7 +303,7 @@ class AlertRules(Spec):
     @model_validator(mode="after")
     def _somebody_is_told(self) -> Self:
         if silences.always_muted(self.mute_times):
-            msg = "mute: it covers the whole week, so nobody would ever be told"
+            msg = "mute: covers the whole week, so no message would ever be sent"
             raise ValueError(msg)
         return self
 
@@ -317,25 +325,30 @@ class SampleSizes(Spec):
     blind_spot: int = Field(default=500, ge=0)
     keep_windows: int = Field(default=48, ge=1, description="Quiet windows whose samples are kept.")
     per_window: int = Field(
-        default=150, ge=1, description="Candidates a window of a firing alert proposes at most."
+        default=150, ge=1, description="Maximum candidates per window of a firing alert."
     )
 
 
 class Limits(Spec):
-    """What the service takes before it says no."""
+    """Limits on inputs, batches and commits."""
 
     max_record_bytes: int = Field(default=1_048_576, ge=1)
     batch_bytes: int = Field(
-        default=64 * 2**20, ge=1, description="Bytes of inputs held at once in a batch, at most."
+        default=64 * 2**20, ge=1, description="Maximum bytes of input per batch."
     )
     max_skew: Delay = Field(
-        default=300_000, description="How far ahead of now a timestamp may lie."
+        default=300_000, description="How far in the future a timestamp can be."
     )
     dead_letter_share: float = Field(
-        default=0.05, gt=0, le=1, description="Above this share of 1,000 inputs the stream stops."
+        default=0.05,
+        gt=0,
+        le=1,
+        description="Stop when more than this share of 1,000 inputs are dead letters.",
     )
     dead_letter_bytes: int = Field(
-        default=65_536, ge=0, description="Kept of each dead letter; cut ones cannot be replayed."
+        default=65_536,
+        ge=0,
+        description="Kept of each dead letter; truncated ones cannot be replayed.",
     )
     max_segments: int = Field(default=200, ge=1, description="Values counted per segment field.")
     commit_records: int = Field(default=10_000, ge=1)
@@ -343,12 +356,12 @@ class Limits(Spec):
 
 
 class Watchdog(Spec):
-    """When a worker is taken for stuck, and is ended."""
+    """When a worker counts as stuck and is killed."""
 
     batch: Duration = Field(
-        default=60_000, description="One LF (or decoding, or counting) over one batch, at most."
+        default=60_000, description="Limit for one LF (or decoding, or counting) over one batch."
     )
-    poll: Duration = Field(default=120_000, description="One question to the source, at most.")
+    poll: Duration = Field(default=120_000, description="Limit for one poll of the source.")
 
 
 class StreamConfig(Spec):
@@ -384,7 +397,7 @@ class StreamConfig(Spec):
         if self.record.format != "json" and self.source.kind != "kafka":
             msg = (
                 f"record.format: {self.record.format} is for Kafka; a source of kind "
-                f"'{self.source.kind}' has a format of its own"
+                f"'{self.source.kind}' sets its own format"
             )
             raise ValueError(msg)
         return self

@@ -18,7 +18,7 @@ def _duration(value: Any) -> int:
         return parse_duration(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return parse_duration(str(value))  # zero, or the error that asks for a unit
-    msg = "this is not a duration: write a whole number and ms, s, m, h, d or w, e.g. 6h"
+    msg = "not a duration: write a whole number with a unit (ms, s, m, h, d, w), e.g. 6h"
     raise ValueError(msg)
 
 
@@ -34,12 +34,12 @@ def _moment(value: Any) -> int:
     if isinstance(value, int) and value >= _SURELY_MS:
         return value
     if not isinstance(value, str):
-        msg = f"this is not a date: write it like {shown}"
+        msg = f"not a date: write it like {shown}"
         raise ValueError(msg)  # noqa: TRY004  (pydantic collects ValueErrors only)
     try:
         return from_iso(value)
     except ValueError as error:
-        msg = f"'{value}' is not an ISO-8601 date or time, e.g. {shown}"
+        msg = f"'{value}' is not an ISO 8601 date or time, e.g. {shown}"
         raise ValueError(msg) from error
 
 

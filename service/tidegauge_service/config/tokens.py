@@ -22,14 +22,15 @@ def check_token(token: str) -> None:
     backslashes of a cookie.
     """
     if not token.strip():
-        msg = "is empty: give a token, or leave it out and take the one that is printed at start"
+        msg = "is empty: set a token, or leave it out to use the one that is printed at start"
     elif any(not "!" <= c <= "~" or c in '",;\\' for c in token):
         msg = (
-            "may hold only ASCII letters, digits and signs, and no spaces, quotes, commas, ; or \\"
+            "can hold only ASCII letters, digits and signs, and no spaces, quotes, commas, ; or \\"
         )
     elif len(token) < SHORTEST:
         msg = (
-            f"has {len(token)} characters: give {SHORTEST} or more, e.g. of `openssl rand -hex 24`"
+            f"has {len(token)} characters: use at least {SHORTEST}, e.g. from "
+            "`openssl rand -hex 24`"
         )
     else:
         return

@@ -47,13 +47,13 @@ def _value(match: re.Match[str]) -> str:
         return "$"
     inner = _INNER.fullmatch(match[1])
     if inner is None or not match[2]:
-        msg = f"'{match[0]}' names no variable: write ${{NAME}} or ${{NAME:-default}}, and $$ for $"
+        msg = f"'{match[0]}' is not a variable: write ${{NAME}} or ${{NAME:-default}}, and $$ for $"
         raise ValueError(msg)
     name, default = inner[1], inner[2]
     value = os.environ.get(name)
     if default is not None:
         return value or default
     if value is None:
-        msg = f"the variable {name} is not set: set it, or write ${{{name}:-default}}"
+        msg = f"variable {name} is not set: set it, or give a default: ${{{name}:-default}}"
         raise ValueError(msg)
     return value

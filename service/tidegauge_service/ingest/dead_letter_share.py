@@ -9,7 +9,7 @@ from typing import Final
 
 from tidegauge_service.errors import TooManyDeadLetters
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
-from tidegauge_service.store.ingest.commit import DeadLetter
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 
 JUDGED_INPUTS: Final = 1_000
 """The share is judged over at least this many inputs."""

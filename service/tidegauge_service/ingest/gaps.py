@@ -11,17 +11,15 @@ from enum import Enum, auto
 
 import structlog
 
-from tidegauge_alerts.messages import notices
-from tidegauge_alerts.messages.message import Status
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.stream_file import KafkaSource, StreamConfig
 from tidegauge_service.ingest import origin
+from tidegauge_service.ingest.gap_notice import GapNotice
 from tidegauge_service.ingest.sources.files.registration import ADVICE, number_files
 from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.source import Retained, Source
 from tidegauge_service.store import streams
-from tidegauge_service.store.alerting import outbox
-from tidegauge_service.store.engine import Connection, Database
+from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import decisions
 from tidegauge_service.store.ingest.commit import PartitionState
 from tidegauge_service.store.ingest.decisions import Gap, GapCause
@@ -52,9 +50,9 @@ def seed(
     grown: dict[int, int] = {}
     if new and known and isinstance(source, Retained):
         grown = {p: first for p, (first, _) in source.held(new).items()}
-    streams.seed_partitions(database, stream.id, starts | grown, now_ms, topic_id=identity)
-    if grown:
-        decisions.record_added(database, stream, grown, identity, now_ms)
+    with database.write() as connection:
+        streams.seed_partitions(connection, stream.id, starts | grown, now_ms, topic_id=identity)
+        decisions.record_added(connection, stream, grown, identity, now_ms)
 
 
 class GapAction(Enum):
@@ -119,7 +117,7 @@ class GapPolicy:
         with self._database.write() as connection:
             by = decisions.ask(connection, self._stream, gap, now)
             if by is None:
-                self._tell(connection, Status.FIRING, gap, said, now)
+                self._notice(gap, said).fire(connection, now)
         if by is None:
             log.error("data_gap", stream=self._stream.name, gap=said)
         return by
@@ -129,29 +127,13 @@ class GapPolicy:
         with self._database.write() as connection:
             decisions.go_on(connection, self._stream, gap, by=by, now_ms=now, existing=existing)
             if self._by:
-                self._tell(connection, Status.FIRING, gap, said, now)
-            shown = outbox.SHOWN_MS if self._by else 0
-            self._tell(connection, Status.RESOLVED, gap, said, now, after_ms=shown)
+                self._notice(gap, said).show(connection, now)
+            else:
+                self._notice(gap, said).resolve(connection, now)
         log.error("data_gap", stream=self._stream.name, gap=said)
 
-    def _tell(
-        self,
-        connection: Connection,
-        status: Status,
-        gap: Gap,
-        said: str,
-        now_ms: int,
-        *,
-        after_ms: int = 0,
-    ) -> None:
-        stream = self._stream
-        key = f"{gap.partition} {gap.cause} {gap.from_offset} {gap.topic_id}"
-        message = notices.data_gap(
-            status, stream.name, gap.partition, said, key=key, lost=gap.lost, url=self._url
-        )
-        outbox.enqueue(
-            connection, stream.id, self._receivers, message, now_ms=now_ms, after_ms=after_ms
-        )
+    def _notice(self, gap: Gap, said: str) -> GapNotice:
+        return GapNotice(self._stream, self._receivers, gap, said, self._url)
 
 
 def find_gap(
@@ -183,10 +165,10 @@ def describe(gap: Gap) -> str:
     """Return a gap in words.
 
     >>> describe(Gap(3, Cause.RETENTION, 40, 100, 60, None))
-    'the topic no longer holds offset 40 (retention); it goes on at 100, 60 inputs were never read'
+    'the topic no longer holds offset 40 (retention); resuming at 100, 60 inputs were never read'
     """
     lost = f", {gap.lost} inputs were never read" if gap.lost else ""
     return (
         f"the topic no longer holds offset {gap.from_offset} ({gap.cause}); "
-        f"it goes on at {gap.to_offset}{lost}"
+        f"resuming at {gap.to_offset}{lost}"
     )

@@ -18,7 +18,8 @@ import structlog
 from tidegauge_probes import engine, load
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.errors import ProbeError
-from tidegauge_probes.labeling.contents import Contents, rebuilt
+from tidegauge_probes.labeling.contents import Contents
+from tidegauge_probes.labeling.loading import load_contents
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.lifting.lifting import Lifting
 from tidegauge_probes.model import Record, VoteMatrix
@@ -250,7 +251,7 @@ def load_deployed(
 
     One that is all templates is built from what the database keeps of it.
     """
-    again = rebuilt(kept, probe_set) if kept else None
+    again = load_contents(kept, probe_set) if kept else None
     if again is not None:
         return again
     folder = Path(config.folder)

@@ -90,10 +90,10 @@ def same(before: SourceOrigin, now: SourceOrigin, *, holds_known_files: bool) ->
 
 def check(database: Database, config: StreamConfig, source: Source) -> None:
     """SettingsError if the stream was read from another source."""
-    stream = streams.find(database, config.name)
-    if stream is None:
-        return
     with database.read() as connection:
+        stream = streams.find(connection, config.name)
+        if stream is None:
+            return
         text = origins.of_stream(connection, stream.id)
     if text is None:
         return

@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tidegauge_probes.columns.column import ABSENT
-from tidegauge_probes.model import Fields, lookup
+from tidegauge_probes.model import ABSENT, Fields, lookup
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.ingest.codec.codec import SOURCE_TIMESTAMP, Codec
 from tidegauge_service.ingest.codec.columns import columns
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.ingest.sources.source import Raw
-from tidegauge_service.store.ingest.commit import DeadLetter
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import Record
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.ingest import transaction
 from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.open_deployments import ProbeSetCache, fold
 from tidegauge_service.ingest.samples import Samplers
@@ -31,7 +32,8 @@ from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest import dead_letters
-from tidegauge_service.store.ingest.commit import DeadLetter, Fenced, PartitionBatch, PartitionState
+from tidegauge_service.store.ingest.commit import Fenced, PartitionBatch, PartitionState
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
 from tidegauge_service.store.streams import REPLAYED, StreamRow
 
@@ -79,9 +81,7 @@ class Replay:
         """Replay what there is; raises StoreError, after which whole batches are done."""
         outcome = Outcome()
         after: tuple[int, int] | None = None
-        while letters := dead_letters.by_position(
-            self._database, self._stream, wanted, limit=BATCH, after=after
-        ):
+        while letters := self._read(wanted, after):
             try:
                 self._replay(letters, outcome)
             except Fenced:
@@ -89,6 +89,12 @@ class Replay:
                 continue  # another was quicker, some were dropped, LFs were deployed: read again
             after = (letters[-1].partition, letters[-1].offset)
         return outcome
+
+    def _read(self, wanted: DeadLetterFilter, after: tuple[int, int] | None) -> list[DeadLetter]:
+        with self._database.read() as connection:
+            return dead_letters.by_position(
+                connection, self._stream, wanted, limit=BATCH, after=after
+            )
 
     def _replay(self, letters: list[DeadLetter], outcome: Outcome) -> None:
         """Count the letters that decode; Fenced, with nothing done, if they are not there."""
@@ -139,17 +145,18 @@ class Replay:
             samples=counted.samples,
             replayed=ended,
         )
-        closed = store.commit(
+        closed = transaction.commit(
             self._database, deployments.stream, [batch], owner=self._owner, now_ms=self._clock()
         )
         return n, sum(n for start, n in counted.added.items() if store.is_closed(start, closed))
 
     def _state(self) -> PartitionState:
         """Read what was replayed so far; the first time there is no row for it yet."""
-        state = store.load_partition(self._database, self._stream, REPLAYED)
-        if state is None:
-            streams.seed_partitions(
-                self._database, self._stream.id, {REPLAYED: 0}, self._clock(), drained=True
-            )
-            return self._state()
-        return state
+        with self._database.read() as connection:
+            state = store.load_partition(connection, self._stream, REPLAYED)
+        if state is not None:
+            return state
+        with self._database.write() as connection:
+            now, row = self._clock(), self._stream.id
+            streams.seed_partitions(connection, row, {REPLAYED: 0}, now, drained=True)
+        return self._state()

@@ -18,16 +18,12 @@ import numpy.typing as npt
 
 from tidegauge_probes.model import ERROR, Outcomes, Record
 from tidegauge_service.config.stream_file import SampleSizes
+from tidegauge_service.store.states import SampleBucket, of_lf
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MAX_PRIORITY: Final = 2**62
-
-ALL_BUCKET: Final = "all"
-BLIND_SPOT_BUCKET: Final = "blind_spot"
-CONFLICT_BUCKET: Final = "conflict"
-LF_BUCKET: Final = "lf:"
 
 
 def priorities(stream: str, records: Sequence[Record]) -> Ints:
@@ -54,12 +50,12 @@ def buckets(outcomes: Outcomes, names: Sequence[str]) -> dict[str, Mask]:
     voted = outcomes >= 0
     highest = np.where(voted, outcomes, np.int8(-1)).max(axis=1)
     lowest = np.where(voted, outcomes, np.int8(127)).min(axis=1)
-    found = {
-        ALL_BUCKET: np.ones(len(outcomes), dtype=np.bool_),
-        BLIND_SPOT_BUCKET: ~voted.any(axis=1) & ~(outcomes == ERROR).any(axis=1),
-        CONFLICT_BUCKET: (highest >= 0) & (highest != lowest),
+    found: dict[str, Mask] = {
+        SampleBucket.ALL: np.ones(len(outcomes), dtype=np.bool_),
+        SampleBucket.BLIND_SPOT: ~voted.any(axis=1) & ~(outcomes == ERROR).any(axis=1),
+        SampleBucket.CONFLICT: (highest >= 0) & (highest != lowest),
     }
-    return found | {f"{LF_BUCKET}{name}": voted[:, j] for j, name in enumerate(names)}
+    return found | {of_lf(name): voted[:, j] for j, name in enumerate(names)}
 
 
 @dataclass
@@ -74,7 +70,7 @@ class WindowSampler:
 
     def size(self, bucket: str) -> int:
         """Return k of a bucket."""
-        return self.sizes.blind_spot if bucket == BLIND_SPOT_BUCKET else self.sizes.each
+        return self.sizes.blind_spot if bucket == SampleBucket.BLIND_SPOT else self.sizes.each
 
     def take(self, priority: Ints, belongs: Mapping[str, Mask]) -> dict[int, list[str]]:
         """Return row → buckets for the records that enter a sample, and remember them.

@@ -23,7 +23,7 @@ from tidegauge_probes.model import Record
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.stream_file import KafkaSource, LogSource, StreamConfig
 from tidegauge_service.errors import DataRefused, SourceError, StreamHalted
-from tidegauge_service.ingest import lateness, origin
+from tidegauge_service.ingest import lateness, origin, transaction
 from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.ingest.dead_letter_share import DeadLetterShare
@@ -55,13 +55,8 @@ from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import arrivals, quarantine
 from tidegauge_service.store.ingest import commit as store
-from tidegauge_service.store.ingest.commit import (
-    DeadLetter,
-    Fenced,
-    PartitionBatch,
-    PartitionState,
-    Superseded,
-)
+from tidegauge_service.store.ingest.commit import Fenced, PartitionBatch, PartitionState, Superseded
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.streams import StreamRow
 
 log = structlog.get_logger()
@@ -249,7 +244,7 @@ class Worker:
             return Progress()
         try:
             started = time.perf_counter()
-            closed = store.commit(
+            closed = transaction.commit(
                 self._database, self._stream, batches, owner=self.owner, now_ms=self._clock()
             )
             meters.committed(self._stream.name, time.perf_counter() - started)
@@ -397,7 +392,8 @@ class Worker:
         there may be more by now.
         """
         while True:
-            state = store.load_partition(self._database, self._stream, partition)
+            with self._database.read() as connection:
+                state = store.load_partition(connection, self._stream, partition)
             if state is None:
                 self._seed(partition)
                 continue
@@ -405,7 +401,7 @@ class Worker:
                 return state
             reopened = PartitionBatch(partition, state.next_offset, state.next_offset)
             with contextlib.suppress(Fenced):
-                store.commit(
+                transaction.commit(
                     self._database,
                     self._stream,
                     [reopened],

@@ -50,15 +50,21 @@ class Dispatcher:
 
     def tick(self) -> int:
         """Deliver what is due; return how many messages were tried."""
-        if not outbox.is_due(self._database, self._clock(), LEASE_MS, self._whose):
+        if not self._is_due():
             return 0  # as nearly always: then nothing is locked
         muted = self._muted(self._clock())
         for tried in range(MOST_PER_TICK):
-            outgoing = outbox.lease(self._database, self._clock(), LEASE_MS, muted, self._whose)
+            # A transaction before and one after each message: none is open while it is sent.
+            with self._database.write() as connection:
+                outgoing = outbox.lease(connection, self._clock(), LEASE_MS, muted, self._whose)
             if outgoing is None:
                 return tried
             self._send(outgoing)
         return MOST_PER_TICK
+
+    def _is_due(self) -> bool:
+        with self._database.read() as connection:
+            return outbox.is_due(connection, self._clock(), LEASE_MS, self._whose)
 
     def _muted(self, now_ms: int) -> list[int]:
         """Return the streams of which nobody is to be told now, of all those in the database."""
@@ -89,7 +95,8 @@ class Dispatcher:
     def _count_and_commit(self, outgoing: Outgoing, state: str, why: str | None) -> None:
         if why is not None and self._is_new(outgoing.receiver, "notification_failed", why):
             log.error("notification_failed", receiver=outgoing.receiver, why=why)
-        outbox.settle(self._database, outgoing, state=state, now_ms=self._clock(), error=why)
+        with self._database.write() as connection:
+            outbox.settle(connection, outgoing, state=state, now_ms=self._clock(), error=why)
 
     def _is_new(self, receiver: str, event: str, why: str) -> bool:
         """Whether to log it: a receiver that refuses all messages for one reason is one line.
@@ -108,11 +115,8 @@ class Dispatcher:
         if self._is_new(outgoing.receiver, "notification_waits", why):
             log.warning("notification_waits", receiver=outgoing.receiver, why=why, seconds=seconds)
         now = self._clock()
-        outbox.settle(
-            self._database,
-            outgoing,
-            state=outbox.WAITING,
-            now_ms=now,
-            due_ms=now + int(seconds * 1000),
-            error=why,
-        )
+        due = now + int(seconds * 1000)
+        with self._database.write() as connection:
+            outbox.settle(
+                connection, outgoing, state=outbox.WAITING, now_ms=now, due_ms=due, error=why
+            )

@@ -24,7 +24,7 @@ from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import Finding, SeriesKey
 from tidegauge_probes.label_model import precision
-from tidegauge_probes.label_model.precision import Together
+from tidegauge_probes.label_model.precision import PairCounts
 from tidegauge_probes.model import Layout
 from tidegauge_service.baselines.live_windows import freeze
 from tidegauge_service.candidates import proposal
@@ -40,6 +40,7 @@ from tidegauge_service.store.alerting import alerts, outbox
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest import commit
+from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import evaluation
 from tidegauge_service.store.windows import forecast as forecasts
@@ -59,7 +60,7 @@ class _Memory:
     """What the next window needs of those before it: ``recent``, the newest first."""
 
     past: Past
-    recent: tuple[Together, ...]
+    recent: tuple[PairCounts, ...]
 
 
 class Evaluator:
@@ -96,7 +97,8 @@ class Evaluator:
 
     def tick(self) -> int:
         """Close what the watermark has passed and evaluate it; return the number of windows."""
-        commit.close_windows(self._database, self._stream)
+        with self._database.write() as connection:
+            commit.close_windows(connection, self._stream)
         evaluated = 0
         while self.evaluate_next():
             evaluated += 1
@@ -150,9 +152,10 @@ class Evaluator:
         """Compare a window; return what the next one needs of it."""
         until = deployment.range_until_ms
         if deployment.baseline is None and until is not None and start < until:
-            state = "before" if start < (deployment.range_from_ms or 0) else "baseline"
+            early = start < (deployment.range_from_ms or 0)
+            state = WindowState.BEFORE if early else WindowState.BASELINE
             self._save_window(connection, start, counts, state, None)
-            if state == "baseline":
+            if state is WindowState.BASELINE:
                 most, records = self._config.samples.each, counts.records
                 precisions.keep_votes(connection, self._stream, start, records=records, most=most)
             self._end_alerts(connection, start)
@@ -162,13 +165,13 @@ class Evaluator:
             past = evaluation.before(connection, self._stream, start, baseline)
             memory = _Memory(past, self._recent(connection, start, baseline, deployment))
         findings = comparison.compare(start, counts, baseline, self._detector, memory.past)
-        state = "learning" if baseline.learning else "compared"
+        state = WindowState.LEARNING if baseline.learning else WindowState.COMPARED
         self._save_window(connection, start, counts, state, baseline.id)
         evaluation.save_findings(connection, self._stream, findings, self._ids)
         past, recent = memory.past, memory.recent
         x, n = np.array([(f.x, f.n) for f in findings], dtype=np.int64).T
         if baseline.model is not None:
-            recent = (Together.of(counts), *recent)[: precision.MOST_WINDOWS]
+            recent = (PairCounts.of(counts), *recent)[: precision.MOST_WINDOWS]
             found = judge(start, baseline, baseline.model, precision.pooled(recent))
             precisions.save(connection, self._stream, found)
         by_key = {finding.key: finding for finding in findings}
@@ -184,7 +187,7 @@ class Evaluator:
 
     def _recent(
         self, connection: Connection, start: int, baseline: Baseline, deployment: Deployment
-    ) -> tuple[Together, ...]:
+    ) -> tuple[PairCounts, ...]:
         """Return the windows before *start* that a small one is added up with."""
         if baseline.model is None:
             return ()
@@ -193,14 +196,14 @@ class Evaluator:
         since = max(since, deployment.from_ms, deployment.range_until_ms or 0)
         found = evaluation.counts_between(connection, self._stream, since, start)
         newest_first = range(start - length, since - 1, -length)
-        return tuple(Together.of(found.get(w) or self._nothing()) for w in newest_first)
+        return tuple(PairCounts.of(found.get(w) or self._nothing()) for w in newest_first)
 
     def _save_window(
         self,
         connection: Connection,
         start: int,
         counts: PaneCounts,
-        state: str,
+        state: WindowState,
         baseline: str | None,
     ) -> None:
         evaluation.save_window(

@@ -16,7 +16,7 @@ from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.explanation import Totals, explain, of_classes
 from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.findings import ALL, Cause, Finding, SeriesKey, SeriesKind
-from tidegauge_probes.label_model.precision import Together
+from tidegauge_probes.label_model.precision import PairCounts
 
 Ints = npt.NDArray[np.int64]
 
@@ -33,7 +33,7 @@ class Explainer:
     past: Past
     x: Ints
     n: Ints
-    recent: Sequence[Together]
+    recent: Sequence[PairCounts]
 
     def explained(self, after: Advance, before: Sequence[Alert]) -> Advance:
         """Say of the alerts that are shifted in this window where their shift comes from."""
@@ -63,7 +63,7 @@ class Explainer:
         sums = np.stack(self.past.total(self.x, self.n, last), axis=1).tolist()
         return dict(zip(self.baseline.keys, map(tuple, sums), strict=True))
 
-    def _of_classes(self, finding: Finding, windows: Sequence[Together]) -> Cause | None:
+    def _of_classes(self, finding: Finding, windows: Sequence[PairCounts]) -> Cause | None:
         """Return another mix of classes, if that explains the shift of an LF's coverage."""
         key, model, layout = finding.key, self.baseline.model, self.baseline.plan.layout
         if key.series is not SeriesKind.COVERAGE or key.segment != ALL or model is None:

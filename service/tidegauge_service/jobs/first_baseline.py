@@ -114,7 +114,7 @@ def _choose(
     oldest = max(deployment.from_ms, min(alert.opened_window_ms for alert in opened))
     said = (
         f"after {(until - began) // stream.window_ms} windows of learning, the traffic since "
-        f"{to_iso(oldest)} is taken for the normal one, though {len(opened)} alerts were open"
+        f"{to_iso(oldest)} is assumed to be normal, although {len(opened)} alerts were open"
     )
     return _enough(connection, stream, oldest, until, said)
 

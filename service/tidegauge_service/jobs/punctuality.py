@@ -11,7 +11,7 @@ from tidegauge_alerts.messages import notices
 from tidegauge_service.clock import Clock, to_iso
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.store import streams
-from tidegauge_service.store.alerting import outbox
+from tidegauge_service.store.alerting.notice_state import NoticeState, Trouble
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import CLOSED, PartitionRow, StreamRow
 
@@ -70,7 +70,7 @@ class Punctuality:
         self._database = database
         self._clock = clock
         self._url = url
-        self._receivers = tuple(config.alerts.receivers)
+        self._notice = NoticeState(stream.id, Trouble.LATE, tuple(config.alerts.receivers))
         self._before: Arrived | None = None
         with database.read() as connection:
             self._opened = arrived(streams.partitions(connection, stream.id))
@@ -79,7 +79,7 @@ class Punctuality:
         """Judge what has come since the last time, if that is enough."""
         with self._database.read() as connection:
             now = arrived(streams.partitions(connection, self._stream.id))
-            told = streams.late_since(connection, self._stream.id)
+            told = self._notice.since(connection)
             closed = streams.cursor(connection, self._stream.id, CLOSED)
         if self._before is None:
             self._before = now if told is not None else self._first(now)
@@ -102,7 +102,7 @@ class Punctuality:
 
     def _tell(self, found: Arrived, closed: int | None) -> None:
         now = self._clock()
-        through = None if closed is None else to_iso(closed)
+        through = to_iso(closed)
         message = notices.mostly_late(
             self._stream.name,
             found.late,
@@ -112,21 +112,19 @@ class Punctuality:
             url=self._url,
         )
         with self._database.write() as connection:
-            if not streams.mark_late(connection, self._stream.id, None, now):
-                return
-            outbox.enqueue(connection, self._stream.id, self._receivers, message, now_ms=now)
-        log.error(
-            "mostly_late",
-            stream=self._stream.name,
-            late=found.late,
-            records=found.records,
-            closed_through=through,
-            advice=notices.LATE_ADVICE,
-        )
+            new = self._notice.change(connection, None, now, message, now_ms=now)
+        if new:
+            log.error(
+                "mostly_late",
+                stream=self._stream.name,
+                late=found.late,
+                records=found.records,
+                closed_through=through,
+                advice=notices.LATE_ADVICE,
+            )
 
     def _untell(self, told: int) -> None:
         now = self._clock()
         message = notices.punctual(self._stream.name, since_ms=told, url=self._url)
         with self._database.write() as connection:
-            if streams.mark_late(connection, self._stream.id, told, None):
-                outbox.enqueue(connection, self._stream.id, self._receivers, message, now_ms=now)
+            self._notice.change(connection, told, None, message, now_ms=now)

@@ -14,7 +14,7 @@ from tidegauge_probes.findings import Blindness
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.store import streams
-from tidegauge_service.store.alerting import outbox
+from tidegauge_service.store.alerting.notice_state import NoticeState, Trouble
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import queries, sight
@@ -46,10 +46,10 @@ class SightCheck:
 
     def tick(self) -> None:
         """Write what the stream cannot see; tell when it goes blind, and when it sees again."""
-        stream = streams.find(self._database, self._name)
-        if stream is None:
-            return
         with self._database.read() as connection:
+            stream = streams.find(connection, self._name)
+            if stream is None:
+                return
             before = sight.load(connection, stream.id)
             found = self._found(connection, stream, before)
         if found is None:
@@ -78,24 +78,22 @@ class SightCheck:
     def _write(
         self, stream: StreamRow, found: Sequence[Blindness], before: Sight, since: int | None
     ) -> None:
-        with self._database.write() as connection:
-            told = before.told_ms
-            if not sight.save(connection, stream.id, found, before_ms=told, told_ms=since):
-                return
-            if since is not None and told is None:
-                serious = [one for one in found if _is_told(one)]
-                self._send(
-                    connection,
-                    stream,
-                    notices.blind(stream.name, serious, since_ms=since, url=self._url),
-                )
-            elif since is None and told is not None:
-                message = notices.sees_again(stream.name, since_ms=told, url=self._url)
-                self._send(connection, stream, message)
-
-    def _send(self, connection: Connection, stream: StreamRow, message: Message) -> None:
+        state = NoticeState(stream.id, Trouble.BLIND, self._receivers)
+        message, new = self._message(found, before.told_ms, since), sight.columns(found)
         now = self._clock()
-        outbox.enqueue(connection, stream.id, self._receivers, message, now_ms=now)
+        with self._database.write() as connection:
+            state.change(connection, before.told_ms, since, message, now_ms=now, values=new)
+
+    def _message(
+        self, found: Sequence[Blindness], told: int | None, since: int | None
+    ) -> Message | None:
+        """Return what receivers are told; None while they know already, or need not know."""
+        if since is not None and told is None:
+            serious = [one for one in found if _is_told(one)]
+            return notices.blind(self._name, serious, since_ms=since, url=self._url)
+        if since is None and told is not None:
+            return notices.sees_again(self._name, since_ms=told, url=self._url)
+        return None
 
     def _log(self, found: Sequence[Blindness]) -> None:
         """Log each change of what is not seen, not each change of a share."""

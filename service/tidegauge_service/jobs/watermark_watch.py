@@ -11,13 +11,12 @@ from collections.abc import Sequence
 import structlog
 
 from tidegauge_alerts.messages import notices
-from tidegauge_alerts.messages.message import Message
 from tidegauge_service.clock import Clock, to_iso
 from tidegauge_service.config.stream_file import KafkaSource, LogSource, StreamConfig
 from tidegauge_service.jobs.punctuality import Punctuality
 from tidegauge_service.store import streams
-from tidegauge_service.store.alerting import outbox
-from tidegauge_service.store.engine import Connection, Database
+from tidegauge_service.store.alerting.notice_state import NoticeState, Trouble
+from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import arrivals
 from tidegauge_service.store.ingest.arrivals import Arrivals
 from tidegauge_service.store.streams import REPLAYED, PartitionRow, StreamRow
@@ -44,7 +43,7 @@ class WatermarkWatch:
         self._database = database
         self._clock = clock
         self._url = url
-        self._receivers = tuple(config.alerts.receivers)
+        self._notice = NoticeState(stream.id, Trouble.STALE, tuple(config.alerts.receivers))
         self._after_ms = config.alerts.stale_after
         self._live = isinstance(config.source, KafkaSource | LogSource)
         self._since_ms = clock()
@@ -62,7 +61,7 @@ class WatermarkWatch:
     def _watch(self) -> None:
         now = self._clock()
         with self._database.read() as connection:
-            told = streams.stale_since(connection, self._stream.id)
+            told = self._notice.since(connection)
             holder = holder_of(streams.partitions(connection, self._stream.id))
             heard = arrivals.of_stream(connection, self._stream.id)
         stale = (
@@ -77,7 +76,7 @@ class WatermarkWatch:
             self._untell(told, now)
 
     def _tell(self, holder: PartitionRow, heard: Arrivals, now: int) -> None:
-        reached = None if holder.watermark_ms is None else to_iso(holder.watermark_ms)
+        reached = to_iso(holder.watermark_ms)
         said = why(holder, heard, now)
         message = notices.watermark_stale(
             self._stream.name,
@@ -88,19 +87,14 @@ class WatermarkWatch:
             url=self._url,
         )
         with self._database.write() as connection:
-            if not streams.mark_stale(connection, self._stream.id, None, holder.moved_ms):
-                return
-            self._send(connection, message, now)
-        log.error("watermark_stale", stream=self._stream.name, watermark=reached, why=said)
+            new = self._notice.change(connection, None, holder.moved_ms, message, now_ms=now)
+        if new:
+            log.error("watermark_stale", stream=self._stream.name, watermark=reached, why=said)
 
     def _untell(self, told: int, now: int) -> None:
         message = notices.watermark_moves(self._stream.name, since_ms=told, url=self._url)
         with self._database.write() as connection:
-            if streams.mark_stale(connection, self._stream.id, told, None):
-                self._send(connection, message, now)
-
-    def _send(self, connection: Connection, message: Message, now: int) -> None:
-        outbox.enqueue(connection, self._stream.id, self._receivers, message, now_ms=now)
+            self._notice.change(connection, told, None, message, now_ms=now)
 
 
 def holder_of(partitions: Sequence[PartitionRow]) -> PartitionRow | None:
@@ -139,19 +133,21 @@ def why(holder: PartitionRow, heard: Arrivals, now_ms: int) -> str:
     stands = f"it has not moved for {minutes} min, so no window closes"
     if heard.range_until_ms is not None and heard.before_range_end and behind == 0:
         newest, until = heard.newest_event_ms, to_iso(heard.range_until_ms)
-        reached = "no record has come" if newest is None else f"the newest is of {to_iso(newest)}"
+        reached = (
+            "no record has arrived" if newest is None else f"the newest is from {to_iso(newest)}"
+        )
         return (
-            f"{stands}: the baseline's range ends at {until}, and {reached}. Send what is missing, "
-            "or choose another range"
+            f"{stands}: the baseline's range ends at {until}, and {reached}. Send the missing "
+            "records, or choose another range"
         )
     if holder.partition < REPLAYED:
         return (
-            f"{stands}: a file of history was not read to its end. Run `tidegauge backfill` again "
+            f"{stands}: a file of history was not fully read. Run `tidegauge backfill` again "
             "with the same files, or with --abandon"
         )
     if behind:
-        return f"{stands}; {behind} inputs wait there. Does a worker run, and own this partition?"
+        return f"{stands}; {behind} inputs are waiting. Check that a worker is running and owns it"
     return (
-        f"{stands}. Does a worker run, and own this partition? Do its records carry a timestamp "
-        "that goes on?"
+        f"{stands}. Check that a worker is running and owns it, and that the timestamps of its "
+        "records advance"
     )

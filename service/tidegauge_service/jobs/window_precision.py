@@ -9,13 +9,13 @@ import numpy as np
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.label_model import precision
 from tidegauge_probes.label_model.accuracy import Accuracy, Gold, estimate
-from tidegauge_probes.label_model.dawid_skene import LabelModel
-from tidegauge_probes.label_model.precision import Precision, Together
+from tidegauge_probes.label_model.model import LabelModel
+from tidegauge_probes.label_model.precision import PairCounts, Precision
 from tidegauge_service.store.windows.precision import ClassShare, LfPrecision, WindowPrecision
 
 
 def judge(
-    start: int, baseline: Baseline, model: LabelModel, pooled: Together | None
+    start: int, baseline: Baseline, model: LabelModel, pooled: PairCounts | None
 ) -> WindowPrecision:
     """Return class shares, and the precision of every vote that the baseline knows.
 
@@ -41,7 +41,7 @@ def judge(
 
 
 def _accuracy(
-    gold: Gold | None, found: Precision | None, pooled: Together | None
+    gold: Gold | None, found: Precision | None, pooled: PairCounts | None
 ) -> Accuracy | None:
     if gold is None or found is None or pooled is None:
         return None

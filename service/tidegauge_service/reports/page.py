@@ -12,7 +12,7 @@ from tidegauge_service.config.stream_file import BaselineRange, StreamConfig
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.reports.summary import all_alerts
 from tidegauge_service.store import baselines
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import queries
 from tidegauge_service.store.windows.queries import StreamSummary
@@ -42,26 +42,28 @@ def write(path: Path, found: Backtest, clock: Clock) -> None:
         raise SettingsError(msg) from error
 
 
-def read(database: Database, stream: StreamRow, config: StreamConfig, seconds: float) -> Backtest:
+def read(
+    connection: Connection, stream: StreamRow, config: StreamConfig, seconds: float
+) -> Backtest:
     """Read what a replay left in the store."""
-    alerts = all_alerts(database, stream.name)
-    summary = queries.summary(database, stream)
+    alerts = all_alerts(connection, stream.name)
+    summary = queries.summary(connection, stream)
     # The windows alone: no series has that name.
     windows = queries.window_page(
-        database, stream, series="", limit=MOST_WINDOWS, newest_first=True
+        connection, stream, series="", limit=MOST_WINDOWS, newest_first=True
     )
     windows.reverse()
     return Backtest(
         summary=summary,
         seconds=seconds,
         settings=settings_text(config),
-        baseline=_baseline(database, summary),
+        baseline=_baseline(connection, summary),
         states={window.start_ms: window.state for window in windows},
         late={window.start_ms: window.late for window in windows if window.late},
         alerts=alerts,
-        figures=queries.heat_map(database, stream, MOST_WINDOWS),
+        figures=queries.heat_map(connection, stream, MOST_WINDOWS),
         histories={
-            key: histories.history(database, stream, key, MOST_WINDOWS)
+            key: histories.history(connection, stream, key, MOST_WINDOWS)
             for key in backtest.drawn_series(alerts)
         },
     )
@@ -99,9 +101,8 @@ def _short(ms: int) -> str:
     return duration(ms).replace(" ", "")
 
 
-def _baseline(database: Database, summary: StreamSummary) -> Baseline | None:
+def _baseline(connection: Connection, summary: StreamSummary) -> Baseline | None:
     last = summary.last_window
     if last is None or last.baseline is None:
         return None
-    with database.read() as connection:
-        return baselines.load(connection, last.baseline)
+    return baselines.load(connection, last.baseline)

@@ -18,8 +18,8 @@ from tidegauge_service.clock import Clock, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import KafkaSource, LogSource, StreamConfig
 from tidegauge_service.errors import SettingsError, SourceError
+from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.sources.history import HistoryFiles, Survey, survey
-from tidegauge_service.ingest.sources.registry import open_codec
 from tidegauge_service.runtime.pipeline import Pipeline, open_pipeline
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import backfills
@@ -94,8 +94,8 @@ def backfill(
 def _refuse_finite(config: StreamConfig) -> None:
     if not isinstance(config.source, KafkaSource | LogSource):
         msg = (
-            f"stream '{config.name}' reads a {config.source.kind}, which has its history itself: "
-            "let source.path name these files, too"
+            f"stream '{config.name}' has a {config.source.kind} source, which needs no backfill: "
+            "make source.path match these files too"
         )
         raise SettingsError(msg)
 
@@ -111,7 +111,7 @@ def _digests(paths: Sequence[Path]) -> dict[str, Path]:
             msg = f"cannot read {path}: {error.strerror or error}"
             raise SourceError(msg) from error
         if digest in found:
-            msg = f"{path} and {found[digest]} hold the same records: name one of them"
+            msg = f"{path} and {found[digest]} have the same content: name only one of them"
             raise SettingsError(msg)
         found[digest] = path
     return found
@@ -136,9 +136,9 @@ def _begin(
         ]
         if left:
             msg = (
-                f"{', '.join(left)} was not read to its end, and holds the windows of "
-                f"'{stream.name}': name it, too, unchanged. Or let it go with `tidegauge backfill "
-                "STREAM --abandon`; what was counted of it stays"
+                f"{', '.join(left)} was not fully read, and holds the windows of "
+                f"'{stream.name}' open: name it too, unchanged. Or give it up with `tidegauge "
+                "backfill STREAM --abandon`; what was counted of it is kept"
             )
             raise SettingsError(msg)
         files = [NewFile(path.name, digest) for digest, path in named.items()]
@@ -158,7 +158,9 @@ def _refuse_late(scope: _Scope, stream: StreamRow, paths: Sequence[Path]) -> Non
             closed_ms=closed,
         )
         if not found.records:
-            msg = f"{path} holds no record ({found.dead} inputs are none): check `record`"
+            msg = (
+                f"{path} has no record ({found.dead} inputs cannot be read as one): check `record`"
+            )
             raise SourceError(msg)
         if found.closed or found.disordered:
             raise SettingsError(_said(path, found, closed))
@@ -168,8 +170,8 @@ def _said(path: Path, found: Survey, closed: int | None) -> str:
     parts = []
     if found.closed and closed is not None:
         parts.append(
-            f"{found.closed:,} lie in windows that are closed (through {to_iso(closed)}): leave "
-            "them out, or give the stream a new `name` and read the history before it is live"
+            f"{found.closed:,} belong to windows that are closed (through {to_iso(closed)}): leave "
+            "them out, or give the stream a new `name` and load the history before it goes live"
         )
     if found.disordered:
         parts.append(
@@ -179,7 +181,7 @@ def _said(path: Path, found: Survey, closed: int | None) -> str:
     late = found.closed + found.disordered
     return (
         f"{late:,} of {found.records:,} records of {path} would be late; nothing was counted. "
-        f"{'; '.join(parts)}. To count them as late: --late"
+        f"{'; '.join(parts)}. To count them as late, add --late"
     )
 
 

@@ -15,19 +15,21 @@ import structlog
 
 from tidegauge_alerts.rules import check_names
 from tidegauge_probes import load
-from tidegauge_probes.counts.panes import MOST_TOGETHER, together_counted
+from tidegauge_probes.counts.panes import MAX_PAIRED, counts_pairs
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.lifting.lifting import Lifting
+from tidegauge_probes.lifting.reader import readings
 from tidegauge_service.baselines.lookup import find_baseline
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import NoRecord, SettingsError
 from tidegauge_service.ingest import origin
+from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.gaps import seed
 from tidegauge_service.ingest.heartbeat import Beats, no_beat
 from tidegauge_service.ingest.open_deployments import Columns
-from tidegauge_service.ingest.sources.registry import open_codec, open_source
+from tidegauge_service.ingest.sources.registry import open_source
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.ingest.worker import Progress, Worker
 from tidegauge_service.jobs.evaluator import Evaluator
@@ -101,9 +103,10 @@ class Pipeline:
             raise NoRecord(msg)
 
     def _newest_dead_letter(self) -> str:
-        found = dead_letters.page(
-            self.database, self.stream, DeadLetterFilter(), limit=1, most_bytes=1
-        )
+        with self.database.read() as connection:
+            found = dead_letters.page(
+                connection, self.stream, DeadLetterFilter(), limit=1, most_bytes=1
+            )
         return (
             f"The last one, {found[0].letter.reason}: {found[0].letter.detail}. " if found else ""
         )
@@ -147,7 +150,8 @@ def open_pipeline(
         for rule in config.alerts.user_rules:
             check_names(rule, probe_set.layout.probes, probe_set.classes)
         origin.check(database, config, opened)  # before the database takes the stream file over
-        stream = streams.register(database, config, probe_set, clock())
+        with database.write() as connection:
+            stream = streams.register(connection, config, probe_set, clock())
         seed(database, config, stream, opened, clock())
         if stream.probe_set == probe_set.id:
             _attach_baseline(
@@ -160,11 +164,11 @@ def open_pipeline(
             )
         else:  # the database decides what counts, the stream file says what is wished
             log.warning("probes_not_live", stream=stream.name, live=stream.probe_set)
-        if not together_counted(len(probe_set.probes), probe_set.cardinality):
+        if not counts_pairs(len(probe_set.probes), probe_set.cardinality):
             log.warning(
                 "pairs_not_counted",
                 stream=stream.name,
-                advice=f"LFs × classes are more than {MOST_TOGETHER}: no pairs, no label model",
+                advice=f"LFs × classes are more than {MAX_PAIRED}: no pairs, no label model",
             )
         worker = Worker(
             config,
@@ -203,7 +207,7 @@ def lifting_of(probe_set: ProbeSet, settings: Settings, stream: str) -> Lifting 
         log.warning("lifting_ended", stream=stream, probe=probe, why=why)
         meters.lifting_ended(stream, probe)
 
-    return Lifting(probe_set, checked=settings.lifting.checked, ended=ended)
+    return Lifting(probe_set, readings(probe_set), checked=settings.lifting.checked, ended=ended)
 
 
 def check_receivers(config: StreamConfig, settings: Settings) -> None:

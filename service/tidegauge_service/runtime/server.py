@@ -25,8 +25,8 @@ from tidegauge_service.clock import Clock
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.logs import Throttle
 from tidegauge_service.metrics import meters
-from tidegauge_service.metrics.collector import Collector
-from tidegauge_service.metrics.snapshot import take_snapshot
+from tidegauge_service.metrics.exposition import Collector
+from tidegauge_service.metrics.snapshot import Snapshot, take_snapshot
 from tidegauge_service.runtime.consumer import Health
 from tidegauge_service.store.engine import Database
 from tidegauge_service.web.pages.routes import pages
@@ -66,12 +66,15 @@ def create_service_app(
     *meters_of*: the figures of the processes that count (this one, unless there are workers).
     """
     gate = TokenAuth(token)
-    collector = Collector(
-        lambda: take_snapshot(database, clock()), ttl_s=SNAPSHOT_SECONDS, others=meters_of
-    )
-    reasons = frozenset(str(reason) for reason in DeadLetterReason)
+
+    def read() -> Snapshot:
+        with database.read() as connection:
+            return take_snapshot(connection, clock())
+
+    collector = Collector(read, ttl_s=SNAPSHOT_SECONDS, others=meters_of)
+    figures, reasons = collector.registry, frozenset(str(reason) for reason in DeadLetterReason)
     app = create_app(
-        ApiContext(database, clock, gate, collector, health.first, health.warnings, reasons)
+        ApiContext(database, clock, gate, figures, health.first, health.warnings, reasons)
     )
 
     @app.get("/login", include_in_schema=False)

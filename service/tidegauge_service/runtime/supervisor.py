@@ -320,7 +320,7 @@ class Supervisor:
             return
         seat.process.kill()
         limit = seat.config.watchdog.batch / 1000
-        why = f"it did not come back from a batch within {limit:g} s (watchdog.batch)"
+        why = f"it did not finish a batch within {limit:g} s (watchdog.batch)"
         lf = self._blame(seat, beat, why) if beat.phase is Phase.PROBING else None
         log.error(
             "worker_stuck", worker=seat.name, phase=beat.phase.name.lower(), lf=lf, seconds=spent

@@ -23,13 +23,11 @@ from tidegauge_service import logs
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.errors import exit_code_of
 from tidegauge_service.ingest.heartbeat import Heartbeat, Phase
 from tidegauge_service.runtime.consumer import Health, Service
 from tidegauge_service.runtime.pipeline import open_pipeline
 from tidegauge_service.store.engine import Database
-
-BAD_DEFINITION = 2
-"""Exit code of errors of probes, counts and baselines: a file or value is wrong."""
 
 READY, CALLS, PROBLEM, FATAL, DONE = "ready", "calls", "problem", "fatal", "done"
 """What a worker says: [calls, ProbeSet, place and name of each LF and slice that it may call],
@@ -75,9 +73,9 @@ def main() -> int:
     try:
         _work(task, reports)
     except TidegaugeError as error:
-        code = getattr(error, "exit_code", BAD_DEFINITION)
+        code = exit_code_of(error)
         reports.say(FATAL, code, str(error))
-        return int(code)
+        return code
     return 0
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from itertools import accumulate, takewhile
 from typing import Any, Final
 
@@ -12,9 +12,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from tidegauge_service.store import schema, upsert
-from tidegauge_service.store.engine import Database
-
-PROPOSED = "proposed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +25,11 @@ class CandidateReason:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A record suggested for labeling, with its lineage."""
+    """A record suggested for labeling, with its lineage.
+
+    The one list of its fields: columns of the database have their names, and what is exported is
+    derived from them (``candidates.export``).
+    """
 
     id: str
     stream: str
@@ -41,6 +42,7 @@ class Candidate:
     votes: dict[str, str]
     segments: tuple[str, ...]
     state: str
+    """Of ``CandidateState``."""
     probe_set: str
     baseline: str
     reasons: tuple[CandidateReason, ...]
@@ -50,34 +52,10 @@ def propose(
     connection: sa.Connection, stream_id: int, candidates: Sequence[Candidate], now_ms: int
 ) -> None:
     """Write candidates; a record that was proposed before keeps its row and gains reasons."""
-    rows = [
-        {
-            "id": c.id,
-            "stream_id": stream_id,
-            "window_start_ms": c.window_start_ms,
-            "partition": c.partition,
-            "offset": c.offset,
-            "record_id": c.record_id,
-            "timestamp_ms": c.timestamp_ms,
-            "payload": json.dumps(c.payload, ensure_ascii=False),
-            "votes": json.dumps(c.votes, ensure_ascii=False),
-            "segments": json.dumps(c.segments, ensure_ascii=False),
-            "state": c.state,
-            "probe_set": c.probe_set,
-            "baseline": c.baseline,
-            "created_ms": now_ms,
-        }
-        for c in candidates
-    ]
-    upsert.keep(connection, schema.candidate, rows)
+    whose = {"stream_id": stream_id, "created_ms": now_ms}
+    upsert.keep(connection, schema.candidate, [{**whose, **_columns(c)} for c in candidates])
     reasons = [
-        {
-            "candidate_id": c.id,
-            "reason": reason.reason,
-            "alert_id": reason.alert_id,
-            "inclusion_probability": reason.inclusion_probability,
-            "rank": rank,
-        }
+        {"candidate_id": c.id, "rank": rank, **asdict(reason)}
         for c in candidates
         for rank, reason in enumerate(c.reasons)
     ]
@@ -107,7 +85,7 @@ PAGE_BYTES: Final = 16 * 2**20
 
 
 def page(
-    database: Database, wanted: CandidateFilter, limit: int, after: Place | None = None
+    connection: sa.Connection, wanted: CandidateFilter, limit: int, after: Place | None = None
 ) -> list[Candidate]:
     """Return up to *limit* candidates after a place, by window and id; fewer of large ones.
 
@@ -118,11 +96,10 @@ def page(
     query = query.order_by(c.c.window_start_ms, c.c.id).limit(limit)
     if after is not None:
         query = query.where(sa.tuple_(c.c.window_start_ms, c.c.id) > sa.tuple_(*after))
-    with database.read() as connection:
-        query = query.where(*_conditions(connection, wanted))
-        sizes = connection.execute(query.with_only_columns(sa.func.length(c.c.payload)))
-        rows = list(connection.execute(query.limit(min(limit, _fitting(sizes.scalars())))))
-        reasons = _reasons(connection, [row.id for row in rows])
+    query = query.where(*_conditions(connection, wanted))
+    sizes = connection.execute(query.with_only_columns(sa.func.length(c.c.payload)))
+    rows = list(connection.execute(query.limit(min(limit, _fitting(sizes.scalars())))))
+    reasons = _reasons(connection, [row.id for row in rows])
     return [_candidate(row, reasons.get(row.id, ())) for row in rows]
 
 
@@ -132,13 +109,13 @@ def _fitting(sizes: Iterable[int]) -> int:
     return 1 + sum(1 for _ in reached)
 
 
-def pages(
-    database: Database, wanted: CandidateFilter, size: int = 1_000
-) -> Iterator[list[Candidate]]:
-    """Return all candidates, page by page: for exports of any size in bounded memory."""
+def every(
+    connection: sa.Connection, wanted: CandidateFilter, size: int = 1_000
+) -> Iterator[Candidate]:
+    """Yield all candidates, read *size* at a time: exports of any size in bounded memory."""
     after: Place | None = None
-    while found := page(database, wanted, size, after):
-        yield found
+    while found := page(connection, wanted, size, after):
+        yield from found
         after = (found[-1].window_start_ms, found[-1].id)
 
 
@@ -192,20 +169,23 @@ def _reasons(
     return found
 
 
+_COLUMNS: Final = [f.name for f in fields(Candidate) if f.name in schema.candidate.c]
+"""Of these names are the columns, and the fields that they hold."""
+
+_JSON: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "payload": dict,
+    "votes": dict,
+    "segments": tuple,
+}
+"""Columns of JSON, and what becomes of it."""
+
+
+def _columns(candidate: Candidate) -> dict[str, Any]:
+    found = {name: getattr(candidate, name) for name in _COLUMNS}
+    return found | {name: json.dumps(found[name], ensure_ascii=False) for name in _JSON}
+
+
 def _candidate(row: Any, reasons: tuple[CandidateReason, ...]) -> Candidate:
-    return Candidate(
-        id=row.id,
-        stream=row.stream,
-        window_start_ms=row.window_start_ms,
-        partition=row.partition,
-        offset=row.offset,
-        record_id=row.record_id,
-        timestamp_ms=row.timestamp_ms,
-        payload=json.loads(row.payload),
-        votes=json.loads(row.votes),
-        segments=tuple(json.loads(row.segments)),
-        state=row.state,
-        probe_set=row.probe_set,
-        baseline=row.baseline,
-        reasons=reasons,
-    )
+    found = {name: getattr(row, name) for name in _COLUMNS}
+    found |= {name: made(json.loads(found[name])) for name, made in _JSON.items()}
+    return Candidate(stream=row.stream, reasons=reasons, **found)

@@ -14,7 +14,6 @@ from tidegauge_probes.counts.panes import BLIND, COVERED, PaneCounts
 from tidegauge_probes.model import Layout
 from tidegauge_service.store import deployments, schema, streams
 from tidegauge_service.store.deployments import Deployment
-from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import CLOSED, StreamRow
 from tidegauge_service.store.windows import evaluation
 
@@ -57,14 +56,13 @@ class SideBySide:
     after: DeploymentFigures | None
 
 
-def listing(database: Database, stream: StreamRow) -> list[Deployment]:
+def listing(connection: sa.Connection, stream: StreamRow) -> list[Deployment]:
     """Return all deployments of a stream, the newest first."""
-    with database.read() as connection:
-        return deployments.of_stream(connection, stream.id)[::-1]
+    return deployments.of_stream(connection, stream.id)[::-1]
 
 
 def page(
-    database: Database,
+    connection: sa.Connection,
     stream: StreamRow,
     probe_set: str,
     *,
@@ -77,29 +75,29 @@ def page(
     Windows whose panes were removed (``retention.panes``) are not among them.
     """
     t = schema.pane
-    with database.read() as connection:
-        query = _closed(connection, stream, probe_set).order_by(t.c.window_start_ms).limit(limit)
-        if since_ms is not None:
-            query = query.where(t.c.window_start_ms >= since_ms)
-        if until_ms is not None:
-            query = query.where(t.c.window_start_ms < until_ms)
-        starts = connection.execute(query).scalars().all()
-        counted = _counts(connection, stream, probe_set, starts)
-        layout = streams.layout_of(connection, probe_set)
+    query = _closed(connection, stream, probe_set).order_by(t.c.window_start_ms).limit(limit)
+    if since_ms is not None:
+        query = query.where(t.c.window_start_ms >= since_ms)
+    if until_ms is not None:
+        query = query.where(t.c.window_start_ms < until_ms)
+    starts = connection.execute(query).scalars().all()
+    counted = _counts(connection, stream, probe_set, starts)
+    layout = streams.layout_of(connection, probe_set)
     return [(start, _figures(counted[start], layout)) for start in starts]
 
 
-def side_by_side(database: Database, stream: StreamRow, before: str, after: str) -> SideBySide:
+def side_by_side(
+    connection: sa.Connection, stream: StreamRow, before: str, after: str
+) -> SideBySide:
     """Return what two deployments did with the same records."""
-    with database.read() as connection:
-        both = _closed(connection, stream, before).intersect(_closed(connection, stream, after))
-        common: list[int] = sorted(connection.execute(both).scalars())
-        found = common[-MOST_COMMON:]
-        sums = []
-        for probe_set in (before, after):
-            counted = _counts(connection, stream, probe_set, found)
-            layout = streams.layout_of(connection, probe_set)
-            sums.append(_figures(reduce(add, counted.values()), layout) if found else None)
+    both = _closed(connection, stream, before).intersect(_closed(connection, stream, after))
+    common: list[int] = sorted(connection.execute(both).scalars())
+    found = common[-MOST_COMMON:]
+    sums = []
+    for probe_set in (before, after):
+        counted = _counts(connection, stream, probe_set, found)
+        layout = streams.layout_of(connection, probe_set)
+        sums.append(_figures(reduce(add, counted.values()), layout) if found else None)
     return SideBySide(tuple(found), sums[0], sums[1])
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import alembic.command
 import alembic.config
@@ -34,6 +34,12 @@ Connection = sa.Connection
 """An open transaction; what the functions of the store work on."""
 
 BUSY_TIMEOUT_MS = 30_000
+
+SNAPSHOT: Final[Mapping[str, Any]] = {
+    "isolation_level": "REPEATABLE READ",
+    "postgresql_readonly": True,
+}
+"""How PostgreSQL shows one moment to a transaction of several statements."""
 
 JOURNAL_BYTES = 64 * 2**20
 """SQLite's write-ahead log is cut back to this once its content is in the file."""
@@ -79,7 +85,8 @@ class Database:
         """One transaction that will write; rolled back on any error.
 
         SQLite takes its write lock at once (BEGIN IMMEDIATE): a transaction that first reads
-        and then finds the lock taken could only fail.
+        and then finds the lock taken could only fail. Nothing slow belongs in here, no LF, no
+        request, no large file: on SQLite all other writers wait.
         """
         with _advice(self.url), self.engine.connect() as opened:
             connection = opened.execution_options(writes=True)
@@ -88,9 +95,16 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """One transaction that only reads: a consistent snapshot (SQLite), no lock taken."""
-        with _advice(self.url), self.engine.connect() as connection, connection.begin():
-            yield connection
+        """One transaction that only reads, and shows one moment; it takes no lock.
+
+        What others commit meanwhile is not seen. SQLite's transactions are such snapshots anyway;
+        PostgreSQL takes a new snapshot for each statement unless it is told not to. Keep it
+        short: an old snapshot keeps SQLite's write-ahead log, and PostgreSQL's dead rows.
+        """
+        with _advice(self.url), self.engine.connect() as opened:
+            connection = opened if self.is_sqlite else opened.execution_options(**SNAPSHOT)
+            with connection.begin():
+                yield connection
 
     def give_back(self, stopping: Callable[[], bool] = lambda: False) -> None:
         """Give the room of removed rows back to the file system, a little at a time.

@@ -1,4 +1,4 @@
-"""What may be removed, oldest first, in small transactions that nobody waits for long.
+"""What may be removed, oldest first, a batch at a time.
 
 Nothing goes that is not evaluated, not counted or not delivered yet, nor a pane that the range of
 a baseline still needs.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,8 +16,7 @@ import sqlalchemy as sa
 from tidegauge_service.config.settings import Retention, RetentionLimit
 from tidegauge_service.store import deployments, schema, streams, upsert
 from tidegauge_service.store.alerting import outbox
-from tidegauge_service.store.candidates import PROPOSED
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.states import CandidateState
 from tidegauge_service.store.streams import EVALUATED, Role, StreamRow
 
 BATCH = 500
@@ -72,7 +70,7 @@ def _delivered() -> list[Condition]:
 
 
 def _fetched() -> list[Condition]:
-    return [schema.candidate.c.state != PROPOSED]
+    return [schema.candidate.c.state != CandidateState.PROPOSED]
 
 
 RULES: tuple[RetentionRule, ...] = (
@@ -97,7 +95,7 @@ RULES: tuple[RetentionRule, ...] = (
 
 
 @dataclass
-class _Excess:
+class Excess:
     """Which of the rows, oldest first, must go: those too old, and those too many."""
 
     before_ms: int
@@ -106,7 +104,7 @@ class _Excess:
     gone: int = field(default=0)
     gone_bytes: int = field(default=0)
 
-    def doomed(self, rows: Iterable[Any]) -> Iterator[Any]:
+    def taken_of(self, rows: Iterable[Any]) -> Iterator[Any]:
         """Yield rows up to the first that may stay; all after it are younger."""
         for row in rows:
             if row.age >= self.before_ms and self.rows <= 0 and self.bytes <= 0:
@@ -118,46 +116,36 @@ class _Excess:
             yield row
 
 
-def prune(
-    database: Database,
-    stream: StreamRow,
-    rule: RetentionRule,
-    retention: Retention,
-    *,
-    now_ms: int,
-    dry_run: bool = False,
-    stopping: Callable[[], bool] = lambda: False,
-) -> Removed:
-    """Remove a stream's rows of one table, batch by batch; *stopping* is asked between them."""
-    kept: RetentionLimit = getattr(retention, rule.setting)
-    with database.read() as connection:
-        excess = _excess(connection, stream, rule, kept, now_ms)
-        if excess is None:
-            return Removed(stream.name, rule.table.name, 0, 0)
-        if dry_run:
-            streamed = connection.execution_options(yield_per=BATCH)
-            with streamed.execute(_oldest(connection, stream, rule)) as rows:
-                deque(excess.doomed(rows), maxlen=0)  # which counts them
-    while not dry_run and not stopping():
-        with database.write() as connection:
-            query = _oldest(connection, stream, rule).limit(BATCH)
-            # Another process that prunes takes other rows.
-            found = connection.execute(query.with_for_update(skip_locked=True, of=rule.table)).all()
-            doomed = list(islice(excess.doomed(found), BATCH))
-            _remove(connection, stream, rule, doomed)
-        if len(doomed) < BATCH:
-            break
-    return Removed(stream.name, rule.table.name, excess.gone, excess.gone_bytes)
+def count(
+    connection: sa.Connection, stream: StreamRow, rule: RetentionRule, excess: Excess
+) -> None:
+    """Count in *excess* what would be removed, without removing it."""
+    streamed = connection.execution_options(yield_per=BATCH)
+    with streamed.execute(_oldest(connection, stream, rule)) as rows:
+        deque(excess.taken_of(rows), maxlen=0)
 
 
-def _excess(
+def remove(
+    connection: sa.Connection, stream: StreamRow, rule: RetentionRule, excess: Excess
+) -> bool:
+    """Remove the oldest rows, up to ``BATCH``; whether there may be more to remove."""
+    query = _oldest(connection, stream, rule).limit(BATCH)
+    # Another process that prunes takes other rows.
+    found = connection.execute(query.with_for_update(skip_locked=True, of=rule.table)).all()
+    doomed = list(excess.taken_of(found))
+    _remove(connection, stream, rule, doomed)
+    return len(doomed) == BATCH
+
+
+def excess_of(
     connection: sa.Connection,
     stream: StreamRow,
     rule: RetentionRule,
-    kept: RetentionLimit,
+    retention: Retention,
     now_ms: int,
-) -> _Excess | None:
+) -> Excess | None:
     """Return what is too much; None if nothing was evaluated yet, so that nothing may go."""
+    kept: RetentionLimit = getattr(retention, rule.setting)
     age_from: int | None = now_ms
     if rule.event_time:
         age_from = streams.cursor(connection, stream.id, EVALUATED)
@@ -165,13 +153,13 @@ def _excess(
         return None
     before_ms = age_from - kept.keep
     if not rule.capped:
-        return _Excess(before_ms, 0, 0)
+        return Excess(before_ms, 0, 0)
     t = rule.table
     size = sa.func.sum(_size(connection, rule))
     query = sa.select(sa.func.count(), sa.func.coalesce(size, 0))
     rows, size_now = connection.execute(query.where(t.c.stream_id == stream.id)).one()
     most_bytes = kept.bytes if kept.bytes is not None else int(size_now)
-    return _Excess(before_ms, int(rows) - kept.rows, int(size_now) - most_bytes)
+    return Excess(before_ms, int(rows) - kept.rows, int(size_now) - most_bytes)
 
 
 def _size(connection: sa.Connection, rule: RetentionRule) -> sa.ColumnElement[int]:

@@ -275,8 +275,8 @@ probe_set = Table(
     metadata,
     Column("id", String(16), primary_key=True),
     Column("origin", Text, nullable=False),
-    Column("layout", Text, nullable=False),  # JSON: probes, classes, labels
-    Column("contents", Text, nullable=False),  # JSON: what stands for its LFs; no source of Python
+    Column("layout", Text, nullable=False),  # JSON: {probes, classes, labels}
+    Column("contents", Text, nullable=False),  # JSON, see labeling/contents.py; no source
     Column("created_ms", BigInteger, nullable=False),
 )
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
 
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from tidegauge_probes.labeling.contents import Contents, contents
+from tidegauge_probes.labeling.contents import Contents, read_contents
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import Layout
 from tidegauge_service.config.stream_file import BaselineRange, StreamConfig
 from tidegauge_service.errors import SettingsError, StoreError
 from tidegauge_service.store import schema, upsert
-from tidegauge_service.store.engine import Database
 
 CLOSED, EVALUATED = "closed", "evaluated"
 
@@ -76,27 +74,35 @@ class PartitionRow:
     end_ms: int | None = None
     """When ``end_offset`` was last asked for."""
 
+    @property
+    def lag(self) -> int | None:
+        """Inputs in the source that are not counted yet, as of ``end_ms``; None if not known.
+
+        Never below 0: the end may have been asked for before the last inputs were counted.
+        """
+        return None if self.end_offset is None else max(0, self.end_offset - self.next_offset)
+
 
 def register(
-    database: Database, config: StreamConfig, probe_set: ProbeSet, now_ms: int
+    connection: sa.Connection, config: StreamConfig, probe_set: ProbeSet, now_ms: int
 ) -> StreamRow:
     """Create the stream, or find it as it was created.
 
     SettingsError if its windows are not those it was created with: its counts could not be
     compared any more. So, too, if its LFs were never deployed: that is for people to decide.
     """
-    found = find(database, config.name)
+    found = find(connection, config.name)
     if found is None:
-        with database.write() as connection:
-            _insert(connection, config, probe_set, now_ms)
-        found = find(database, config.name)
+        # Another process may be creating it: the insert waits for that process to commit, and
+        # what it has written is found next.
+        _insert(connection, config, probe_set, now_ms)
+        found = find(connection, config.name)
     if found is None:
         msg = f"stream '{config.name}' vanished while it was being created"
         raise StoreError(msg)
     _refuse_changes(found, config)
-    with database.write() as connection:
-        _refuse_unknown(connection, found, config, probe_set)
-        _keep_current(connection, found, config, probe_set)
+    _refuse_unknown(connection, found, config, probe_set)
+    _keep_current(connection, found, config, probe_set)
     return found
 
 
@@ -172,12 +178,11 @@ def _insert(
 
 def keep_probe_set(connection: sa.Connection, probe_set: ProbeSet, now_ms: int) -> None:
     """Keep what stands for a ProbeSet; equal content is kept once."""
-    layout = probe_set.layout
     row = {
         "id": probe_set.id,
         "origin": probe_set.origin,
-        "layout": json.dumps([layout.probes, layout.classes, layout.labels]),
-        "contents": json.dumps(contents(probe_set)),
+        "layout": json.dumps(asdict(probe_set.layout)),
+        "contents": json.dumps(probe_set.contents.document()),
         "created_ms": now_ms,
     }
     upsert.keep(connection, schema.probe_set, [row])
@@ -188,7 +193,7 @@ def contents_of(connection: sa.Connection, probe_set: str) -> Contents | None:
     t = schema.probe_set
     query = sa.select(t.c.contents).where(t.c.id == probe_set)
     text = connection.execute(query).scalar_one_or_none()
-    return None if text is None else json.loads(text)
+    return None if text is None else read_contents(json.loads(text))
 
 
 def _range(config: StreamConfig) -> dict[str, int | None]:
@@ -229,10 +234,9 @@ def _refuse_changes(found: StreamRow, config: StreamConfig) -> None:
             raise SettingsError(msg)
 
 
-def find(database: Database, name: str) -> StreamRow | None:
+def find(connection: sa.Connection, name: str) -> StreamRow | None:
     """Return the stream of that name."""
-    with database.read() as connection:
-        return next((s for s in select_streams(connection) if s.name == name), None)
+    return next((s for s in select_streams(connection) if s.name == name), None)
 
 
 def select_streams(connection: sa.Connection) -> list[StreamRow]:
@@ -254,12 +258,13 @@ def layout_of(connection: sa.Connection, probe_set: str) -> Layout:
     """Return the names that a ProbeSet's counts are over."""
     t = schema.probe_set
     text = connection.execute(sa.select(t.c.layout).where(t.c.id == probe_set)).scalar_one()
-    probes, classes, labels = json.loads(text)
-    return Layout(tuple(probes), tuple(classes), tuple(tuple(k) for k in labels))
+    kept = json.loads(text)
+    labels = tuple(map(tuple, kept["labels"]))
+    return Layout(tuple(kept["probes"]), tuple(kept["classes"]), labels)
 
 
 def seed_partitions(
-    database: Database,
+    connection: sa.Connection,
     stream_id: int,
     starts: dict[int, int],
     now_ms: int,
@@ -282,12 +287,11 @@ def seed_partitions(
         }
         for partition, offset in sorted(starts.items())
     ]
-    with database.write() as connection:
-        t = schema.stream
-        # Against a change of deployments, which must see all partitions (``deployments.begin``).
-        lock = sa.select(t.c.id).where(t.c.id == stream_id).with_for_update(key_share=True)
-        connection.execute(lock)
-        upsert.keep(connection, schema.stream_partition, rows)
+    t = schema.stream
+    # Against a change of deployments, which must see all partitions (``deployments.begin``).
+    lock = sa.select(t.c.id).where(t.c.id == stream_id).with_for_update(key_share=True)
+    connection.execute(lock)
+    upsert.keep(connection, schema.stream_partition, rows)
 
 
 def partitions(connection: sa.Connection, stream_id: int) -> list[PartitionRow]:
@@ -328,48 +332,6 @@ def note_ends(
     for partition, end in sorted(ends.items()):
         mine = (t.c.stream_id == stream_id, t.c.partition == partition)
         connection.execute(sa.update(t).where(*mine).values(end_offset=end, end_ms=now_ms))
-
-
-def mark_stale(
-    connection: sa.Connection, stream_id: int, before_ms: int | None, now_ms: int | None
-) -> bool:
-    """Note since when the watermark stands still, or None: it moves. By compare-and-set."""
-    return _mark(connection, stream_id, schema.stream.c.stale_ms, before_ms, now_ms)
-
-
-def stale_since(connection: sa.Connection, stream_id: int) -> int | None:
-    """Return since when the watermark stood still when people were told of it."""
-    return _since(connection, stream_id, schema.stream.c.stale_ms)
-
-
-def mark_late(
-    connection: sa.Connection, stream_id: int, before_ms: int | None, now_ms: int | None
-) -> bool:
-    """Note since when most records come too late, or None: they do not. By compare-and-set."""
-    return _mark(connection, stream_id, schema.stream.c.late_ms, before_ms, now_ms)
-
-
-def late_since(connection: sa.Connection, stream_id: int) -> int | None:
-    """Return since when most records come too late, if people were told of it."""
-    return _since(connection, stream_id, schema.stream.c.late_ms)
-
-
-def _mark(
-    connection: sa.Connection,
-    stream_id: int,
-    column: sa.Column[Any],
-    before_ms: int | None,
-    now_ms: int | None,
-) -> bool:
-    t = schema.stream
-    update = sa.update(t).where(t.c.id == stream_id, column.is_not_distinct_from(before_ms))
-    return connection.execute(update.values({column: now_ms})).rowcount == 1
-
-
-def _since(connection: sa.Connection, stream_id: int, column: sa.Column[Any]) -> int | None:
-    t = schema.stream
-    value = connection.execute(sa.select(column).where(t.c.id == stream_id)).scalar_one()
-    return None if value is None else int(value)
 
 
 def cursor(

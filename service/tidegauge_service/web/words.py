@@ -72,7 +72,7 @@ def chance(p_value: float | None) -> str:
 
 def moment(ms: int | None) -> str:
     """Return a time in ISO-8601."""
-    return NOTHING if ms is None else to_iso(ms)
+    return to_iso(ms) or NOTHING
 
 
 def duration(ms: int) -> str:

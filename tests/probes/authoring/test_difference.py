@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tidegauge_probes import ProbeSet, labeling_function, load, preprocessor
 from tidegauge_probes.authoring.difference import Aspect, Difference, LfChange, Part, compare
-from tidegauge_probes.labeling.contents import contents, rebuilt
+from tidegauge_probes.labeling.contents import Contents, TemplateContents, read_contents
+from tidegauge_probes.labeling.loading import load_contents
 
 FREE = {"name": "free", "label": "SPAM", "keyword": {"any": ["free"]}}
 SHORT = {"name": "short", "label": "HAM", "length": {"unit": "words", "below": 3}}
@@ -37,10 +38,14 @@ def python(name: str, text: str, **more: Any) -> Any:
     return labeling_function(name=name, **more)(f)
 
 
+def kept(probe_set: ProbeSet) -> Contents:
+    """Return what the database gives back."""
+    return read_contents(json.loads(json.dumps(probe_set.contents.document())))
+
+
 def difference(before: ProbeSet, after: ProbeSet) -> Difference:
     """Compare as the service does: from JSON."""
-    kept = [json.loads(json.dumps(contents(one))) for one in (before, after)]
-    return compare(*kept)
+    return compare(kept(before), kept(after))
 
 
 def test_a_probe_set_does_not_differ_from_itself(tmp_path: Path) -> None:
@@ -153,19 +158,17 @@ def test_a_python_function_may_be_renamed() -> None:
 
 def test_no_source_is_kept() -> None:
     secret = python("lf", "free")
-    kept = json.dumps(contents(ProbeSet.of([secret])))
-    assert "return SPAM" not in kept
+    assert "return SPAM" not in json.dumps(ProbeSet.of([secret]).contents.document())
 
 
 def test_templates_are_built_again_and_python_is_not(tmp_path: Path) -> None:
     made = templates(tmp_path, FREE, MODEL, slices=[{"name": "long", "length": {"above": 9}}])
-    kept = json.loads(json.dumps(contents(made)))
-    again = rebuilt(kept, made.id)
+    again = load_contents(kept(made), made.id)
     assert again is not None
     assert (again, again.id) == (made, made.id)
-    assert rebuilt(kept, "another") is None
+    assert load_contents(kept(made), "another") is None
     mixed = ProbeSet.of([python("lf", "free")])
-    assert rebuilt(json.loads(json.dumps(contents(mixed))), mixed.id) is None
+    assert load_contents(kept(mixed), mixed.id) is None
 
 
 WORDS = st.sampled_from(["free", "gift", "thanks"])
@@ -176,14 +179,14 @@ SETS = st.dictionaries(st.sampled_from("abcdef"), st.tuples(WORDS, st.booleans()
 def test_every_lf_is_accounted_for_once(
     first: dict[str, tuple[str, bool]], second: dict[str, tuple[str, bool]]
 ) -> None:
-    def kept(chosen: dict[str, tuple[str, bool]]) -> dict[str, Any]:
+    def templates_of(chosen: dict[str, tuple[str, bool]]) -> Contents:
         rows = [
-            [name, int(spam), {"keyword": {"any": [word]}, "name": name}]
+            TemplateContents(name, {"keyword": {"any": [word]}}, int(spam))
             for name, (word, spam) in chosen.items()
         ]
-        return {"classes": ["HAM", "SPAM"], "probes": rows, "slices": []}
+        return Contents(("HAM", "SPAM"), tuple(rows))
 
-    found = compare(kept(first), kept(second)).probes
+    found = compare(templates_of(first), templates_of(second)).probes
     same = {name for name in first if first[name] == second.get(name)}
     names_changed = {change.name for change in found.changed}
     assert {*found.removed, *(a for a, _ in found.renamed), *names_changed} | same == set(first)

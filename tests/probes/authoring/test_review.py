@@ -11,11 +11,12 @@ import pytest
 from tests.probes import lifting_lfs
 from tidegauge_probes import LabelingFunction, ProbeSet, labeling_function
 from tidegauge_probes.authoring import review
-from tidegauge_probes.authoring.review import Doubt, Failing, RunMode
+from tidegauge_probes.authoring.review import Failing, RunMode, WarningKind
 from tidegauge_probes.columns.batch import Batch
 from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.labeling.voters import VoterSpec
 from tidegauge_probes.lifting.lifting import Lifting
+from tidegauge_probes.lifting.reader import readings
 
 CLASSES = ("HAM", "SPAM")
 SPAM = 1
@@ -35,8 +36,8 @@ def of(*lfs: Any, slices: Any = ()) -> ProbeSet:
     return ProbeSet.of(lfs, classes=CLASSES, slices=slices)
 
 
-def warned(trial: review.Trial) -> set[tuple[str, Doubt]]:
-    return {(warning.name, warning.doubt) for warning in trial.warnings}
+def warned(trial: review.Trial) -> set[tuple[str, WarningKind]]:
+    return {(warning.name, warning.kind) for warning in trial.warnings}
 
 
 # -- Words ------------------------------------------------------------------------------------
@@ -67,13 +68,13 @@ def warned(trial: review.Trial) -> set[tuple[str, Doubt]]:
     ],
 )  # fmt: skip
 def test_templates_are_told_in_words(condition: dict[str, Any], says: str) -> None:
-    (one,) = review.about(of(template("lf", **condition)))
-    assert (one.matches, one.labels, one.way) == (says, ("SPAM",), RunMode.TEMPLATE)
+    (one,) = review.describe(of(template("lf", **condition)))
+    assert (one.matches, one.labels, one.runs_as) == (says, ("SPAM",), RunMode.TEMPLATE)
 
 
 def test_of_long_lists_the_first_are_shown() -> None:
     many = template("lf", keyword={"any": [f"w{n}" for n in range(20)], "case": True})
-    (one,) = review.about(of(many))
+    (one,) = review.describe(of(many))
     assert one.matches.endswith("“w6”, “w7” or 12 more")
 
 
@@ -84,9 +85,9 @@ def test_it_is_said_how_each_lf_runs_and_why_not_otherwise() -> None:
     voter = VoterSpec.model_validate({"name": "old", "external": {"field": "verdict"}})
     lifted = (lifting_lfs.contains, lifting_lfs.number, lifting_lfs.length, lifting_lfs.counted)
     piece = SliceSpec.model_validate({"name": "long", "length": {"above": 9}})
-    abouts = review.about(of(PRIZE, voter, *lifted, lifting_lfs.tries, slices=[piece]))
-    found = {one.name: one for one in abouts}
-    assert [one.way for one in abouts] == [
+    descriptions = review.describe(of(PRIZE, voter, *lifted, lifting_lfs.tries, slices=[piece]))
+    found = {one.name: one for one in descriptions}
+    assert [one.runs_as for one in descriptions] == [
         RunMode.TEMPLATE, RunMode.VOTER, *[RunMode.LIFTED] * 4, RunMode.PYTHON, RunMode.TEMPLATE,
     ]  # fmt: skip
     assert found["old"].matches == "the vote in verdict"
@@ -100,10 +101,10 @@ def test_it_is_said_how_each_lf_runs_and_why_not_otherwise() -> None:
 
 def test_what_could_be_lifted_is_told_where_it_is_not_worth_it() -> None:
     some = of(lifting_lfs.contains, lifting_lfs.with_docstring_and_local)
-    for one in review.about(some):
-        assert one.way is RunMode.PYTHON
+    for one in review.describe(some):
+        assert one.runs_as is RunMode.PYTHON
         assert one.why == "it could be lifted, but fewer than 4 are not worth it"
-    assert not Lifting(some).lifted
+    assert not Lifting(some, readings(some)).lifted
 
 
 def test_what_no_template_says_is_told_in_its_authors_words() -> None:
@@ -115,9 +116,9 @@ def test_what_no_template_says_is_told_in_its_authors_words() -> None:
         """
         return SPAM if x.text.count("k") > 1 else -1
 
-    (one,) = review.about(of(twice))
+    (one,) = review.describe(of(twice))
     assert one.matches == "Hold k twice."
-    partial_votes = review.about(of(lifting_lfs.partly))[0]
+    partial_votes = review.describe(of(lifting_lfs.partly))[0]
     assert partial_votes.labels is None
 
 
@@ -125,7 +126,7 @@ def test_what_no_template_says_is_told_in_its_authors_words() -> None:
 
 
 def test_shares_and_costs_are_those_of_the_sample() -> None:
-    trial = review.tried(of(PRIZE, lifting_lfs.number), RECORDS)
+    trial = review.run_trial(of(PRIZE, lifting_lfs.number), RECORDS)
     prize, number = trial.lfs
     assert (prize.labels, prize.coverage, prize.errors) == (("SPAM",), 0.25, 0)
     assert (number.coverage, number.labels) == (0.0, ())
@@ -139,14 +140,14 @@ def test_who_never_or_always_fires_or_says_what_another_says_is_named() -> None:
     always = template("always", length={"at_least": 0})
     other = template("other", regex={"pattern": "pri[z]e"})
     ham = template("ham", label=0, keyword={"any": ["prize"]})
-    trial = review.tried(of(PRIZE, never, nor, always, other, ham), RECORDS)
+    trial = review.run_trial(of(PRIZE, never, nor, always, other, ham), RECORDS)
     assert warned(trial) == {
-        ("never", Doubt.NEVER_FIRES),
-        ("nor", Doubt.NEVER_FIRES),
-        ("always", Doubt.ALWAYS_FIRES),
-        ("other", Doubt.SAME_VOTES),
+        ("never", WarningKind.NEVER_FIRES),
+        ("nor", WarningKind.NEVER_FIRES),
+        ("always", WarningKind.ALWAYS_FIRES),
+        ("other", WarningKind.SAME_VOTES),
     }
-    (same,) = [warning for warning in trial.warnings if warning.doubt is Doubt.SAME_VOTES]
+    (same,) = [warning for warning in trial.warnings if warning.kind is WarningKind.SAME_VOTES]
     assert same.message == "gives the same votes as prize on the sample"
 
 
@@ -192,17 +193,17 @@ def holds(x: Any) -> int:
     ],
 )  # fmt: skip
 def test_an_error_comes_with_its_type_and_field(lf: Any, kind: str, field: str | None) -> None:
-    trial = review.tried(of(lf, PRIZE), RECORDS)
+    trial = review.run_trial(of(lf, PRIZE), RECORDS)
     (failing,) = {(one.type, one.field) for one in trial.failing}
     assert failing == (kind, field)
     assert sum(one.records for one in trial.failing) == 4
     name = trial.lfs[0].name
-    assert (name, Doubt.FAILS) in warned(trial)
+    assert (name, WarningKind.FAILS) in warned(trial)
 
 
 def test_errors_of_a_slicing_function_are_told_too() -> None:
     piece = SliceSpec.model_validate({"name": "piece", "length": {"field": "links", "above": 9}})
-    trial = review.tried(of(PRIZE, slices=[piece]), RECORDS)
+    trial = review.run_trial(of(PRIZE, slices=[piece]), RECORDS)
     message = "field 'links' is int, not a text"
     assert trial.failing == (Failing("piece", "wrong_type", "links", 4, message),)
 
@@ -212,10 +213,12 @@ def test_lifted_lfs_are_timed_as_they_will_run_and_compared_with_themselves(
 ) -> None:
     lifted = (lifting_lfs.contains, lifting_lfs.number, lifting_lfs.length, lifting_lfs.counted)
     some = of(PRIZE, *lifted)
-    assert Doubt.LIFTED_DIFFERS not in {doubt for _, doubt in warned(review.tried(some, RECORDS))}
+    assert WarningKind.LIFTED_DIFFERS not in {
+        kind for _, kind in warned(review.run_trial(some, RECORDS))
+    }
     monkeypatch.setattr("tidegauge_probes.lifting.lifting.decide", all_spam)
-    trial = review.tried(some, RECORDS)
-    differ = {name for name, doubt in warned(trial) if doubt is Doubt.LIFTED_DIFFERS}
+    trial = review.run_trial(some, RECORDS)
+    differ = {name for name, kind in warned(trial) if kind is WarningKind.LIFTED_DIFFERS}
     assert differ == {"contains", "number", "length", "counted"}
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tidegauge_probes import ProbeSet, engine
 from tidegauge_probes.columns.batch import Batch
-from tidegauge_probes.columns.literals import ODD, required
+from tidegauge_probes.columns.literals import required
 from tidegauge_probes.columns.needles import Needle, Needles
-from tidegauge_probes.columns.texts import Texts
+from tidegauge_probes.columns.texts import ODD, Texts
 from tidegauge_probes.labeling.templates import TemplateSpec
 
 LETTERS = "abAB" + ODD + "kKsSiI ßäÄΣσς\n\0\ud800:"

@@ -21,6 +21,7 @@ from tidegauge_probes import LabelingFunction, ProbeSet, SlicingFunction, engine
 from tidegauge_probes.columns.batch import AT_ONCE
 from tidegauge_probes.columns.record_view import Log, RecordView, views_of
 from tidegauge_probes.lifting.lifting import Lifting
+from tidegauge_probes.lifting.reader import readings
 from tidegauge_probes.model import ABSTAIN, ERROR
 
 RECORD: dict[str, Any] = {
@@ -79,9 +80,9 @@ WRITES: dict[str, Callable[[Any], Any]] = {
 def test_others_see_the_record_as_it_came(write: Callable[[Any], Any]) -> None:
     seen: dict[str, list[str]] = {"before": [], "after": [], "slice": []}
 
-    def look(place: str) -> Callable[[Any], int]:
+    def look(ref: str) -> Callable[[Any], int]:
         def looks(x: Any) -> int:
-            seen[place].append(_seen(x))
+            seen[ref].append(_seen(x))
             return 1
 
         return looks
@@ -135,7 +136,7 @@ def test_an_lf_does_not_see_what_it_wrote_when_it_runs_again() -> None:
 
     records = [{"text": "k", "tags": ["a"]}] * 3
     some = ProbeSet.of([LabelingFunction("grows", grows)], cardinality=9)
-    lifting = Lifting(some, fewest=1, checked=1)
+    lifting = Lifting(some, readings(some), fewest=1, checked=1)
     outcomes = engine.run(some, records, lifting=lifting).outcomes
     assert outcomes[:, 0].tolist() == [2, 2, 2]
     assert records[0] == {"text": "k", "tags": ["a"]}

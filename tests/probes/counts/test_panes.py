@@ -148,7 +148,7 @@ def test_counts_of_another_probe_set_do_not_add() -> None:
 def wide(votes: Outcomes) -> PaneCounts:
     """Count as if LFs × classes were too many to be counted together."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(panes, "MOST_TOGETHER", 0)
+        patched.setattr(panes, "MAX_PAIRED", 0)
         patched.setattr(panes, "_CELLS", 7)  # a few records at a time
         return panes.decode(fold(votes).encode())
 

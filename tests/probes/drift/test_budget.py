@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tidegauge_probes.drift.budget import off, weights
+from tidegauge_probes.drift.budget import weights
+from tidegauge_probes.drift.significance import off
 from tidegauge_probes.findings import SeriesKey, SeriesKind
 
 COVERAGE = [SeriesKey(SeriesKind.COVERAGE, probe=f"lf{j}") for j in range(15)]

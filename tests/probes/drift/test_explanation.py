@@ -10,7 +10,7 @@ from tests.probes.simulated_votes import pane, unipolar
 from tidegauge_probes.drift.explanation import explain, of_classes
 from tidegauge_probes.findings import Cause, CauseKind, Finding, SeriesKey, SeriesKind, Verdict
 from tidegauge_probes.label_model import dawid_skene
-from tidegauge_probes.label_model.precision import Together
+from tidegauge_probes.label_model.precision import PairCounts
 from tidegauge_probes.model import ABSTAIN
 
 LF = SeriesKey(SeriesKind.COVERAGE, probe="lf")
@@ -119,7 +119,7 @@ def of_those_that_moved(
     if broken is not None:  # of its votes every second is lost
         votes[::2, broken] = ABSTAIN
     model = dawid_skene.fit(seen, 2)
-    together = Together.of(pane(votes, 2))
+    together = PairCounts.of(pane(votes, 2))
     change = (votes >= 0).mean(axis=0) - (seen >= 0).mean(axis=0)
     return {
         int(i): of_classes(int(i), float(change[i]), model, ("ham", "spam"), together)

@@ -65,8 +65,8 @@ def plainly(x: np.ndarray, n: np.ndarray, known: Calibration, phi: float) -> tup
         ahead = total / size - p
         lately = x[-quarter:].sum() / n[-quarter:].sum() - p
         lasts = lately * np.sign(ahead) >= abs(ahead) / 2
-        paid = min(float(p_value) * (6 if j < 6 else 4), 1.0)
-        found.append((abs(np.log(odds)) < MIN_LOGIT or not lasts, paid, float(p_value), j))
+        adjusted = min(float(p_value) * (6 if j < 6 else 4), 1.0)
+        found.append((abs(np.log(odds)) < MIN_LOGIT or not lasts, adjusted, float(p_value), j))
     _, _, p_value, scale = min(found)
     return p_value, scale
 
@@ -105,10 +105,10 @@ def test_a_sum_pays_for_being_one_of_many_and_a_lasting_one_less(windows: int, p
     x = np.round(n * 0.36).astype(int)
     found = last(x, n, calibration(0.3))
     assert found.scale[0] == windows
-    assert found.paid[0] == pytest.approx(price * found.p_value[0])
+    assert found.adjusted[0] == pytest.approx(price * found.p_value[0])
     aged_n, aged_x = np.vstack([n, n]), np.vstack([np.round(n * 0.3).astype(int), x])
     aged = last(aged_x, aged_n, calibration(0.3))
-    assert aged.paid[0] <= 1.5 * found.paid[0]
+    assert aged.adjusted[0] <= 1.5 * found.adjusted[0]
 
 
 def test_a_price_is_of_the_windows_that_have_records() -> None:
@@ -117,7 +117,7 @@ def test_a_price_is_of_the_windows_that_have_records() -> None:
     n[:-1:2] = 0
     found = last(np.round(n * 0.36).astype(int), n, calibration(0.3))
     assert found.scale[0] == 4
-    assert found.paid[0] == pytest.approx(6 * found.p_value[0])
+    assert found.adjusted[0] == pytest.approx(6 * found.p_value[0])
 
 
 def test_what_is_paid_decides_which_sum_speaks() -> None:
@@ -128,12 +128,12 @@ def test_what_is_paid_decides_which_sum_speaks() -> None:
     five, six = last(x[1:], n[1:], known), last(x, n, known)
     assert (five.scale[0], six.scale[0]) == (5, 6)
     assert five.p_value[0] < six.p_value[0] < 1.5 * five.p_value[0]
-    assert six.paid[0] < five.paid[0]
+    assert six.adjusted[0] < five.adjusted[0]
 
 
 def test_nothing_pays_more_than_is_certain() -> None:
     n = np.full((1, 1), 1_000)
-    assert last(n * 3 // 10, n, calibration(0.3)).paid[0] == 1
+    assert last(n * 3 // 10, n, calibration(0.3)).adjusted[0] == 1
 
 
 def test_after_a_resolve_the_series_begins_anew() -> None:
@@ -292,7 +292,7 @@ def test_every_input_gives_finite_figures(
     found = last(x, n, calibration(p, 1 - p, phi=phi))
     for field in fields(found):
         assert np.isfinite(getattr(found, field.name)).all(), field.name
-    assert ((found.p_value > 0) & (found.p_value <= found.paid) & (found.paid <= 1)).all()
+    assert ((found.p_value > 0) & (found.p_value <= found.adjusted) & (found.adjusted <= 1)).all()
     assert ((found.scale >= 1) & (found.scale <= LONGEST)).all()
 
 
@@ -308,7 +308,7 @@ def test_one_wild_window_is_a_spike_and_no_drift() -> None:
     assert found.scale[0] == 1
     calm = np.vstack([x, np.full((1, 1), 50)])
     after = last(calm, np.full((9, 1), 1_000), calibration(0.05))
-    assert after.paid[0] > 1e-3
+    assert after.adjusted[0] > 1e-3
 
 
 def test_the_winsor_lets_four_events_of_the_rarest_series_count() -> None:
@@ -328,9 +328,9 @@ def test_evidence_counts_for_no_more_than_the_calibration_allows() -> None:
     known = calibration(0.05)
     plain = last(n // 10, n, known)
     mapped = last(n // 10, n, replace(known, tails=tails(5.0, 0.01)))
-    evidence = -np.log(plain.paid[0])
+    evidence = -np.log(plain.adjusted[0])
     assert evidence > 5
-    assert -np.log(mapped.paid[0]) == pytest.approx(evidence - 5 + np.log(100) - np.log(2))
+    assert -np.log(mapped.adjusted[0]) == pytest.approx(evidence - 5 + np.log(100) - np.log(2))
     assert mapped.p_value == plain.p_value, "what is shown is the law's own"
     generous = last(n // 10, n, replace(known, tails=tails(5.0, 1e-9)))
-    assert generous.paid == plain.paid
+    assert generous.adjusted == plain.adjusted

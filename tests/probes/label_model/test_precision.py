@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as hnp
 from tests.probes.simulated_votes import World, pane, unipolar
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model import dawid_skene, precision
-from tidegauge_probes.label_model.dawid_skene import LabelModel
-from tidegauge_probes.label_model.precision import Together
+from tidegauge_probes.label_model.model import LabelModel
+from tidegauge_probes.label_model.precision import PairCounts
 from tidegauge_probes.model import ABSTAIN, ERROR, Outcomes
 
 BASE = np.array([0.6, 0.4])
@@ -38,9 +38,9 @@ def model(world: World) -> LabelModel:
     return dawid_skene.fit(outcomes, 2)
 
 
-def votes(outcomes: Outcomes, classes: int = 2) -> Together:
+def votes(outcomes: Outcomes, classes: int = 2) -> PairCounts:
     """Count how often votes came together."""
-    return Together.of(pane(outcomes, classes))
+    return PairCounts.of(pane(outcomes, classes))
 
 
 @pytest.mark.parametrize("n", SD)

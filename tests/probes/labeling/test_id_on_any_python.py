@@ -1,7 +1,8 @@
 """A ProbeSet has one id on every Python: what a notebook fits, the service must know again.
 
-The ids below were the same on Python 3.10, 3.11, 3.12 and 3.13, with numpy 1.26 and 2. Once there
-is a release, a change of one of them strands every deployed baseline: do not just update them.
+The ids below must be the same on Python 3.10 to 3.13, with numpy 1.26 and 2: run this file on each
+when one of them changes. Once there is a release, a change of one of them strands every deployed
+baseline: do not just update them.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from tidegauge_probes.labeling.digest import digest
 from tidegauge_probes.labeling.templates import TemplateSpec
 
 IDS = {
-    "enum": "9aca2ea2a65af5a4",
-    "flag": "58abc7ced085abe1",
-    "dataclass": "c7baf37ff27a9d98",
-    "class": "7ad134238efac552",
-    "tuple": "8b8aedc290a1c8bc",
-    "protocol": "a37c1e02df96c574",
-    "array": "bb0e6192bd91910c",
-    "decimal": "e18ac6d9b9703f61",
-    "search": "a62d4c508a4064b3",
-    "cached": "461ebe955561740a",
-    "wrapped": "950acd8c2d99d6ba",
-    "resources": "e31e930c807b3b9b",
-    "template": "28d14bc498ad7de3",
+    "enum": "0bb2e13b65bf3b78",
+    "flag": "75f1992da8202204",
+    "dataclass": "1c5d9e6bd1780b1e",
+    "class": "0d562938932496f0",
+    "tuple": "d3493563097eae9e",
+    "protocol": "b22130a241286cd2",
+    "array": "effd7a1bc59a4f22",
+    "decimal": "8fba2e74817dba4d",
+    "search": "c280d2fb73c17f46",
+    "cached": "c9601208c77ae60d",
+    "wrapped": "897780f0332c8af0",
+    "resources": "ecf56a7a81f989f8",
+    "template": "2086f787ec7ba883",
 }
 
 TEMPLATE = {"name": "lf", "label": 1, "keyword": {"any": ["prize", "café"], "whole_word": True}}

@@ -111,21 +111,21 @@ def test_a_relative_path_is_beside_what_names_it(write: Any, tmp_path: Path) -> 
         ("any: [pills]", "any: [pills], whole_wrd: true", "did you mean 'whole_word'"),
         ("keyword:", "keywrd:", "keywrd: unknown key; did you mean 'keyword'"),
         ("label: SPAM", "lable: SPAM", "did you mean 'label'"),
-        ("label: SPAM,", "", "label: this key is needed and missing"),
+        ("label: SPAM,", "", "label: required key is missing"),
         ("label: SPAM", "label: SPAN", "'pills': unknown label 'SPAN'; did you mean 'SPAM'"),
         ("label: SPAM", "label: 2", "'pills': unknown label 2; known: HAM, SPAM"),
         (", keyword: {any: [pills]}", "", "give exactly one of keyword, regex, .*not .found none"),
         ("keyword:", "missing: {}, keyword:", "found keyword and missing"),
         ('"[?]"', '"[?"', "probe 'asks'.*\n.*not a regular expression"),
-        ("any: [pills]", "any: [1]", r"must be a text \(got 1\)"),
+        ("any: [pills]", "any: [1]", r"must be a string \(got 1\)"),
         ("name: short", "name: pills", "duplicate labeling function 'pills'"),
         ("[HAM, SPAM]", "[HAM, HAM, SPAM]", "duplicate class name 'HAM'"),
         ("[HAM, SPAM]", "[SPAM]", "classes: .*at least 2 items"),
         ("slices:", "slizes:", "slizes: unknown key; did you mean 'slices'"),
         ("name: asks", "name: channel=mail", "names with '=' stand for other segments"),
-        ("any: [pills]", "any: [01234]", r"probes\.yaml, line .*starts with a zero: put quotes"),
+        ("any: [pills]", "any: [01234]", r"probes\.yaml, line .*has a leading zero: quote it"),
         ("any: [pills]", "any: [pills], any: [x]", r"line 3, column .*'any' is already on line 3"),
-        ("classes", "\tclasses", "is not YAML"),
+        ("classes", "\tclasses", "not valid YAML"),
         ("probes:", "probes: [a]\nolder:", "unknown key"),
         ('{name: asks, regex: {pattern: "[?]"}}', "asks", "slices.0: .*got 'asks'"),
         (
@@ -155,7 +155,7 @@ def test_a_missing_or_binary_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ProbeError, match=r"cannot read the ProbeSet .*gone.yaml: No such file"):
         load("gone.yaml", tmp_path)
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(ProbeError, match="is not YAML"):
+    with pytest.raises(ProbeError, match="is not valid YAML"):
         load("binary.yaml", tmp_path)
     (tmp_path / "folder.yaml").mkdir()
     with pytest.raises(ProbeError, match="cannot read"):
@@ -234,7 +234,7 @@ def test_a_python_probe_set_of_other_classes_is_refused(write: Any, module: str)
         ("{python: 'MODULE:NUMBER'}", "7 is not a labeling function: it cannot be called"),
         ("{python: 'MODULE:ONE', label: SPAM}", "label: unknown key"),
         ("{python: 'MODULE:ONCE'}", "did you mean 'ONE'"),
-        ("{python: 3}", "python: must be a text"),
+        ("{python: 3}", "python: must be a string"),
     ],
 )
 def test_a_wrong_python_entry_names_the_file(

@@ -237,7 +237,7 @@ def test_null_is_an_error_where_that_is_asked_for(leaf: dict[str, Any]) -> None:
 def test_what_is_done_with_null_is_part_of_the_id_only_if_given(leaf: dict[str, Any]) -> None:
     [(kind, keys)] = leaf.items()
     strict = {kind: {**keys, "on_null": "error"}}
-    assert "on_null" not in str(probes(**leaf).probes[0].description())
+    assert "on_null" not in str(probes(**leaf).probes[0].contents())
     assert probes(**leaf).id != probes(**strict).id
 
 

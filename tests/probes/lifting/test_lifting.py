@@ -23,10 +23,11 @@ from tidegauge_probes import (
     preprocessor,
 )
 from tidegauge_probes.columns.batch import AT_ONCE
-from tidegauge_probes.columns.literals import ODD
+from tidegauge_probes.columns.texts import ODD
 from tidegauge_probes.labeling.templates import TemplateSpec
 from tidegauge_probes.lifting.lifted import Python
-from tidegauge_probes.lifting.lifting import Lifting, readings
+from tidegauge_probes.lifting.lifting import Lifting
+from tidegauge_probes.lifting.reader import readings
 from tidegauge_probes.model import VoteMatrix
 
 PIECES = (
@@ -51,6 +52,11 @@ GOOD: list[dict[str, Any]] = [
 ]
 
 
+def lifting_of(some: ProbeSet, **settings: Any) -> Lifting:
+    """Read the source of the LFs, and lift what is read."""
+    return Lifting(some, readings(some), **settings)
+
+
 def probe_set(*lfs: Any, slices: Any = ()) -> ProbeSet:
     return ProbeSet.of(lfs, cardinality=2, slices=slices)
 
@@ -66,7 +72,7 @@ def assert_same(one: VoteMatrix, other: VoteMatrix) -> None:
 
 def unchecked(some: ProbeSet) -> Lifting:
     """Return a lifting whose first, always checked batch is behind it."""
-    lifting = Lifting(some, fewest=1, checked=0)
+    lifting = lifting_of(some, fewest=1, checked=0)
     assert lifting.checks("the first always is")
     return lifting
 
@@ -77,7 +83,7 @@ ALONE = [(some, unchecked(some)) for some in map(probe_set, LIFTED)]
 
 
 def test_what_is_lifted_is_known() -> None:
-    lifting = Lifting(ALL, fewest=1)
+    lifting = lifting_of(ALL, fewest=1)
     names = [probe.name for probe in (*ALL.probes, *ALL.slices)]
     lifted = {names[column] for column in lifting.lifted}
     assert lifted == {probe.name for probe in probe_set(*LIFTED).probes} | {"short"}
@@ -189,7 +195,9 @@ def test_templates_and_lifted_lfs_share_a_pass() -> None:
 def test_the_first_difference_ends_the_lifting_of_that_lf_alone() -> None:
     some = probe_set(lifting_lfs.contains, lifting_lfs.length)
     ended: list[tuple[str, str]] = []
-    lifting = Lifting(some, fewest=1, checked=1, ended=lambda name, why: ended.append((name, why)))
+    lifting = lifting_of(
+        some, fewest=1, checked=1, ended=lambda name, why: ended.append((name, why))
+    )
     # As if the reading were wrong: the function says something else than its source.
     object.__setattr__(some.probes[0], "f", lambda _: SPAM)
     assert_same(engine.run(some, GOOD, lifting=lifting), engine.run(some, GOOD))
@@ -201,7 +209,7 @@ def test_the_first_difference_ends_the_lifting_of_that_lf_alone() -> None:
 
 def test_other_faults_are_a_difference_too() -> None:
     some = probe_set(lifting_lfs.contains)
-    lifting = Lifting(some, fewest=1, checked=1)
+    lifting = lifting_of(some, fewest=1, checked=1)
     before = lifting_lfs.contains._f
 
     def other(x: Any) -> int:
@@ -217,20 +225,20 @@ def test_other_faults_are_a_difference_too() -> None:
 
 
 def test_a_share_of_the_batches_is_checked_and_always_the_same_ones() -> None:
-    lifting = [Lifting(ALL, fewest=1, checked=0.1) for _ in range(2)]
+    lifting = [lifting_of(ALL, fewest=1, checked=0.1) for _ in range(2)]
     assert [each.checks("first") for each in lifting] == [True, True]
     names = [f"0:{n}" for n in range(4_000)]
     chosen = [[name for name in names if each.checks(name)] for each in lifting]
     assert chosen[0] == chosen[1]
     assert 300 < len(chosen[0]) < 500
     assert not any(LIFTING.checks(name) for name in names)
-    every = Lifting(probe_set(short), fewest=1, checked=1)
+    every = lifting_of(probe_set(short), fewest=1, checked=1)
     assert all(every.checks(name) for name in names)
 
 
 def test_a_batch_of_nothing_does_not_stand_for_the_first() -> None:
     some = probe_set(lifting_lfs.contains)
-    lifting = Lifting(some, fewest=1, checked=0)
+    lifting = lifting_of(some, fewest=1, checked=0)
     object.__setattr__(some.probes[0], "f", lambda _: SPAM)
     engine.run(some, [], lifting=lifting)
     engine.run(some, GOOD, lifting=lifting)
@@ -240,7 +248,7 @@ def test_a_batch_of_nothing_does_not_stand_for_the_first() -> None:
 def test_a_name_that_is_bound_anew_ends_the_lifting(monkeypatch: pytest.MonkeyPatch) -> None:
     some = probe_set(lifting_lfs.number, lifting_lfs.contains)
     ended: list[str] = []
-    lifting = Lifting(some, fewest=1, checked=0, ended=lambda name, _why: ended.append(name))
+    lifting = lifting_of(some, fewest=1, checked=0, ended=lambda name, _why: ended.append(name))
     engine.run(some, GOOD, lifting=lifting)
     monkeypatch.setattr(lifting_lfs, "LIMIT", 5)
     assert_same(engine.run(some, GOOD, lifting=lifting), engine.run(some, GOOD))
@@ -276,14 +284,14 @@ def test_a_source_that_is_not_what_runs_is_not_read() -> None:
 
     constants = tuple("then" if c == "now" else c for c in now.__code__.co_consts)
     then = types.FunctionType(now.__code__.replace(co_consts=constants), now.__globals__, "then")
-    assert Lifting(probe_set(now), fewest=1).lifted
-    assert not Lifting(probe_set(then), fewest=1).lifted
+    assert lifting_of(probe_set(now), fewest=1).lifted
+    assert not lifting_of(probe_set(then), fewest=1).lifted
 
 
 def test_few_are_not_worth_it() -> None:
     some = (lifting_lfs.contains, lifting_lfs.number, lifting_lfs.length, lifting_lfs.regex)
-    assert len(Lifting(probe_set(*some)).lifted) == len(some)
-    assert not Lifting(probe_set(*some[1:], *NOT_LIFTED)).lifted
+    assert len(lifting_of(probe_set(*some)).lifted) == len(some)
+    assert not lifting_of(probe_set(*some[1:], *NOT_LIFTED)).lifted
 
 
 def test_two_lambdas_of_one_line_are_told_apart() -> None:
@@ -298,7 +306,7 @@ def test_code_without_a_source_runs_as_it_is() -> None:
     names: dict[str, Any] = {}
     exec("def lf(x):\n    return 1 if 'k' in x.text else -1\n", names)  # noqa: S102
     some = probe_set(names["lf"])
-    lifting = Lifting(some, fewest=1)
+    lifting = lifting_of(some, fewest=1)
     assert not lifting.lifted
     outcomes = engine.run(some, GOOD, lifting=lifting).outcomes[:, 0]
     assert (outcomes == 1).tolist() == ["k" in record["text"] for record in GOOD]

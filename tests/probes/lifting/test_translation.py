@@ -19,8 +19,8 @@ from tests.probes.lifting_lfs import LIFTED, short
 from tidegauge_probes import ABSTAIN, LabelingFunction, ProbeSet, engine, slicing_function
 from tidegauge_probes.compat import re_compile
 from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
-from tidegauge_probes.lifting.lifted import Kind, Python
-from tidegauge_probes.lifting.lifting import Lifted, readings
+from tidegauge_probes.lifting.lifted import Kind, Lifted, Python
+from tidegauge_probes.lifting.reader import readings
 from tidegauge_probes.lifting.translation import Untranslatable, translate, translate_slice
 
 SPAM = 1
@@ -106,10 +106,10 @@ def fits(value: Any, kind: Kind) -> bool:
 def fitting(record: Mapping[str, Any], lifted: Lifted) -> dict[str, Any]:
     """Return the record without what the LF's source is not made for."""
     kept = dict(record)
-    for place, kind in lifted.reads:
-        assert isinstance(place, str)
-        if place in kept and not fits(kept[place], kind):
-            del kept[place]
+    for ref, kind in lifted.reads:
+        assert isinstance(ref, str)
+        if ref in kept and not fits(kept[ref], kind):
+            del kept[ref]
     return kept
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from tests.service.streams_for_tests import HOUR, START, write_stream
+from tests.service.transactions import write
 from tidegauge_probes import load
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.runtime.consumer import Health
@@ -29,10 +30,10 @@ class Site:
         for name, kind in (("test", "log"), ("other", "demo")):
             given = source if kind == "log" else {}
             config = load_stream(write_stream(folder, name=name, source={"kind": kind, **given}))
-            stream = streams.register(database, config, load(config.probes, folder), NOW)
+            stream = write(database, streams.register, config, load(config.probes, folder), NOW)
             if kind == "log":
-                events.make_partitions(database, stream, 2)
-            streams.seed_partitions(database, stream.id, {0: 0, 1: 0}, NOW)
+                write(database, events.make_partitions, stream, 2)
+            write(database, streams.seed_partitions, stream.id, {0: 0, 1: 0}, NOW)
         self.app = create_service_app(database, self.health, TOKEN, lambda: NOW)
         self.client = TestClient(
             self.app,

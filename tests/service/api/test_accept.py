@@ -15,6 +15,7 @@ from tests.service.deployments.test_windows import Judged
 from tests.service.group import NOW
 from tests.service.jobs.test_first_baseline import hours, live, spread, trained
 from tests.service.streams_for_tests import HOUR, START
+from tests.service.transactions import read
 from tests.web.document import Document
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.api.app import create_app
@@ -22,7 +23,7 @@ from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.api.context import ApiContext
 from tidegauge_service.cli.main import app
 from tidegauge_service.clock import to_iso
-from tidegauge_service.metrics.collector import Collector
+from tidegauge_service.metrics.exposition import Collector
 from tidegauge_service.metrics.snapshot import take_snapshot
 from tidegauge_service.store.engine import Database
 from tidegauge_service.web.pages.routes import pages
@@ -41,8 +42,8 @@ def group(tmp_path: Path, sqlite_database: Database, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def client(group: Judged) -> Iterator[TestClient]:
-    collector = Collector(lambda: take_snapshot(group.database, NOW))
-    context = ApiContext(group.database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
+    figures = Collector(lambda: read(group.database, take_snapshot, NOW)).registry
+    context = ApiContext(group.database, lambda: NOW, TokenAuth("secret"), figures, lambda: None)
     api = create_app(context)
     api.include_router(pages(group.database, lambda: NOW))
     with TestClient(api, headers={"Authorization": "Bearer secret"}) as client:
@@ -63,7 +64,7 @@ def test_it_is_accepted_by_command(group: Judged) -> None:
     assert live(group).baseline == made["baseline"]
     shown = CliRunner().invoke(app, ["baseline", "show", made["baseline"]], catch_exceptions=False)
     assert f"from: {since}" in shown.stdout
-    with pytest.raises(TidegaugeError, match="--from: 'soon' is not ISO-8601"):
+    with pytest.raises(TidegaugeError, match="--from: 'soon' is not an ISO 8601 time"):
         CliRunner().invoke(
             app, ["baseline", "accept", "test", "--from", "soon"], catch_exceptions=False
         )
@@ -94,15 +95,15 @@ def test_skew_is_seen_in_the_api_on_the_page_and_in_the_metrics(
     group = Judged(tmp_path, sqlite_database, hours(60))
     thanks = list(oracle.TEXTS).index("thanks for all the fish")
     training = trained(group, [spread(n) if n % 10 == 0 else thanks for n in range(3_000)])
-    collector = Collector(lambda: take_snapshot(sqlite_database, NOW))
-    context = ApiContext(sqlite_database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
+    figures = Collector(lambda: read(sqlite_database, take_snapshot, NOW)).registry
+    context = ApiContext(sqlite_database, lambda: NOW, TokenAuth("secret"), figures, lambda: None)
     api = create_app(context)
     api.include_router(pages(sqlite_database, lambda: NOW))
     with TestClient(api, headers={"Authorization": "Bearer secret"}) as client:
         group.judge_until(30)
         untested = client.get(SKEW).json()
         assert untested == {"tested": None, "training": None, "baseline": training, "items": []}
-        assert [s.skewed for s in take_snapshot(sqlite_database, NOW).streams] == [None]
+        assert [s.skew for s in read(sqlite_database, take_snapshot, NOW).streams] == [None]
         assert "Training data and live traffic" not in Document(client.get("/").text).texts("h2")
         group.judge_until(60)
         found = client.get(SKEW).json()

@@ -10,18 +10,20 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.service.streams_for_tests import HOUR, START, write_stream
+from tests.service.transactions import read, write
 from tidegauge_probes import load
 from tidegauge_service.api.app import create_app
 from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.api.context import ApiContext
 from tidegauge_service.config.stream_file import load_stream
-from tidegauge_service.metrics.collector import Collector
+from tidegauge_service.metrics.exposition import Collector
 from tidegauge_service.metrics.snapshot import take_snapshot
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest import events
-from tidegauge_service.store.ingest.commit import DeadLetter, PartitionBatch
+from tidegauge_service.store.ingest.commit import PartitionBatch
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 
 NOW = START + HOUR
 BYTES = 2**30
@@ -37,12 +39,12 @@ class Site:
         source = {"kind": "log", **changes.pop("source", {})}
         config = load_stream(write_stream(folder, source=source, **changes))
         self.database = database
-        self.stream = streams.register(database, config, load(config.probes, folder), NOW)
+        self.stream = write(database, streams.register, config, load(config.probes, folder), NOW)
         if source["kind"] == "log":
-            events.make_partitions(database, self.stream, 2)
-        streams.seed_partitions(database, self.stream.id, {0: 0, 1: 0}, NOW)
-        collector = Collector(lambda: take_snapshot(database, NOW))
-        context = ApiContext(database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
+            write(database, events.make_partitions, self.stream, 2)
+        write(database, streams.seed_partitions, self.stream.id, {0: 0, 1: 0}, NOW)
+        figures = Collector(lambda: read(database, take_snapshot, NOW)).registry
+        context = ApiContext(database, lambda: NOW, TokenAuth("secret"), figures, lambda: None)
         self.client = TestClient(create_app(context), headers={"Authorization": "Bearer secret"})
 
     def post(self, content: bytes, **headers: str) -> Any:
@@ -53,7 +55,9 @@ class Site:
         return sorted(
             event.payload
             for p in (0, 1)
-            for event in events.read(self.database, self.stream, p, 0, most=100, most_bytes=BYTES)
+            for event in read(
+                self.database, events.read, self.stream, p, 0, most=100, most_bytes=BYTES
+            )
         )
 
 
@@ -173,7 +177,7 @@ def bury(site: Site, *letters: DeadLetter, now_ms: int = NOW) -> None:
     since = min(letter.offset for letter in letters)
     until = max(letter.offset for letter in letters) + 1
     batch = PartitionBatch(letters[0].partition, since, until, dead_letters=letters)
-    store.commit(site.database, site.stream, [batch], owner="t", now_ms=now_ms)
+    write(site.database, store.commit, site.stream, [batch], owner="t", now_ms=now_ms)
 
 
 def test_dead_letters_come_in_pages_newest_first(site: Site) -> None:

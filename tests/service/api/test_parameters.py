@@ -94,6 +94,7 @@ def test_load_balancers_may_ask_as_they_like(site: Site, path: str) -> None:
         ("/api/v1/candidates?stream=test&lf=Keyword", (404, "unknown_lf")),
         ("/api/v1/candidates?segment=party%3DX", (404, "unknown_segment")),
         ("/api/v1/candidates?alert=nope", (404, "unknown_alert")),
+        ("/api/v1/candidates?alert=", (404, "unknown_alert")),
         ("/api/v1/candidates?state=odd", (422, "invalid_parameter")),
         ("/api/v1/candidates?reason=odd", (422, "invalid_parameter")),
         ("/api/v1/candidates?since=2026-01-02&until=2026-01-01", (422, "invalid_parameter")),
@@ -113,7 +114,9 @@ def test_load_balancers_may_ask_as_they_like(site: Site, path: str) -> None:
 def test_a_filter_whose_value_cannot_exist_is_an_error(
     any_site: Site, query: str, expected: tuple[int, str]
 ) -> None:
-    assert code(any_site.client.get(query)) == expected
+    answer = any_site.client.get(query)
+    assert code(answer) == expected
+    assert answer.json()["detail"], "it says what is wrong"
 
 
 @pytest.mark.parametrize(

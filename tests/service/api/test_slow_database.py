@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 import pytest
 
 from tests.service.api.live import HEALTH, Wire, live
 from tests.service.api.site import Site
+from tidegauge_service.errors import StoreError
 from tidegauge_service.store import engine
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.store.windows import queries
 
 STREAMS = b"GET /api/v1/streams HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n\r\n"
 THREADS = 40
@@ -22,15 +22,16 @@ THREADS = 40
 
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Semaphore]:
-    """Make the list of streams hang; give what counts the requests that do."""
+    """Make the database hang; give what counts the requests that wait for it."""
     waiting, may = threading.Semaphore(0), threading.Event()
 
-    def hang(_database: Database) -> list[StreamRow]:
+    def hang(_database: Database) -> NoReturn:
         waiting.release()
         may.wait(60)
-        return []
+        msg = "it hangs"
+        raise StoreError(msg)
 
-    monkeypatch.setattr(queries, "summaries", hang)
+    monkeypatch.setattr(Database, "read", hang)
     yield waiting
     may.set()
 

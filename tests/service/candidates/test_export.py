@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegauge_service.candidates import export
+from tidegauge_service.candidates.export import ExportFormat
 from tidegauge_service.store.candidates import Candidate, CandidateReason
 
 RUNS = {
@@ -77,8 +78,8 @@ def test_json_and_parquet_hold_the_text(text: str) -> None:
     one = candidate(text, text=text)
     [line] = export.ndjson([one])
     assert json.loads(line)["record_id"] == text
-    table = b"".join(export.parquet([one]))
-    [row] = pq.read_table(io.BytesIO(table)).to_pylist()
+    with export.spooled(ExportFormat.PARQUET, [one]) as file:
+        [row] = pq.read_table(io.BytesIO(file.read())).to_pylist()
     assert row["record_id"] == text
     assert row["text"] == text
 
@@ -86,3 +87,33 @@ def test_json_and_parquet_hold_the_text(text: str) -> None:
 @given(st.text())
 def test_a_quote_is_all_that_is_added(text: str) -> None:
     assert export._cell(text) in (text, f"'{text}")
+
+
+def test_all_formats_have_the_columns_of_the_row() -> None:
+    one = candidate("a", text="hello", n=1)
+    names = list(export.CandidateRow.__annotations__)
+    [line] = export.ndjson([one])
+    assert list(json.loads(line)) == names
+    assert list(cells(one)) == names
+    assert export.SCHEMA.names == [*names[:-1], "text", "payload"]
+    assert json.loads(line) == {
+        "id": "c", "stream": "s", "window": "1970-01-01T00:00:00Z", "record_id": "a",
+        "timestamp": "1970-01-01T00:00:00Z", "reasons": ["uniform"],
+        "inclusion_probability": {"uniform": 0.5}, "alerts": ["a"], "votes": {},
+        "segments": ["country=DE"], "state": "proposed", "probe_set": "p", "baseline": "b",
+        "partition": 0, "offset": 7, "payload": {"text": "hello", "n": 1},
+    }  # fmt: skip
+
+
+def test_parquet_has_the_types_that_people_read_it_with() -> None:
+    types = {field.name: str(field.type) for field in export.SCHEMA}
+    texts = dict.fromkeys(
+        ("id", "stream", "window", "record_id", "timestamp", "state", "probe_set", "baseline"),
+        "string",
+    )
+    lists = dict.fromkeys(("reasons", "alerts", "segments"), "list<element: string>")
+    assert {name: t.replace("item:", "element:") for name, t in types.items()} == {
+        **texts, **lists, "partition": "int32", "offset": "int64", "text": "string",
+        "payload": "string", "votes": "map<string, string>",
+        "inclusion_probability": "map<string, double>",
+    }  # fmt: skip

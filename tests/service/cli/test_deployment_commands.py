@@ -17,13 +17,14 @@ from tests.service import oracle
 from tests.service.group import NOW
 from tests.service.redeployed import ALL, FEWER, ONE, Redeployed, only
 from tests.service.streams_for_tests import HOUR, PROBES, START, write_stream
+from tests.service.transactions import read, write
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.api.app import create_app
 from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.api.context import ApiContext
 from tidegauge_service.cli.main import app
 from tidegauge_service.clock import to_iso
-from tidegauge_service.metrics.collector import Collector
+from tidegauge_service.metrics.exposition import Collector
 from tidegauge_service.metrics.snapshot import take_snapshot
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Database
@@ -47,7 +48,7 @@ def group(tmp_path: Path, sqlite_database: Database) -> Redeployed:
     member = found.member()
     while found.partitions()[0].next_offset < 36:
         member.worker.step()
-    commit.close_windows(sqlite_database, found.stream)
+    write(sqlite_database, commit.close_windows, found.stream)
     return found
 
 
@@ -142,12 +143,12 @@ def test_a_shadow_is_compared_and_promoted(
     assert "has no shadow deployment" in refused("probes", "diff", "--stream", file)
     said = run_json("probes", "shadow", file, "probes_1.yaml")
     assert (said["role"], said["baseline"]) == ("shadow", None)
-    assert "no closed window in common" in run("probes", "diff", "--stream", "test")
+    assert "no closed window was counted by both" in run("probes", "diff", "--stream", "test")
     group.member().to_end()
-    commit.close_windows(database, group.stream)
+    write(database, commit.close_windows, group.stream)
     text = run("probes", "diff", "--stream", "test")
     assert f"ProbeSet {group.sets[0].id} → {group.sets[1].id}\nLF - thanks\n" in text
-    assert "in 2 windows that both have counted, 12 records:" in text
+    assert "in 2 windows counted by both, 12 records:" in text
     facts = run_json("probes", "diff", "live", "shadow", "--stream", "test")
     assert facts["probes"] == {"added": [], "removed": ["thanks"], "renamed": [], "changed": []}
     assert facts["counted"]["before"]["records"] == 12
@@ -161,7 +162,7 @@ def test_a_shadow_is_ended(group: Redeployed, database: Database, tmp_path: Path
     del database
     run("probes", "shadow", tmp_path / "stream.yaml", "probes_1.yaml")
     said = run("probes", "end-shadow", "test")
-    assert said == f"ProbeSet {group.sets[1].id} counts no windows from 2020-09-13T18:00:00Z on\n"
+    assert said == f"ProbeSet {group.sets[1].id} stops counting at 2020-09-13T18:00:00Z\n"
 
 
 def test_what_cannot_count_is_refused_and_nothing_is_changed(
@@ -226,10 +227,10 @@ def test_probe_sets_that_were_never_deployed_are_compared_too(
     other["probes"] = [{**other["probes"][0], "label": "HAM"}, *other["probes"][1:]]
     Path("other.yaml").write_text(yaml.safe_dump(other))
     text = run("probes", "diff", group.sets[0].id, "other.yaml")
-    assert text.splitlines()[1:] == ["LF - thanks", "LF mentions_free: another label"]
-    assert "the same LFs" in run("probes", "diff", "probes.yaml", "probes_0.yaml")
-    assert "was ever deployed" in refused("probes", "diff", "0123456789abcdef", "other.yaml")
-    assert "live of which stream?" in refused("probes", "diff", "live", "other.yaml")
+    assert text.splitlines()[1:] == ["LF - thanks", "LF mentions_free: different label"]
+    assert "no difference" in run("probes", "diff", "probes.yaml", "probes_0.yaml")
+    assert "was never deployed" in refused("probes", "diff", "0123456789abcdef", "other.yaml")
+    assert "'live' needs a stream" in refused("probes", "diff", "live", "other.yaml")
 
 
 # -- HTTP -----------------------------------------------------------------------------------------
@@ -240,8 +241,8 @@ DEPLOYMENTS = "/api/v1/streams/test/deployments"
 @pytest.fixture
 def client(group: Redeployed) -> Iterator[TestClient]:
     """Give the API over the group's database."""
-    collector = Collector(lambda: take_snapshot(group.database, NOW))
-    context = ApiContext(group.database, lambda: NOW, TokenAuth("secret"), collector, lambda: None)
+    figures = Collector(lambda: read(group.database, take_snapshot, NOW)).registry
+    context = ApiContext(group.database, lambda: NOW, TokenAuth("secret"), figures, lambda: None)
     with TestClient(create_app(context), headers={"Authorization": "Bearer secret"}) as client:
         yield client
 
@@ -287,7 +288,7 @@ def test_templates_are_sent_shadowed_compared_and_promoted(
     assert said["probe_set"] == group.sets[1].id
     assert (said["from"], said["created_by"]) == (to_iso(START + 6 * HOUR), "api")
     group.member().to_end()
-    commit.close_windows(group.database, group.stream)
+    write(group.database, commit.close_windows, group.stream)
     group.assert_whole()
     found = client.get(f"{DEPLOYMENTS}/diff").json()
     assert (found["before"], found["after"]) == (group.sets[0].id, group.sets[1].id)

@@ -87,7 +87,10 @@ def refused(*arguments: str) -> str:
 def test_what_does_not_fit_is_refused(folder: Path) -> None:
     fit(folder, "fewer", votes(np.random.default_rng(0))[:, :5])
     said = refused(str(SAVED), "--baseline", "fewer")
-    assert "is of 6 LFs and 3 classes, the baseline of 5 and 3: fit one with the same LFs" in said
+    assert (
+        "has 6 LFs and 3 classes, but the baseline has 5 and 3: fit a baseline with the same LFs"
+        in said
+    )
     gone = folder / "gone.pkl"
     assert refused(str(gone), "--baseline", "fitted").endswith("; check the path")
     broken = folder / "broken.pkl"

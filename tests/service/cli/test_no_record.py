@@ -105,7 +105,7 @@ def test_training_records_and_samples_are_read_as_the_stream_is(tmp_path: Path) 
     assert (fitted["records"], fitted["source"]["rejected"]) == (300, 2)
     sample = ("probes", "check", str(tmp_path / "probes.yaml"), "--json", "--sample")
     checked = json.loads(invoked(*sample, str(tmp_path / "records.csv")).output)
-    assert (checked["records"], checked["unread"]) == (300, 2)
+    assert (checked["records"], checked["unreadable"]) == (300, 2)
 
 
 def test_a_second_drain_with_nothing_new_is_a_success(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_wrong_text_column_of_a_stream_is_named_by_its_path(files: Path) -> No
 def test_scripts_get_one_object() -> None:
     found = json.loads(run("probes.yaml", "--sample", "sample.jsonl", "--json").stdout)
     assert list(found) == [
-        "id", "classes", "records", "unread", "lfs", "slices", "failing", "absent", "warnings",
+        "id", "classes", "records", "unreadable", "lfs", "slices", "failing", "absent", "warnings",
     ]  # fmt: skip
     pills: dict[str, Any] = found["lfs"][0]
     assert pills["sample"].pop("microseconds") > 0
@@ -84,14 +84,14 @@ def test_scripts_get_one_object() -> None:
         "name": "pills",
         "matches": "text holds “pills”, in any case",
         "labels": ["SPAM"],
-        "way": "template",
+        "runs_as": "template",
         "why": None,
         "sample": {
             "labels": ["SPAM"], "coverage": 1 / 3, "overlaps": 0, "conflicts": 0, "errors": 0,
         },
     }  # fmt: skip
-    assert (found["records"], found["unread"]) == (3, 1)
-    assert [(one["name"], one["doubt"]) for one in found["warnings"]] == [("[b]links", "fails")]
+    assert (found["records"], found["unreadable"]) == (3, 1)
+    assert [(one["name"], one["kind"]) for one in found["warnings"]] == [("[b]links", "fails")]
     without = json.loads(run("probes.yaml", "--json").stdout)
     assert without["records"] is None
     assert without["lfs"][0]["sample"] is None
@@ -106,9 +106,17 @@ def test_strict_makes_of_a_warning_an_exit_code() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("gone.jsonl", None, "there is no sample gone.jsonl: give --sample"),
-        ("empty.jsonl", "", r"no record .*\(it is empty\): write one JSON object a line"),
-        ("words.jsonl", "one two\n", r"no record .*\(.+\): write one JSON object a line"),
+        ("gone.jsonl", None, "sample file gone.jsonl does not exist: give --sample"),
+        (
+            "empty.jsonl",
+            "",
+            r"cannot read any record .*\(it is empty\): write one JSON object per line",
+        ),
+        (
+            "words.jsonl",
+            "one two\n",
+            r"cannot read any record .*\(.+\): write one JSON object per line",
+        ),
     ],
 )
 def test_a_sample_without_records_says_what_to_do(
@@ -126,7 +134,7 @@ def test_a_sample_without_records_says_what_to_do(
     ("reference", "content", "says"),
     [
         ("gone.yaml", None, "cannot read the ProbeSet .*gone.yaml.*check the path"),
-        ("bad.yaml", "a: [", "bad.yaml, line 2, column 1: this is not YAML"),
+        ("bad.yaml", "a: [", "bad.yaml, line 2, column 1: not valid YAML"),
         ("gone_module:LFS", None, "cannot import 'gone_module'.*run this where it can be imported"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from tests.alerts.builders import HOUR_MS, NOON_MS, fired, shifted
 from tidegauge_service.cli import replay
 from tidegauge_service.cli.terminal import LiteralConsole
-from tidegauge_service.reports.summary import alert_row
+from tidegauge_service.store.alerting.alert_fields import fields_of
 
 SUMMARY: dict[str, object] = {
     "records": 10, "windows": 5, "late": 0, "dead_letters": 0, "dead_letter_reasons": {},
@@ -46,7 +46,7 @@ def test_without_an_alert_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_scripts_get_the_figures_of_the_sum() -> None:
-    row = alert_row(SUMMED)
-    assert (row["observed"], row["over_windows"], row["share"]) == (0.079, 5, 0.02)
+    row = fields_of(SUMMED)
+    assert (row["observed"], row["scale"], row["share"]) == (0.079, 5, 0.02)
     [alone] = fired(shifted(0.02)).alerts
-    assert (alert_row(alone)["over_windows"], alert_row(alone)["share"]) == (1, 0.02)
+    assert (fields_of(alone)["scale"], fields_of(alone)["observed"]) == (1, 0.02)

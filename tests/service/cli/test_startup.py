@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,11 @@ HEAVY = {
 
 def imported(*arguments: str) -> set[str]:
     """Return the modules that a command has imported when it ends."""
+    return set(started(*arguments).stderr.split())
+
+
+def started(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command; its standard error is the modules that it has imported when it ends."""
     code = (
         "import sys\n"
         f"sys.argv = ['tidegauge', *{arguments!r}]\n"
@@ -38,10 +44,9 @@ def imported(*arguments: str) -> set[str]:
         "print(*sys.modules, sep='\\n', file=sys.stderr)\n"
         "sys.exit(code)"
     )
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    return set(done.stderr.split())
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("probes", "--help")])
@@ -49,6 +54,31 @@ def test_no_heavy_module_is_imported_to_say_what_there_is(arguments: tuple[str, 
     modules = imported(*arguments)
     assert sorted(HEAVY & modules) == []
     assert len(modules) < 550
+
+
+PROBES_YAML = """
+classes: [HAM, SPAM]
+probes:
+  - {name: free, label: SPAM, keyword: {any: [free]}}
+  - {name: short, label: HAM, length: {below: 20}}
+"""
+
+
+@pytest.mark.parametrize("on_a_sample", [False, True])
+def test_a_check_of_lfs_needs_no_database_no_kafka_and_no_tables(
+    tmp_path: Path, *, on_a_sample: bool
+) -> None:
+    """It is run again and again while LFs are written: what it imports is what it takes."""
+    (tmp_path / "probes.yaml").write_text(PROBES_YAML)
+    (tmp_path / "sample.jsonl").write_text('{"text": "free pills"}\n')
+    sample = ("--sample", str(tmp_path / "sample.jsonl")) if on_a_sample else ()
+    done = started("probes", "check", str(tmp_path / "probes.yaml"), *sample)
+    assert "text holds “free”" in done.stdout
+    assert ("1 records" in done.stdout) is on_a_sample
+    modules = set(done.stderr.split())
+    needed = {"numpy", "pyarrow"}  # LFs run on arrays, files are read with Arrow
+    assert sorted((HEAVY - needed) & modules) == []
+    assert len(modules) < 1_000
 
 
 @pytest.mark.parametrize("row", [*MAIN.COMMANDS, *PROBES.COMMANDS], ids=lambda row: row.name)

@@ -20,7 +20,7 @@ from tidegauge_service.errors import SettingsError
 
 SECRET = "hunter2-hunter2"
 ANY_BASELINE = "baseline: must be {from: …, until: …}, {name: …} or {path: …}"
-DATE = "an ISO-8601 date or time, e.g. 2020-02-12 or 2020-02-12T06:00Z"
+DATE = "an ISO 8601 date or time, e.g. 2020-02-12 or 2020-02-12T06:00Z"
 STREAM = """\
 name: s
 source: {kind: file, path: x.jsonl}
@@ -89,7 +89,7 @@ def test_a_duration_without_a_unit_says_which_to_write(written: Any, tmp_path: P
 def test_zero_needs_no_unit_where_zero_is_allowed(tmp_path: Path) -> None:
     assert stream(tmp_path, "lateness: 0").lateness == 0
     assert "must be longer than zero" in refused_stream(tmp_path, "window: 0")
-    assert "this is not a duration" in refused_stream(tmp_path, "lateness: false")
+    assert "not a duration" in refused_stream(tmp_path, "lateness: false")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_defaults_in_the_schemas_are_written_as_people_write_them(of: Any) -> No
 def test_a_date_without_dashes_is_no_number_of_milliseconds(tmp_path: Path) -> None:
     for start in ("20260101", "2026", "1767225600"):
         text = STREAM.replace("{name: b}", f"{{from: {start}, until: 2026-01-03}}")
-        assert "baseline.from: this is not a date" in refused_stream(tmp_path, text=text)
+        assert "baseline.from: not a date" in refused_stream(tmp_path, text=text)
 
 
 # -- Secrets ----------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ def test_a_receiver_shows_no_secret(written: Any) -> None:
     [
         ("", "is empty"),
         ("   ", "is empty"),
-        ("short", "has 5 characters: give 12 or more"),
+        ("short", "has 5 characters: use at least 12"),
         ("twelve chars with spaces", "no spaces"),
         ("zwölf-zeichen-lang", "only ASCII"),
         ("token\twith\ttabs", "no spaces"),
@@ -291,7 +291,7 @@ def test_variables_are_replaced_once(
 
 @pytest.mark.parametrize("text", ["${", "${A", "${}", "${A-b}", "${1A}", "${A B}", "${A:?no}"])
 def test_what_names_no_variable_says_how_to_write_one(text: str) -> None:
-    with pytest.raises(ValueError, match=r"names no variable: write \$\{NAME\}"):
+    with pytest.raises(ValueError, match=r"is not a variable: write \$\{NAME\}"):
         substituted(text)
 
 
@@ -300,7 +300,7 @@ def test_a_variable_that_is_not_set_is_named_with_its_line(
 ) -> None:
     monkeypatch.delenv("HOOK", raising=False)
     said = refused(written("receivers:\n  ops:\n    kind: webhook\n    url: ${HOOK}\n"))
-    assert "tidegauge.yaml, line 4, column 10: the variable HOOK is not set" in said
+    assert "tidegauge.yaml, line 4, column 10: variable HOOK is not set" in said
 
 
 def test_a_value_cannot_change_the_document(written: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,14 +342,14 @@ def test_keys_hold_no_variables(written: Any, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("baseline", "says"),
     [
-        ("{from: 2026-01-01}", ["baseline.until: this key is needed and missing"]),
+        ("{from: 2026-01-01}", ["baseline.until: required key is missing"]),
         ("{nam: b}", ["baseline.nam: unknown key; did you mean 'name'?",
-                      "baseline.name: this key is needed and missing"]),
+                      "baseline.name: required key is missing"]),
         ("{name: b, file: x}", ["baseline.file: unknown key; known: name"]),
         ("{}", [ANY_BASELINE]),
         ("{colour: red}", [ANY_BASELINE]),
         ("yesterday", [f"{ANY_BASELINE} (got 'yesterday')"]),
-        ("{path: 3}", ["baseline.path: must be a text (got 3)"]),
+        ("{path: 3}", ["baseline.path: must be a string (got 3)"]),
         ("{from: x, until: 2026-01-02}", [f"baseline.from: 'x' is not {DATE} (got 'x')"]),
     ],
 )  # fmt: skip
@@ -364,11 +364,11 @@ def test_a_wrong_baseline_gives_the_problems_of_one_branch(
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ("{kind: kafka, bootstrap: b}", "source.topic: this key is needed and missing"),
-        ("{path: x}", "source.kind: this key is needed and missing"),
+        ("{kind: kafka, bootstrap: b}", "source.topic: required key is missing"),
+        ("{path: x}", "source.kind: required key is missing"),
         ("{kind: kafak}", "source.kind: must be one of 'file', 'kafka', 'log', 'demo'"),
         ("{kind: file, path: x, pth: y}", "source.pth: unknown key; did you mean 'path'?"),
-        ("{kind: file, path: [x]}", "source.path: must be a text (got a list)"),
+        ("{kind: file, path: [x]}", "source.path: must be a string (got a list)"),
         ("x.jsonl", "source: must be"),
     ],
 )

@@ -90,7 +90,7 @@ def test_little_must_be_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", list(LEAST))
 def test_what_is_needed_and_missing_is_named(tmp_path: Path, key: str) -> None:
     text = yaml.safe_dump({k: v for k, v in LEAST.items() if k != key})
-    with pytest.raises(SettingsError, match=f"{key}: this key is needed and missing"):
+    with pytest.raises(SettingsError, match=f"{key}: required key is missing"):
         load_text(tmp_path, text)
 
 
@@ -152,9 +152,9 @@ def test_a_window_has_a_length_and_lateness_may_be_none(tmp_path: Path) -> None:
 
 def test_a_range_must_start_before_it_ends_at_starts_of_windows(tmp_path: Path) -> None:
     backwards = {"from": "2020-02-19", "until": "2020-02-12"}
-    assert "`from` must lie before `until`" in refused(tmp_path, baseline=backwards)
+    assert "`from` must be before `until`" in refused(tmp_path, baseline=backwards)
     empty = {"from": "2020-02-12", "until": "2020-02-12"}
-    assert "`from` must lie before `until`" in refused(tmp_path, baseline=empty)
+    assert "`from` must be before `until`" in refused(tmp_path, baseline=empty)
     for name, moment in (("from", "2020-02-12T00:30:00Z"), ("until", "2020-02-19T00:30:00Z")):
         crooked = {"from": "2020-02-12", "until": "2020-02-19", name: moment}
         said = refused(tmp_path, baseline=crooked)
@@ -220,10 +220,10 @@ def test_a_file_that_is_no_mapping_says_where_the_keys_are(tmp_path: Path, text:
 
 
 def test_what_is_no_yaml_says_where(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"stream\.yaml, line 3, column 1: this is not YAML"):
+    with pytest.raises(SettingsError, match=r"stream\.yaml, line 3, column 1: not valid YAML"):
         load_text(tmp_path, "name: a\nsource: {kind\n")
     (tmp_path / "stream.yaml").write_bytes(b"name: \xff\n")
-    with pytest.raises(SettingsError, match="is not YAML: line 1 is not UTF-8"):
+    with pytest.raises(SettingsError, match="is not valid YAML: line 1 is not UTF-8"):
         load_stream(tmp_path / "stream.yaml")
 
 

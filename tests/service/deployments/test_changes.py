@@ -19,8 +19,10 @@ from tests.service.group import Member
 from tests.service.ingest.test_exactness import all_read, in_threads
 from tests.service.redeployed import BASE, SOMEBODY, Redeployed
 from tests.service.streams_for_tests import HOUR, START
+from tests.service.transactions import read, write
 from tidegauge_service.deployments import changes
 from tidegauge_service.errors import ChangeRefused
+from tidegauge_service.ingest import transaction
 from tidegauge_service.ingest import worker as worker_module
 from tidegauge_service.store import deployments, streams
 from tidegauge_service.store.deployments import Reference
@@ -81,7 +83,7 @@ class Drama:
             "end shadow": self.group.end_shadow,
             "roll back": self.group.roll_back,
             "promote": lambda: self.promote(f"{BASE}-{which}"),
-            "close": lambda: store.close_windows(self.group.database, self.group.stream),
+            "close": lambda: write(self.group.database, store.close_windows, self.group.stream),
         }
         member = self.members[number % 2]
         if what == "step":
@@ -117,7 +119,7 @@ class Drama:
             for member in self.members:
                 member.worker.step()
         self.meanwhile()
-        store.close_windows(self.group.database, self.group.stream)
+        write(self.group.database, store.close_windows, self.group.stream)
 
 
 ACTIONS = [
@@ -154,7 +156,7 @@ def test_each_window_is_counted_whole_by_its_deployments_and_by_no_other(
 def change_something(group: Redeployed, chance: random.Random) -> None:
     turn = chance.random()
     if turn < 0.1:
-        store.close_windows(group.database, group.stream)
+        write(group.database, store.close_windows, group.stream)
     elif turn < 0.2:
         with suppress(ChangeRefused):
             chance.choice([group.deploy, group.shadow])(chance.randrange(3))
@@ -171,7 +173,7 @@ def test_two_workers_and_somebody_who_cannot_make_up_his_mind(
         limits={"commit_records": 10, "dead_letter_share": 1.0},
     )
     refused = list[Superseded]()
-    commit = store.commit
+    commit = transaction.commit
 
     def heard(*args: Any, **more: Any) -> int | None:
         try:
@@ -180,7 +182,7 @@ def test_two_workers_and_somebody_who_cannot_make_up_his_mind(
             refused.append(error)
             raise
 
-    monkeypatch.setattr(store, "commit", heard)
+    monkeypatch.setattr(transaction, "commit", heard)
     monkeypatch.setattr(worker_module, "LOOK_EVERY_S", 1e9)
 
     def work(seed: int) -> None:
@@ -387,7 +389,7 @@ def test_a_deployment_without_a_window_is_not_rolled_back_to(
 
 def test_what_is_refused_changes_nothing(database: Database, tmp_path: Path) -> None:
     group = Redeployed(tmp_path, database, oracle.topic(1, 6))
-    before = group.known(), streams.find(database, "test")
+    before = group.known(), read(database, streams.find, "test")
     for change in (
         group.roll_back,
         group.end_shadow,
@@ -405,7 +407,7 @@ def test_what_is_refused_changes_nothing(database: Database, tmp_path: Path) -> 
     ):
         with pytest.raises(ChangeRefused):
             change()
-    assert (group.known(), streams.find(database, "test")) == before
+    assert (group.known(), read(database, streams.find, "test")) == before
 
 
 def test_a_range_must_begin_when_the_deployment_does(database: Database, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tests.service.group import NOW
 from tests.service.ingest.test_replay import SMALL, padded
 from tests.service.redeployed import SOMEBODY, Redeployed
 from tests.service.streams_for_tests import HOUR, START
+from tests.service.transactions import read, write
 from tidegauge_alerts.model import Alert
 from tidegauge_probes import engine
 from tidegauge_probes.counts import panes as counts
@@ -24,6 +25,7 @@ from tidegauge_service.clock import to_iso
 from tidegauge_service.deployments import changes
 from tidegauge_service.deployments.changes import Wanted
 from tidegauge_service.errors import ChangeRefused
+from tidegauge_service.ingest import transaction
 from tidegauge_service.ingest.replay import Outcome, Replay
 from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.store import baselines as stored
@@ -76,7 +78,7 @@ class Judged(Redeployed):
             self.reader.worker.step()
         if hour == HOURS:
             self.reader.to_end()
-        commit.close_windows(self.database, self.stream)
+        write(self.database, commit.close_windows, self.stream)
         evaluator = Evaluator(self.config, self.stream, self.database, lambda: NOW)
         while evaluator.evaluate_next():
             pass
@@ -89,9 +91,9 @@ class Judged(Redeployed):
 
     def alerts(self, which: int) -> list[tuple[Alert, list[str]]]:
         """Return the alerts of a deployment with the reasons of their changes."""
-        found = alerts.page(self.database, limit=1000)
+        found = read(self.database, alerts.page, limit=1000)
         mine = [alert for alert in found if alert.probe_set == self.sets[which].id]
-        histories = [alerts.get(self.database, alert.id) for alert in mine]
+        histories = [read(self.database, alerts.get, alert.id) for alert in mine]
         return [(h[0], [str(t.reason) for t in h[1]]) for h in histories if h]
 
     def fitted(self, which: int, name: str) -> str:
@@ -187,15 +189,15 @@ def test_a_shadow_is_counted_and_never_alerts(database: Database, tmp_path: Path
     assert {row.probe_set for row in group.windows()} == {group.sets[0].id}
     assert group.alerts(0), "the live one has seen it"
     assert group.alerts(1) == []
-    seen = deployment_counts.page(database, group.stream, group.sets[1].id)
+    seen = read(database, deployment_counts.page, group.stream, group.sets[1].id)
     assert [figures.records for _, figures in seen] == [EACH] * HOURS
     last = seen[-1][1]
     assert {lf.probe: (lf.votes, lf.errors) for lf in last.lfs} == {
         "mentions_free": ({"SPAM": EACH}, 0),
         "short": ({"HAM": EACH}, 0),
     }
-    both = deployment_counts.side_by_side(
-        database, group.stream, group.sets[0].id, group.sets[1].id
+    both = read(
+        database, deployment_counts.side_by_side, group.stream, group.sets[0].id, group.sets[1].id
     )
     assert both.before is not None
     assert both.after is not None
@@ -300,7 +302,7 @@ def test_a_replay_that_is_overtaken_by_a_deployment_is_done_again(
     replay = Replay(
         mended, group.stream, group.probe_set, database, clock=lambda: NOW, owner="test"
     )
-    original, due = commit.commit, [1]
+    original, due = transaction.commit, [1]
 
     def held(*args: Any, **more: Any) -> int | None:
         if due:
@@ -308,7 +310,7 @@ def test_a_replay_that_is_overtaken_by_a_deployment_is_done_again(
             group.deploy(1)
         return original(*args, **more)
 
-    monkeypatch.setattr(commit, "commit", held)
+    monkeypatch.setattr(transaction, "commit", held)
     assert replay.run() == Outcome(counted=6)
     assert {place[2] for place in group.panes()} == {group.sets[1].id}
     assert oracle.dead(database, group.stream) == []

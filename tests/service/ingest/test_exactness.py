@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from tests.service import oracle
 from tests.service.group import Group, Member
 from tests.service.streams_for_tests import HOUR, START
+from tests.service.transactions import write
 from tidegauge_service.errors import SourceError, StoreError
+from tidegauge_service.ingest import transaction
 from tidegauge_service.metrics import meters
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
@@ -97,7 +99,8 @@ def test_windows_that_close_and_are_evaluated_meanwhile_lose_and_repeat_nothing(
         member = group.member([partition], most=3)
         while not member.worker.drained:
             member.worker.step(finite=True)
-            store.close_windows(database, group.stream)  # some are late, however threads take turns
+            # Some are late, however threads take turns.
+            write(database, store.close_windows, group.stream)
 
     def read() -> None:
         in_threads(lambda: work(0), lambda: work(1))
@@ -106,7 +109,7 @@ def test_windows_that_close_and_are_evaluated_meanwhile_lose_and_repeat_nothing(
     def evaluate() -> None:
         while True:
             last = done.wait(0.01)  # asked first: what is closed after it is closed for good
-            store.close_windows(database, group.stream)
+            write(database, store.close_windows, group.stream)
             while take_one(database, group, evaluated):
                 pass
             if last:
@@ -146,7 +149,7 @@ def take_one(database: Database, group: Group, evaluated: list[tuple[int, int]])
 def test_two_evaluators_never_take_the_same_window(database: Database, tmp_path: Path) -> None:
     group = Group(tmp_path, database, oracle.topic(1, 240), limits={"commit_records": 240})
     group.member().to_end()
-    store.close_windows(database, group.stream)
+    write(database, store.close_windows, group.stream)
     evaluated = list[tuple[int, int]]()
     start_together = threading.Barrier(3)
 
@@ -207,7 +210,7 @@ def act(group: Group, members: list[Member], action: str, who: int, *, how: Any,
         member.source.fail_after = how
     elif action == "commit fails":
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(store, "commit", Breaking(before=how))
+            patched.setattr(transaction, "commit", Breaking(before=how))
             step(member)
     else:
         step(member, finite=how)
@@ -225,7 +228,7 @@ class Breaking:
 
     def __init__(self, *, before: bool) -> None:
         self._before = before
-        self._real = store.commit
+        self._real = transaction.commit
 
     def __call__(self, *args: Any, **more: Any) -> int | None:
         if not self._before:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.service import oracle
 from tests.service.group import Group
 from tests.service.streams_for_tests import HOUR, START
+from tests.service.transactions import write
 from tidegauge_service.clock import to_iso
 from tidegauge_service.ingest.idleness import KEPT, Idleness
 from tidegauge_service.store import streams
@@ -133,7 +134,7 @@ class Live:
             self.now += MINUTE
             for _ in range(4):
                 self.member.worker.step()
-            store.close_windows(self.group.database, self.group.stream)
+            write(self.group.database, store.close_windows, self.group.stream)
 
     def send(self, partition: int, times: Iterable[int]) -> None:
         inputs = self.topic[partition]

@@ -13,6 +13,7 @@ from tests.servers.broker import Cluster
 from tests.service.file_streams import FileStream, jsonl, rows
 from tests.service.kafka_streams import produce_batch
 from tests.service.streams_for_tests import START
+from tests.service.transactions import read, write
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.cli.main import app
 from tidegauge_service.config.stream_file import LogSource
@@ -129,9 +130,9 @@ def test_from_files_to_a_topic_and_on_to_another(stream: FileStream, kafka_broke
     assert stream.positions() == {-3: 1_000, -2: 800, 0: 1_000}
     assert (stream.counted(), stream.late()) == (2_799, 1_000), "its windows were closed"
     database = stream.database()
-    row = streams.find(database, "test")
+    row = read(database, streams.find, "test")
     assert row is not None
-    assert queries.summary(database, row).records == 2_799
+    assert read(database, queries.summary, row).records == 2_799
     database.close()
 
 
@@ -186,7 +187,7 @@ def test_from_files_to_http_and_back_counts_no_event_twice(stream: FileStream) -
 
 
 def _append(database: Database, values: list[bytes]) -> None:
-    row = streams.find(database, "test")
+    row = read(database, streams.find, "test")
     assert row is not None
     source = LogSource(kind="log", partitions=1)
-    events.append(database, row, source, [Event(value) for value in values], now_ms=START)
+    write(database, events.append, row, source, [Event(value) for value in values], now_ms=START)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.service.group import NOW, Group
 from tests.service.streams_for_tests import HOUR, START
+from tests.service.transactions import read, write
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_service.baselines import training
 from tidegauge_service.clock import to_iso
@@ -62,7 +63,7 @@ def group(folder: Path, database: Database, windows: int = LEARNED + LIVE, **cha
         folder, database, topic, probes=PROBES, baseline=baseline, limits=limits, **changes
     )
     found.member().to_end()
-    commit.close_windows(database, found.stream)
+    write(database, commit.close_windows, found.stream)
     evaluator = Evaluator(found.config, found.stream, database, lambda: NOW)
     while evaluator.evaluate_next():
         pass
@@ -88,7 +89,7 @@ def test_a_range_of_the_stream_gives_a_label_model_and_its_windows_precision(
     assert model is not None
     assert model.records == LEARNED * 50, "the uniform sample of each window"
     assert model.prior[1] == pytest.approx(SPAM, abs=0.04)
-    judged = precision.page(database, found.stream)
+    judged = read(database, precision.page, found.stream)
     assert [w.start_ms for w in judged] == [START + (LEARNED + n) * HOUR for n in range(LIVE)]
 
     quiet = judged[BROKEN - LEARNED - 1]
@@ -113,7 +114,7 @@ def test_before_there_are_enough_records_nothing_is_said(
     sqlite_database: Database, tmp_path: Path
 ) -> None:
     found = group(tmp_path, sqlite_database, LEARNED + 7)
-    for window in precision.page(sqlite_database, found.stream):
+    for window in read(sqlite_database, precision.page, found.stream):
         assert (window.windows, window.records) == (0, 0)
         assert [s.share for s in window.shares] == [None, None]
         assert {(f.precision, f.low, f.high, f.expected) for f in window.lfs} == {(None,) * 4}
@@ -148,7 +149,7 @@ def test_without_samples_there_is_no_model_and_no_figure(
 ) -> None:
     found = group(tmp_path, sqlite_database, LEARNED + 2, samples={"each": 0})
     assert fitted(found).model is None
-    assert precision.page(sqlite_database, found.stream) == []
+    assert read(sqlite_database, precision.page, found.stream) == []
 
 
 PREDICTING: dict[str, Any] = {
@@ -197,11 +198,11 @@ def test_the_accuracy_of_the_model_falls_with_the_classes_and_nobody_labelled_a_
         assert deployment is not None
         deployments.attach(connection, found.stream, deployment, gold.id)
     found.member().to_end()
-    commit.close_windows(sqlite_database, found.stream)
+    write(sqlite_database, commit.close_windows, found.stream)
     evaluator = Evaluator(found.config, found.stream, sqlite_database, lambda: NOW)
     while evaluator.evaluate_next():
         pass
-    accuracy = precision.page(sqlite_database, found.stream)[-1].accuracy
+    accuracy = read(sqlite_database, precision.page, found.stream)[-1].accuracy
     assert accuracy is not None
     assert accuracy.baseline == pytest.approx(0.8 * 0.95 + 0.2 * 0.5, abs=0.02)
     assert accuracy.value == pytest.approx(0.4 * 0.95 + 0.6 * 0.5, abs=0.04)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from tests.service import oracle
 from tests.service.group import NOW, Group
+from tests.service.transactions import read
 from tidegauge_alerts.messages import notices
 from tidegauge_probes.counts import panes
 from tidegauge_probes.engine import QUARANTINED
@@ -53,7 +54,7 @@ def test_a_strike_quarantines_and_tells_every_receiver(database: Database, tmp_p
     stop_lf(group, 1, receivers=("ops", "log"))
     mine = group.stream.probe_set
     assert active(group) == [Quarantined(1, "thanks", "it did not come back", NOW, 1, mine)]
-    assert queries.summary(database, group.stream).quarantined == tuple(active(group))
+    assert read(database, queries.summary, group.stream).quarantined == tuple(active(group))
     said = messages(database)
     assert [receiver for receiver, _ in said] == ["ops", "log"]
     body = said[0][1]

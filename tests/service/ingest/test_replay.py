@@ -19,12 +19,15 @@ from tests.service import oracle
 from tests.service.group import NOW, Group
 from tests.service.ingest.test_exactness import Breaking, in_threads
 from tests.service.streams_for_tests import HOUR, START
+from tests.service.transactions import read, write
 from tidegauge_service.clock import Clock
+from tidegauge_service.ingest import transaction
 from tidegauge_service.ingest.replay import CUT, Outcome, Replay
 from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest import dead_letters
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
 from tidegauge_service.store.streams import CLOSED, REPLAYED
 from tidegauge_service.store.windows import evaluation, queries
@@ -91,11 +94,11 @@ def test_what_decodes_after_a_fix_is_counted_in_its_window(
     assert group.counted() == by_window(oracle.expected(topic))
     assert oracle.dead(database, group.stream) == []
     assert group.replay() == Outcome()
-    summary = queries.summary(database, group.stream)
+    summary = read(database, queries.summary, group.stream)
     assert (summary.records, summary.late) == (80, 0)
     assert summary.dead_letters == {"too_large": 20}, "the count stays"
     assert [p.partition for p in summary.partitions] == [0, 1]
-    [tally] = dead_letters.tallies(database, group.stream)
+    [tally] = read(database, dead_letters.tallies, group.stream)
     assert tally == dead_letters.Tally("too_large", received=20, kept=0, replayed=20)
 
 
@@ -125,7 +128,7 @@ def test_records_of_closed_windows_are_late(database: Database, tmp_path: Path) 
         (REPLAYED, START): 2,
         (REPLAYED, START + HOUR): 2,
     }
-    assert queries.summary(database, group.stream).late == 4
+    assert read(database, queries.summary, group.stream).late == 4
 
 
 def test_replays_hold_no_watermark_and_their_windows_close(
@@ -135,10 +138,10 @@ def test_replays_hold_no_watermark_and_their_windows_close(
     group = Mending(tmp_path, database, topic)
     group.member([0]).to_end()
     group.replay()
-    assert store.close_windows(database, group.stream) is None, "partition 1 was not read"
+    assert write(database, store.close_windows, group.stream) is None, "partition 1 was not read"
     group.member([1]).to_end()
     group.replay()
-    assert store.close_windows(database, group.stream) == START + 7 * HOUR
+    assert write(database, store.close_windows, group.stream) == START + 7 * HOUR
     assert [p.partition for p in group.partitions() if not p.drained] == []
 
 
@@ -162,9 +165,9 @@ def test_only_what_is_asked_for_is_replayed(database: Database, tmp_path: Path) 
 def test_the_sources_own_timestamp_is_kept_for_a_replay(database: Database, tmp_path: Path) -> None:
     """A broker's timestamp is in no payload; here one that lies ahead of the first clock."""
     group = Mending(tmp_path, database, [[]])
-    letter = store.DeadLetter(0, 0, "too_large", "", b'{"id": "a"}', 11, timestamp_ms=START)
+    letter = DeadLetter(0, 0, "too_large", "", b'{"id": "a"}', 11, timestamp_ms=START)
     batch = store.PartitionBatch(0, 0, 1, dead_letters=[letter])
-    store.commit(database, group.stream, [batch], owner="test", now_ms=1)
+    write(database, store.commit, group.stream, [batch], owner="test", now_ms=1)
     mapping = group.mended.record.model_copy(update={"timestamp": "@source", "text": None})
     group.mended = group.mended.model_copy(update={"record": mapping})
     assert group.replay() == Outcome(counted=1)
@@ -200,14 +203,14 @@ def test_a_replay_that_read_what_another_counted_is_fenced(
     topic = topic_with_large_records(1, 40)
     group = Mending(tmp_path, database, topic)
     group.member().to_end()
-    real, first = store.commit, list[Outcome]()
+    real, first = transaction.commit, list[Outcome]()
 
     def overtaken(*args: Any, **more: Any) -> int | None:
-        monkeypatch.setattr(store, "commit", real)
+        monkeypatch.setattr(transaction, "commit", real)
         first.append(group.replay())
         return real(*args, **more)
 
-    monkeypatch.setattr(store, "commit", overtaken)
+    monkeypatch.setattr(transaction, "commit", overtaken)
     assert group.replay() == Outcome()
     assert first == [Outcome(counted=10)]
     assert group.counted() == by_window(oracle.expected(topic))
@@ -220,13 +223,13 @@ def test_letters_dropped_meanwhile_are_not_counted(
     group = Mending(tmp_path, database, topic_with_large_records(1, 40))
     group.member().to_end()
     before = group.counted()
-    real = store.commit
+    real = transaction.commit
 
     def late(*args: Any, **more: Any) -> int | None:
-        dead_letters.drop(database, group.stream, DeadLetterFilter())
+        write(database, dead_letters.drop, group.stream, DeadLetterFilter())
         return real(*args, **more)
 
-    monkeypatch.setattr(store, "commit", late)
+    monkeypatch.setattr(transaction, "commit", late)
     assert group.replay() == Outcome()
     assert group.counted() == before
 
@@ -314,7 +317,7 @@ def check_history(group: Mending, actions: list[tuple[str, Any]]) -> None:
         elif action == "replay":
             replay_and_die(group, how)
         else:
-            closed = store.close_windows(group.database, group.stream)
+            closed = write(group.database, store.close_windows, group.stream)
             starts = range(START, closed or START, HOUR)
             frozen |= {s: group.evaluated(s) for s in starts if s not in frozen}
     for partition in range(2):
@@ -337,7 +340,7 @@ def replay_and_die(group: Mending, how: str) -> None:
         group.replay()
         return
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(store, "commit", Breaking(before=how == "killed before"))
+        patched.setattr(transaction, "commit", Breaking(before=how == "killed before"))
         attempt(group.replay)
 
 

@@ -12,8 +12,10 @@ import sqlalchemy as sa
 from tests.service import oracle
 from tests.service.group import NOW, Group
 from tests.service.streams_for_tests import HOUR, START
+from tests.service.transactions import write
 from tidegauge_probes import engine
 from tidegauge_service.errors import SourceError, StoreError, StreamHalted
+from tidegauge_service.ingest import transaction
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.ingest.sources.source import Polled, Raw
 from tidegauge_service.metrics import meters
@@ -188,7 +190,7 @@ def test_after_a_commit_that_raised_the_database_is_believed(
     """A connection that breaks during COMMIT leaves open whether it was one."""
     group = Group(tmp_path, database, oracle.topic(2, 60, dead_every=9))
     member = group.member()
-    real, calls = store.commit, 0
+    real, calls = transaction.commit, 0
 
     def breaks(*args: Any, **more: Any) -> int | None:
         nonlocal calls
@@ -200,7 +202,7 @@ def test_after_a_commit_that_raised_the_database_is_believed(
         msg = "the connection broke"
         raise StoreError(msg)
 
-    monkeypatch.setattr(store, "commit", breaks)
+    monkeypatch.setattr(transaction, "commit", breaks)
     failures = 0
     while not member.worker.drained:
         try:
@@ -355,7 +357,7 @@ def test_late_records_are_counted_and_change_no_window(database: Database, tmp_p
     member = group.member()
     member.worker.step()
     member.worker.step()
-    assert store.close_windows(database, group.stream) == START + 3 * HOUR
+    assert write(database, store.close_windows, group.stream) == START + 3 * HOUR
     before = oracle.panes(database, group.stream)
     progress = member.worker.step()
     assert progress.closed_through_ms == START + 3 * HOUR
@@ -378,7 +380,7 @@ def test_a_window_that_nobody_had_before_it_closed_stays_empty(
     member = group.member()
     member.worker.step()
     member.worker.step()
-    assert store.close_windows(database, group.stream) == START + 99 * HOUR
+    assert write(database, store.close_windows, group.stream) == START + 99 * HOUR
     member.to_end()
     assert set(oracle.panes(database, group.stream)) == {(0, START + 100 * HOUR)}
     assert oracle.late(database, group.stream) == {(0, START): 2}
@@ -394,7 +396,7 @@ def test_lateness_holds_a_window_open_for_stragglers(database: Database, tmp_pat
     member.worker.step()
     for _ in stamps:
         member.worker.step()
-        closed.append(store.close_windows(database, group.stream))
+        closed.append(write(database, store.close_windows, group.stream))
     assert closed == [START - HOUR, START, START, end, end]
     assert oracle.late(database, group.stream) == {(0, START): 1}
     assert oracle.panes(database, group.stream)[0, START].records == 2
@@ -429,13 +431,13 @@ def test_a_partition_that_nobody_reads_holds_the_watermark(
 ) -> None:
     group = Group(tmp_path, database, oracle.topic(2, 60))
     group.member([0]).to_end()
-    assert store.close_windows(database, group.stream) is None
+    assert write(database, store.close_windows, group.stream) is None
     other = group.member([1])
     other.worker.step()
     other.worker.step()
-    assert store.close_windows(database, group.stream) == START
+    assert write(database, store.close_windows, group.stream) == START
     other.to_end()
-    assert store.close_windows(database, group.stream) == START + 10 * HOUR
+    assert write(database, store.close_windows, group.stream) == START + 10 * HOUR
 
 
 def test_a_drained_partition_that_is_taken_again_holds_the_watermark_again(
@@ -548,7 +550,7 @@ def test_closing_and_evaluating_leave_the_memory_bounded(
     member = group.member()
     while not member.worker.drained:
         member.worker.step(finite=True)
-        store.close_windows(database, group.stream)
+        write(database, store.close_windows, group.stream)
         held = member.worker._owned[0]
         assert len(held.panes) <= 3
         assert len(held.samplers) <= 3

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tests.service import oracle
+from tests.service import oracle, transactions
 from tests.service.deployments.test_windows import EACH, Judged
 from tests.service.redeployed import SOMEBODY
 from tests.service.streams_for_tests import HOUR, START
@@ -113,7 +113,7 @@ def test_training_data_like_the_traffic_are_followed_in_silence(
     assert found.source["training"] == training
     assert found.total.records == EACH * len(found.starts) >= EACH * SOON
     now = replace(group.stream, baseline=found.id)
-    tested = skew.of_stream(database, now)
+    tested = transactions.read(database, skew.of_stream, now)
     assert tested is not None
     assert (tested.training, tested.found) == (training, ())
     assert heard(group) == []
@@ -125,9 +125,11 @@ def test_in_what_training_data_differ_is_told_once(database: Database, tmp_path:
     thanks = list(oracle.TEXTS).index("thanks for all the fish")
     trained(group, [spread(n) if n % 10 == 0 else thanks for n in range(3_000)])
     read(group, 40)
-    assert {a.opened_window_ms for a in alerts.page(database, limit=100)} == {START}
+    assert {a.opened_window_ms for a in transactions.read(database, alerts.page, limit=100)} == {
+        START
+    }
     read(group, 70)
-    states = [a.state for a in alerts.page(database, limit=100)]
+    states = [a.state for a in transactions.read(database, alerts.page, limit=100)]
     assert set(map(str, states)) == {"resolved"}, "it is the normal here, and was told"
     fires, resolves = heard(group)
     assert (fires["status"], resolves["status"]) == ("firing", "resolved")
@@ -135,9 +137,9 @@ def test_in_what_training_data_differ_is_told_once(database: Database, tmp_path:
     assert names == {"mentions_free", "thanks", "short"}
     [one] = [s for s in fires["skew"] if s["series"] == "coverage" and s["probe"] == "thanks"]
     assert one["trained"] > 0.9 > one["live"]
-    assert fires["headline"].startswith("The training data were never like the live traffic: ")
+    assert fires["headline"].startswith("The training data never matched the live traffic: ")
     now = replace(group.stream, baseline=live(group).baseline)
-    found = skew.of_stream(database, now)
+    found = transactions.read(database, skew.of_stream, now)
     assert found is not None
     assert len(found.found) == len(fires["skew"])
     assert fires["lineage"]["training"] == found.training
@@ -155,7 +157,9 @@ def test_what_shifts_while_learning_is_not_mixed_with_what_was_before(
     read(group, 100)
     with database.read() as connection:
         found = stored.load(connection, str(live(group).baseline))
-    last_opened = max(a.opened_window_ms for a in alerts.page(database, limit=100))
+    last_opened = max(
+        a.opened_window_ms for a in transactions.read(database, alerts.page, limit=100)
+    )
     assert found.starts[0] == last_opened >= START + 30 * HOUR
 
 
@@ -171,7 +175,7 @@ def test_a_short_baseline_of_the_stream_grows_but_not_by_an_incident(
     grown = live(group).baseline
     assert grown != first
     change = next(row for row in group.windows() if row.baseline == grown)
-    resolved = [a.resolved_window_ms for a in alerts.page(database, limit=100)]
+    resolved = [a.resolved_window_ms for a in transactions.read(database, alerts.page, limit=100)]
     assert all(ms is not None and ms < change.window_start_ms for ms in resolved)
     with database.read() as connection:
         calibration = stored.load(connection, str(grown)).calibration
@@ -235,7 +239,7 @@ def test_the_new_normal_is_accepted_with_a_name_to_it(database: Database, tmp_pa
     rows = group.windows()
     assert rows[49].baseline == before.baseline
     assert rows[50].baseline == made.baseline
-    found_alerts = alerts.page(database, limit=100)
+    found_alerts = transactions.read(database, alerts.page, limit=100)
     assert min(a.opened_window_ms for a in found_alerts) == START + 36 * HOUR
     assert max(a.opened_window_ms for a in found_alerts) < START + 50 * HOUR, "none since"
     assert {a.resolved_window_ms for a in found_alerts} == {START + 50 * HOUR}

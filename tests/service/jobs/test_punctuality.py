@@ -11,11 +11,14 @@ import sqlalchemy as sa
 
 from tests.service import oracle
 from tests.service.group import NOW, Group
+from tests.service.metrics.scrape import shown
 from tests.service.streams_for_tests import START
+from tests.service.transactions import read
 from tidegauge_service.jobs.punctuality import Arrived, Punctuality, mostly_late
 from tidegauge_service.jobs.watermark_watch import WatermarkWatch
-from tidegauge_service.metrics.snapshot import take_snapshot
-from tidegauge_service.store import schema, streams
+from tidegauge_service.store import schema
+from tidegauge_service.store.alerting import notice_state
+from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.windows import queries
 
@@ -81,17 +84,17 @@ def test_most_records_late_is_told_of_once_and_ends_when_they_come_in_time(
     said = told(database)[0]
     assert (said["late"], said["records"]) == (400, 400)
     assert said["headline"].startswith(
-        "400 of the last 400 records came too late: no window counts them. What to do: history "
-        "must be in before its windows close: `tidegauge backfill`"
+        "400 of the last 400 records were too late to be counted. What to do: load history "
+        "before its windows close: `tidegauge backfill`"
     )
-    assert queries.summary(database, group.stream).late_ms == NOW
-    assert take_snapshot(database, NOW).streams[0].mostly_late
+    assert read(database, queries.summary, group.stream).late_ms == NOW
+    assert shown(database, "stream_mostly_late") == {(): 1}
     several.append(Punctuality(group.config, group.stream, database, lambda: NOW))
     assert tick() == ["firing"], "a process that starts does not tell again"
     send(group, 120, late=False)
     assert tick() == ["firing", "resolved"]
     assert told(database)[1]["incident"] == said["incident"]
-    assert queries.summary(database, group.stream).late_ms is None
+    assert read(database, queries.summary, group.stream).late_ms is None
 
 
 def test_files_are_watched_too(database: Database, tmp_path: Path) -> None:
@@ -113,4 +116,4 @@ def test_what_one_process_brings_is_judged_by_itself(database: Database, tmp_pat
         connection.execute(sa.update(schema.stream_partition).values(records=23_000, late=3_000))
     watch.tick()
     with database.read() as connection:
-        assert streams.late_since(connection, group.stream.id) == NOW
+        assert notice_state.since(connection, group.stream.id, Trouble.LATE) == NOW

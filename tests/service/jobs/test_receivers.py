@@ -18,6 +18,7 @@ from tests.service import oracle
 from tests.service.group import NOW, Group
 from tests.service.memory_source import MemorySource
 from tests.service.runtime.test_consumer import service
+from tests.service.transactions import read, write
 from tidegauge_alerts.messages.message import Message
 from tidegauge_alerts.transports import Delivered, Retry, Transport
 from tidegauge_alerts.transports.protocol import Outcome, Refused
@@ -111,7 +112,7 @@ def test_a_silent_receiver_stops_neither_windows_nor_other_receivers(
 
 
 def evaluated(group: Group) -> int:
-    return queries.summary(group.database, group.stream).windows
+    return read(group.database, queries.summary, group.stream).windows
 
 
 def test_a_slow_evaluation_holds_up_no_other_job(
@@ -219,7 +220,7 @@ def test_messages_go_to_the_sender_whose_they_are(
         "neither": outbox.Whose(other_than=("a", "b")),
         "all": outbox.EVERYBODY,
     }
-    due = {name: outbox.is_due(group.database, NOW, 1_000, w) for name, w in whose.items()}
+    due = {name: read(group.database, outbox.is_due, NOW, 1_000, w) for name, w in whose.items()}
     assert due == {
         "a": True,
         "c": False,
@@ -228,11 +229,11 @@ def test_messages_go_to_the_sender_whose_they_are(
         "neither": False,
         "all": True,
     }
-    taken = outbox.lease(group.database, NOW, 1_000, whose=whose["not a"])
+    taken = write(group.database, outbox.lease, NOW, 1_000, whose=whose["not a"])
     assert taken is not None
     assert taken.dedup_key == "2"
-    assert not outbox.is_due(group.database, NOW, 1_000, whose["not a"])
-    assert outbox.lease(group.database, NOW, 1_000, whose=whose["c"]) is None
+    assert not read(group.database, outbox.is_due, NOW, 1_000, whose["not a"])
+    assert write(group.database, outbox.lease, NOW, 1_000, whose=whose["c"]) is None
 
 
 def test_a_receiver_is_in_trouble_until_it_says_yes() -> None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from tests.service import oracle
 from tests.service.store.ingest.test_events import Log
 from tests.service.streams_for_tests import HOUR, START, reading, write_stream
+from tests.service.transactions import read, write
 from tidegauge_alerts.messages.message import Message
 from tidegauge_probes import load
 from tidegauge_service.clock import to_iso
@@ -25,7 +26,8 @@ from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.deployments import Author, Change, New, Reference
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
-from tidegauge_service.store.ingest.commit import DeadLetter, PartitionBatch
+from tidegauge_service.store.ingest.commit import PartitionBatch
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.streams import EVALUATED, StreamRow
 from tidegauge_service.store.windows import queries
 
@@ -37,8 +39,8 @@ NOW = START + 1_000 * DAY
 def stream(database: Database, tmp_path: Path) -> StreamRow:
     """Give a stream of 48 windows, each with a pane, a sample, a figure and a late record."""
     config = load_stream(write_stream(tmp_path))
-    row = streams.register(database, config, load(config.probes, tmp_path), 0)
-    streams.seed_partitions(database, row.id, {0: 0}, 0)
+    row = write(database, streams.register, config, load(config.probes, tmp_path), 0)
+    write(database, streams.seed_partitions, row.id, {0: 0}, 0)
     with database.write() as connection:
         series = {"stream_id": row.id, "series": "coverage", "segment": "_all"}
         connection.execute(
@@ -123,7 +125,7 @@ def test_panes_that_the_baseline_will_be_fitted_from_stay(
 ) -> None:
     day = {"from": to_iso(START + 10 * HOUR), "until": to_iso(START + 20 * HOUR)}
     config = load_stream(write_stream(tmp_path, baseline=day))
-    streams.register(database, config, load(config.probes, tmp_path), 0)
+    write(database, streams.register, config, load(config.probes, tmp_path), 0)
     tight = {"keep": "1ms"}
     assert prune(database, panes=tight)["pane"] == 30
     assert starts(database, schema.pane) == [*range(10, 20), *range(40, 48)]
@@ -157,9 +159,9 @@ def test_a_dry_run_says_the_same_and_removes_nothing(database: Database, stream:
 
 
 def test_totals_do_not_fall(database: Database, stream: StreamRow) -> None:
-    before = queries.summary(database, stream)
+    before = read(database, queries.summary, stream)
     prune(database, windows={"keep": "1h"})
-    after = queries.summary(database, stream)
+    after = read(database, queries.summary, stream)
     assert after.windows == before.windows == 48
     assert after.removed == {"late_count": 39, "precision": 39, "window": 39, "window_stat": 39}
 
@@ -190,10 +192,10 @@ def dead(n: int) -> list[DeadLetter]:
 
 def test_dead_letters_go_and_their_count_stays(database: Database, stream: StreamRow) -> None:
     batch = PartitionBatch(0, 0, 30, dead_letters=dead(30))
-    store.commit(database, stream, [batch], owner="t", now_ms=NOW)
+    write(database, store.commit, stream, [batch], owner="t", now_ms=NOW)
     assert prune(database, dead_letters={"rows": 20}) == {"dead_letter": 10}
     assert prune(database, dead_letters={"bytes": 500}) == {"dead_letter": 15}
-    assert queries.summary(database, stream).dead_letters == {"not_json": 30}
+    assert read(database, queries.summary, stream).dead_letters == {"not_json": 30}
 
 
 def test_events_stay_until_they_are_counted(database: Database, tmp_path: Path) -> None:
@@ -215,9 +217,9 @@ def test_messages_that_wait_stay(database: Database, stream: StreamRow) -> None:
         for n in range(5):
             outbox.enqueue(connection, stream.id, ["ops"], Message(f"{n}", {"n": n}), now_ms=n)
     for _ in range(3):
-        taken = outbox.lease(database, NOW, 1_000)
+        taken = write(database, outbox.lease, NOW, 1_000)
         assert taken
-        outbox.settle(database, taken, state=outbox.SENT, now_ms=NOW)
+        write(database, outbox.settle, taken, state=outbox.SENT, now_ms=NOW)
     assert prune(database, notifications={"keep": "1d", "rows": 1}) == {"notification": 3}
 
 
@@ -284,7 +286,7 @@ def test_a_long_run_keeps_its_rows_and_its_file_small(tmp_path: Path) -> None:
         sizes.append((tmp_path / "long.db").stat().st_size)
         rows.append(count_rows(found.database))
     half = len(sizes) // 2
-    summary = queries.summary(found.database, found.stream)
+    summary = read(found.database, queries.summary, found.stream)
     assert summary.windows >= 399
     assert summary.records + sum(summary.dead_letters.values()) == 8_000
     assert max(sizes[half:]) <= 1.1 * max(sizes[half // 2 : half])

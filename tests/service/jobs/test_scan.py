@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from tests.service import oracle
 from tests.service.group import NOW, Group
 from tests.service.streams_for_tests import HOUR, START
+from tests.service.transactions import read, write
 from tidegauge_service.clock import to_iso
 from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.store import schema
@@ -41,7 +42,7 @@ def stream(folder: Path, database: Database) -> Group:
     baseline = {"from": to_iso(START), "until": until}
     group = Group(folder, database, topic(), baseline=baseline, limits={"commit_records": 600})
     group.member().to_end()
-    commit.close_windows(database, group.stream)
+    write(database, commit.close_windows, group.stream)
     return group
 
 
@@ -60,7 +61,7 @@ def found(group: Group) -> tuple[list[Any], list[Any], list[Any]]:
     with group.database.read() as connection:
         rows = [tuple(row) for row in connection.execute(figures)]
         told = list(connection.execute(sa.select(h.c.content).order_by(h.c.id)).scalars())
-    return rows, told, precision.page(group.database, group.stream, limit=1_000)
+    return rows, told, read(group.database, precision.page, group.stream, limit=1_000)
 
 
 def test_one_process_and_a_new_one_for_every_window_find_the_same(

@@ -14,13 +14,14 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
+from tests.service import transactions
+from tests.service.metrics.scrape import shown
 from tests.service.streams_for_tests import HOUR, START, Reading, reading, record, write_stream
 from tidegauge_probes.findings import BlindCause
 from tidegauge_service.cli import doctor
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.errors import ServiceError
 from tidegauge_service.jobs.sight import SightCheck
-from tidegauge_service.metrics.snapshot import take_snapshot
 from tidegauge_service.runtime.consumer import Health
 from tidegauge_service.runtime.server import create_service_app
 from tidegauge_service.store import schema
@@ -68,7 +69,7 @@ def told(database: Database) -> list[dict[str, Any]]:
 
 
 def causes(read: Reading) -> list[tuple[BlindCause, str]] | None:
-    found = queries.summary(read.database, read.stream).blind
+    found = transactions.read(read.database, queries.summary, read.stream).blind
     return None if found is None else [each.key for each in found]
 
 
@@ -83,18 +84,19 @@ def test_a_wrong_path_is_seen_before_any_window_has_closed(counted: Counted) -> 
     [said] = told(read.database)
     assert (said["event"], said["status"]) == ("stream_blind", "firing")
     assert said["headline"] == (
-        "The stream is blind, so no drift shows: 3 LFs ('mentions_free', 'thanks', 'short') fail "
-        "on 100 % of the records: nothing at 'bdy', where `record.text` looks"
+        "The stream is blind, so drift goes undetected: 3 LFs ('mentions_free', 'thanks', 'short') "
+        "fail on 100 % of the records: nothing at 'bdy', where `record.text` looks"
     )
     assert said["links"] == {"page": "http://tide/"}
     assert [line["event"] for line in logs] == ["stream_blind"] * 2, "once a process"
 
-    summary = queries.summary(read.database, read.stream)
+    summary = transactions.read(read.database, queries.summary, read.stream)
     assert page.state(summary).light is Light.ALARM
     assert "nothing at 'bdy'" in page.next_step(summary)
-    [figures] = take_snapshot(read.database, 0).streams
-    assert figures.blind == {"nothing_counted": 0, "lf_fails": 3, "no_segments": 0, "blind_spot": 0}
-    assert sight.blind_streams(read.database) == {"test": ["lf_fails"]}
+    blind = shown(read.database, "stream_blind")
+    each = {("nothing_counted",): 0, ("lf_fails",): 3, ("no_segments",): 0, ("blind_spot",): 0}
+    assert blind == each
+    assert transactions.read(read.database, sight.blind_streams) == {"test": ["lf_fails"]}
 
 
 def test_a_stream_that_sees_says_so_and_nobody_is_told(counted: Counted) -> None:
@@ -104,9 +106,10 @@ def test_a_stream_that_sees_says_so_and_nobody_is_told(counted: Counted) -> None
     assert causes(read) == []
     assert told(read.database) == []
     assert logs == []
-    [figures] = take_snapshot(read.database, 0).streams
-    assert figures.blind == {"nothing_counted": 0, "lf_fails": 0, "no_segments": 0, "blind_spot": 0}
-    assert sight.blind_streams(read.database) == {}
+    blind = shown(read.database, "stream_blind")
+    each = {("nothing_counted",): 0, ("lf_fails",): 0, ("no_segments",): 0, ("blind_spot",): 0}
+    assert blind == each
+    assert transactions.read(read.database, sight.blind_streams) == {}
 
 
 def test_the_path_is_corrected_and_the_stream_sees_again(counted: Counted) -> None:
@@ -164,7 +167,7 @@ def test_a_large_blind_spot_is_shown_and_nobody_is_told(counted: Counted) -> Non
     check(read).tick()
     assert causes(read) == [(BlindCause.BLIND_SPOT, "")]
     assert told(read.database) == []
-    summary = queries.summary(read.database, read.stream)
+    summary = transactions.read(read.database, queries.summary, read.stream)
     assert page.state(summary).light is Light.WATCH
     assert "No LF votes on 100 % of the records" in page.next_step(summary)
 
@@ -182,10 +185,10 @@ def test_a_misspelled_segment_is_shown_and_nobody_is_told(
     assert [line["event"] for line in logs] == ["stream_blind"]
     assert said in logs[0]["why"][0]
 
-    summary = queries.summary(read.database, read.stream)
+    summary = transactions.read(read.database, queries.summary, read.stream)
     assert page.state(summary) == page.State(Light.WATCH, "empty segments")
     assert said in page.next_step(summary)
-    assert sight.blind_streams(read.database) == {"test": ["no_segments"]}
+    assert transactions.read(read.database, sight.blind_streams) == {"test": ["no_segments"]}
     settings = Settings(database=SecretStr(database_url))
     with pytest.raises(ServiceError, match="at 'chanel'"):
         doctor._sight(tmp_path / "stream.yaml", settings)
@@ -225,7 +228,7 @@ def test_everything_that_people_look_at_says_the_same(
     settings = Settings(database=SecretStr(database_url))
     assert client.get("/readyz").json() == {"status": "ready"}
     assert client.get("/api/v1/streams/test").json()["blind"] is None
-    assert doctor._sight(tmp_path / "stream.yaml", settings) == "too little was counted to say"
+    assert doctor._sight(tmp_path / "stream.yaml", settings) == "too few records counted to tell"
 
     check(read).tick()
     why = "fails on 100 % of the records: nothing at 'bdy', where `record.text` looks"

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from tests.service import oracle
 from tests.service.group import NOW, Group
 from tests.service.streams_for_tests import HOUR, START
+from tests.service.transactions import read
 from tidegauge_service.clock import to_iso
 from tidegauge_service.jobs.watermark_watch import SETTLE_MS, WatermarkWatch
 from tidegauge_service.store import schema
@@ -72,11 +73,10 @@ def test_a_partition_that_nobody_reads_is_told_of_once_and_resolves_when_it_move
     assert said[0]["partition"] == 1
     assert said[0]["watermark"] is None
     assert said[0]["headline"].startswith(
-        "The watermark stands still at partition 1: it has not moved for 10 min, so no window "
-        "closes."
+        "The watermark is stalled at partition 1: it has not moved for 10 min, so no window closes."
     )
     assert said[0]["links"] == {"page": "http://tide/"}
-    assert queries.summary(database, group.stream).stale_ms == NOW
+    assert read(database, queries.summary, group.stream).stale_ms == NOW
 
     group.member([1], clock=time).to_end()
     tick(both)
@@ -84,7 +84,7 @@ def test_a_partition_that_nobody_reads_is_told_of_once_and_resolves_when_it_move
     resolved = told(database)[2:]
     assert [s["status"] for s in resolved] == ["resolved"] * 2
     assert resolved[0]["incident"] == said[0]["incident"]
-    assert queries.summary(database, group.stream).stale_ms is None
+    assert read(database, queries.summary, group.stream).stale_ms is None
 
 
 def test_a_process_that_has_just_started_waits_before_it_tells(
@@ -113,7 +113,7 @@ def test_what_waits_there_is_named(database: Database, tmp_path: Path) -> None:
     [said, _] = told(database)
     [waiting] = [p for p in group.partitions() if p.partition == said["partition"]]
     assert waiting.end_offset is not None
-    assert f"{waiting.end_offset - waiting.next_offset} inputs wait there" in said["headline"]
+    assert f"{waiting.end_offset - waiting.next_offset} inputs are waiting" in said["headline"]
     reached = None if waiting.watermark_ms is None else to_iso(waiting.watermark_ms)
     assert said["watermark"] == reached
 
@@ -178,8 +178,8 @@ def test_a_range_whose_records_stay_away_is_told_of(database: Database, tmp_path
     said = told(database)
     assert [s["event"] for s in said] == ["watermark_stale"] * 2
     assert (
-        f"the baseline's range ends at {to_iso(START + 60 * HOUR)}, and the newest is of "
-        f"{to_iso(START + 19 * 10 * MINUTE)}. Send what is missing"
+        f"the baseline's range ends at {to_iso(START + 60 * HOUR)}, and the newest is from "
+        f"{to_iso(START + 19 * 10 * MINUTE)}. Send the missing records"
     ) in said[0]["headline"]
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from tests.service import oracle
 from tests.service.group import NOW, Group
+from tests.service.metrics.scrape import shown
+from tests.service.transactions import write
 from tidegauge_service.config.stream_file import LogSource
 from tidegauge_service.ingest.sources.source import Raw
-from tidegauge_service.metrics.snapshot import take_snapshot
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import events
@@ -21,6 +22,7 @@ from tidegauge_service.store.ingest.events import Event
 
 KAFKA = {"kind": "kafka", "bootstrap": "unused:9092", "topic": "unused"}
 LOG = {"kind": "log", "partitions": 2}
+LAG, END = "consumer_lag_records", "source_end_timestamp_seconds"
 
 
 def test_a_logs_lag_counts_what_came_since_the_last_worker_ended(
@@ -29,12 +31,11 @@ def test_a_logs_lag_counts_what_came_since_the_last_worker_ended(
     group = Group(tmp_path, database, [[], []], source=LOG)
     source = group.config.source
     assert isinstance(source, LogSource)
-    events.make_partitions(database, group.stream, 2)
+    write(database, events.make_partitions, group.stream, 2)
     values = [Event(oracle.message(n, 0), f"r{n}") for n in range(50)]
-    events.append(database, group.stream, source, values, now_ms=NOW)
-    figures = take_snapshot(database, NOW).streams[0].partitions
-    assert sum(p.lag or 0 for p in figures) == 50
-    assert [p.end_ms for p in figures] == [None, None], "no worker has looked yet"
+    write(database, events.append, group.stream, source, values, now_ms=NOW)
+    assert sum(shown(database, LAG).values()) == 50
+    assert shown(database, END) == {}, "no worker has looked yet"
 
 
 def test_the_end_of_a_topic_is_as_of_when_a_worker_saw_it(
@@ -52,8 +53,8 @@ def test_the_end_of_a_topic_is_as_of_when_a_worker_saw_it(
     assert [p.end_ms for p in group.partitions()] == [NOW + 60_000]
     now += 3_600_000  # the worker is gone, and records come
     group.topic[0].extend(oracle.topic(1, 9)[0])  # type: ignore[attr-defined]
-    [figure] = take_snapshot(database, now).streams[0].partitions
-    assert (figure.lag, figure.end_ms) == (0, NOW + 60_000)
+    assert shown(database, LAG) == {("0",): 0}
+    assert shown(database, END) == {("0",): (NOW + 60_000) / 1000}
 
 
 def test_a_drained_partition_has_no_end_to_look_at(database: Database, tmp_path: Path) -> None:
@@ -61,8 +62,8 @@ def test_a_drained_partition_has_no_end_to_look_at(database: Database, tmp_path:
     group.member().to_end()
     with database.read() as connection:
         assert streams.partitions(connection, group.stream.id)[0].drained
-    [figure] = take_snapshot(database, NOW).streams[0].partitions
-    assert (figure.lag, figure.end_ms) == (0, None)
+    assert shown(database, LAG) == {("0",): 0}
+    assert shown(database, END) == {}
 
 
 def test_the_lag_is_known_though_no_batch_gets_past_the_lfs(
@@ -81,5 +82,5 @@ def test_the_lag_is_known_though_no_batch_gets_past_the_lfs(
     with pytest.raises(SystemExit):
         for _ in range(3):
             member.worker.step()
-    [figure] = take_snapshot(database, NOW).streams[0].partitions
-    assert (figure.lag, figure.end_ms) == (5, NOW)
+    assert shown(database, LAG) == {("0",): 5}
+    assert shown(database, END) == {("0",): NOW / 1000}

@@ -15,16 +15,17 @@ import sqlalchemy as sa
 
 from tests.service import oracle
 from tests.service.streams_for_tests import HOUR, START, record, write_jsonl, write_stream
+from tests.service.transactions import read, write
 from tidegauge_service.clock import to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import LogSource, StreamConfig, load_stream
 from tidegauge_service.errors import SettingsError, SourceError, StoreError
+from tidegauge_service.ingest import transaction
 from tidegauge_service.runtime.backfill import BackfillResult, backfill
 from tidegauge_service.runtime.pipeline import Pipeline, open_pipeline
 from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import backfills, events
-from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest.events import Event
 from tidegauge_service.store.streams import CLOSED, StreamRow
 
@@ -62,7 +63,7 @@ class World:
 
     @property
     def stream(self) -> StreamRow:
-        found = streams.find(self.database, "test")
+        found = read(self.database, streams.find, "test")
         assert found is not None
         return found
 
@@ -83,7 +84,7 @@ class World:
         source = self.config.source
         assert isinstance(source, LogSource)
         sent = [Event(value) for value in values]
-        events.append(self.database, self.stream, source, sent, now_ms=self.now)
+        write(self.database, events.append, self.stream, source, sent, now_ms=self.now)
 
     def turn(self, pipeline: Pipeline, minutes: int) -> None:
         for _ in range(minutes):
@@ -139,7 +140,7 @@ def test_history_is_in_before_the_stream_is_live_and_the_baseline_is_fitted_from
 def test_a_killed_run_goes_on_where_it_stood(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     values = history(40)
     paths = [world.write("a.jsonl", values[:130]), world.write("b.jsonl", values[130:])]
-    real, chance, kills = store.commit, random.Random(4), 0
+    real, chance, kills = transaction.commit, random.Random(4), 0
 
     def breaks(*args: Any, **more: Any) -> int | None:
         nonlocal kills
@@ -151,7 +152,7 @@ def test_a_killed_run_goes_on_where_it_stood(world: World, monkeypatch: pytest.M
             raise StoreError(msg)
         return real(*args, **more)
 
-    monkeypatch.setattr(store, "commit", breaks)
+    monkeypatch.setattr(transaction, "commit", breaks)
     done = None
     while done is None:
         with contextlib.suppress(StoreError):
@@ -169,7 +170,7 @@ def test_live_records_meanwhile_close_nothing_that_the_rest_may_belong_to(
     pipeline = world.live()
     values = history(40)
     path = world.write("a.jsonl", values)
-    real, calls = store.commit, itertools.count()
+    real, calls = transaction.commit, itertools.count()
 
     def breaks(*args: Any, **more: Any) -> int | None:
         if next(calls) == 2:
@@ -178,7 +179,7 @@ def test_live_records_meanwhile_close_nothing_that_the_rest_may_belong_to(
         return real(*args, **more)
 
     with monkeypatch.context() as patched, pytest.raises(StoreError, match="killed"):
-        patched.setattr(store, "commit", breaks)
+        patched.setattr(transaction, "commit", breaks)
         world.read(path)
     now_on = history(3, world.now)
     for n in range(3):
@@ -206,9 +207,9 @@ def test_what_would_be_late_is_refused_and_holds_nothing(world: World) -> None:
     with pytest.raises(SettingsError) as refused:
         world.read(path)
     assert str(refused.value) == (
-        f"60 of 60 records of {path} would be late; nothing was counted. 60 lie in windows that "
+        f"60 of 60 records of {path} would be late; nothing was counted. 60 belong to windows that "
         f"are closed (through {to_iso(closed)}): leave them out, or give the stream a new `name` "
-        "and read the history before it is live. To count them as late: --late"
+        "and load the history before it goes live. To count them as late, add --late"
     )
     with world.database.read() as connection:
         assert backfills.of_stream(connection, world.stream.id) == []
@@ -240,9 +241,9 @@ def test_a_file_that_was_left_unfinished_must_be_named_or_let_go(
         raise StoreError(msg)
 
     with monkeypatch.context() as patched, pytest.raises(StoreError):
-        patched.setattr(store, "commit", breaks)
+        patched.setattr(transaction, "commit", breaks)
         world.read(first)
-    with pytest.raises(SettingsError, match=r"a.jsonl was not read to its end.*--abandon"):
+    with pytest.raises(SettingsError, match=r"a.jsonl was not fully read.*--abandon"):
         world.read(second)
     with world.database.write() as connection:
         [left] = backfills.abandon(connection, world.stream.id)
@@ -252,7 +253,7 @@ def test_a_file_that_was_left_unfinished_must_be_named_or_let_go(
 
 def test_the_same_content_under_two_names_is_one_file(world: World) -> None:
     first, copy = world.write("a.jsonl", history(9)), world.write("copy.jsonl", history(9))
-    with pytest.raises(SettingsError, match="hold the same records"):
+    with pytest.raises(SettingsError, match="have the same content"):
         world.read(first, copy)
     world.read(first)
     assert world.read(copy).before == ["a.jsonl"]
@@ -262,8 +263,8 @@ def test_the_same_content_under_two_names_is_one_file(world: World) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "error", "why"),
     [
-        ("empty.jsonl", [], SourceError, "holds no record"),
-        ("broken.jsonl", [b"broken"] * 9, SourceError, r"holds no record \(9 inputs are none\)"),
+        ("empty.jsonl", [], SourceError, "has no record"),
+        ("broken.jsonl", [b"broken"] * 9, SourceError, r"has no record \(9 inputs cannot be read"),
         ("what.xml", [b"<a/>"], SourceError, "cannot tell the format"),
         (None, [], SourceError, "cannot read"),
     ],
@@ -284,7 +285,7 @@ def test_a_stream_of_files_has_its_history_itself(
 ) -> None:
     config = load_stream(write_stream(tmp_path))
     path = write_jsonl(tmp_path / "records.jsonl", [record(0, "hi")])
-    with pytest.raises(SettingsError, match="has its history itself"):
+    with pytest.raises(SettingsError, match="has a file source, which needs no backfill"):
         backfill(config, Settings(), sqlite_database, lambda: NOW, [path], advance=lambda _n: None)
 
 

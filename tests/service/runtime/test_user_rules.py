@@ -10,6 +10,7 @@ import pytest
 from tests.service.group import NOW, Group
 from tests.service.jobs.test_scan import CALIBRATION, topic
 from tests.service.streams_for_tests import HOUR, START, write_stream
+from tests.service.transactions import read, write
 from tidegauge_alerts.errors import RuleError
 from tidegauge_alerts.messages.message import Message
 from tidegauge_alerts.model import Alert
@@ -35,7 +36,7 @@ def stream(folder: Path, database: Database, rules: Sequence[str]) -> Group:
     told = {"rules": list(rules), "receivers": ["ops"]}
     group = Group(folder, database, topic(), baseline=baseline, limits=limits, alerts=told)
     group.member().to_end()
-    commit.close_windows(database, group.stream)
+    write(database, commit.close_windows, group.stream)
     return group
 
 
@@ -44,7 +45,7 @@ def evaluator(group: Group) -> Evaluator:
 
 
 def of_rules(database: Database) -> list[Alert]:
-    return [alert for alert in alerts.page(database, limit=1000) if alert.rule]
+    return [alert for alert in read(database, alerts.page, limit=1000) if alert.rule]
 
 
 def test_a_rule_is_followed_beside_the_scan(database: Database, tmp_path: Path) -> None:
@@ -56,13 +57,15 @@ def test_a_rule_is_followed_beside_the_scan(database: Database, tmp_path: Path) 
     assert alert.opened_window_ms == START + SILENT * HOUR
     assert alert.fired_window_ms == START + (SILENT + 2) * HOUR
     assert alert.resolved_window_ms == START + (SILENT + 17) * HOUR
-    scanned = [a for a in alerts.page(database, limit=1000) if a.key == alert.key and not a.rule]
+    scanned = [
+        a for a in read(database, alerts.page, limit=1000) if a.key == alert.key and not a.rule
+    ]
     assert scanned, "the scan has its own alert of the series"
 
     told = []
-    while (taken := outbox.lease(database, 10 * NOW, 1000)) is not None:
+    while (taken := write(database, outbox.lease, 10 * NOW, 1000)) is not None:
         told += [one["text"] for one in taken.message["alerts"] if one["rule"]]
-        outbox.settle(database, taken, state=outbox.SENT, now_ms=NOW)
+        write(database, outbox.settle, taken, state=outbox.SENT, now_ms=NOW)
     assert [text.rpartition(":")[0] for text in told] == [
         f"rule broken: {RULE}",
         f"rule broken: {RULE} no more",
@@ -78,7 +81,7 @@ def test_a_rule_that_is_gone_takes_its_alerts_with_it(database: Database, tmp_pa
     group.config = group.config.model_copy(update={"alerts": without})
     assert evaluator(group).evaluate_next()
     [alert] = of_rules(database)
-    found = alerts.get(database, alert.id)
+    found = read(database, alerts.get, alert.id)
     assert found is not None
     assert [str(t.reason) for t in found[1]] == ["shifted", "confirmed", "withdrawn"]
 
@@ -88,7 +91,7 @@ def test_a_rule_that_is_gone_takes_its_alerts_with_it(database: Database, tmp_pa
     [
         ({"rules": ["coverage of a under 1 %"]}, "alerts.rules.*is not a rule"),
         ({"mute": ["at night"]}, "alerts.mute.*no time of the week"),
-        ({"mute": ["00:00-24:00"]}, "nobody would ever be told"),
+        ({"mute": ["00:00-24:00"]}, "no message would ever be sent"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_file(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.service.group import Group
+from tests.service.transactions import read
 from tidegauge_service.store import candidates as store
 from tidegauge_service.store.candidates import Candidate, CandidateFilter, CandidateReason
 from tidegauge_service.store.engine import Database
@@ -69,7 +71,7 @@ def propose(database: Database, stream_id: int, *found: Candidate, now_ms: int =
 
 
 def ids(database: Database, **wanted: Any) -> list[str]:
-    found = [c.id for c in store.page(database, CandidateFilter(**wanted), 100)]
+    found = [c.id for c in read(database, store.page, CandidateFilter(**wanted), 100)]
     with database.read() as connection:
         assert store.count(connection, CandidateFilter(**wanted)) == len(found)
     return found
@@ -83,7 +85,7 @@ def test_a_candidate_comes_back_as_it_was_proposed(database: Database, stream_id
         reasons=(CandidateReason("blind_spot", "a1", 0.25), CandidateReason("uniform", "a1", 1.0)),
     )
     propose(database, stream_id, wanted)
-    assert store.page(database, CandidateFilter(), 10) == [wanted]
+    assert read(database, store.page, CandidateFilter(), 10) == [wanted]
 
 
 def test_proposed_again_a_candidate_keeps_its_row_and_gains_reasons(
@@ -95,7 +97,7 @@ def test_proposed_again_a_candidate_keeps_its_row_and_gains_reasons(
     changed = candidate(1, state="labeled", payload={"other": 1}, reasons=(conflict,))
     for _ in range(2):
         propose(database, stream_id, changed)
-    (found,) = store.page(database, CandidateFilter(), 10)
+    (found,) = read(database, store.page, CandidateFilter(), 10)
     assert set(found.reasons) == {*first.reasons, conflict}
     assert replace(found, reasons=first.reasons) == first
     assert ids(database, alert_id="a1") == ids(database, alert_id="a2") == ["c0001"]
@@ -104,7 +106,7 @@ def test_proposed_again_a_candidate_keeps_its_row_and_gains_reasons(
 def test_reasons_come_in_an_order_that_does_not_change(database: Database, stream_id: int) -> None:
     for reason in ("zebra", "apple", "mango"):
         propose(database, stream_id, candidate(1, reasons=(CandidateReason(reason, "a", 1.0),)))
-    (found,) = store.page(database, CandidateFilter(), 10)
+    (found,) = read(database, store.page, CandidateFilter(), 10)
     assert [r.reason for r in found.reasons] == ["apple", "mango", "zebra"]
 
 
@@ -152,21 +154,31 @@ def test_hostile_names_match_themselves_and_nothing_else(
     assert ids(database, state=name, reason=name, alert_id=name) == []
 
 
+def pages(database: Database, size: int) -> Iterator[list[Candidate]]:
+    """Yield page after page, as callers of the API read them: each is a transaction of its own."""
+    after = None
+    while found := read(database, store.page, CandidateFilter(), size, after):
+        yield found
+        after = (found[-1].window_start_ms, found[-1].id)
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
 def test_pages_hold_everything_once_in_order(database: Database, stream_id: int, size: int) -> None:
     whole = [candidate(n) for n in range(20)]
     propose(database, stream_id, *reversed(whole))
-    found = list(store.pages(database, CandidateFilter(), size))
+    found = list(pages(database, size))
     assert [c for page in found for c in page] == whole
     assert all(len(page) == size for page in found[:-1])
+    with database.read() as connection:
+        assert list(store.every(connection, CandidateFilter(), size)) == whole
 
 
 def test_pages_are_stable_while_candidates_arrive(database: Database, stream_id: int) -> None:
     propose(database, stream_id, *(candidate(n) for n in range(0, 20, 2)))
-    pages = store.pages(database, CandidateFilter(), 4)
-    seen = [c.id for c in next(pages)]
+    found = pages(database, 4)
+    seen = [c.id for c in next(found)]
     propose(database, stream_id, *(candidate(n) for n in range(1, 20, 2)))
-    seen += [c.id for page in pages for c in page]
+    seen += [c.id for page in found for c in page]
     assert len(seen) == len(set(seen))
     assert {f"c{n:04d}" for n in range(0, 20, 2)} <= set(seen)
     assert seen == sorted(seen)
@@ -180,8 +192,8 @@ def test_a_page_ends_with_the_payload_that_reaches_its_bytes(
     large = [candidate(n, payload={"text": "x" * 1_000}) for n in range(7)]
     with database.write() as connection:
         store.propose(connection, stream_id, [*large, candidate(7, payload={"n": 7})], 0)
-    sizes = [len(page) for page in store.pages(database, CandidateFilter(), 100)]
+    sizes = [len(page) for page in pages(database, 100)]
     assert sizes == [3, 3, 2]
     monkeypatch.setattr(store, "PAGE_BYTES", 1)
-    found = [c.id for page in store.pages(database, CandidateFilter(), 100) for c in page]
+    found = [c.id for page in pages(database, 100) for c in page]
     assert found == [f"c{n:04d}" for n in range(8)]

@@ -12,6 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from tests.servers.ports import HOST, free_port
+from tests.service.transactions import read, write
 from tidegauge_service.errors import DataRefused, SettingsError, StoreError
 from tidegauge_service.store import engine as engine_module
 from tidegauge_service.store import schema, streams
@@ -23,7 +24,7 @@ PASSWORD = "correct-horse"
 def failure(database: Database, error: type[Exception] = StoreError) -> str:
     """Return what is said when the database is read."""
     with pytest.raises(error) as caught:
-        streams.find(database, "test")
+        read(database, streams.find, "test")
     database.close()
     return str(caught.value)
 
@@ -148,9 +149,9 @@ def test_a_read_only_file_can_be_read_and_says_what_to_do_when_written(tmp_path:
     made.upgrade()
     made.close()
     database = Database(f"sqlite:///file:{tmp_path}/t.db?mode=ro&uri=true")
-    assert streams.find(database, "test") is None
+    assert read(database, streams.find, "test") is None
     with pytest.raises(StoreError, match=r"read-only: check the file's owner and mode.*") as caught:
-        streams.seed_partitions(database, 1, {0: 0}, 0)
+        write(database, streams.seed_partitions, 1, {0: 0}, 0)
     assert "t.db" in str(caught.value)
     database.close()
 
@@ -175,9 +176,9 @@ def test_a_writer_that_waits_too_long_says_who_may_hold_the_file(
     monkeypatch.setattr(engine_module, "BUSY_TIMEOUT_MS", 1)
     other = Database(str(sqlite_database.url))
     with sqlite_database.write():
-        assert streams.find(other, "test") is None, "readers do not wait"
+        assert read(other, streams.find, "test") is None, "readers do not wait"
         with pytest.raises(StoreError, match="another process holds it"):
-            streams.seed_partitions(other, 1, {0: 0}, 0)
+            write(other, streams.seed_partitions, 1, {0: 0}, 0)
     other.close()
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from tests.service import oracle
 from tests.service.streams_for_tests import PROBES, write_stream
+from tests.service.transactions import read, write
 from tidegauge_probes import load
 from tidegauge_probes.counts import panes
 from tidegauge_probes.drift import baseline as baselines
@@ -25,7 +26,7 @@ from tidegauge_service.store.streams import CLOSED, EVALUATED, StreamRow
 
 def register(database: Database, folder: Path, now_ms: int = 1, **changes: Any) -> StreamRow:
     config = load_stream(write_stream(folder, **changes))
-    return streams.register(database, config, load(config.probes, folder), now_ms)
+    return write(database, streams.register, config, load(config.probes, folder), now_ms)
 
 
 def probe_set_of(folder: Path) -> ProbeSet:
@@ -36,8 +37,8 @@ def probe_set_of(folder: Path) -> ProbeSet:
 def test_a_stream_is_registered_once_and_found_again(database: Database, tmp_path: Path) -> None:
     first = register(database, tmp_path)
     assert register(database, tmp_path, now_ms=2) == first
-    assert streams.find(database, "test") == first
-    assert streams.find(database, "other") is None
+    assert read(database, streams.find, "test") == first
+    assert read(database, streams.find, "other") is None
     with database.read() as connection:
         assert streams.names(streams.select_streams(connection)) == ["test"]
         for kind in (CLOSED, EVALUATED):
@@ -64,10 +65,12 @@ def test_what_counts_depend_on_may_not_change_under_a_name(
     before = register(database, tmp_path)
     config = load_stream(write_stream(tmp_path, **change))
     with pytest.raises(SettingsError, match=f"another `{what}`.*new `name`.*put `{what}` back"):
-        streams.register(database, config, load(config.probes, tmp_path), 2)
-    assert streams.find(database, "test") == before
+        write(database, streams.register, config, load(config.probes, tmp_path), 2)
+    assert read(database, streams.find, "test") == before
     config = load_stream(write_stream(tmp_path, name="next", **change))
-    assert streams.register(database, config, load(config.probes, tmp_path), 2).id != before.id
+    assert (
+        write(database, streams.register, config, load(config.probes, tmp_path), 2).id != before.id
+    )
 
 
 def test_lfs_that_were_not_deployed_are_refused_with_the_command(
@@ -79,8 +82,8 @@ def test_lfs_that_were_not_deployed_are_refused_with_the_command(
     config = load_stream(path)
     command = rf"not deployed; {before.probe_set} is live.*`tidegauge probes deploy {path}`"
     with pytest.raises(SettingsError, match=command):
-        streams.register(database, config, load(config.probes, tmp_path), 2)
-    assert streams.find(database, "test") == before
+        write(database, streams.register, config, load(config.probes, tmp_path), 2)
+    assert read(database, streams.find, "test") == before
 
 
 def test_what_counts_do_not_depend_on_may_change(database: Database, tmp_path: Path) -> None:
@@ -110,8 +113,8 @@ def test_secrets_are_not_stored(database: Database, tmp_path: Path) -> None:
 
 def test_partitions_are_seeded_once(database: Database, tmp_path: Path) -> None:
     stream = register(database, tmp_path)
-    streams.seed_partitions(database, stream.id, {1: 5, 0: 3}, 1)
-    streams.seed_partitions(database, stream.id, {0: 99, 1: 99, 2: 7}, 2)
+    write(database, streams.seed_partitions, stream.id, {1: 5, 0: 3}, 1)
+    write(database, streams.seed_partitions, stream.id, {0: 99, 1: 99, 2: 7}, 2)
     with database.read() as connection:
         rows = streams.partitions(connection, stream.id)
     assert [(p.partition, p.next_offset, p.watermark_ms) for p in rows] == [
@@ -119,7 +122,7 @@ def test_partitions_are_seeded_once(database: Database, tmp_path: Path) -> None:
         (1, 5, None),
         (2, 7, None),
     ]
-    streams.seed_partitions(database, stream.id, {}, 3)
+    write(database, streams.seed_partitions, stream.id, {}, 3)
 
 
 def fitted(folder: Path, records: int) -> Baseline:
@@ -187,6 +190,6 @@ def test_a_stream_has_the_baseline_that_was_attached(database: Database, tmp_pat
         stored.save(connection, chosen, None, 1)
         (version,) = deployments.of_stream(connection, stream.id)
         deployments.attach(connection, stream, version, chosen.id)
-    found = streams.find(database, "test")
+    found = read(database, streams.find, "test")
     assert found
     assert found.baseline == chosen.id

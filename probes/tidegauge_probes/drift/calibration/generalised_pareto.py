@@ -89,7 +89,7 @@ def _seen(excess: Floats) -> Floats:
     drop = DISTANCES - levels[:, None]
     from_levels = np.where(drop >= 0, np.exp(-np.maximum(drop, 0)), 0.0)
     continued = from_levels * (share / max(len(excess), 1))[:, None]
-    return np.maximum(counted, continued.max(axis=0, initial=0.0))
+    return np.asarray(np.maximum(counted, continued.max(axis=0, initial=0.0)))
 
 
 def _log_density(excess: Floats) -> Floats:

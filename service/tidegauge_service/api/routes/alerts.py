@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -15,6 +14,7 @@ from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store.alerting import alerts
+from tidegauge_service.store.alerting.alert_fields import fields_of
 
 router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
 
@@ -78,18 +78,19 @@ def list_alerts(
     cursor: Cursor = None,
 ) -> Alerts:
     """List alerts by the window they opened in, newest first."""
-    if stream is not None:
-        find_stream(ctx, stream)
     since_ms, until_ms = span(since, until)
-    found = alerts.page(
-        ctx.database,
-        stream=stream,
-        state=state,
-        since_ms=since_ms,
-        until_ms=until_ms,
-        limit=limit,
-        after=from_cursor(cursor),
-    )
+    with ctx.database.read() as connection:
+        if stream is not None:
+            find_stream(connection, stream)
+        found = alerts.page(
+            connection,
+            stream=stream,
+            state=state,
+            since_ms=since_ms,
+            until_ms=until_ms,
+            limit=limit,
+            after=from_cursor(cursor),
+        )
     last = found[-1] if len(found) == limit else None
     following = to_cursor((last.opened_window_ms, last.id)) if last else None
     return Alerts(items=[AlertItem(**_fields(alert)) for alert in found], next=following)
@@ -98,7 +99,8 @@ def list_alerts(
 @router.get("/{alert_id}")
 def show_alert(alert_id: str, ctx: Ctx) -> AlertDetail:
     """Show one alert with its history."""
-    found = alerts.get(ctx.database, alert_id)
+    with ctx.database.read() as connection:
+        found = alerts.get(connection, alert_id)
     if found is None:
         raise Problem(404, "unknown_alert", alert_id)
     alert, history = found
@@ -106,30 +108,12 @@ def show_alert(alert_id: str, ctx: Ctx) -> AlertDetail:
 
 
 def _fields(alert: Alert) -> dict[str, Any]:
-    same = ["id", "fingerprint", "incident", "stream", "observed", "expected", "low", "high"]
-    same += ["effect", "p_value", "n", "scale", "share", "probe_set", "baseline", "rule"]
-    key = alert.key
-    return {
-        **{name: getattr(alert, name) for name in same},
-        "cause": asdict(alert.cause) if alert.cause else None,
-        "series": key.series,
-        "segment": key.segment,
-        "probe": key.probe,
-        "other": key.other,
-        "label": key.label,
-        "kind": alert.kind,
-        "severity": alert.severity,
-        "state": alert.state,
-        "opened_window": to_iso(alert.opened_window_ms),
-        "fired_window": _iso(alert.fired_window_ms),
-        "resolved_window": _iso(alert.resolved_window_ms),
-        "last_window": to_iso(alert.last_window_ms),
-        "links": {
-            "self": f"/api/v1/alerts/{alert.id}",
-            "candidates": f"/api/v1/candidates?alert={alert.id}",
-            "windows": f"/api/v1/streams/{alert.stream}/windows",
-        },
+    links = {
+        "self": f"/api/v1/alerts/{alert.id}",
+        "candidates": f"/api/v1/candidates?alert={alert.id}",
+        "windows": f"/api/v1/streams/{alert.stream}/windows",
     }
+    return {**fields_of(alert), "links": links}
 
 
 def _transition(transition: Transition) -> dict[str, Any]:
@@ -143,7 +127,3 @@ def _transition(transition: Transition) -> dict[str, Any]:
         "effect": transition.effect,
         "n": transition.n,
     }
-
-
-def _iso(ms: int | None) -> str | None:
-    return None if ms is None else to_iso(ms)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain, islice
-from typing import Annotated, Literal, TypeVar
+from itertools import islice
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -14,12 +13,14 @@ from tidegauge_service.api.context import Ctx, Cursor, Since, Until, find_stream
 from tidegauge_service.api.filters import check_alert, check_lf, check_segment, span
 from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.candidates import export
+from tidegauge_service.candidates.export import ExportFormat
+from tidegauge_service.candidates.proposal import ProposalReason
 from tidegauge_service.store import candidates
 from tidegauge_service.store.candidates import Candidate, CandidateFilter
+from tidegauge_service.store.engine import Connection
+from tidegauge_service.store.states import CandidateState
 
 router = APIRouter(prefix="/api/v1/candidates", tags=["candidates"])
-
-T = TypeVar("T")
 
 Format = Literal["json", "ndjson", "csv", "parquet"]
 
@@ -48,13 +49,13 @@ def list_candidates(
     ctx: Ctx,
     stream: Annotated[str | None, Query(description="Name of the stream.")] = None,
     reason: Annotated[
-        Literal["blind_spot", "shifted_lf", "conflict", "uniform"] | None,
+        ProposalReason | None,
         Query(description="Why the record was chosen."),
     ] = None,
     alert: Annotated[str | None, Query(description="Id of the alert that asked for it.")] = None,
     segment: Annotated[str | None, Query(description="e.g. party=D")] = None,
     lf: Annotated[str | None, Query(description="An LF that voted on it.")] = None,
-    state: Annotated[Literal["proposed"] | None, Query(description="What became of it.")] = None,
+    state: Annotated[CandidateState | None, Query(description="What became of it.")] = None,
     since: Since = None,
     until: Until = None,
     limit: Annotated[
@@ -67,10 +68,6 @@ def list_candidates(
     ] = None,
 ) -> Response:
     """List candidates by window. NDJSON, CSV and Parquet hold all of them, or `limit`."""
-    row = find_stream(ctx, stream) if stream is not None else None
-    check_lf(ctx, row, lf)
-    check_segment(ctx, row, segment)
-    check_alert(ctx, alert)
     since_ms, until_ms = span(since, until)
     wanted = CandidateFilter(
         stream=stream,
@@ -83,19 +80,23 @@ def list_candidates(
         until_ms=until_ms,
     )
     chosen = format or _accepted(request.headers.get("accept", ""))
-    if chosen == "json":
-        return _page(ctx, wanted, min(limit or 100, 1_000), cursor)
-    found = _begun(_all(ctx, wanted, limit))
-    content = {"ndjson": export.ndjson, "csv": export.csv, "parquet": export.parquet}[chosen]
+    with ctx.database.read() as connection:
+        _check(connection, wanted)
+        if chosen == "json":
+            return _page(connection, wanted, min(limit or 100, 1_000), cursor)
+        found = islice(candidates.every(connection, wanted), limit)
+        file = export.spooled(ExportFormat(chosen), found)
     media = next(kind for kind, name in _ACCEPTED.items() if name == chosen)
     headers = {"Content-Disposition": f'attachment; filename="candidates.{chosen}"'}
-    return StreamingResponse(_begun(content(found)), media_type=media, headers=headers)
+    return StreamingResponse(export.chunks(file), media_type=media, headers=headers)
 
 
-def _begun(parts: Iterator[T]) -> Iterator[T]:
-    """Return the parts, the first of them made: what fails then is still answered as an error."""
-    first = list(islice(parts, 1))
-    return chain(first, parts)
+def _check(connection: Connection, wanted: CandidateFilter) -> None:
+    """Problem 404 if a filter names what does not exist."""
+    row = None if wanted.stream is None else find_stream(connection, wanted.stream)
+    check_lf(connection, row, wanted.lf)
+    check_segment(connection, row, wanted.segment)
+    check_alert(connection, wanted.alert_id)
 
 
 def _accepted(accept: str) -> Format:
@@ -104,22 +105,21 @@ def _accepted(accept: str) -> Format:
     return next((_ACCEPTED[kind] for kind in kinds if kind in _ACCEPTED), "json")
 
 
-def _page(ctx: Ctx, wanted: CandidateFilter, limit: int, cursor: str | None) -> Response:
-    found = candidates.page(ctx.database, wanted, limit, from_cursor(cursor))
-    following = _following(ctx, wanted, found, limit)
+def _page(
+    connection: Connection, wanted: CandidateFilter, limit: int, cursor: str | None
+) -> Response:
+    found = candidates.page(connection, wanted, limit, from_cursor(cursor))
+    following = _following(connection, wanted, found, limit)
     items = [export.row(candidate) for candidate in found]
     return JSONResponse({"items": items, "next": following})
 
 
-def _following(ctx: Ctx, wanted: CandidateFilter, found: list[Candidate], limit: int) -> str | None:
+def _following(
+    connection: Connection, wanted: CandidateFilter, found: list[Candidate], limit: int
+) -> str | None:
     """Return the cursor of the next page: after a full one, and after one that bytes have ended."""
     if not found:
         return None
     place = (found[-1].window_start_ms, found[-1].id)
-    more = len(found) == limit or candidates.page(ctx.database, wanted, 1, place)
+    more = len(found) == limit or candidates.page(connection, wanted, 1, place)
     return to_cursor(place) if more else None
-
-
-def _all(ctx: Ctx, wanted: CandidateFilter, limit: int | None) -> Iterator[Candidate]:
-    found = (c for page in candidates.pages(ctx.database, wanted) for c in page)
-    return islice(found, limit)

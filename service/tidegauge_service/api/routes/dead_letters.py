@@ -71,22 +71,21 @@ def list_dead_letters(
     cursor: Cursor = None,
 ) -> Letters:
     """List dead letters, newest first, with up to 4 KiB of each payload."""
-    stream = find_stream(ctx, name)
     if reason is not None and ctx.reasons is not None and reason not in ctx.reasons:
         detail = f"reason '{reason}'; reasons: {', '.join(sorted(ctx.reasons))}"
         raise Problem(422, "invalid_parameter", detail)
-    found = dead_letters.page(
-        ctx.database,
-        stream,
-        DeadLetterFilter(reason, moment(until, "until")),
-        limit=limit,
-        after=_place(cursor),
-        most_bytes=SHOWN_BYTES,
-    )
+    wanted = DeadLetterFilter(reason, moment(until, "until"))
+    after = _place(cursor)
+    with ctx.database.read() as connection:
+        stream = find_stream(connection, name)
+        found = dead_letters.page(
+            connection, stream, wanted, limit=limit, after=after, most_bytes=SHOWN_BYTES
+        )
+        tallies = dead_letters.tallies(connection, stream)
     return Letters(
         counts={
             t.reason: DeadLetterTally(received=t.received, kept=t.kept, replayed=t.replayed)
-            for t in dead_letters.tallies(ctx.database, stream)
+            for t in tallies
         },
         items=[_letter(kept) for kept in found],
         next=_cursor(found[-1].place) if len(found) == limit else None,
@@ -101,7 +100,8 @@ def show_dead_letter(
     ctx: Ctx,
 ) -> Letter:
     """Show one dead letter with all of its payload that was kept."""
-    found = dead_letters.find(ctx.database, find_stream(ctx, name), partition, offset)
+    with ctx.database.read() as connection:
+        found = dead_letters.find(connection, find_stream(connection, name), partition, offset)
     if found is None:
         detail = f"partition {partition}, offset {offset}: replayed, dropped, or never there"
         raise Problem(404, "unknown_dead_letter", detail)

@@ -17,8 +17,7 @@ from tidegauge_alerts.errors import RuleError
 from tidegauge_alerts.rules import check_names
 from tidegauge_probes import ProbeSet
 from tidegauge_probes.errors import BaselineError, ProbeError
-from tidegauge_probes.labeling.contents import rebuilt
-from tidegauge_probes.labeling.loading import load_templates
+from tidegauge_probes.labeling.loading import load_contents, load_templates
 from tidegauge_service.api.context import ApiContext, Ctx, find_stream, moment
 from tidegauge_service.api.json_body import JsonRoute, Name
 from tidegauge_service.api.problems import Problem
@@ -28,6 +27,7 @@ from tidegauge_service.deployments.changes import Wanted
 from tidegauge_service.errors import ChangeRefused
 from tidegauge_service.store import baselines, deployments, streams
 from tidegauge_service.store.deployments import Author, Reference
+from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 
 router = APIRouter(prefix="/api/v1/streams", tags=["deployments"], route_class=JsonRoute)
@@ -82,7 +82,7 @@ class Accepting(BaseModel):
 @router.post("/{name}/deployments", status_code=201)
 def deploy_probe_set(name: str, body: Annotated[Deploying, Body()], ctx: Ctx) -> DeploymentRow:
     """Deploy templates, live or as a shadow, from the next window on."""
-    stream = find_stream(ctx, name)
+    stream = _find(ctx, name)
     with _told():
         wanted = _wanted(ctx, stream, body)
         change = changes.shadow if body.role == "shadow" else changes.deploy
@@ -96,7 +96,7 @@ def promote_deployment(
     body: Annotated[Promoting, Body()] = Promoting(),  # noqa: B008  (never changed)
 ) -> DeploymentRow:
     """Make the shadow live, from the next window on."""
-    stream = find_stream(ctx, name)
+    stream = _find(ctx, name)
     with _told():
         made = changes.promote(ctx.database, stream, _author(ctx), baseline=body.baseline)
     return deployment_item(made)
@@ -105,7 +105,7 @@ def promote_deployment(
 @router.post("/{name}/deployments/rollback", status_code=201)
 def roll_back_deployment(name: str, ctx: Ctx) -> DeploymentRow:
     """Deploy again what was live before, with its baseline, from the next window on."""
-    stream = find_stream(ctx, name)
+    stream = _find(ctx, name)
     with _told():
         return deployment_item(changes.roll_back(ctx.database, stream, _author(ctx)))
 
@@ -117,7 +117,7 @@ def accept_baseline(
     body: Annotated[Accepting, Body()] = Accepting(),  # noqa: B008  (never changed)
 ) -> DeploymentRow:
     """Compare the live deployment with its own windows of late, from the next window on."""
-    stream = find_stream(ctx, name)
+    stream = _find(ctx, name)
     since, until = moment(body.from_, "from"), moment(body.until, "until")
     with _told():
         made = changes.accept(ctx.database, stream, _author(ctx), since_ms=since, until_ms=until)
@@ -127,15 +127,21 @@ def accept_baseline(
 @router.delete("/{name}/deployments/shadow")
 def end_shadow(name: str, ctx: Ctx) -> DeploymentRow:
     """Let the shadow count no more, from the next window on."""
-    stream = find_stream(ctx, name)
+    stream = _find(ctx, name)
     with _told():
         return deployment_item(changes.end_shadow(ctx.database, stream, _author(ctx)))
 
 
+def _find(ctx: ApiContext, name: str) -> StreamRow:
+    """Return the stream. A transaction of its own: the change begins by taking its locks."""
+    with ctx.database.read() as connection:
+        return find_stream(connection, name)
+
+
 def _wanted(ctx: ApiContext, stream: StreamRow, body: Deploying) -> Wanted:
     """Return what is to be deployed; Problem 404, 409 or 422 if it cannot be from here."""
-    probe_set, reference = _templates(ctx, stream, body)
     with ctx.database.read() as connection:
+        probe_set, reference = _templates(connection, stream, body)
         rules = streams.config_of(connection, stream.id).alerts.user_rules
         found = baselines.find(connection, body.baseline) if body.baseline else None
     for rule in rules:
@@ -147,18 +153,17 @@ def _wanted(ctx: ApiContext, stream: StreamRow, body: Deploying) -> Wanted:
     return Wanted(probe_set, reference, Reference(found.id))
 
 
-def _templates(ctx: ApiContext, stream: StreamRow, body: Deploying) -> tuple[ProbeSet, str]:
+def _templates(connection: Connection, stream: StreamRow, body: Deploying) -> tuple[ProbeSet, str]:
     """Return a ProbeSet and its reference, without importing or reading anything."""
     if body.probe_set is None:
         try:
             return load_templates(body.probes, "probes"), POSTED
         except ProbeError as error:
             raise Problem(422, "invalid_probes", str(error)) from error
-    name = deployment_id(ctx, stream, body.probe_set)
-    with ctx.database.read() as connection:
-        known = deployments.of_stream(connection, stream.id)
-        kept = streams.contents_of(connection, name)
-    again = rebuilt(kept, name) if kept else None
+    name = deployment_id(connection, stream, body.probe_set)
+    known = deployments.of_stream(connection, stream.id)
+    kept = streams.contents_of(connection, name)
+    again = load_contents(kept, name) if kept else None
     if again is None:
         detail = f"ProbeSet {name} has LFs in Python: `tidegauge probes deploy` loads their files"
         raise Problem(409, "change_refused", detail)

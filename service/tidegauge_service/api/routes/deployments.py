@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from tidegauge_probes.authoring.difference import Difference, compare
+from tidegauge_probes.labeling.contents import Contents
 from tidegauge_service.api.context import (
-    ApiContext,
     Ctx,
     Cursor,
     Limit,
@@ -24,6 +24,7 @@ from tidegauge_service.api.problems import Problem
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import deployment_counts, deployments, streams
 from tidegauge_service.store.deployments import Deployment
+from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import Role, StreamRow
 
 router = APIRouter(prefix="/api/v1/streams", tags=["deployments"])
@@ -122,7 +123,8 @@ class Diff(BaseModel):
 @router.get("/{name}/deployments")
 def list_deployments(name: str, ctx: Ctx) -> DeploymentRows:
     """List which ProbeSets have counted which windows, and who wanted it so."""
-    found = deployment_counts.listing(ctx.database, find_stream(ctx, name))
+    with ctx.database.read() as connection:
+        found = deployment_counts.listing(connection, find_stream(connection, name))
     return DeploymentRows(items=[deployment_item(d) for d in found])
 
 
@@ -134,12 +136,12 @@ def diff_deployments(
     after: Annotated[str, Query(description="An id, live or shadow.")] = "shadow",
 ) -> Diff:
     """Say what two deployments differ in."""
-    stream = find_stream(ctx, name)
-    old, new = (deployment_id(ctx, stream, which) for which in (before, after))
     with ctx.database.read() as connection:
+        stream = find_stream(connection, name)
+        old, new = (deployment_id(connection, stream, which) for which in (before, after))
         contents = [streams.contents_of(connection, one) for one in (old, new)]
-    found = compare(*(one or {} for one in contents))
-    seen = deployment_counts.side_by_side(ctx.database, stream, old, new)
+        seen = deployment_counts.side_by_side(connection, stream, old, new)
+    found = compare(*(one or Contents() for one in contents))
     return Diff(
         before=old,
         after=new,
@@ -161,17 +163,18 @@ def list_deployment_windows(
     cursor: Cursor = None,
 ) -> DeploymentWindows:
     """List the closed windows that a deployment has counted, live or as a shadow, oldest first."""
-    stream = find_stream(ctx, name)
     after = from_cursor(cursor)
     start, end = span(since, until)
-    found = deployment_counts.page(
-        ctx.database,
-        stream,
-        deployment_id(ctx, stream, probe_set),
-        since_ms=start if after is None else after[0] + 1,
-        until_ms=end,
-        limit=limit,
-    )
+    with ctx.database.read() as connection:
+        stream = find_stream(connection, name)
+        found = deployment_counts.page(
+            connection,
+            stream,
+            deployment_id(connection, stream, probe_set),
+            since_ms=start if after is None else after[0] + 1,
+            until_ms=end,
+            limit=limit,
+        )
     items = [
         DeploymentWindow(
             start=to_iso(start),
@@ -184,10 +187,9 @@ def list_deployment_windows(
     return DeploymentWindows(items=items, next=following)
 
 
-def deployment_id(ctx: ApiContext, stream: StreamRow, which: str) -> str:
+def deployment_id(connection: Connection, stream: StreamRow, which: str) -> str:
     """Return the id of a deployment of the stream; Problem 404 if it has none of that name."""
-    with ctx.database.read() as connection:
-        known = deployments.of_stream(connection, stream.id)
+    known = deployments.of_stream(connection, stream.id)
     if which in set(Role):
         found = deployments.current(known, Role(which))
         which_id = found.probe_set if found else None
@@ -208,13 +210,13 @@ def deployment_item(deployment: Deployment) -> DeploymentRow:
         probe_set=d.probe_set,
         role=d.role,
         **{"from": None if d.made_as == deployments.Change.FIRST else to_iso(d.from_ms)},
-        until=_iso(d.until_ms),
+        until=to_iso(d.until_ms),
         baseline=d.baseline,
         reference=d.reference,
         made_as=d.made_as,
         created=to_iso(d.created_ms),
         created_by=d.created_by,
-        ended=_iso(d.ended_ms),
+        ended=to_iso(d.ended_ms),
         ended_by=d.ended_by,
     )
 
@@ -232,7 +234,3 @@ def _counted(figures: deployment_counts.DeploymentFigures) -> CountedWindows:
     return CountedWindows(
         records=figures.records, covered=figures.covered, blind=figures.blind, lfs=lfs
     )
-
-
-def _iso(ms: int | None) -> str | None:
-    return None if ms is None else to_iso(ms)

@@ -65,9 +65,10 @@ async def append_events(
     def append() -> tuple[events.Appended, bool]:
         parsed = event_body.parse(body, request.headers.get("content-type", ""), config)
         known = events.Request(idempotency_key, events.digest(body)) if idempotency_key else None
-        return events.append(
-            ctx.database, stream, source, parsed, now_ms=ctx.clock(), request=known
-        )
+        with ctx.database.write() as connection:
+            return events.append(
+                connection, stream, source, parsed, now_ms=ctx.clock(), request=known
+            )
 
     try:
         answer, repeated = await run_in_threadpool(append)
@@ -81,8 +82,8 @@ async def append_events(
 
 def _log(ctx: ApiContext, name: str) -> tuple[StreamRow, StreamConfig]:
     """Return a stream that takes events; Problem 404 or 409."""
-    stream = find_stream(ctx, name)
     with ctx.database.read() as connection:
+        stream = find_stream(connection, name)
         config = streams.config_of(connection, stream.id)
     if not isinstance(config.source, LogSource):
         detail = (

@@ -29,8 +29,9 @@ class FalseAlarmReport(BaseModel):
 @router.get("/{name}/false-alarms")
 def get_false_alarms(name: str, ctx: Ctx) -> FalseAlarmReport:
     """Return the false incidents to expect, beside the incidents that opened."""
-    stream = find_stream(ctx, name)
-    row = forecast.of_stream(ctx.database, stream)
+    with ctx.database.read() as connection:
+        stream = find_stream(connection, name)
+        row = forecast.of_stream(connection, stream)
     if row is None:
         return FalseAlarmReport(
             baseline=stream.baseline,

@@ -43,4 +43,4 @@ def metrics(ctx: Ctx, request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
     except (TypeError, ValueError):  # it asks for a version that is none
         encode, content_type = choose_encoder("")
-    return Response(encode(ctx.collector.registry), headers={"Content-Type": content_type})
+    return Response(encode(ctx.metrics), headers={"Content-Type": content_type})

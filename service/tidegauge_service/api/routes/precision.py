@@ -85,16 +85,17 @@ def list_precision(
     cursor: Cursor = None,
 ) -> PrecisionPage:
     """List what the label model says of compared windows, oldest first."""
-    stream = find_stream(ctx, name)
     after = from_cursor(cursor)
     start, end = span(since, until)
-    found = precision.page(
-        ctx.database,
-        stream,
-        since_ms=start if after is None else after[0] + 1,
-        until_ms=end,
-        limit=limit,
-    )
+    with ctx.database.read() as connection:
+        stream = find_stream(connection, name)
+        found = precision.page(
+            connection,
+            stream,
+            since_ms=start if after is None else after[0] + 1,
+            until_ms=end,
+            limit=limit,
+        )
     following = to_cursor((found[-1].start_ms, "")) if len(found) == limit else None
     return PrecisionPage(items=[_item(w, stream.window_ms) for w in found], next=following)
 

@@ -46,8 +46,9 @@ class SkewReport(BaseModel):
 @router.get("/{name}/skew")
 def list_skew(name: str, ctx: Ctx) -> SkewReport:
     """List the series in which training data and live traffic differ."""
-    stream = find_stream(ctx, name)
-    row = skew.of_stream(ctx.database, stream)
+    with ctx.database.read() as connection:
+        stream = find_stream(connection, name)
+        row = skew.of_stream(connection, stream)
     if row is None:
         return SkewReport(tested=None, training=None, baseline=stream.baseline, items=[])
     return SkewReport(

@@ -140,13 +140,17 @@ class Windows(BaseModel):
 @router.get("")
 def list_streams(ctx: Ctx) -> Streams:
     """List the streams."""
-    return Streams(items=[_stream(summary) for summary in queries.summaries(ctx.database)])
+    with ctx.database.read() as connection:
+        summaries = queries.summaries(connection)
+    return Streams(items=[_stream(summary) for summary in summaries])
 
 
 @router.get("/{name}")
 def show_stream(name: str, ctx: Ctx) -> Stream:
     """Show one stream."""
-    return _stream(queries.summary(ctx.database, find_stream(ctx, name)))
+    with ctx.database.read() as connection:
+        summary = queries.summary(connection, find_stream(connection, name))
+    return _stream(summary)
 
 
 @router.get("/{name}/windows")
@@ -162,21 +166,22 @@ def list_windows(
     cursor: Cursor = None,
 ) -> Windows:
     """List evaluated windows with their series, oldest first."""
-    stream = find_stream(ctx, name)
     after = from_cursor(cursor)
     start, end = span(since, until)
-    check_lf(ctx, stream, probe)
-    check_segment(ctx, stream, segment)
-    found = queries.window_page(
-        ctx.database,
-        stream,
-        since_ms=start if after is None else after[0] + 1,
-        until_ms=end,
-        series=series,
-        segment=segment,
-        probe=probe,
-        limit=limit,
-    )
+    with ctx.database.read() as connection:
+        stream = find_stream(connection, name)
+        check_lf(connection, stream, probe)
+        check_segment(connection, stream, segment)
+        found = queries.window_page(
+            connection,
+            stream,
+            since_ms=start if after is None else after[0] + 1,
+            until_ms=end,
+            series=series,
+            segment=segment,
+            probe=probe,
+            limit=limit,
+        )
     following = to_cursor((found[-1].start_ms, "")) if len(found) == limit else None
     return Windows(items=[_window(w, stream.window_ms) for w in found], next=following)
 
@@ -189,9 +194,9 @@ def _stream(summary: StreamSummary) -> Stream:
         lateness_seconds=row.lateness_ms / 1000,
         probe_set=row.probe_set,
         baseline=row.baseline,
-        watermark=_iso(summary.watermark_ms),
-        closed_through=_iso(summary.closed_through_ms),
-        evaluated_through=_iso(summary.evaluated_through_ms),
+        watermark=to_iso(summary.watermark_ms),
+        closed_through=to_iso(summary.closed_through_ms),
+        evaluated_through=to_iso(summary.evaluated_through_ms),
         windows=summary.windows,
         records=summary.records,
         late=summary.late,
@@ -206,16 +211,16 @@ def _stream(summary: StreamSummary) -> Stream:
         ],
         lost=summary.lost,
         gaps=[_gap(decision) for decision in summary.gaps],
-        stale_since=_iso(summary.stale_ms),
-        mostly_late_since=_iso(summary.late_ms),
+        stale_since=to_iso(summary.stale_ms),
+        mostly_late_since=to_iso(summary.late_ms),
         blind=None if summary.blind is None else [_blind(found) for found in summary.blind],
         partitions=[
             Partition(
                 partition=p.partition,
                 next_offset=p.next_offset,
-                lag=None if p.end_offset is None else max(p.end_offset - p.next_offset, 0),
-                lag_as_of=_iso(p.end_ms),
-                watermark=_iso(p.watermark_ms),
+                lag=p.lag,
+                lag_as_of=to_iso(p.end_ms),
+                watermark=to_iso(p.watermark_ms),
                 drained=p.drained,
             )
             for p in summary.partitions
@@ -236,7 +241,7 @@ def _gap(decision: Decision) -> RecordedGap:
         to_offset=decision.to_offset,
         lost=decision.lost,
         found=to_iso(decision.detected_ms),
-        decided=_iso(decision.decided_ms),
+        decided=to_iso(decision.decided_ms),
         decided_by=decision.decided_by,
     )
 
@@ -256,7 +261,3 @@ def _window(window: WindowFigures, window_ms: int) -> Window:
 
 def _series(figure: SeriesFigure) -> Series:
     return Series(**{name: getattr(figure, name) for name in Series.model_fields})
-
-
-def _iso(ms: int | None) -> str | None:
-    return None if ms is None else to_iso(ms)

@@ -15,27 +15,20 @@ from tidegauge_probes import load
 from tidegauge_probes.counts.analysis import lf_summary
 from tidegauge_probes.drift.baseline import LEARNING_WINDOWS, Baseline
 from tidegauge_probes.label_model.accuracy import Gold
-from tidegauge_probes.label_model.dawid_skene import MIN_LFS, MIN_VOTES
+from tidegauge_probes.label_model.model import MIN_LFS, MIN_VOTES
 from tidegauge_service.baselines import training
 from tidegauge_service.cli.baseline import snorkel
-from tidegauge_service.cli.terminal import (
-    author,
-    find_stream,
-    moment,
-    opened,
-    out,
-    print_json,
-    progress,
-    settings_of,
-    styled,
-)
+from tidegauge_service.cli.database import author, find_stream, opened
+from tidegauge_service.cli.terminal import moment, out, print_json, progress, settings_of, styled
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.deployments import changes
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import baselines
 
-app = typer.Typer(help="Frozen references to compare with.", no_args_is_help=True)
+app = typer.Typer(
+    help="Fit, list and accept the baselines that windows are compared with.", no_args_is_help=True
+)
 
 app.command("import-snorkel")(snorkel.import_snorkel)
 
@@ -43,21 +36,28 @@ app.command("import-snorkel")(snorkel.import_snorkel)
 @app.command()
 def fit(
     context: typer.Context,
-    stream: Annotated[Path, typer.Argument(help="The stream file: its ProbeSet, record, window.")],
-    name: Annotated[str, typer.Option(help="Name to use in `baseline: {name: …}`.")],
+    stream: Annotated[
+        Path, typer.Argument(help="The stream file, for its `probes`, `record` and `window`.")
+    ],
+    name: Annotated[
+        str, typer.Option(help="Name of the baseline, for `baseline: {name: …}` in stream files.")
+    ],
     records: Annotated[
-        Path | None, typer.Option(help="Training records: JSONL, CSV or Parquet.")
+        Path | None, typer.Option(help="Training records: JSON, JSONL, CSV, TSV or Parquet.")
     ] = None,
     votes: Annotated[
-        Path | None, typer.Option(help="A vote matrix instead: .npy or .npz, e.g. Snorkel's L.")
+        Path | None,
+        typer.Option(help="Vote matrix instead of records: .npy or .npz, such as Snorkel's L."),
     ] = None,
     gold: Annotated[
         str | None,
-        typer.Option(help="Field of the records with the true class: how right the model is."),
+        typer.Option(
+            help="Field with the true class, to estimate the accuracy of the deployed model."
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
 ) -> None:
-    """Freeze a baseline from training records, or from a vote matrix."""
+    """Fit a baseline from training records or from a vote matrix."""
     if (records is None) == (votes is None):
         msg = "give either --records FILE or --votes FILE"
         raise SettingsError(msg)
@@ -97,7 +97,7 @@ def fit(
 
 @app.command("list")
 def listing(context: typer.Context) -> None:
-    """List the baselines."""
+    """List baselines."""
     table = Table("id", "name", "ProbeSet", "records", "windows", "created")
     with opened(settings_of(context)) as database, database.read() as connection:
         for row in baselines.listing(connection):
@@ -109,10 +109,10 @@ def listing(context: typer.Context) -> None:
 @app.command()
 def show(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Name or id.")],
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
+    name: Annotated[str, typer.Argument(help="Baseline name or id.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
 ) -> None:
-    """Show a baseline: where it came from, what each LF did, and how right it was."""
+    """Show the source of a baseline, and the coverage and precision of each LF."""
     with opened(settings_of(context)) as database, database.read() as connection:
         found = baselines.find(connection, name)
     if as_json:
@@ -134,26 +134,33 @@ def show(
         return
     shares_of = zip(found.plan.layout.classes, found.model.prior, strict=True)
     out.print("class shares: " + ", ".join(f"{label} {share:.1%}" for label, share in shares_of))
-    out.print("Precision and shares are relative to the consensus of the LFs; no label was seen.")
+    out.print(
+        "Precision and class shares are relative to the consensus of the LFs, not to true labels."
+    )
 
 
 @app.command()
 def accept(
     context: typer.Context,
-    stream: Annotated[str, typer.Argument(metavar="STREAM", help="Name of the stream.")],
+    stream: Annotated[str, typer.Argument(metavar="STREAM", help="Stream name or stream file.")],
     since: Annotated[
         str | None,
-        typer.Option("--from", help="First window [default: when the oldest open alert opened]."),
+        typer.Option(
+            "--from", help="Start of the first window (default: when the oldest open alert opened)"
+        ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option(help="End of the last window [default: all evaluated].")
+        str | None, typer.Option(help="End of the last window (default: all evaluated windows)")
     ] = None,
-    by: Annotated[str | None, typer.Option(help="Who does it [default: your login].")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
+    by: Annotated[
+        str | None, typer.Option(help="Name to record for the change (default: your login)")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
 ) -> None:
-    """Take what a stream does of late for the new normal, from the next window on."""
+    """Accept recent windows as the new baseline, from the next window on."""
     with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
+        with database.read() as connection:  # apart: the change begins by taking its locks
+            row = find_stream(connection, stream)
         made = changes.accept(
             database,
             row,
@@ -165,15 +172,15 @@ def accept(
         print_json({"stream": row.name, **asdict(made)})
         return
     out.print(
-        f"the windows of '{row.name}' from {to_iso(made.from_ms)} on are compared with baseline "
-        f"{made.baseline}; open alerts end there",
+        f"the windows of '{row.name}' from {to_iso(made.from_ms)} on will be compared with "
+        f"baseline {made.baseline}; open alerts resolve there",
         highlight=False,
     )
 
 
 _NO_MODEL = (
-    f"no label model: fewer than {MIN_LFS} LFs have {MIN_VOTES} votes, or no votes were kept, so "
-    "nothing is said of precision"
+    f"no label model, so no precision: fewer than {MIN_LFS} LFs have {MIN_VOTES} votes, or no "
+    "votes were kept"
 )
 
 
@@ -214,7 +221,7 @@ def _precision(baseline: Baseline) -> dict[str, dict[str, float]]:
 
 
 def _accuracy(gold: Gold) -> str:
-    return f"the model is right on {gold.accuracy:.1%} of {len(gold.labels)} gold records"
+    return f"model accuracy: {gold.accuracy:.1%} on {len(gold.labels)} gold records"
 
 
 def _said(precision: Mapping[str, float]) -> str:

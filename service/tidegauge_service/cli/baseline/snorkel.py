@@ -1,4 +1,4 @@
-"""``tidegauge baseline import-snorkel``: a label model that was fitted with Snorkel."""
+"""``tidegauge baseline import-snorkel``: use a label model fitted with Snorkel."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import typer
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model import snorkel_model, snorkel_pickle
-from tidegauge_probes.label_model.dawid_skene import LabelModel
-from tidegauge_service.cli.terminal import opened, out, print_json, settings_of, styled
+from tidegauge_probes.label_model.model import LabelModel
+from tidegauge_service.cli.database import opened
+from tidegauge_service.cli.terminal import out, print_json, settings_of, styled
 from tidegauge_service.clock import now_ms
 from tidegauge_service.store import baselines
 
@@ -23,15 +24,15 @@ OTHER = 0.05
 
 def import_snorkel(
     context: typer.Context,
-    model: Annotated[Path, typer.Argument(help="What `label_model.save(path)` wrote.")],
-    baseline: Annotated[str, typer.Option(help="The baseline of the same LFs: name or id.")],
-    name: Annotated[str, typer.Option(help="Name of the new baseline, with this label model.")],
+    model: Annotated[Path, typer.Argument(help="File written by `label_model.save(path)`.")],
+    baseline: Annotated[str, typer.Option(help="Baseline of the same LFs, by name or id.")],
+    name: Annotated[str, typer.Option(help="Name of the new baseline.")],
     records: Annotated[
-        int | None, typer.Option(min=1, help="Rows of L_train, if the file does not tell.")
+        int | None, typer.Option(min=1, help="Number of rows of L_train, if the file does not say.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
 ) -> None:
-    """Take the label model of a saved Snorkel LabelModel into a baseline, which gets a new name."""
+    """Copy a baseline, with its label model replaced by a saved Snorkel LabelModel."""
     imported = _read(model, records)
     with opened(settings_of(context)) as database:
         with database.read() as connection:
@@ -48,8 +49,8 @@ def import_snorkel(
         print_json({"name": name, "id": new.id, **facts})
         return
     out.print(
-        f"baseline '{name}' ({new.id}): that of '{baseline}' with the label model of {model.name}, "
-        f"fitted on {imported.records} records",
+        f"baseline '{name}' ({new.id}): copy of '{baseline}' with the label model of "
+        f"{model.name}, fitted on {imported.records} records",
         markup=False,
     )
     for warning in warnings:
@@ -75,8 +76,8 @@ def _refuse_misfit(model: LabelModel, baseline: Baseline, path: Path) -> None:
     wanted = (baseline.total.lfs, baseline.total.classes)
     if given != wanted:
         msg = (
-            f"{path} is of {given[0]} LFs and {given[1]} classes, the baseline of {wanted[0]} and "
-            f"{wanted[1]}: fit one with the same LFs, in the order of L_train's columns"
+            f"{path} has {given[0]} LFs and {given[1]} classes, but the baseline has {wanted[0]} "
+            f"and {wanted[1]}: fit a baseline with the same LFs, in the order of L_train's columns"
         )
         raise BaselineError(msg)
 
@@ -91,13 +92,13 @@ def _doubts(model: LabelModel, baseline: Baseline) -> list[str]:
         label = baseline.plan.layout.classes[most]
         said.append(
             f"{baseline.plan.layout.probes[lf]} votes {label} on {here[lf, most]:.1%} of the "
-            f"baseline, on {there[lf, most]:.1%} of L_train: are the LFs in the same order?"
+            f"baseline but {there[lf, most]:.1%} of L_train: are the LFs in the same order?"
         )
     m = len(model.votes)
     pairs = (int(model.dependent.sum()) - m) // 2
     if pairs:
         said.append(
-            f"{pairs} of {m * (m - 1) // 2} pairs of LFs vote together otherwise than this label "
-            "model says, and are not used on each other"
+            f"{pairs} of {m * (m - 1) // 2} pairs of LFs vote together more or less often than "
+            "this label model predicts, and are not used to measure each other"
         )
     return said

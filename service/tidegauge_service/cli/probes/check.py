@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from tidegauge_probes import ProbeSet, load
 from tidegauge_probes.authoring import review
-from tidegauge_probes.authoring.review import About, RunMode, Trial, Warn
+from tidegauge_probes.authoring.review import LfDescription, LfWarning, RunMode, Trial
 from tidegauge_service.cli.probes.sample import (
     RecordSample,
     is_stream_file,
@@ -21,48 +21,48 @@ from tidegauge_service.cli.probes.sample import (
 from tidegauge_service.cli.terminal import out, print_json, printable, settings_of, styled
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
 
-DOUBTS = 1
+HAS_WARNINGS = 1
 """Exit code of --strict where there are warnings."""
 
 
 def check(
     context: typer.Context,
     reference: Annotated[
-        str, typer.Argument(help="A ProbeSet file, module:attribute, or a stream file.")
+        str, typer.Argument(help="ProbeSet file, module:attribute, or stream file.")
     ],
     sample: Annotated[
         Path | None,
         typer.Option(
-            help="Records to try them on: JSONL, CSV or Parquet [default: the stream's source, "
-            "if that is files]."
+            help="Sample of records: JSON, JSONL, CSV, TSV or Parquet (default: the files of the "
+            "stream's source)"
         ),
     ] = None,
     strict: Annotated[  # noqa: FBT002  (typer's flags)
-        bool, typer.Option("--strict", help="Exit with 1 if there is a warning.")
+        bool, typer.Option("--strict", help="Exit with code 1 if there are warnings.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
 ) -> None:
-    """Load a ProbeSet, say what its LFs look for, and try them on a sample of records."""
+    """Show what LFs look for, how they run, and how they vote on a sample of records."""
     stream = load_stream(Path(reference)) if is_stream_file(reference) else None
     if stream is None:
         probe_set = load(reference, Path.cwd())
     else:
         probe_set = load(stream.probes, Path(stream.folder))
-    abouts = review.about(probe_set)
+    descriptions = review.describe(probe_set)
     warnings = review.same_content(probe_set)
-    trial, unread = None, 0
+    trial, unreadable = None, 0
     read = _sample(context, sample, stream)
     if read is not None:
-        trial, unread = review.tried(probe_set, read.records), read.unread
+        trial, unreadable = review.run_trial(probe_set, read.records), read.unreadable
         warnings += trial.warnings
     if as_json:
-        print_json(_facts(probe_set, abouts, trial, unread, warnings))
+        print_json(_facts(probe_set, descriptions, trial, unreadable, warnings))
     else:
-        _show(probe_set, abouts, trial, unread, warnings)
+        _show(probe_set, descriptions, trial, unreadable, warnings)
         if read is not None and trial is not None:
             _show_absent(trial, read, stream)
     if strict and warnings:
-        raise typer.Exit(DOUBTS)
+        raise typer.Exit(HAS_WARNINGS)
 
 
 def _sample(
@@ -73,25 +73,25 @@ def _sample(
     return None if sample is None else read_sample(sample)
 
 
-_WAYS = {
-    RunMode.TEMPLATE: "runs compiled, as a template",
-    RunMode.VOTER: "passes on a vote of the record",
-    RunMode.LIFTED: "runs lifted, as a template",
+_RUNS = {
+    RunMode.TEMPLATE: "runs as a compiled template",
+    RunMode.VOTER: "takes its vote from the record",
+    RunMode.LIFTED: "is lifted, and runs as a template",
     RunMode.PYTHON: "runs as Python",
 }
 
 
 def _facts(
     probe_set: ProbeSet,
-    abouts: tuple[About, ...],
+    descriptions: tuple[LfDescription, ...],
     trial: Trial | None,
-    unread: int,
-    warnings: tuple[Warn, ...],
+    unreadable: int,
+    warnings: tuple[LfWarning, ...],
 ) -> dict[str, Any]:
     """Return what scripts get to see."""
     m = len(probe_set.probes)
     on_sample = {row.name: row for row in trial.lfs} if trial else {}
-    lfs = [asdict(one) for one in abouts[:m]]
+    lfs = [asdict(one) for one in descriptions[:m]]
     for lf in lfs:
         row = on_sample.get(lf["name"])
         lf["sample"] = row and {k: v for k, v in asdict(row).items() if k != "name"}
@@ -99,9 +99,11 @@ def _facts(
         "id": probe_set.id,
         "classes": probe_set.classes,
         "records": trial and trial.records,
-        "unread": unread,
+        "unreadable": unreadable,
         "lfs": lfs,
-        "slices": [{k: v for k, v in asdict(one).items() if k != "labels"} for one in abouts[m:]],
+        "slices": [
+            {k: v for k, v in asdict(one).items() if k != "labels"} for one in descriptions[m:]
+        ],
         "failing": [asdict(one) for one in trial.failing] if trial else [],
         "absent": [asdict(one) for one in trial.absent] if trial else [],
         "warnings": [asdict(one) for one in warnings],
@@ -110,10 +112,10 @@ def _facts(
 
 def _show(
     probe_set: ProbeSet,
-    abouts: tuple[About, ...],
+    descriptions: tuple[LfDescription, ...],
     trial: Trial | None,
-    unread: int,
-    warnings: tuple[Warn, ...],
+    unreadable: int,
+    warnings: tuple[LfWarning, ...],
 ) -> None:
     m = len(probe_set.probes)
     out.print(
@@ -121,10 +123,10 @@ def _show(
         f"classes {', '.join(probe_set.classes)}",
         markup=False,
     )
-    for column, one in enumerate(abouts):
-        _say(one, is_slice=column >= m)
+    for column, one in enumerate(descriptions):
+        _show_lf(one, is_slice=column >= m)
     if trial is not None:
-        out.print(f"\n{trial.records} records, {unread} unreadable")
+        out.print(f"\n{trial.records} records, {unreadable} unreadable")
         out.print(_table(trial))
         absent = {one.field for one in trial.absent}
         for failing in trial.failing:
@@ -149,10 +151,10 @@ def _show_absent(trial: Trial, read: RecordSample, stream: StreamConfig | None) 
         out.print(styled("error:", "red"), f"{says}; {there}")
 
 
-def _say(one: About, *, is_slice: bool) -> None:
+def _show_lf(one: LfDescription, *, is_slice: bool) -> None:
     votes = "slice" if is_slice else " or ".join(one.labels or ("any class",))
     out.print(styled(printable(one.name), "bold"), f"→ {votes}: {one.matches}")
-    out.print("   ", _WAYS[one.way] + (f": {one.why}" if one.why else ""))
+    out.print("   ", _RUNS[one.runs_as] + (f": {one.why}" if one.why else ""))
 
 
 def _table(trial: Trial) -> Table:

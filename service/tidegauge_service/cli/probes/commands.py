@@ -1,4 +1,4 @@
-"""``tidegauge probes``: look at LFs before they are deployed."""
+"""``tidegauge probes``: check, deploy and compare LFs."""
 
 from __future__ import annotations
 
@@ -10,57 +10,61 @@ COMMANDS = (
     LazyCommand(
         "check",
         "probes.check:check",
-        "Load a ProbeSet, say what its LFs look for, and try them on a sample of records.",
+        "Show what LFs look for, how they run, and how they vote on a sample of records.",
     ),
     LazyCommand(
         "init",
         "probes.init:init",
-        "Write a ProbeSet file of the Python LFs that are templates in disguise.",
+        "Convert Python LFs to templates where possible, and write a ProbeSet file.",
     ),
     LazyCommand(
         "deploy",
         "probes.deployments:deploy",
-        "Let a ProbeSet count, judge and alert, from the next window on.",
+        "Make a ProbeSet live from the next window on.",
     ),
     LazyCommand(
         "shadow",
         "probes.deployments:shadow",
-        "Let a ProbeSet count beside the live one, and never alert, from the next window on.",
+        "Run a ProbeSet alongside the live one, without alerts, from the next window on.",
     ),
     LazyCommand(
-        "promote", "probes.deployments:promote", "Make the shadow live, from the next window on."
+        "promote", "probes.deployments:promote", "Make the shadow live from the next window on."
     ),
     LazyCommand(
         "rollback",
         "probes.deployments:rollback",
-        "Deploy again what was live before, with its baseline, from the next window on.",
+        "Return to the previous live ProbeSet and its baseline, from the next window on.",
     ),
     LazyCommand(
         "end-shadow",
         "probes.deployments:end_shadow",
-        "Let the shadow count no more, from the next window on.",
+        "Stop the shadow from the next window on.",
     ),
     LazyCommand(
         "list",
         "probes.deployments:list_",
-        "List which ProbeSets have counted which windows of a stream, and who wanted it so.",
+        "List a stream's deployments: which ProbeSet counted which windows, and who deployed it.",
     ),
     LazyCommand(
         "diff",
         "probes.comparison:diff",
-        "Say which LFs two ProbeSets do not have in common, and what of them is another.",
+        "Show which LFs differ between two ProbeSets, and how.",
     ),
     LazyCommand(
         "release",
         "probes.release:release",
-        "Let a quarantined LF be called again, from the workers' next batches on.",
+        "Release an LF from quarantine.",
     ),
     LazyCommand("schema", "probes.schema:schema", "Print the JSON Schema of a ProbeSet file."),
 )
 
-app = typer.Typer(help="Labeling functions.", no_args_is_help=True, cls=lazy_group(*COMMANDS))
+app = typer.Typer(
+    help="Check, deploy and compare labeling functions.",
+    no_args_is_help=True,
+    cls=lazy_group(*COMMANDS),
+)
 
 
 @app.callback()
 def group() -> None:
-    """Labeling functions."""
+    """Check, deploy and compare labeling functions."""

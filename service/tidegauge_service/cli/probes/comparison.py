@@ -1,4 +1,4 @@
-"""``tidegauge probes diff``: what another deployment does otherwise."""
+"""``tidegauge probes diff``: how two ProbeSets differ."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from rich.table import Table
 
 from tidegauge_probes import load
 from tidegauge_probes.authoring.difference import Difference, Part, compare
-from tidegauge_probes.labeling.contents import Contents, contents
-from tidegauge_service.cli.terminal import find_stream, opened, out, print_json, settings_of
+from tidegauge_probes.labeling.contents import Contents
+from tidegauge_service.cli.database import find_stream, opened
+from tidegauge_service.cli.terminal import out, print_json, settings_of
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import deployment_counts, deployments, streams
 from tidegauge_service.store.deployment_counts import SideBySide
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import Role, StreamRow
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Which = Annotated[
-    str, typer.Argument(help="ProbeSet file, module:attribute, or id; live, shadow (--stream).")
+    str,
+    typer.Argument(
+        help="ProbeSet file, module:attribute or id; with --stream, also live or shadow."
+    ),
 ]
 
 
@@ -31,15 +35,15 @@ def diff(
     after: Which = "shadow",
     stream: Annotated[
         str | None,
-        typer.Option(help="A stream's name or file: what both did with its records is told, too."),
+        typer.Option(help="Stream name or file: also compare how both voted on its records."),
     ] = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Say which LFs two ProbeSets do not have in common, and what of them is another."""
-    with opened(settings_of(context)) as database:
-        row = find_stream(database, stream) if stream else None
-        (first, old), (second, new) = (_find(database, row, which) for which in (before, after))
-        seen = deployment_counts.side_by_side(database, row, first, second) if row else None
+    """Show which LFs differ between two ProbeSets, and how."""
+    with opened(settings_of(context)) as database, database.read() as connection:
+        row = find_stream(connection, stream) if stream else None
+        (first, old), (second, new) = (_find(connection, row, which) for which in (before, after))
+        seen = deployment_counts.side_by_side(connection, row, first, second) if row else None
     found = compare(old, new)
     if as_json:
         print_json({"before": first, "after": second, **_facts(found, seen)})
@@ -50,28 +54,27 @@ def diff(
         _show_seen(seen)
 
 
-def _find(database: Database, row: StreamRow | None, which: str) -> tuple[str, Contents]:
+def _find(connection: Connection, row: StreamRow | None, which: str) -> tuple[str, Contents]:
     """Return the id of a ProbeSet and what stands for it."""
     name = which
-    with database.read() as connection:
-        if which in set(Role):
-            if row is None:
-                msg = f"{which} of which stream? Give --stream, or name two ProbeSets"
-                raise SettingsError(msg)
-            found = deployments.current(deployments.of_stream(connection, row.id), Role(which))
-            if found is None:
-                msg = f"stream '{row.name}' has no {which} deployment"
-                raise SettingsError(msg)
-            name = found.probe_set
-        kept = streams.contents_of(connection, name)
+    if which in set(Role):
+        if row is None:
+            msg = f"'{which}' needs a stream: give --stream, or name two ProbeSets"
+            raise SettingsError(msg)
+        found = deployments.current(deployments.of_stream(connection, row.id), Role(which))
+        if found is None:
+            msg = f"stream '{row.name}' has no {which} deployment"
+            raise SettingsError(msg)
+        name = found.probe_set
+    kept = streams.contents_of(connection, name)
     if kept is not None:
         return name, kept
     if ":" not in which and not which.endswith((".yaml", ".yml", ".json")):
-        msg = f"no ProbeSet '{which}' was ever deployed: see `tidegauge probes list`, or give a "
+        msg = f"ProbeSet '{which}' was never deployed: see `tidegauge probes list`, or give a "
         msg += "file or module:attribute"
         raise SettingsError(msg)
     probe_set = load(which, Path.cwd())
-    return probe_set.id, contents(probe_set)
+    return probe_set.id, probe_set.contents
 
 
 def _facts(found: Difference, seen: SideBySide | None) -> dict[str, Any]:
@@ -80,7 +83,7 @@ def _facts(found: Difference, seen: SideBySide | None) -> dict[str, Any]:
 
 def _show(found: Difference) -> None:
     if found.empty:
-        out.print("the same LFs, with the same content")
+        out.print("no difference")
     if found.classes:
         before, after = (", ".join(names) for names in found.classes)
         out.print(f"classes: {before} → {after}", markup=False, highlight=False)
@@ -93,12 +96,12 @@ def _lines(part: Part) -> list[str]:
     lines = [f"+ {name}" for name in part.added]
     lines += [f"- {name}" for name in part.removed]
     lines += [f"{before} → {after} (renamed)" for before, after in part.renamed]
-    return lines + [f"{c.name}: another {' and '.join(c.aspects)}" for c in part.changed]
+    return lines + [f"{c.name}: different {' and '.join(c.aspects)}" for c in part.changed]
 
 
 def _show_seen(seen: SideBySide) -> None:
     if seen.before is None or seen.after is None:
-        out.print("they have no closed window in common")
+        out.print("no closed window was counted by both")
         return
     table = Table("LF", "coverage before", "after", "errors before", "after")
     old = {lf.probe: lf for lf in seen.before.lfs}
@@ -111,7 +114,7 @@ def _show_seen(seen: SideBySide) -> None:
     records = f"{seen.before.records} records"
     if seen.after.records != seen.before.records:
         records += f" before, {seen.after.records} after"
-    out.print(f"in {len(seen.starts)} windows that both have counted, {records}:")
+    out.print(f"in {len(seen.starts)} windows counted by both, {records}:")
     out.print(table)
 
 

@@ -1,4 +1,4 @@
-"""``tidegauge probes deploy`` and its like: which ProbeSet counts, from when on."""
+"""``tidegauge probes deploy``, ``shadow``, ``promote`` …: which ProbeSet counts, and when."""
 
 from __future__ import annotations
 
@@ -9,15 +9,8 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from tidegauge_service.cli.terminal import (
-    author,
-    find_stream,
-    opened,
-    out,
-    print_json,
-    progress,
-    settings_of,
-)
+from tidegauge_service.cli.database import author, find_stream, opened
+from tidegauge_service.cli.terminal import out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.deployments import candidate, changes
@@ -28,19 +21,22 @@ from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import Role, StreamRow
 
 File = Annotated[Path, typer.Argument(metavar="STREAM", help="The stream file.")]
-Name = Annotated[str, typer.Argument(metavar="STREAM", help="Name of the stream, or its file.")]
+Name = Annotated[str, typer.Argument(metavar="STREAM", help="Stream name or stream file.")]
 Ref = Annotated[
     str | None,
     typer.Argument(
-        metavar="[REF]", help="ProbeSet file or module:attribute [default: the file's `probes`]."
+        metavar="[REF]",
+        help="ProbeSet file or module:attribute (default: `probes` in the stream file)",
     ),
 ]
 BaselineOption = Annotated[
     str | None,
-    typer.Option("--baseline", help="Its baseline: a name or an id [default: the stream file's]."),
+    typer.Option(
+        "--baseline", help="Baseline to compare with, by name or id (default: the stream file's)"
+    ),
 ]
-By = Annotated[str | None, typer.Option(help="Who does it [default: your login].")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+By = Annotated[str | None, typer.Option(help="Name to record for the change (default: your login)")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def deploy(
@@ -51,7 +47,7 @@ def deploy(
     by: By = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Let a ProbeSet count, judge and alert, from the next window on."""
+    """Make a ProbeSet live from the next window on."""
     _begin(context, stream, ref, baseline, by, shadow=False, as_json=as_json)
 
 
@@ -63,7 +59,7 @@ def shadow(
     by: By = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Let a ProbeSet count beside the live one, and never alert, from the next window on."""
+    """Run a ProbeSet alongside the live one, without alerts, from the next window on."""
     _begin(context, stream, ref, baseline, by, shadow=True, as_json=as_json)
 
 
@@ -80,7 +76,7 @@ def _begin(
     config = load_stream(file)
     reference = ref or config.probes
     with opened(settings_of(context)) as database:
-        row = find_stream(database, config.name)
+        row = _find(database, config.name)
         probe_set = candidate.load_candidate(config, database, row, reference)
         with progress("training records") as advance:
             compared = candidate.reference_of(
@@ -97,19 +93,27 @@ def _begin(
     _tell(row, made, as_json=as_json)
 
 
+def _find(database: Database, named: str) -> StreamRow:
+    """Return the stream. A transaction of its own: the change begins by taking its locks."""
+    with database.read() as connection:
+        return find_stream(connection, named)
+
+
 def promote(
     context: typer.Context,
     stream: Name,
     baseline: Annotated[
         str | None,
-        typer.Option(help="Name or id [default: the shadow's, or one frozen from its windows]."),
+        typer.Option(
+            help="Baseline name or id (default: the shadow's, or one frozen from its windows)"
+        ),
     ] = None,
     by: By = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Make the shadow live, from the next window on."""
+    """Make the shadow live from the next window on."""
     with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
+        row = _find(database, stream)
         made = changes.promote(database, row, author(by), baseline=baseline)
     _tell(row, made, as_json=as_json)
 
@@ -120,9 +124,9 @@ def rollback(
     by: By = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Deploy again what was live before, with its baseline, from the next window on."""
+    """Return to the previous live ProbeSet and its baseline, from the next window on."""
     with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
+        row = _find(database, stream)
         if stream.endswith((".yaml", ".yml")):
             _see_that_it_loads(database, row, Path(stream))
         made = changes.roll_back(database, row, author(by))
@@ -146,22 +150,22 @@ def end_shadow(
     by: By = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Let the shadow count no more, from the next window on."""
+    """Stop the shadow from the next window on."""
     with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
+        row = _find(database, stream)
         ended = changes.end_shadow(database, row, author(by))
     if as_json:
         print_json({"stream": row.name, **asdict(ended)})
         return
     until = to_iso(ended.until_ms or 0)
-    out.print(f"ProbeSet {ended.probe_set} counts no windows from {until} on", highlight=False)
+    out.print(f"ProbeSet {ended.probe_set} stops counting at {until}", highlight=False)
 
 
 def list_(context: typer.Context, stream: Name, as_json: AsJson = False) -> None:  # noqa: FBT002
-    """List which ProbeSets have counted which windows of a stream, and who wanted it so."""
-    with opened(settings_of(context)) as database:
-        row = find_stream(database, stream)
-        found = deployment_counts.listing(database, row)
+    """List a stream's deployments: which ProbeSet counted which windows, and who deployed it."""
+    with opened(settings_of(context)) as database, database.read() as connection:
+        row = find_stream(connection, stream)
+        found = deployment_counts.listing(connection, row)
     if as_json:
         print_json({"stream": row.name, "deployments": [asdict(d) for d in found]})
         return
@@ -181,6 +185,6 @@ def _tell(row: StreamRow, made: Deployment, *, as_json: bool) -> None:
         return
     out.print(
         f"ProbeSet {made.probe_set} is {made.role} for the windows of '{row.name}' from "
-        f"{to_iso(made.from_ms)} on; workers take it up with their next batch",
+        f"{to_iso(made.from_ms)} on; workers switch to it with their next batch",
         highlight=False,
     )

@@ -1,4 +1,4 @@
-"""``tidegauge probes init``: Python LFs that are templates in disguise, written as templates."""
+"""``tidegauge probes init``: Python LFs converted to templates."""
 
 from __future__ import annotations
 
@@ -18,20 +18,25 @@ from tidegauge_service.errors import SettingsError
 
 
 def init(
-    source: Annotated[str, typer.Option("--from", help="The Python LFs: module:attribute.")],
+    source: Annotated[
+        str, typer.Option("--from", help="Python LFs to convert, as module:attribute.")
+    ],
     target: Annotated[
-        Path | None, typer.Option("--out", help="File to write [default: standard output].")
+        Path | None, typer.Option("--out", help="File to write (default: standard output)")
     ] = None,
     classes: Annotated[
-        str | None, typer.Option(help="Class names in the order of their indices: HAM,SPAM.")
+        str | None, typer.Option(help="Class names in index order, such as HAM,SPAM.")
     ] = None,
     sample: Annotated[
-        Path | None, typer.Option(help="Records on which both must have the same outcomes.")
+        Path | None,
+        typer.Option(
+            help="Records to verify on: LFs whose template votes differently stay Python."
+        ),
     ] = None,
 ) -> None:
-    """Write a ProbeSet file of the Python LFs that are templates in disguise."""
+    """Convert Python LFs to templates where possible, and write a ProbeSet file."""
     if target is not None and target.exists():
-        msg = f"{target} exists already: give --out another name, or remove it"
+        msg = f"{target} already exists: give --out another name, or remove it"
         raise SettingsError(msg)
     probe_set = load(source, Path.cwd())
     if classes is not None:
@@ -42,7 +47,7 @@ def init(
         written = document(probe_set, lambda lf: import_path(lf, source), differing)
     if not any(entry.keys is not None for entry in written.probes):
         reasons = "\n".join(f"  {entry.name}: {entry.why}" for entry in written.entries)
-        msg = f"none of the LFs of {source} can stand in a file; keep them in Python:\n{reasons}"
+        msg = f"no LF of {source} can be written to a file; keep them in Python:\n{reasons}"
         raise SettingsError(msg)
     if target is None:
         typer.echo(written.text(), nl=False)
@@ -73,7 +78,9 @@ def _differing(
             one, other = getattr(found[0], columns), getattr(found[1], columns)
             rows = int((one[:, n] != other[:, place[probe.name]]).sum())
             if rows:
-                differing[probe.name] = f"as a template it differs on {rows} records of the sample"
+                differing[probe.name] = (
+                    f"its template votes differently on {rows} records of the sample"
+                )
     return differing
 
 
@@ -81,7 +88,7 @@ def _tell(written: Document, target: Path | None) -> None:
     """Say what was made, apart from the file itself."""
     made = sum(entry.why is None for entry in written.entries)
     where = f"wrote {target}: " if target is not None else ""
-    err.print(f"{where}{made} of {len(written.entries)} are templates", highlight=False)
+    err.print(f"{where}{made} of {len(written.entries)} converted to templates", highlight=False)
     for entry in written.entries:
         if entry.why is not None:
             lacks = "" if entry.keys else " (left out: it has no import path)"

@@ -1,4 +1,4 @@
-"""``tidegauge probes release``: let a quarantined LF be called again."""
+"""``tidegauge probes release``: end the quarantine of an LF."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from tidegauge_service.cli.terminal import find_stream, opened, out, settings_of
+from tidegauge_service.cli.database import find_stream, opened
+from tidegauge_service.cli.terminal import out, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.jobs.quarantine import release_lf
@@ -15,18 +16,21 @@ from tidegauge_service.store.ingest import quarantine
 
 def release(
     context: typer.Context,
-    stream: Annotated[str, typer.Argument(help="The stream's name.")],
-    lf: Annotated[str, typer.Argument(help="The LF's name.")],
+    stream: Annotated[str, typer.Argument(help="Stream name or stream file.")],
+    lf: Annotated[str, typer.Argument(help="Name of the LF.")],
 ) -> None:
-    """Let a quarantined LF be called again, from the workers' next batches on."""
+    """Release an LF from quarantine."""
     settings = settings_of(context)
     with opened(settings) as database:
-        found = find_stream(database, stream)
         with database.read() as connection:
+            found = find_stream(connection, stream)
             known = [q.probe for q in quarantine.of_stream(connection, found)]
         if lf not in known:
             listed = ", ".join(sorted(set(known))) or "none"
             msg = f"LF '{lf}' of stream '{stream}' is not quarantined (quarantined: {listed})"
             raise SettingsError(msg)
         release_lf(database, found, lf, now_ms=now_ms(), url=settings.url or "")
-    out.print(f"LF '{lf}' of stream '{stream}' is called again", markup=False)
+    out.print(
+        f"released LF '{lf}' of stream '{stream}': workers call it again from their next batch on",
+        markup=False,
+    )

@@ -22,29 +22,29 @@ from tidegauge_service.demo.plan import Plan
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.codec.columns import columns
+from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.sources.demo import DemoStream
 from tidegauge_service.ingest.sources.files.kinds import options_of
 from tidegauge_service.ingest.sources.files.source import FileReader
-from tidegauge_service.ingest.sources.registry import open_codec
 from tidegauge_service.ingest.sources.source import Raw
 
 MOST = 5_000
 """Records of a sample: enough to see what fires at all, few enough to wait for."""
 
 
-_LINES = "write one JSON object a line"
+_LINES = "write one JSON object per line"
 _KEYS = "check `record` in the stream file"
 
 
 @dataclass(frozen=True)
 class RecordSample:
-    """The fields of the first records of a file, and how many inputs were no records.
+    """The fields of the first records of a file; *unreadable* inputs could not be read as records.
 
     ``columns``: the paths they have, before ``record.text`` is applied.
     """
 
     records: tuple[Fields, ...]
-    unread: int
+    unreadable: int
     columns: str
 
 
@@ -103,7 +103,7 @@ def stream_inputs(config: StreamConfig, most: int) -> list[Raw] | None:
 
 def _opened(path: Path) -> FileReader:
     if not path.is_file():
-        msg = f"there is no sample {path}: give --sample a JSONL, CSV or Parquet file"
+        msg = f"sample file {path} does not exist: give --sample a JSONL, CSV or Parquet file"
         raise SettingsError(msg)
     return FileReader(str(path.resolve()), Path())
 
@@ -121,7 +121,7 @@ def _decoded(inputs: Sequence[Raw], codec: Codec, what: str, advice: str) -> Rec
     if not records:
         dead = (item for item in decoded if not isinstance(item, Record))
         why = next((f"{item.reason}: {item.detail}" for item in dead), "it is empty")
-        msg = f"no record of the {what} can be read ({why}): {advice}"
+        msg = f"cannot read any record of the {what} ({why}): {advice}"
         raise SettingsError(msg)
     there = columns(found for raw in inputs if (found := codec.fields(raw)) is not None)
     return RecordSample(records, len(inputs) - len(records), there)

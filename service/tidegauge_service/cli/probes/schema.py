@@ -1,4 +1,4 @@
-"""``tidegauge probes schema``: what a ProbeSet's file may hold, for editors and CI."""
+"""``tidegauge probes schema``: the schema of a ProbeSet file, for editors and CI."""
 
 from __future__ import annotations
 

@@ -9,15 +9,14 @@ from typing import Any, Final
 
 import msgspec
 
-from tidegauge_probes.columns.column import ABSENT
-from tidegauge_probes.model import Record, lookup
+from tidegauge_probes.model import ABSENT, Record, lookup
 from tidegauge_service.clock import Clock, from_iso
 from tidegauge_service.config.stream_file import Limits, RecordMapping
 from tidegauge_service.ingest.codec.columns import columns
 from tidegauge_service.ingest.codec.formats import Format, Json, size_of
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason, Rejected
 from tidegauge_service.ingest.sources.source import Raw
-from tidegauge_service.store.ingest.commit import DeadLetter
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 
 SOURCE_TIMESTAMP: Final = "@source"
 

@@ -19,7 +19,7 @@ from tidegauge_service.config.stream_file import LogSource
 from tidegauge_service.errors import SourceError, StoreError
 from tidegauge_service.ingest.sources.source import Polled, Raw
 from tidegauge_service.store import streams
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest import event_leases, events
 from tidegauge_service.store.streams import StreamRow
 
@@ -53,7 +53,8 @@ class EventLog:
     @property
     def _stream(self) -> StreamRow:
         if self._found is None:
-            self._found = streams.find(self._database, self._name)
+            with self._database.read() as connection:
+                self._found = streams.find(connection, self._name)
         if self._found is None:
             msg = f"there is no stream '{self._name}' in the database yet: `tidegauge run` makes it"
             raise SourceError(msg)
@@ -61,8 +62,10 @@ class EventLog:
 
     def beginnings(self) -> dict[int, int]:
         """Return the partitions, made where there are none, with the first event each holds."""
-        events.make_partitions(self._database, self._stream, self._config.partitions)
-        return events.firsts(self._database, self._stream)
+        stream = self._stream
+        with self._database.write() as connection:
+            events.make_partitions(connection, stream, self._config.partitions)
+            return events.firsts(connection, stream)
 
     def poll(self, max_records: int, timeout_s: float) -> Polled:
         """Return the next events of the partitions held, or how the division has changed."""
@@ -79,9 +82,11 @@ class EventLog:
         now, pause = self._clock(), self._config.lease // RENEWALS
         if now < self._renew_ms <= now + pause:  # else it is due, or the clock has jumped
             return frozenset(), frozenset()
-        held = event_leases.divide(
-            self._database, self._stream, self.reader, now_ms=now, lease_ms=self._config.lease
-        )
+        stream, lease_ms = self._stream, self._config.lease
+        with self._database.write() as connection:
+            held = event_leases.divide(
+                connection, stream, self.reader, now_ms=now, lease_ms=lease_ms
+            )
         self._renew_ms = now + pause
         gained, lost = held - self._held, self._held - held
         self._held = held
@@ -95,9 +100,14 @@ class EventLog:
 
     def _read(self, most: int) -> list[Raw]:
         """Take turns between the partitions, so that none waits for another's backlog."""
+        stream = self._stream
+        with self._database.read() as connection:
+            return self._read_from(connection, stream, most)
+
+    def _read_from(self, connection: Connection, stream: StreamRow, most: int) -> list[Raw]:
         inputs: list[Raw] = []
         left = self._most_bytes
-        ends = events.ends(self._database, self._stream, sorted(self._at))
+        ends = events.ends(connection, stream, sorted(self._at))
         partitions = [p for p, end in ends.items() if end > self._at[p]]
         self._turn += 1
         for i in range(len(partitions)):
@@ -106,8 +116,8 @@ class EventLog:
                 break
             waiting = len(partitions) - i
             found = events.read(
-                self._database,
-                self._stream,
+                connection,
+                stream,
                 partition,
                 self._at[partition],
                 most=-(-(most - len(inputs)) // waiting),
@@ -126,7 +136,9 @@ class EventLog:
 
     def ends(self, partitions: Sequence[int]) -> dict[int, int]:
         """Return the offsets after the last events."""
-        return events.ends(self._database, self._stream, partitions)
+        stream = self._stream
+        with self._database.read() as connection:
+            return events.ends(connection, stream, partitions)
 
     def report(self, positions: Mapping[int, int]) -> None:
         """Nobody to tell: the positions are in the same database."""
@@ -136,6 +148,7 @@ class EventLog:
         if self._found is None:
             return
         try:
-            event_leases.release(self._database, self._found, self.reader)
+            with self._database.write() as connection:
+                event_leases.release(connection, self._found, self.reader)
         except StoreError as error:  # the lease ends by itself
             log.warning("lease_not_released", stream=self._name, error=str(error))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -10,7 +12,9 @@ import sqlalchemy as sa
 from tidegauge_alerts.model import Alert, AlertState, Transition
 from tidegauge_probes.findings import SeriesKey
 from tidegauge_service.store import schema, upsert
-from tidegauge_service.store.engine import Database
+
+_COLUMNS: Final = [f.name for f in fields(Alert) if f.name in schema.alert.c]
+"""Fields that are asked for, each in a column of its name; the whole alert is in ``content``."""
 
 
 def open_alerts(connection: sa.Connection, stream_id: int) -> list[Alert]:
@@ -31,15 +35,9 @@ def save(
     """Write what became of alerts; transitions are only ever added."""
     rows = [
         {
-            "id": alert.id,
             "stream_id": stream_id,
-            "fingerprint": alert.fingerprint,
-            "incident": alert.incident,
-            "state": str(alert.state),
-            "severity": str(alert.severity),
-            "kind": str(alert.kind),
-            "opened_window_ms": alert.opened_window_ms,
             "content": msgspec.json.encode(alert).decode(),
+            **{name: getattr(alert, name) for name in _COLUMNS},
         }
         for alert in alerts
     ]
@@ -76,7 +74,7 @@ Place = tuple[int, str]
 
 
 def page(
-    database: Database,
+    connection: sa.Connection,
     *,
     stream: str | None = None,
     state: str | None = None,
@@ -99,23 +97,21 @@ def page(
     if after is not None:
         query = query.where(sa.tuple_(t.c.opened_window_ms, t.c.id) < sa.tuple_(*after))
     query = query.order_by(t.c.opened_window_ms.desc(), t.c.id.desc()).limit(limit)
-    with database.read() as connection:
-        return [_decode(content) for content in connection.execute(query).scalars()]
+    return [_decode(content) for content in connection.execute(query).scalars()]
 
 
-def get(database: Database, alert_id: str) -> tuple[Alert, list[Transition]] | None:
+def get(connection: sa.Connection, alert_id: str) -> tuple[Alert, list[Transition]] | None:
     """Return an alert and its history, oldest first."""
     t, h = schema.alert, schema.alert_transition
-    with database.read() as connection:
-        content = connection.execute(
-            sa.select(t.c.content).where(t.c.id == alert_id)
-        ).scalar_one_or_none()
-        if content is None:
-            return None
-        rows = connection.execute(
-            sa.select(h.c.content).where(h.c.alert_id == alert_id).order_by(h.c.id)
-        )
-        history = [msgspec.json.decode(row, type=Transition) for row in rows.scalars()]
+    content = connection.execute(
+        sa.select(t.c.content).where(t.c.id == alert_id)
+    ).scalar_one_or_none()
+    if content is None:
+        return None
+    rows = connection.execute(
+        sa.select(h.c.content).where(h.c.alert_id == alert_id).order_by(h.c.id)
+    )
+    history = [msgspec.json.decode(row, type=Transition) for row in rows.scalars()]
     return _decode(content), history
 
 

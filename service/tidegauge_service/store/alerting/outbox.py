@@ -15,7 +15,6 @@ import sqlalchemy as sa
 
 from tidegauge_alerts.messages.message import Message
 from tidegauge_service.store import schema, upsert
-from tidegauge_service.store.engine import Database
 
 WAITING, SENT, FAILED = "waiting", "sent", "failed"
 
@@ -111,11 +110,10 @@ class Whose:
 EVERYBODY: Final = Whose()
 
 
-def is_due(database: Database, now_ms: int, lease_ms: int, whose: Whose = EVERYBODY) -> bool:
+def is_due(connection: sa.Connection, now_ms: int, lease_ms: int, whose: Whose = EVERYBODY) -> bool:
     """Return whether any message may be taken, muted ones among them. Takes no lock."""
     query = sa.select(_due(now_ms, lease_ms, whose).exists())
-    with database.read() as connection:
-        return bool(connection.execute(query).scalar_one())
+    return bool(connection.execute(query).scalar_one())
 
 
 def _due(now_ms: int, lease_ms: int, whose: Whose) -> sa.Select[Any]:
@@ -130,7 +128,7 @@ def _due(now_ms: int, lease_ms: int, whose: Whose) -> sa.Select[Any]:
 
 
 def lease(
-    database: Database,
+    connection: sa.Connection,
     now_ms: int,
     lease_ms: int,
     muted: Collection[int] = (),
@@ -144,13 +142,12 @@ def lease(
     """
     t = schema.notification
     due = _due(now_ms, lease_ms, whose).where(t.c.stream_id.not_in(muted))
-    with database.write() as connection:
-        query = due.order_by(t.c.due_ms, t.c.id).limit(1)
-        row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
-        if row is None:
-            return None
-        until = now_ms + lease_ms
-        connection.execute(sa.update(t).where(t.c.id == row.id).values(lease_ms=until))
+    query = due.order_by(t.c.due_ms, t.c.id).limit(1)
+    row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
+    if row is None:
+        return None
+    until = now_ms + lease_ms
+    connection.execute(sa.update(t).where(t.c.id == row.id).values(lease_ms=until))
     message = json.loads(row.message)
     return Outgoing(
         row.id, row.receiver, row.dedup_key, message, row.attempts, row.created_ms, until
@@ -158,7 +155,7 @@ def lease(
 
 
 def settle(
-    database: Database,
+    connection: sa.Connection,
     outgoing: Outgoing,
     *,
     state: str,
@@ -169,16 +166,15 @@ def settle(
     """Write what became of a leased message; a lease that was lost meanwhile changes nothing."""
     t = schema.notification
     held = sa.and_(t.c.id == outgoing.id, t.c.lease_ms == outgoing.lease_ms, t.c.state == WAITING)
-    with database.write() as connection:
-        connection.execute(
-            sa.update(t)
-            .where(held)
-            .values(
-                state=state,
-                attempts=outgoing.attempts + 1,
-                due_ms=due_ms,
-                lease_ms=0,
-                error=error,
-                sent_ms=now_ms if state == SENT else None,
-            )
+    connection.execute(
+        sa.update(t)
+        .where(held)
+        .values(
+            state=state,
+            attempts=outgoing.attempts + 1,
+            due_ms=due_ms,
+            lease_ms=0,
+            error=error,
+            sent_ms=now_ms if state == SENT else None,
         )
+    )

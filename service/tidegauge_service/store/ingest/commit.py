@@ -24,7 +24,8 @@ from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_service.clock import window_start
 from tidegauge_service.errors import ServiceError
 from tidegauge_service.store import schema, streams, upsert
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
+from tidegauge_service.store.ingest.sample import Sample
 from tidegauge_service.store.streams import CLOSED, REPLAYED, StreamRow
 
 
@@ -45,35 +46,6 @@ class Superseded(Fenced):
 
 PaneKey = tuple[int, str]
 """Window start, ProbeSet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A kept record: where it stands, in which buckets, and what it looked like."""
-
-    window_start_ms: int
-    offset: int
-    priority: int
-    buckets: tuple[str, ...]
-    record_id: str
-    timestamp_ms: int
-    payload: str
-    outcomes: bytes
-    segments: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An input that could not be a record."""
-
-    partition: int
-    offset: int
-    reason: str
-    detail: str
-    payload: bytes
-    size: int
-    timestamp_ms: int | None = None
-    """The source's own timestamp: a replay may need it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +79,7 @@ class PartitionBatch:
 
 
 def commit(
-    database: Database,
+    connection: sa.Connection,
     stream: StreamRow,
     batches: Sequence[PartitionBatch],
     *,
@@ -120,18 +92,17 @@ def commit(
     if the deployments are not those of ``stream.epoch`` any more.
     """
     ordered = sorted(batches, key=lambda batch: batch.partition)
-    with database.write() as connection:
-        for batch in ordered:
-            _advance(connection, stream, batch, owner, now_ms)
-        # Under the partitions' locks: whoever changes the deployments needs all of them.
-        counted = next((batch for batch in ordered if batch.added), None)
-        if counted and streams.epoch(connection, stream.id) != stream.epoch:
-            raise Superseded(counted.partition)
-        # Closing needs all partition rows of the stream; while we hold one it cannot move. But a
-        # closer that began before the row of the replayed existed does not wait for that row.
-        replays = any(batch.partition == REPLAYED for batch in ordered)
-        closed = streams.cursor(connection, stream.id, CLOSED, lock=replays)
-        _write(connection, stream, ordered, closed, now_ms)
+    for batch in ordered:
+        _advance(connection, stream, batch, owner, now_ms)
+    # Under the partitions' locks: whoever changes the deployments needs all of them.
+    counted = next((batch for batch in ordered if batch.added), None)
+    if counted and streams.epoch(connection, stream.id) != stream.epoch:
+        raise Superseded(counted.partition)
+    # Closing needs all partition rows of the stream; while we hold one it cannot move. But a
+    # closer that began before the row of the replayed existed does not wait for that row.
+    replays = any(batch.partition == REPLAYED for batch in ordered)
+    closed = streams.cursor(connection, stream.id, CLOSED, lock=replays)
+    _write(connection, stream, ordered, closed, now_ms)
     return closed
 
 
@@ -314,19 +285,20 @@ class PartitionState:
     latest_event_ms: int | None = None
 
 
-def load_partition(database: Database, stream: StreamRow, partition: int) -> PartitionState | None:
+def load_partition(
+    connection: sa.Connection, stream: StreamRow, partition: int
+) -> PartitionState | None:
     """Read the state of a partition: after an assignment, a fence, or a failed commit.
 
     None if the stream has no such partition (yet).
     """
-    with database.read() as connection:
-        rows = streams.partitions(connection, stream.id)
-        row = next((row for row in rows if row.partition == partition), None)
-        if row is None:
-            return None
-        closed = streams.cursor(connection, stream.id, CLOSED) or 0
-        panes = _load_panes(connection, stream, partition, closed)
-        sampled = _load_sampled(connection, stream, partition, closed)
+    rows = streams.partitions(connection, stream.id)
+    row = next((row for row in rows if row.partition == partition), None)
+    if row is None:
+        return None
+    closed = streams.cursor(connection, stream.id, CLOSED) or 0
+    panes = _load_panes(connection, stream, partition, closed)
+    sampled = _load_sampled(connection, stream, partition, closed)
     return PartitionState(
         row.next_offset,
         row.drained,
@@ -364,23 +336,22 @@ def _load_sampled(
     return found
 
 
-def close_windows(database: Database, stream: StreamRow) -> int | None:
+def close_windows(connection: sa.Connection, stream: StreamRow) -> int | None:
     """Close every window that the watermark has passed; return closed-through.
 
     Holds all partition rows (in order, as commits do) while it moves the cursor, so that no
     commit can add to a window that has just closed.
     """
-    with database.write() as connection:
-        t = schema.stream_partition
-        query = sa.select(t.c.watermark_ms, t.c.latest_event_ms, t.c.drained)
-        query = query.where(t.c.stream_id == stream.id).order_by(t.c.partition).with_for_update()
-        rows = [tuple(row) for row in connection.execute(query)]
-        closed = streams.cursor(connection, stream.id, CLOSED)
-        target = _close_through(rows, stream)
-        if target is None or (closed is not None and target <= closed):
-            return closed
-        streams.move_cursor(connection, stream.id, CLOSED, target)
-        return target
+    t = schema.stream_partition
+    query = sa.select(t.c.watermark_ms, t.c.latest_event_ms, t.c.drained)
+    query = query.where(t.c.stream_id == stream.id).order_by(t.c.partition).with_for_update()
+    rows = [tuple(row) for row in connection.execute(query)]
+    closed = streams.cursor(connection, stream.id, CLOSED)
+    target = _close_through(rows, stream)
+    if target is None or (closed is not None and target <= closed):
+        return closed
+    streams.move_cursor(connection, stream.id, CLOSED, target)
+    return target
 
 
 def _close_through(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from tidegauge_service.store import schema
-from tidegauge_service.store.engine import Database
-from tidegauge_service.store.ingest.commit import DeadLetter
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.streams import StreamRow
 
 DROPPED_AT_ONCE = 1_000
@@ -63,7 +61,7 @@ class DeadLetterFilter:
 
 
 def page(
-    database: Database,
+    connection: sa.Connection,
     stream: StreamRow,
     wanted: DeadLetterFilter,
     *,
@@ -78,21 +76,21 @@ def page(
     if after is not None:
         query = query.where(sa.tuple_(*place) < sa.tuple_(*after))
     query = query.order_by(*(column.desc() for column in place)).limit(limit)
-    with database.read() as connection:
-        return [_kept(row) for row in connection.execute(query)]
+    return [_kept(row) for row in connection.execute(query)]
 
 
-def find(database: Database, stream: StreamRow, partition: int, offset: int) -> KeptLetter | None:
+def find(
+    connection: sa.Connection, stream: StreamRow, partition: int, offset: int
+) -> KeptLetter | None:
     """Return one dead letter with all of its payload that was kept."""
     t = schema.dead_letter
     here = (t.c.stream_id == stream.id, t.c.partition == partition, t.c.offset == offset)
-    with database.read() as connection:
-        row = connection.execute(_select(t.c.payload).where(*here)).one_or_none()
+    row = connection.execute(_select(t.c.payload).where(*here)).one_or_none()
     return None if row is None else _kept(row)
 
 
 def by_position(
-    database: Database,
+    connection: sa.Connection,
     stream: StreamRow,
     wanted: DeadLetterFilter,
     *,
@@ -105,39 +103,29 @@ def by_position(
     if after is not None:
         query = query.where(sa.tuple_(t.c.partition, t.c.offset) > sa.tuple_(*after))
     query = query.order_by(t.c.partition, t.c.offset).limit(limit)
-    with database.read() as connection:
-        return [_kept(row).letter for row in connection.execute(query)]
+    return [_kept(row).letter for row in connection.execute(query)]
 
 
-def tallies(database: Database, stream: StreamRow) -> list[Tally]:
+def tallies(connection: sa.Connection, stream: StreamRow) -> list[Tally]:
     """Return how many there were and are, by reason."""
     t, c = schema.dead_letter, schema.dead_letter_count
     kept = sa.select(t.c.reason, sa.func.count().label("n")).where(t.c.stream_id == stream.id)
     ever = sa.select(c.c.reason, sa.func.sum(c.c.received), sa.func.sum(c.c.replayed))
     ever = ever.where(c.c.stream_id == stream.id).group_by(c.c.reason).order_by(c.c.reason)
-    with database.read() as connection:
-        now = {row.reason: row.n for row in connection.execute(kept.group_by(t.c.reason))}
-        return [
-            Tally(reason, int(received), now.get(reason, 0), int(replayed))
-            for reason, received, replayed in connection.execute(ever)
-        ]
+    now = {row.reason: row.n for row in connection.execute(kept.group_by(t.c.reason))}
+    return [
+        Tally(reason, int(received), now.get(reason, 0), int(replayed))
+        for reason, received, replayed in connection.execute(ever)
+    ]
 
 
-def drop(database: Database, stream: StreamRow, wanted: DeadLetterFilter) -> int:
-    """Forget dead letters, a few at a time; return how many. Their count stays."""
-    return sum(_drops(database, stream, wanted))
-
-
-def _drops(database: Database, stream: StreamRow, wanted: DeadLetterFilter) -> Iterator[int]:
+def drop(connection: sa.Connection, stream: StreamRow, wanted: DeadLetterFilter) -> int:
+    """Delete up to ``DROPPED_AT_ONCE`` dead letters; return how many. Their count stays."""
     t = schema.dead_letter
     key = (t.c.partition, t.c.offset)
     some = sa.select(*key).where(*wanted.conditions(stream)).order_by(*key).limit(DROPPED_AT_ONCE)
-    dropped = DROPPED_AT_ONCE
-    while dropped == DROPPED_AT_ONCE:
-        with database.write() as connection:
-            doomed = sa.delete(t).where(t.c.stream_id == stream.id, sa.tuple_(*key).in_(some))
-            dropped = connection.execute(doomed).rowcount
-        yield dropped
+    doomed = sa.delete(t).where(t.c.stream_id == stream.id, sa.tuple_(*key).in_(some))
+    return connection.execute(doomed).rowcount
 
 
 def _select(payload: sa.ColumnElement[Any]) -> sa.Select[Any]:

@@ -14,7 +14,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from tidegauge_service.store import schema
-from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest.commit import Fenced
 from tidegauge_service.store.streams import StreamRow
 
@@ -115,21 +114,20 @@ def ask(connection: sa.Connection, stream: StreamRow, gap: Gap, now_ms: int) -> 
 
 
 def accept(
-    database: Database, stream: StreamRow, partition: int | None, by: str, now_ms: int
+    connection: sa.Connection, stream: StreamRow, partition: int | None, by: str, now_ms: int
 ) -> list[Decision]:
     """Accept the gaps that wait for it (of one partition, or all); return them."""
     t = schema.source_decision
     waiting = [t.c.stream_id == stream.id, t.c.applied_ms.is_(None), t.c.decided_ms.is_(None)]
     if partition is not None:
         waiting.append(t.c.partition == partition)
-    with database.write() as connection:
-        found = connection.execute(_select().where(*waiting)).all()
-        connection.execute(sa.update(t).where(*waiting).values(decided_ms=now_ms, decided_by=by))
+    found = connection.execute(_select().where(*waiting)).all()
+    connection.execute(sa.update(t).where(*waiting).values(decided_ms=now_ms, decided_by=by))
     return [Decision(*row) for row in found]
 
 
 def record_added(
-    database: Database,
+    connection: sa.Connection,
     stream: StreamRow,
     firsts: Mapping[int, int],
     topic_id: str | None,
@@ -138,14 +136,13 @@ def record_added(
     """Record the partitions that a topic has grown by, once each."""
     t = schema.source_decision
     done = {"decided_ms": now_ms, "decided_by": "tidegauge", "applied_ms": now_ms}
-    with database.write() as connection:
-        for partition, first in sorted(firsts.items()):
-            gap = Gap(partition, GapCause.PARTITION_ADDED, first, first, 0, topic_id)
-            same = (t.c.stream_id == stream.id, t.c.partition == partition)
-            if connection.execute(sa.select(t.c.id).where(*same, t.c.cause == gap.cause)).first():
-                continue  # another worker has found it too
-            row = {**_row(stream, gap), "detected_ms": now_ms, **done}
-            connection.execute(sa.insert(t).values(**row))
+    for partition, first in sorted(firsts.items()):
+        gap = Gap(partition, GapCause.PARTITION_ADDED, first, first, 0, topic_id)
+        same = (t.c.stream_id == stream.id, t.c.partition == partition)
+        if connection.execute(sa.select(t.c.id).where(*same, t.c.cause == gap.cause)).first():
+            continue  # another worker has found it too
+        row = {**_row(stream, gap), "detected_ms": now_ms, **done}
+        connection.execute(sa.insert(t).values(**row))
 
 
 def of_stream(

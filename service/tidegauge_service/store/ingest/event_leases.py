@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from tidegauge_service.store import schema, upsert
-from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
 
 FARTHEST = 3
@@ -17,7 +16,7 @@ FARTHEST = 3
 
 
 def divide(
-    database: Database, stream: StreamRow, reader: str, *, now_ms: int, lease_ms: int
+    connection: sa.Connection, stream: StreamRow, reader: str, *, now_ms: int, lease_ms: int
 ) -> frozenset[int]:
     """Renew a reader's lease; let go of what is due to others; return what it holds now.
 
@@ -27,33 +26,31 @@ def divide(
     stood ahead: nobody waits for it.
     """
     r = schema.event_reader
-    with database.write() as connection:
-        rows = _locked(connection, stream)
-        lease = {"stream_id": stream.id, "name": reader, "lease_ms": now_ms + lease_ms}
-        upsert.replace(connection, r, [lease])
-        lasts = r.c.lease_ms.between(now_ms, now_ms + FARTHEST * lease_ms)
-        connection.execute(sa.delete(r).where(r.c.stream_id == stream.id, ~lasts))
-        names = sa.select(r.c.name).where(r.c.stream_id == stream.id).order_by(r.c.name)
-        readers = list(connection.execute(names).scalars())
-        held = set[int]()
-        for i, row in enumerate(rows):
-            due = readers[i % len(readers)]
-            if due == reader and (row.owner == reader or row.owner not in readers):
-                held.add(row.partition)
-                _give(connection, stream, row.partition, reader)
-            elif row.owner == reader:
-                _give(connection, stream, row.partition, None)
+    rows = _locked(connection, stream)
+    lease = {"stream_id": stream.id, "name": reader, "lease_ms": now_ms + lease_ms}
+    upsert.replace(connection, r, [lease])
+    lasts = r.c.lease_ms.between(now_ms, now_ms + FARTHEST * lease_ms)
+    connection.execute(sa.delete(r).where(r.c.stream_id == stream.id, ~lasts))
+    names = sa.select(r.c.name).where(r.c.stream_id == stream.id).order_by(r.c.name)
+    readers = list(connection.execute(names).scalars())
+    held = set[int]()
+    for i, row in enumerate(rows):
+        due = readers[i % len(readers)]
+        if due == reader and (row.owner == reader or row.owner not in readers):
+            held.add(row.partition)
+            _give(connection, stream, row.partition, reader)
+        elif row.owner == reader:
+            _give(connection, stream, row.partition, None)
     return frozenset(held)
 
 
-def release(database: Database, stream: StreamRow, reader: str) -> None:
+def release(connection: sa.Connection, stream: StreamRow, reader: str) -> None:
     """Let go of everything, so that others need not wait for the lease to end."""
     t, r = schema.event_partition, schema.event_reader
-    with database.write() as connection:
-        _locked(connection, stream)
-        connection.execute(sa.delete(r).where(r.c.stream_id == stream.id, r.c.name == reader))
-        mine = sa.and_(t.c.stream_id == stream.id, t.c.owner == reader)
-        connection.execute(sa.update(t).where(mine).values(owner=None))
+    _locked(connection, stream)
+    connection.execute(sa.delete(r).where(r.c.stream_id == stream.id, r.c.name == reader))
+    mine = sa.and_(t.c.stream_id == stream.id, t.c.owner == reader)
+    connection.execute(sa.update(t).where(mine).values(owner=None))
 
 
 def _locked(connection: sa.Connection, stream: StreamRow) -> list[sa.Row[tuple[int, str | None]]]:

@@ -23,7 +23,6 @@ import sqlalchemy as sa
 from tidegauge_service.config.stream_file import LogSource
 from tidegauge_service.errors import ServiceError, SourceError
 from tidegauge_service.store import schema, upsert
-from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
 
 REQUEST: Final = "request"
@@ -86,7 +85,7 @@ def digest(key: str | bytes) -> str:
 
 
 def append(
-    database: Database,
+    connection: sa.Connection,
     stream: StreamRow,
     source: LogSource,
     events: Sequence[Event],
@@ -98,18 +97,17 @@ def append(
 
     Raises BacklogFull, KeyReused.
     """
-    with database.write() as connection:
-        if request is not None:
-            before = _claim_request(connection, stream, request, now_ms)
-            if before is not None:
-                return before, True
-        fresh = _fresh(connection, stream, events, now_ms)
-        _check_backlog(connection, stream, source, fresh)
-        for partition, share in sorted(_divide(connection, stream, fresh).items()):
-            _append_to(connection, stream, partition, share, now_ms)
-        answer = Appended(len(fresh), len(events) - len(fresh))
-        if request is not None:
-            _answer(connection, stream, request, answer)
+    if request is not None:
+        before = _claim_request(connection, stream, request, now_ms)
+        if before is not None:
+            return before, True
+    fresh = _fresh(connection, stream, events, now_ms)
+    _check_backlog(connection, stream, source, fresh)
+    for partition, share in sorted(_divide(connection, stream, fresh).items()):
+        _append_to(connection, stream, partition, share, now_ms)
+    answer = Appended(len(fresh), len(events) - len(fresh))
+    if request is not None:
+        _answer(connection, stream, request, answer)
     return answer, False
 
 
@@ -245,41 +243,38 @@ def _append_to(
     connection.execute(sa.insert(schema.event), rows)
 
 
-def make_partitions(database: Database, stream: StreamRow, partitions: int) -> list[int]:
+def make_partitions(connection: sa.Connection, stream: StreamRow, partitions: int) -> list[int]:
     """Make the partitions that there are not yet; return all."""
     t = schema.event_partition
     rows = [
         {"stream_id": stream.id, "partition": p, "next_offset": 0, "bytes": 0}
         for p in range(partitions)
     ]
-    with database.write() as connection:
-        upsert.keep(connection, t, rows)
-        query = sa.select(t.c.partition).where(t.c.stream_id == stream.id)
-        return sorted(connection.execute(query).scalars())
+    upsert.keep(connection, t, rows)
+    query = sa.select(t.c.partition).where(t.c.stream_id == stream.id)
+    return sorted(connection.execute(query).scalars())
 
 
-def firsts(database: Database, stream: StreamRow) -> dict[int, int]:
+def firsts(connection: sa.Connection, stream: StreamRow) -> dict[int, int]:
     """Return the first offset that each partition holds; where there is no event, the next one."""
     t, p = schema.event, schema.event_partition
     here = (t.c.stream_id == p.c.stream_id) & (t.c.partition == p.c.partition)
     first = sa.func.coalesce(sa.func.min(t.c.offset), p.c.next_offset)
     query = sa.select(p.c.partition, first).outerjoin(t, here)
     query = query.where(p.c.stream_id == stream.id).group_by(p.c.partition, p.c.next_offset)
-    with database.read() as connection:
-        return {partition: int(offset) for partition, offset in connection.execute(query)}
+    return {partition: int(offset) for partition, offset in connection.execute(query)}
 
 
-def ends(database: Database, stream: StreamRow, partitions: Sequence[int]) -> dict[int, int]:
+def ends(connection: sa.Connection, stream: StreamRow, partitions: Sequence[int]) -> dict[int, int]:
     """Return the offset after the last event of partitions."""
     t = schema.event_partition
     query = sa.select(t.c.partition, t.c.next_offset).where(t.c.stream_id == stream.id)
-    with database.read() as connection:
-        found = {row.partition: row.next_offset for row in connection.execute(query)}
+    found = {row.partition: row.next_offset for row in connection.execute(query)}
     return {p: found[p] for p in partitions if p in found}
 
 
 def read(
-    database: Database,
+    connection: sa.Connection,
     stream: StreamRow,
     partition: int,
     offset: int,
@@ -300,8 +295,7 @@ def read(
         .order_by(t.c.offset)
         .limit(most)
     )
-    with database.read() as connection:
-        rows = connection.execute(query).all()
+    rows = connection.execute(query).all()
     found = [StoredEvent(row.offset, bytes(row.payload), row.received_ms) for row in rows]
     for expected, event in enumerate(found, offset):
         if event.offset != expected:

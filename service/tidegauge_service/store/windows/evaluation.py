@@ -25,7 +25,8 @@ from tidegauge_probes.findings import Finding, SeriesKey, Verdict
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import schema, streams, upsert
 from tidegauge_service.store.alerting import alerts
-from tidegauge_service.store.ingest.commit import Sample
+from tidegauge_service.store.ingest.sample import Sample
+from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import CLOSED, EVALUATED, StreamRow
 
 log = structlog.get_logger()
@@ -129,7 +130,7 @@ def save_window(
     stream: StreamRow,
     start: int,
     *,
-    state: str,
+    state: WindowState,
     baseline: str | None,
     records: int,
     now_ms: int,
@@ -138,7 +139,7 @@ def save_window(
     row = {
         "stream_id": stream.id,
         "window_start_ms": start,
-        "state": state,
+        "state": str(state),
         "probe_set": stream.probe_set,
         "baseline": baseline,
         "records": records,
@@ -185,7 +186,7 @@ def before(connection: sa.Connection, stream: StreamRow, start: int, baseline: B
     Each series from the last resolve of its alert on.
     """
     t = schema.window
-    compared = t.c.state.in_(("learning", "compared"))
+    compared = t.c.state.in_((WindowState.LEARNING, WindowState.COMPARED))
     mine = (t.c.stream_id == stream.id, t.c.baseline == baseline.id, compared)
     query = sa.select(t.c.window_start_ms).where(*mine, t.c.window_start_ms < start)
     newest = query.order_by(t.c.window_start_ms.desc()).limit(LONGEST - 1)

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from tidegauge_alerts.model import AlertKind
 from tidegauge_service.store import schema, upsert
-from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
 
 
@@ -54,17 +53,16 @@ def save(
     upsert.replace(connection, schema.forecast, [row])
 
 
-def of_stream(database: Database, stream: StreamRow) -> ForecastRow | None:
+def of_stream(connection: sa.Connection, stream: StreamRow) -> ForecastRow | None:
     """Return the forecast of the baseline in use; None if no window was compared with it."""
     t = schema.forecast
     query = sa.select(t.c.baseline, t.c.budget, t.c.allowed, t.c.expected)
     query = query.where(t.c.stream_id == stream.id, t.c.baseline == stream.baseline)
-    with database.read() as connection:
-        row = connection.execute(query).first()
-        if row is None:
-            return None
-        first, windows = _compared(connection, stream, row.baseline)
-        opened = 0 if first is None else _incidents(connection, stream, first)
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    first, windows = _compared(connection, stream, row.baseline)
+    opened = 0 if first is None else _incidents(connection, stream, first)
     return ForecastRow(row.baseline, row.budget, row.allowed, row.expected, windows, opened)
 
 

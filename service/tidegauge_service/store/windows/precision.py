@@ -13,11 +13,8 @@ import sqlalchemy as sa
 from tidegauge_probes.label_model.accuracy import Accuracy
 from tidegauge_probes.model import Outcomes
 from tidegauge_service.store import schema, upsert
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.states import SampleBucket
 from tidegauge_service.store.streams import StreamRow
-
-EVERY_RECORD = "all"
-"""Bucket of the samples that is drawn from all records alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,7 @@ def save(connection: sa.Connection, stream: StreamRow, found: WindowPrecision) -
 
 
 def page(
-    database: Database,
+    connection: sa.Connection,
     stream: StreamRow,
     *,
     since_ms: int | None = None,
@@ -88,16 +85,17 @@ def page(
     if until_ms is not None:
         query = query.where(t.c.window_start_ms < until_ms)
     order = t.c.window_start_ms.desc() if newest_first else t.c.window_start_ms
-    with database.read() as connection:
-        found = connection.execute(query.order_by(order).limit(limit)).scalars().all()
+    found = connection.execute(query.order_by(order).limit(limit)).scalars().all()
     return [msgspec.json.decode(content, type=WindowPrecision) for content in found]
 
 
-def latest(database: Database, stream: StreamRow, start_ms: int | None) -> WindowPrecision | None:
+def latest(
+    connection: sa.Connection, stream: StreamRow, start_ms: int | None
+) -> WindowPrecision | None:
     """Return the figures of the window that starts then, if it has any."""
     if start_ms is None:
         return None
-    found = page(database, stream, since_ms=start_ms, until_ms=start_ms + 1, limit=1)
+    found = page(connection, stream, since_ms=start_ms, until_ms=start_ms + 1, limit=1)
     return found[0] if found else None
 
 
@@ -115,11 +113,11 @@ def keep_votes(
         .where(
             t.c.stream_id == stream.id,
             t.c.window_start_ms == start,
-            t.c.buckets.contains(f'"{EVERY_RECORD}"', autoescape=True),
+            t.c.buckets.contains(f'"{SampleBucket.ALL}"', autoescape=True),
         )
         .order_by(t.c.priority, t.c.partition, t.c.offset)
     )
-    rows = [row for row in connection.execute(query) if EVERY_RECORD in json.loads(row.buckets)]
+    rows = [row for row in connection.execute(query) if SampleBucket.ALL in json.loads(row.buckets)]
     if not rows[:most]:
         return
     kept = {

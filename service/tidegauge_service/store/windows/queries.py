@@ -9,10 +9,12 @@ import sqlalchemy as sa
 
 from tidegauge_probes.findings import ALL, Blindness, SeriesKind
 from tidegauge_service.store import schema, streams
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.alerting import notice_state
+from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.ingest import decisions, quarantine
 from tidegauge_service.store.ingest.decisions import Decision
 from tidegauge_service.store.ingest.quarantine import Quarantined
+from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import (
     CLOSED,
     EVALUATED,
@@ -64,7 +66,7 @@ class WindowFigures:
     """One evaluated window and its series."""
 
     start_ms: int
-    state: str
+    state: WindowState
     probe_set: str
     baseline: str | None
     records: int
@@ -160,7 +162,7 @@ class StreamSummary:
 
 
 def window_page(
-    database: Database,
+    connection: sa.Connection,
     stream: StreamRow,
     *,
     since_ms: int | None = None,
@@ -177,16 +179,15 @@ def window_page(
         for name, value in (("series", series), ("segment", segment), ("probe", probe))
         if value is not None
     ]
-    with database.read() as connection:
-        return _windows(
-            connection,
-            stream,
-            wanted,
-            since_ms=since_ms,
-            until_ms=until_ms,
-            limit=limit,
-            newest_first=newest_first,
-        )
+    return _windows(
+        connection,
+        stream,
+        wanted,
+        since_ms=since_ms,
+        until_ms=until_ms,
+        limit=limit,
+        newest_first=newest_first,
+    )
 
 
 def _windows(
@@ -213,7 +214,7 @@ def _windows(
     return [
         WindowFigures(
             row.window_start_ms,
-            row.state,
+            WindowState(row.state),
             row.probe_set,
             row.baseline,
             row.records,
@@ -284,45 +285,42 @@ def _late(connection: sa.Connection, stream: StreamRow, starts: Sequence[int]) -
     return {start: int(n) for start, n in connection.execute(query)}
 
 
-def summaries(database: Database) -> list[StreamSummary]:
+def summaries(connection: sa.Connection) -> list[StreamSummary]:
     """Return how each stream is doing, by name."""
-    with database.read() as connection:
-        rows = streams.select_streams(connection)
-    return [summary(database, row) for row in rows]
+    return [summary(connection, row) for row in streams.select_streams(connection)]
 
 
-def summary(database: Database, stream: StreamRow) -> StreamSummary:
+def summary(connection: sa.Connection, stream: StreamRow) -> StreamSummary:
     """Return how a stream is doing."""
-    with database.read() as connection:
-        last = _windows(connection, stream, (), limit=1, newest_first=True)
-        partitions = streams.partitions(connection, stream.id)
-        removed = _removed(connection, stream)
-        windows = _tally(connection, schema.window, stream, ()).get((), 0)
-        return StreamSummary(
-            stream=stream,
-            closed_through_ms=streams.cursor(connection, stream.id, CLOSED),
-            evaluated_through_ms=streams.cursor(connection, stream.id, EVALUATED),
-            partitions=tuple(p for p in partitions if p.partition != REPLAYED),
-            windows=windows + removed.get(schema.window.name, 0),
-            last_window=last[0] if last else None,
-            dead_letters=_dead_letters(connection, stream),
-            alerts={
-                (state, severity, kind): n
-                for (state, severity, kind), n in _tally(
-                    connection, schema.alert, stream, ("state", "severity", "kind")
-                ).items()
-            },
-            candidates=_by(connection, schema.candidate, stream, "state"),
-            notifications=_by(connection, schema.notification, stream, "state"),
-            replayed=next((p for p in partitions if p.partition == REPLAYED), None),
-            removed=removed,
-            quarantined=tuple(quarantine.active(connection, stream)),
-            gaps=tuple(decisions.of_stream(connection, stream.id, newest=NEWEST_GAPS)),
-            lost=decisions.lost(connection, stream.id),
-            stale_ms=streams.stale_since(connection, stream.id),
-            late_ms=streams.late_since(connection, stream.id),
-            blind=sight.load(connection, stream.id).found,
-        )
+    last = _windows(connection, stream, (), limit=1, newest_first=True)
+    partitions = streams.partitions(connection, stream.id)
+    removed = _removed(connection, stream)
+    windows = _tally(connection, schema.window, stream, ()).get((), 0)
+    return StreamSummary(
+        stream=stream,
+        closed_through_ms=streams.cursor(connection, stream.id, CLOSED),
+        evaluated_through_ms=streams.cursor(connection, stream.id, EVALUATED),
+        partitions=tuple(p for p in partitions if p.partition != REPLAYED),
+        windows=windows + removed.get(schema.window.name, 0),
+        last_window=last[0] if last else None,
+        dead_letters=_dead_letters(connection, stream),
+        alerts={
+            (state, severity, kind): n
+            for (state, severity, kind), n in _tally(
+                connection, schema.alert, stream, ("state", "severity", "kind")
+            ).items()
+        },
+        candidates=_by(connection, schema.candidate, stream, "state"),
+        notifications=_by(connection, schema.notification, stream, "state"),
+        replayed=next((p for p in partitions if p.partition == REPLAYED), None),
+        removed=removed,
+        quarantined=tuple(quarantine.active(connection, stream)),
+        gaps=tuple(decisions.of_stream(connection, stream.id, newest=NEWEST_GAPS)),
+        lost=decisions.lost(connection, stream.id),
+        stale_ms=notice_state.since(connection, stream.id, Trouble.STALE),
+        late_ms=notice_state.since(connection, stream.id, Trouble.LATE),
+        blind=sight.load(connection, stream.id).found,
+    )
 
 
 def inputs(connection: sa.Connection, stream: StreamRow) -> tuple[int, int, dict[str, int]]:
@@ -376,14 +374,13 @@ _IN_HEAT_MAP = (SeriesKind.BLIND_SPOT, SeriesKind.COVERAGE)
 
 
 def heat_map(
-    database: Database, stream: StreamRow, windows: int = 60, segment: str = ALL
+    connection: sa.Connection, stream: StreamRow, windows: int = 60, segment: str = ALL
 ) -> HeatMap:
     """Return the last windows of blind spot and coverage."""
     s = schema.series
     wanted = (s.c.segment == segment, s.c.series.in_(_IN_HEAT_MAP))
-    with database.read() as connection:
-        rows = _windows(connection, stream, wanted, limit=windows, newest_first=True)
-        probes = streams.layout_of(connection, stream.probe_set).probes
+    rows = _windows(connection, stream, wanted, limit=windows, newest_first=True)
+    probes = streams.layout_of(connection, stream.probe_set).probes
     rows.reverse()
     found = [{(f.series, f.probe): f for f in row.series} for row in rows]
     keys = [(SeriesKind.BLIND_SPOT, ""), *((SeriesKind.COVERAGE, probe) for probe in probes)]

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.findings import Blindness
 from tidegauge_service.store import schema, streams
-from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import evaluation
 
@@ -45,31 +44,17 @@ def load(connection: sa.Connection, stream_id: int) -> Sight:
     return Sight(None if text is None else _FOUND.decode(text), told_ms)
 
 
-def blind_streams(database: Database) -> dict[str, list[str]]:
+def blind_streams(connection: sa.Connection) -> dict[str, list[str]]:
     """Return each stream that cannot see something, with the causes."""
     t = schema.stream
     query = sa.select(t.c.name, t.c.blind).where(t.c.blind.is_not(None)).order_by(t.c.name)
-    with database.read() as connection:
-        known = {name: _FOUND.decode(text) for name, text in connection.execute(query)}
+    known = {name: _FOUND.decode(text) for name, text in connection.execute(query)}
     return {name: sorted({each.cause for each in found}) for name, found in known.items() if found}
 
 
-def save(
-    connection: sa.Connection,
-    stream_id: int,
-    found: Sequence[Blindness],
-    *,
-    before_ms: int | None,
-    told_ms: int | None,
-) -> bool:
-    """Write what was found; by compare-and-set on *before_ms*, so that one process tells of it."""
-    t = schema.stream
-    changed = connection.execute(
-        sa.update(t)
-        .where(t.c.id == stream_id, t.c.blind_ms.is_not_distinct_from(before_ms))
-        .values(blind=msgspec.json.encode(tuple(found)).decode(), blind_ms=told_ms)
-    )
-    return changed.rowcount == 1
+def columns(found: Sequence[Blindness]) -> dict[str, str]:
+    """Return the columns of a stream that hold what was found."""
+    return {"blind": msgspec.json.encode(tuple(found)).decode()}
 
 
 def newest_counts(connection: sa.Connection, stream: StreamRow) -> PaneCounts | None:

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from tidegauge_probes.findings import Skew
 from tidegauge_service.store import schema, upsert
-from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
 
 
@@ -45,13 +44,12 @@ def save(
     upsert.keep(connection, schema.skew, [row])
 
 
-def of_stream(database: Database, stream: StreamRow) -> SkewRow | None:
+def of_stream(connection: sa.Connection, stream: StreamRow) -> SkewRow | None:
     """Return what was found for the baseline that is in use; None if it was not tested."""
     t = schema.skew
     query = sa.select(t.c.training, t.c.baseline, t.c.content, t.c.tested_ms)
     query = query.where(t.c.stream_id == stream.id, t.c.baseline == stream.baseline)
-    with database.read() as connection:
-        row = connection.execute(query).first()
+    row = connection.execute(query).first()
     if row is None:
         return None
     found = msgspec.json.decode(row.content, type=tuple[Skew, ...])

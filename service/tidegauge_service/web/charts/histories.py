@@ -6,17 +6,17 @@ import math
 from collections.abc import Sequence
 
 from tidegauge_probes.findings import SeriesKey
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import queries
 from tidegauge_service.store.windows.queries import HeatMap, SeriesFigure
 from tidegauge_service.web.charts.specs import History, deviation_of, is_shifted
 
 
-def history(database: Database, row: StreamRow, key: SeriesKey, windows: int) -> History:
+def history(connection: Connection, row: StreamRow, key: SeriesKey, windows: int) -> History:
     """Read one series over the last windows, oldest first."""
     found = queries.window_page(
-        database,
+        connection,
         row,
         series=key.series,
         segment=key.segment,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tidegauge_probes.findings import SeriesKey
+from tidegauge_probes.findings import SeriesKey, Verdict
 from tidegauge_service.store.windows.queries import HeatMap, SeriesFigure
 from tidegauge_service.web import addresses
 from tidegauge_service.web.charts.specs import deviation_of, distinct, is_shifted, shown_rows
@@ -12,12 +12,12 @@ from tidegauge_service.web.charts.themes import ThemeName
 from tidegauge_service.web.words import band, count, moment, share, signed
 
 _VERDICTS = {
-    "ok": "as at baseline",
-    "shifted": "shifted",
-    "baseline": "part of the baseline",
-    "no_data": "no data",
-    "low_volume": "too few to tell",
-    "learning": "as at baseline (short)",
+    Verdict.OK: "as at baseline",
+    Verdict.SHIFTED: "shifted",
+    Verdict.BASELINE: "part of the baseline",
+    Verdict.NO_DATA: "no data",
+    Verdict.LOW_VOLUME: "too few to tell",
+    Verdict.LEARNING: "as at baseline (short)",
 }
 
 
@@ -97,7 +97,8 @@ def _in_words(figures: HeatMap) -> str:
 
 def _row(name: str, figure: SeriesFigure | None) -> TableRow:
     if figure is None:
-        return TableRow(name, share(None), "0 of 0", "–", "–", "–", _VERDICTS["no_data"], False)  # noqa: FBT003
+        verdict = _VERDICTS[Verdict.NO_DATA]
+        return TableRow(name, share(None), "0 of 0", "–", "–", "–", verdict, shifted=False)
     return TableRow(
         name=name,
         observed=share(figure.observed),
@@ -105,6 +106,6 @@ def _row(name: str, figure: SeriesFigure | None) -> TableRow:
         expected=share(figure.expected),
         band=band(figure.low, figure.high),
         deviation=signed(deviation_of(figure)),
-        verdict=_VERDICTS.get(figure.verdict, figure.verdict),
+        verdict=_VERDICTS[Verdict(figure.verdict)],
         shifted=is_shifted(figure),
     )

@@ -15,6 +15,7 @@ from tidegauge_alerts.messages.phrases import clean, sentence
 from tidegauge_alerts.model import Alert, Severity
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.findings import SeriesKey
+from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.windows.queries import HeatMap, StreamSummary
 from tidegauge_service.web.charts import renderer, specs
 from tidegauge_service.web.charts.histories import fewer_columns, fewer_points, group_size
@@ -44,7 +45,7 @@ class Backtest:
     settings: str
     """The stream's settings as YAML."""
     baseline: Baseline | None
-    states: Mapping[int, str]
+    states: Mapping[int, WindowState]
     """Start of window → state, of every window, in order."""
     late: Mapping[int, int]
     alerts: Sequence[Alert]
@@ -123,7 +124,7 @@ def render(found: Backtest, made_ms: int, version: str) -> str:
 
 def _facts(found: Backtest) -> list[Fact]:
     summary, states = found.summary, Counter(found.states.values())
-    compared = states["compared"] + states["learning"]
+    compared = states[WindowState.COMPARED] + states[WindowState.LEARNING]
     incidents = len({alert.incident for alert in found.alerts})
     rate = f"{1000 * incidents / compared:.1f}" if compared else "–"
     resolved = sum(alert.resolved_window_ms is not None for alert in found.alerts)

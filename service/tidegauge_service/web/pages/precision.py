@@ -62,7 +62,7 @@ def precision_view(found: WindowPrecision | None) -> PrecisionView | None:
 
 def _summary(found: WindowPrecision, lfs: Sequence[LfPrecision]) -> str:
     if not found.windows:
-        return "Too few records so far, the windows before the last one included"
+        return "Too few records so far, even with earlier windows included"
     changed = sum(lf.changed for lf in lfs)
     return (
         f"Precision of {count(len(lfs), 'vote')}, {count(changed)} changed, from "

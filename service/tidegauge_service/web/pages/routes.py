@@ -16,7 +16,7 @@ from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
 from tidegauge_service.clock import Clock
 from tidegauge_service.store import deployment_counts, streams
 from tidegauge_service.store.alerting import alerts
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import forecast, precision, queries, skew
 from tidegauge_service.store.windows.queries import StreamSummary
@@ -57,10 +57,11 @@ def pages(database: Database, clock: Clock) -> APIRouter:
     def front(
         stream: Name | None = None, segment: str = ALL, windows: Windows = addresses.WINDOWS
     ) -> Response:
-        summaries = queries.summaries(database)
-        chosen = overview.choose(summaries, stream)
-        choice = Choice(chosen.stream.name if chosen else "", _storable(segment), windows)
-        detail = _detail(database, chosen, choice) if chosen else None
+        with database.read() as connection:
+            summaries = queries.summaries(connection)
+            chosen = overview.choose(summaries, stream)
+            choice = Choice(chosen.stream.name if chosen else "", _storable(segment), windows)
+            detail = _detail(connection, chosen, choice) if chosen else None
         missing = stream is not None and chosen is None
         page = overview.overview(summaries, detail, clock(), missing=missing)
         text = TEMPLATES.get_template("overview.html").render(page=page)
@@ -74,8 +75,9 @@ def pages(database: Database, clock: Clock) -> APIRouter:
         windows: Windows = addresses.WINDOWS,
         theme: ThemeName = ThemeName.LIGHT,
     ) -> Response:
-        row = _find(database, stream)
-        figures = queries.heat_map(database, row, windows, _storable(segment))
+        with database.read() as connection:
+            row = _find(connection, stream)
+            figures = queries.heat_map(connection, row, windows, _storable(segment))
         return _drawn(request, specs.heat_map(figures, THEMES[theme]))
 
     @router.get("/charts/series.svg")
@@ -90,9 +92,9 @@ def pages(database: Database, clock: Clock) -> APIRouter:
         windows: Windows = addresses.WINDOWS,
         theme: ThemeName = ThemeName.LIGHT,
     ) -> Response:
-        row = _find(database, stream)
         key = SeriesKey(series, *(_storable(part) for part in (segment, probe, other, label)))
-        found = history(database, row, key, windows)
+        with database.read() as connection:
+            found = history(connection, _find(connection, stream), key, windows)
         return _drawn(request, specs.series(found, THEMES[theme]))
 
     @router.get("/static/{name}")
@@ -106,17 +108,17 @@ def pages(database: Database, clock: Clock) -> APIRouter:
     return router
 
 
-def _detail(database: Database, chosen: StreamSummary, choice: Choice) -> Detail:
+def _detail(connection: Connection, chosen: StreamSummary, choice: Choice) -> Detail:
     """Read what the page shows of the chosen stream."""
-    figures = queries.heat_map(database, chosen.stream, choice.windows, choice.segment)
+    figures = queries.heat_map(connection, chosen.stream, choice.windows, choice.segment)
     last = chosen.last_window
-    judged = precision.latest(database, chosen.stream, None if last is None else last.start_ms)
+    judged = precision.latest(connection, chosen.stream, None if last is None else last.start_ms)
     firing, pending = (
-        alerts.page(database, stream=choice.stream, state=state, limit=1_000)
+        alerts.page(connection, stream=choice.stream, state=state, limit=1_000)
         for state in (AlertState.FIRING, AlertState.PENDING)
     )
     resolved = alerts.page(
-        database, stream=choice.stream, state=AlertState.RESOLVED, limit=RESOLVED_READ
+        connection, stream=choice.stream, state=AlertState.RESOLVED, limit=RESOLVED_READ
     )
     return overview.detail(
         chosen,
@@ -125,14 +127,14 @@ def _detail(database: Database, chosen: StreamSummary, choice: Choice) -> Detail
         [*firing, *pending],
         resolved,
         judged=judged,
-        skew=skew.of_stream(database, chosen.stream),
-        forecast=forecast.of_stream(database, chosen.stream),
-        deployments=deployment_counts.listing(database, chosen.stream),
+        skew=skew.of_stream(connection, chosen.stream),
+        forecast=forecast.of_stream(connection, chosen.stream),
+        deployments=deployment_counts.listing(connection, chosen.stream),
     )
 
 
-def _find(database: Database, name: str) -> StreamRow:
-    found = streams.find(database, name)
+def _find(connection: Connection, name: str) -> StreamRow:
+    found = streams.find(connection, name)
     if found is None:
         raise HTTPException(404)
     return found

@@ -35,12 +35,12 @@ def skew_view(row: SkewRow | None) -> SkewView | None:
     if row is None:
         return None
     if not row.found:
-        return SkewView("The training data are like the live traffic, as far as can be told.", ())
+        return SkewView("The training data match the live traffic, as far as can be told.", ())
     more = len(row.found) - MOST_ROWS
     rest = f"; {more:,} more are in the JSON list" if more > 0 else ""
     return SkewView(
         f"{count(len(row.found), 'series', 'series')} in which the training data (baseline "
-        f"{clean(row.training)}) were never like the live traffic{rest}.",
+        f"{clean(row.training)}) never matched the live traffic{rest}.",
         tuple(
             SkewLine(
                 subject(one.key),

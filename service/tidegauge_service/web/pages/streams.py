@@ -11,12 +11,10 @@ from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_alerts.messages.phrases import clean
 from tidegauge_alerts.model import AlertState, Severity
 from tidegauge_probes.findings import BlindCause
+from tidegauge_service.store.states import CandidateState, WindowState
 from tidegauge_service.store.windows.queries import StreamSummary
 from tidegauge_service.web import addresses
 from tidegauge_service.web.words import NOTHING, Fact, Link, count, duration, moment
-
-WAITING = "proposed"
-"""The state of a candidate that nobody has labeled."""
 
 
 class Light(StrEnum):
@@ -86,7 +84,7 @@ def state(*summaries: StreamSummary) -> State:
     if causes:
         empty = BlindCause.NO_SEGMENTS in causes
         return State(Light.WATCH, "empty segments" if empty else "large blind spot")
-    if any(_phase(s) in {"compared", "learning"} for s in summaries):
+    if any(_phase(s) in COMPARING for s in summaries):
         return State(Light.CALM, "no open alert")
     return State(Light.UNKNOWN, "nothing compared yet")
 
@@ -100,37 +98,39 @@ def reading(summary: StreamSummary) -> str:
     return f"{verb}, {_PHASES[_phase(summary)]}"
 
 
-_PHASES: Mapping[str, str] = {
-    "none": "waiting for the first window",
-    "before": "counting, before its baseline",
-    "baseline": "learning its baseline",
-    "learning": "comparing with a short baseline",
-    "compared": "comparing with its baseline",
+COMPARING = {WindowState.LEARNING, WindowState.COMPARED}
+
+_PHASES: Mapping[WindowState | None, str] = {
+    None: "waiting for the first window",
+    WindowState.BEFORE: "counting, before its baseline",
+    WindowState.BASELINE: "learning its baseline",
+    WindowState.LEARNING: "comparing with a short baseline",
+    WindowState.COMPARED: "comparing with its baseline",
 }
 
 
-def _phase(summary: StreamSummary) -> str:
-    return summary.last_window.state if summary.last_window else "none"
+def _phase(summary: StreamSummary) -> WindowState | None:
+    return summary.last_window.state if summary.last_window else None
 
 
 def next_step(summary: StreamSummary) -> str:
     """Return what to do, or what to wait for."""
     if not summary.partitions:
         return (
-            "No partition was seen yet. Is 'tidegauge run' reading this stream, and does its file "
-            "or topic exist? 'tidegauge doctor' tells."
+            "No partition seen yet. Check that 'tidegauge run' is reading this stream and that its "
+            "file or topic exists, or run 'tidegauge doctor'."
         )
     if summary.quarantined:
         names = ", ".join(f"'{clean(q.probe)}'" for q in summary.quarantined)
         return (
-            f"Quarantined, because it did not come back: LF {names}. Mend and deploy it, or let it "
-            "be called again with 'tidegauge probes release'."
+            f"Quarantined, because it hung or crashed its worker: LF {names}. Fix and deploy it, "
+            "or release it with 'tidegauge probes release'."
         )
     if summary.held:
         where = ", ".join(str(gap.partition) for gap in summary.held)
         return (
-            f"Not read: partition {where}. The source no longer holds what comes next. See "
-            "'tidegauge streams gaps', then let it go on with 'tidegauge streams accept-gap'."
+            f"Partition {where} is halted: the source no longer has its next inputs. Check "
+            "'tidegauge streams gaps', then resume with 'tidegauge streams accept-gap'."
         )
     return _out_of_time(summary) or _not_seen(summary) or _waiting(summary)
 
@@ -139,20 +139,21 @@ def _not_seen(summary: StreamSummary) -> str:
     if summary.blind:
         return f"{'. '.join(phrases.blind(summary.blind))}."
     if summary.dead_letters and not summary.records:
-        return "No input was a record: compare 'record' in the stream file with the inputs."
+        return "No input is a valid record: compare 'record' in the stream file with the inputs."
     return ""
 
 
 def _waiting(summary: StreamSummary) -> str:
     row = summary.stream
     steps = {
-        "none": f"A window of {duration(row.window_ms)} closes when event time has passed its end "
+        None: f"A window of {duration(row.window_ms)} closes when event time has passed its end "
         f"by {duration(row.lateness_ms)}.",
-        "before": "Records are counted; the range of 'baseline' in the stream file begins later.",
-        "baseline": "Windows are counted. The first one after the range of 'baseline' in the "
-        "stream file freezes the baseline, and is compared with it.",
-        "learning": "The baseline has few windows, so only gross shifts are called; 48 windows "
-        "over two days, of which no alert is open, will do.",
+        WindowState.BEFORE: "Records are counted; the range of 'baseline' in the stream file "
+        "begins later.",
+        WindowState.BASELINE: "Windows are counted. The first one after the range of 'baseline' "
+        "in the stream file freezes the baseline, and is compared with it.",
+        WindowState.LEARNING: "The baseline has few windows, so only large shifts are reported. "
+        "Learning ends after 48 windows over two days without an open alert.",
     }
     return steps.get(_phase(summary), "")
 
@@ -161,20 +162,20 @@ def _out_of_time(summary: StreamSummary) -> str:
     """Return what keeps records out of the windows, if event time is the trouble."""
     if summary.stale_ms is not None:
         return (
-            f"The watermark stands still since {moment(summary.stale_ms)}, so no window closes. "
-            "Do workers run, and do they own every partition?"
+            f"The watermark has not moved since {moment(summary.stale_ms)}, so no window closes. "
+            "Check that workers are running and that every partition has an owner."
         )
     if summary.late_ms is not None:
         return (
-            f"Since {moment(summary.late_ms)} most records come too late, so no window counts "
-            f"them. {LATE_ADVICE}."
+            f"Since {moment(summary.late_ms)}, most records have been too late to be counted. "
+            f"{LATE_ADVICE}."
         )
     return ""
 
 
 def _facts(summary: StreamSummary) -> tuple[Fact, ...]:
     name, row = summary.stream.name, summary.stream
-    waiting = summary.candidates.get(WAITING, 0)
+    waiting = summary.candidates.get(CandidateState.PROPOSED, 0)
     return (
         Fact("Records", count(summary.records)),
         Fact("Not read yet", _unread(summary)),
@@ -191,10 +192,9 @@ def _facts(summary: StreamSummary) -> tuple[Fact, ...]:
 
 
 def _unread(summary: StreamSummary) -> str:
-    ends = [p.end_offset for p in summary.partitions]
-    if not ends or any(end is None for end in ends):
-        return "unknown"
-    return count(sum(max((p.end_offset or 0) - p.next_offset, 0) for p in summary.partitions))
+    lags = [p.lag for p in summary.partitions]
+    known = [lag for lag in lags if lag is not None]
+    return count(sum(known)) if lags and len(known) == len(lags) else "unknown"
 
 
 def _dead_letters(reasons: Mapping[str, int]) -> str:

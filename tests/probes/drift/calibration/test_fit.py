@@ -86,7 +86,7 @@ def test_odd_traffic_is_calibrated(odd: Odd) -> None:
         for x, n in ((0, 0), (0, 10**6), (10**6, 10**6), (1, 1)):
             next_x, next_n = np.full(series, x), np.full(series, n)
             after = scan(len(odd.x) * HOUR_MS, next_x, next_n, Past.none(series), found)
-            assert ((after.p_value > 0) & (after.paid <= 1)).all()
+            assert ((after.p_value > 0) & (after.adjusted <= 1)).all()
             assert np.isfinite(after.n_eff).all()
     assert (told is None) == (len(odd.x) < 4)
     assert told is None or told > 0
@@ -172,7 +172,7 @@ def test_too_little_calibration_costs_power_not_false_alarms() -> None:
         known = calibrate(windows_of(x, n))
         shifted = np.full(2, 55)
         found = scan(windows * HOUR_MS, shifted, n[0], Past.none(2), known)
-        paid.append(np.median(found.paid))
+        paid.append(np.median(found.adjusted))
     assert paid[0] > 2 * paid[1]
 
 

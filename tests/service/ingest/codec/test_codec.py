@@ -14,7 +14,7 @@ from tidegauge_service.clock import from_iso
 from tidegauge_service.config.stream_file import Limits, RecordMapping
 from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.sources.source import Raw
-from tidegauge_service.store.ingest.commit import DeadLetter
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 
 NOW = from_iso("2020-03-15T12:00:00Z")
 SKEW = 300_000

@@ -24,7 +24,7 @@ from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.codec.formats import Format, MessagePack, open_format
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason, Rejected
 from tidegauge_service.ingest.sources.source import Raw
-from tidegauge_service.store.ingest.commit import DeadLetter
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 
 DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2}
 SCHEMA = {

@@ -21,7 +21,7 @@ from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.codec.formats import MessagePack
 from tidegauge_service.ingest.codec.recognition import likely
 from tidegauge_service.ingest.sources.source import Raw
-from tidegauge_service.store.ingest.commit import DeadLetter
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
 
 RECORD = {"id": "a", "timestamp": 1_584_270_000, "text": "crème brûlée for everybody"}
 JSON = json.dumps(RECORD, ensure_ascii=False).encode()

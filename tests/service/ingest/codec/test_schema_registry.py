@@ -23,7 +23,7 @@ from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import SchemaRegistry
 from tidegauge_service.errors import SourceError
 from tidegauge_service.ingest.codec.schema_registry import Registry
-from tidegauge_service.ingest.sources.registry import check_format
+from tidegauge_service.ingest.codec.stream_codec import check_format
 from tidegauge_service.store import schema
 
 AUTHOR = {

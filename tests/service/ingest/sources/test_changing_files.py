@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.service.file_streams import FileStream, jsonl, rows
+from tests.service.transactions import read, write
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.errors import StreamHalted
 from tidegauge_service.ingest.sources.files.registration import CONTINUE
@@ -235,14 +236,14 @@ def test_halt_reads_nothing_until_somebody_accepts_the_new_content(stream: FileS
             stream.drain()
     assert stream.positions() == {0: 40, 1: 10}
     database = stream.database()
-    row = streams.find(database, "test")
+    row = read(database, streams.find, "test")
     assert row is not None
-    assert len(decisions.accept(database, row, 0, "ops", 1)) == 1
+    assert len(write(database, decisions.accept, row, 0, "ops", 1)) == 1
     database.close()
     with pytest.raises(StreamHalted, match=r"day-2\.jsonl"):
         stream.drain()
     database = stream.database()
-    decisions.accept(database, row, None, "ops", 1)
+    write(database, decisions.accept, row, None, "ops", 1)
     database.close()
     stream.drain()
     assert stream.positions() == {0: 40, 1: 10, 2: 7, 3: 7}

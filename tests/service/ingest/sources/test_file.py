@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.service.streams_for_tests import START, reading, record
+from tests.service.transactions import write
 from tidegauge_service.errors import SourceError
 from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.source import Raw
@@ -219,7 +220,7 @@ def test_a_run_over_an_empty_file_ends_cleanly(tmp_path: Path, name: str) -> Non
     (tmp_path / name).write_bytes(b"")
     run = reading(tmp_path, source=FileReader(name, tmp_path))
     run.to_end()
-    assert commit.close_windows(run.database, run.stream) is None
+    assert write(run.database, commit.close_windows, run.stream) is None
     run.database.close()
 
 

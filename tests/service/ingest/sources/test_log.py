@@ -14,6 +14,7 @@ import pytest
 from tests.service import oracle
 from tests.service.ingest.test_exactness import in_threads
 from tests.service.streams_for_tests import HOUR, START, write_stream
+from tests.service.transactions import read, write
 from tidegauge_probes import load
 from tidegauge_service.config.stream_file import LogSource, load_stream
 from tidegauge_service.errors import SourceError
@@ -43,8 +44,10 @@ class Team:
         self.database = database
         self.now = START + 10_000 * HOUR
         self.probe_set = load(self.config.probes, folder)
-        self.stream = streams.register(database, self.config, self.probe_set, self.now)
-        streams.seed_partitions(database, self.stream.id, self.reader().beginnings(), self.now)
+        self.stream = write(database, streams.register, self.config, self.probe_set, self.now)
+        write(
+            database, streams.seed_partitions, self.stream.id, self.reader().beginnings(), self.now
+        )
 
     def reader(self) -> EventLog:
         return EventLog(self.source, "test", self.database, clock=lambda: self.now)
@@ -61,7 +64,7 @@ class Team:
 
     def append(self, values: list[bytes]) -> None:
         found = [Event(value) for value in values]
-        events.append(self.database, self.stream, self.source, found, now_ms=self.now)
+        write(self.database, events.append, self.stream, self.source, found, now_ms=self.now)
 
     def passes(self, ms: int) -> None:
         self.now += ms
@@ -208,7 +211,7 @@ def test_events_are_counted_as_the_oracle_counts_them(database: Database, tmp_pa
         worker.step(0, finite=True)
     [expected] = [sum(oracle.expected([values]).values(), Counter())]
     assert team.counted() == expected
-    summary = queries.summary(database, team.stream)
+    summary = read(database, queries.summary, team.stream)
     assert sum(p.next_offset for p in summary.partitions) == 100
     assert {p.end_offset for p in summary.partitions} == {25}
 
@@ -243,7 +246,7 @@ def test_a_reader_that_slept_between_reading_and_counting_is_fenced(
     for _ in range(2):
         zombie.step(0)
     assert len(fences) == 1
-    while queries.summary(database, team.stream).records < 30:
+    while read(database, queries.summary, team.stream).records < 30:
         other.step(0)
         zombie.step(0)
         team.passes(1_000)
@@ -264,7 +267,7 @@ def test_readers_that_come_go_sleep_and_overlap_count_everything_once(
         appended.set()
 
     def all_counted() -> bool:
-        return appended.is_set() and queries.summary(database, team.stream).records == 240
+        return appended.is_set() and read(database, queries.summary, team.stream).records == 240
 
     def work(seed: int) -> None:
         chance = random.Random(seed)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.service.file_streams import FileStream, rows
+from tidegauge_service.ingest import transaction
 from tidegauge_service.runtime.pipeline import Pipeline
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.ingest import commit
 
 KEPT = 4
 """Rotated files; the oldest is removed, but never before it was read."""
@@ -64,7 +64,7 @@ class World:
         dies = self.dice.choice([None, None, "before", "after"])
         with monkeypatch.context() as patched:
             if dies:
-                patched.setattr(commit, "commit", self._deadly(commit.commit, dies))
+                patched.setattr(transaction, "commit", self._deadly(transaction.commit, dies))
             database = self.stream.database()
             pipeline: Pipeline | None = None
             try:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.service.group import Group
 from tests.service.ingest.test_exactness import in_threads
+from tests.service.transactions import write
 from tidegauge_alerts.messages.message import Message
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.alerting.outbox import FAILED, FARTHEST_MS, SENT, WAITING, Outgoing
@@ -31,22 +32,22 @@ def enqueue(
 def drain(database: Database, now_ms: int) -> list[str]:
     """Send everything that is due."""
     sent = list[str]()
-    while (taken := outbox.lease(database, now_ms, LEASE)) is not None:
-        outbox.settle(database, taken, state=SENT, now_ms=now_ms)
+    while (taken := write(database, outbox.lease, now_ms, LEASE)) is not None:
+        write(database, outbox.settle, taken, state=SENT, now_ms=now_ms)
         sent.append(taken.dedup_key)
     return sent
 
 
 def test_a_message_goes_out_as_it_was_written_and_once(database: Database, stream_id: int) -> None:
     enqueue(database, stream_id, "a", now_ms=5)
-    taken = outbox.lease(database, 10, LEASE)
+    taken = write(database, outbox.lease, 10, LEASE)
     assert taken == Outgoing(1, "ops", "a", {"key": "a", "text": "ö\n"}, 0, 5, 10 + LEASE)
-    outbox.settle(database, taken, state=SENT, now_ms=11)
-    assert outbox.lease(database, 10**9, LEASE) is None
+    write(database, outbox.settle, taken, state=SENT, now_ms=11)
+    assert write(database, outbox.lease, 10**9, LEASE) is None
 
 
 def test_an_empty_outbox_has_nothing(database: Database) -> None:
-    assert outbox.lease(database, 0, LEASE) is None
+    assert write(database, outbox.lease, 0, LEASE) is None
 
 
 def test_the_same_key_for_the_same_receiver_is_one_message(
@@ -71,10 +72,10 @@ def test_a_message_under_lease_is_nobody_elses_until_the_lease_ends(
     database: Database, stream_id: int
 ) -> None:
     enqueue(database, stream_id, "a")
-    first = outbox.lease(database, 0, LEASE)
+    first = write(database, outbox.lease, 0, LEASE)
     assert first
-    assert outbox.lease(database, LEASE - 1, LEASE) is None
-    second = outbox.lease(database, LEASE, LEASE)
+    assert write(database, outbox.lease, LEASE - 1, LEASE) is None
+    second = write(database, outbox.lease, LEASE, LEASE)
     assert second
     assert second.id == first.id
 
@@ -92,23 +93,31 @@ def test_a_lease_of_a_clock_that_stood_ahead_is_not_waited_for(
     database: Database, stream_id: int
 ) -> None:
     enqueue(database, stream_id, "a")
-    assert outbox.lease(database, FARTHEST_MS, LEASE)
-    assert outbox.lease(database, FARTHEST_MS - LEASE, LEASE) is None
-    assert outbox.lease(database, FARTHEST_MS - LEASE - 1, LEASE)
+    assert write(database, outbox.lease, FARTHEST_MS, LEASE)
+    assert write(database, outbox.lease, FARTHEST_MS - LEASE, LEASE) is None
+    assert write(database, outbox.lease, FARTHEST_MS - LEASE - 1, LEASE)
 
 
 def test_only_the_holder_of_the_lease_settles(database: Database, stream_id: int) -> None:
     enqueue(database, stream_id, "a")
-    slow = outbox.lease(database, 0, LEASE)
-    quick = outbox.lease(database, LEASE, LEASE)
+    slow = write(database, outbox.lease, 0, LEASE)
+    quick = write(database, outbox.lease, LEASE, LEASE)
     assert slow
     assert quick
-    outbox.settle(database, slow, state=FAILED, now_ms=LEASE, error="too late to tell")
-    assert outbox.lease(database, 2 * LEASE - 1, LEASE) is None, "the lease still holds"
-    outbox.settle(database, quick, state=WAITING, now_ms=LEASE, due_ms=LEASE + 500, error="busy")
-    outbox.settle(database, quick, state=SENT, now_ms=LEASE)
-    assert outbox.lease(database, LEASE + 499, LEASE) is None
-    again = outbox.lease(database, LEASE + 500, LEASE)
+    write(database, outbox.settle, slow, state=FAILED, now_ms=LEASE, error="too late to tell")
+    assert write(database, outbox.lease, 2 * LEASE - 1, LEASE) is None, "the lease still holds"
+    write(
+        database,
+        outbox.settle,
+        quick,
+        state=WAITING,
+        now_ms=LEASE,
+        due_ms=LEASE + 500,
+        error="busy",
+    )
+    write(database, outbox.settle, quick, state=SENT, now_ms=LEASE)
+    assert write(database, outbox.lease, LEASE + 499, LEASE) is None
+    again = write(database, outbox.lease, LEASE + 500, LEASE)
     assert again
     assert again.attempts == 1
 
@@ -118,10 +127,10 @@ def test_what_is_settled_for_good_is_not_taken_again(
     database: Database, stream_id: int, state: str
 ) -> None:
     enqueue(database, stream_id, "a")
-    taken = outbox.lease(database, 0, LEASE)
+    taken = write(database, outbox.lease, 0, LEASE)
     assert taken
-    outbox.settle(database, taken, state=state, now_ms=1, error=None)
-    assert outbox.lease(database, 10**12, LEASE) is None
+    write(database, outbox.settle, taken, state=state, now_ms=1, error=None)
+    assert write(database, outbox.lease, 10**12, LEASE) is None
 
 
 def test_senders_in_threads_take_each_message_once(database: Database, stream_id: int) -> None:
@@ -133,7 +142,7 @@ def test_senders_in_threads_take_each_message_once(database: Database, stream_id
 
     def send() -> None:
         start_together.wait()
-        while (mine := outbox.lease(database, 0, LEASE)) is not None:
+        while (mine := write(database, outbox.lease, 0, LEASE)) is not None:
             taken.append(mine.dedup_key)
 
     in_threads(send, send, send, send)

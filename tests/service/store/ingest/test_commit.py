@@ -8,6 +8,7 @@ import pytest
 
 from tests.service import oracle
 from tests.service.streams_for_tests import write_stream
+from tests.service.transactions import read, write
 from tidegauge_probes import load
 from tidegauge_probes.counts.panes import PaneCounts, fold
 from tidegauge_probes.model import VoteMatrix
@@ -15,7 +16,9 @@ from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
-from tidegauge_service.store.ingest.commit import DeadLetter, Fenced, PartitionBatch
+from tidegauge_service.store.ingest.commit import Fenced, PartitionBatch
+from tidegauge_service.store.ingest.dead_letter import DeadLetter
+from tidegauge_service.store.ingest.sample import Sample
 from tidegauge_service.store.streams import CLOSED, StreamRow
 
 DEPLOYMENT = "a deployment"
@@ -26,8 +29,8 @@ def stream(database: Database, tmp_path: Path) -> StreamRow:
     """Give a stream with windows of 10 ms, lateness 2 ms and two partitions."""
     path = write_stream(tmp_path, window="10ms", lateness="2ms")
     config = load_stream(path)
-    row = streams.register(database, config, load(config.probes, tmp_path), 0)
-    streams.seed_partitions(database, row.id, {0: 0, 1: 0}, 0)
+    row = write(database, streams.register, config, load(config.probes, tmp_path), 0)
+    write(database, streams.seed_partitions, row.id, {0: 0, 1: 0}, 0)
     return row
 
 
@@ -43,7 +46,7 @@ def batch(partition: int, since: int, until: int, **more: Any) -> PartitionBatch
 
 
 def commit(database: Database, stream: StreamRow, *batches: PartitionBatch) -> int | None:
-    return store.commit(database, stream, batches, owner="test", now_ms=1)
+    return write(database, store.commit, stream, batches, owner="test", now_ms=1)
 
 
 def positions(database: Database, stream: StreamRow) -> list[int]:
@@ -82,8 +85,8 @@ def test_partitions_of_another_stream_are_untouched(
     database: Database, stream: StreamRow, tmp_path: Path
 ) -> None:
     config = load_stream(write_stream(tmp_path, name="other"))
-    other = streams.register(database, config, load(config.probes, tmp_path), 0)
-    streams.seed_partitions(database, other.id, {0: 0}, 0)
+    other = write(database, streams.register, config, load(config.probes, tmp_path), 0)
+    write(database, streams.seed_partitions, other.id, {0: 0}, 0)
     commit(database, stream, batch(0, 0, 5, panes={0: pane(5)}, added={0: 5}))
     assert positions(database, other) == [0]
     assert oracle.panes(database, other) == {}
@@ -119,8 +122,8 @@ def test_windows_close_as_far_as_the_partitions_allow(
             for p, (watermark, latest, drained) in enumerate(rows)
         ),
     )
-    assert store.close_windows(database, stream) == closed
-    assert store.close_windows(database, stream) == closed
+    assert write(database, store.close_windows, stream) == closed
+    assert write(database, store.close_windows, stream) == closed
     with database.read() as connection:
         assert streams.cursor(connection, stream.id, CLOSED) == closed
 
@@ -128,16 +131,16 @@ def test_windows_close_as_far_as_the_partitions_allow(
 def test_what_is_closed_stays_closed(database: Database, stream: StreamRow) -> None:
     far = [batch(p, 0, 1, watermark_ms=95, latest_event_ms=95, drained=True) for p in (0, 1)]
     commit(database, stream, *far)
-    assert store.close_windows(database, stream) == 100
+    assert write(database, store.close_windows, stream) == 100
     again = batch(0, 1, 2, watermark_ms=96, latest_event_ms=96)
     assert commit(database, stream, again) == 100
-    assert store.close_windows(database, stream) == 100
+    assert write(database, store.close_windows, stream) == 100
 
 
 def test_a_stream_without_partitions_closes_nothing(database: Database, tmp_path: Path) -> None:
     config = load_stream(write_stream(tmp_path, name="bare"))
-    bare = streams.register(database, config, load(config.probes, tmp_path), 0)
-    assert store.close_windows(database, bare) is None
+    bare = write(database, streams.register, config, load(config.probes, tmp_path), 0)
+    assert write(database, store.close_windows, bare) is None
 
 
 def test_a_closed_window_keeps_its_pane_and_counts_what_comes_as_late(
@@ -146,7 +149,7 @@ def test_a_closed_window_keeps_its_pane_and_counts_what_comes_as_late(
     first = {"panes": {0: pane(4), 10: pane(1)}, "added": {0: 4, 10: 1}}
     mark = {"watermark_ms": 12, "latest_event_ms": 12}
     commit(database, stream, batch(0, 0, 5, **first, **mark), batch(1, 0, 0, **mark))
-    assert store.close_windows(database, stream) == 10
+    assert write(database, store.close_windows, stream) == 10
     later = {"panes": {0: pane(7), 10: pane(3)}, "added": {0: 3, 10: 2}}
     assert commit(database, stream, batch(0, 5, 10, **later, **mark)) == 10
     assert commit(database, stream, batch(0, 10, 11, panes={0: pane(8)}, added={0: 1})) == 10
@@ -163,8 +166,8 @@ def test_a_closed_window_keeps_its_pane_and_counts_what_comes_as_late(
 def test_the_state_of_a_partition_is_what_was_committed_and_is_still_open(
     database: Database, stream: StreamRow
 ) -> None:
-    sample = store.Sample(10, 4, 99, ("all", "lf:x"), "id", 12, "{}", b"\0\0\0", ("c=DE",))
-    gone = store.Sample(0, 3, 98, ("all",), "id", 2, "{}", b"\0\0\0", ())
+    sample = Sample(10, 4, 99, ("all", "lf:x"), "id", 12, "{}", b"\0\0\0", ("c=DE",))
+    gone = Sample(0, 3, 98, ("all",), "id", 2, "{}", b"\0\0\0", ())
     counted = {"panes": {0: pane(4), 10: pane(1)}, "added": {0: 4, 10: 1}}
     mark = {"watermark_ms": 12, "latest_event_ms": 12}
     commit(
@@ -173,16 +176,16 @@ def test_the_state_of_a_partition_is_what_was_committed_and_is_still_open(
         batch(0, 0, 5, **counted, **mark, samples=[sample, gone]),
         batch(1, 0, 0, **mark),
     )
-    before = store.load_partition(database, stream, 0)
+    before = read(database, store.load_partition, stream, 0)
     assert before is not None
     assert {start for start, _ in before.panes} == set(before.sampled) == {0, 10}
-    store.close_windows(database, stream)
-    after = store.load_partition(database, stream, 0)
+    write(database, store.close_windows, stream)
+    after = read(database, store.load_partition, stream, 0)
     assert after is not None
     assert (after.next_offset, after.drained) == (5, False)
     assert after.panes == {(10, DEPLOYMENT): pane(1)}
     assert after.sampled == {10: [(99, ("all", "lf:x"))]}
-    assert store.load_partition(database, stream, 7) is None
+    assert read(database, store.load_partition, stream, 7) is None
 
 
 def test_a_dead_letter_that_is_there_already_stays_as_it_is(

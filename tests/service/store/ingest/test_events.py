@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from tests.service import transactions
 from tests.service.ingest.test_exactness import in_threads
 from tests.service.streams_for_tests import write_stream
+from tests.service.transactions import write
 from tidegauge_probes import load
 from tidegauge_service.config.stream_file import LogSource, load_stream
 from tidegauge_service.errors import SourceError
@@ -40,25 +42,37 @@ class Log:
         config = load_stream(path)
         assert isinstance(config.source, LogSource)
         self.database, self.source = database, config.source
-        self.stream: StreamRow = streams.register(database, config, load(config.probes, folder), 0)
-        self.partitions = events.make_partitions(database, self.stream, self.source.partitions)
-        streams.seed_partitions(database, self.stream.id, dict.fromkeys(self.partitions, 0), 0)
+        self.stream: StreamRow = write(
+            database, streams.register, config, load(config.probes, folder), 0
+        )
+        self.partitions = write(
+            database, events.make_partitions, self.stream, self.source.partitions
+        )
+        write(
+            database, streams.seed_partitions, self.stream.id, dict.fromkeys(self.partitions, 0), 0
+        )
 
     def append(
         self, *values: Event | str, request: tuple[str, str] | None = None, now_ms: int = 5
     ) -> tuple[Appended, bool]:
         found = [Event(v.encode(), v) if isinstance(v, str) else v for v in values]
         known = Request(*request) if request else None
-        return events.append(
-            self.database, self.stream, self.source, found, now_ms=now_ms, request=known
+        return write(
+            self.database,
+            events.append,
+            self.stream,
+            self.source,
+            found,
+            now_ms=now_ms,
+            request=known,
         )
 
     def payloads(self) -> Counter[bytes]:
         return Counter(
             event.payload
             for p in self.partitions
-            for event in events.read(
-                self.database, self.stream, p, 0, most=100_000, most_bytes=BYTES
+            for event in transactions.read(
+                self.database, events.read, self.stream, p, 0, most=100_000, most_bytes=BYTES
             )
         )
 
@@ -138,7 +152,9 @@ def test_offsets_have_no_gaps_and_a_reader_never_passes_one_by(
     def read() -> None:
         while True:
             last = done.is_set()
-            found = events.read(database, log.stream, 0, len(seen), most=7, most_bytes=BYTES)
+            found = transactions.read(
+                database, events.read, log.stream, 0, len(seen), most=7, most_bytes=BYTES
+            )
             seen.extend(event.payload for event in found)
             if last and not found:
                 return
@@ -146,7 +162,7 @@ def test_offsets_have_no_gaps_and_a_reader_never_passes_one_by(
     in_threads(append_all, read)
     assert Counter(seen) == log.payloads()
     assert set(log.payloads().values()) == {1}
-    assert events.ends(database, log.stream, [0]) == {0: len(seen)}
+    assert transactions.read(database, events.ends, log.stream, [0]) == {0: len(seen)}
 
 
 def test_the_same_events_sent_at_once_in_any_order_are_appended_once(
@@ -208,7 +224,9 @@ def test_ids_stay_in_their_partition_and_others_are_spread(
 ) -> None:
     log = Log(tmp_path, database, partitions=4)
     log.append(*(Event(b"{}") for _ in range(40)))
-    assert events.ends(database, log.stream, [0, 1, 2, 3]) == dict.fromkeys(range(4), 10)
+    assert transactions.read(database, events.ends, log.stream, [0, 1, 2, 3]) == dict.fromkeys(
+        range(4), 10
+    )
 
 
 def test_more_partitions_are_made_and_none_is_taken_away(
@@ -216,8 +234,8 @@ def test_more_partitions_are_made_and_none_is_taken_away(
 ) -> None:
     log = Log(tmp_path, database)
     log.append("a", "b", "c")
-    assert events.make_partitions(database, log.stream, 3) == [0, 1, 2]
-    assert events.make_partitions(database, log.stream, 1) == [0, 1, 2]
+    assert write(database, events.make_partitions, log.stream, 3) == [0, 1, 2]
+    assert write(database, events.make_partitions, log.stream, 1) == [0, 1, 2]
     assert log.payloads().total() == 3
 
 
@@ -227,4 +245,4 @@ def test_an_event_that_is_gone_is_never_passed_over(database: Database, tmp_path
     with database.write() as connection:
         connection.execute(sa.delete(schema.event).where(schema.event.c.offset == 1))
     with pytest.raises(SourceError, match="event 1 of partition 0"):
-        events.read(database, log.stream, 0, 0, most=10, most_bytes=BYTES)
+        transactions.read(database, events.read, log.stream, 0, 0, most=10, most_bytes=BYTES)

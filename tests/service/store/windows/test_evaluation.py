@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.service import oracle
+from tests.service import oracle, transactions
 from tests.service.group import Group
 from tests.service.streams_for_tests import HOUR, START
+from tests.service.transactions import write
 from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
+from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import CLOSED, EVALUATED
 from tidegauge_service.store.windows import evaluation, queries
 
@@ -26,7 +28,7 @@ def read(folder: Path, database: Database, topic: list[list[bytes]]) -> Group:
     """Read a topic to its end and close what can be closed."""
     group = Group(folder, database, topic)
     group.member().to_end()
-    store.close_windows(database, group.stream)
+    write(database, store.close_windows, group.stream)
     return group
 
 
@@ -73,7 +75,7 @@ def test_what_closes_later_is_taken_later(database: Database, tmp_path: Path) ->
     member = group.member()
     member.worker.step()
     member.worker.step()
-    store.close_windows(database, group.stream)
+    write(database, store.close_windows, group.stream)
     assert take_all(group) == [(2, 1)]
 
 
@@ -120,8 +122,8 @@ def test_a_window_closed_without_any_record_is_not_the_beginning(
     """A watermark alone (an idle topic) closes windows in which nothing ever was."""
     group = Group(tmp_path, database, [[]])
     idle = store.PartitionBatch(0, 0, 0, watermark_ms=START + 50 * HOUR)
-    store.commit(database, group.stream, [idle], owner="test", now_ms=0)
-    store.close_windows(database, group.stream)
+    write(database, store.commit, group.stream, [idle], owner="test", now_ms=0)
+    write(database, store.close_windows, group.stream)
     assert take_all(group) == []
     assert group.cursor(EVALUATED) is None
 
@@ -171,11 +173,11 @@ def test_series_have_one_number_each_and_findings_without_data_no_row(
             finding(keys[1], Verdict.NO_DATA),
         ]
         evaluation.save_findings(connection, group.stream, findings, both)
-        for state in ("learning", "compared"):
+        for state in (WindowState.LEARNING, WindowState.COMPARED):
             evaluation.save_window(
                 connection, group.stream, START, state=state, baseline="b", records=1, now_ms=7
             )
-    (page,) = queries.window_page(database, group.stream, limit=10)
+    (page,) = transactions.read(database, queries.window_page, group.stream, limit=10)
     assert page.state == "compared"
     assert [figure.x for figure in page.series] == [3]
 

@@ -9,15 +9,13 @@ from collections.abc import Sequence
 
 import structlog
 
-from tidegauge_alerts.messages import notices
-from tidegauge_alerts.messages.message import Status
 from tidegauge_service.config.stream_file import FileSource as FileConfig
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import StreamHalted
+from tidegauge_service.ingest.gap_notice import GapNotice
 from tidegauge_service.ingest.sources.files.catalog import CatalogPlan, KnownFile, Loss, settle
 from tidegauge_service.ingest.sources.files.identity import Fingerprint, FoundFile, mark_of
 from tidegauge_service.ingest.sources.files.source import FileReader
-from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest import decisions, source_files
 from tidegauge_service.store.ingest.decisions import Gap, GapCause
@@ -92,6 +90,7 @@ def _tell(
 ) -> list[str]:
     """Record what was lost and tell people; return what waits for a decision."""
     halts = isinstance(config.source, FileConfig) and config.source.on_gap == "halt"
+    receivers = tuple(config.alerts.receivers)
     asked = [(loss, _gap(loss)) for loss in plan.lost]
     decided = [
         decisions.ask(connection, stream, gap, now_ms) if halts else CONTINUE for _, gap in asked
@@ -102,44 +101,20 @@ def _tell(
         if None not in decided:
             log.error("data_gap", stream=stream.name, gap=said, decided_by=by)
             decisions.record(connection, stream, gap, by=by or "", now_ms=now_ms)
-            if not halts:
-                _send(connection, config, stream, gap, said, status=Status.FIRING, now_ms=now_ms)
-            _send(
-                connection,
-                config,
-                stream,
-                gap,
-                said,
-                status=Status.RESOLVED,
-                now_ms=now_ms,
-                after_ms=0 if halts else outbox.SHOWN_MS,
-            )
+            notice = GapNotice(stream, receivers, gap, said)
+            if halts:
+                notice.resolve(connection, now_ms)
+            else:
+                notice.show(connection, now_ms)
         elif by is None:
             waiting.append(said)
             told = f"{said}. Nothing is read until somebody accepts it: {ADVICE}"
-            _send(connection, config, stream, gap, told, status=Status.FIRING, now_ms=now_ms)
+            GapNotice(stream, receivers, gap, told).fire(connection, now_ms)
     return waiting
 
 
 def _gap(loss: Loss) -> Gap:
     return Gap(loss.known.partition, loss.cause, loss.known.next_offset, 0, loss.unread, None)
-
-
-def _send(
-    connection: Connection,
-    config: StreamConfig,
-    stream: StreamRow,
-    gap: Gap,
-    said: str,
-    *,
-    status: Status,
-    now_ms: int,
-    after_ms: int = 0,
-) -> None:
-    key = f"{gap.partition} {gap.cause} {gap.from_offset}"
-    message = notices.data_gap(status, stream.name, gap.partition, said, key=key, lost=gap.lost)
-    receivers = tuple(config.alerts.receivers)
-    outbox.enqueue(connection, stream.id, receivers, message, now_ms=now_ms, after_ms=after_ms)
 
 
 def _write(

@@ -20,6 +20,7 @@ from tests.service.kafka_streams import (
     recorded,
 )
 from tests.service.streams_for_tests import Reading
+from tests.service.transactions import read, write
 from tidegauge_service.errors import StreamHalted
 from tidegauge_service.ingest.sources.kafka import source as kafka_source
 from tidegauge_service.store import schema, streams
@@ -118,12 +119,12 @@ def test_what_retention_removed_while_nobody_read_is_a_recorded_gap(
     read_until(run, [10])
     assert recorded(run) == 3 + 2
     assert list(map(what, stream.decisions())) == [(GapCause.RETENTION, 3, 8, 5, CONTINUE)]
-    summary = queries.summary(run.database, run.stream)
+    summary = read(run.database, queries.summary, run.stream)
     assert (summary.lost, len(summary.gaps), summary.held) == (5, 1, ())
     firing, resolved = told(run)
     assert (firing["event"], firing["status"], firing["lost"]) == ("data_gap", "firing", 5)
     assert firing["headline"] == (
-        "Partition 0: the topic no longer holds offset 3 (retention); it goes on at 8, 5 inputs "
+        "Partition 0: the topic no longer holds offset 3 (retention); resuming at 8, 5 inputs "
         "were never read (decided by source.on_gap: continue)"
     )
     assert (resolved["status"], resolved["due"]) == ("resolved", firing["due"] + 3_600_000)
@@ -150,9 +151,9 @@ def test_retention_that_overtakes_a_halted_stream_waits_for_a_person(
     assert not run.worker.drained
     with pytest.raises(StreamHalted, match="partition 0: look at it with `tidegauge streams gaps"):
         run.worker.step(finite=True)
-    assert len(queries.summary(run.database, run.stream).held) == 1
+    assert len(read(run.database, queries.summary, run.stream).held) == 1
     assert [(said["status"], said["partition"]) for said in told(run)] == [("firing", 0)]
-    accepted = decisions.accept(run.database, run.stream, None, "ada", 1)
+    accepted = write(run.database, decisions.accept, run.stream, None, "ada", 1)
     assert accepted == [waiting]
     read_until(run, [10, 4])
     assert recorded(run) == 3 + 2 + 4
@@ -160,7 +161,7 @@ def test_retention_that_overtakes_a_halted_stream_waits_for_a_person(
     firing, resolved = told(run)
     assert (resolved["status"], resolved["due"]) == ("resolved", firing["due"])
     assert "(decided by ada)" in resolved["headline"]
-    assert decisions.accept(run.database, run.stream, None, "ada", 1) == []
+    assert write(run.database, decisions.accept, run.stream, None, "ada", 1) == []
 
 
 def test_a_topic_that_was_made_anew_is_counted_from_its_beginning(

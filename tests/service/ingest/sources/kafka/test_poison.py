@@ -26,6 +26,7 @@ from tests.service.kafka_streams import (
     produce_batch,
 )
 from tests.service.streams_for_tests import Reading
+from tests.service.transactions import read
 from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import StreamHalted
 from tidegauge_service.ingest.sources.kafka.poison import Allowance, _Records
@@ -263,7 +264,7 @@ def test_tombstones_are_skipped_and_counted_and_hold_nothing(
     assert counted(run) == 150
     assert letters(run) == []
     assert positions(run) == [1_500, 7]
-    summary = queries.summary(run.database, run.stream)
+    summary = read(run.database, queries.summary, run.stream)
     assert (summary.records, summary.tombstones) == (150, 1_350 + 7)
     assert [p.tombstones for p in summary.partitions] == [1_350, 7]
 

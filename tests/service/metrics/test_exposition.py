@@ -1,10 +1,11 @@
-"""What Prometheus gets: every metric of the catalogue, capped, honest, and at any time."""
+"""What Prometheus gets: every metric of the table, capped, honest, and at any time."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,22 +13,28 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.dashboards.snapshots import NOW_MS, PROBES, SEGMENTS, snapshot
-from tests.servers.prometheus import promtool
-from tidegauge_probes import findings
-from tidegauge_service.metrics import collector as metrics
-from tidegauge_service.metrics import meters
-from tidegauge_service.metrics.collector import CATALOGUE, Collector, MetricType
-from tidegauge_service.metrics.figures import (
-    PartitionFigures,
-    PrecisionFigures,
-    ProbeFigures,
-    SegmentFigures,
-    Snapshot,
-    StreamFigures,
+from tests.dashboards.snapshots import (
+    NOW_MS,
+    PROBES,
+    SEGMENTS,
+    figure,
+    partition_row,
+    snapshot,
+    stream_row,
 )
+from tests.servers.prometheus import promtool
+from tidegauge_service.metrics import exposition as metrics
+from tidegauge_service.metrics import meters
+from tidegauge_service.metrics.exposition import Collector
+from tidegauge_service.metrics.snapshot import Snapshot, StreamFigures
+from tidegauge_service.metrics.table import TABLE, Origin
+from tidegauge_service.store.ingest.quarantine import Quarantined
+from tidegauge_service.store.states import WindowState
+from tidegauge_service.store.windows.precision import ClassShare, LfPrecision, WindowPrecision
+from tidegauge_service.store.windows.queries import SeriesFigure, StreamSummary, WindowFigures
 
 Labels = dict[str, str]
+LAG = "tidegauge_consumer_lag_records"
 
 
 class HandClock:
@@ -70,18 +77,27 @@ def only(collector: Collector, name: str, **labels: str) -> float | None:
     return values[0] if values else None
 
 
-def empty_stream(**changes: object) -> StreamFigures:
-    bare = StreamFigures(
-        stream="s",
-        window_end_ms=None,
-        window_ms=60_000,
-        windows_total=0,
-        learning=True,
+def empty_stream(
+    name: str = "s",
+    series: Sequence[SeriesFigure] = (),
+    precision: WindowPrecision | None = None,
+    **changes: Any,
+) -> StreamFigures:
+    """Return a stream of which nothing is known, but for what is given."""
+    last = WindowFigures(0, WindowState.LEARNING, "p", "b", 0, 0, tuple(series))
+    bare = StreamSummary(
+        stream=stream_row(name, 60_000),
+        closed_through_ms=None,
+        evaluated_through_ms=None,
+        partitions=(),
+        windows=0,
+        last_window=last if series else None,
         dead_letters={},
+        alerts={},
         candidates={},
         notifications={},
     )
-    return replace(bare, **changes)  # type: ignore[arg-type]
+    return StreamFigures(replace(bare, **changes), precision=precision)
 
 
 def collector_of(*streams: StreamFigures, max_series: int = 20_000) -> Collector:
@@ -89,45 +105,22 @@ def collector_of(*streams: StreamFigures, max_series: int = 20_000) -> Collector
     return Collector(lambda: taken, max_series)
 
 
-# -- The catalogue --------------------------------------------------------------------------------
+# -- The whole ------------------------------------------------------------------------------------
 
 
-def test_every_metric_of_the_catalogue_is_rendered_and_no_other() -> None:
+def test_every_metric_of_the_table_is_rendered_and_no_other() -> None:
     collector = Collector(snapshot, others=[meters.REGISTRY])
     meters.ran("spam", PROBES[:1], np.array([0.5]))
     meters.committed("spam", 0.1)
     meters.fenced("spam")
     meters.lifting_ended("spam", PROBES[0])
     families = {f"{f.name}": f for f in collector.collect()}
-    for metric in CATALOGUE:
+    for metric in TABLE:
         family = families.pop(metric.name.removesuffix("_total"))
         assert family.type == metric.type
         labels = {tuple(sample.labels) for sample in family.samples}
         assert {tuple(n for n in found if n != "le") for found in labels} == {metric.labels}
     assert families == {}
-
-
-def test_meters_say_of_themselves_what_the_catalogue_says() -> None:
-    listed = {m.name: m for m in CATALOGUE if m.origin is metrics.Origin.PROCESS}
-    for family in meters.REGISTRY.collect():
-        name = family.name + ("_total" if family.type == "counter" else "")
-        assert listed[name].type == family.type
-
-
-@pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
-def test_names_follow_prometheus_conventions(metric: metrics.Metric) -> None:
-    assert metric.name.startswith("tidegauge_")
-    assert metric.name.endswith("_total") == (metric.type is MetricType.COUNTER)
-    assert metric.help.endswith(".")
-    allowed = (
-        "stream probe other segment label partition reason state severity kind series version rule"
-    )
-    allowed += " table"
-    assert set(metric.labels) <= set(allowed.split())
-
-
-def test_names_are_unique() -> None:
-    assert len({metric.name for metric in CATALOGUE}) == len(CATALOGUE)
 
 
 def test_promtool_finds_nothing_to_complain_about() -> None:
@@ -141,10 +134,6 @@ def test_openmetrics_can_be_rendered_too() -> None:
     text = encode(Collector(snapshot, others=[meters.REGISTRY]).registry).decode()
     assert text.endswith("# EOF\n")
     assert 'tidegauge_records_total{partition="0",stream="spam"} 5000.0\n' in text
-
-
-def test_the_segment_of_all_records_has_the_probes_name() -> None:
-    assert metrics.ALL == findings.ALL
 
 
 # -- Values ---------------------------------------------------------------------------------------
@@ -184,21 +173,16 @@ def test_samples_carry_no_timestamps() -> None:
 
 
 def test_no_data_is_left_out_and_never_zero() -> None:
-    bare = ProbeFigures(probe="p", segment="_all")
-    unknown = PartitionFigures(
-        partition=0,
-        next_offset=7,
-        end_offset=None,
-        watermark_ms=None,
-        records_total=0,
-        late_total=0,
+    bare = [figure(kind, "_all", "p") for kind in ("coverage", "overlap", "conflict", "error")]
+    unjudged = WindowPrecision(
+        0, "b", 0, 0, (ClassShare("SPAM", 0.5, None),),
+        (LfPrecision("p", "SPAM", 0.9, None, None, None, None, changed=False),),
+    )  # fmt: skip
+    unknown = partition_row(0, next_offset=7)
+    collector = collector_of(
+        empty_stream("silent", [*bare, figure("blind_spot", "_all")], unjudged),
+        empty_stream(partitions=(unknown,)),
     )
-    silent = SegmentFigures(segment="_all", records=0)
-    unjudged = PrecisionFigures(probe="p", label="SPAM")
-    stream = empty_stream(
-        probes=[bare], partitions=[unknown], segments=[silent], precision=[unjudged]
-    )
-    collector = collector_of(stream)
     found = {name for name in rendered(collector) if name.startswith("tidegauge_")}
     assert not {
         name
@@ -207,19 +191,18 @@ def test_no_data_is_left_out_and_never_zero() -> None:
     }
     assert "tidegauge_consumer_lag_records" not in found
     assert "tidegauge_watermark_timestamp_seconds" not in found
-    assert "tidegauge_window_end_timestamp_seconds" not in found
+    assert "tidegauge_window_evaluated_timestamp_seconds" not in found
+    assert only(collector, "tidegauge_window_end_timestamp_seconds", stream="s") is None
     # These are counts, and known to be 0.
     assert only(collector, "tidegauge_window_records", segment="_all") == 0
     assert only(collector, "tidegauge_records_total", partition="0") == 0
-    assert only(collector, "tidegauge_windows_evaluated_total") == 0
-    assert only(collector, "tidegauge_stream_learning") == 1
+    assert only(collector, "tidegauge_windows_evaluated_total", stream="s") == 0
+    assert only(collector, "tidegauge_stream_learning", stream="s") == 1
 
 
 def test_lag_is_never_below_zero() -> None:
-    ahead = PartitionFigures(
-        partition=0, next_offset=9, end_offset=7, watermark_ms=0, records_total=9, late_total=0
-    )
-    assert ahead.lag == 0
+    ahead = partition_row(0, next_offset=9, end_offset=7)
+    assert only(collector_of(empty_stream(partitions=(ahead,))), LAG) == 0
 
 
 def test_an_alert_without_an_effect_still_shows_since_when() -> None:
@@ -238,8 +221,8 @@ def test_odd_names_survive() -> None:
 
 
 def test_a_name_that_cannot_be_encoded_hides_nothing() -> None:
-    odd = SegmentFigures(segment="a\ud800b", records=5)
-    collector = collector_of(empty_stream(segments=[odd]))
+    odd = figure("blind_spot", "a\ud800b", n=5)
+    collector = collector_of(empty_stream(series=[odd]))
     assert only(collector, "tidegauge_window_records", segment="a?b") == 5
 
 
@@ -247,11 +230,9 @@ def test_a_name_that_cannot_be_encoded_hides_nothing() -> None:
 
 
 def test_whole_streams_come_first_then_all_records_then_segments_by_name() -> None:
-    parts = [
-        SegmentFigures(segment=name, records=1, blind_spot=0.1) for name in ("b", "a", "_all", "c")
-    ]
-    stream = empty_stream(segments=parts, candidates={"proposed": 3})
-    whole = len(list(metrics.samples(Snapshot(streams=[empty_stream()], taken_at_ms=0)))) + 1
+    parts = [figure("blind_spot", name, x=1, n=10) for name in ("b", "a", "_all", "c")]
+    stream = empty_stream(series=parts, candidates={"proposed": 3})
+    whole = sum(not s.segment for s in metrics.samples(Snapshot([stream], taken_at_ms=0)))
     collector = collector_of(stream, max_series=whole + 4)
     shown = {labels["segment"] for labels, _ in rendered(collector)["tidegauge_window_records"]}
     assert shown == {"_all", "a"}
@@ -260,9 +241,9 @@ def test_whole_streams_come_first_then_all_records_then_segments_by_name() -> No
 
 
 def test_the_cap_is_kept() -> None:
-    parts = [SegmentFigures(segment=f"user={i}", records=i) for i in range(5_000)]
-    collector = collector_of(empty_stream(segments=parts), max_series=1_000)
-    own = {metric.name for metric in CATALOGUE if metric.origin is metrics.Origin.PROCESS}
+    parts = [figure("blind_spot", f"user={i}", n=i) for i in range(5_000)]
+    collector = collector_of(empty_stream(series=parts), max_series=1_000)
+    own = {metric.name for metric in TABLE if metric.origin is Origin.PROCESS}
     shown = sum(len(found) for name, found in rendered(collector).items() if name not in own)
     assert shown == 1_000
 
@@ -272,9 +253,10 @@ def test_nothing_is_dropped_below_the_cap() -> None:
 
 
 def test_a_series_given_twice_is_shown_once() -> None:
-    twice = [SegmentFigures(segment="_all", records=n) for n in (1, 2)]
-    collector = collector_of(empty_stream(segments=twice))
-    assert only(collector, "tidegauge_window_records") == 1
+    """An LF and a slicing function may have one name."""
+    twice = tuple(Quarantined(place, "loops", "why", 0, 1, "p") for place in (0, 7))
+    collector = collector_of(empty_stream(quarantined=twice))
+    assert only(collector, "tidegauge_lf_quarantined") == 1
     assert only(collector, "tidegauge_series_dropped") == 1
 
 

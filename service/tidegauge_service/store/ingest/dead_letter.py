@@ -1,0 +1,19 @@
+"""An input that could not be a record: what the codec makes of it, and the database keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An input that could not be a record."""
+
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    payload: bytes
+    size: int
+    timestamp_ms: int | None = None
+    """The source's own timestamp: a replay may need it."""
