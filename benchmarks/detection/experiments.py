@@ -159,7 +159,7 @@ class Quiet:
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures for the last line."""
-        rate = 1000 * self.predicted / self.onsets.windows
+        rate = 1000 * self.predicted / max(self.onsets.windows, 1)
         return self.onsets.as_json() | {"predicted": round(rate, 2)}
 
 
