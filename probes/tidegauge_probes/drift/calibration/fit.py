@@ -73,8 +73,6 @@ def calibrate(windows: CalibrationWindows) -> Calibration:
     incident = _incidents(windows)
     used = windows.without(incident)
     learned = _learn(used)
-    pull = learned.level.season.leverage(used.starts, used.shape[1])
-    tails = tail_map.fit(_sums(used, learned, used.size.sum(axis=0), pull))
     return Calibration(
         p=learned.level.p,
         tau2=learned.tau2,
@@ -84,9 +82,15 @@ def calibrate(windows: CalibrationWindows) -> Calibration:
         curve=learned.curve,
         season=learned.level.season,
         freedom=learned.freedom,
-        tails=tails,
+        tails=_tails(used, learned),
         left_out=_stretches(used, incident),
     )
+
+
+def _tails(windows: CalibrationWindows, learned: _Learned) -> TailMaps:
+    """Scan the windows that taught what is known."""
+    pull = learned.level.season.leverage(windows.starts, windows.shape[1])
+    return tail_map.fit(_sums(windows, learned, windows.size.sum(axis=0), pull))
 
 
 def _incidents(windows: CalibrationWindows) -> Mask:
@@ -182,21 +186,20 @@ def forecast(windows: CalibrationWindows, calibration: Calibration, weights: Flo
     if calibration.tails is None or len(windows.starts) < FOLDS:
         return NO_FORECAST
     used = windows.without(_incidents(windows))
-    peaks = [
-        incidents(_evidence(held, learned, calibration.tails, weights))
-        for held, learned in _held_back(used)
-    ]
+    peaks = [incidents(evidence) for evidence in _held_back(used, weights)]
     return Forecast(np.concatenate(peaks), used.shape[0])
 
 
-def _held_back(windows: CalibrationWindows) -> Iterator[tuple[CalibrationWindows, _Learned]]:
+def _held_back(windows: CalibrationWindows, weights: Floats) -> Iterator[Floats]:
+    """Yield the evidence in each fold, by what the others teach of level, noise and tails."""
     fold = np.arange(windows.shape[0]) * FOLDS // windows.shape[0]
     for which in range(FOLDS):
-        learned = _learn(windows[fold != which])
-        held = windows[fold == which]
+        others, held = windows[fold != which], windows[fold == which]
+        learned = _learn(others)
         level = learned.level
         expected = level.season.expected(level.p, held.starts)
-        yield held, replace(learned, level=replace(level, expected=expected))
+        here = replace(learned, level=replace(level, expected=expected))
+        yield _evidence(held, here, _tails(others, learned), weights)
 
 
 def _evidence(
