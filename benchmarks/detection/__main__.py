@@ -23,6 +23,8 @@ SEED: Final = 20_260_105
 EXPERIMENTS: Final[dict[str, Callable[[int, float], dict[str, Any]]]] = {
     "false_alarms": experiments.false_alarms,
     "calibrations": experiments.calibrations,
+    "nulls": experiments.hard_nulls,
+    "real": experiments.real_records,
     "found": experiments.found_table,
     "other_series": experiments.other_series,
     "incidents": experiments.episodes_of_incidents,

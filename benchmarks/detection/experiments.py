@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks._timing import QUICK, say
-from benchmarks.detection import traffic
-from benchmarks.detection.ours import Tidegauge, fit, followed
+from benchmarks.detection import nulls, real, traffic
+from benchmarks.detection.ours import Tidegauge, Windows, fit, followed, incidents, rows_of
 from benchmarks.detection.rules import TEXTBOOK, Rule
 from benchmarks.detection.scoring import (
     HORIZON,
@@ -24,6 +24,7 @@ from benchmarks.detection.scoring import (
 )
 from benchmarks.detection.traffic import CLIMATES, OF_EACH, RATES, SHIFTS, Floats, Traffic, World
 from tidegauge_alerts.model import AlertState
+from tidegauge_probes.drift.baseline import Baseline
 
 CALIBRATION: Final = 336
 RECORDS: Final = 1_000
@@ -128,6 +129,72 @@ def calibrations(seed: int, budget: float) -> dict[str, Any]:
     found = {name: quiet_tidegauge(setting, budget, runs) for name, setting in settings.items()}
     for name, figures in found.items():
         say(f"quiet, {name}: {figures}")
+    return found
+
+
+# -- Nulls that are hard to stay quiet in ------------------------------------------------------
+
+NULL_RUNS: Final = 1 if QUICK else 4
+REAL_RUNS: Final = 1 if QUICK else 2
+REAL_CALIBRATIONS: Final = (168, 48)
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """What opened in quiet windows, and what the baselines' own calibrations had predicted."""
+
+    onsets: PerThousand = NONE_YET
+    predicted: float = 0.0
+
+    def __add__(self, other: Quiet) -> Quiet:
+        """Return both together."""
+        return Quiet(self.onsets + other.onsets, self.predicted + other.predicted)
+
+    @classmethod
+    def of(cls, baseline: Baseline, windows: Windows, budget: float) -> Quiet:
+        """Follow windows in which every alert is false."""
+        onsets = incidents(baseline, windows, budget)
+        rate = baseline.forecast.per_window(budget / 1000)
+        return cls(onsets, (rate or 0.0) * onsets.windows)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures for the last line."""
+        rate = 1000 * self.predicted / max(self.onsets.windows, 1)
+        return self.onsets.as_json() | {"predicted": round(rate, 2)}
+
+
+def hard_nulls(seed: int, budget: float) -> dict[str, Any]:
+    """Return false onsets, found and predicted, in traffic with heavy tails and long memory."""
+    found: dict[str, Any] = {}
+    for name, null in nulls.NULLS.items():
+        for calibration in null.calibrations:
+            total = Quiet()
+            for run in range(NULL_RUNS):
+                rng = nulls.seeded(seed, name, calibration, run)
+                counts = null.draw(rng, calibration + LIVE)
+                live = rows_of(counts[calibration:])
+                total += Quiet.of(fit(counts[:calibration]), live, budget)
+            found[f"{name}, {calibration} windows"] = total.as_json()
+            say(f"null, {name}, {calibration}: {total.as_json()}")
+    return found
+
+
+def real_records(seed: int, budget: float) -> dict[str, Any]:
+    """Return the same in real records, permuted; empty where there are none (``real.DATA``)."""
+    found: dict[str, Any] = {}
+    sets = real.sets()
+    for calibration in REAL_CALIBRATIONS if sets else ():
+        pooled = Quiet()
+        for name, records in sets.items():
+            total = Quiet()
+            for run in range(REAL_RUNS):
+                windows = list(records.permuted(seed, run))
+                history, live = windows[:calibration], windows[calibration:][:LIVE]
+                total += Quiet.of(real.fit(records, history), live, budget)
+            pooled += total
+            found[f"{name}, {calibration} windows"] = total.as_json()
+            say(f"real, {name}, {calibration}: {total.as_json()}")
+        found[f"all, {calibration} windows"] = pooled.as_json()
     return found
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, cast
 
 import numpy as np
 
-from benchmarks.detection.scoring import Mask
+from benchmarks.detection.scoring import Mask, PerThousand
 from benchmarks.detection.traffic import HOUR_MS, Ints, Traffic
 from tidegauge_alerts.lifecycle.advance import advance
 from tidegauge_alerts.model import Alert, AlertState, Context, Rule
@@ -67,23 +67,54 @@ def fit(history: Traffic) -> Baseline:
     )
 
 
+Windows = Iterable[tuple[int, PaneCounts]]
+"""Start and counts of each window, in order."""
+
+
 def followed(baseline: Baseline, live: Traffic, budget: float) -> Iterator[tuple[Alert, ...]]:
     """Return after each window the alerts that are open or that it resolved."""
+    return followed_counts(baseline, rows_of(live), budget)
+
+
+def rows_of(live: Traffic) -> Windows:
+    """Return the windows of made traffic."""
+    rows = (cast("PaneCounts", _Row(x, n)) for x, n in zip(live.x, live.n, strict=True))
+    return zip(live.starts.tolist(), rows, strict=True)
+
+
+def followed_counts(
+    baseline: Baseline, windows: Windows, budget: float
+) -> Iterator[tuple[Alert, ...]]:
+    """Return the same of windows of counts."""
     detector = Detector(budget)
     alerts: tuple[Alert, ...] = ()
-    past = Past.none(live.x.shape[1])
-    for w, start in enumerate(live.starts.tolist()):
-        row = cast("PaneCounts", _Row(live.x[w], live.n[w]))
-        findings = comparison.compare(start, row, baseline, detector, past)
-        past = past.then(start, live.x[w], live.n[w])
+    past = Past.none(len(baseline.keys))
+    for start, counts in windows:
+        findings = comparison.compare(start, counts, baseline, detector, past)
+        past = past.then(start, *baseline.plan.extract(counts))
         context = Context(
-            stream="s", window_start_ms=start, window_ms=HOUR_MS, probe_set="", baseline=""
+            stream="s",
+            window_start_ms=start,
+            window_ms=baseline.window_ms,
+            probe_set="",
+            baseline="",
         )
         alerts = advance(alerts, findings, RULE, context).alerts
         yield alerts
         resolved = {alert.key for alert in alerts if alert.state is AlertState.RESOLVED}
         past = past.since_resolved(start, [key in resolved for key in baseline.keys])
         alerts = tuple(alert for alert in alerts if alert.state is not AlertState.RESOLVED)
+
+
+def incidents(baseline: Baseline, windows: Windows, budget: float) -> PerThousand:
+    """Return in how many windows something opened, whatever else was open."""
+    opened, seen = 0, 0
+    known: set[str] = set()
+    for alerts in followed_counts(baseline, windows, budget):
+        new = {alert.id for alert in alerts} - known
+        known |= new
+        opened, seen = opened + bool(new), seen + 1
+    return PerThousand(opened, seen)
 
 
 @dataclass(frozen=True)

@@ -50,14 +50,15 @@ class PerThousand:
     @property
     def rate(self) -> float:
         """Events per 1,000 windows."""
-        return 1000 * self.events / self.windows
+        return 1000 * self.events / max(self.windows, 1)
 
     @property
     def interval(self) -> tuple[float, float]:
         """Both ends of the exact interval, per 1,000 windows."""
         low = special.gammaincinv(self.events, 0.025) if self.events else 0.0
         high = special.gammaincinv(self.events + 1, 0.975)
-        return float(1000 * low / self.windows), float(1000 * high / self.windows)
+        windows = max(self.windows, 1)
+        return float(1000 * low / windows), float(1000 * high / windows)
 
     def __add__(self, other: PerThousand) -> PerThousand:
         """Return both together."""

@@ -20,6 +20,7 @@ Ints = npt.NDArray[np.int64]
 Generator = np.random.Generator
 
 HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
 DAY, WEEK = 24, 168
 COVERAGES: Final = (0.005, 0.05, 0.30)
 OF_EACH: Final = 10

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks.detection import experiments, figures, goals, others, traffic
+from benchmarks.detection import experiments, figures, goals, nulls, others, traffic
 from benchmarks.detection.ours import Tidegauge
 from benchmarks.detection.peers import adapters
 from benchmarks.detection.scoring import HORIZON
@@ -22,8 +23,11 @@ LF = 10  # of 5 %
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the experiments as small as can be."""
-    for name in ("QUIET_RUNS", "RUNS", "HEADLINE_RUNS"):
+    for name in ("QUIET_RUNS", "RUNS", "HEADLINE_RUNS", "NULL_RUNS"):
         monkeypatch.setattr(experiments, name, 2)
+    kept = ("Student t₃", "all or nothing")
+    few = {name: replace(nulls.NULLS[name], calibrations=(48,)) for name in kept}
+    monkeypatch.setattr(nulls, "NULLS", few)
     for name, value in {"LIVE": 60, "SIZES": (200,), "BUDGETS": (0.5, 4.0)}.items():
         monkeypatch.setattr(experiments, name, value)
 
@@ -57,6 +61,8 @@ def test_everything_is_figures_and_a_page(tmp_path: Path) -> None:
         "calibrations": experiments.calibrations(SEED, 0.5),
         "found": experiments.found_table(SEED, 0.5),
         "other_series": experiments.other_series(SEED, 0.5),
+        "nulls": experiments.hard_nulls(SEED, 0.5),
+        "real": {"nobody's records, 48 windows": experiments.Quiet().as_json()},
         "incidents": experiments.episodes_of_incidents(SEED, 0.5),
         "matched": experiments.matched(SEED, 0.5),
         "peers": {"some tool": {"error": "it does not install"}},
@@ -66,10 +72,17 @@ def test_everything_is_figures_and_a_page(tmp_path: Path) -> None:
     figures.write(again, tmp_path)
     page = (tmp_path / figures.PAGE).read_text()
     assert "it does not install" in page
-    for climate in traffic.CLIMATES:
-        assert climate in page
+    for traffic_ in (*traffic.CLIMATES, *nulls.NULLS, "nobody's records"):
+        assert traffic_ in page
+    assert "## Real records, permuted in time" in page
     assert (tmp_path / figures.TRADE_OFF).read_text().startswith("<svg")
     assert "stress" in (tmp_path / figures.QUIET).read_text()
+
+
+def test_other_tools_stay_on_the_page_if_they_are_not_run_again(tmp_path: Path) -> None:
+    (tmp_path / figures.PAGE).write_text("# Old\n\n## Other tools\n\nevidently 0.7.23\n")
+    assert figures._section_of_peers(tmp_path / figures.PAGE).endswith("evidently 0.7.23\n")
+    assert not figures._section_of_peers(tmp_path / "none.md")
 
 
 def test_a_missed_goal_is_named_and_a_met_one_is_not() -> None:

@@ -12,6 +12,7 @@ from tidegauge_service.store.ingest.quarantine import Quarantined
 from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import PartitionRow, StreamRow
 from tidegauge_service.store.windows.figures import SeriesFigure
+from tidegauge_service.store.windows.forecast import ForecastRow
 from tidegauge_service.store.windows.precision import ClassShare, LfPrecision, WindowPrecision
 from tidegauge_service.store.windows.queries import StreamSummary, WindowFigures
 from tidegauge_service.store.windows.skew import SkewRow
@@ -89,6 +90,7 @@ def _stream(name: str, step: int) -> StreamFigures:
             accuracy=Accuracy(0.9, 0.8, 0.75, 0.85, 400.0),
         ),
         skew=SkewRow("t", "b", tuple(skewed), end),
+        forecast=ForecastRow("b", "1 per quarter", 0.0005, 0.0003, 1_000, 1),
     )
 
 

@@ -86,7 +86,7 @@ def test_it_says_what_was_found(tmp_path: Path) -> None:
     assert "Coverage of LF 'mentions_free' 25 % → 0 %" in page.text
     [settings] = page.texts("pre")
     assert "window: 1h" in settings
-    assert "budget: 0.5" in settings
+    assert "false_alarms: 1 per quarter" in settings
     assert "records.jsonl" not in settings, "sources stay out"
 
 

@@ -1,8 +1,8 @@
 """A window, and those before it, against the baseline: the scan with false-alarm control.
 
-Each series has the smallest p-value over its scales, each paid for (``scan``); Benjamini–Hochberg
-over all series holds the expected number of false episodes per 1,000 windows to a budget. The same
-function serves the stream, replays and trials.
+Each series has the smallest p-value over its scales, each paid for (``scan``); weighted
+Benjamini–Hochberg over all series holds the expected number of false incidents to a budget. The
+same function serves the stream, replays and trials.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift.baseline import Baseline
-from tidegauge_probes.drift.calibration import Calibration
+from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.scan import Past, Scanned, effective, scan
 from tidegauge_probes.drift.significance import off
 from tidegauge_probes.findings import Finding, Verdict
@@ -35,7 +35,10 @@ BAND: Final = 0.99
 
 @dataclass(frozen=True)
 class Detector:
-    """Settings of the detector. ``budget``: expected false episodes per 1,000 windows."""
+    """Settings of the detector. ``budget``: expected false incidents per 1,000 windows.
+
+    The stream file gives it by time (``budget.FalseAlarms``).
+    """
 
     budget: float = 0.5
 
@@ -73,7 +76,7 @@ def compare(
     calibration = baseline.calibration
     compared = _compare(window_start_ms, x, n, past or Past.none(len(x)), calibration)
     tested = compared.scanned.enough & (n > 0)
-    shifted = _shifted(compared, calibration, tested, detector)
+    shifted = _shifted(compared, baseline, tested, detector)
     verdicts = _verdicts(n, tested, shifted, learning=calibration.learning)
     return [
         _finding(
@@ -111,7 +114,7 @@ def _compare(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration)
     here = np.array([start])
     [p], [cycles] = calibration.expected(here), calibration.season_variance(here)
     size = np.maximum(n, 1).astype(np.float64)
-    n_eff = effective(calibration, size, size**2, np.ones(len(p), dtype=np.int64), p, cycles)
+    n_eff = effective(calibration, size, p, cycles)
     low, high = _band(n_eff, p)
     return _Comparison(x / size, p, low, high, n_eff, scan(start, x, n, past, calibration))
 
@@ -123,14 +126,12 @@ def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
     return np.clip(fewest / n, 0, p), np.clip(1 - fewest_others / n, p, 1)
 
 
-def _shifted(
-    compared: _Comparison, calibration: Calibration, tested: Mask, detector: Detector
-) -> Mask:
+def _shifted(compared: _Comparison, baseline: Baseline, tested: Mask, detector: Detector) -> Mask:
     found = compared.scanned
     worth = found.worth
-    if calibration.learning:
+    if baseline.calibration.learning:
         worth = worth & (np.abs(np.log(found.effect)) >= np.log(LEARNING_ODDS))
-    return off(found.adjusted, worth, tested, detector.alpha)
+    return off(found.adjusted / baseline.weights, worth, tested, detector.alpha)
 
 
 def _verdicts(n: Ints, tested: Mask, shifted: Mask, *, learning: bool) -> list[Verdict]:

@@ -1,25 +1,35 @@
 """The multi-window scan: sums of the last 1, 2, 3 … 12, 14, 16 … 64 windows of each series.
 
 A large shift shows in one window, a small one only in the sum of many; the smallest p-value over
-the scales decides, each multiplied by the price of its scale. What varies between windows shrinks
-each sum's sample,
+the scales decides, each multiplied by the price of its scale and seen through the tail map. All is
+of the rarer outcome, with M = Σ n e expected in a sum of j windows and
 
-    1/n_eff = 1/N + [τ² g(φ)/j_e + v + se²] · pq,   g(φ) = 1 + 2 Σ_{k<j} (1 − k/j) φ^k
+    V = G(j) Σ s² + M² [ρ + (1 − e)² G(j) v]
 
-with N = Σn, j windows, j_e = N²/Σn² where volumes differ, p the mean of the shares expected, and
-v = Σ (n_b/N)² v_b over the bins of the season: windows of one bin share its error.
+where G is the variance–time curve, ρ the relative error of the mean, and v = Σ (n_b/N)² v_b over
+the bins of the season: windows of one bin share its error, and neighbours are wrong together. Long
+sums are of winsorised windows, so that one wild window does not make a drift (``noise``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.drift.calibration import Calibration
+from tidegauge_probes.drift import tail_law
+from tidegauge_probes.drift.calibration import noise
+from tidegauge_probes.drift.calibration.model import Calibration
+from tidegauge_probes.drift.scales import (
+    LONGEST,
+    MIN_LOGIT,
+    MIN_RECORDS,
+    MIN_VOTES,
+    SCALES,
+    price,
+)
 from tidegauge_probes.lazy import LazyModule
 
 special = LazyModule("scipy.special", extra="statistics")
@@ -27,34 +37,6 @@ special = LazyModule("scipy.special", extra="statistics")
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-
-SCALES: Final = (*range(1, 13), 14, 16, 18, 20, 24, 28, 32, 40, 48, 64)
-"""Neighbours are alike, so each more costs few false alarms; a shift of a tenth between two of them
-is found later. With half as many +25 % of a 5 % LF takes a quarter of a window more."""
-LONGEST: Final = SCALES[-1]
-
-LASTING: Final = 6
-PRICE: Final = 6.0
-PRICE_OF_LASTING: Final = 4.0
-"""By how much the p-value of a sum is multiplied, for looking at so many overlapping ones; less
-from LASTING windows on. The budget is of episodes, not of windows in alarm: what puts a sum of 12
-windows beyond a threshold keeps it there for several, so it opens fewer episodes than its p-value
-says, by Siegmund's (1985) correction for overshoot. Simulated, 40,000 quiet windows of 30 LFs: at
-p < 10⁻⁴ sums of 1 and of 3 windows alone open .6·10⁻⁴ episodes a window, of 12 .4, of 48 .16."""
-
-EXACT_Z: Final = 2.5
-"""Nearer to the expected, the normal approximation will do: no threshold is anywhere near."""
-
-MIN_LOGIT: Final = 0.10
-"""Shifts of logit p smaller than this are not worth a page, however sure."""
-
-MIN_RECORDS: Final = 20
-"""A share of fewer records than this is not compared."""
-
-MIN_VOTES: Final = 13
-"""Votes from which a sum can tell: of 13 expected none comes with a chance of e⁻¹³, so a death is
-seen; it is as rare as the scan asks for. A sum that has not got so far counts at its present rate,
-up to the longest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +84,10 @@ class Scanned:
     """The most telling scale of each series, [S] each.
 
     ``scale``: windows summed; ``share``, ``expected``: over them; ``effect``: odds ratio of the
-    two; ``p_value``: two-sided mid-p; ``adjusted``: that times the price of its scale, at most 1;
-    ``n_eff``; ``rank``: signed 2·n_eff·KL; ``worth``: whether the shift is large enough to be of
-    interest, however sure, and has not ended; ``enough``: whether any of its sums holds enough to
-    tell.
+    two; ``p_value``: two-sided; ``adjusted``: that times the price of its scale, through the tail
+    map, at most 1; ``n_eff``; ``rank``: signed 2·n_eff·KL; ``worth``: whether the shift is large
+    enough to be of interest, however sure, and has not ended; ``enough``: whether any of its sums
+    holds enough to tell.
     """
 
     scale: Ints
@@ -122,33 +104,23 @@ class Scanned:
 
 def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> Scanned:
     """Return the most telling sum of the present window and those before it."""
-    starts = np.append(past.starts, start)[-LONGEST:]
-    every_x, every_n = np.vstack([past.x, x])[-LONGEST:], np.vstack([past.n, n])[-LONGEST:]
-    used = starts[:, None] > past.since
-    used[-1] = True
-    # The newest window first, so that row j of a running sum is over the last j + 1 windows: of
-    # x = 5, 1, 2 (the oldest first) the sums are 2, 3 and 8.
-    size = np.where(used, every_n, 0).astype(np.float64)[::-1]
-    seen = np.where(used, every_x, 0).astype(np.float64)[::-1]
-    due = (size.T * calibration.expected(starts).T[:, ::-1]).T
-    last = np.minimum(np.array(SCALES), len(starts)) - 1
-    sums = [np.cumsum(a, axis=0) for a in (size, seen, due)]
+    recent = _Recent.of(start, x, n, past, calibration)
+    sums = [np.cumsum(a, axis=0) for a in (recent.size, recent.seen, recent.due)]
+    last = np.minimum(np.array(SCALES), len(recent.starts)) - 1
     total, found, expected = (a[last] for a in sums)
-    squares = np.cumsum(size**2, axis=0)[last]
-    windows = np.cumsum(size > 0, axis=0)[last]
+    windows = np.cumsum(recent.size > 0, axis=0)[last]
     p = np.clip(expected / np.maximum(total, 1e-300), 1e-12, 1 - 1e-12)
     p = np.where(total > 0, p, calibration.p)
-    cycles = calibration.season.variance_of_sums(starts[::-1], size, last)
-    n_eff = effective(calibration, total, squares, windows, p, cycles)
+    sum_of = _tested(recent, calibration, last, windows)
+    p_value, n_eff = _p_values(sum_of, calibration, windows), sum_of.effective
     # The share of a sum counts, but as if of n_eff records: 300 of 1,000 with n_eff = 400 are
     # tested as 120 of 400. What windows vary by among themselves is no evidence of a shift.
     x_eff = np.where(total > 0, found / np.maximum(total, 1), p) * n_eff
     # Half a record more on either side: the odds of 0 of 40 are small, and not zero.
     odds = (x_eff + 0.5) / (n_eff - x_eff + 0.5) * (1 - p) / p
-    p_value = np.where(total > 0, _p_values(x_eff, n_eff, p), 1.0)
-    enough = _enough(sums, last, np.cumsum(used[::-1], axis=0)[last], calibration)
+    enough = _enough(sums, last, np.cumsum(recent.used, axis=0)[last], calibration)
     worth = enough & (np.abs(np.log(odds)) >= MIN_LOGIT) & _lasts(sums, last)
-    adjusted = np.minimum(p_value * np.where(windows < LASTING, PRICE, PRICE_OF_LASTING), 1.0)
+    adjusted = _adjusted(p_value, windows, calibration)
     # `adjusted` is at most 1, so a sum that is not worth a page loses to any that is, and one
     # that holds too little loses to both: 0.2 beats 1e-9 + 1, and that beats 1e-12 + 2.
     best = (adjusted + ~worth + ~enough).argmin(axis=0)
@@ -167,6 +139,94 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
         worth[pick],
         np.asarray(enough.any(axis=0)),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Recent:
+    """The windows that are summed, the newest first: ``starts`` [W]; float64 [W, S] the others.
+
+    ``used``: not before a resolve, bool. ``size``, ``seen``: n and x of those; ``share``: to
+    expect; ``due``: n times that.
+    """
+
+    starts: Ints
+    used: Mask
+    size: Floats
+    seen: Floats
+    share: Floats
+    due: Floats
+
+    @classmethod
+    def of(cls, start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> _Recent:
+        # The newest window first, so that row j of a running sum is over the last j + 1 windows:
+        # of x = 5, 1, 2 (the oldest first) the sums are 2, 3 and 8.
+        starts = np.append(past.starts, start)[-LONGEST:][::-1]
+        every_x = np.vstack([past.x, x])[-LONGEST:][::-1]
+        every_n = np.vstack([past.n, n])[-LONGEST:][::-1]
+        used = starts[:, None] > past.since
+        used[0] = True
+        size = np.where(used, every_n, 0).astype(np.float64)
+        seen = np.where(used, every_x, 0).astype(np.float64)
+        share = calibration.expected(starts)
+        return cls(starts, used, size, seen, share, size * share)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Sums of the rarer outcome, [J, S]: it came ``came`` times of ``size``, ``due`` expected."""
+
+    came: Floats
+    size: Floats
+    due: Floats
+    variance: Floats
+
+    @property
+    def effective(self) -> Floats:
+        """Records of a binomial law with the same relative variance; no more than there are."""
+        size = np.maximum(self.size, 1.0)
+        share = np.clip(self.due / size, 1e-12, 1 - 1e-12)
+        n_eff = self.due * (1 - share) / np.maximum(self.variance, 1e-300) * size
+        return np.asarray(np.where(self.size > 0, np.clip(n_eff, 1e-9, size), 1.0))
+
+
+def _tested(recent: _Recent, calibration: Calibration, last: Ints, windows: Ints) -> _Sums:
+    size = recent.size
+    y, e = noise.oriented(recent.seen, size, recent.share, calibration.flip)
+    off, spread = y - size * e, noise.variance(size, e, calibration.tau2)
+    clipped = noise.winsorised(off, spread)
+    wild, bounded, variance, due, total = (
+        np.cumsum(a, axis=0)[last] for a in (off, clipped, spread, size * e, size)
+    )
+    growth = np.take_along_axis(calibration.curve.growth, windows, axis=0)
+    share = np.clip(due / np.maximum(total, 1.0), 1e-12, 1.0)
+    cycles = calibration.season.variance_of_sums(recent.starts, size, last)
+    relative = calibration.error + (1 - share) ** 2 * growth * cycles
+    return _Sums(
+        came=np.maximum(due + np.where(windows <= 1, wild, bounded), 0.0),
+        size=total,
+        due=due,
+        variance=np.maximum(growth * variance + due**2 * relative, 1e-12),
+    )
+
+
+def _p_values(sums: _Sums, calibration: Calibration, windows: Ints) -> Floats:
+    found = np.ones(sums.size.shape)
+    has = sums.size > 0
+    found[has] = tail_law.p_values(
+        sums.came[has],
+        sums.size[has],
+        np.maximum(sums.due[has], 1e-12),
+        sums.variance[has],
+        calibration.freedom_of(windows[has]),
+    )
+    return found
+
+
+def _adjusted(p_value: Floats, windows: Ints, calibration: Calibration) -> Floats:
+    evidence = -np.log(p_value * price(windows))
+    if calibration.tails is not None:
+        evidence = calibration.tails.through(evidence, windows)
+    return np.asarray(np.exp(-np.maximum(evidence, 0.0)))
 
 
 def _enough(sums: Sequence[Floats], last: Ints, held: Ints, calibration: Calibration) -> Mask:
@@ -195,58 +255,13 @@ def _lasts(sums: Sequence[Floats], last: Ints) -> Mask:
     return np.asarray((total[quarter] == 0) | (lately >= np.abs(ahead[last]) / 2))
 
 
-def effective(  # noqa: PLR0917
-    calibration: Calibration,
-    total: Floats,
-    squares: Floats,
-    windows: Ints,
-    p: Floats,
-    cycles: Floats,
-) -> Floats:
-    """Return n_eff of sums of windows, [J, S]; *cycles*: variance that the season adds."""
-    total = np.maximum(total, 1.0)
-    # How many windows of equal size tell as much: of 100, 100 and 1,000 records 1.4, not 3, for
-    # the large one is a single draw of what windows vary by.
-    apart = total**2 / np.maximum(squares, 1.0)
-    growth = _growth(calibration.phi)[np.minimum(windows, LONGEST)]
-    between = calibration.tau2 * growth / apart + cycles + calibration.se2
-    return np.asarray(1 / (1 / total + between * p * (1 - p)))
-
-
-def _growth(phi: float) -> Floats:
-    """Return g(φ) for 0 … LONGEST windows: how much sums vary beyond independent windows."""
-    # Two windows with φ = 0.5: 1 + 2·½·½ = 1.5. Neighbours that err together average out less.
-    j = np.arange(LONGEST + 1)[:, None]
-    k = np.arange(1, LONGEST)[None, :]
-    terms = np.where(k < j, (1 - k / np.maximum(j, 1)) * phi**k, 0.0)
-    return np.asarray(1 + 2 * terms.sum(axis=1))
-
-
-def _p_values(x: Floats, n: Floats, p: Floats) -> Floats:
-    """Two-sided mid-p values; where they are large, by the normal approximation."""
-    z = (x - n * p) / np.sqrt(n * p * (1 - p))
-    found = 2 * special.ndtr(-np.abs(z))
-    # 5 of 100 where 2 % are expected: 3.2 % by the normal approximation, 6.6 % exactly. The
-    # exact tails cost more, so only those that may matter are computed.
-    few = n * np.minimum(p, 1 - p) < LONGEST
-    telling = (np.abs(z) >= EXACT_Z) | (few & (np.abs(z) >= 1))
-    found[telling] = two_sided_mid_p(x[telling], n[telling], p[telling])
-    return np.asarray(found)
-
-
-def two_sided_mid_p(x: Floats, n: Floats, p: Floats) -> Floats:
-    """Return the two-sided mid-p value of Binomial(n, p) at x, for real n and x.
-
-    The tails are regularised incomplete beta functions: P(X ≥ x) = I_p(x, n − x + 1).
-    Mid-p counts half of the observed outcome to each tail (Lancaster 1961).
-    """
-    x = np.clip(x, 0.0, n)
-    at_least = np.where(x > 0, special.betainc(np.maximum(x, 1e-300), n - x + 1, p), 1.0)
-    more = np.where(n - x > 0, special.betainc(x + 1, np.maximum(n - x, 1e-300), p), 0.0)
-    at_most = np.where(n - x > 0, special.betainc(np.maximum(n - x, 1e-300), x + 1, 1 - p), 1.0)
-    less = np.where(x > 0, special.betainc(n - x + 1, np.maximum(x, 1e-300), 1 - p), 0.0)
-    upper, lower = (at_least + more) / 2, (at_most + less) / 2
-    return np.asarray(np.minimum(1.0, 2 * np.minimum(upper, lower)))
+def effective(calibration: Calibration, n: Floats, p: Floats, cycles: Floats) -> Floats:
+    """Return n_eff of one window of *n* records, [S]; *cycles*: variance that the season adds."""
+    e = np.where(calibration.flip, 1 - p, p)
+    variance = noise.variance(n, e, calibration.tau2)
+    relative = calibration.error + (1 - e) ** 2 * cycles
+    due = n * e
+    return _Sums(due, n, due, np.maximum(variance + due**2 * relative, 1e-12)).effective
 
 
 def divergence(observed: Floats, p: Floats) -> Floats:

@@ -115,6 +115,11 @@ def bins(starts: Ints, period_ms: int, bin_ms: int) -> Ints:
     return np.asarray((starts - MONDAY_MS) % period_ms // bin_ms)
 
 
+def bin_count(period_ms: int, bin_ms: int) -> int:
+    """Return the number of bins of a period."""
+    return -(-period_ms // bin_ms)
+
+
 def fit(
     counted: SeasonCounts, starts: Ints, window_ms: int, p: Floats, *, weekly: bool = True
 ) -> Season:
@@ -148,7 +153,7 @@ def _cycle(
     counted: SeasonCounts, starts: Ints, expected: Floats, period_ms: int, bin_ms: int
 ) -> Cycle:
     bin_of = bins(starts, period_ms, bin_ms)
-    count = -(-period_ms // bin_ms)
+    count = bin_count(period_ms, bin_ms)
     which = (starts - MONDAY_MS) // period_ms
     periods = which - which.min()
     shape = (count, int(periods.max()) + 1, counted.x.shape[1])
@@ -157,8 +162,9 @@ def _cycle(
     np.add.at(information, (bin_of, periods), counted.n * expected * (1 - expected))
     seen = information > 0
     total, times = information.sum(axis=1), seen.sum(axis=1)
-    raw = _deviation(counted, expected, bin_of, count)
-    noise = np.maximum(_noise(off, information), 1 / np.maximum(total, 1e-9))
+    dispersion = _dispersion(off, information)
+    raw = _deviation(counted, expected, bin_of, count, dispersion)
+    noise = dispersion / np.maximum(total, 1e-9)
     known = times > 0
     weight = np.where(known, 1 / noise, 0.0)
     bins_known = np.maximum(known.sum(axis=0), 1)
@@ -179,17 +185,26 @@ def _cycle(
     return Cycle(period_ms, bin_ms, shift, variance, pull)
 
 
-def _deviation(counted: SeasonCounts, expected: Floats, bin_of: Ints, count: int) -> Floats:
-    """Return by how much each bin is off what was expected, logit, [bins, S]."""
+def _deviation(
+    counted: SeasonCounts, expected: Floats, bin_of: Ints, count: int, dispersion: Floats
+) -> Floats:
+    """Return by how much each bin is off what was expected, logit, [bins, S].
+
+    Half an event is added, of as many as count: *dispersion* records that say the same are one. An
+    LF of all or nothing that was silent on 14 Mondays has been silent 14 times, not 14,000.
+    """
     x, n, due = (np.zeros((count, expected.shape[1])) for _ in range(3))
     np.add.at(x, bin_of, counted.x)
     np.add.at(n, bin_of, counted.n)
     np.add.at(due, bin_of, counted.n * expected)
-    return np.asarray(special.logit((x + 0.5) / (n + 1)) - special.logit((due + 0.5) / (n + 1)))
+    half, one = dispersion / 2, dispersion
+    return np.asarray(
+        special.logit((x + half) / (n + one)) - special.logit((due + half) / (n + one))
+    )
 
 
-def _noise(off: Floats, information: Floats) -> Floats:
-    """Return the variance of each bin's deviation, [bins, S]: how much its periods differ.
+def _dispersion(off: Floats, information: Floats) -> Floats:
+    """Return how much each series' periods differ in a bin, as a multiple of counting, [S].
 
     So it holds whatever varies from period to period, neighbours that vary together included.
     Few periods tell little of one series, so the series are pooled: by the ratio to what
@@ -211,4 +226,4 @@ def _noise(off: Floats, information: Floats) -> Floats:
     # A series seen twice (1 degree of freedom) at 5 times the counting noise, beside a typical 2:
     # (1·5 + 10·2)/11 = 2.3. One wild pair of days does not make a series wild.
     pooled = (freedom * ratio + POOLED * typical) / (freedom + POOLED)
-    return np.asarray(counting * np.maximum(pooled, 1.0))
+    return np.asarray(np.maximum(pooled, 1.0))

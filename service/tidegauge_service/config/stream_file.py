@@ -14,6 +14,9 @@ from tidegauge_alerts.rules import UserRule, parse_rule
 from tidegauge_alerts.silences import MuteTime, parse_mute
 from tidegauge_probes.documents.explanation import explain
 from tidegauge_probes.documents.spec import Spec
+from tidegauge_probes.drift import false_alarms
+from tidegauge_probes.drift.false_alarms import FalseAlarms
+from tidegauge_probes.errors import BudgetError
 from tidegauge_service.clock import to_iso, window_start
 from tidegauge_service.config import variables
 from tidegauge_service.config.time_fields import Delay, Duration, Moment, with_written_defaults
@@ -34,6 +37,13 @@ def _encoding(name: str) -> str:
 
 def _rule(text: str) -> str:
     return _read(parse_rule, text)
+
+
+def _false_alarms(text: str) -> str:
+    try:
+        return false_alarms.parse(text).text
+    except BudgetError as error:
+        raise ValueError(str(error)) from error
 
 
 def _mute(text: str) -> str:
@@ -274,8 +284,10 @@ class BaselinePath(Spec):
 class AlertRules(Spec):
     """When to alert, and whom to notify."""
 
-    budget: float = Field(
-        default=0.5, gt=0, le=100, description="Expected false episodes per 1,000 windows."
+    false_alarms: Annotated[str, AfterValidator(_false_alarms)] | None = Field(
+        default=None,
+        description="False incidents you accept, e.g. `1 per quarter` (or day, week, month, year). "
+        "Default: 1 per quarter; 1 per year if windows are a day or longer.",
     )
     receivers: list[str] = Field(default=[], description="Names from `tidegauge.yaml`.")
     for_windows: int = Field(default=1, ge=1, description="Shifted windows before an alert fires.")
@@ -289,6 +301,17 @@ class AlertRules(Spec):
         default=1_800_000,
         description="Notify when the watermark of a live stream has not moved for this long.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _budget_is_by_time(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "budget" in given:
+            msg = (
+                "`budget` was replaced by `false_alarms`, which counts incidents by time: write "
+                "`false_alarms: 1 per quarter`, or leave it out (hourly windows: as budget 0.46)"
+            )
+            raise ValueError(msg)
+        return given
 
     @model_validator(mode="after")
     def _somebody_is_told(self) -> Self:
@@ -375,6 +398,12 @@ class StreamConfig(Spec):
     file: str = Field(
         default="stream.yaml", exclude=True, description="Set by the loader: where this was read."
     )
+
+    @property
+    def false_alarms(self) -> FalseAlarms:
+        """The budget of false alarms; where none is written, the one for windows this long."""
+        written = self.alerts.false_alarms
+        return false_alarms.default(self.window) if written is None else false_alarms.parse(written)
 
     @model_validator(mode="after")
     def _format_fits_source(self) -> Self:

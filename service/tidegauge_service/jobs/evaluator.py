@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tidegauge_alerts.lifecycle.advance import withdraw
 from tidegauge_alerts.model import Rule, TransitionReason
+from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
 from tidegauge_service.config.stream_file import BaselineRange
 from tidegauge_service.jobs.evaluation import comparison, history, range_baseline
@@ -30,7 +31,7 @@ from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.ingest import commit
 from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.states import WindowState
-from tidegauge_service.store.windows import evaluation
+from tidegauge_service.store.windows import evaluation, forecast
 
 NO_BASELINE = ""
 """The baseline of the messages of a window that is not compared."""
@@ -40,12 +41,12 @@ class Evaluator:
     """Evaluates the closed windows of one stream, each by the deployment that is live in it."""
 
     def __init__(self, scope: StreamScope) -> None:
-        config = scope.config.alerts
+        config = scope.config
         self._scope = scope
-        self._detector = Detector(config.budget)
+        self._detector = Detector(1_000 * config.false_alarms.per_window(config.window))
         self._rule = Rule(
-            for_windows=config.for_windows,
-            budget=config.budget,
+            for_windows=config.alerts.for_windows,
+            budget=self._detector.budget,
             receivers=scope.receivers,
         )
         self._history: WindowHistory | None = None
@@ -117,10 +118,23 @@ class Evaluator:
             now, chosen = self._scope.clock(), self._scope.config.baseline
             balance = chosen.balance if isinstance(chosen, BaselineRange) else None
             baseline = range_baseline.load_or_fit(connection, window, now, balance)
+            self._save_forecast(connection, baseline)
             return history.load(connection, window, baseline)
         if known.precedes(window):
             return known
         return history.load(connection, window, known.baseline, known.series_ids)
+
+    def _save_forecast(self, connection: Connection, baseline: Baseline) -> None:
+        """Keep how many false incidents the baseline predicts at the budget."""
+        allowed = self._detector.alpha
+        forecast.save(
+            connection,
+            self._scope.stream,
+            baseline.id,
+            budget=self._scope.config.false_alarms.text,
+            allowed=allowed,
+            expected=baseline.forecast.per_window(allowed),
+        )
 
     def _keep_for_baseline(
         self, connection: Connection, window: ClosedWindow, state: WindowState

@@ -9,7 +9,8 @@ from typing import Final
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Connection
-from tidegauge_service.store.windows import precision, queries, skew
+from tidegauge_service.store.windows import forecast, precision, queries, skew
+from tidegauge_service.store.windows.forecast import ForecastRow
 from tidegauge_service.store.windows.precision import WindowPrecision
 from tidegauge_service.store.windows.queries import StreamSummary
 from tidegauge_service.store.windows.skew import SkewRow
@@ -20,13 +21,14 @@ MOST_FIRING: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class StreamFigures:
-    """One stream. ``precision``, ``skew``: None where nothing is known."""
+    """One stream. ``precision``, ``skew``, ``forecast``: None where nothing is known."""
 
     summary: StreamSummary
     firing: Sequence[Alert] = ()
     precision: WindowPrecision | None = None
     """What the label model says at the end of the last window."""
     skew: SkewRow | None = None
+    forecast: ForecastRow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +49,5 @@ def _stream(connection: Connection, summary: StreamSummary) -> StreamFigures:
     row, last = summary.stream, summary.last_window
     firing = alerts.page(connection, stream=row.name, state=AlertState.FIRING, limit=MOST_FIRING)
     judged = precision.latest(connection, row, None if last is None else last.start_ms)
-    return StreamFigures(summary, firing, judged, skew.of_stream(connection, row))
+    foretold = forecast.of_stream(connection, row)
+    return StreamFigures(summary, firing, judged, skew.of_stream(connection, row), foretold)

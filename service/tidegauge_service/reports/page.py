@@ -87,7 +87,10 @@ def settings_text(config: StreamConfig) -> str:
         "baseline": {"from": to_iso(chosen.from_), "until": to_iso(chosen.until)}
         if isinstance(chosen, BaselineRange)
         else chosen.model_dump(mode="json"),
-        "alerts": config.alerts.model_dump(mode="json"),
+        "alerts": {
+            **config.alerts.model_dump(mode="json"),
+            "false_alarms": config.false_alarms.text,
+        },
         "samples": config.samples.model_dump(mode="json"),
         "limits": limits,
     }

@@ -382,6 +382,17 @@ skew = Table(
     Column("tested_ms", BigInteger, nullable=False),
 )
 
+# False incidents to expect of windows that are compared with a baseline.
+forecast = Table(
+    "forecast",
+    metadata,
+    _stream(),
+    Column("baseline", String(16), primary_key=True),
+    Column("budget", String(40), nullable=False),  # as written: 1 per quarter
+    Column("allowed", Float, nullable=False),  # the same per window
+    Column("expected", Float),  # per window; null while learning
+)
+
 alert = Table(
     "alert",
     metadata,

@@ -63,6 +63,11 @@ def api_skew(stream: str) -> str:
     return f"{api_stream(stream)}/skew"
 
 
+def api_false_alarms(stream: str) -> str:
+    """Return the false incidents to expect, beside those that opened, as JSON."""
+    return f"{api_stream(stream)}/false-alarms"
+
+
 def api_deployments(stream: str) -> str:
     """Return the deployments of the stream as JSON."""
     return f"{api_stream(stream)}/deployments"

@@ -37,7 +37,7 @@ segment_by: [country, product.kind]
 window: 6h
 lateness: 30m
 baseline: {from: 2020-02-12, until: 2020-02-19T06:00:00Z}
-alerts: {budget: 1, receivers: [ops], for_windows: 2}
+alerts: {false_alarms: 2 per  month, receivers: [ops], for_windows: 2}
 samples: {each: 20, blind_spot: 100, keep_windows: 24, per_window: 50}
 limits: {max_record_bytes: 4096, max_skew: 1m, commit_interval: 500ms}
 """
@@ -101,13 +101,40 @@ def test_what_is_needed_and_missing_is_named(tmp_path: Path, key: str) -> None:
         ({"record": {"timestmp": "at"}}, "record.timestmp", "timestamp"),
         ({"source": {"kind": "file", "path": "x", "pth": "y"}}, "source.pth", "path"),
         ({"limits": {"max_skw": "1m"}}, "limits.max_skw", "max_skew"),
-        ({"alerts": {"budgt": 1}}, "alerts.budgt", "budget"),
+        ({"alerts": {"false_alarm": "1 per day"}}, "alerts.false_alarm", "false_alarms"),
     ],
 )
 def test_an_unknown_key_names_the_nearest(
     tmp_path: Path, changes: dict[str, Any], place: str, meant: str
 ) -> None:
     assert f"{place}: unknown key; did you mean '{meant}'?" in refused(tmp_path, **changes)
+
+
+def test_a_budget_in_windows_says_what_replaced_it(tmp_path: Path) -> None:
+    said = refused(tmp_path, alerts={"budget": 0.5})
+    assert "alerts: `budget` was replaced by `false_alarms`" in said
+    assert "`false_alarms: 1 per quarter`" in said
+
+
+@pytest.mark.parametrize("written", ["1", "0 per day", "1 per hour", "-1 per day", "one per day"])
+def test_a_bad_budget_says_how_to_write_one(tmp_path: Path, written: str) -> None:
+    said = refused(tmp_path, alerts={"false_alarms": written})
+    assert "alerts.false_alarms" in said
+    assert "write `1 per quarter` (or day, week, month, quarter, year)" in said
+
+
+@pytest.mark.parametrize(
+    ("window", "text", "per_thousand"),
+    [("1m", "1 per quarter", 0.0077), ("1h", "1 per quarter", 0.46), ("1d", "1 per year", 2.74),
+     ("7d", "1 per year", 19.2)],
+)  # fmt: skip
+def test_the_budget_is_by_time(tmp_path: Path, window: str, text: str, per_thousand: float) -> None:
+    config = load(tmp_path, window=window)
+    assert config.false_alarms.text == text
+    found = 1_000 * config.false_alarms.per_window(config.window)
+    assert found == pytest.approx(per_thousand, rel=0.01)
+    written = load(tmp_path, window=window, alerts={"false_alarms": "2.5 per month"})
+    assert written.false_alarms.text == "2.5 per month"
 
 
 @pytest.mark.parametrize("key", ["window", "lateness"])

@@ -88,7 +88,10 @@ def test_lfs_that_were_not_deployed_are_refused_with_the_command(
 
 def test_what_counts_do_not_depend_on_may_change(database: Database, tmp_path: Path) -> None:
     first = register(database, tmp_path)
-    assert register(database, tmp_path, alerts={"budget": 1}, segment_by=["country"]) == first
+    assert (
+        register(database, tmp_path, alerts={"false_alarms": "1 per day"}, segment_by=["country"])
+        == first
+    )
 
 
 def test_secrets_are_not_stored(database: Database, tmp_path: Path) -> None:

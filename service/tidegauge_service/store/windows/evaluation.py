@@ -15,7 +15,8 @@ import sqlalchemy as sa
 import structlog
 
 from tidegauge_probes.drift.baseline import Baseline
-from tidegauge_probes.drift.scan import LONGEST, Past
+from tidegauge_probes.drift.scales import LONGEST
+from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.findings import Finding, SeriesKey, Verdict
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import schema, streams, upsert

@@ -9,13 +9,14 @@ from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_probes.findings import ALL, Verdict
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.windows.figures import HeatMap
+from tidegauge_service.store.windows.forecast import ForecastRow
 from tidegauge_service.store.windows.precision import WindowPrecision
 from tidegauge_service.store.windows.queries import StreamSummary
 from tidegauge_service.store.windows.skew import SkewRow
 from tidegauge_service.web import addresses
 from tidegauge_service.web.charts import pictures
 from tidegauge_service.web.charts.pictures import MapView
-from tidegauge_service.web.pages import alerts, streams
+from tidegauge_service.web.pages import alerts, false_alarms, streams
 from tidegauge_service.web.pages.alerts import AlertLists
 from tidegauge_service.web.pages.deployments import DeploymentsView, deployments_view
 from tidegauge_service.web.pages.precision import PrecisionView, precision_view
@@ -51,6 +52,8 @@ class Detail:
     """Whether its last window was compared, so that a label model would have said something."""
     skew: SkewView | None
     """None if nothing was tested."""
+    false_alarms: tuple[str, ...]
+    """Sentences; none before the first window was compared."""
     deployments: DeploymentsView
     alerts: AlertLists
 
@@ -94,6 +97,7 @@ def detail(
     *,
     judged: WindowPrecision | None,
     skew: SkewRow | None,
+    forecast: ForecastRow | None,
     deployments: Sequence[Deployment],
 ) -> Detail:
     """Return what the page shows of the chosen stream."""
@@ -108,6 +112,7 @@ def detail(
         precision=precision_view(judged),
         compared=summary.last_window is not None and summary.last_window.baseline is not None,
         skew=skew_view(skew),
+        false_alarms=false_alarms.sentences(forecast, summary.stream.window_ms),
         deployments=deployments_view(deployments),
         alerts=alerts.lists(name, open_, resolved, total),
     )

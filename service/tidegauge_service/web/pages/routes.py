@@ -18,7 +18,7 @@ from tidegauge_service.store import deployment_counts, streams
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.store.windows import precision, queries, skew
+from tidegauge_service.store.windows import forecast, precision, queries, skew
 from tidegauge_service.store.windows.queries import StreamSummary
 from tidegauge_service.web import addresses
 from tidegauge_service.web.charts import renderer, specs
@@ -128,6 +128,7 @@ def _detail(connection: Connection, chosen: StreamSummary, choice: Choice) -> De
         resolved,
         judged=judged,
         skew=skew.of_stream(connection, chosen.stream),
+        forecast=forecast.of_stream(connection, chosen.stream),
         deployments=deployment_counts.listing(connection, chosen.stream),
     )
 

@@ -233,6 +233,7 @@ def _links(name: str) -> tuple[Link, ...]:
         Link("Windows", addresses.api_windows(name)),
         Link("Precision", addresses.api_precision(name)),
         Link("Skew", addresses.api_skew(name)),
+        Link("False alarms", addresses.api_false_alarms(name)),
         Link("Deployments", addresses.api_deployments(name)),
         Link("Alerts", addresses.api_alerts(name)),
         Link("Candidates", addresses.api_candidates(stream=name)),

@@ -529,5 +529,17 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("stream_id", "baseline", name=op.f("pk_skew")),
     )
+    op.create_table(
+        "forecast",
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("baseline", sa.String(length=16), nullable=False),
+        sa.Column("budget", sa.String(length=40), nullable=False),
+        sa.Column("allowed", sa.Float(), nullable=False),
+        sa.Column("expected", sa.Float(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["stream_id"], ["stream.id"], name=op.f("fk_forecast_stream_id_stream")
+        ),
+        sa.PrimaryKeyConstraint("stream_id", "baseline", name=op.f("pk_forecast")),
+    )
 
     # ### end Alembic commands ###

@@ -1,0 +1,35 @@
+"""How the budget of false incidents (``false_alarms``) is shared among the series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
+
+Floats = npt.NDArray[np.float64]
+
+BLIND_SPOT, COVERAGE, REST = 0.15, 0.40, 0.45
+"""Shares of the budget: the blind spot of all records, the coverage of all records, and the rest
+(segments, pairs, overlaps, conflicts, class shares). What matters most is not to be crowded out by
+what is many: with 700 series each of 15 LFs may be 19 times as easily believed."""
+
+
+def weights(keys: Sequence[SeriesKey]) -> Floats:
+    """Return each series' weight in the budget, [S], mean 1 (Genovese, Roeder & Wasserman 2006).
+
+    The share of a part without series goes to the others.
+    """
+    part = np.array([_part(key) for key in keys], dtype=np.int64)
+    size = np.bincount(part, minlength=3)
+    share = np.where(size > 0, (BLIND_SPOT, COVERAGE, REST), 0.0)
+    of_part = share / max(float(share.sum()), 1e-300) * len(keys) / np.maximum(size, 1)
+    return np.asarray(of_part[part])
+
+
+def _part(key: SeriesKey) -> int:
+    if key.segment != ALL:
+        return 2
+    return {SeriesKind.BLIND_SPOT: 0, SeriesKind.COVERAGE: 1}.get(SeriesKind(key.series), 2)

@@ -1,0 +1,101 @@
+"""The stored form of a calibration: a JSON header and arrays, for a baseline's archive.
+
+Learning takes seconds where series are many, so it is done once, when a baseline is frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.drift.calibration.forecast import Forecast
+from tidegauge_probes.drift.calibration.generalised_pareto import DISTANCES, Exceedance
+from tidegauge_probes.drift.calibration.model import Calibration
+from tidegauge_probes.drift.calibration.tail_map import GROUPS, TailMaps
+from tidegauge_probes.drift.calibration.variance_time import PHIS, VarianceTime
+from tidegauge_probes.drift.season import Cycle, Season, bin_count
+
+Array = npt.NDArray[Any]
+
+HEADER: Final = "calibration.json"
+_PREFIX: Final = "calibration."
+_SERIES: Final = ("p", "tau2", "error", "n")
+_CYCLE: Final = ("shift", "variance", "pull")
+
+
+class _Header(msgspec.Struct):
+    freedom: float
+    left_out: tuple[tuple[int, int], ...]
+    cycles: tuple[tuple[int, int], ...]
+    maps: tuple[tuple[float, float] | None, ...]
+    forecast_windows: int
+
+
+def encode(
+    calibration: Calibration, tails: TailMaps, forecast: Forecast
+) -> tuple[bytes, dict[str, Array]]:
+    """Return the header and the arrays by name. *tails*: those of the calibration."""
+    cycles = calibration.season.cycles
+    maps = [one for pair in tails.maps for one in pair]
+    header = _Header(
+        calibration.freedom,
+        calibration.left_out,
+        tuple((cycle.period_ms, cycle.bin_ms) for cycle in cycles),
+        tuple(None if one is None else (one.level, one.rate) for one in maps),
+        forecast.windows,
+    )
+    arrays = {name: getattr(calibration, name) for name in _SERIES}
+    arrays |= {"curve": calibration.curve.weights, "rare": tails.rare}
+    arrays["peaks"] = forecast.peaks
+    arrays["maps"] = np.array([one.log_survival for one in maps if one is not None])
+    for i, cycle in enumerate(cycles):
+        arrays |= {f"cycle{i}.{name}": getattr(cycle, name) for name in _CYCLE}
+    return msgspec.json.encode(header), {_PREFIX + name: part for name, part in arrays.items()}
+
+
+def decode(header: bytes, stored: Mapping[str, Array], series: int) -> tuple[Calibration, Forecast]:
+    """Read what ``encode`` wrote; ValueError or KeyError for what does not fit *series*."""
+    head = msgspec.json.decode(header, type=_Header)
+    arrays = {name.removeprefix(_PREFIX): part for name, part in stored.items()}
+    cycles = tuple(
+        Cycle(period, bin_ms, *(arrays[f"cycle{i}.{name}"] for name in _CYCLE))
+        for i, (period, bin_ms) in enumerate(head.cycles)
+    )
+    known = [one for one in head.maps if one is not None]
+    shapes = {**dict.fromkeys(_SERIES, (series,)), "curve": (len(PHIS), series), "rare": (series,)}
+    shapes["peaks"] = (len(arrays["peaks"]),)
+    shapes["maps"] = (len(known), len(DISTANCES)) if known else (0,)
+    for i, cycle in enumerate(cycles):
+        shape = (bin_count(cycle.period_ms, cycle.bin_ms), series)
+        shapes |= {f"cycle{i}.{name}": shape for name in _CYCLE}
+    if len(head.maps) != 2 * len(GROUPS) or any(
+        arrays[name].shape != shape for name, shape in shapes.items()
+    ):
+        msg = "its calibration is of other series"
+        raise ValueError(msg)
+    p, tau2, error, n = (arrays[name] for name in _SERIES)
+    calibration = Calibration(
+        p=p,
+        tau2=tau2,
+        error=error,
+        n=n,
+        learning=False,
+        curve=VarianceTime(arrays["curve"]),
+        season=Season(cycles),
+        freedom=head.freedom,
+        tails=TailMaps(_pairs(head, arrays["maps"]), arrays["rare"].astype(np.bool_)),
+        left_out=head.left_out,
+    )
+    return calibration, Forecast(arrays["peaks"], head.forecast_windows)
+
+
+def _pairs(
+    head: _Header, survivals: Array
+) -> tuple[tuple[Exceedance | None, Exceedance | None], ...]:
+    rows = iter(survivals)
+    maps = [None if one is None else Exceedance(*one, next(rows)) for one in head.maps]
+    return tuple(zip(maps[::2], maps[1::2], strict=True))

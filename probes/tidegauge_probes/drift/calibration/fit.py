@@ -1,0 +1,216 @@
+"""The order of calibration: what is learned, from what, and how often.
+
+1. Incidents are left out (``episodes``), twice, by a first mean and the typical noise.
+2. Mean, season and noise are fitted to winsorised counts, five rounds, from unclipped ones on: a
+   series of all or nothing keeps its variance, single clumps are clipped more with each round.
+3. The variance–time curve, the error of the mean, and the degrees of freedom.
+4. The tail maps, from a scan of the calibration.
+
+``forecast`` does the same with parts of the calibration held back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.drift.calibration import episodes, noise, tail_map, variance_time
+from tidegauge_probes.drift.calibration.forecast import NO_FORECAST, Forecast, incidents
+from tidegauge_probes.drift.calibration.model import Calibration
+from tidegauge_probes.drift.calibration.sums import Sums
+from tidegauge_probes.drift.calibration.tail_map import TailMaps
+from tidegauge_probes.drift.calibration.variance_time import VarianceTime
+from tidegauge_probes.drift.calibration.windows import (
+    CalibrationWindows,
+    Level,
+    level_of,
+    smoothed,
+)
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+ROUNDS: Final = 5
+LEAST_FREE: Final = 0.3
+"""A window does not draw more than the rest of its expected value towards itself."""
+
+PRIOR_TAU: Final = 0.20
+"""Between-window sd assumed where a baseline has no windows to learn it from."""
+
+FOLDS: Final = 4
+"""Stretches of the calibration that are held back in turn."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Learned:
+    """What windows teach, before their tails; the parts of :class:`Calibration`."""
+
+    level: Level
+    tau2: Floats
+    error: Floats
+    curve: VarianceTime
+    freedom: float
+
+
+def uncalibrated(x: Ints, n: Ints, windows: int) -> Calibration:
+    """Return what too few windows, or none, say: x of n [S] over all of them."""
+    p = smoothed(x.astype(np.float64), n.astype(np.float64))
+    tau2 = np.full(len(p), PRIOR_TAU**2)
+    se2 = 1 / (np.maximum(n, 1.0) * p * (1 - p)) + tau2 / max(windows, 1)
+    error = se2 * np.maximum(p, 1 - p) ** 2
+    curve = VarianceTime.independent(len(p))
+    return Calibration(p, tau2, error, n.astype(np.float64), learning=True, curve=curve)
+
+
+def calibrate(windows: CalibrationWindows) -> Calibration:
+    """Learn all there is to know of each series."""
+    incident = _incidents(windows)
+    used = windows.without(incident)
+    learned = _learn(used)
+    return Calibration(
+        p=learned.level.p,
+        tau2=learned.tau2,
+        error=learned.error,
+        n=used.size.sum(axis=0),
+        learning=False,
+        curve=learned.curve,
+        season=learned.level.season,
+        freedom=learned.freedom,
+        tails=_tails(used, learned),
+        left_out=_stretches(used, incident),
+    )
+
+
+def _tails(windows: CalibrationWindows, learned: _Learned) -> TailMaps:
+    """Scan the windows that taught what is known."""
+    pull = learned.level.season.leverage(windows.starts, windows.shape[1])
+    return tail_map.fit(_sums(windows, learned, windows.size.sum(axis=0), pull))
+
+
+def _incidents(windows: CalibrationWindows) -> Mask:
+    # Without weeks: two of them would take an incident for half a cycle, and hide it.
+    used, found = windows, np.zeros(windows.shape, dtype=np.bool_)
+    for _ in range(2):
+        level = level_of(used, weekly=False)
+        typical = float(np.median(_noise(used, level, used.x).tau2))
+        found = episodes.left_out(windows, level.expected, typical)
+        used = windows.without(found)
+    return found
+
+
+def _stretches(windows: CalibrationWindows, incident: Mask) -> tuple[tuple[int, int], ...]:
+    spans = episodes.runs(np.asarray(incident.any(axis=1)))
+    starts, length = windows.starts, windows.window_ms
+    return tuple((int(starts[begin]), int(starts[end - 1]) + length) for begin, end in spans)
+
+
+def _learn(windows: CalibrationWindows) -> _Learned:
+    level = level_of(windows, weekly=True)
+    noisy = _noise(windows, level, windows.x)
+    for _ in range(ROUNDS - 1):
+        seen = _clipped(windows, level, noisy.tau2)
+        level = level_of(replace(windows, x=seen), weekly=True)
+        noisy = _noise(windows, level, seen)
+    _, e = noise.oriented(windows.x, windows.n, level.expected, level.flip)
+    variance = np.where(windows.used, noise.variance(windows.n, e, noisy.tau2), 0.0)
+    spread = np.sqrt(np.maximum(variance, 1e-12) * noisy.free)
+    u = np.where(windows.used, noisy.off / spread, 0.0)
+    events = (windows.size * e).sum(axis=0)
+    counting = (windows.size * e * (1 - e)).sum(axis=0)
+    share = 1 - np.minimum(counting / np.maximum(variance.sum(axis=0), 1e-12), 1.0)
+    curve = variance_time.fit(u, windows.used, events, share)
+    error = _error_of_mean(variance, events, curve.of_mean(windows.shape[0]))
+    freedom = windows.shape[0] * variance_time.independent_series(u)
+    return _Learned(level, noisy.tau2, error, curve, freedom)
+
+
+@dataclass(frozen=True, eq=False)
+class _Noise:
+    """``off``: residuals, [K, S]; ``free``: how much of its own each window has not drawn away."""
+
+    tau2: Floats
+    off: Floats
+    free: Floats
+
+
+def _noise(windows: CalibrationWindows, level: Level, seen: Floats) -> _Noise:
+    """Return the noise around *level* of counts *seen*, [K, S]."""
+    size = windows.size
+    y, e = noise.oriented(seen, windows.n, level.expected, level.flip)
+    off = np.where(windows.used, y - windows.n * e, 0.0)
+    pull = level.season.leverage(windows.starts, windows.shape[1])
+    free = np.maximum(1 - size / np.maximum(size.sum(axis=0), 1) - pull, LEAST_FREE)
+    return _Noise(noise.tau2_of(off, size, e, free), off, free)
+
+
+def _clipped(windows: CalibrationWindows, level: Level, tau2: Floats) -> Floats:
+    """Return x of all windows, winsorised around what was expected, [K, S]."""
+    y, e = noise.oriented(windows.x, windows.n, level.expected, level.flip)
+    due = windows.n * e
+    y = due + noise.winsorised(y - due, noise.variance(windows.n, e, tau2))
+    return np.where(level.flip, windows.n - y, y)
+
+
+def _error_of_mean(variance: Floats, events: Floats, growth: Floats) -> Floats:
+    """Return the relative variance of the share expected of the rarer outcome, [S]."""
+    seen = np.maximum(events, 0.5)
+    found = variance.sum(axis=0) * growth / seen**2
+    return np.asarray(np.where(events < 1, np.maximum(found, 1 / seen), found))
+
+
+def _sums(windows: CalibrationWindows, learned: _Learned, total: Floats, pull: Floats) -> Sums:
+    return Sums(
+        windows,
+        learned.level,
+        learned.tau2,
+        learned.error,
+        learned.curve,
+        learned.freedom,
+        learned_from=total,
+        pull=pull,
+    )
+
+
+def forecast(windows: CalibrationWindows, calibration: Calibration, weights: Floats) -> Forecast:
+    """Compare each quarter of the windows with what the other three teach.
+
+    *weights*: of the series in the budget, [S], mean 1. A calibration that is still learning has
+    no tails, and no windows to tell of.
+    """
+    if calibration.tails is None or len(windows.starts) < FOLDS:
+        return NO_FORECAST
+    used = windows.without(_incidents(windows))
+    peaks = [incidents(evidence) for evidence in _held_back(used, weights)]
+    return Forecast(np.concatenate(peaks), used.shape[0])
+
+
+def _held_back(windows: CalibrationWindows, weights: Floats) -> Iterator[Floats]:
+    """Yield the evidence in each fold, by what the others teach of level, noise and tails."""
+    fold = np.arange(windows.shape[0]) * FOLDS // windows.shape[0]
+    for which in range(FOLDS):
+        others, held = windows[fold != which], windows[fold == which]
+        learned = _learn(others)
+        level = learned.level
+        expected = level.season.expected(level.p, held.starts)
+        here = replace(learned, level=replace(level, expected=expected))
+        yield _evidence(held, here, _tails(others, learned), weights)
+
+
+def _evidence(
+    held: CalibrationWindows, learned: _Learned, tails: TailMaps, weights: Floats
+) -> Floats:
+    """Return the evidence of each series in each window, in nats of the stream's α, [K, S]."""
+    nothing = np.zeros(held.shape)
+    sums = _sums(held, learned, np.full(held.shape[1], math.inf), nothing)
+    best = np.full(held.shape, -np.inf)
+    for j in tail_map.SCANNED:
+        if j <= len(held.starts):
+            counted = tails.through(sums.evidence(j), np.full((len(held.starts) - j + 1, 1), j))
+            best[j - 1 :] = np.maximum(best[j - 1 :], counted)
+    return np.asarray(best + np.log(weights) - math.log(held.shape[1]))

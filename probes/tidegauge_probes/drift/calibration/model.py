@@ -1,0 +1,64 @@
+"""What is known of a stream after calibration. Frozen values; nothing here computes much."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.drift.calibration.tail_map import TailMaps
+from tidegauge_probes.drift.calibration.variance_time import VarianceTime
+from tidegauge_probes.drift.scales import LEAST_FREEDOM
+from tidegauge_probes.drift.season import NO_SEASON, Season
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What comparing needs to know of each series, float64 [S] each.
+
+    ``p``: share expected, on average over the cycles; ``tau2``: variance of logit p between
+    windows; ``error``: relative variance of the share expected of the *rarer* outcome; ``n``:
+    records (or votes) behind it; ``curve``: how the variance of sums grows; ``season``: the daily
+    and weekly cycles around p. ``freedom``: degrees of freedom of one window (windows × series
+    that vary independently); ``tails``: how often sums went astray in the calibration itself;
+    ``left_out``: stretches that were taken for incidents, [from, until) in epoch ms.
+    """
+
+    p: Floats
+    tau2: Floats
+    error: Floats
+    n: Floats
+    learning: bool
+    curve: VarianceTime
+    season: Season = NO_SEASON
+    freedom: float = math.inf
+    tails: TailMaps | None = None
+    left_out: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def flip(self) -> Mask:
+        """Series whose rarer outcome is "not x", bool [S]."""
+        return np.asarray(self.p > 0.5)  # noqa: PLR2004
+
+    @property
+    def se2(self) -> Floats:
+        """Variance of the estimate of logit p, [S]."""
+        return np.asarray(self.error / np.maximum(self.p, 1 - self.p) ** 2)
+
+    def expected(self, starts: Ints) -> Floats:
+        """Return the shares to expect in windows that start then, float64 [W, S]."""
+        return self.season.expected(self.p, starts)
+
+    def season_variance(self, starts: Ints) -> Floats:
+        """Return the variance of the expected logit that comes from the cycles, float64 [W, S]."""
+        return self.season.variance(starts, len(self.p))
+
+    def freedom_of(self, windows: Ints) -> Floats:
+        """Return the degrees of freedom that sums of so many windows are tested with."""
+        return np.asarray(np.maximum(self.freedom / np.maximum(windows, 1), LEAST_FREEDOM))

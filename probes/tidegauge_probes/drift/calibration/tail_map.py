@@ -1,0 +1,101 @@
+"""The calibration's own false-alarm rate: how often sums of quiet windows get that far out.
+
+No law is trusted in the far tail. The calibration windows are scanned as live ones are, and the
+rate λ(E) at which a series' evidence exceeds E is fitted there (``generalised_pareto``), for four
+groups of scales and for rare and frequent series apart: single windows have one big jump, sums
+are of many bounded terms (Embrechts, Klüppelberg & Mikosch 1997). Live evidence E then counts for
+
+    E' = min(E, −ln λ(E) − ln 2)
+
+nats: never more than the law says, and no more than the stream's own past allows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.drift.calibration import generalised_pareto
+from tidegauge_probes.drift.calibration.generalised_pareto import Exceedance
+from tidegauge_probes.drift.calibration.sums import Sums
+from tidegauge_probes.drift.scales import LONGEST
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+GROUPS: Final = ((1, 1), (2, 5), (6, 16), (17, LONGEST))
+"""Scales that have a map in common."""
+
+SCANNED: Final = (1, 2, 3, 5, 6, 8, 11, 16, 20, 32, 48)
+"""Scales that are looked at, as far as a quarter of the calibration."""
+
+HEAVY, LIGHT = 0.15, 0.03
+"""Prior mean of ξ, of single windows and of sums."""
+
+SLACK: Final = float(np.log(2.0))
+"""Nats: both sides of a series, and two of the overlapping groups, may go astray."""
+
+RARE: Final = 1.0
+"""Events expected a window, below which a series is rare."""
+
+
+@dataclass(frozen=True, eq=False)
+class TailMaps:
+    """``maps``: for each group of scales that of the frequent and that of the rare series.
+
+    ``rare``: bool [S].
+    """
+
+    maps: tuple[tuple[Exceedance | None, Exceedance | None], ...]
+    rare: Mask
+
+    def through(self, evidence: Floats, scale: Ints) -> Floats:
+        """Return what *evidence* of sums of *scale* windows counts for, nats, [J, S] each."""
+        found = evidence.copy()
+        for (low, high), pair in zip(GROUPS, self.maps, strict=True):
+            here = (scale >= low) & (scale <= high) & (evidence > 0)
+            for which in (False, True):
+                own = pair[which] or pair[not which]
+                chosen = here & (self.rare == which)
+                if own is not None and chosen.any():
+                    found[chosen] = _allowed(own, evidence[chosen])
+        return found
+
+
+def _allowed(own: Exceedance, evidence: Floats) -> Floats:
+    beyond = -own.log_rate(evidence) - SLACK
+    below = -float(np.log(own.rate))
+    return np.minimum(evidence, np.where(evidence > own.level, beyond, below))
+
+
+def fit(sums: Sums) -> TailMaps:
+    """Scan the calibration and fit the maps."""
+    windows, series = sums.shape
+    rare = sums.events < np.maximum(sums.windows, 1) * RARE
+    maps = []
+    for low, high in GROUPS:
+        scales = [j for j in SCANNED if low <= j <= high and j <= windows / 4]
+        evidence = np.full((windows, series), -np.inf)
+        for j in scales:
+            evidence[j - 1 :] = np.maximum(evidence[j - 1 :], sums.evidence(j))
+        block = min(high, max(windows // 4, 1))
+        heaviness = HEAVY if high == 1 else LIGHT
+        of_both = [_fit_one(evidence[:, rare == r], block, heaviness) for r in (False, True)]
+        maps.append((of_both[0], of_both[1]))
+    return TailMaps(tuple(maps), rare)
+
+
+def _fit_one(evidence: Floats, block: int, heaviness: float) -> Exceedance | None:
+    """Fit the map of some series: one peak for each block of windows that one episode fills."""
+    windows, series = evidence.shape
+    blocks = windows // block
+    kept = evidence[windows - blocks * block :].reshape(blocks, block, series)
+    peaks = kept.max(axis=1).ravel()
+    told = np.isfinite(evidence).any(axis=0).sum()
+    return generalised_pareto.fit(
+        peaks[np.isfinite(peaks)], float(windows * max(told, 1)), heaviness
+    )

@@ -1,0 +1,99 @@
+"""The calibration windows: what was counted, and which of it is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.drift.season import Season, SeasonCounts
+from tidegauge_probes.drift.season import fit as fit_season
+from tidegauge_probes.lazy import LazyModule
+
+special = LazyModule("scipy.special", extra="statistics")
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationWindows:
+    """x of n, float64 [K, S], in windows that start at ``starts``, int64 [K].
+
+    ``used``: bool [K, S], what calibration learns from; always without n = 0.
+    """
+
+    starts: Ints
+    x: Floats
+    n: Floats
+    window_ms: int
+    used: Mask
+
+    @classmethod
+    def of(cls, starts: Ints, x: Ints, n: Ints, window_ms: int) -> CalibrationWindows:
+        """Return windows that are all used where they have a volume."""
+        return cls(starts, x.astype(np.float64), n.astype(np.float64), window_ms, n > 0)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Windows K and series S."""
+        return self.x.shape[0], self.x.shape[1]
+
+    @property
+    def size(self) -> Floats:
+        """The volumes that are used, float64 [K, S]; 0 elsewhere."""
+        return np.where(self.used, self.n, 0.0)
+
+    def without(self, left_out: Mask) -> CalibrationWindows:
+        """Return the same, with *left_out* [K, S] not used."""
+        return replace(self, used=(self.n > 0) & ~left_out)
+
+    def __getitem__(self, windows: Mask) -> CalibrationWindows:
+        """Return some of the windows."""
+        return CalibrationWindows(
+            self.starts[windows],
+            self.x[windows],
+            self.n[windows],
+            self.window_ms,
+            self.used[windows],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """The mean share of each series, [S], the cycles around it, and what they expect, [K, S]."""
+
+    p: Floats
+    season: Season
+    expected: Floats
+
+    @property
+    def flip(self) -> Mask:
+        """Series whose rarer outcome is "not x", bool [S]."""
+        return np.asarray(self.p > 0.5)  # noqa: PLR2004
+
+
+def level_of(windows: CalibrationWindows, *, weekly: bool) -> Level:
+    """Fit mean and cycles.
+
+    A second round takes the cycles out of the mean: volumes differ by time of day, too.
+    """
+    size = windows.size
+    seen, total = np.where(windows.used, windows.x, 0.0), size.sum(axis=0)
+    p = smoothed(seen.sum(axis=0), total)
+    counted = SeasonCounts(seen, size)
+    season = fit_season(counted, windows.starts, windows.window_ms, p, weekly=weekly)
+    expected = season.expected(p, windows.starts)
+    for _ in range(2 if season.cycles else 0):
+        found = smoothed(seen.sum(axis=0), total)
+        meant = smoothed((size * expected).sum(axis=0), total)
+        p = special.expit(special.logit(p) + special.logit(found) - special.logit(meant))
+        expected = season.expected(p, windows.starts)
+    return Level(p, season, expected)
+
+
+def smoothed(x: Floats, n: Floats) -> Floats:
+    """Jeffreys' estimate: an LF that never voted has a small share, not an impossible one."""
+    return np.asarray((x + 0.5) / (n + 1.0))
