@@ -297,7 +297,7 @@ def fit(
     if not total.records:
         msg = "the baseline is empty: no record lies in it. Check its range, path and fields"
         raise BaselineError(msg)
-    chosen = plan(layout, total, slices, model)
+    chosen = plan(layout, total, slices, Consensus.of(model, total))
     timed = sorted(start for start in windows if start >= 0 and windows[start].records)
     rows = [chosen.extract(windows[start]) for start in timed]
     width = len(chosen.keys())

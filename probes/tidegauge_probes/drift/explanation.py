@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from tidegauge_probes.drift.significance import benjamini_hochberg
 from tidegauge_probes.findings import ALL, Cause, CauseKind, Finding, SeriesKey
-from tidegauge_probes.label_model.dawid_skene import MIN_LFS, MIN_VOTES
+from tidegauge_probes.label_model.limits import MIN_LFS, MIN_VOTES
 from tidegauge_probes.label_model.model import LabelModel
 from tidegauge_probes.label_model.precision import MIN_RECORDS, PairCounts
 from tidegauge_probes.label_model.ratios import Ratios, ratios, sharpened

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import BLIND, COVERED, RECORDS, PaneCounts, SegmentCounts
 from tidegauge_probes.findings import ALL, OTHER, SeriesKey, SeriesKind
-from tidegauge_probes.label_model.consensus import Consensus
-from tidegauge_probes.label_model.model import LabelModel
 from tidegauge_probes.model import Layout
 
 Ints = npt.NDArray[np.int64]
@@ -24,6 +23,16 @@ MAX_SEGMENTS = 20
 """Values of a segment field followed on their own; the rest is ``field=_other``."""
 
 
+class DerivedSeries(Protocol):
+    """Series that no LF shows by itself (``label_model.consensus``)."""
+
+    def keys(self, layout: Layout, segments: Sequence[str]) -> list[SeriesKey]:
+        """Name the series, in the order of ``extract``."""
+
+    def extract(self, counts: PaneCounts, segments: Sequence[SegmentCounts]) -> tuple[Ints, Ints]:
+        """Return x and n of each series, int64 [S] each."""
+
+
 @dataclass(frozen=True)
 class SeriesPlan:
     """Which series to follow: fixed with the baseline, so that every window has the same."""
@@ -31,7 +40,7 @@ class SeriesPlan:
     layout: Layout
     segments: tuple[str, ...]
     pairs: tuple[tuple[int, int], ...]
-    consensus: Consensus | None = None
+    consensus: DerivedSeries | None = None
     """None without a label model that knows the class shares."""
 
     def keys(self) -> tuple[SeriesKey, ...]:
@@ -84,14 +93,13 @@ def plan(
     layout: Layout,
     counts: PaneCounts,
     always: Sequence[str] = (),
-    model: LabelModel | None = None,
+    consensus: DerivedSeries | None = None,
 ) -> SeriesPlan:
-    """Choose the series to follow from the baseline's counts, and its label model if it has one.
+    """Choose the series to follow from the baseline's counts; those of its label model are given.
 
     *always* names segments (slicing functions) that are kept however small they are.
     """
     kept = [name for field in _fields(counts, always) for name in _largest(counts, field)]
-    consensus = Consensus.of(model, counts)
     return SeriesPlan(layout, (ALL, *sorted(always), *kept), _pairs(counts), consensus)
 
 

@@ -27,7 +27,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.label_model.dawid_skene import MIN_LFS
+from tidegauge_probes.label_model.limits import MIN_LFS
 from tidegauge_probes.lazy import LazyModule
 from tidegauge_probes.model import Outcomes
 

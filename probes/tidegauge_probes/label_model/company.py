@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.label_model.dawid_skene import MIN_VOTES
+from tidegauge_probes.label_model.limits import MIN_VOTES, SD_ALONE, SD_SHARED
 from tidegauge_probes.label_model.model import LabelModel, LabelModelKind
 from tidegauge_probes.label_model.rows import DistinctRows
 
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-
-SD_ALONE: Final = 0.25
-"""Standard deviation of a precision of which nothing is known; set so that intervals covered the
-truth on three real sets and ten simulated worlds, like the two below."""
-
-SD_SHARED: Final = 0.10
-"""Of all precisions together: what votes alone cannot see."""
 
 SD_SHARE: Final = 0.06
 """Least standard deviation of a class share of covered records."""

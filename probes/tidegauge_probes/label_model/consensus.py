@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import RECORDS, PaneCounts, SegmentCounts
 from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
-from tidegauge_probes.label_model.dawid_skene import MIN_VOTES
+from tidegauge_probes.label_model.limits import MIN_VOTES
 from tidegauge_probes.label_model.model import LabelModel, LabelModelKind
 from tidegauge_probes.label_model.precision import MOST_ERRORS, PairCounts, of_window
 from tidegauge_probes.label_model.ratios import ratios, sharpened

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.label_model.limits import MIN_LFS, MIN_VOTES
 from tidegauge_probes.label_model.rows import DistinctRows, log_sum, one_hot, softmax
 from tidegauge_probes.lazy import LazyModule
 from tidegauge_probes.model import ERROR, Outcomes
@@ -29,12 +30,6 @@ else:
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-MIN_LFS: Final = 3
-"""With fewer the accuracies are not identified: take the majority's vote."""
-
-MIN_VOTES: Final = 20
-"""An LF with fewer votes says nothing that could be trusted."""
 
 DEPENDENT_Z: Final = 10.0
 """LFs that vote together this much more than their model says are not used on each other."""

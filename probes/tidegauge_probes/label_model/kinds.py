@@ -12,13 +12,9 @@ import numpy.typing as npt
 from tidegauge_probes.counts.panes import counts_pairs
 from tidegauge_probes.label_model import dawid_skene, silence, vote_model
 from tidegauge_probes.label_model.company import precision_sd, share_sd, spreads
-from tidegauge_probes.label_model.dawid_skene import (
-    MIN_LFS,
-    MIN_VOTES,
-    DawidSkene,
-    checked_balance,
-)
+from tidegauge_probes.label_model.dawid_skene import DawidSkene, checked_balance
 from tidegauge_probes.label_model.labels import Labelled, with_labels
+from tidegauge_probes.label_model.limits import MIN_LFS, MIN_VOTES
 from tidegauge_probes.label_model.model import LabelModel, LabelModelKind
 from tidegauge_probes.label_model.rows import DistinctRows
 from tidegauge_probes.label_model.vote_model import VoteFit, anchored

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model.company import SD_ALONE, SD_SHARED
+from tidegauge_probes.label_model.limits import SD_ALONE, SD_SHARED
 from tidegauge_probes.label_model.model import LabelModel
 from tidegauge_probes.label_model.rows import DistinctRows, one_hot
 from tidegauge_probes.label_model.vote_model import GOLD_AGAINST

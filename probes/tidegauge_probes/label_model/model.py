@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.compat import StrEnum
-from tidegauge_probes.label_model.dawid_skene import MIN_VOTES, DawidSkene
+from tidegauge_probes.label_model.limits import MIN_VOTES
 from tidegauge_probes.label_model.rows import one_hot, softmax, thinned
 from tidegauge_probes.lazy import LazyModule
 from tidegauge_probes.model import Outcomes
@@ -42,6 +42,21 @@ class LabelModelKind(StrEnum):
     FULL = "full"  # votes and silence both fit: shares of all records, precision, alerts
     VOTES = "votes"  # only the votes fit: who has changed, but no class shares of all records
     MAJORITY = "majority"  # LFs agree no more than independent ones would: majority vote
+
+
+class ClassTables(Protocol):
+    """What the LFs say of each class, silence included (``dawid_skene``)."""
+
+    @property
+    def prior(self) -> Floats:
+        """Return the class shares, float64 [K]."""
+
+    @property
+    def emission(self) -> Floats:
+        """Return P(LF i says s | class k), float64 [m, K + 1, K]."""
+
+    def posterior(self, outcomes: Outcomes) -> Floats:
+        """Return P(class | outcomes), float64 [n, K]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +94,7 @@ class LabelModel:
     sd: Floats
     labels: int = 0
     given: bool = False
-    tables: DawidSkene | None = None
+    tables: ClassTables | None = None
 
     @property
     def classes(self) -> int:

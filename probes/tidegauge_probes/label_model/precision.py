@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.label_model.company import Company
-from tidegauge_probes.label_model.dawid_skene import MIN_LFS, MIN_VOTES
+from tidegauge_probes.label_model.limits import MIN_LFS, MIN_VOTES
 from tidegauge_probes.label_model.model import MOST_SD, LabelModel, LabelModelKind
 from tidegauge_probes.label_model.ratios import Ratios, ratios, unmoved
 

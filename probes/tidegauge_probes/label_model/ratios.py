@@ -17,8 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.label_model.company import SD_ALONE
-from tidegauge_probes.label_model.dawid_skene import MIN_VOTES
+from tidegauge_probes.label_model.limits import MIN_VOTES, SD_ALONE
 from tidegauge_probes.label_model.model import LabelModel, LabelModelKind
 from tidegauge_probes.lazy import LazyModule
 

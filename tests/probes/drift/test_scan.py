@@ -13,7 +13,7 @@ from tidegauge_probes.drift import tail_law
 from tidegauge_probes.drift.calibration import noise
 from tidegauge_probes.drift.calibration.generalised_pareto import DISTANCES, Exceedance
 from tidegauge_probes.drift.calibration.model import Calibration
-from tidegauge_probes.drift.calibration.tail_map import GROUPS, TailMaps
+from tidegauge_probes.drift.calibration.tails import GROUPS, TailMaps
 from tidegauge_probes.drift.calibration.variance_time import PHIS, VarianceTime
 from tidegauge_probes.drift.scales import LONGEST, MIN_LOGIT, SCALES
 from tidegauge_probes.drift.scan import Past, Scanned, scan

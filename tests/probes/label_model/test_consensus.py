@@ -19,6 +19,7 @@ from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.findings import ALL, Finding, SeriesKey, SeriesKind, Verdict
 from tidegauge_probes.label_model import LabelModelKind, fit
+from tidegauge_probes.label_model.consensus import Consensus
 from tidegauge_probes.model import ABSTAIN, ERROR, Layout, Outcomes
 
 Floats = npt.NDArray[np.float64]
@@ -82,8 +83,8 @@ def test_they_are_followed_where_there_is_a_label_model(baseline: Baseline) -> N
     ]
     again = baselines.decode(baseline.encode())
     assert again.keys == baseline.keys
-    assert again.plan.consensus is not None
-    assert baseline.plan.consensus is not None
+    assert isinstance(again.plan.consensus, Consensus)
+    assert isinstance(baseline.plan.consensus, Consensus)
     assert again.plan.consensus.worth.tolist() == baseline.plan.consensus.worth.tolist()
 
 
@@ -157,7 +158,7 @@ def test_segments_have_mixes_of_their_own(baseline: Baseline) -> None:
     left = np.arange(10_000) < 5_000
     masks = {"side=l": left, "side=r": ~left}
     both = counts.fold(matrix(np.concatenate(sides)), 2, masks)
-    chosen = series.plan(LAYOUT, both, model=baseline.model)
+    chosen = series.plan(LAYOUT, both, consensus=Consensus.of(baseline.model, both))
     figures = dict(zip(chosen.keys(), zip(*chosen.extract(both), strict=True), strict=True))
     mixes = {s: figures[SeriesKey(SPAM.series, s, label="SPAM")] for s in (ALL, *masks)}
     found = {s: x / n for s, (x, n) in mixes.items()}

@@ -30,7 +30,7 @@ def state(**changes: Any) -> dict[str, Any]:
 def tables(**changes: Any) -> DawidSkene:
     """Return P(LF says s | class) of the imported model."""
     found = snorkel_model.label_model(state(**changes)).tables
-    assert found is not None
+    assert isinstance(found, DawidSkene)
     return found
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tidegauge_probes.drift.calibration.forecast import Forecast
 from tidegauge_probes.drift.calibration.generalised_pareto import DISTANCES, Exceedance
 from tidegauge_probes.drift.calibration.model import Calibration
-from tidegauge_probes.drift.calibration.tail_map import GROUPS, TailMaps
+from tidegauge_probes.drift.calibration.tails import GROUPS, TailMaps
 from tidegauge_probes.drift.calibration.variance_time import PHIS, VarianceTime
 from tidegauge_probes.drift.season import Cycle, Season, bin_count
 

@@ -23,7 +23,7 @@ from tidegauge_probes.drift.calibration import episodes, noise, tail_map, varian
 from tidegauge_probes.drift.calibration.forecast import NO_FORECAST, Forecast, incidents
 from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.calibration.sums import Sums
-from tidegauge_probes.drift.calibration.tail_map import TailMaps
+from tidegauge_probes.drift.calibration.tails import TailMaps
 from tidegauge_probes.drift.calibration.variance_time import VarianceTime
 from tidegauge_probes.drift.calibration.windows import (
     CalibrationWindows,

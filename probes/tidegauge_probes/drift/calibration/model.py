@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.drift.calibration.tail_map import TailMaps
+from tidegauge_probes.drift.calibration.tails import TailMaps
 from tidegauge_probes.drift.calibration.variance_time import VarianceTime
 from tidegauge_probes.drift.scales import LEAST_FREEDOM
 from tidegauge_probes.drift.season import NO_SEASON, Season

@@ -12,7 +12,6 @@ nats: never more than the law says, and no more than the stream's own past allow
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -21,14 +20,9 @@ import numpy.typing as npt
 from tidegauge_probes.drift.calibration import generalised_pareto
 from tidegauge_probes.drift.calibration.generalised_pareto import Exceedance
 from tidegauge_probes.drift.calibration.sums import Sums
-from tidegauge_probes.drift.scales import LONGEST
+from tidegauge_probes.drift.calibration.tails import GROUPS, TailMaps
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-
-GROUPS: Final = ((1, 1), (2, 5), (6, 16), (17, LONGEST))
-"""Scales that have a map in common."""
 
 SCANNED: Final = (1, 2, 3, 5, 6, 8, 11, 16, 20, 32, 48)
 """Scales that are looked at, as far as a quarter of the calibration."""
@@ -36,40 +30,8 @@ SCANNED: Final = (1, 2, 3, 5, 6, 8, 11, 16, 20, 32, 48)
 HEAVY, LIGHT = 0.15, 0.03
 """Prior mean of ξ, of single windows and of sums."""
 
-SLACK: Final = float(np.log(2.0))
-"""Nats: both sides of a series, and two of the overlapping groups, may go astray."""
-
 RARE: Final = 1.0
 """Events expected a window, below which a series is rare."""
-
-
-@dataclass(frozen=True, eq=False)
-class TailMaps:
-    """``maps``: for each group of scales that of the frequent and that of the rare series.
-
-    ``rare``: bool [S].
-    """
-
-    maps: tuple[tuple[Exceedance | None, Exceedance | None], ...]
-    rare: Mask
-
-    def through(self, evidence: Floats, scale: Ints) -> Floats:
-        """Return what *evidence* of sums of *scale* windows counts for, nats, [J, S] each."""
-        found = evidence.copy()
-        for (low, high), pair in zip(GROUPS, self.maps, strict=True):
-            here = (scale >= low) & (scale <= high) & (evidence > 0)
-            for which in (False, True):
-                own = pair[which] or pair[not which]
-                chosen = here & (self.rare == which)
-                if own is not None and chosen.any():
-                    found[chosen] = _allowed(own, evidence[chosen])
-        return found
-
-
-def _allowed(own: Exceedance, evidence: Floats) -> Floats:
-    beyond = -own.log_rate(evidence) - SLACK
-    below = -float(np.log(own.rate))
-    return np.minimum(evidence, np.where(evidence > own.level, beyond, below))
 
 
 def fit(sums: Sums) -> TailMaps:

@@ -15,7 +15,7 @@ from tidegauge_probes import load
 from tidegauge_probes.counts.analysis import lf_summary
 from tidegauge_probes.drift.baseline import LEARNING_WINDOWS, Baseline
 from tidegauge_probes.label_model.accuracy import Gold
-from tidegauge_probes.label_model.dawid_skene import MIN_LFS, MIN_VOTES
+from tidegauge_probes.label_model.limits import MIN_LFS, MIN_VOTES
 from tidegauge_service.baselines import training
 from tidegauge_service.baselines.class_balance import EXAMPLE, parse_balance
 from tidegauge_service.baselines.identification import withheld

@@ -1,0 +1,51 @@
+"""What evidence counts for, once calibration has shown how far quiet windows get (``tail_map``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.drift.calibration.generalised_pareto import Exceedance
+from tidegauge_probes.drift.scales import LONGEST
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+GROUPS: Final = ((1, 1), (2, 5), (6, 16), (17, LONGEST))
+"""Scales that have a map in common."""
+
+SLACK: Final = float(np.log(2.0))
+"""Nats: both sides of a series, and two of the overlapping groups, may go astray."""
+
+
+@dataclass(frozen=True, eq=False)
+class TailMaps:
+    """``maps``: for each group of scales that of the frequent and that of the rare series.
+
+    ``rare``: bool [S].
+    """
+
+    maps: tuple[tuple[Exceedance | None, Exceedance | None], ...]
+    rare: Mask
+
+    def through(self, evidence: Floats, scale: Ints) -> Floats:
+        """Return what *evidence* of sums of *scale* windows counts for, nats, [J, S] each."""
+        found = evidence.copy()
+        for (low, high), pair in zip(GROUPS, self.maps, strict=True):
+            here = (scale >= low) & (scale <= high) & (evidence > 0)
+            for which in (False, True):
+                own = pair[which] or pair[not which]
+                chosen = here & (self.rare == which)
+                if own is not None and chosen.any():
+                    found[chosen] = _allowed(own, evidence[chosen])
+        return found
+
+
+def _allowed(own: Exceedance, evidence: Floats) -> Floats:
+    beyond = -own.log_rate(evidence) - SLACK
+    below = -float(np.log(own.rate))
+    return np.minimum(evidence, np.where(evidence > own.level, beyond, below))
