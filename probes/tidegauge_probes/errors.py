@@ -8,6 +8,7 @@
     ├── DocumentError       a YAML or JSON document cannot be read
     ├── CountsError         a stored pane cannot be read
     ├── BaselineError       a baseline is empty, foreign or unreadable
+    ├── CivilTimeError      a time zone or a country's calendar is not known
     ├── DeliveryError       (tidegauge_alerts) a message could not be delivered
     └── SettingsError, SourceError, StoreError …   (tidegauge_service.errors)
 
@@ -42,6 +43,10 @@ class CountsError(TidegaugeError):
 
 class BaselineError(TidegaugeError):
     """A baseline is empty, belongs to another ProbeSet, or cannot be read."""
+
+
+class CivilTimeError(TidegaugeError):
+    """A time zone or a calendar is not known, or not written as one."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -28,6 +28,7 @@ from tidegauge_probes.counts import panes as counts_
 from tidegauge_probes.counts.panes import MAX_PAIRED, PaneCounts
 from tidegauge_probes.drift import season as season_
 from tidegauge_probes.drift.calibration import Calibration
+from tidegauge_probes.drift.civil_time import UTC_TIME, CivilTime, check_calendar, check_zone
 from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS, Season
 from tidegauge_probes.drift.series import SeriesPlan, plan
 from tidegauge_probes.errors import BaselineError
@@ -73,7 +74,8 @@ class Baseline:
     ``total``: counts of all its records. ``starts``: int64 [W], its windows (none when it was
     fitted from a vote matrix). ``x``, ``n``: int64 [W, S], the series of each window.
     ``source`` says where it came from, for the auditor. ``model``: None where its LFs are too few,
-    or nobody has kept votes to fit it from. ``gold``: None without gold labels.
+    or nobody has kept votes to fit it from. ``gold``: None without gold labels. ``civil``: the
+    clock and the calendar by which its windows are read.
     """
 
     probe_set: str
@@ -86,6 +88,7 @@ class Baseline:
     source: Mapping[str, Any]
     model: LabelModel | None = None
     gold: Gold | None = None
+    civil: CivilTime = UTC_TIME
 
     @cached_property
     def id(self) -> str:
@@ -113,6 +116,15 @@ class Baseline:
     def calibration(self) -> Calibration:
         """Fit what comparing needs; re-fitted on demand from the raw counts."""
         return calibrate(self)
+
+    def in_time(self, civil: CivilTime) -> Baseline:
+        """Return the same windows read by another clock or calendar: its cycles are fitted again.
+
+        Without windows there is nothing to read by a clock, and it stays what it is.
+        """
+        if civil == self.civil or not len(self.starts):
+            return self
+        return replace(self, civil=civil)
 
     def with_model(self, model: LabelModel) -> Baseline:
         """Return the same with another label model.
@@ -145,6 +157,11 @@ class Baseline:
             "pairs": self.plan.pairs,
             "source": dict(self.source),
         }
+        # In UTC and without a calendar the same bytes, and so the same id, as ever.
+        if self.civil.zone != UTC_TIME.zone:
+            header["timezone"] = self.civil.zone
+        if self.civil.calendar:
+            header["calendar"] = self.civil.calendar
         model = {}
         if self.model is not None:
             header |= {"version": _VERSION, "model_records": self.model.records}
@@ -174,6 +191,8 @@ class _Header(msgspec.Struct):
     model_records: int | None = None
     consensus: bool = False
     gold_model: int | None = None
+    timezone: str = UTC_TIME.zone
+    calendar: str | tuple[str, ...] = ""
 
 
 def is_learning(windows: int, span_ms: int, window_ms: int) -> bool:
@@ -195,6 +214,7 @@ def decode(encoded: bytes) -> Baseline:
         chosen = SeriesPlan(Layout(*header.layout), header.segments, header.pairs, consensus)
         _refuse_misfit(chosen, total, starts, (x, n))
         gold = _decode_gold(parts, header, total)
+        civil = CivilTime(check_zone(header.timezone), check_calendar(header.calendar))
     except Exception as error:  # zipfile and zlib alone have seven ways to say so
         msg = f"the baseline cannot be read ({error}): fit it again"
         raise BaselineError(msg) from error
@@ -202,7 +222,17 @@ def decode(encoded: bytes) -> Baseline:
         msg = f"the baseline has version {header.version}, not {_VERSION}: fit it again"
         raise BaselineError(msg)
     return Baseline(
-        header.probe_set, chosen, total, header.window_ms, starts, x, n, header.source, model, gold
+        header.probe_set,
+        chosen,
+        total,
+        header.window_ms,
+        starts,
+        x,
+        n,
+        header.source,
+        model,
+        gold,
+        civil,
     )
 
 
@@ -250,12 +280,14 @@ def fit(
     slices: Sequence[str] = (),
     model: LabelModel | None = None,
     gold: Gold | None = None,
+    civil: CivilTime = UTC_TIME,
 ) -> Baseline:
     """Freeze a baseline from the counts of its windows (start in ms → counts).
 
     A vote matrix without times is one "window" at the key ``-1``: counted, not calibrated on.
     *model* was fitted from those records, or a sample of them: counts alone do not identify the
     class shares (two moments, one unknown too many). *gold*: those whose label is known.
+    *civil*: the clock and the calendar of the traffic.
     """
     total = counts_.empty(len(layout.probes), len(layout.classes))
     for pane in windows.values():
@@ -270,7 +302,10 @@ def fit(
     x = np.array([x for x, _ in rows], dtype=np.int64).reshape(len(rows), width)
     n = np.array([n for _, n in rows], dtype=np.int64).reshape(len(rows), width)
     starts = np.array(timed, dtype=np.int64)
-    return Baseline(probe_set, chosen, total, window_ms, starts, x, n, dict(source), model, gold)
+    civil = civil if timed else UTC_TIME
+    return Baseline(
+        probe_set, chosen, total, window_ms, starts, x, n, dict(source), model, gold, civil
+    )
 
 
 def calibrate(baseline: Baseline) -> Calibration:
@@ -308,14 +343,14 @@ def _mean_and_season(
     # Nights of 10 records and days of 1,000: the plain mean is the share by day. The rounds below
     # move p until the expected and the seen totals agree.
     p = _smoothed(seen.sum(axis=0), total)
-    counted = season_.SeasonCounts(seen, size)
-    season = season_.fit(counted, baseline.starts, baseline.window_ms, p, weekly=weekly)
-    expected = season.expected(p, baseline.starts)
+    counted, starts = season_.SeasonCounts(seen, size), baseline.starts
+    season = season_.fit(counted, starts, baseline.window_ms, p, baseline.civil, weekly=weekly)
+    expected = season.expected(p, starts, counted)
     for _ in range(2 if season.cycles else 0):
         due = (size * expected).sum(axis=0)
         found, meant = _smoothed(seen.sum(axis=0), total), _smoothed(due, total)
         p = special.expit(special.logit(p) + special.logit(found) - special.logit(meant))
-        expected = season.expected(p, baseline.starts)
+        expected = season.expected(p, starts, counted)
     return p, season, expected
 
 

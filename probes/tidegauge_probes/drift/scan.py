@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.drift.calibration import Calibration
+from tidegauge_probes.drift.season import SeasonCounts
 from tidegauge_probes.lazy import LazyModule
 
 special = LazyModule("scipy.special", extra="statistics")
@@ -130,7 +131,9 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
     # x = 5, 1, 2 (the oldest first) the sums are 2, 3 and 8.
     size = np.where(used, every_n, 0).astype(np.float64)[::-1]
     seen = np.where(used, every_x, 0).astype(np.float64)[::-1]
-    due = (size.T * calibration.expected(starts).T[:, ::-1]).T
+    came = SeasonCounts(every_x.astype(np.float64), every_n.astype(np.float64))
+    share = calibration.expected(starts, came)
+    due = (size.T * share.T[:, ::-1]).T
     last = np.minimum(np.array(SCALES), len(starts)) - 1
     sums = [np.cumsum(a, axis=0) for a in (size, seen, due)]
     total, found, expected = (a[last] for a in sums)
