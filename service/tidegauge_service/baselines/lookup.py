@@ -25,7 +25,10 @@ def find_baseline(
     clock: Clock,
     fitted: Callable[[int], None] = _unheard,
 ) -> Baseline | None:
-    """Return the baseline that is named, or fitted from a file; None for a range of the stream."""
+    """Return the baseline that is named, or fitted from a file; None for a range of the stream.
+
+    One that was fitted by another `timezone` or `calendar` is fitted again, from its counts.
+    """
     chosen = config.baseline
     if isinstance(chosen, BaselineName):
         with database.read() as connection:
@@ -42,4 +45,4 @@ def find_baseline(
         return None
     name = config.name
     baselines.check(found, stream=name, probe_set=probe_set.id, window_ms=config.window)
-    return found
+    return found.in_time(config.civil)

@@ -256,4 +256,5 @@ def _freeze(
             outcomes, probe_set.cardinality, aside=probe_set.deployed if windows else ()
         ),
         gold=gold,
+        civil=config.civil,
     )

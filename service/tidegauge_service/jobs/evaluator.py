@@ -27,6 +27,7 @@ from tidegauge_probes.label_model import precision
 from tidegauge_probes.label_model.precision import PairCounts
 from tidegauge_probes.model import Layout
 from tidegauge_service.baselines.live_windows import freeze
+from tidegauge_service.baselines.stream_time import in_stream_time
 from tidegauge_service.candidates import proposal
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.stream_file import StreamConfig
@@ -220,7 +221,10 @@ class Evaluator:
             if deployment.baseline is None:
                 self._baseline = self._fit(connection, deployment)
             else:
-                self._baseline = stored.load(connection, deployment.baseline)
+                found = stored.load(connection, deployment.baseline)
+                self._baseline = in_stream_time(
+                    connection, self._stream, deployment, found, self._clock()
+                )
             self._ids = evaluation.series_ids(connection, self._stream, self._baseline.keys)
         return self._baseline
 
