@@ -25,7 +25,7 @@ def ms(text: str) -> int:
 
 def hours_of_day(civil: CivilTime, since: str, hours: int) -> list[int]:
     starts = ms(since) + np.arange(hours) * HOUR_MS
-    return season.bins(civil.local(starts, HOUR_MS), DAY_MS, HOUR_MS).tolist()
+    return list(season.bins(civil.local(starts, HOUR_MS), DAY_MS, HOUR_MS).tolist())
 
 
 def test_the_day_of_23_hours_skips_a_bin() -> None:
@@ -148,7 +148,7 @@ def test_what_is_no_date_is_refused(text: str) -> None:
 
 def on_holiday(calendar: str | tuple[str, ...], *days: str) -> list[bool]:
     civil = CivilTime(calendar=calendar)
-    return civil.holidays(np.array([ms(f"{day}T12:00") for day in days])).tolist()
+    return list(civil.holidays(np.array([ms(f"{day}T12:00") for day in days])).tolist())
 
 
 def test_a_country_has_holidays_and_its_parts_have_more() -> None:

@@ -32,11 +32,24 @@ def traffic(change: str, seed: int) -> dict[int, PaneCounts]:
     return {int(s): count(rng, r, RECORDS) for s, r in zip(starts, rates, strict=True)}
 
 
-def episodes(windows: dict[int, PaneCounts], civil: CivilTime) -> int:
+def resting(holiday: int, seed: int) -> dict[int, PaneCounts]:
+    """Count four weeks in which the first half of the LFs rests on Sundays and on one other day."""
+    rng, monday = np.random.default_rng(seed), 1_767_571_200_000  # 2026-01-05
+    starts = monday + np.arange(28 * 24) * HOUR_MS
+    day = np.arange(len(starts)) // 24
+    rest = (day % 7 == 6) | (day == holiday)
+    rates = np.full((len(starts), LFS), 0.3) * rng.lognormal(-0.005, 0.1, (len(starts), LFS))
+    rates[:, : LFS // 2] *= np.where(rest, 0.5, 1.0)[:, None]
+    return {int(s): count(rng, r, RECORDS) for s, r in zip(starts, rates, strict=True)}
+
+
+def episodes(
+    windows: dict[int, PaneCounts], civil: CivilTime, calibration: int = CALIBRATION
+) -> int:
     """Return how often a series of coverage leaves the baseline after the calibration."""
     starts = sorted(windows)
     baseline = baselines.fit(
-        {start: windows[start] for start in starts[:CALIBRATION]},
+        {start: windows[start] for start in starts[:calibration]},
         layout=layout_of(LFS),
         probe_set="clock",
         window_ms=HOUR_MS,
@@ -44,7 +57,7 @@ def episodes(windows: dict[int, PaneCounts], civil: CivilTime) -> int:
         civil=civil,
     )
     past, open_, found = Past.none(len(baseline.keys)), set[str](), 0
-    for start in starts[CALIBRATION:]:
+    for start in starts[calibration:]:
         findings = comparison.compare(start, windows[start], baseline, Detector(), past)
         now = shifted(findings)
         found += len(now - open_)
@@ -60,3 +73,12 @@ def test_with_the_zone_a_clock_change_opens_far_fewer_episodes(change: str) -> N
     without, with_zone = episodes(windows, CivilTime()), episodes(windows, BERLIN)
     assert without >= 8
     assert with_zone <= without / 8
+
+
+def test_a_holiday_in_the_calendar_opens_no_episodes_and_another_does() -> None:
+    windows = resting(holiday=23, seed=3)  # Wednesday, 28 January
+    three_weeks = 21 * 24
+    known = CivilTime(calendar=("2026-01-28",))
+    unknown = CivilTime(calendar=("2026-01-29",))
+    assert episodes(windows, known, three_weeks) == 0
+    assert episodes(windows, unknown, three_weeks) >= LFS // 2
