@@ -152,8 +152,8 @@ def worker(orders: Mapping[str, Any]) -> dict[str, float]:
 
 def _counted(pipeline: Pipeline) -> int:
     """Return how many records all members have committed."""
-    with pipeline.database.read() as connection:
-        return sum(p.records for p in streams.partitions(connection, pipeline.stream.id))
+    with pipeline.scope.database.read() as connection:
+        return sum(p.records for p in streams.partitions(connection, pipeline.scope.stream.id))
 
 
 if __name__ == "__main__":

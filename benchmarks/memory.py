@@ -28,6 +28,7 @@ from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.scope import StreamScope
 
 HOUR = 3_600_000
 LFS = 20
@@ -114,8 +115,9 @@ def measure(total: int, folder: Path) -> tuple[list[float], float]:
     with database.write() as connection:
         stream = streams.register(connection, config, probe_set, now_ms())
         streams.seed_partitions(connection, stream.id, source.beginnings(), now_ms())
-    worker = Worker(config, stream, probe_set, source, database, clock=now_ms)
-    evaluator = Evaluator(config, stream, database, now_ms)
+    scope = StreamScope(config, stream, database, now_ms)
+    worker = Worker(scope, probe_set, source)
+    evaluator = Evaluator(scope)
     started, counted, found = time.monotonic(), 0, list[float]()
     while len(found) < MEASUREMENTS:
         counted += worker.step().records

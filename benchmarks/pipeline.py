@@ -35,6 +35,7 @@ from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest.commit import close_windows
+from tidegauge_service.store.scope import StreamScope
 
 BATCH = 5_000
 WARM_UP = 2
@@ -119,7 +120,8 @@ class Pipeline:
         with self._database.write() as connection:
             self._stream = streams.register(connection, config, probe_set, now_ms())
             streams.seed_partitions(connection, self._stream.id, source.beginnings(), now_ms())
-        self._worker = Worker(config, self._stream, probe_set, source, self._database, clock=now_ms)
+        scope = StreamScope(config, self._stream, self._database, now_ms)
+        self._worker = Worker(scope, probe_set, source)
         self._worker.step()  # the partition is assigned
         self.commits: list[float] = []
 

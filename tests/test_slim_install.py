@@ -180,7 +180,7 @@ assert panes.fold(matrix, 2, {}).records == 1000
     [
         ("tidegauge_probes.counts.analysis.pd.DataFrame", "analysis", "pandas"),
         ("tidegauge_probes.drift.scan.special.ndtr", "statistics", "scipy"),
-        ("tidegauge_probes.label_model.precision.optimize.nnls", "statistics", "scipy"),
+        ("tidegauge_probes.label_model.ratios.optimize.nnls", "statistics", "scipy"),
         ("tidegauge_probes.nlp_labeling_function()(lambda x: -1)", "nlp", "spacy"),
     ],
 )

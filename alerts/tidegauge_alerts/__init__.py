@@ -12,8 +12,9 @@ Everything is pure but for :mod:`tidegauge_alerts.transports`.
 from __future__ import annotations
 
 from tidegauge_alerts.errors import AddressRefused, DeliveryError, ReceiverError, RuleError
-from tidegauge_alerts.lifecycle.advance import Advance, advance, together, withdraw
-from tidegauge_alerts.messages.message import Message, Status, headline, messages_of, notify_worthy
+from tidegauge_alerts.lifecycle.advance import Advance, advance, merged, withdraw
+from tidegauge_alerts.messages.message import headline, messages_of, notify_worthy
+from tidegauge_alerts.messages.model import Message, Status
 from tidegauge_alerts.model import (
     Alert,
     AlertKind,
@@ -57,13 +58,13 @@ __all__ = [
     "delay_s",
     "given_up",
     "headline",
+    "merged",
     "messages_of",
     "notify_worthy",
     "parse_mute",
     "parse_receivers",
     "parse_rule",
     "sign",
-    "together",
     "verify",
     "withdraw",
 ]

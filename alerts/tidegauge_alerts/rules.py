@@ -64,7 +64,7 @@ class UserRule:
             resolve_nats=0.0,
         )
 
-    def judge(
+    def evaluate(
         self, findings: Mapping[SeriesKey, Finding], classes: Sequence[str] = ()
     ) -> list[Finding]:
         """Return the finding of its series, by the rule's own verdict; none if it is not followed.

@@ -61,16 +61,16 @@ class Work:
     live_n: traffic.Ints
 
 
-def install(folder: Path) -> dict[str, str]:
+def install(folder: Path, pinned: Path = PINS) -> dict[str, str]:
     """Make the environments that are missing; return environment → why it could not be made."""
     failed = {}
-    for pins in sorted(PINS.glob("*.txt")):
+    for pins in sorted(pinned.glob("*.txt")):
         place = folder / pins.stem
         stamp = place / pins.name
         if stamp.exists() and stamp.read_bytes() == pins.read_bytes():
             continue
         say(f"installing {pins.stem} into {place} ...")
-        pip = (_python(place), "-m", "pip", "install", "--quiet", "--no-input", "-r", str(pins))
+        pip = (python_in(place), "-m", "pip", "install", "--quiet", "--no-input", "-r", str(pins))
         for command in ((sys.executable, "-m", "venv", "--clear", str(place)), pip):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
@@ -82,7 +82,8 @@ def install(folder: Path) -> dict[str, str]:
     return failed
 
 
-def _python(place: Path) -> str:
+def python_in(place: Path) -> str:
+    """Return the interpreter of an environment."""
     return str(place / "bin" / "python")
 
 
@@ -109,7 +110,7 @@ def run(folder: Path, tool: str, work: Work, seed: int) -> tuple[Floats, Mask, f
             "NML_DISABLE_USAGE_LOGGING": "1",
         }
         done = subprocess.run(
-            (_python(folder / TOOLS[tool]), "-I", str(ADAPTERS), tool, str(source), str(target)),
+            (python_in(folder / TOOLS[tool]), "-I", str(ADAPTERS), tool, str(source), str(target)),
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,

@@ -69,7 +69,8 @@ class Cause:
 
     ``share``: of the change that it explains; above 1 where the rest moved the other way.
     ``weight``: share of the volume that is in ``segment`` (none for a mix). Of another mix of
-    classes, ``field`` is the class whose share moved most, and ``weight`` what that is now.
+    classes, ``field`` is the class that moved most, ``ratio`` how many times as common it is as at
+    baseline, and ``weight`` its share now; 0 where the baseline does not know its share.
     ``confirmed``: the next shifted window said the same; the one that alarms flatters any search.
     """
 
@@ -79,14 +80,17 @@ class Cause:
     share: float
     weight: float
     confirmed: bool = False
+    ratio: float | None = None
 
     def same(self, other: Cause | None) -> bool:
-        """Whether both name the same."""
-        return other is not None and (self.kind, self.field, self.segment) == (
-            other.kind,
-            other.field,
-            other.segment,
-        )
+        """Whether both name the same, and of a class also that it moved the same way."""
+        named = (self.kind, self.field, self.segment, self.grew)
+        return other is not None and named == (other.kind, other.field, other.segment, other.grew)
+
+    @property
+    def grew(self) -> bool:
+        """Whether it is a class that became more common."""
+        return self.ratio is not None and self.ratio > 1
 
 
 class Verdict(StrEnum):

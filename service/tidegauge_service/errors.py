@@ -93,6 +93,21 @@ class WorkerFailed(ServiceError):  # noqa: N818  (what happened to it)
         self.exit_code = exit_code
 
 
+class Fenced(ServiceError):  # noqa: N818  (the term of the literature)
+    """Another worker has moved the position on; what this one counted was dropped."""
+
+    def __init__(self, partition: int, what: str = "was moved on by another worker") -> None:
+        super().__init__(f"partition {partition} {what}")
+        self.partition = partition
+
+
+class Superseded(Fenced):
+    """The deployments have changed: what was counted with the old ones was dropped."""
+
+    def __init__(self, partition: int) -> None:
+        super().__init__(partition, "was counted with deployments that have changed")
+
+
 def exit_code_of(error: TidegaugeError) -> int:
     """Return the exit code of a process that the error ends."""
     return error.exit_code if isinstance(error, ServiceError) else DEFINITION_EXIT_CODE

@@ -16,7 +16,7 @@ PUBLIC = {
     "Figures", "LogReceiver", "Message", "MuteTime", "Receiver", "ReceiverError", "Rule",
     "RuleError", "Severity", "Status", "Transition", "TransitionReason", "UserRule",
     "WebhookReceiver", "advance", "delay_s", "given_up", "headline", "messages_of",
-    "notify_worthy", "parse_mute", "parse_receivers", "parse_rule", "sign", "together",
+    "notify_worthy", "parse_mute", "parse_receivers", "parse_rule", "sign", "merged",
     "verify", "withdraw",
 }  # fmt: skip
 TRANSPORTS = {

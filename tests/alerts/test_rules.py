@@ -20,7 +20,7 @@ def follow(shares: list[float | None]) -> list[str]:
     alerts: tuple[Alert, ...] = ()
     for window, share in enumerate(shares):
         found = nothing() if share is None else finding(Verdict.OK, share)
-        judged = BELOW.judge({COVERAGE: at(found, window)})
+        judged = BELOW.evaluate({COVERAGE: at(found, window)})
         alerts = advance(alerts, judged, BELOW.rule, context(window)).alerts
         states.append(str(alerts[0].state) if alerts else "-")
     return states
@@ -39,7 +39,7 @@ def test_it_fires_after_its_windows_and_resolves_after_as_many() -> None:
 
 def test_without_data_it_says_nothing() -> None:
     assert follow([0.004, None, 0.004]) == ["pending", "pending", "firing"]
-    assert BELOW.judge({}) == []
+    assert BELOW.evaluate({}) == []
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_of_two_classes_a_rule_may_name_either(
         key: replace(finding(Verdict.OK, 0.9), key=key),
         replace(key, series=SeriesKind.PRECISION): finding(Verdict.OK, 0.9),
     }
-    judged = parse_rule(text).judge(followed, classes)
+    judged = parse_rule(text).evaluate(followed, classes)
     expected = {True: [Verdict.SHIFTED], False: [Verdict.OK], None: []}[fires]
     assert [found.verdict for found in judged] == expected
     assert {found.key for found in judged} <= {key}
 
 
 def test_its_alerts_are_its_own() -> None:
-    judged = BELOW.judge({COVERAGE: at(finding(Verdict.OK, 0.001), 0)})
+    judged = BELOW.evaluate({COVERAGE: at(finding(Verdict.OK, 0.001), 0)})
     [alert] = advance((), judged, BELOW.rule, context(0)).alerts
     [scanned] = advance((), judged, DEFAULT, context(0)).alerts
     assert (alert.rule, alert.kind) == (BELOW.text, AlertKind.RULE)

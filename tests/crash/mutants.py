@@ -78,18 +78,18 @@ def _no_closers_lock() -> None:
 
 def _stale_cache() -> None:
     """After a fence the position is read again, the running counts are not."""
-    from tidegauge_service.ingest.worker import Worker
+    from tidegauge_service.ingest.partitions.assignment import Assignment
 
-    reload = Worker._reload
+    reload = Assignment.reload
 
     def stale(self: Any, partitions: Any, **options: Any) -> None:
-        before = {p: owned.panes for p, owned in self._owned.items()}
+        before = {p: owned.panes for p, owned in self.owned.items()}
         reload(self, partitions, **options)
         for partition, panes in before.items():
-            if partition in self._owned:
-                self._owned[partition].panes = panes
+            if partition in self.owned:
+                self.owned[partition].panes = panes
 
-    Worker._reload = stale  # type: ignore[method-assign, assignment]
+    Assignment.reload = stale  # type: ignore[method-assign, assignment]
 
 
 def _foreign_watermark() -> None:

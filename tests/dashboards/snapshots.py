@@ -11,9 +11,10 @@ from tidegauge_service.metrics.snapshot import Snapshot, StreamFigures
 from tidegauge_service.store.ingest.quarantine import Quarantined
 from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import PartitionRow, StreamRow
+from tidegauge_service.store.windows.figures import SeriesFigure
 from tidegauge_service.store.windows.forecast import ForecastRow
 from tidegauge_service.store.windows.precision import ClassShare, LfPrecision, WindowPrecision
-from tidegauge_service.store.windows.queries import SeriesFigure, StreamSummary, WindowFigures
+from tidegauge_service.store.windows.queries import StreamSummary, WindowFigures
 from tidegauge_service.store.windows.skew import SkewRow
 
 PROBES = ("check_out", "has_link", 'quotes "and" \\')

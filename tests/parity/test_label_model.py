@@ -19,7 +19,7 @@ from tests.probes.simulated_votes import World, unipolar
 from tests.snorkel_stub import Snorkel
 from tidegauge_probes import ERROR, LabelingFunction, ProbeSet, engine
 from tidegauge_probes.label_model import dawid_skene
-from tidegauge_probes.label_model.model import LabelModel
+from tidegauge_probes.label_model.dawid_skene import DawidSkene
 
 torch = needed("torch")
 
@@ -38,7 +38,7 @@ class Sample:
 
     @property
     def emission(self) -> Floats:
-        """P(LF says s | class), abstain last, as ``LabelModel.emission``."""
+        """P(LF says s | class), abstain last, as ``DawidSkene.emission``."""
         says = self.world.says
         return np.concatenate([says, 1 - says.sum(axis=1, keepdims=True)], axis=1)
 
@@ -85,7 +85,7 @@ class Both:
     """The same votes under both models."""
 
     given: Sample
-    ours: LabelModel
+    ours: DawidSkene
     theirs: Any
 
     @property
@@ -120,7 +120,7 @@ def test_torch_is_the_real_one() -> None:
 def test_both_give_the_same_labels(both: Both) -> None:
     votes = both.given.votes
     theirs = both.theirs.predict_proba(votes)
-    ours = dawid_skene.posterior(both.ours, votes.astype(np.int8))
+    ours = both.ours.posterior(votes.astype(np.int8))
     sure = both.covered & (np.maximum(theirs.max(axis=1), ours.max(axis=1)) > 0.9)
     assert sure.mean() > 0.2
     assert (theirs.argmax(axis=1) == ours.argmax(axis=1))[sure].mean() > 0.98
@@ -130,7 +130,7 @@ def test_both_give_the_same_labels(both: Both) -> None:
 def test_ours_is_as_often_right(both: Both) -> None:
     truth, votes = both.given.truth, both.given.votes
     theirs = both.theirs.predict_proba(votes).argmax(axis=1) == truth
-    ours = dawid_skene.posterior(both.ours, votes.astype(np.int8)).argmax(axis=1) == truth
+    ours = both.ours.posterior(votes.astype(np.int8)).argmax(axis=1) == truth
     assert ours[both.covered].mean() > theirs[both.covered].mean() - 0.005
 
 
@@ -141,7 +141,7 @@ def test_ours_is_as_near_to_what_the_lfs_do(both: Both) -> None:
     assert ours < theirs + 0.002
 
 
-def converted(theirs: Any, votes: npt.NDArray[np.int64]) -> LabelModel:
+def converted(theirs: Any, votes: npt.NDArray[np.int64]) -> DawidSkene:
     """Make Snorkel's model ours: to it, an LF that abstains says nothing at all.
 
     So the abstain's row holds the same number for each class, and drops out of the posterior.
@@ -151,15 +151,15 @@ def converted(theirs: Any, votes: npt.NDArray[np.int64]) -> LabelModel:
     m, _, k = emission.shape
     counted = np.stack([(votes == label).sum(axis=0) for label in range(k)], axis=1)
     prior = np.asarray(theirs.p, dtype=np.float64)
-    return LabelModel(prior, emission, counted, len(votes), np.eye(m, dtype=np.bool_))
+    return DawidSkene(prior, emission, counted, len(votes), np.eye(m, dtype=np.bool_))
 
 
 def test_snorkels_parameters_give_snorkels_posterior_here(both: Both) -> None:
     votes = both.given.votes
     imported = converted(both.theirs, votes)
-    ours = dawid_skene.posterior(imported, votes.astype(np.int8))
+    ours = imported.posterior(votes.astype(np.int8))
     np.testing.assert_allclose(ours, both.theirs.predict_proba(votes), atol=1e-5)
-    silent = dawid_skene.posterior(imported, np.full((1, votes.shape[1]), -1, dtype=np.int8))
+    silent = imported.posterior(np.full((1, votes.shape[1]), -1, dtype=np.int8))
     np.testing.assert_allclose(silent[0], both.given.prior, atol=1e-6)
 
 

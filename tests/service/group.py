@@ -16,6 +16,7 @@ from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import PartitionRow
 
 NOW = START + 10_000 * 3_600_000
@@ -58,10 +59,12 @@ class Group:
     ) -> Member:
         """Start another worker; all partitions are its unless *assigned* says which."""
         source = MemorySource(self.topic, assigned, on_poll=on_poll, most=most)
-        worker = Worker(
-            self.config, self.stream, self.probe_set, source, self.database, clock=clock
-        )
+        worker = Worker(self.scope(clock), self.probe_set, source)
         return Member(worker, source)
+
+    def scope(self, clock: Clock = lambda: NOW) -> StreamScope:
+        """Return what a worker or a job of the stream takes."""
+        return StreamScope(self.config, self.stream, self.database, clock)
 
     def partitions(self) -> list[PartitionRow]:
         """Return where the partitions stand."""

@@ -16,12 +16,15 @@ from tidegauge_service.clock import Clock, now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
 from tidegauge_service.ingest.codec.stream_codec import open_codec
-from tidegauge_service.ingest.gaps import seed
+from tidegauge_service.ingest.deployed.probe_set_cache import Lift
+from tidegauge_service.ingest.partitions import origin
+from tidegauge_service.ingest.partitions.first_positions import seed
 from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import StreamRow
 
 HOUR = 3_600_000
@@ -98,6 +101,7 @@ def reading(
     clock: Clock = now_ms,
     source_config: Mapping[str, Any] | None = None,
     settings: Settings = Settings(),  # noqa: B008  (frozen)
+    lift: Lift | None = None,
     **changes: Any,
 ) -> Reading:
     """Put a worker together over *records* (written to a file) or over *source*."""
@@ -111,7 +115,9 @@ def reading(
     database.upgrade()
     opened = source or FileReader("records.jsonl", folder)
     stream = write(database, streams.register, config, probe_set, clock())
-    seed(database, config, stream, opened, clock())
+    scope = StreamScope(config, stream, database, clock)
+    origin.keep(scope, opened)
+    seed(scope, opened)
     codec = open_codec(config, settings, clock)
-    worker = Worker(config, stream, probe_set, opened, database, clock=clock, codec=codec)
+    worker = Worker(scope, probe_set, opened, codec=codec, lift=lift)
     return Reading(config, probe_set, stream, database, worker)

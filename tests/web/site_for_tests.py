@@ -16,6 +16,7 @@ from tidegauge_alerts.lifecycle.advance import advance
 from tidegauge_alerts.model import Context, Rule
 from tidegauge_probes import load
 from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
+from tidegauge_probes.label_model import LabelModelKind
 from tidegauge_probes.label_model.accuracy import Accuracy
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.store import streams
@@ -106,12 +107,15 @@ class Site:
         *lfs: LfPrecision,
         windows: int = 3,
         accuracy: Accuracy | None = None,
+        kind: LabelModelKind = LabelModelKind.FULL,
+        labels: int = 0,
+        withheld: str = "",
     ) -> None:
         """Write what the label model says of a window: spam went from 40 to 20 %."""
         spam = ClassShare("SPAM", 0.4, 0.2 if windows else None)
-        found = WindowPrecision(
-            START + number * HOUR, BASELINE, windows, windows * 1_000, (spam,), lfs, accuracy
-        )
+        shares = () if withheld else (spam,)
+        figures = (windows, windows * 1_000, shares, lfs, accuracy, kind, labels, withheld)
+        found = WindowPrecision(START + number * HOUR, BASELINE, *figures)
         with self.database.write() as connection:
             precision.save(connection, stream, found)
 

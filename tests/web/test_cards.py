@@ -9,7 +9,8 @@ import pytest
 
 from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import PartitionRow, StreamRow
-from tidegauge_service.store.windows.queries import SeriesFigure, StreamSummary, WindowFigures
+from tidegauge_service.store.windows.figures import SeriesFigure
+from tidegauge_service.store.windows.queries import StreamSummary, WindowFigures
 from tidegauge_service.web.pages import overview, streams
 from tidegauge_service.web.pages.streams import Light
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tidegauge_service.store.windows.queries import BLIND_SPOT_ROW, HeatMap, SeriesFigure
+from tidegauge_service.store.windows.figures import BLIND_SPOT_ROW, HeatMap, SeriesFigure
 from tidegauge_service.web.charts import renderer
 from tidegauge_service.web.charts import specs as charts
 from tidegauge_service.web.charts.specs import History

@@ -6,8 +6,11 @@ from starlette.testclient import TestClient
 
 from tests.service.streams_for_tests import HOUR, START
 from tests.web.site_for_tests import BASELINE, Site, finding, lf
+from tidegauge_probes.label_model import LabelModelKind
 from tidegauge_probes.label_model.accuracy import Accuracy
+from tidegauge_service.baselines.identification import MAJORITY, VOTES
 from tidegauge_service.clock import to_iso
+from tidegauge_service.store.windows.precision import LfPrecision
 
 
 def precision_rows(site: Site) -> list[str]:
@@ -56,6 +59,54 @@ def test_old_figures_are_not_shown_as_those_of_the_last_window(site: Site) -> No
     assert not precision_rows(site)
 
 
+def test_of_votes_alone_only_changes_are_shown(site: Site, client: TestClient) -> None:
+    row = site.stream()
+    site.window(row, 0, finding(0))
+    nothing = (None, None, None, None, None)
+    lfs = (
+        LfPrecision("short", "SPAM", *nothing, changed=False, judged=True),
+        LfPrecision("rare", "SPAM", *nothing, changed=False),
+        LfPrecision("check_out", "SPAM", *nothing, changed=True, judged=True),
+    )
+    site.judged(row, 0, *lfs, kind=LabelModelKind.VOTES, withheld=VOTES)
+    assert precision_rows(site) == [
+        "check_outSPAMchanged",
+        "shortSPAMas at baseline",
+        "rareSPAMtoo little known",
+    ]
+    text = site.get().text
+    assert "Not identified: how often these LFs stay silent does not follow the classes" in text
+    assert "Add gold labels: label about 200 records" in text
+    assert "Share of SPAM" not in text
+    assert "Changes of 3 votes, 1 changed" in text
+    told = client.get("/metrics").text
+    assert "tidegauge_class_prior_ratio{" not in told
+    assert "tidegauge_lf_precision_ratio{" not in told
+    [item] = client.get("/api/v1/streams/spam/precision").json()["items"]
+    assert (item["kind"], item["shares"], item["withheld"]) == ("votes", [], VOTES)
+    assert [lf["judged"] for lf in item["lfs"]] == [True, False, True]
+
+
+def test_of_a_majority_nothing_is_shown(site: Site) -> None:
+    row = site.stream()
+    site.window(row, 0, finding(0))
+    site.judged(row, 0, kind=LabelModelKind.MAJORITY, withheld=MAJORITY)
+    page = site.get()
+    assert "the LFs agree too little to tell the classes apart" in page.text
+    assert not precision_rows(site)
+    assert "Share of SPAM" not in page.text
+
+
+def test_gold_labels_are_named(site: Site) -> None:
+    row = site.stream()
+    site.window(row, 0, finding(0))
+    site.judged(row, 0, lf("short"), kind=LabelModelKind.MAJORITY, labels=250)
+    text = site.get().text
+    assert "From 250 gold labels" in text
+    assert "Estimated without labels" not in text
+    assert "Precision of 1 vote" in text
+
+
 # -- The API and Prometheus -----------------------------------------------------------------------
 
 
@@ -85,9 +136,13 @@ def test_windows_come_in_pages(site: Site, client: TestClient) -> None:
                 "low": 0.45,
                 "high": 0.55,
                 "changed": False,
+                "judged": False,
             }
         ],
         "accuracy": None,
+        "kind": "full",
+        "labels": 0,
+        "withheld": "",
     }
     assert items[1]["lfs"][0]["precision"] is None
     until = client.get(f"/api/v1/streams/spam/precision?until={to_iso(START + HOUR)}").json()

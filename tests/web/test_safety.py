@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from tests.web.document import external
 from tests.web.site_for_tests import NOW, Site, drifting
-from tidegauge_service.runtime.consumer import Health
+from tidegauge_service.runtime.health import Health
 from tidegauge_service.runtime.server import create_service_app
 
 PATHS = (

@@ -59,7 +59,7 @@ def test_what_differs_is_told_everywhere(site: Site, client: TestClient) -> None
 
 def test_nothing_found_is_not_nothing_tested(site: Site, client: TestClient) -> None:
     record(site, ())
-    assert "The training data are like the live traffic" in site.get().text
+    assert "The training data match the live traffic" in site.get().text
     assert client.get("/api/v1/streams/spam/skew").json()["items"] == []
     assert 'tidegauge_stream_skewed_series{stream="spam"} 0.0' in client.get("/metrics").text
 

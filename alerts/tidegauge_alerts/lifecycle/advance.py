@@ -52,8 +52,8 @@ class Advance:
     transitions: tuple[Transition, ...]
 
 
-def together(parts: Iterable[Advance]) -> Advance:
-    """Return what several rules made of one window."""
+def merged(parts: Iterable[Advance]) -> Advance:
+    """Merge what several rules made of one window."""
     given = tuple(parts)
     alerts = sorted((a for part in given for a in part.alerts), key=lambda alert: alert.id)
     return Advance(tuple(alerts), tuple(t for part in given for t in part.transitions))

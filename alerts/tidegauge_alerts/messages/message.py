@@ -1,22 +1,21 @@
 """From the transitions of one evaluated window to the messages that tell of it. Pure.
 
 A window gives at most two messages: one of what fires (or became graver), one of what resolved.
-All receivers get the same body. Its format is versioned: keys are added within version 1,
-never removed or given another meaning.
+All receivers get the same body, in the format of ``messages.model.VERSION``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote
 
 from tidegauge_alerts.lifecycle.advance import Advance
 from tidegauge_alerts.lifecycle.identity import digest
+from tidegauge_alerts.messages.model import VERSION, Message, Status
 from tidegauge_alerts.messages.phrases import (
     MAX_SEGMENT,
     because,
@@ -36,31 +35,12 @@ from tidegauge_alerts.model import (
 )
 from tidegauge_probes.findings import Cause
 
-VERSION: Final = "1"
-
 MAX_ALERTS: Final = 50
 """Alerts in one message; how many more there are is in ``truncated``."""
 
 
-class Status(StrEnum):
-    """What a message tells of, as in Alertmanager."""
-
-    FIRING = "firing"
-    RESOLVED = "resolved"
-
-
 @dataclass(frozen=True, slots=True)
-class Message:
-    """A message for any receiver. ``body`` is plain JSON data."""
-
-    dedup_key: str
-    """The same for the same stream, window and status, however often it is evaluated or sent;
-    at most 40 ASCII characters."""
-    body: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
+class _AlertChange:
     """A transition, and the alert it is of."""
 
     alert: Alert
@@ -71,8 +51,8 @@ class _Told:
         if self.transition.reason is TransitionReason.REDEPLOYED:
             return redeployed(self.alert.key, rule=self.alert.rule)
         over = self.transition.to_state is AlertState.RESOLVED
-        told = sentence(self.alert.key, self.transition, rule=self.alert.rule, over=over)
-        return told if over else told + because(self.alert.cause)
+        text = sentence(self.alert.key, self.transition, rule=self.alert.rule, over=over)
+        return text if over else text + because(self.alert.cause)
 
 
 def notify_worthy(transition: Transition) -> bool:
@@ -99,17 +79,17 @@ def messages_of(
         url: public address of the service, for links; without it there are none.
     """
     by_id = {alert.id: alert for alert in advance.alerts}
-    told: dict[Status, list[_Told]] = {Status.FIRING: [], Status.RESOLVED: []}
+    by_status: dict[Status, list[_AlertChange]] = {Status.FIRING: [], Status.RESOLVED: []}
     for transition in advance.transitions:
         if notify_worthy(transition):
             alert = by_id[transition.alert_id]
-            told[Status(transition.to_state)].append(_Told(alert, transition))
+            by_status[Status(transition.to_state)].append(_AlertChange(alert, transition))
     return [
         Message(
             dedup_key_of(context, status),
             _body(status, sorted(group, key=_strongest_first), rule, context, candidates, url),
         )
-        for status, group in told.items()
+        for status, group in by_status.items()
         if group
     ]
 
@@ -130,22 +110,22 @@ def headline(sentences: Sequence[str], status: Status) -> str:
     return f"{sentences[0]}, with {more} more series {verb}" if more else sentences[0]
 
 
-def _strongest_first(told: _Told) -> tuple[bool, float, float, str]:
+def _strongest_first(change: _AlertChange) -> tuple[bool, float, float, str]:
     """Faults first: a broken LF explains the rest. Then by evidence, then by effect."""
-    alert = told.alert
+    alert = change.alert
     effect = abs(math.log(alert.effect)) if alert.effect and alert.effect > 0 else 0.0
     return alert.kind is not AlertKind.FAULT, -abs(alert.rank), -effect, alert.id
 
 
 def _body(  # noqa: PLR0917
     status: Status,
-    told: Sequence[_Told],
+    changes: Sequence[_AlertChange],
     rule: Rule,
     context: Context,
     candidates: int,
     url: str,
 ) -> dict[str, Any]:
-    stream, incident = clean(context.stream), told[0].alert.incident
+    stream, incident = clean(context.stream), changes[0].alert.incident
     return {
         "version": VERSION,
         "event": "alert",
@@ -153,13 +133,13 @@ def _body(  # noqa: PLR0917
         "group_key": f"{stream}:{incident}",
         "stream": stream,
         "incident": incident,
-        "headline": headline([one.sentence for one in told], status),
+        "headline": headline([one.sentence for one in changes], status),
         "window": {
             "start": iso(context.window_start_ms),
             "end": iso(context.window_start_ms + context.window_ms),
         },
-        "alerts": [_entry(one) for one in told[:MAX_ALERTS]],
-        "truncated": max(len(told) - MAX_ALERTS, 0),
+        "alerts": [_entry(one) for one in changes[:MAX_ALERTS]],
+        "truncated": max(len(changes) - MAX_ALERTS, 0),
         "candidates": candidates,
         "links": _links(url, context.stream),
         "lineage": {
@@ -177,9 +157,9 @@ def _rule(rule: Rule) -> dict[str, Any]:
     return values
 
 
-def _entry(told: _Told) -> dict[str, Any]:
+def _entry(change: _AlertChange) -> dict[str, Any]:
     """Return one alert of a message: its identity, and the figures of the window told of."""
-    alert, figures = told.alert, told.transition
+    alert, figures = change.alert, change.transition
     return {
         "id": alert.id,
         "fingerprint": alert.fingerprint,
@@ -203,7 +183,7 @@ def _entry(told: _Told) -> dict[str, Any]:
         "opened_window": iso(alert.opened_window_ms),
         "fired_window": _iso(alert.fired_window_ms),
         "resolved_window": _iso(alert.resolved_window_ms),
-        "text": f"{figures.kind.text}: {told.sentence}",
+        "text": f"{figures.kind.text}: {change.sentence}",
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tidegauge_alerts.lifecycle.identity import digest
 from tidegauge_alerts.messages import phrases
-from tidegauge_alerts.messages.message import VERSION, Message, Status
+from tidegauge_alerts.messages.model import VERSION, Message, Status
 from tidegauge_alerts.messages.phrases import clean
 from tidegauge_probes.findings import Blindness, Skew
 
@@ -30,6 +30,10 @@ LATE_RECORDS: Final = "late_records"
 LATE_ADVICE: Final = (
     "Load history before its windows close: `tidegauge backfill` reads it from files. After a "
     "producer outage, raise source.silence_grace. If clocks go back, raise lateness"
+)
+
+GAP_ADVICE: Final = (
+    "look at it with `tidegauge streams gaps`, and let it go on with `tidegauge streams accept-gap`"
 )
 
 ASSUMED_NORMAL: Final = "assumed_normal"

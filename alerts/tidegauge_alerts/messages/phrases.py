@@ -82,6 +82,8 @@ def because(cause: Cause | None) -> str:
     ', 91 % of it by another mix of channel (to be confirmed)'
     >>> because(Cause(CauseKind.CLASSES, "spam", "", 0.97, 0.19, confirmed=True))
     ', 97 % of it by another mix of classes (spam now 19 %)'
+    >>> because(Cause(CauseKind.CLASSES, "spam", "", 0.97, 0.0, confirmed=True, ratio=2.31))
+    ', 97 % of it by another mix of classes (spam 2.3 times as common)'
     """
     if cause is None:
         return ""
@@ -91,6 +93,8 @@ def because(cause: Cause | None) -> str:
         found = f", {share} % of it within {segment} ({weight} % of the volume)"
     elif cause.kind is CauseKind.CLASSES:
         now = f"{field} now {percent(cause.weight)} %"
+        if not cause.weight and cause.ratio is not None:
+            now = f"{field} {cause.ratio:.2g} times as common"
         found = f", {share} % of it by another mix of classes ({now})"
     elif cause.kind is CauseKind.MIX:
         found = f", {share} % of it by another mix of {field}"

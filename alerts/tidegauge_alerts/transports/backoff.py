@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from tidegauge_alerts.backoff import Backoff
+
 BASE_S: Final = 5.0
 """Seconds that the wait after the first failure is at most."""
 
 CAP_S: Final = 900.0
 """Seconds (15 minutes) that no wait exceeds, unless the receiver itself asks for more."""
+
+DELIVERY: Final = Backoff(BASE_S, CAP_S, spread=1.0)
 
 GIVE_UP_AFTER_S: Final = 86_400.0
 """Seconds (24 hours) after which a message is given up and shown as ``failed``."""
@@ -28,15 +32,12 @@ with five times as many met a jitter of nearly 0 each time, or a clock that stan
 def delay_s(attempt: int, jitter: float) -> float:
     """Return the seconds to wait after failed attempt number *attempt* (1, 2, …).
 
-    *jitter* in 0…1 is drawn uniformly. "Full jitter": uniform between 0 and
-    min(cap, base · 2^(attempt - 1)), so that many messages that failed together do not come
-    back together (Brooker 2015, Exponential Backoff And Jitter, AWS Architecture Blog).
+    *jitter* in 0…1 is drawn uniformly. Uniform between 0 and min(cap, base · 2^(attempt - 1)).
 
     >>> [delay_s(attempt, 1.0) for attempt in (1, 2, 3, 8, 9, 10_000)]
     [5.0, 10.0, 20.0, 640.0, 900.0, 900.0]
     """
-    doublings = min(max(attempt, 1) - 1, 16)
-    return min(CAP_S, BASE_S * 2.0**doublings) * min(max(jitter, 0.0), 1.0)
+    return DELIVERY.pause_s(attempt, jitter)
 
 
 def given_up(created_ms: int, now_ms: int, attempts: int = 0) -> bool:

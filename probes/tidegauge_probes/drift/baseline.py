@@ -34,6 +34,7 @@ from tidegauge_probes.findings import SeriesKey
 from tidegauge_probes.label_model.accuracy import Gold
 from tidegauge_probes.label_model.consensus import Consensus
 from tidegauge_probes.label_model.model import LabelModel
+from tidegauge_probes.label_model.parts import LabelModelFacts, arrays, facts, of_parts
 from tidegauge_probes.model import Layout
 
 Floats = npt.NDArray[np.float64]
@@ -44,7 +45,9 @@ LEARNING_WINDOWS: Final = 48
 
 _VERSION: Final = 3
 
-_MODEL: Final = ("prior", "emission", "votes", "dependent")
+_MODEL: Final = "model."
+"""Of the names of the label model's arrays."""
+
 _GOLD: Final = ("outcomes", "labels")
 
 
@@ -160,9 +163,9 @@ class Baseline:
         }
         parts = {}
         if self.model is not None:
-            header |= {"model_records": self.model.records}
+            header |= {"model": facts(self.model)}
             header |= {"consensus": self.plan.consensus is not None}
-            parts = {f"model.{name}": _npy(getattr(self.model, name)) for name in _MODEL}
+            parts = {_MODEL + name: _npy(array) for name, array in arrays(self.model).items()}
         if self.gold is not None:
             header |= {"gold_model": self.gold.model}
             parts |= {f"gold.{name}": _npy(getattr(self.gold, name)) for name in _GOLD}
@@ -182,7 +185,7 @@ class _Header(msgspec.Struct):
     segments: tuple[str, ...]
     pairs: tuple[tuple[int, int], ...]
     source: dict[str, Any]
-    model_records: int | None = None
+    model: LabelModelFacts | None = None
     consensus: bool = False
     gold_model: int | None = None
 
@@ -202,7 +205,7 @@ def decode(encoded: bytes) -> Baseline:
         total = counts_.decode(parts["total.counts"])
         starts, x, n = (_array(parts[name]) for name in ("starts", "x", "n"))
         model = _decode_model(parts, header, total)
-        consensus = Consensus.of(model, total) if model and header.consensus else None
+        consensus = Consensus.of(model, total) if header.consensus else None
         chosen = SeriesPlan(Layout(*header.layout), header.segments, header.pairs, consensus)
         _refuse_misfit(chosen, total, starts, (x, n))
         gold = _decode_gold(parts, header, total)
@@ -234,22 +237,21 @@ def _decode_calibration(
     if archive.HEADER not in parts:
         return None
     names = [name for name in parts if name.startswith("calibration.") and name != archive.HEADER]
-    arrays = {name: _array(parts[name]) for name in names}
-    return archive.decode(parts[archive.HEADER], arrays, series)
+    stored = {name: _array(parts[name]) for name in names}
+    return archive.decode(parts[archive.HEADER], stored, series)
 
 
 def _decode_model(
     parts: Mapping[str, bytes], header: _Header, total: PaneCounts
 ) -> LabelModel | None:
-    if header.model_records is None:
+    if header.model is None:
         return None
-    prior, emission, votes, dependent = (_array(parts[f"model.{name}"]) for name in _MODEL)
-    m, k = total.lfs, total.classes
-    shapes = (prior.shape, emission.shape, votes.shape, dependent.shape)
-    if shapes != ((k,), (m, k + 1, k), (m, k), (m, m)):
-        msg = "its label model is one of other LFs or classes"
-        raise ValueError(msg)
-    return LabelModel(prior, emission, votes, header.model_records, dependent.astype(np.bool_))
+    found = {
+        name.removeprefix(_MODEL): _array(content)
+        for name, content in parts.items()
+        if name.startswith(_MODEL)
+    }
+    return of_parts(header.model, found, total.lfs, total.classes)
 
 
 def _decode_gold(parts: Mapping[str, bytes], header: _Header, total: PaneCounts) -> Gold | None:

@@ -8,9 +8,8 @@ now (1), and R₀ the rate of the whole before,
 (the decomposition of Kitagawa 1955, weighted by the present). Rates now are shrunk to those before
 by a few records, and only a segment whose own series is significant is named.
 
-Before all that: another mix of classes, of which the other LFs tell (``precision.class_shares``).
-An LF that is right as often as ever votes less where its class has become rare; on real traffic
-most of what looks like LFs getting worse is that.
+Before all that: another mix of classes, of which the other LFs tell (``label_model.ratios``). An LF
+that is right as often as ever votes less where its class has become rare.
 """
 
 from __future__ import annotations
@@ -20,11 +19,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from tidegauge_probes.drift.significance import benjamini_hochberg
 from tidegauge_probes.findings import ALL, Cause, CauseKind, Finding, SeriesKey
-from tidegauge_probes.label_model.model import MIN_LFS, LabelModel
-from tidegauge_probes.label_model.precision import MIN_RECORDS, PairCounts, class_shares
+from tidegauge_probes.label_model.dawid_skene import MIN_LFS, MIN_VOTES
+from tidegauge_probes.label_model.model import LabelModel
+from tidegauge_probes.label_model.precision import MIN_RECORDS, PairCounts
+from tidegauge_probes.label_model.ratios import Ratios, ratios, sharpened
 
 MOST: Final = 0.8
 """The smallest segment that explains so much of a change is named; so much by mix is a mix."""
@@ -37,6 +39,18 @@ SIGNIFICANT: Final = 0.05
 
 OVERSHOT: Final = 1.5
 """A mix of classes that would have moved an LF this much further than it did is not the cause."""
+
+MOVED_Z: Final = 3.0
+"""Standard errors of counting by which the ratio of a class must differ from 1."""
+
+LEAST_MOVE: Final = 0.5
+"""So much of the class's own move (of its logarithm) an LF must have made to have moved with it."""
+
+AS_FAR: Final = 0.9
+"""A class whose share moved this much of what the one that moved most did is looked at, too."""
+
+ALIKE: Final = 0.8
+"""Share of the votes for a class whose LFs must have moved with it."""
 
 TOO_WIDE: Final = 0.95
 """A segment of nearly all records explains nothing."""
@@ -93,25 +107,59 @@ def of_classes(
 ) -> Cause | None:
     """Return another mix of classes as the cause of a shift of an LF's coverage, or None.
 
+    It must explain most of the change as the other LFs tell it, beyond chance, and nearly all LFs
+    of the class that moved must have moved with it: one LF that broke, or three, are no class.
+
     Args:
-        lf: its column. The class shares are told by the other LFs alone.
+        lf: its column. The ratios of the classes are told by the other LFs alone.
         change: of its coverage: now − expected.
         model: of the baseline.
         classes: their names.
         now: counts of the windows of the shift.
     """
-    others = (np.arange(len(model.emission)) != lf) & ~model.dependent[lf]
-    if now.records < MIN_RECORDS or others.sum() < MIN_LFS or not change:
+    k = model.classes
+    others = (np.arange(model.lfs) != lf) & ~model.dependent[lf] & model.witnesses & now.working
+    used = np.repeat(others, k) & (model.cast >= MIN_VOTES)
+    enough = now.records >= MIN_RECORDS and used.sum() >= MIN_LFS
+    if not (model.compares and enough and change):
         return None
-    shares = class_shares(model, now.shares, now.records, others)
-    votes = 1 - model.emission[lf, model.classes]  # P(it votes | class)
-    share = float(votes @ (shares - model.prior)) / change
+    told = ratios(model, now.shares, now.records, used)
+    mine = slice(lf * k, lf * k + k)
+    before = model.cast / model.records
+    due = float((before[mine] * (sharpened(model)[mine] @ told.value - 1)).sum())
+    share = due / change
     if not MOST <= share <= OVERSHOT:
         return None
-    moved = int(np.abs(shares - model.prior).argmax())
-    return Cause(
-        CauseKind.CLASSES, classes[moved], "", round(share, 4), round(float(shares[moved]), 4)
-    )
+    by = np.abs(model.prior * (told.value - 1))
+    # Of two classes one gains what the other loses: either is the one that moved.
+    for moved in np.flatnonzero(by >= AS_FAR * by.max()).tolist():
+        if _moved_together(model, now, np.flatnonzero(used & (model.own == moved)), told, moved):
+            level = float(told.shares(model.prior)[moved]) if model.shares_known else 0.0
+            ratio = round(float(told.value[moved]), 4)
+            figures = (round(share, 4), round(level, 4))
+            return Cause(CauseKind.CLASSES, classes[moved], "", *figures, ratio=ratio)
+    return None
+
+
+def _moved_together(
+    model: LabelModel, now: PairCounts, votes: npt.NDArray[np.int64], told: Ratios, moved: int
+) -> bool:
+    """Tell whether a class moved beyond chance, against the others, and its LFs with it.
+
+    Three LFs at least, and those that cast most of its votes. Where all classes became as rare, no
+    mix has changed: records came that no LF knows, and the blind spot says so.
+    """
+    ratio, sd = float(told.value[moved]), float(np.sqrt(told.covariance[moved, moved]))
+    if abs(np.log(ratio)) < max(MOVED_Z * sd / ratio, 1e-9) or not len(votes):
+        return False
+    if np.log(ratio / float(model.prior @ told.value)) / np.log(ratio) < LEAST_MOVE:
+        return False
+    before = model.cast[votes] / model.records
+    moves = np.log(np.maximum(now.shares[votes], 0.5 / now.records) / before) / np.log(ratio)
+    alike = moves >= LEAST_MOVE
+    voted = model.cast[votes]
+    most = float(voted[alike].sum()) >= ALIKE * float(voted.sum())
+    return int(alike.sum()) >= MIN_LFS and most
 
 
 def _same_but_for_segment(one: SeriesKey, other: SeriesKey) -> bool:

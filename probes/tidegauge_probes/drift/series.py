@@ -32,7 +32,7 @@ class SeriesPlan:
     segments: tuple[str, ...]
     pairs: tuple[tuple[int, int], ...]
     consensus: Consensus | None = None
-    """None without a label model."""
+    """None without a label model that knows the class shares."""
 
     def keys(self) -> tuple[SeriesKey, ...]:
         """Name the series, in the order of ``extract``."""
@@ -91,7 +91,7 @@ def plan(
     *always* names segments (slicing functions) that are kept however small they are.
     """
     kept = [name for field in _fields(counts, always) for name in _largest(counts, field)]
-    consensus = None if model is None else Consensus.of(model, counts)
+    consensus = Consensus.of(model, counts)
     return SeriesPlan(layout, (ALL, *sorted(always), *kept), _pairs(counts), consensus)
 
 

@@ -4,13 +4,15 @@ Mandoline (Chen, Goel, Sohoni, Poms, Fatahalian & Ré 2021): records with gold l
 that the LFs see the same traffic in them as in the window, and the model's accuracy on them is
 averaged by those weights. Here in two steps, the first of which is for the mix of classes:
 
-    w(x) ∝ p(y) / p₀(y) · exp(θ·ψ(x))
+    w(x) ∝ r(y) · exp(θ·ψ(x))
 
-with y the gold label, p the class shares of the window as the label model finds them, p₀ those of
-the gold records, and ψ the one-hot votes. θ has the largest likelihood (KLIEP): it maximises
-θ·μ − ln Σ w₀ exp(θ·ψ), where μ are the window's shares of each vote. So the window need only be
-counted. Without the first step weak LFs follow another mix of classes halfway only, for the ratio
-of densities is no exponential of their votes then.
+with y the gold label, r how many times as common its class is as at baseline, as the label model
+finds it (``ratios``), and ψ the one-hot votes. The ratio, not the shares: where the label model is
+wrong about a share, it is wrong about it then and now, and the accuracy must not move for that. θ
+has the largest likelihood (KLIEP): it maximises θ·μ − ln Σ w₀ exp(θ·ψ), where μ are the window's
+shares of each vote. So the window need only be counted. Without the first step weak LFs follow
+another mix of classes halfway only, for the ratio of densities is no exponential of their votes
+then.
 
 What no LF sees cannot be weighed: where the model fails on records that look to all LFs like those
 it is right on, the estimate stays as it was.
@@ -25,7 +27,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.label_model.model import MIN_LFS
+from tidegauge_probes.label_model.dawid_skene import MIN_LFS
 from tidegauge_probes.lazy import LazyModule
 from tidegauge_probes.model import Outcomes
 
@@ -101,10 +103,11 @@ class Accuracy:
     effective: float
 
 
-def estimate(gold: Gold, shares: Floats, prior: Floats, working: Mask) -> Accuracy | None:
+def estimate(gold: Gold, shares: Floats, ratios: Floats, working: Mask) -> Accuracy | None:
     """Return the accuracy on traffic of those votes and classes, or None if it is unknown.
 
-    *shares*: of each vote in the window, float64 [mK]; *prior*: of each class, float64 [K];
+    *shares*: of each vote in the window, float64 [mK]; *ratios*: of each class, float64 [K], to its
+    share among the gold records, all 1 where the label model tells no classes apart;
     *working*: bool [m], LFs whose votes are to be matched, for they hardly failed. The interval
     is Wilson's at the effective number of records: it holds the chance of the gold records, not
     that of the window.
@@ -113,8 +116,7 @@ def estimate(gold: Gold, shares: Floats, prior: Floats, working: Mask) -> Accura
         return None
     seen = gold.psi.mean(axis=0)
     matched = (seen >= MIN_SHARE) & (seen <= 1 - MIN_SHARE) & np.repeat(working, gold.classes)
-    before = np.bincount(gold.labels, minlength=gold.classes) / len(gold.labels)
-    by_class = np.log(np.maximum(prior, 1e-9) / np.maximum(before, 1e-9))[gold.labels]
+    by_class = np.log(np.maximum(ratios, 1e-9))[gold.labels]
     weights = _weights(by_class, gold.psi[:, matched], shares[matched])
     effective = float(1 / (weights @ weights))
     if effective < MIN_EFFECTIVE:

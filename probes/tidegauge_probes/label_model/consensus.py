@@ -1,8 +1,9 @@
 """Series that no LF shows by itself: the mix of classes, and how right the deployed model is.
 
-Both are what the LFs say together (``precision``), as x of n like all other series, so that one
-scan watches all. They are estimates, not counts: n is how many records of known class would tell
-as much, and x the estimated share of those.
+Both are what the LFs say together (``ratios``, ``precision``), as x of n like all other series, so
+that one scan watches all. They are estimates, not counts: n is how many records of known class
+would tell as much, and x the estimated share of those. A label model that does not know the shares
+of all records has no such series (``LabelModel.shares_followed``).
 """
 
 from __future__ import annotations
@@ -15,16 +16,10 @@ import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import RECORDS, PaneCounts, SegmentCounts
 from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
-from tidegauge_probes.label_model.model import LabelModel
-from tidegauge_probes.label_model.precision import (
-    MOST_ERRORS,
-    PairCounts,
-    class_shares,
-    of_window,
-    orthogonal_to,
-    trusted_votes,
-    variance,
-)
+from tidegauge_probes.label_model.dawid_skene import MIN_VOTES
+from tidegauge_probes.label_model.model import LabelModel, LabelModelKind
+from tidegauge_probes.label_model.precision import MOST_ERRORS, PairCounts, of_window
+from tidegauge_probes.label_model.ratios import ratios, sharpened
 from tidegauge_probes.model import Layout
 
 Floats = npt.NDArray[np.float64]
@@ -44,8 +39,13 @@ class Consensus:
     worth: Floats
 
     @classmethod
-    def of(cls, model: LabelModel, total: PaneCounts) -> Consensus:
-        """Take the worth from the baseline's *total*, where votes that depend have been seen to."""
+    def of(cls, model: LabelModel | None, total: PaneCounts) -> Consensus | None:
+        """Take the worth from the baseline's *total*, where votes that depend have been seen to.
+
+        None without a label model, or of one whose class shares are not known well enough.
+        """
+        if model is None or not model.shares_followed:
+            return None
         return cls(model, _worth(model, PairCounts.of(total)))
 
     def keys(self, layout: Layout, segments: Sequence[str]) -> list[SeriesKey]:
@@ -53,21 +53,20 @@ class Consensus:
         share, precise = SeriesKind.CLASS_SHARE, SeriesKind.PRECISION
         names, classes = layout.probes, layout.classes
         keys = [SeriesKey(share, s, label=classes[k]) for s in segments for k in self._followed]
-        return keys + [SeriesKey(precise, ALL, names[i], label=classes[k]) for i, k in self._rated]
+        return keys + [SeriesKey(precise, ALL, names[i], label=classes[k]) for i, k in self._judged]
 
     def extract(self, counts: PaneCounts, segments: Sequence[SegmentCounts]) -> tuple[Ints, Ints]:
         """Return x and n of each series, int64 [S] each; n is 0 where nothing is known."""
         whole = PairCounts.of(counts)
         found = of_window(self.model, whole)
         shares = [self._of_segment(segment, found.trusted) for segment in segments]
-        # Of so many labelled votes the precision would be as sure as the others know it.
-        votes = np.maximum(np.diag(whole.gram).reshape(found.value.shape), 1)
-        strength = np.maximum(found.strength, 1e-12)
-        unsure = variance(found.expected, found.prior, votes, strength)
-        known = ~np.isnan(found.value)
-        size = np.where(known, found.expected * (1 - found.expected) / unsure, 0.0)
-        rows = tuple(np.array(self._rated, dtype=np.int64).reshape(-1, 2).T)
-        x, n = _rounded(np.nan_to_num(found.value)[rows], np.nan_to_num(size)[rows])
+        # Of so many labelled votes the precision would be as sure, but never of more than were
+        # cast.
+        votes = np.diag(whole.gram).reshape(found.value.shape)
+        sure = found.expected * (1 - found.expected) / np.maximum(found.sampling, 1e-6) ** 2
+        size = np.minimum(np.nan_to_num(sure), votes)
+        rows = tuple(np.array(self._judged, dtype=np.int64).reshape(-1, 2).T)
+        x, n = _rounded(np.nan_to_num(found.value)[rows], size[rows])
         return (
             np.concatenate([*(x for x, _ in shares), x]),
             np.concatenate([*(n for _, n in shares), n]),
@@ -80,7 +79,7 @@ class Consensus:
         return range(classes) if classes > 2 else range(1, classes)  # noqa: PLR2004
 
     @property
-    def _rated(self) -> list[tuple[int, int]]:
+    def _judged(self) -> list[tuple[int, int]]:
         """(LF, class): votes of the LFs that are judged, and judge none: the deployed model's."""
         known = self.model.known & ~self.model.witnesses[:, None]
         return [(int(i), int(k)) for i, k in np.argwhere(known)]
@@ -93,27 +92,39 @@ class Consensus:
         if not votes[working][self.model.known[working]].any():
             nothing = np.zeros(len(followed), dtype=np.int64)
             return nothing, nothing
-        shares = class_shares(self.model, votes.ravel() / records, records, working)
+        used = np.repeat(working, self.model.classes)
+        told = ratios(self.model, votes.ravel() / records, records, used)
+        shares = told.shares(self.model.prior)
         return _rounded(shares[followed], records * self.worth[followed])
 
 
 def _worth(model: LabelModel, total: PairCounts) -> Floats:
-    """Return p(1 − p)/(n·Var p̂) of each class share that ``class_shares`` finds, float64 [K].
+    """Return p(1 − p)/(n·Var p̂) of each class share that ``ratios`` finds, float64 [K].
 
-    The variance is the sandwich of its weighted least squares: p̂ = p + F t, where F spans what
-    leaves Σ p = 1, t̂ = (AᵀA)⁻¹ AᵀW^½ (μ − E p), A = W^½ E F, and cov μ = (Gram/n − μμᵀ)/n.
+    The variance is the sandwich of its weighted least squares at r = 1: r̂ = 1 + F t, where F spans
+    what leaves Σ p r = 1 (where that is held), t̂ = (AᵀA)⁻¹ AᵀW^½ (μ − B 1), A = W^½ B F, B_vk =
+    μ_v π_vk, cov μ = (Gram/n − μμᵀ)/n, and p̂_k = p_k r_k/Σ p r.
     """
-    used = trusted_votes(model, total.working & model.witnesses)
-    if not used.any():
-        return np.zeros(model.classes)
+    used = np.repeat(total.working & model.witnesses, model.classes) & (model.cast >= MIN_VOTES)
     mu = total.shares[used]
+    if not mu.any():
+        return np.zeros(model.classes)
+    prior, k = model.prior, model.classes
     covariance = total.gram[np.ix_(used, used)] / total.records - np.outer(mu, mu)
     root = 1 / np.sqrt(np.maximum(mu * (1 - mu), 1e-12))
-    free = orthogonal_to(np.ones(model.classes))
-    solve = free @ np.linalg.pinv(root[:, None] * (model.vote_emission[used] @ free)) * root
+    held = model.kind is LabelModelKind.FULL
+    free = orthogonal_to(prior) if held else np.eye(k)
+    by_class = mu[:, None] * sharpened(model)[used]
+    solve = free @ np.linalg.pinv(root[:, None] * (by_class @ free)) * root
+    solve = (np.diag(prior) - np.outer(prior, prior)) @ solve
     variance = np.einsum("ka,ab,kb->k", solve, covariance, solve)
-    sure = model.prior * (1 - model.prior)
-    return np.asarray(np.clip(sure / np.maximum(variance, 1e-12), 0, 1))
+    return np.asarray(np.clip(prior * (1 - prior) / np.maximum(variance, 1e-12), 0, 1))
+
+
+def orthogonal_to(prior: Floats) -> Floats:
+    """Return an orthonormal basis of the vectors v with Σ p_k v_k = 0, [K, K − 1]."""
+    q, _ = np.linalg.qr(np.column_stack([prior, np.eye(len(prior))[:, 1:]]))
+    return np.asarray(q[:, 1:])
 
 
 def _rounded(share: Floats, size: Floats) -> tuple[Ints, Ints]:

@@ -1,7 +1,8 @@
-"""The label model: what the LFs say together about the class nobody has seen.
+"""Dawid & Skene (1979), fitted by EM, with *abstain as a symbol of its own*.
 
-Dawid & Skene (1979), fitted by EM, with *abstain as a symbol of its own*: that an LF keeps silent
-tells something, too. Without that, accuracies of LFs that vote for one class only are far off.
+That an LF keeps silent tells of the class, too, and it is the only thing that does for LFs that
+vote for one class each. On real votes it also tells of much else: long texts wake many LFs, a blind
+spot wakes none. So this model is used only where its predictions of silence hold (``checks``).
 All accuracies are relative to the consensus of the LFs: a shift that fools every LF alike is not
 seen without gold labels.
 """
@@ -15,9 +16,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.counts.panes import counts_pairs
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model.model import MIN_LFS, MIN_VOTES, LabelModel
+from tidegauge_probes.label_model.rows import DistinctRows, log_sum, one_hot, softmax
 from tidegauge_probes.lazy import LazyModule
 from tidegauge_probes.model import ERROR, Outcomes
 
@@ -26,9 +26,15 @@ if TYPE_CHECKING:
 else:
     sparse = LazyModule("scipy.sparse", extra="statistics")
 
-special = LazyModule("scipy.special", extra="statistics")
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+MIN_LFS: Final = 3
+"""With fewer the accuracies are not identified: take the majority's vote."""
+
+MIN_VOTES: Final = 20
+"""An LF with fewer votes says nothing that could be trusted."""
 
 DEPENDENT_Z: Final = 10.0
 """LFs that vote together this much more than their model says are not used on each other."""
@@ -43,14 +49,80 @@ TOLERANCE: Final = 1e-5
 MOST_STEPS: Final = 500
 
 
-def posterior(model: LabelModel, outcomes: Outcomes) -> Floats:
-    """Return P(class | what the LFs said), float64 [n, K]; a failed LF says nothing."""
-    one_hot = _OneHotVotes.of(outcomes, model.classes)
-    return _posterior(one_hot, np.log(model.prior), np.log(model.emission), model.usable)
+@dataclass(frozen=True, eq=False)
+class DawidSkene:
+    """Class shares, and what each LF says of each class.
+
+    ``prior``: float64 [K]. ``emission``: float64 [m, K + 1, K], P(LF i says s | class k), where
+    symbol K is an abstain; columns over s sum to 1. ``votes``: int64 [m, K], votes it was fitted
+    from. ``records``: how many records those were; if they had weights, how many equally weighted
+    ones are worth the same (Kish). ``dependent``: bool [m, m], LFs that are not independent given
+    the class; the diagonal is True.
+    """
+
+    prior: Floats
+    emission: Floats
+    votes: npt.NDArray[np.int64]
+    records: int
+    dependent: npt.NDArray[np.bool_]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, K."""
+        return len(self.prior)
+
+    @property
+    def usable(self) -> npt.NDArray[np.bool_]:
+        """LFs that voted often enough to be known, and may judge others, bool [m]."""
+        return np.asarray((self.votes.sum(axis=1) >= MIN_VOTES) & self.witnesses)
+
+    @property
+    def witnesses(self) -> npt.NDArray[np.bool_]:
+        """LFs that others are judged by, bool [m]: not those that depend on all."""
+        return np.asarray(~self.dependent.all(axis=0))
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Votes that were cast often enough to be known, bool [m, K]."""
+        return np.asarray(self.votes >= MIN_VOTES)
+
+    @property
+    def vote_emission(self) -> Floats:
+        """Return P(LF i votes a | class k), float64 [mK, K]."""
+        return self.emission[:, : self.classes].reshape(-1, self.classes)
+
+    def precision(self, prior: Floats | None = None) -> Floats:
+        """Return P(class k | LF i votes k), float64 [m, K]; NaN where it hardly ever does.
+
+        *prior*: class shares, float64 [K], if they are not those of the model.
+        """
+        says = self.emission[:, : self.classes] * (self.prior if prior is None else prior)
+        right, of = np.einsum("ikk->ik", says), says.sum(axis=2)  # says: [m, symbol, class]
+        known = self.known & (of > 0)
+        return np.asarray(np.divide(right, of, out=np.full_like(of, np.nan), where=known))
+
+    def gain(self, rows: DistinctRows) -> float:
+        """Return by how many standard errors classes explain more than independent votes do.
+
+        Of each record's log Σ_k p_k Π_i e_{i, symbol, k} / Π_i Σ_k p_k e_{i, symbol, k}, the mean.
+        """
+        said, one = _Said.of_rows(rows), np.zeros(1)
+        together = (self.emission @ self.prior)[:, :, None]
+        scores = _scores(said, np.log(self.prior), np.log(self.emission), self.usable)
+        alone = _scores(said, one, np.log(together), self.usable)[:, 0]
+        ratio = log_sum(scores) - alone
+        mean = float(np.average(ratio, weights=rows.weight))
+        spread = float(np.average((ratio - mean) ** 2, weights=rows.weight))
+        return mean / float(np.sqrt(spread / rows.weight.sum() + 1e-12))
+
+    def posterior(self, outcomes: Outcomes) -> Floats:
+        """Return P(class | what the LFs said), float64 [n, K]; a failed LF says nothing."""
+        said = _Said.of(outcomes, self.classes)
+        return _posterior(said, np.log(self.prior), np.log(self.emission), self.usable)
 
 
 def identified(outcomes: Outcomes) -> bool:
-    """Whether ``fit`` can tell right from wrong: enough LFs of int8 [n, m] vote often enough."""
+    """Whether enough LFs of int8 [n, m] vote often enough for a label model."""
     return int(((outcomes >= 0).sum(axis=0) >= MIN_VOTES).sum()) >= MIN_LFS
 
 
@@ -61,7 +133,7 @@ def fit(
     balance: Floats | None = None,
     weights: Floats | None = None,
     aside: Sequence[int] = (),
-) -> LabelModel:
+) -> DawidSkene:
     """Fit by EM from int8 [n, m] outcomes; *balance* holds the class shares, if they are known.
 
     *aside*: columns that are judged, and judge nobody: a model that was trained on the other LFs
@@ -69,8 +141,20 @@ def fit(
     *weights*: positive float64 [n], how many records each row stands for; not given, all alike.
     BaselineError if there are fewer than three LFs that vote, or *balance* is not one of shares.
     """
-    one_hot = _OneHotVotes.of(outcomes, classes)
-    votes = one_hot.votes()
+    rows = DistinctRows.of(outcomes, classes, weights)
+    return fit_rows(rows, balance=balance, aside=aside)
+
+
+def fit_rows(
+    rows: DistinctRows,
+    *,
+    balance: Floats | None = None,
+    aside: Sequence[int] = (),
+    start: Floats | None = None,
+) -> DawidSkene:
+    """Fit as ``fit`` does. *start*: P(class | row) to begin with, float64 [u, K]."""
+    said, weight, classes = _Said.of_rows(rows), rows.weight, rows.classes
+    votes = said.votes(rows.times)
     usable = votes.sum(axis=1) >= MIN_VOTES
     usable[list(aside)] = False
     if usable.sum() < MIN_LFS:
@@ -79,63 +163,45 @@ def fit(
             f"{int(usable.sum())} of {len(votes)} have them"
         )
         raise BaselineError(msg)
-    prior = _checked_balance(balance, classes)
-    weight = np.ones(len(outcomes)) if weights is None else weights / weights.mean()
-    q = _posterior(one_hot, np.log(prior), np.log(_assumed(one_hot, weight, prior)), usable)
-    emission = np.zeros((len(votes), classes + 1, classes))
+    prior = checked_balance(balance, classes)
+    if start is None:
+        start = _posterior(said, np.log(prior), np.log(_assumed(said, weight, prior)), usable)
+    q, emission = start, np.zeros((len(votes), classes + 1, classes))
     for _ in range(MOST_STEPS):
         before = emission
-        # A row of weight 3 counts as three records that say the same.
-        q *= weight[:, None]
-        emission = _emission(one_hot, q)
+        q = q * weight[:, None]
+        emission = _emission(said, q)
         if balance is None:
-            prior = (q.sum(axis=0) + PRIOR_COUNT) / (len(q) + PRIOR_COUNT * classes)
-        q = _posterior(one_hot, np.log(prior), np.log(emission), usable)
+            prior = (q.sum(axis=0) + PRIOR_COUNT) / (weight.sum() + PRIOR_COUNT * classes)
+        q = _posterior(said, np.log(prior), np.log(emission), usable)
         if float(np.abs(emission - before).max()) < TOLERANCE:
             break
     for column in aside:
-        emission[column] = _beside(outcomes[:, [column]], q, weight, emission[column])
-    # Kish: weights of 1, 1 and 4 are worth (1 + 1 + 4)² / (1 + 1 + 16) = 2 equal records.
-    records = round(len(weight) ** 2 / float(weight @ weight))
-    dependent = dependence(one_hot.pair_shares(weight), emission[:, :classes], prior, records)
+        emission[column] = _beside(rows.outcomes[:, [column]], q, weight, emission[column])
+    together = rows.together / max(weight.sum(), 1e-12)
+    dependent = dependence(together, emission[:, :classes], prior, rows.records)
     dependent[:, list(aside)] = True
-    return LabelModel(prior, emission, votes, records, dependent)
-
-
-def fit_if_identified(
-    outcomes: Outcomes,
-    classes: int,
-    weights: Floats | None = None,
-    aside: Sequence[int] = (),
-) -> LabelModel | None:
-    """Return ``fit``'s model, or None of LFs too few to have one, or too many to be counted so."""
-    if not counts_pairs(outcomes.shape[1], classes):
-        return None
-    if not identified(np.delete(outcomes, list(aside), axis=1)):
-        return None
-    return fit(outcomes, classes, weights=weights, aside=aside)
+    return DawidSkene(prior, emission, votes, rows.records, dependent)
 
 
 def dependence(
-    pair_shares: Floats, vote_emission: Floats, prior: Floats, records: int
+    together: Floats, says: Floats, prior: Floats, records: int
 ) -> npt.NDArray[np.bool_]:
     """Return which LFs vote together more, or less, than their model says, bool [m, m].
 
-    *pair_shares*: float64 [mK, mK], share of the records on which both votes are cast.
+    *together*: float64 [mK, mK], share of the records on which both votes are cast.
     """
-    m, k, _ = vote_emission.shape
-    flat = vote_emission.reshape(m * k, k)
-    # Two LFs that vote SPAM on 60 % of spam and on 10 % of ham, half of each: together they are
-    # due on ½·0.36 + ½·0.01 = 18.5 % of the records. 30 % of 10,000 is z = 30: they copy.
+    m, k, _ = says.shape
+    flat = says.reshape(m * k, k)
     expected = np.einsum("ak,bk,k->ab", flat, flat, prior)
     spread = np.sqrt(np.maximum(expected * (1 - expected), 1e-12) / records)
-    z = np.abs(pair_shares - expected) / spread
+    z = np.abs(together - expected) / spread
     strongest = z.reshape(m, k, m, k).max(axis=(1, 3))
     return np.asarray((strongest > DEPENDENT_Z) | np.eye(m, dtype=np.bool_))
 
 
 @dataclass(frozen=True, eq=False)
-class _OneHotVotes:
+class _Said:
     """Votes as a sparse one-hot matrix, [n, mK], and failures, [n, m]."""
 
     psi: sparse.csr_array
@@ -144,23 +210,25 @@ class _OneHotVotes:
     classes: int
 
     @classmethod
-    def of(cls, outcomes: Outcomes, classes: int) -> _OneHotVotes:
-        n, m = outcomes.shape
-        rows, columns = np.nonzero(outcomes >= 0)
-        cell = columns * classes + outcomes[rows, columns].astype(np.int64)
-        psi = sparse.csr_array((np.ones(len(rows)), (rows, cell)), shape=(n, m * classes))
-        rows, columns = np.nonzero(outcomes == ERROR)
-        failed = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(n, m))
-        return cls(psi, failed, m, classes)
+    def of(cls, outcomes: Outcomes, classes: int) -> _Said:
+        psi, m = one_hot(outcomes, classes), outcomes.shape[1]
+        return cls(psi, _failures(outcomes), m, classes)
 
-    def votes(self) -> npt.NDArray[np.int64]:
-        counted = np.asarray(self.psi.sum(axis=0), dtype=np.int64)
+    @classmethod
+    def of_rows(cls, rows: DistinctRows) -> _Said:
+        return cls(rows.psi, _failures(rows.outcomes), rows.outcomes.shape[1], rows.classes)
+
+    def votes(self, times: Ints) -> Ints:
+        counted = np.asarray(self.psi.T @ times, dtype=np.int64)
         return counted.reshape(self.lfs, self.classes)
 
-    def pair_shares(self, weight: Floats) -> Floats:
-        """Return the weighted shares of records with both votes, float64 [mK, mK]."""
-        weighted = self.psi.multiply(weight[:, None]).tocsr()
-        return np.asarray((self.psi.T @ weighted).toarray() / weight.sum())
+
+def _failures(outcomes: Outcomes) -> sparse.csr_array:
+    """Return ones where an LF failed, [n, m]."""
+    if not outcomes.size or outcomes.min() > ERROR:
+        return sparse.csr_array(outcomes.shape)
+    rows, columns = np.nonzero(outcomes == ERROR)
+    return sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=outcomes.shape)
 
 
 def _beside(outcomes: Outcomes, others: Floats, weight: Floats, start: Floats) -> Floats:
@@ -169,19 +237,20 @@ def _beside(outcomes: Outcomes, others: Floats, weight: Floats, start: Floats) -
     *others*: P(class | what they said), float64 [n, K]. Counting its votes by that would make it
     look the less right the less they know; so what it says itself is weighed, too, by EM.
     """
-    one_hot = _OneHotVotes.of(outcomes, others.shape[1])
+    said = _Said.of(outcomes, others.shape[1])
     known = np.log(np.maximum(others, 1e-300))
     emission = start[None]
     for _ in range(MOST_STEPS):
         before = emission
-        q = _posterior(one_hot, known, np.log(emission), np.array([True]))
-        emission = _emission(one_hot, q * weight[:, None])
+        q = _posterior(said, known, np.log(emission), np.array([True]))
+        emission = _emission(said, q * weight[:, None])
         if float(np.abs(emission - before).max()) < TOLERANCE:
             break
     return np.asarray(emission[0])
 
 
-def _checked_balance(balance: Floats | None, classes: int) -> Floats:
+def checked_balance(balance: Floats | None, classes: int) -> Floats:
+    """Return class shares that add up to 1, equal ones if none are given; BaselineError if bad."""
     if balance is None:
         return np.full(classes, 1 / classes)
     given = np.asarray(balance, dtype=np.float64)
@@ -191,46 +260,44 @@ def _checked_balance(balance: Floats | None, classes: int) -> Floats:
     return np.asarray(given / given.sum())
 
 
-def _assumed(one_hot: _OneHotVotes, weight: Floats, prior: Floats) -> Floats:
+def _assumed(said: _Said, weight: Floats, prior: Floats) -> Floats:
     """Return emissions of LFs that vote as often as they do, and are right at START_ACCURACY."""
-    k = one_hot.classes
-    share = np.asarray(one_hot.psi.T @ weight).reshape(one_hot.lfs, k) / weight.sum()
-    # EM finds either of two mirror images, spam called spam or ham called spam. Starting with
-    # votes that are right at 0.7 picks the one in which LFs mean what they say.
+    k = said.classes
+    share = np.asarray(said.psi.T @ weight).reshape(said.lfs, k) / weight.sum()
     wrong = (1 - START_ACCURACY) / max(k - 1, 1)
     right = np.where(np.eye(k, dtype=bool), START_ACCURACY, wrong)  # P(class | vote)
-    vote_emission = np.minimum(share[:, :, None] * right / prior, 1.0)
-    vote_emission *= np.minimum(
-        1.0, 0.99 / np.maximum(vote_emission.sum(axis=1, keepdims=True), 1e-12)
-    )
-    vote_emission = np.maximum(vote_emission, 1e-9)
-    return np.concatenate([vote_emission, 1 - vote_emission.sum(axis=1, keepdims=True)], axis=1)
+    says = np.minimum(share[:, :, None] * right / prior, 1.0)
+    says *= np.minimum(1.0, 0.99 / np.maximum(says.sum(axis=1, keepdims=True), 1e-12))
+    says = np.maximum(says, 1e-9)
+    return np.concatenate([says, 1 - says.sum(axis=1, keepdims=True)], axis=1)
 
 
-def _emission(one_hot: _OneHotVotes, q: Floats) -> Floats:
+def _emission(said: _Said, q: Floats) -> Floats:
     """M step: how often each LF said what, by class; *q* holds the weights, too."""
-    k = one_hot.classes
-    votes = (one_hot.psi.T @ q).reshape(one_hot.lfs, k, k)
-    # An LF that failed on a record said nothing there, and was not silent either: 8 votes on 10
-    # records of a class with 2 failures are 8 of 8.
-    present = q.sum(axis=0) - one_hot.failed.T @ q  # [m, K]: records on which it did not fail
+    k = said.classes
+    votes = (said.psi.T @ q).reshape(said.lfs, k, k)
+    present = q.sum(axis=0) - said.failed.T @ q  # [m, K]: records on which it did not fail
     silent = np.maximum(present - votes.sum(axis=1), 0.0)
     counts = np.concatenate([votes, silent[:, None, :]], axis=1) + PRIOR_COUNT
     return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 
 def _posterior(
-    one_hot: _OneHotVotes, log_prior: Floats, log_emission: Floats, usable: npt.NDArray[np.bool_]
+    said: _Said, log_prior: Floats, log_emission: Floats, usable: npt.NDArray[np.bool_]
 ) -> Floats:
     """E step. Each record starts from all LFs silent; votes and failures are the difference.
 
     *log_prior*: [K], or [n, K] where more is known of each record.
     """
-    k = one_hot.classes
+    return softmax(_scores(said, log_prior, log_emission, usable))
+
+
+def _scores(
+    said: _Said, log_prior: Floats, log_emission: Floats, usable: npt.NDArray[np.bool_]
+) -> Floats:
+    """Return the logarithm of the chance of each record's symbols and class, [n, K]."""
+    k = said.classes
     logs = np.where(usable[:, None, None], log_emission, 0.0)
-    # Most LFs abstain on most records. With 50 LFs of 2 % coverage a record differs from silence
-    # in one vote, so the sparse product adds one term instead of 50.
     silent = logs[:, k]
-    voted = (logs[:, :k] - silent[:, None, :]).reshape(-1, k)
-    scores = one_hot.psi @ voted - one_hot.failed @ silent + (log_prior + silent.sum(axis=0))
-    return np.asarray(special.softmax(scores, axis=1))
+    voted = (logs[:, :k] - silent[:, None, :]).reshape(-1, logs.shape[2])
+    return np.asarray(said.psi @ voted - said.failed @ silent + (log_prior + silent.sum(axis=0)))

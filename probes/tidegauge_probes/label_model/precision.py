@@ -1,12 +1,14 @@
-"""How right each LF is in one window, without labels: from the window's counts alone.
+"""How right each LF is in a window, by how it differs from the baseline: from counts alone.
 
-The covariance of two LFs' votes that are independent given the class is
+A label model never fits real votes. What it gets wrong at baseline it gets wrong in a window, too,
+so a vote's company is not held against the model's, but against its own at baseline, moved by what
+the model says of the window: the misfit cancels while nothing changes.
 
-    C_ia,jb = Σ_k p_k (e_ia,k − μ_ia)(e_jb,k − μ_jb),   e_ia,k = P(LF i votes a | class k)
+    expected company f = observed at baseline × model now / model then
+    δ = Σ_w (observed_w − co f_w) c_w / (co Σ_w h_w c_w),   c = h/f, clipped and centred
+    precision now = what the mix of classes explains + δ
 
-so with all other LFs frozen at the label model, LF i's row is a small weighted least-squares
-problem (moments; cf. Ratner et al. 2019, Fu et al. 2020). The class shares come first: most of
-what looks like LFs getting worse is the mix of classes.
+with h the direction in which the company moves when the vote is right more often (``company``).
 """
 
 from __future__ import annotations
@@ -20,17 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import PaneCounts
-from tidegauge_probes.label_model.model import MIN_LFS, LabelModel
-from tidegauge_probes.lazy import LazyModule
-
-optimize = LazyModule("scipy.optimize", extra="statistics")
+from tidegauge_probes.label_model.company import Company
+from tidegauge_probes.label_model.dawid_skene import MIN_LFS, MIN_VOTES
+from tidegauge_probes.label_model.model import MOST_SD, LabelModel, LabelModelKind
+from tidegauge_probes.label_model.ratios import Ratios, ratios, unmoved
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-
-MIN_VOTES: Final = 20
-"""Votes in the window; with fewer nothing is said of that vote's precision."""
 
 MIN_RECORDS: Final = 2_000
 """With fewer the intervals are too wide to be of use: add the windows before (``pooled``)."""
@@ -42,17 +41,44 @@ MOST_ERRORS: Final = 0.05
 """An LF that failed on a larger share of the records is neither judged nor used on others: what it
 says is no longer what its baseline knows."""
 
-MIN_STRENGTH: Final = 0.5
-"""Sum of squared correlations of the other LFs with the class. Below it the window's LFs know too
-little of the class to judge one of their own."""
+LEAST_COMPANY: Final = 5.0
+"""Co-votes in the window and at baseline; with fewer nothing is said of a vote."""
 
-CHANGED_Z: Final = 5.0
-"""An LF this many standard errors off what its accuracy at baseline explains has changed."""
+ENOUGH_COMPANY: Final = 20.0
+"""Independent co-votes, in the window and at baseline, from which a vote may be called changed."""
 
-MOST_ROUNDS: Final = 30
-"""Of reweighting, until class shares change by less than ENOUGH."""
+CHANGED_Z: Final = 4.0
+LEAST_CHANGE: Final = 0.10
+"""A vote this many standard errors, and this far, off what the baseline explains has changed."""
 
-ENOUGH: Final = 1e-4
+SAME_WORLD: Final = 4.0
+SAME_WORLD_SHARE: Final = 0.02
+"""Where a class of at least this share is so many times as common, or as rare, the window is
+another world: nothing is called changed, a new baseline is needed."""
+
+PSEUDO_COMPANY: Final = 5.0
+"""Co-votes of the model that are added to those observed at baseline."""
+
+SMOOTHED: Final = 20.0
+"""Co-votes of the model that are added where the scatter of the baseline's is estimated."""
+
+MOST_SCORE: Final = 4.0
+"""Scores are clipped at this many times their root mean square."""
+
+LEAST_DIRECTION: Final = 1e-3
+"""Of Σ h c: below it the witnesses tell the classes not apart."""
+
+LEAST_MOVE: Final = 1e-6
+"""Of co-votes; a smaller one has the slope where it starts."""
+
+MIX_DOUBT: Final = 0.5
+"""So much of what another mix explains may be explained wrongly."""
+
+CHANGE_DOUBT: Final = 0.3
+"""So much of a change may be a change of the company instead."""
+
+UNKNOWN_SD: Final = 0.3
+"""Standard deviation where one is not known."""
 
 Z95: Final = 1.959964
 
@@ -85,6 +111,7 @@ class PairCounts:
         return np.asarray(self.errors <= MOST_ERRORS * self.records)
 
     def __add__(self, other: PairCounts) -> PairCounts:
+        """Add."""
         return PairCounts(
             self.records + other.records,
             self.gram + other.gram,
@@ -109,10 +136,13 @@ class Precision:
 
     ``prior``: float64 [K], class shares. ``value``, ``low``, ``high``: float64 [m, K], P(class is
     k | LF i votes k) and its 95 % interval, NaN where too little is known. ``expected``: the same
-    at the baseline's accuracies under this window's class shares: what the mix alone explains.
-    ``off``: how many standard errors, of window and baseline, lie between value and expected.
-    ``strength``: float64 [m, K], how well the other LFs know that class. ``trusted``: bool [m], the
-    LFs that others were judged by.
+    at the baseline's accuracies under this window's mix of classes: what the mix alone explains.
+    ``off``: how many standard errors, of window and baseline, lie between value and expected; NaN
+    where too little is known to call a change. ``changed``: bool [m, K], what neither chance nor
+    the mix explains. ``shown``: bool [m, K], where the value is sure enough to be shown.
+    ``strength``: float64 [m, K], as many co-votes as would tell as much if each were certain.
+    ``sampling``: float64 [m, K], standard error of the value from the window's own scatter.
+    ``trusted``: bool [m], the LFs that others were judged by. ``ratios``: of the classes.
     """
 
     prior: Floats
@@ -121,135 +151,226 @@ class Precision:
     high: Floats
     expected: Floats
     off: Floats
+    changed: Mask
+    shown: Mask
     strength: Floats
+    sampling: Floats
     trusted: Mask
+    ratios: Ratios
 
     @property
-    def changed(self) -> Mask:
-        """LFs and votes that neither chance nor the mix of classes explains, bool [m, K]."""
-        return np.asarray(np.nan_to_num(self.off) > CHANGED_Z)
-
-
-def class_shares(model: LabelModel, shares: Floats, records: int, trusted: Mask) -> Floats:
-    """Return class shares, float64 [K]: weighted least squares of μ_ia = Σ p_k e_ia,k, robustly.
-
-    *shares*: μ, float64 [mK], of the *records* on which each vote is cast; *trusted*: the LFs to
-    use, bool [m]. The baseline's shares if nothing was voted on. LFs that vote unlike most (they
-    died, say) must not pull the shares: what is further off than counting explains is weighed by
-    its distance, not by its square (Huber 1964).
-    """
-    used = trusted_votes(model, trusted)
-    vote_emission, mu, found = model.vote_emission[used], shares[used], model.prior
-    if not mu.any():
-        return found
-    # 1.345 standard errors of counting, as a share of √(μ(1 − μ)): Huber's choice, which costs 5 %
-    # of efficiency where nothing is off.
-    spread = 1.345 * max(records, 1) ** -0.5
-    weight = np.ones(len(mu))
-    for _ in range(MOST_ROUNDS):
-        before = found
-        due = np.clip(vote_emission @ found, 1e-9, 1 - 1e-9)
-        root = np.sqrt(weight / (due * (1 - due)))
-        heavy = 1e3 * root.max()  # Σ p = 1, as one more equation
-        left = np.vstack([vote_emission * root[:, None], np.full(model.classes, heavy)])
-        found, _ = optimize.nnls(left, np.append(mu * root, heavy))
-        found = np.maximum(found, 1e-6)
-        found /= found.sum()
-        if np.abs(found - before).max() < ENOUGH:
-            break
-        due = np.clip(vote_emission @ found, 1e-9, 1 - 1e-9)
-        off = np.abs(mu - due) / np.sqrt(due * (1 - due))
-        weight = spread / np.maximum(off, spread)
-    return np.asarray(found)
-
-
-def trusted_votes(model: LabelModel, trusted: Mask) -> Mask:
-    """Return which votes tell of the classes, bool [mK]."""
-    return np.asarray(model.known.ravel() & np.repeat(trusted, model.classes))
+    def judged(self) -> Mask:
+        """Votes that would have been called changed if they had, bool [m, K]."""
+        return np.asarray(~np.isnan(self.off))
 
 
 def of_window(model: LabelModel, counts: PairCounts) -> Precision:
-    """Estimate the class shares, and every LF's precision, in a window or several.
+    """Estimate the mix of classes, and every LF's precision, in a window or several.
 
     An LF that has changed would spoil the figures of all others, which are measured by it. So the
     one that is furthest off is not used on others any more, and the rest is estimated again, until
     none is off by more than chance.
     """
-    working = counts.working
-    trusted = working & model.witnesses
+    trusted = counts.working & model.witnesses
     while True:
-        found = _with_trusted(model, counts, working, trusted)
-        worst = np.nan_to_num(found.off * trusted[:, None]).max(axis=1)
-        changed = int(worst.argmax())
-        # Half of the LFs, and three, are always kept: if most changed at once, nobody is left who
-        # could say which.
-        if worst[changed] <= CHANGED_Z or trusted.sum() <= max(MIN_LFS, len(trusted) / 2):
+        found = _with_trusted(model, counts, trusted)
+        off = np.where(found.changed & trusted[:, None], np.nan_to_num(found.off), 0.0)
+        worst = off.max(axis=1, initial=0.0)
+        changed = int(worst.argmax()) if len(worst) else 0
+        if not worst.any() or trusted.sum() <= max(MIN_LFS, len(trusted) / 2):
             return found
+        trusted = trusted.copy()
         trusted[changed] = False
 
 
-def _with_trusted(model: LabelModel, counts: PairCounts, working: Mask, trusted: Mask) -> Precision:
-    k, m = model.classes, len(model.emission)
-    n = max(counts.records, 1)
-    mu, vote_emission = counts.shares, model.vote_emission
-    prior = class_shares(model, mu, counts.records, trusted)
-    # Votes on 10 % and on 20 % of the records, together on 5 %: chance makes 2 % of that. The
-    # other 3 % are what both know of the class.
-    covariance = counts.gram / n - np.outer(mu, mu)
-    # An LF that votes more or less often than the classes explain, and is as right, has its says
-    # scaled: else those it is used on would look less right than they are.
-    due = vote_emission @ prior
-    centred = (vote_emission - due[:, None]) * (mu / np.maximum(due, 1e-12))[:, None]
-    weight = 1 / np.maximum(mu * (1 - mu), 1e-12)
-    voted = model.known.ravel() & np.repeat(working, k) & (mu * n >= MIN_VOTES)
-    shape = (m, k)
-    value, error, strength = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)
-    for i in range(m):
-        others = voted & np.repeat(trusted & ~model.dependent[i], k)
-        known = (prior * centred[others]) ** 2 * weight[others, None]
-        strength[i] = known.sum(axis=0) / (prior * (1 - prior))
-        for a in np.flatnonzero(voted[i * k : (i + 1) * k]):
-            if strength[i, a] < MIN_STRENGTH:
-                continue
-            row = covariance[i * k + a, others]
-            deviation = _row(row, prior, centred[others], weight[others])
-            share = float(np.clip(prior[a] * (1 + deviation[a] / mu[i * k + a]), 0, 1))
-            votes, p = n * mu[i * k + a], prior[a]
-            value[i, a], error[i, a] = share, np.sqrt(variance(share, p, votes, strength[i, a]))
-    expected = model.precision(prior)
-    # What the others are frozen at was found in a sample, and is about as unsure as this would be
-    # in a window of that sample's votes.
-    seen = np.maximum(model.votes, 1)
-    baseline = variance(expected, prior, seen, np.maximum(strength, MIN_STRENGTH))
-    error = np.sqrt(error**2 + baseline)
-    low, high = np.clip(value - Z95 * error, 0, 1), np.clip(value + Z95 * error, 0, 1)
-    off = np.abs(value - expected) / error
-    return Precision(prior, value, low, high, expected, off, strength, trusted.copy())
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """The window under the model.
 
-
-def variance(
-    right: Floats | float, prior: Floats | float, votes: Floats | Ints | float, strength: Floats
-) -> Floats:
-    """Return that of the precision of *votes* for a class of share *prior*, judged by others.
-
-    *right*: the precision itself; *strength*: how well the others know the class.
+    ``moved``: float64 [mK], by how much each vote is cast more often than the mix explains;
+    ``expected``: float64 [mK, K], P(class | vote) under the mix.
     """
-    return np.asarray(right * (1 - right) / votes + prior * (1 - prior) / (votes * strength))
+
+    model: LabelModel
+    counts: PairCounts
+    trusted: Mask
+    cast: Floats
+    ratio: Floats
+    covariance: Floats
+    expected: Floats
+    moved: Floats
+
+    @classmethod
+    def of(cls, model: LabelModel, counts: PairCounts, trusted: Mask) -> tuple[_Window, Ratios]:
+        n, before = max(counts.records, 1), max(model.records, 1)
+        cast = np.diag(counts.gram).astype(np.float64)
+        used = np.repeat(trusted, model.classes)
+        known = model.compares
+        told = ratios(model, cast / n, counts.records, used) if known else unmoved(model)
+        ratio = np.maximum(told.value, 0.02)
+        mixed = model.pi @ ratio
+        due = model.cast / before * mixed
+        moved = np.where(model.cast > 0, cast / n / np.maximum(due, 1e-15), 0.0)
+        expected = model.pi * ratio / mixed[:, None]
+        window = cls(model, counts, trusted, cast, ratio, told.covariance, expected, moved)
+        return window, told
 
 
-def _row(row: Floats, prior: Floats, centred: Floats, weight: Floats) -> Floats:
-    """Return e_ia,k − μ_ia for each class: least squares under Σ_k p_k (e_ia,k − μ_ia) = 0."""
-    k = len(prior)
-    # With two classes of shares ¼ and ¾ the unknowns are multiples of (3, −1): one number to find,
-    # not two, and the constraint holds exactly.
-    free = orthogonal_to(prior)  # [K, K − 1]: what is left of K unknowns
-    left = (centred * prior) @ free * np.sqrt(weight)[:, None]
-    normal = left.T @ left + 1e-12 * np.eye(k - 1)
-    solved = np.linalg.solve(normal, left.T @ (row * np.sqrt(weight)))
-    return np.asarray(free @ solved)
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Of one vote: δ, its standard error, that from the window's co-votes alone, and ``strength``.
+
+    ``enough``: whether there are enough co-votes, then and now, to call it changed.
+    """
+
+    delta: float
+    error: float
+    sampling: float
+    strength: float
+    enough: bool
 
 
-def orthogonal_to(prior: Floats) -> Floats:
-    """Return an orthonormal basis of the vectors v with Σ p_k v_k = 0, [K, K − 1]."""
-    q, _ = np.linalg.qr(np.column_stack([prior, np.eye(len(prior))[:, 1:]]))
-    return np.asarray(q[:, 1:])
+def _with_trusted(model: LabelModel, counts: PairCounts, trusted: Mask) -> Precision:
+    window, told = _Window.of(model, counts, trusted)
+    every = len(model.pi)
+    delta, error, off, sampling = (np.full(every, np.nan) for _ in range(4))
+    strength = np.zeros(every)
+    judged = np.repeat(counts.working, model.classes) & (window.cast >= MIN_VOTES)
+    judged &= (model.cast >= MIN_VOTES) & model.compares
+    for v in np.flatnonzero(judged):
+        change = _change(window, int(v))
+        if change is None:
+            continue
+        delta[v], error[v], sampling[v] = change.delta, change.error, change.sampling
+        strength[v] = change.strength
+        off[v] = abs(change.delta) / change.error if change.enough else np.nan
+    return _figures(window, told, delta, error, off, sampling, strength)
+
+
+def _figures(  # noqa: PLR0917
+    window: _Window,
+    told: Ratios,
+    delta: Floats,
+    error: Floats,
+    off: Floats,
+    sampling: Floats,
+    strength: Floats,
+) -> Precision:
+    model = window.model
+    shape = (model.lfs, model.classes)
+    places = np.arange(len(model.pi))
+    due = window.expected[places, model.own]
+    value = np.clip(due + delta, 0, 1)
+    sd = _value_sd(model, delta, error, sampling)
+    large = model.prior >= SAME_WORLD_SHARE
+    same = not (np.abs(np.log(window.ratio[large])) > np.log(SAME_WORLD)).any()
+    changed = (np.nan_to_num(off) > CHANGED_Z) & (np.abs(np.nan_to_num(delta)) >= LEAST_CHANGE)
+    known = np.where(model.known.ravel(), due, np.nan)
+    return Precision(
+        prior=told.shares(model.prior),
+        value=value.reshape(shape),
+        low=np.clip(value - Z95 * sd, 0, 1).reshape(shape),
+        high=np.clip(value + Z95 * sd, 0, 1).reshape(shape),
+        expected=known.reshape(shape),
+        off=off.reshape(shape),
+        changed=(changed & same).reshape(shape),
+        shown=(np.nan_to_num(sd, nan=1.0) <= MOST_SD).reshape(shape),
+        strength=strength.reshape(shape),
+        sampling=sampling.reshape(shape),
+        trusted=window.trusted.copy(),
+        ratios=told,
+    )
+
+
+def _value_sd(model: LabelModel, delta: Floats, error: Floats, sampling: Floats) -> Floats:
+    """Return the standard deviation of each value, float64 [mK].
+
+    Of kind ``full`` the votes passed the check that the model holds. What the window's company
+    tells then does not depend on the mix, and the baseline's scatter is in its own error already.
+    """
+    checked = model.kind is LabelModelKind.FULL
+    doubt = sampling if checked else error
+    known = np.nan_to_num(doubt, nan=UNKNOWN_SD) ** 2
+    known += np.nan_to_num(model.sd, nan=UNKNOWN_SD) ** 2
+    company = 0.0 if checked else CHANGE_DOUBT * delta
+    return np.asarray(np.sqrt(known + company**2))
+
+
+def _change(window: _Window, v: int) -> _Change | None:
+    """Compare the company of vote *v* with its own at baseline; None if there is too little."""
+    model, own = window.model, int(window.model.own[v])
+    full = model.kind is LabelModelKind.FULL
+    company = Company.of(model, v, window.trusted)
+    some = window.moved[company.votes] > 0
+    company = company.moved(some, np.ones(len(some)), counts=full)
+    votes = company.votes
+    now = window.counts.gram[v, votes].astype(np.float64)
+    then = model.gram[v, votes]
+    co, co_then = float(now.sum()), float(then.sum())
+    if min(co, co_then) < LEAST_COMPANY:
+        return None
+    # The model's company then and now, and the one observed then, moved as the model moves.
+    due_then = company.shares(model.pi[v])
+    company = company.moved(np.ones(len(votes), np.bool_), window.moved[votes], counts=full)
+    due_now = company.shares(window.expected[v])
+    seen = (then + PSEUDO_COMPANY * due_then) / (co_then + PSEUDO_COMPANY)
+    due = seen * due_now / np.maximum(due_then, 1e-12)
+    due /= due.sum()
+    h = company.direction(window.expected[v], own)
+    score = _clipped(h / np.maximum(due, 1e-9), due)
+    direction = float(h @ score)
+    if direction <= LEAST_DIRECTION:
+        return None
+    moved = float((now - co * due) @ score) / (co * direction)
+    delta = company.precision(window.expected[v], own, moved) - float(window.expected[v, own])
+    # Where their number tells of the class, too, a change of co-votes is not one of precision.
+    slope = delta / moved if abs(moved) > LEAST_MOVE else company.slope(window.expected[v], own)
+    direction /= slope
+    squared, both = score**2, then + now
+    # Copies among the witnesses say one thing several times, however rarely they did at baseline.
+    copied = float(both @ (squared * model.copies[votes])) / max(float(both @ squared), 1e-12)
+    spread = max(float(model.spread[v]), copied)
+    due_scatter = co * float(due @ squared)
+    scatter = spread * max(float(now @ squared), due_scatter) / co**2
+    # If nothing changed, both were drawn alike, so the window tells how much the baseline scatters.
+    smooth = float((then + SMOOTHED * due_then) @ squared) / (co_then + SMOOTHED)
+    smooth = max(smooth, float(both @ squared) / (co_then + co))
+    scatter_then = spread * smooth * (1 + 10 / co_then) / co_then
+    pairs = np.ix_(votes, votes)
+    rates_now = _rates(window.counts.gram[pairs], due * score)
+    rates_then = _rates(model.gram[pairs], due * score)
+    one = float(np.abs(score).max()) / min(co, co_then)  # what one record may do
+    variance = (scatter + scatter_then + rates_now + rates_then + one**2) / direction**2
+    return _Change(
+        delta,
+        float(np.sqrt(variance + _doubt(window, v, own))),
+        float(np.sqrt(spread * due_scatter / co**2 + rates_now)) / direction,
+        co * direction / spread,
+        min(co, co_then) / spread >= ENOUGH_COMPANY,
+    )
+
+
+def _rates(gram: Floats | Ints, weight: Floats) -> float:
+    """Return the variance that comes of how often the witnesses vote at all.
+
+    Copies vote alike, so they scatter together: Σ_vw a_v G_vw a_w, with a the *weight* of each
+    witness over its votes. (Their mean is 0, so what makes G a covariance drops out.)
+    """
+    each = weight / np.maximum(np.diag(gram), 1)
+    return max(float(each @ gram @ each), 0.0)
+
+
+def _clipped(score: Floats, due: Floats) -> Floats:
+    """Return scores that no single vote dominates, and whose mean is 0."""
+    most = MOST_SCORE * float(np.sqrt(max(float(due @ score**2), 1e-12)))
+    score = np.clip(score, -most, most)
+    return np.asarray(score - due @ score)
+
+
+def _doubt(window: _Window, v: int, own: int) -> float:
+    """Return the variance of what the mix explains: from the ratios, and from the model."""
+    right = window.expected[v, own]
+    gradient = right * (np.eye(len(window.ratio))[own] - window.expected[v]) / window.ratio
+    checked = window.model.kind is LabelModelKind.FULL
+    moved = 0.0 if checked else MIX_DOUBT * (right - window.model.pi[v, own])
+    return float(gradient @ window.covariance @ gradient + moved**2)

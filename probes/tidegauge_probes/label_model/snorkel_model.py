@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model.dawid_skene import Floats, dependence
+from tidegauge_probes.label_model.dawid_skene import DawidSkene, Floats, dependence
+from tidegauge_probes.label_model.kinds import imported
 from tidegauge_probes.label_model.model import LabelModel
 
 LEAST: Final = 1e-6
@@ -33,8 +34,10 @@ _WHOLE: Final = 0.01
 def label_model(state: Mapping[str, Any], records: int | None = None) -> LabelModel:
     """Return the label model of a fitted Snorkel LabelModel's attributes.
 
-    *records*: how many it was fitted on; not given, as it says itself. BaselineError if it was not
-    fitted, or says otherwise (`predict_proba` writes another number there).
+    Nothing can be checked without the votes, so it is one of kind ``votes``, whose precisions are
+    as unsure as any: who has changed is told, levels are not. *records*: how many it was fitted on;
+    not given, as it says itself. BaselineError if it was not fitted, or says otherwise
+    (`predict_proba` writes another number there).
     """
     parameters = state.get("_parameters")
     held = parameters if isinstance(parameters, Mapping) else {}
@@ -55,9 +58,10 @@ def label_model(state: Mapping[str, Any], records: int | None = None) -> LabelMo
     prior = prior / prior.sum()
     n = records or _records(state.get("n"))
     votes = _votes(np.diag(together), n).reshape(m, k)
-    vote_emission = mu.reshape(m, k, k)
-    emission = _emission(vote_emission)
-    return LabelModel(prior, emission, votes, n, dependence(together, emission[:, :k], prior, n))
+    says = mu.reshape(m, k, k)
+    emission = _emission(says)
+    dependent = dependence(together, emission[:, :k], prior, n)
+    return imported(DawidSkene(prior, emission, votes, n, dependent), together)
 
 
 def _array(value: Any, name: str) -> Floats:
@@ -91,12 +95,8 @@ def _votes(shares: Floats, records: int) -> npt.NDArray[np.int64]:
     return whole.astype(np.int64)
 
 
-def _emission(vote_emission: Floats) -> Floats:
+def _emission(says: Floats) -> Floats:
     """Return P(symbol | class), float64 [m, K + 1, K], from P(vote | class), [m, K, K]."""
-    vote_emission = np.maximum(vote_emission, LEAST)
-    vote_emission = vote_emission * np.minimum(
-        1.0, (1 - LEAST) / vote_emission.sum(axis=1, keepdims=True)
-    )
-    return np.asarray(
-        np.concatenate([vote_emission, 1 - vote_emission.sum(axis=1, keepdims=True)], axis=1)
-    )
+    says = np.maximum(says, LEAST)
+    says = says * np.minimum(1.0, (1 - LEAST) / says.sum(axis=1, keepdims=True))
+    return np.asarray(np.concatenate([says, 1 - says.sum(axis=1, keepdims=True)], axis=1))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from fastapi import Depends, FastAPI
 
 from tidegauge_service.api import problems
-from tidegauge_service.api.admission import Admission
 from tidegauge_service.api.blind_streams import BlindStreams
-from tidegauge_service.api.bodies import Bodies
 from tidegauge_service.api.context import ApiContext, refuse_nul
-from tidegauge_service.api.head import Head
 from tidegauge_service.api.parameters import refuse_unknown
+from tidegauge_service.api.requests.admission import Admission
+from tidegauge_service.api.requests.bodies import Bodies
+from tidegauge_service.api.requests.head import Head
 from tidegauge_service.api.routes import (
     alerts,
     candidates,

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
-from tidegauge_probes.label_model import dawid_skene
+from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.label_model import LabelModel, kinds
 from tidegauge_probes.labeling.contents import Contents
+from tidegauge_service.baselines.class_balance import Floats, class_balance
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import baselines as stored
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.store.windows import evaluation
 from tidegauge_service.store.windows import precision as precisions
+from tidegauge_service.store.windows.counts import counts_between
 
 TRAINING = "training"
 """In the source of a baseline of live windows: id of the one of training data that it followed."""
@@ -34,23 +36,29 @@ def freeze(  # noqa: PLR0917
     before: Baseline | None = None,
     *,
     assumed: str | None = None,
+    balance: Mapping[str, float] | None = None,
 ) -> tuple[Baseline, Mapping[int, PaneCounts]]:
     """Fit and keep the baseline of ``stream.probe_set``; return it and the counts it is made of.
 
     What the LFs and the deployed model are worth is not learned anew from windows that may well
     have drifted: label model and gold records are those of *before*, the same ProbeSet's.
+    *balance*: the share of each class in the range, if somebody knows them.
     *assumed*: what nobody has confirmed; kept with the baseline.
-    Raises BaselineError if the ProbeSet has counted nothing in the range.
+    Raises BaselineError if the ProbeSet has counted nothing in the range, or *balance* is none.
     """
-    panes = evaluation.counts_between(connection, stream, since, until)
+    panes = counts_between(connection, stream, since, until)
     contents = streams.contents_of(connection, stream.probe_set) or Contents()
     layout = streams.layout_of(connection, stream.probe_set)
+    shares = class_balance(balance, layout.classes)
     if before is None:
         votes, weights = precisions.kept_votes(connection, stream, since, until, len(layout.probes))
         aside = contents.deployed
-        model = dawid_skene.fit_if_identified(votes, len(layout.classes), weights, aside)
+        model = kinds.fit_if_identified(votes, len(layout.classes), weights, aside, balance=shares)
     else:
-        model = before.model
+        model = before.model if shares is None else _with_shares(before.model, shares)
+    if model is None and shares is not None:
+        msg = "no label model is kept for these windows, so a class balance would not be used"
+        raise BaselineError(msg)
     fitted = baselines.fit(
         panes,
         layout=layout,
@@ -61,6 +69,7 @@ def freeze(  # noqa: PLR0917
             "from": to_iso(since),
             "until": to_iso(until),
             **_training(before, stream),
+            **({} if balance is None else {"balance": dict(balance)}),
             **({} if assumed is None else {ASSUMED: assumed}),
         },
         slices=[one.name for one in contents.slices],
@@ -69,6 +78,10 @@ def freeze(  # noqa: PLR0917
     )
     stored.save(connection, fitted, None, now_ms)
     return fitted, panes
+
+
+def _with_shares(model: LabelModel | None, shares: Floats) -> LabelModel | None:
+    return None if model is None else model.with_shares(shares)
 
 
 def of_stream(baseline: Baseline, stream: StreamRow) -> bool:

@@ -6,16 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_service.baselines import training
+from tidegauge_service.baselines.class_balance import class_balance
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.stream_file import BaselineName, BaselinePath, StreamConfig
 from tidegauge_service.store import baselines
 from tidegauge_service.store.engine import Database
-
-
-def _unheard(_records: int) -> None:
-    pass
 
 
 def find_baseline(
@@ -23,20 +21,28 @@ def find_baseline(
     probe_set: ProbeSet,
     database: Database,
     clock: Clock,
-    fitted: Callable[[int], None] = _unheard,
+    fitted: Callable[[int], None] | None = None,
 ) -> Baseline | None:
     """Return the baseline that is named, or fitted from a file; None for a range of the stream."""
     chosen = config.baseline
+    if not isinstance(chosen, BaselineName):  # a wrong one is said now, not after the range
+        class_balance(chosen.balance, probe_set.layout.classes)
     if isinstance(chosen, BaselineName):
         with database.read() as connection:
             found = baselines.find(connection, chosen.name)
     elif isinstance(chosen, BaselinePath):
         path = Path(config.folder) / chosen.path
         votes = path.suffix in {".npy", ".npz"}
+        if votes and chosen.gold is not None:
+            msg = f"baseline.gold names a field of records; {chosen.path} is a vote matrix"
+            raise BaselineError(msg)
+        known = {"balance": chosen.balance}
         found = (
-            training.fit_votes(config, probe_set, path)
+            training.fit_votes(config, probe_set, path, **known)
             if votes
-            else training.fit_records(config, probe_set, path, clock, fitted)
+            else training.fit_records(
+                config, probe_set, path, clock, fitted, gold=chosen.gold, **known
+            )
         )
     else:
         return None

@@ -15,10 +15,11 @@ from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model import dawid_skene
+from tidegauge_probes.label_model import LabelModel, kinds
 from tidegauge_probes.label_model.accuracy import MIN_GOLD, MOST_GOLD, Gold
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import ABSTAIN, Outcomes, Record, VoteMatrix, lookup
+from tidegauge_service.baselines.class_balance import Floats, class_balance
 from tidegauge_service.clock import Clock, window_start
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.ingest.codec.codec import Codec
@@ -44,20 +45,24 @@ def fit_records(
     probe_set: ProbeSet,
     path: Path,
     clock: Clock,
-    advance: Advance,
+    advance: Advance | None = None,
     *,
     gold: str | None = None,
+    balance: Mapping[str, float] | None = None,
 ) -> Baseline:
     """Run the LFs over training records (JSONL, CSV, Parquet) and freeze what they did.
 
-    *gold*: path of a field with the true class, where it is known; those records tell how right
-    the deployed model is (``accuracy``), so that the ProbeSet must have a ``prediction``.
+    *gold*: path of a field with the true class, where it is known. Those records must be drawn from
+    all traffic: they tell the class shares and how right each LF is (``label_model.labels``), and,
+    if the ProbeSet has a ``prediction``, how right the deployed model is (``accuracy``).
+    *balance*: the share of each class, if somebody knows them.
     *advance* hears the number of records after each batch. Records that are no records are
     counted in the baseline's source; BaselineError if nothing is left.
     """
     source = FileReader(str(path), Path(), options_of(config))
     codec = Codec(config.record, config.limits, clock)
     windows: dict[int, PaneCounts] = {}
+    shares = class_balance(balance, probe_set.layout.classes)
     kept = _VoteSample(MOST_VOTES)
     labelled = None if gold is None else _Labelled(probe_set, gold)
     rejected = 0
@@ -66,21 +71,25 @@ def fit_records(
         records = [item for item in decoded if isinstance(item, Record)]
         rejected += len(decoded) - len(records)
         matrix = engine.run(probe_set, [record.fields for record in records])
-        kept.add(matrix.outcomes)
+        unlabelled = matrix.outcomes
         if labelled is not None:
-            labelled.add(records, matrix.outcomes)
+            unlabelled = labelled.add(records, matrix.outcomes)
+        kept.add(unlabelled)
         for start, pane in count_by_window(config, probe_set, records, matrix, windows).items():
             windows[start] = windows[start] + pane if start in windows else pane
-        advance(len(inputs))
+        if advance is not None:
+            advance(len(inputs))
     facts: dict[str, object] = {
         "path": path.name,
         "rejected": rejected,
         "window_ms": config.window,
     }
+    if balance is not None:
+        facts["balance"] = dict(balance)
     if labelled is not None:
         facts |= {"gold": gold, "gold_records": labelled.records}
-    found = None if labelled is None else labelled.gold()
-    return _freeze(config, probe_set, windows, facts, kept, gold=found)
+        labelled.refuse_none()
+    return _freeze(config, probe_set, windows, facts, kept, labelled, shares)
 
 
 def count_by_window(
@@ -123,11 +132,13 @@ class _VoteSample:
         self._rng = np.random.default_rng(0)  # the same records give the same baseline
         self._priorities = np.empty(0)
         self._parts: list[Outcomes] = []
+        self.seen = 0
 
     def add(self, outcomes: Outcomes) -> None:
         """Draw among these, too; those of the lowest priorities stay."""
         self._priorities = np.append(self._priorities, self._rng.random(len(outcomes)))
         self._parts.append(outcomes)
+        self.seen += len(outcomes)
         if len(self._priorities) > 2 * self._most:
             self._parts = [self.drawn()]
             self._priorities = self._priorities[self._lowest()]
@@ -144,27 +155,40 @@ class _VoteSample:
 
 
 class _Labelled:
-    """The records with a gold label on which the deployed model votes."""
+    """The records with a gold label."""
 
     def __init__(self, probe_set: ProbeSet, field: str) -> None:
-        if len(probe_set.deployed) != 1:
-            msg = (
-                f"gold labels tell how right the deployed model is: the ProbeSet must have one LF "
-                f"of the kind `prediction`, and has {len(probe_set.deployed)}"
-            )
-            raise BaselineError(msg)
-        [self._model] = probe_set.deployed
+        deployed = probe_set.deployed
+        self._model = deployed[0] if len(deployed) == 1 else None
         self._field = field
         self._classes = {name: k for k, name in enumerate(probe_set.layout.classes)}
-        self._kept = _VoteSample(MOST_GOLD)
-        self.records = 0
+        self._predicted = _VoteSample(MOST_GOLD)
+        self.kept = _VoteSample(MOST_VOTES)
+        """Votes of all of them, the label in one more column."""
 
-    def add(self, records: Sequence[Record], outcomes: Outcomes) -> None:
-        """Take those with a label; BaselineError if one is no class."""
+    @property
+    def records(self) -> int:
+        """How many have a label."""
+        return self.kept.seen
+
+    def add(self, records: Sequence[Record], outcomes: Outcomes) -> Outcomes:
+        """Take those with a label, return the outcomes of the others.
+
+        BaselineError if a label is no class.
+        """
         labels = np.array([self._label(record) for record in records], dtype=np.int8)
-        known = (labels >= 0) & (outcomes[:, self._model] >= 0) if len(records) else labels >= 0
-        self._kept.add(np.column_stack([outcomes[known], labels[known]]))
-        self.records += int(known.sum())
+        known = labels >= 0
+        self.kept.add(np.column_stack([outcomes[known], labels[known]]))
+        if self._model is not None:
+            both = known & (outcomes[:, self._model] >= 0) if len(records) else known
+            self._predicted.add(np.column_stack([outcomes[both], labels[both]]))
+        return outcomes[~known]
+
+    def refuse_none(self) -> None:
+        """BaselineError if no record has a label."""
+        if not self.records:
+            msg = f"no record has a gold label at '{self._field}': check the field"
+            raise BaselineError(msg)
 
     def _label(self, record: Record) -> int:
         value = lookup(record.fields, self._field)
@@ -181,20 +205,25 @@ class _Labelled:
             raise BaselineError(msg)
         return label
 
-    def gold(self) -> Gold:
-        """Return a uniform sample; BaselineError if there are too few."""
-        if self.records < MIN_GOLD:
-            msg = (
-                f"{self.records} records have both a label at '{self._field}' and the model's "
-                f"prediction; at least {MIN_GOLD} are needed"
-            )
-            raise BaselineError(msg)
-        drawn = self._kept.drawn()
+    def gold(self) -> Gold | None:
+        """Return a uniform sample of those that the deployed model predicts, too.
+
+        None without a deployed model, or of too few.
+        """
+        if self._model is None or self._predicted.seen < MIN_GOLD:
+            return None
+        drawn = self._predicted.drawn()
         labels = drawn[:, -1].astype(np.int64)
         return Gold(drawn[:, :-1], labels, self._model, len(self._classes))
 
 
-def fit_votes(config: StreamConfig, probe_set: ProbeSet, path: Path) -> Baseline:
+def fit_votes(
+    config: StreamConfig,
+    probe_set: ProbeSet,
+    path: Path,
+    *,
+    balance: Mapping[str, float] | None = None,
+) -> Baseline:
     """Freeze a vote matrix (.npy, or the first array of a .npz), e.g. Snorkel's L_train.
 
     int [n, m], −1 for abstain, columns in the ProbeSet's order. BaselineError otherwise.
@@ -217,7 +246,11 @@ def fit_votes(config: StreamConfig, probe_set: ProbeSet, path: Path) -> Baseline
     kept = _VoteSample(MOST_VOTES)
     kept.add(outcomes)
     windows = {UNTIMED: panes.fold(matrix, k, {})}
-    return _freeze(config, probe_set, windows, {"votes": path.name}, kept)
+    facts: dict[str, object] = {"votes": path.name}
+    if balance is not None:
+        facts["balance"] = dict(balance)
+    shares = class_balance(balance, probe_set.layout.classes)
+    return _freeze(config, probe_set, windows, facts, kept, None, shares)
 
 
 def _read_votes(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
@@ -235,16 +268,15 @@ def _read_votes(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]
         raise BaselineError(msg) from error
 
 
-def _freeze(
+def _freeze(  # noqa: PLR0917
     config: StreamConfig,
     probe_set: ProbeSet,
     windows: dict[int, PaneCounts],
     facts: dict[str, object],
     kept: _VoteSample,
-    *,
-    gold: Gold | None = None,
+    labelled: _Labelled | None,
+    balance: Floats | None,
 ) -> Baseline:
-    outcomes = kept.drawn() if windows else np.empty((0, 0), dtype=np.int8)
     return baselines.fit(
         windows,
         layout=probe_set.layout,
@@ -252,8 +284,32 @@ def _freeze(
         window_ms=config.window,
         source=facts,
         slices=[probe.name for probe in probe_set.slices],
-        model=dawid_skene.fit_if_identified(
-            outcomes, probe_set.cardinality, aside=probe_set.deployed if windows else ()
-        ),
+        model=_label_model(probe_set, kept, labelled, balance) if windows else None,
+        gold=None if labelled is None else labelled.gold(),
+    )
+
+
+def _label_model(
+    probe_set: ProbeSet,
+    kept: _VoteSample,
+    labelled: _Labelled | None,
+    balance: Floats | None,
+) -> LabelModel | None:
+    """Fit from samples; a row stands for as many records as its sample leaves out."""
+    k, aside = probe_set.cardinality, probe_set.deployed
+    outcomes = kept.drawn()
+    if labelled is None:
+        return kinds.fit_if_identified(outcomes, k, aside=aside, balance=balance)
+    known = labelled.kept.drawn()
+    gold = np.concatenate([np.full(len(outcomes), ABSTAIN), known[:, -1]])
+    parts = ((outcomes, kept.seen), (known, labelled.kept.seen))
+    weights = np.concatenate([np.full(len(part), seen / max(len(part), 1)) for part, seen in parts])
+    whole = np.concatenate([outcomes, known[:, :-1]])
+    return kinds.fit_if_identified(
+        whole,
+        k,
+        None if (weights == 1).all() else weights,
+        aside,
+        balance=balance,
         gold=gold,
     )

@@ -15,7 +15,7 @@ from tidegauge_probes.counts.panes import BLIND, CONFLICTED, RECORDS, PaneCounts
 from tidegauge_probes.findings import ALL, SeriesKind
 from tidegauge_probes.model import Layout
 from tidegauge_service.store.candidates import Candidate, CandidateReason
-from tidegauge_service.store.ingest.sample import Sample
+from tidegauge_service.store.ingest.counted import Sample
 from tidegauge_service.store.states import LF_PREFIX, CandidateState, SampleBucket, of_lf
 
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from tidegauge_service.cli.database import find_stream, opened
-from tidegauge_service.cli.terminal import out, print_json, progress, settings_of
+from tidegauge_service.cli.console.database import find_stream, opened
+from tidegauge_service.cli.console.terminal import out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError

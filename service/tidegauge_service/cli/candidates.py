@@ -11,9 +11,9 @@ import typer
 from tidegauge_service.candidates import export as exports
 from tidegauge_service.candidates.export import ExportFormat
 from tidegauge_service.candidates.proposal import ProposalReason
-from tidegauge_service.cli.database import find_stream, opened
-from tidegauge_service.cli.options import OptionsOnly
-from tidegauge_service.cli.terminal import err, settings_of, span
+from tidegauge_service.cli.console.database import find_stream, opened
+from tidegauge_service.cli.console.options import OptionsOnly
+from tidegauge_service.cli.console.terminal import err, settings_of, span
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import candidates
 from tidegauge_service.store.alerting import alerts

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import tidegauge_dashboards
-from tidegauge_service.cli.terminal import out
+from tidegauge_service.cli.console.terminal import out
 
 app = typer.Typer(help="Export Grafana dashboards and Prometheus rules.", no_args_is_help=True)
 

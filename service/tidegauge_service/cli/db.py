@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tidegauge_service.cli.database import opened
-from tidegauge_service.cli.terminal import out, settings_of
+from tidegauge_service.cli.console.database import opened
+from tidegauge_service.cli.console.terminal import out, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.jobs.retention import Pruner
 from tidegauge_service.store import backup as copies

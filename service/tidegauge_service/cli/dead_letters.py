@@ -15,8 +15,8 @@ from rich.table import Table
 
 from tidegauge_probes import load
 from tidegauge_service.candidates.export import as_text
-from tidegauge_service.cli.database import find_stream, opened
-from tidegauge_service.cli.terminal import err, moment, out, print_json, settings_of
+from tidegauge_service.cli.console.database import find_stream, opened
+from tidegauge_service.cli.console.terminal import err, moment, out, print_json, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError
@@ -27,6 +27,7 @@ from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import dead_letters
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import StreamRow
 
 app = typer.Typer(
@@ -124,7 +125,8 @@ def replay(
         with database.write() as connection:
             find_stream(connection, config.name)
             row = streams.register(connection, config, probe_set, now_ms())
-        job = Replay(config, row, probe_set, database, clock=now_ms, owner=owner, codec=codec)
+        scope = StreamScope(config, row, database, now_ms)
+        job = Replay(scope, probe_set, owner=owner, codec=codec)
         outcome = job.run(DeadLetterFilter(reason))
     if as_json:
         done = {"counted": outcome.counted, "late": outcome.late, "left": dict(outcome.left)}

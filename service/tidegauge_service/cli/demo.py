@@ -15,12 +15,20 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 
-from tidegauge_alerts.messages.message import Status, headline
+from tidegauge_alerts.messages.message import headline
+from tidegauge_alerts.messages.model import Status
 from tidegauge_alerts.messages.phrases import change
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_probes.findings import ALL, SeriesKind
-from tidegauge_service.cli.database import opened
-from tidegauge_service.cli.terminal import err, out, print_json, settings_of, sparkline, styled
+from tidegauge_service.cli.console.database import opened
+from tidegauge_service.cli.console.terminal import (
+    err,
+    out,
+    print_json,
+    settings_of,
+    sparkline,
+    styled,
+)
 from tidegauge_service.clock import now_ms, to_iso, window_start
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import (
@@ -68,7 +76,7 @@ def demo(
         url = SecretStr(f"sqlite:///{folder}/demo.db")
         settings = settings_of(context, database=url, port=port)
         with opened(settings, upgrade=True) as database:
-            _Show(settings, database, once=once, as_json=as_json).run()
+            _DemoRun(settings, database, once=once, as_json=as_json).run()
 
 
 def _story() -> tuple[StreamConfig, Plan]:
@@ -90,7 +98,7 @@ def _source(plan: Plan) -> DemoStream:
     return DemoStream(partial(raw_at, SEED, plan=plan), rate=RATE, ceiling=exists_by_now)
 
 
-class _Show:
+class _DemoRun:
     """The demo as the reader sees it."""
 
     def __init__(
@@ -151,7 +159,7 @@ class _Show:
 
     def _await_incident(self, started: float) -> list[Alert]:
         """Wait for firing alerts whose candidates are there too; none if it is stopped before."""
-        stream = self._pipeline.stream
+        stream = self._pipeline.scope.stream
         with err.status("reading …") as status:
             while time.monotonic() - started < PATIENCE_SECONDS:
                 with self._database.read() as connection:
@@ -173,7 +181,7 @@ class _Show:
 
     def _tell(self, incident: list[Alert], seconds: float) -> None:
         with self._database.read() as connection:
-            summary = report.summarise(connection, self._pipeline.stream, seconds)
+            summary = report.summarise(connection, self._pipeline.scope.stream, seconds)
             pictures = self._pictures(connection)
         summary["url"] = f"{self._url}/login?token={self._token}"
         summary["token"] = self._token
@@ -210,7 +218,7 @@ class _Show:
     def _sparkline(self, connection: Connection, series: str, probe: str) -> str:
         found = queries.window_page(
             connection,
-            self._pipeline.stream,
+            self._pipeline.scope.stream,
             series=series,
             segment=ALL,
             probe=probe,

@@ -17,8 +17,8 @@ from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes import load
 from tidegauge_probes.errors import TidegaugeError
+from tidegauge_service.cli.console.terminal import out, settings_of, styled
 from tidegauge_service.cli.probes.sample import stream_inputs
-from tidegauge_service.cli.terminal import out, settings_of, styled
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
@@ -35,9 +35,10 @@ from tidegauge_service.store import streams
 from tidegauge_service.store.alerting import notice_state, outbox
 from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.engine import Connection, Database
-from tidegauge_service.store.ingest.decisions import GapCause, of_stream
+from tidegauge_service.store.ingest.decisions import of_stream
+from tidegauge_service.store.ingest.gap import GapCause
 from tidegauge_service.store.streams import StreamRow, partitions
-from tidegauge_service.store.windows import sight
+from tidegauge_service.store.windows import newest, sight
 
 Check = Callable[[], str]
 
@@ -283,7 +284,7 @@ def _sight(path: Path, settings: Settings) -> str:
         settings,
         lambda connection, stream: (
             sight.load(connection, stream.id),
-            sight.failing(connection, stream),
+            newest.failing(connection, stream),
         ),
     )
     if found is None:

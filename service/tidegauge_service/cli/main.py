@@ -16,7 +16,7 @@ import typer
 
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service import __version__
-from tidegauge_service.cli.lazy import LazyCommand, lazy_group
+from tidegauge_service.cli.console.lazy import LazyCommand, lazy_group
 from tidegauge_service.errors import exit_code_of
 
 COMMANDS = (
@@ -115,7 +115,7 @@ def main() -> None:
     except TidegaugeError as error:
         # A log on a full disk takes no message; the exit code must be right all the more.
         with suppress(OSError):
-            from tidegauge_service.cli.terminal import err, styled  # noqa: PLC0415
+            from tidegauge_service.cli.console.terminal import err, styled  # noqa: PLC0415
 
             err.print(styled("error:", "bold red"), str(error), soft_wrap=True)
         sys.exit(exit_code_of(error))

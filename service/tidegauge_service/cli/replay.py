@@ -16,8 +16,8 @@ from rich.table import Column, Table
 from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_alerts.model import Alert
-from tidegauge_service.cli.database import opened
-from tidegauge_service.cli.terminal import out, print_json, progress, settings_of
+from tidegauge_service.cli.console.database import opened
+from tidegauge_service.cli.console.terminal import out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import BaselineName, StreamConfig, load_stream
@@ -75,12 +75,13 @@ def replay(
                 finally:
                     pipeline.close()
             seconds = time.monotonic() - started
+            row = pipeline.scope.stream
             with store.read() as connection:
-                summary = report.summarise(connection, pipeline.stream, seconds)
-                alerts = report.all_alerts(connection, pipeline.stream.name)
+                summary = report.summarise(connection, row, seconds)
+                alerts = report.all_alerts(connection, row.name)
                 found = None
                 if report_to is not None:
-                    found = page.read(connection, pipeline.stream, config, seconds)
+                    found = page.read(connection, row, config, seconds)
             if report_to is not None and found is not None:
                 page.write(report_to, found, now_ms)
             if as_json:

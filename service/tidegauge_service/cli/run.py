@@ -17,9 +17,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from tidegauge_service import logs
-from tidegauge_service.cli.database import opened
-from tidegauge_service.cli.outcome import show_outcome
-from tidegauge_service.cli.terminal import err, settings_of
+from tidegauge_service.cli.console.database import opened
+from tidegauge_service.cli.console.outcome import show_outcome
+from tidegauge_service.cli.console.terminal import err, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
@@ -28,7 +28,8 @@ from tidegauge_service.errors import ServiceError, StoreError
 from tidegauge_service.runtime.listener import bind, link, listen
 from tidegauge_service.runtime.pipeline import check_receivers
 from tidegauge_service.runtime.server import Server, create_service_app, raise_descriptor_limit
-from tidegauge_service.runtime.supervisor import Supervisor, seats
+from tidegauge_service.runtime.supervisor import Supervisor
+from tidegauge_service.runtime.worker_slot import worker_slots
 from tidegauge_service.store.engine import Database
 
 Workers = Annotated[int, typer.Option(min=1, help="Worker processes per stream.")]
@@ -62,7 +63,7 @@ def run(
         opened(settings) as database,
     ):
         supervisor = Supervisor(
-            seats(configs, workers, static=False),
+            worker_slots(configs, workers, static=False),
             settings,
             database,
             now_ms,
@@ -93,7 +94,7 @@ def consume(
     configs = _load([stream], settings)
     with opened(settings) as database:
         supervisor = Supervisor(
-            seats(configs, workers, static=True), settings, database, now_ms, drain=drain
+            worker_slots(configs, workers, static=True), settings, database, now_ms, drain=drain
         )
         _stop_on_signals(supervisor)
         supervisor.run()

@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tidegauge_service.cli.database import author, find_stream, opened
-from tidegauge_service.cli.terminal import out, print_json, settings_of
+from tidegauge_service.cli.console.database import author, find_stream, opened
+from tidegauge_service.cli.console.terminal import out, print_json, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.ingest import origin
+from tidegauge_service.ingest.partitions import origin
 from tidegauge_service.store.ingest import decisions, origins
 
 app = typer.Typer(

@@ -242,11 +242,18 @@ class RecordMapping(Spec):
         return self
 
 
+BALANCE = (
+    "Share of all records that each class has, if you know it, e.g. {ham: 0.9, spam: 0.1}. Not "
+    "given: what the votes tell of it, where they tell it."
+)
+
+
 class BaselineRange(Spec):
     """Windows of the stream itself, from … until (exclusive)."""
 
     from_: Moment = Field(alias="from")
     until: Moment
+    balance: dict[str, float] | None = Field(default=None, description=BALANCE)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -266,6 +273,12 @@ class BaselinePath(Spec):
     """Training records in a file; fitted at the first start."""
 
     path: str
+    gold: str | None = Field(
+        default=None,
+        description="Field of the records with the true class, where it is known: about 200 "
+        "records drawn from all traffic make class shares and precision figures that were counted.",
+    )
+    balance: dict[str, float] | None = Field(default=None, description=BALANCE)
 
 
 class AlertRules(Spec):

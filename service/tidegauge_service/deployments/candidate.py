@@ -16,15 +16,11 @@ from tidegauge_service.config.stream_file import (
     BaselineRange,
     StreamConfig,
 )
-from tidegauge_service.ingest.open_deployments import ProbeSetCache, load_deployed
+from tidegauge_service.ingest.deployed.probe_set_cache import ProbeSetCache, load_deployed
 from tidegauge_service.store import baselines
 from tidegauge_service.store.deployments import Deployment, Reference
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
-
-
-def _unheard(_records: int) -> None:
-    pass
 
 
 def load_candidate(
@@ -55,7 +51,7 @@ def reference_of(
     *,
     named: str | None = None,
     shadow: bool = False,
-    fitted: Callable[[int], None] = _unheard,
+    fitted: Callable[[int], None] | None = None,
 ) -> Reference:
     """Return what a deployment is compared with: *named*, or what the stream file says.
 

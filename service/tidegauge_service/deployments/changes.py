@@ -7,7 +7,7 @@ says what counts; workers find out by themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -46,31 +46,35 @@ def deploy(database: Database, stream: StreamRow, wanted: Wanted, by: Author) ->
     It is compared with a baseline of its own, or with one of windows that it is to count yet.
     """
     with database.write() as connection:
-        turn = _Turn.begin(connection, stream, by)
-        if _same(turn.live, wanted.probe_set.id, wanted.compared):
+        pending = _PendingChange.begin(connection, stream, by)
+        if _same(pending.live, wanted.probe_set.id, wanted.compared):
             what = f"ProbeSet {wanted.probe_set.id} is live already, with the same baseline"
             _refuse(stream, what)
-        turn.check_range(wanted.compared)
+        pending.check_range(wanted.compared)
         streams.keep_probe_set(connection, wanted.probe_set, by.now_ms)
-        return turn.make_live(wanted.new, Change.DEPLOY)
+        return pending.make_live(wanted.new, Change.DEPLOY)
 
 
 def shadow(database: Database, stream: StreamRow, wanted: Wanted, by: Author) -> Deployment:
     """Let a ProbeSet count beside the live one, instead of the shadow there may be."""
     name = wanted.probe_set.id
     with database.write() as connection:
-        turn = _Turn.begin(connection, stream, by)
-        if name == turn.live.probe_set:
+        pending = _PendingChange.begin(connection, stream, by)
+        if name == pending.live.probe_set:
             _refuse(stream, f"ProbeSet {name} is live: it counts already")
-        if turn.shadow is not None and turn.shadow.probe_set == name:
+        if pending.shadow is not None and pending.shadow.probe_set == name:
             _refuse(stream, f"ProbeSet {name} is the shadow already")
         streams.keep_probe_set(connection, wanted.probe_set, by.now_ms)
-        turn.end(turn.shadow)
-        return turn.add(wanted.new, Change.SHADOW)
+        pending.end(pending.shadow)
+        return pending.add(wanted.new, Change.SHADOW)
 
 
 def promote(
-    database: Database, stream: StreamRow, by: Author, *, baseline: str | None = None
+    database: Database,
+    stream: StreamRow,
+    by: Author,
+    *,
+    baseline: str | None = None,
 ) -> Deployment:
     """Make the shadow live.
 
@@ -87,23 +91,23 @@ def promote(
             else _frozen(connection, stream, chosen, by.now_ms)
         )
     with database.write() as connection:
-        turn = _Turn.begin(connection, stream, by)
-        if turn.shadow != chosen:
+        pending = _PendingChange.begin(connection, stream, by)
+        if pending.shadow != chosen:
             _refuse(stream, "somebody else has just changed the shadow: look again")
         new = New(chosen.probe_set, chosen.reference, Reference(found))
-        return turn.make_live(new, Change.PROMOTE)
+        return pending.make_live(new, Change.PROMOTE)
 
 
 def roll_back(database: Database, stream: StreamRow, by: Author) -> Deployment:
     """Deploy again, with its baseline, what was live before the present deployment."""
     with database.write() as connection:
-        turn = _Turn.begin(connection, stream, by)
-        before = previous(turn.known, turn.live)
+        pending = _PendingChange.begin(connection, stream, by)
+        before = previous(pending.known, pending.live)
         if before is None:
             _refuse(stream, "there is no other deployment that was live before this one")
-        turn.check_range(before.compared)
+        pending.check_range(before.compared)
         new = New(before.probe_set, before.reference, before.compared)
-        return turn.make_live(new, Change.ROLLBACK)
+        return pending.make_live(new, Change.ROLLBACK)
 
 
 def accept(
@@ -113,11 +117,13 @@ def accept(
     *,
     since_ms: int | None = None,
     until_ms: int | None = None,
+    balance: Mapping[str, float] | None = None,
 ) -> Deployment:
     """Make what the live deployment has counted its baseline, from the next window on.
 
     The windows in [since, until) make it; given none, those since the oldest open alert opened,
-    as far as windows are evaluated. BaselineError if it has counted nothing then.
+    as far as windows are evaluated. *balance*: the share of each class in them, if you know them.
+    BaselineError if it has counted nothing then, or *balance* is none.
     """
     with database.write() as connection:
         chosen = deployments.current(deployments.of_stream(connection, stream.id), Role.LIVE)
@@ -132,15 +138,15 @@ def accept(
                 _refuse(stream, f"{name} {to_iso(moment)} is not the start of a window")
         seen = deployments.seen_from(stream, chosen)
         before = baselines.load(connection, chosen.baseline) if chosen.baseline else None
-        found, _ = freeze(connection, seen, since, until, by.now_ms, before)
+        found, _ = freeze(connection, seen, since, until, by.now_ms, before, balance=balance)
     with database.write() as connection:
-        turn = _Turn.begin(connection, stream, by)
-        if turn.live != chosen:
+        pending = _PendingChange.begin(connection, stream, by)
+        if pending.live != chosen:
             _refuse(stream, "somebody else has just changed the live deployment: look again")
         if found.id == chosen.baseline:
             _refuse(stream, f"{found.id} is its baseline already")
         new = New(chosen.probe_set, chosen.reference, Reference(found.id))
-        return turn.make_live(new, Change.ACCEPT)
+        return pending.make_live(new, Change.ACCEPT)
 
 
 def _onset(connection: Connection, stream: StreamRow) -> int:
@@ -158,11 +164,11 @@ def _said(ms: int | None) -> str:
 def end_shadow(database: Database, stream: StreamRow, by: Author) -> Deployment:
     """Let the shadow count no more, from the next window on; return what it was."""
     with database.write() as connection:
-        turn = _Turn.begin(connection, stream, by)
+        pending = _PendingChange.begin(connection, stream, by)
         chosen = _shadow_of(connection, stream)
-        turn.end(chosen)
+        pending.end(chosen)
     log.info("shadow_ended", stream=stream.name, probe_set=chosen.probe_set, by=by.name)
-    return replace(chosen, until_ms=turn.from_ms, ended_ms=by.now_ms, ended_by=by.name)
+    return replace(chosen, until_ms=pending.from_ms, ended_ms=by.now_ms, ended_by=by.name)
 
 
 def previous(known: Sequence[Deployment], live: Deployment) -> Deployment | None:
@@ -172,7 +178,7 @@ def previous(known: Sequence[Deployment], live: Deployment) -> Deployment | None
 
 
 @dataclass(frozen=True)
-class _Turn:
+class _PendingChange:
     """A change that is being made, alone."""
 
     connection: Connection
@@ -182,7 +188,7 @@ class _Turn:
     known: Sequence[Deployment]
 
     @classmethod
-    def begin(cls, connection: Connection, stream: StreamRow, by: Author) -> _Turn:
+    def begin(cls, connection: Connection, stream: StreamRow, by: Author) -> _PendingChange:
         from_ms = deployments.begin(connection, stream)
         known = deployments.of_stream(connection, stream.id)  # under its lock: the last word
         return cls(connection, stream, by, from_ms, known)

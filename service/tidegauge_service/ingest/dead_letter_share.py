@@ -38,7 +38,7 @@ class DeadLetterShare:
     details: dict[str, str] = field(default_factory=dict)
     """Reason → the detail of the first dead letter that has it."""
 
-    def hear(self, inputs: int, dead: Iterable[DeadLetter]) -> None:
+    def add(self, inputs: int, dead: Iterable[DeadLetter]) -> None:
         """Add a batch; TooManyDeadLetters if there are more than *share* among the last inputs."""
         self.inputs += inputs
         for letter in dead:

@@ -20,8 +20,7 @@ from tidegauge_service.clock import window_start
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.ingest.samples import Samplers, WindowSampler, buckets, priorities
 from tidegauge_service.ingest.segments import memberships
-from tidegauge_service.store.ingest.commit import PaneKey
-from tidegauge_service.store.ingest.sample import Sample
+from tidegauge_service.store.ingest.counted import PaneKey, Sample
 
 Rows = npt.NDArray[np.int64]
 Segments = dict[str, npt.NDArray[np.bool_]]

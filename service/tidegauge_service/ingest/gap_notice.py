@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegauge_alerts.messages import notices
-from tidegauge_alerts.messages.message import Status
+from tidegauge_alerts.messages.model import Status
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Connection
-from tidegauge_service.store.ingest.decisions import Gap
+from tidegauge_service.store.ingest.gap import Gap
 from tidegauge_service.store.streams import StreamRow
 
 

@@ -11,6 +11,7 @@ import os
 import struct
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -19,6 +20,9 @@ from typing import Final, Protocol
 from tidegauge_service.config.stream_file import Watchdog
 
 NO_LF: Final = -1
+
+Columns = Sequence[tuple[str, int, str]]
+"""ProbeSet, place in it, name: of each LF and slicing function that may run, by its column."""
 
 _BEAT: Final = struct.Struct("<qqd")  # phase, column of the LF, monotonic seconds of its start
 

@@ -4,7 +4,7 @@ A record is late if the records before it in its partition have already passed t
 window by the allowed lateness. That follows from the records alone, so that the size of batches,
 kills, replays and the speed of other partitions change nothing. The windows that the database has
 closed are those that *all* partitions have passed, so they are never more than these, unless the
-clock has moved the watermark of a silent partition (``ingest.idleness``).
+clock has moved the watermark of a silent partition (``ingest.partitions.idleness``).
 
 Worked example: windows of 60 min, lateness 10 min, times of one partition 11:50, 12:05, 11:59,
 12:10, 11:58. At 11:59 the highest before it is 12:05; 12:05 - 10 min lies in the window of 11:00,

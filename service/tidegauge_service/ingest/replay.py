@@ -21,21 +21,21 @@ from msgspec import structs
 
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import Record
-from tidegauge_service.clock import Clock
-from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.errors import Fenced
 from tidegauge_service.ingest import transaction
 from tidegauge_service.ingest.codec.codec import Codec
-from tidegauge_service.ingest.open_deployments import ProbeSetCache, fold
+from tidegauge_service.ingest.deployed.open_deployments import fold
+from tidegauge_service.ingest.deployed.probe_set_cache import ProbeSetCache
 from tidegauge_service.ingest.samples import Samplers
 from tidegauge_service.ingest.sources.source import Raw
 from tidegauge_service.store import streams
-from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest import dead_letters
-from tidegauge_service.store.ingest.commit import Fenced, PartitionBatch, PartitionState
+from tidegauge_service.store.ingest.commit import PartitionBatch, PartitionState
 from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
-from tidegauge_service.store.streams import REPLAYED, StreamRow
+from tidegauge_service.store.scope import StreamScope
+from tidegauge_service.store.streams import REPLAYED
 
 log = structlog.get_logger()
 
@@ -60,21 +60,19 @@ class Replay:
 
     def __init__(
         self,
-        config: StreamConfig,
-        stream: StreamRow,
+        scope: StreamScope,
         probe_set: ProbeSet,
-        database: Database,
         *,
-        clock: Clock,
         owner: str,
         codec: Codec | None = None,
     ) -> None:
+        config = scope.config
         self._config = config
-        self._stream = stream
-        self._database = database
-        self._clock = clock
+        self._stream = scope.stream
+        self._database = scope.database
+        self._clock = scope.clock
         self._owner = owner
-        self._codec = codec or Codec(config.record, config.limits, clock)
+        self._codec = codec or Codec(config.record, config.limits, scope.clock)
         self._cache = ProbeSetCache(config, [probe_set])
 
     def run(self, wanted: DeadLetterFilter = DeadLetterFilter()) -> Outcome:  # noqa: B008  (frozen)
@@ -129,7 +127,7 @@ class Replay:
             for i, record in enumerate(records)
         ]
         counted = fold(
-            deployments.judge(placed, quarantined={}),
+            deployments.run(placed, quarantined={}),
             REPLAYED,
             running=state.panes,
             samplers=Samplers(self._config.samples, {}, state.sampled),

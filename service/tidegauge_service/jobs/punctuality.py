@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import structlog
 
 from tidegauge_alerts.messages import notices
-from tidegauge_service.clock import Clock, to_iso
-from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.clock import to_iso
 from tidegauge_service.store import streams
 from tidegauge_service.store.alerting.notice_state import NoticeState, Trouble
-from tidegauge_service.store.engine import Database
-from tidegauge_service.store.streams import CLOSED, PartitionRow, StreamRow
+from tidegauge_service.store.scope import StreamScope
+from tidegauge_service.store.streams import CLOSED, PartitionRow
 
 log = structlog.get_logger()
 
@@ -57,23 +56,15 @@ def mostly_late(found: Arrived) -> bool | None:
 class Punctuality:
     """Watches the share of late records of one stream. Any number of processes may; one tells."""
 
-    def __init__(
-        self,
-        config: StreamConfig,
-        stream: StreamRow,
-        database: Database,
-        clock: Clock,
-        *,
-        url: str = "",
-    ) -> None:
-        self._stream = stream
-        self._database = database
-        self._clock = clock
-        self._url = url
-        self._notice = NoticeState(stream.id, Trouble.LATE, tuple(config.alerts.receivers))
+    def __init__(self, scope: StreamScope) -> None:
+        self._stream = scope.stream
+        self._database = scope.database
+        self._clock = scope.clock
+        self._url = scope.url
+        self._notice = NoticeState(scope.stream.id, Trouble.LATE, scope.receivers)
         self._before: Arrived | None = None
-        with database.read() as connection:
-            self._opened = arrived(streams.partitions(connection, stream.id))
+        with scope.database.read() as connection:
+            self._opened = arrived(streams.partitions(connection, scope.stream.id))
 
     def tick(self) -> None:
         """Judge what has come since the last time, if that is enough."""

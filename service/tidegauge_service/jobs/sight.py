@@ -7,17 +7,16 @@ from collections.abc import Sequence
 import structlog
 
 from tidegauge_alerts.messages import notices, phrases
-from tidegauge_alerts.messages.message import Message
+from tidegauge_alerts.messages.model import Message
 from tidegauge_probes.counts.blindness import blindness, uncounted
 from tidegauge_probes.engine import QUARANTINED
 from tidegauge_probes.findings import Blindness
-from tidegauge_service.clock import Clock
-from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.store import streams
 from tidegauge_service.store.alerting.notice_state import NoticeState, Trouble
-from tidegauge_service.store.engine import Connection, Database
+from tidegauge_service.store.engine import Connection
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.store.windows import queries, sight
+from tidegauge_service.store.windows import newest, queries, sight
 from tidegauge_service.store.windows.sight import Sight
 
 log = structlog.get_logger()
@@ -26,22 +25,14 @@ log = structlog.get_logger()
 class SightCheck:
     """Looks at one stream. Any number of processes may; one of them tells."""
 
-    def __init__(
-        self,
-        config: StreamConfig,
-        stream: StreamRow,
-        database: Database,
-        clock: Clock,
-        *,
-        url: str = "",
-    ) -> None:
-        self._name = stream.name
-        self._database = database
-        self._clock = clock
-        self._url = url
-        self._receivers = tuple(config.alerts.receivers)
-        self._text = config.record.text
-        self._segment_by = config.segment_by
+    def __init__(self, scope: StreamScope) -> None:
+        self._name = scope.stream.name
+        self._database = scope.database
+        self._clock = scope.clock
+        self._url = scope.url
+        self._receivers = scope.receivers
+        self._text = scope.config.record.text
+        self._segment_by = scope.config.segment_by
         self._logged: list[str] = []
 
     def tick(self) -> None:
@@ -67,7 +58,7 @@ class SightCheck:
         nothing = uncounted(records, late, dead)
         if nothing:
             return nothing
-        counts = sight.newest_counts(connection, stream)
+        counts = newest.newest_counts(connection, stream)
         if counts is None:
             return None
         layout = streams.layout_of(connection, stream.probe_set)

@@ -1,6 +1,6 @@
 """Say so when the watermark stands still: then no window closes, and drift is not watched.
 
-It stands still by design while nothing comes (``ingest.idleness``); that is told of only when it
+It stands still by design while nothing comes (``idleness``); that is told of only when it
 lasts where it should not.
 """
 
@@ -11,15 +11,15 @@ from collections.abc import Sequence
 import structlog
 
 from tidegauge_alerts.messages import notices
-from tidegauge_service.clock import Clock, to_iso
-from tidegauge_service.config.stream_file import KafkaSource, LogSource, StreamConfig
+from tidegauge_service.clock import to_iso
+from tidegauge_service.config.stream_file import KafkaSource, LogSource
 from tidegauge_service.jobs.punctuality import Punctuality
 from tidegauge_service.store import streams
 from tidegauge_service.store.alerting.notice_state import NoticeState, Trouble
-from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import arrivals
 from tidegauge_service.store.ingest.arrivals import Arrivals
-from tidegauge_service.store.streams import REPLAYED, PartitionRow, StreamRow
+from tidegauge_service.store.scope import StreamScope
+from tidegauge_service.store.streams import REPLAYED, PartitionRow
 
 log = structlog.get_logger()
 
@@ -30,24 +30,16 @@ SETTLE_MS = 120_000
 class WatermarkWatch:
     """Watches the watermark of one stream. Any number of processes may; one of them tells."""
 
-    def __init__(
-        self,
-        config: StreamConfig,
-        stream: StreamRow,
-        database: Database,
-        clock: Clock,
-        *,
-        url: str = "",
-    ) -> None:
-        self._stream = stream
-        self._database = database
-        self._clock = clock
-        self._url = url
-        self._notice = NoticeState(stream.id, Trouble.STALE, tuple(config.alerts.receivers))
-        self._after_ms = config.alerts.stale_after
-        self._live = isinstance(config.source, KafkaSource | LogSource)
-        self._since_ms = clock()
-        self._punctuality = Punctuality(config, stream, database, clock, url=url)
+    def __init__(self, scope: StreamScope) -> None:
+        self._stream = scope.stream
+        self._database = scope.database
+        self._clock = scope.clock
+        self._url = scope.url
+        self._notice = NoticeState(scope.stream.id, Trouble.STALE, scope.receivers)
+        self._after_ms = scope.config.alerts.stale_after
+        self._live = isinstance(scope.config.source, KafkaSource | LogSource)
+        self._since_ms = scope.clock()
+        self._punctuality = Punctuality(scope)
 
     def tick(self) -> None:
         """Tell of a watermark that stands still, or that it moves again: once, in one commit.

@@ -14,8 +14,9 @@ from tidegauge_probes.findings import ALL, BlindCause, SeriesKind
 from tidegauge_probes.label_model.accuracy import Accuracy
 from tidegauge_service.metrics.snapshot import StreamFigures
 from tidegauge_service.store.streams import PartitionRow
+from tidegauge_service.store.windows.figures import SeriesFigure
 from tidegauge_service.store.windows.precision import LfPrecision
-from tidegauge_service.store.windows.queries import SeriesFigure, StreamSummary
+from tidegauge_service.store.windows.queries import StreamSummary
 
 T = TypeVar("T")
 

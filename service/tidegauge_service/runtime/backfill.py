@@ -121,7 +121,7 @@ def _open_stream(scope: _Scope) -> StreamRow:
     """Make the stream and the partitions of its own source, if that was not done yet."""
     pipeline = scope.open()
     pipeline.close()
-    return pipeline.stream
+    return pipeline.scope.stream
 
 
 def _begin(

@@ -1,4 +1,4 @@
-"""Reading, judging and telling in one process: threads that read streams, and ticks."""
+"""One process that reads streams, evaluates windows and notifies: its threads and its ticks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from tidegauge_alerts.backoff import Backoff
 from tidegauge_alerts.transports import transport_for
 from tidegauge_probes.errors import ProbeError, TidegaugeError
 from tidegauge_service.clock import Clock
@@ -20,6 +20,7 @@ from tidegauge_service.errors import SettingsError, SourceError, StoreError, Str
 from tidegauge_service.ingest.worker import Progress, Worker
 from tidegauge_service.jobs.receivers import Receivers
 from tidegauge_service.jobs.retention import Pruner
+from tidegauge_service.runtime.health import RECEIVER, Health
 from tidegauge_service.runtime.pipeline import Pipeline
 from tidegauge_service.store.engine import Database
 
@@ -33,77 +34,15 @@ RECEIVERS_STOP_S = 2.0
 RECEIVERS_DRAIN_S = 60.0
 """How long `--drain` waits for receivers at the end."""
 
-RECEIVER = "receiver:"
-"""Parts that begin so are receivers: their trouble is a warning, tidegauge itself is ready."""
-
 WATCH_SECONDS = 10
 """How often it is asked whether the watermark stands still."""
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
-"""Pauses while a source or database is down: doubled each time, up to the longest."""
+PAUSE = Backoff(0.5, 10.0)
+"""Between attempts while a source or database is down: many workers that lost one database do not
+come back to it at once."""
 
 REST_S = 0.5
-"""How often a worker that waits lets its group hear of it."""
-
-
-def pause_s(failures: int, jitter: float) -> float:
-    """Return how long to wait after the *failures*-th failure in a row; *jitter* in 0…1.
-
-    Between half and all of min(longest, first · 2^(failures - 1)): many workers that lost one
-    database do not come back to it at once.
-
-    >>> [pause_s(n, 1.0) for n in (1, 2, 3, 6, 1_000)], pause_s(1, 0.0)
-    ([0.5, 1.0, 2.0, 10.0, 10.0], 0.25)
-    """
-    longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 16))
-    return longest * (0.5 + jitter / 2)
-
-
-def _nothing_to_do() -> None:
-    pass
-
-
-def _unheard(_part: str, _problem: str | None) -> None:
-    pass
-
-
-@dataclass
-class Health:
-    """What is wrong right now, by part; empty when all is well. Any thread may report."""
-
-    heard: Callable[[str, str | None], None] = _unheard
-    """Is told of each change, from the thread that reports it."""
-    problems: dict[str, str] = field(default_factory=dict)
-    fatal: TidegaugeError | None = None
-    _since_s: dict[str, float] = field(default_factory=dict)
-
-    def report(self, part: str, problem: str | None) -> None:
-        """Note or clear a problem: one line of the log when it comes, one when it goes."""
-        before = self.problems.get(part)
-        if problem == before:
-            return
-        if problem is None:
-            self.problems.pop(part, None)
-            lasted = time.monotonic() - self._since_s.pop(part)
-            log.info("well_again", part=part, seconds=round(lasted, 1))
-        else:
-            self.problems[part] = problem
-            if before is None:
-                self._since_s[part] = time.monotonic()
-                log.warning("in_trouble", part=part, problem=problem)
-        self.heard(part, problem)
-
-    def first(self) -> str | None:
-        """Return one problem, for /readyz; what is wrong with a receiver is none."""
-        return next((text for part, text in self._texts() if RECEIVER not in part), None)
-
-    def warnings(self) -> list[str]:
-        """Return what is wrong with receivers."""
-        return [text for part, text in self._texts() if RECEIVER in part]
-
-    def _texts(self) -> list[tuple[str, str]]:
-        # A copy: other threads report meanwhile.
-        return [(part, f"{part}: {what}") for part, what in sorted(dict(self.problems).items())]
+"""How often a worker that waits tells its group that it is alive."""
 
 
 class Service:
@@ -118,7 +57,7 @@ class Service:
         *,
         health: Health | None = None,
         stopping: threading.Event | None = None,
-        progressed: Callable[[], None] = _nothing_to_do,
+        progressed: Callable[[], None] | None = None,
     ) -> None:
         """Put them together; *progressed* is called after each commit of a batch with inputs."""
         self._progressed = progressed
@@ -132,7 +71,7 @@ class Service:
         self._receivers = Receivers(database, transports, clock)
         self._random = random.Random()  # noqa: S311  (jitter)
         self._threads = [
-            threading.Thread(target=self._ingest, args=(p,), name=f"ingest-{p.config.name}")
+            threading.Thread(target=self._ingest, args=(p,), name=f"ingest-{p.scope.config.name}")
             for p in pipelines
         ]
         retention = settings.retention
@@ -147,9 +86,9 @@ class Service:
         for thread in self._threads:
             thread.start()
         for pipeline in self._pipelines:
-            self._tick(f"evaluate-{pipeline.config.name}", pipeline.evaluator.tick)
-            self._tick(f"watch-{pipeline.config.name}", pipeline.watch.tick, WATCH_SECONDS)
-            self._tick(f"sight-{pipeline.config.name}", pipeline.sight.tick, WATCH_SECONDS)
+            self._tick(f"evaluate-{pipeline.scope.config.name}", pipeline.evaluator.tick)
+            self._tick(f"watch-{pipeline.scope.config.name}", pipeline.watch.tick, WATCH_SECONDS)
+            self._tick(f"sight-{pipeline.scope.config.name}", pipeline.sight.tick, WATCH_SECONDS)
         self._receivers.start(self.stopping)
         self._tick("receivers", self._report_receivers)
         self._tick("retention", self._pruner.tick, self._prune_seconds)
@@ -225,9 +164,9 @@ class Service:
         )
 
     def _ingest(self, pipeline: Pipeline) -> None:
-        """Turn the crank of one stream; what fails is tried again, nothing is lost."""
-        part, failures = f"ingest-{pipeline.config.name}", 0
-        finite = pipeline.config.source.kind == "file"
+        """Step the worker of one stream; what fails is tried again, and nothing is lost."""
+        part, failures = f"ingest-{pipeline.scope.config.name}", 0
+        finite = pipeline.scope.config.source.kind == "file"
         while not self.stopping.is_set():
             try:
                 self._note(pipeline.worker.step(finite=finite))
@@ -238,7 +177,7 @@ class Service:
                 # ProbeError: what was deployed is not here. It may come yet, or go.
                 failures += 1
                 self.health.report(part, str(error))
-                self._rest(pipeline.worker, pause_s(failures, self._random.random()))
+                self._rest(pipeline.worker, PAUSE.pause_s(failures, self._random.random()))
                 continue
             except Exception as error:
                 log.exception("ingest_failed", part=part)
@@ -250,6 +189,8 @@ class Service:
                 return
 
     def _note(self, progress: Progress) -> None:
+        if self._progressed is None:
+            return
         if progress.committed and progress.records + progress.dead_letters:
             self._progressed()
 

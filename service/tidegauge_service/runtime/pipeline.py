@@ -24,11 +24,10 @@ from tidegauge_service.clock import Clock
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import NoRecord, SettingsError
-from tidegauge_service.ingest import origin
 from tidegauge_service.ingest.codec.stream_codec import open_codec
-from tidegauge_service.ingest.gaps import seed
-from tidegauge_service.ingest.heartbeat import Beats, no_beat
-from tidegauge_service.ingest.open_deployments import Columns
+from tidegauge_service.ingest.heartbeat import Beats, Columns, no_beat
+from tidegauge_service.ingest.partitions import origin
+from tidegauge_service.ingest.partitions.first_positions import seed
 from tidegauge_service.ingest.sources.registry import open_source
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.ingest.worker import Progress, Worker
@@ -40,22 +39,17 @@ from tidegauge_service.store import baselines, deployments, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import dead_letters
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
-from tidegauge_service.store.streams import REPLAYED, Role, StreamRow
+from tidegauge_service.store.scope import StreamScope
+from tidegauge_service.store.streams import REPLAYED, Role
 
 log = structlog.get_logger()
 
 
-def _unheard(_records: int) -> None:
-    pass
-
-
 @dataclass
 class Pipeline:
-    """A stream that can be read and judged."""
+    """A stream that can be read and evaluated."""
 
-    config: StreamConfig
-    stream: StreamRow
-    database: Database
+    scope: StreamScope
     worker: Worker
     evaluator: Evaluator
     watch: WatermarkWatch
@@ -76,8 +70,8 @@ class Pipeline:
         """
         if not self.worker.drained:
             return False
-        with self.database.read() as connection:
-            found = streams.partitions(connection, self.stream.id)
+        with self.scope.database.read() as connection:
+            found = streams.partitions(connection, self.scope.stream.id)
         return all(p.drained for p in found if p.partition > REPLAYED)
 
     def require_records(self, dead: int, *, kept: bool = True) -> None:
@@ -87,9 +81,10 @@ class Pipeline:
         them. A run after which nothing is new is
         well, as long as there were records before.
         """
-        with self.database.read() as connection:
-            counted = sum(p.records for p in streams.partitions(connection, self.stream.id))
-        name = self.config.name
+        with self.scope.database.read() as connection:
+            found = streams.partitions(connection, self.scope.stream.id)
+        counted = sum(p.records for p in found)
+        name = self.scope.config.name
         if dead:
             listed = f"See all with `tidegauge dead-letters list {name}`, and check" if kept else ""
             msg = (
@@ -103,9 +98,9 @@ class Pipeline:
             raise NoRecord(msg)
 
     def _newest_dead_letter(self) -> str:
-        with self.database.read() as connection:
+        with self.scope.database.read() as connection:
             found = dead_letters.page(
-                connection, self.stream, DeadLetterFilter(), limit=1, most_bytes=1
+                connection, self.scope.stream, DeadLetterFilter(), limit=1, most_bytes=1
             )
         return (
             f"The last one, {found[0].letter.reason}: {found[0].letter.detail}. " if found else ""
@@ -130,9 +125,9 @@ def open_pipeline(
     clock: Clock,
     *,
     source: Source | None = None,
-    fitted: Callable[[int], None] = _unheard,
+    fitted: Callable[[int], None] | None = None,
     beat: Beats = no_beat,
-    renewed: Callable[[Columns], None] = lambda _columns: None,
+    renewed: Callable[[Columns], None] | None = None,
 ) -> Pipeline:
     """Load the LFs, open the source, register the stream, attach its baseline.
 
@@ -144,7 +139,6 @@ def open_pipeline(
     check_receivers(config, settings)
     probe_set = load(config.probes, Path(config.folder))
     codec = open_codec(config, settings, clock)
-    url = settings.url or ""
     opened = source or open_source(config, settings, database)
     try:
         for rule in config.alerts.user_rules:
@@ -152,16 +146,11 @@ def open_pipeline(
         origin.check(database, config, opened)  # before the database takes the stream file over
         with database.write() as connection:
             stream = streams.register(connection, config, probe_set, clock())
-        seed(database, config, stream, opened, clock())
+        scope = StreamScope(config, stream, database, clock, settings.url or "")
+        origin.keep(scope, opened)
+        seed(scope, opened)
         if stream.probe_set == probe_set.id:
-            _attach_baseline(
-                config=config,
-                stream=stream,
-                probe_set=probe_set,
-                database=database,
-                clock=clock,
-                fitted=fitted,
-            )
+            _attach_baseline(scope, probe_set, fitted)
         else:  # the database decides what counts, the stream file says what is wished
             log.warning("probes_not_live", stream=stream.name, live=stream.probe_set)
         if not counts_pairs(len(probe_set.probes), probe_set.cardinality):
@@ -171,14 +160,10 @@ def open_pipeline(
                 advice=f"LFs × classes are more than {MAX_PAIRED}: no pairs, no label model",
             )
         worker = Worker(
-            config,
-            stream,
+            scope,
             probe_set,
             opened,
-            database,
-            clock=clock,
             beat=beat,
-            url=url,
             codec=codec,
             lift=partial(lifting_of, settings=settings, stream=stream.name),
             renewed=renewed,
@@ -187,15 +172,7 @@ def open_pipeline(
     except Exception:
         opened.close()
         raise
-    return Pipeline(
-        config,
-        stream,
-        database,
-        worker,
-        Evaluator(config, stream, database, clock, url=url),
-        WatermarkWatch(config, stream, database, clock, url=url),
-        SightCheck(config, stream, database, clock, url=url),
-    )
+    return Pipeline(scope, worker, Evaluator(scope), WatermarkWatch(scope), SightCheck(scope))
 
 
 def lifting_of(probe_set: ProbeSet, settings: Settings, stream: str) -> Lifting | None:
@@ -224,22 +201,17 @@ def check_receivers(config: StreamConfig, settings: Settings) -> None:
 
 
 def _attach_baseline(
-    *,
-    config: StreamConfig,
-    stream: StreamRow,
-    probe_set: ProbeSet,
-    database: Database,
-    clock: Clock,
-    fitted: Callable[[int], None],
+    scope: StreamScope, probe_set: ProbeSet, fitted: Callable[[int], None] | None
 ) -> None:
     """Attach a named or a file's baseline; a range of the stream is fitted as it passes by."""
+    stream = scope.stream
     if stream.baseline is not None:
         return
-    found = find_baseline(config, probe_set, database, clock, fitted)
+    found = find_baseline(scope.config, probe_set, scope.database, scope.clock, fitted)
     if found is None:
         return
-    with database.write() as connection:
-        baselines.save(connection, found, None, clock())
+    with scope.database.write() as connection:
+        baselines.save(connection, found, None, scope.clock())
         live = deployments.current(deployments.of_stream(connection, stream.id), Role.LIVE)
         if live is not None:
             deployments.attach(connection, stream, live, found.id)

@@ -18,16 +18,16 @@ from prometheus_client import CollectorRegistry
 
 from tidegauge_service.api.app import create_app
 from tidegauge_service.api.auth import COOKIE, TokenAuth
-from tidegauge_service.api.connections import protocol
 from tidegauge_service.api.context import ApiContext
 from tidegauge_service.api.problems import Problem
+from tidegauge_service.api.requests.connections import protocol
 from tidegauge_service.clock import Clock
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.logs import Throttle
 from tidegauge_service.metrics import meters
 from tidegauge_service.metrics.exposition import Collector
 from tidegauge_service.metrics.snapshot import Snapshot, take_snapshot
-from tidegauge_service.runtime.consumer import Health
+from tidegauge_service.runtime.health import Health
 from tidegauge_service.store.engine import Database
 from tidegauge_service.web.pages.routes import pages
 

@@ -15,41 +15,26 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import Any
 
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service import logs
 from tidegauge_service.clock import now_ms
-from tidegauge_service.config.settings import Settings
-from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import exit_code_of
 from tidegauge_service.ingest.heartbeat import Heartbeat, Phase
-from tidegauge_service.runtime.consumer import Health, Service
+from tidegauge_service.runtime.consumer import Service
+from tidegauge_service.runtime.health import Health
 from tidegauge_service.runtime.pipeline import open_pipeline
+from tidegauge_service.runtime.worker_protocol import (
+    CALLS,
+    DONE,
+    FATAL,
+    PROBLEM,
+    READY,
+    Task,
+)
 from tidegauge_service.store.engine import Database
-
-READY, CALLS, PROBLEM, FATAL, DONE = "ready", "calls", "problem", "fatal", "done"
-"""What a worker says: [calls, ProbeSet, place and name of each LF and slice that it may call],
-before its heart beats with their columns; [ready, the values of its StreamRow],
-[problem, part, what or null], [fatal, exit code, what]; [done] when it has read everything: exit
-code 0 alone proves nothing, for an LF may have ended the process."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a worker is to do. ``heartbeat`` and ``reports`` are file descriptors it inherits.
-
-    *first_batch*: how many inputs to take at first; ``None``: as many as the stream file says.
-    """
-
-    name: str
-    config: StreamConfig
-    settings: Settings
-    drain: bool
-    heartbeat: int
-    reports: int
-    first_batch: int | None = None
 
 
 class Reports:
@@ -94,7 +79,7 @@ def _work(task: Task, reports: Reports) -> None:
     )
     if task.first_batch is not None:
         pipeline.worker.begin_with(task.first_batch)
-    health = Health(heard=lambda part, what: reports.say(PROBLEM, part, what))
+    health = Health(changed=lambda part, what: reports.say(PROBLEM, part, what))
     service = Service(
         database,
         [pipeline],
@@ -104,7 +89,7 @@ def _work(task: Task, reports: Reports) -> None:
         stopping=stop,
         progressed=heartbeat.progressed,
     )
-    reports.say(READY, astuple(pipeline.stream))
+    reports.say(READY, astuple(pipeline.scope.stream))
     # What is alive now stays alive: the collector need not walk it again and again, which took a
     # third of the time of a worker.
     gc.collect()

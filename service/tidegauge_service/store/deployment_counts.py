@@ -15,7 +15,7 @@ from tidegauge_probes.model import Layout
 from tidegauge_service.store import deployments, schema, streams
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.streams import CLOSED, StreamRow
-from tidegauge_service.store.windows import evaluation
+from tidegauge_service.store.windows.counts import counts_between
 
 MOST_COMMON = 168
 """Windows in which two deployments are compared, at most: the newest. A week of hours."""
@@ -114,7 +114,7 @@ def _counts(
     if not starts:
         return {}
     seen = replace(stream, probe_set=probe_set)
-    found = evaluation.counts_between(connection, seen, starts[0], starts[-1] + 1)
+    found = counts_between(connection, seen, starts[0], starts[-1] + 1)
     return {start: found[start] for start in starts}
 
 

@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 
 from tests.probes.simulation import HOUR_MS, Floats, count, fit, layout_of, panes, wobbling
 from tests.probes.strategies import matrix
+from tidegauge_probes import label_model
 from tidegauge_probes.counts import panes as counts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import LEARNING_WINDOWS, Baseline
@@ -21,7 +22,8 @@ from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.calibration.noise import FLOOR_TAU
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import SeriesKind
-from tidegauge_probes.label_model import dawid_skene
+from tidegauge_probes.label_model import LabelModelKind
+from tidegauge_probes.label_model.parts import arrays
 
 WINDOWS, RECORDS = 336, 1000
 
@@ -84,24 +86,40 @@ def test_the_id_follows_the_content() -> None:
     assert len({made(), *others}) == 5
 
 
-def with_model() -> Baseline:
+def with_model(kind: LabelModelKind = LabelModelKind.MAJORITY) -> Baseline:
+    """Return a baseline whose label model is of that kind: guesses, copies, or LFs that know."""
     rng = np.random.default_rng(5)
     pane = count(rng, np.full(3, 0.3), 50)
     votes = rng.integers(-1, 2, size=(200, 3)).astype(np.int8)
-    return fit([pane]).with_model(dawid_skene.fit(votes, 2))
+    if kind is not LabelModelKind.MAJORITY:
+        y = rng.integers(0, 2, size=(4_000, 1))
+        votes = np.where(rng.random((4_000, 3)) < 0.9, y, 1 - y).astype(np.int8)
+        silent = rng.random((4_000, 3)) < 0.4
+        if kind is LabelModelKind.VOTES:  # all are silent together, and one copies another
+            silent[:] = silent[:, :1]
+            votes[::2, 1] = votes[::2, 0]
+        votes[silent] = -1
+    model = label_model.fit(votes, 2)
+    assert model.kind is kind
+    return fit([pane]).with_model(model)
 
 
-def test_a_label_model_survives_storage_exactly() -> None:
-    baseline = with_model()
+@pytest.mark.parametrize("kind", LabelModelKind)
+def test_a_label_model_survives_storage_exactly(kind: LabelModelKind) -> None:
+    baseline = with_model(kind)
     again = baselines.decode(baseline.encode())
     assert baseline.model is not None
     assert again.model is not None
     assert again.id == baseline.id
     assert again.model.records == baseline.model.records
-    for name in ("prior", "emission", "votes", "dependent"):
-        ours, theirs = getattr(again.model, name), getattr(baseline.model, name)
-        assert ours.dtype == theirs.dtype
-        assert ours.tobytes() == theirs.tobytes()
+    assert again.model.kind is baseline.model.kind
+    theirs = arrays(baseline.model)
+    assert {"prior", "votes", "dependent", "pi", "gram"} < set(theirs)
+    assert ("tables.emission" in theirs) == (kind is LabelModelKind.FULL)
+    assert arrays(again.model).keys() == theirs.keys()
+    for name, ours in arrays(again.model).items():
+        assert ours.dtype == theirs[name].dtype
+        assert ours.tobytes() == theirs[name].tobytes()
 
 
 def test_the_id_is_of_what_was_counted_not_of_what_was_learned_from_it() -> None:
@@ -145,7 +163,7 @@ def test_a_calibration_of_other_series_is_refused() -> None:
 
 
 def test_a_label_model_of_other_lfs_is_refused() -> None:
-    four = dawid_skene.fit(np.zeros((100, 4), dtype=np.int8), 2)
+    four = label_model.fit(np.zeros((100, 4), dtype=np.int8), 2)
     with pytest.raises(BaselineError, match="other LFs or classes"):
         baselines.decode(dataclasses.replace(small(), model=four).encode())
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from tests.probes.simulated_votes import pane, unipolar
 from tidegauge_probes.drift.explanation import explain, of_classes
 from tidegauge_probes.findings import Cause, CauseKind, Finding, SeriesKey, SeriesKind, Verdict
-from tidegauge_probes.label_model import dawid_skene
+from tidegauge_probes.label_model import LabelModel, LabelModelKind, dawid_skene, kinds
 from tidegauge_probes.label_model.precision import PairCounts
-from tidegauge_probes.model import ABSTAIN
+from tidegauge_probes.label_model.rows import DistinctRows
+from tidegauge_probes.model import ABSTAIN, Outcomes
 
 LF = SeriesKey(SeriesKind.COVERAGE, probe="lf")
 Counts = tuple[int, int, float, int]
@@ -107,6 +108,13 @@ def test_any_counts_have_a_finite_answer(segments: dict[str, Counts]) -> None:
         assert cause.share >= 0.8
 
 
+def checked(seen: Outcomes) -> LabelModel:
+    """Return the model of votes that are known to be independent given the class."""
+    rows = DistinctRows.of(seen, 2)
+    tables = dawid_skene.fit_rows(rows)
+    return kinds.full(rows, tables)
+
+
 def of_those_that_moved(
     now: tuple[float, float], broken: int | None = None
 ) -> dict[int, Cause | None]:
@@ -118,7 +126,7 @@ def of_those_that_moved(
     _, votes = world.draw(rng, 20_000, np.array(now))
     if broken is not None:  # of its votes every second is lost
         votes[::2, broken] = ABSTAIN
-    model = dawid_skene.fit(seen, 2)
+    model = checked(seen)
     together = PairCounts.of(pane(votes, 2))
     change = (votes >= 0).mean(axis=0) - (seen >= 0).mean(axis=0)
     return {
@@ -141,3 +149,56 @@ def test_another_mix_of_classes_is_told_from_an_lf_that_broke() -> None:
 
 def test_an_lf_that_broke_alone_is_not_laid_to_the_classes() -> None:
     assert of_those_that_moved((0.3, 0.7), broken=3) == {3: None}
+
+
+def asleep(seed: int, spam: float, n: int) -> Outcomes:
+    """Return votes on records of which half wake no LF at all, so silence tells nothing."""
+    before = np.array([0.6, 0.4])
+    world = unipolar(np.random.default_rng(3), 12, before, coverage=(0.2, 0.5))
+    _, votes = world.draw(np.random.default_rng(seed), n, np.array([1 - spam, spam]))
+    votes[: n // 2] = ABSTAIN
+    return votes
+
+
+def asked(before: Outcomes, after: Outcomes) -> dict[int, Cause | None]:
+    """Ask the label model that *before* allows why each LF's coverage moved."""
+    model, together = kinds.fit(before, 2), PairCounts.of(pane(after, 2))
+    assert model.kind is LabelModelKind.VOTES
+    change = (after >= 0).mean(axis=0) - (before >= 0).mean(axis=0)
+    return {
+        i: of_classes(i, float(change[i]), model, ("ham", "spam"), together)
+        for i in range(len(change))
+    }
+
+
+def test_a_stream_without_spam_is_not_said_to_be_full_of_it() -> None:
+    """Half of the LFs die away with their class, and that is told, without a share."""
+    causes = [c for c in asked(asleep(1, 0.4, 30_000), asleep(2, 0.0, 20_000)).values() if c]
+    assert causes
+    for cause in causes:
+        assert cause.weight == 0, "its share is not known"
+        assert cause.ratio is not None
+        assert (cause.field == "spam") == (cause.ratio < 1)
+
+
+def test_traffic_that_no_lf_knows_is_no_other_mix_of_classes() -> None:
+    """All classes are as much rarer: a fifth of the records are of a topic that wakes no LF."""
+    after = asleep(2, 0.4, 20_000)
+    after[::5] = ABSTAIN
+    assert set(asked(asleep(1, 0.4, 30_000), after).values()) == {None}
+
+
+def test_of_a_majority_no_class_is_a_cause() -> None:
+    rng = np.random.default_rng(1)
+    before, after = rng.integers(-1, 2, (2, 20_000, 8)).astype(np.int8)
+    after[after == 1] = ABSTAIN
+    model = kinds.fit(before, 2)
+    assert model.kind is LabelModelKind.MAJORITY
+    assert of_classes(0, -0.3, model, ("ham", "spam"), PairCounts.of(pane(after, 2))) is None
+
+
+def test_a_cause_is_the_same_only_if_the_class_moved_the_same_way() -> None:
+    up = Cause(CauseKind.CLASSES, "spam", "", 0.9, 0.0, ratio=2.0)
+    assert up.same(Cause(CauseKind.CLASSES, "spam", "", 1.1, 0.0, ratio=1.5))
+    assert not up.same(Cause(CauseKind.CLASSES, "spam", "", 0.9, 0.0, ratio=0.5))
+    assert not up.same(Cause(CauseKind.CLASSES, "ham", "", 0.9, 0.0, ratio=2.0))

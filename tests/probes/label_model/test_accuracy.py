@@ -43,8 +43,14 @@ def labelled(votes: Outcomes, y: Ints, predicted: Ints) -> Gold:
 
 
 def estimate(gold: Gold, shares: Floats, prior: Floats) -> Accuracy | None:
-    """Estimate where no LF fails."""
-    return estimate_(gold, shares, prior, np.ones(gold.outcomes.shape[1], np.bool_))
+    """Estimate where no LF fails. *prior*: the class shares now."""
+    return estimate_(gold, shares, ratios(gold, prior), np.ones(gold.outcomes.shape[1], np.bool_))
+
+
+def ratios(gold: Gold, prior: Floats) -> Floats:
+    """Return how many times as common each class is as among the gold records."""
+    before = np.bincount(gold.labels, minlength=2) / max(len(gold.labels), 1)
+    return np.asarray(np.maximum(prior, 1e-9) / np.maximum(before, 1e-9))
 
 
 def shares(gold: Gold) -> Floats:
@@ -104,9 +110,9 @@ def test_nothing_is_said_where_too_many_lfs_fail() -> None:
     gold = traffic(1, 5_000, BEFORE)
     working = np.zeros(13, np.bool_)
     working[[0, 1, 2, 12]] = True
-    assert estimate_(gold, shares(gold), BEFORE, working) is not None
+    assert estimate_(gold, shares(gold), ratios(gold, BEFORE), working) is not None
     working[0] = False
-    assert estimate_(gold, shares(gold), BEFORE, working) is None
+    assert estimate_(gold, shares(gold), ratios(gold, BEFORE), working) is None
 
 
 def test_few_gold_records_say_nothing() -> None:

@@ -18,7 +18,7 @@ from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.findings import ALL, Finding, SeriesKey, SeriesKind, Verdict
-from tidegauge_probes.label_model import dawid_skene
+from tidegauge_probes.label_model import LabelModelKind, fit
 from tidegauge_probes.model import ABSTAIN, ERROR, Layout, Outcomes
 
 Floats = npt.NDArray[np.float64]
@@ -54,7 +54,8 @@ def baseline() -> Baseline:
     rng = np.random.default_rng(2)
     panes = {w * HOUR_MS: window(rng, world(), rng.normal(0.4, 0.02)) for w in range(240)}
     _, outcomes = world().draw(rng, 50_000, MIX)
-    model = dawid_skene.fit(outcomes, 2, aside=[MODEL])
+    model = fit(outcomes, 2, aside=[MODEL])
+    assert model.kind is LabelModelKind.FULL
     return baselines.fit(
         panes, layout=LAYOUT, probe_set="p", window_ms=HOUR_MS, source={}, model=model
     )

@@ -41,7 +41,7 @@ def test_an_abstain_that_depends_on_the_class_is_used() -> None:
     says[:, 1] = [0.05, 0.9]
     rng = np.random.default_rng(3)
     y, outcomes = World(says).draw(rng, 5_000, BINARY)
-    posterior = dawid_skene.posterior(dawid_skene.fit(outcomes, 2), outcomes)
+    posterior = dawid_skene.fit(outcomes, 2).posterior(outcomes)
     assert (posterior.argmax(axis=1) == y).mean() > 0.98
 
 
@@ -49,7 +49,7 @@ def test_records_get_the_class_that_the_votes_speak_for() -> None:
     rng = np.random.default_rng(11)
     world = unipolar(rng, 30, BINARY, coverage=(0.2, 0.4))
     y, outcomes = world.draw(rng, 20_000, BINARY)
-    posterior = dawid_skene.posterior(dawid_skene.fit(outcomes, 2), outcomes)
+    posterior = dawid_skene.fit(outcomes, 2).posterior(outcomes)
     assert np.allclose(posterior.sum(axis=1), 1)
     majority = (outcomes == 1).sum(axis=1) > (outcomes == 0).sum(axis=1)
     by_model, by_majority = (posterior.argmax(axis=1) == y).mean(), (majority == y).mean()
@@ -70,7 +70,7 @@ def test_a_failed_lf_says_nothing() -> None:
     failed = only.copy()
     failed[0, 0] = ERROR
     silence = whole.emission[0, 2] / whole.emission[0, 2].sum()
-    ratio = dawid_skene.posterior(whole, only)[0] / dawid_skene.posterior(whole, failed)[0]
+    ratio = whole.posterior(only)[0] / whole.posterior(failed)[0]
     assert np.allclose(ratio / ratio.sum(), silence)
 
 
@@ -146,8 +146,7 @@ def test_an_lf_that_hardly_votes_has_no_weight() -> None:
     assert not model.usable[3]
     without = outcomes.copy()
     without[0, 3] = ABSTAIN
-    with_it, without_it = (dawid_skene.posterior(model, o) for o in (outcomes, without))
-    assert np.allclose(with_it, without_it)
+    assert np.allclose(model.posterior(outcomes), model.posterior(without))
 
 
 @given(
@@ -162,4 +161,4 @@ def test_no_votes_give_nan_or_a_crash(outcomes: np.ndarray) -> None:
         return
     assert np.isfinite(model.emission).all()
     assert np.allclose(model.emission.sum(axis=1), 1)
-    assert np.isfinite(dawid_skene.posterior(model, outcomes)).all()
+    assert np.isfinite(model.posterior(outcomes)).all()

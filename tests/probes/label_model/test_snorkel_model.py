@@ -15,6 +15,7 @@ import pytest
 
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model import snorkel_model, snorkel_pickle
+from tidegauge_probes.label_model.dawid_skene import DawidSkene
 from tidegauge_probes.label_model.pickle_machine import Inert
 
 FOLDER = Path(__file__).parents[1] / "snorkel_model"
@@ -26,12 +27,19 @@ def state(**changes: Any) -> dict[str, Any]:
     return {**snorkel_pickle.read(SAVED), **changes}
 
 
+def tables(**changes: Any) -> DawidSkene:
+    """Return P(LF says s | class) of the imported model."""
+    found = snorkel_model.label_model(state(**changes)).tables
+    assert found is not None
+    return found
+
+
 # -- What it means ----------------------------------------------------------------------------
 
 
 def test_the_tables_are_snorkels_conditional_probabilities() -> None:
     """Snorkel's cprobs[i, j, y] = P(λ_i = j − 1 | Y = y); here the abstain comes last."""
-    model = snorkel_model.label_model(state())
+    model = tables()
     assert np.allclose(model.emission[:, :3], SNORKEL["cprobs"][:, 1:], atol=1e-6)
     assert np.allclose(model.emission[:, 3], SNORKEL["cprobs"][:, 0], atol=1e-6)
     assert np.allclose(model.emission.sum(axis=1), 1)
@@ -47,7 +55,7 @@ def test_mu_is_indexed_by_lf_and_then_by_label() -> None:
     together = np.einsum("ay,by,y->ab", mu, mu, prior)
     np.fill_diagonal(together, mu @ prior)
     changes = {"p": prior, "O": together, "n": 2_000, "_parameters": {"mu": mu}}
-    model = snorkel_model.label_model(state(**changes))
+    model = tables(**changes)
     for lf in range(3):
         for label in range(2):
             assert np.allclose(model.emission[lf, label], mu[lf * 2 + label])
@@ -56,7 +64,7 @@ def test_mu_is_indexed_by_lf_and_then_by_label() -> None:
 
 
 def test_classes_get_snorkels_probabilities_where_abstains_are_left_out() -> None:
-    model = snorkel_model.label_model(state())
+    model = tables()
     logs = np.log(model.emission)
     for votes, expected in zip(SNORKEL["L"], SNORKEL["proba"], strict=True):
         score = np.log(model.prior) + sum(logs[i, v] for i, v in enumerate(votes) if v >= 0)
@@ -66,7 +74,7 @@ def test_classes_get_snorkels_probabilities_where_abstains_are_left_out() -> Non
 
 def test_what_adds_up_to_more_than_one_leaves_room_for_an_abstain() -> None:
     mu = np.full((18, 3), 0.6)
-    model = snorkel_model.label_model(state(_parameters={"mu": mu}))
+    model = tables(_parameters={"mu": mu})
     assert np.allclose(model.emission[:, :3], 1 / 3, atol=1e-5)
     assert (model.emission > 0).all()
     assert np.allclose(model.emission.sum(axis=1), 1)

@@ -11,7 +11,7 @@ from tests.service.streams_for_tests import HOUR, START, write_stream
 from tests.service.transactions import write
 from tidegauge_probes import load
 from tidegauge_service.config.stream_file import load_stream
-from tidegauge_service.runtime.consumer import Health
+from tidegauge_service.runtime.health import Health
 from tidegauge_service.runtime.server import create_service_app
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database

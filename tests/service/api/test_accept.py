@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tests.service import oracle
 from tests.service.deployments.test_windows import Judged
 from tests.service.group import NOW
-from tests.service.jobs.test_first_baseline import hours, live, spread, trained
+from tests.service.jobs.evaluation.test_first_baseline import hours, live, spread, trained
 from tests.service.streams_for_tests import HOUR, START
 from tests.service.transactions import read
 from tests.web.document import Document
@@ -80,6 +80,10 @@ def test_it_is_accepted_by_http(group: Judged, client: TestClient) -> None:
     empty = client.post(ACCEPT, json={"from": to_iso(START - 9 * HOUR), "until": to_iso(START)})
     assert (empty.status_code, "no record lies in it" in empty.json()["detail"]) == (409, True)
     assert client.post(ACCEPT, headers={"Authorization": "Bearer no"}).status_code == 401
+    shares = {"HAM": 0.6, "SPAM": 0.6}
+    wrong = client.post(ACCEPT, json={"balance": shares})
+    assert (wrong.status_code, "add up to 1" in wrong.json()["detail"]) == (409, True)
+    assert client.post(ACCEPT, json={"balance": {"HAM": "many"}}).status_code == 422
     made = client.post(ACCEPT)
     assert made.status_code == 201
     assert made.json()["made_as"] == "accept"

@@ -168,7 +168,7 @@ def test_an_error_of_our_own_is_a_problem_too(site: Site, monkeypatch: pytest.Mo
 
 def test_every_route_with_a_body_parses_it_beside_the_loop(site: Site) -> None:
     from tidegauge_service.api.app import MODULES
-    from tidegauge_service.api.json_body import JsonRoute
+    from tidegauge_service.api.requests.json_body import JsonRoute
 
     routes = [
         r for m in MODULES for r in m.router.routes if isinstance(r, APIRoute) and r.body_field

@@ -21,9 +21,12 @@ from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import OTHER
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_service.baselines import training
+from tidegauge_service.baselines.lookup import find_baseline
 from tidegauge_service.cli.main import app
+from tidegauge_service.clock import to_iso
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
 from tidegauge_service.errors import SourceError
+from tidegauge_service.store.engine import Database
 
 NOW = START + 1_000 * HOUR
 
@@ -290,10 +293,11 @@ def test_gold_labels_that_cannot_be_used_are_refused(
     tmp_path: Path,
 ) -> None:
     path = write(tmp_path / "train.jsonl", list(labelled(150)))
-    with pytest.raises(BaselineError, match=r"100 records have both .* at least 200"):
-        fit_gold(predicting, path)
-    with pytest.raises(BaselineError, match="one LF of the kind `prediction`, and has 0"):
-        fit_gold((config, probe_set), path)
+    with pytest.raises(BaselineError, match=r"no record has a gold label at 'absent'"):
+        fit_gold(predicting, path, "absent")
+    one = [{**record, "truth": "HAM"} for record in labelled(150)]
+    with pytest.raises(BaselineError, match=r"the 150 gold labels name 1 of 2 classes"):
+        fit_gold(predicting, write(tmp_path / "one.jsonl", one))
     wrong = [{**record, "truth": "eggs"} for record in labelled(3)]
     with pytest.raises(BaselineError, match=r"'eggs' at 'truth', which is none of .* HAM, SPAM"):
         fit_gold(predicting, write(tmp_path / "wrong.jsonl", wrong))
@@ -301,6 +305,79 @@ def test_gold_labels_that_cannot_be_used_are_refused(
         app, ["baseline", "fit", "s.yaml", "--name", "b", "--votes", "L.npy", "--gold", "truth"]
     )
     assert "give --records FILE" in str(other.exception)
+
+
+def test_a_few_gold_labels_give_class_shares_without_a_deployed_model(
+    predicting: tuple[StreamConfig, ProbeSet], tmp_path: Path
+) -> None:
+    """100 labels are too few to follow the model's accuracy, and enough for the shares."""
+    records = [
+        record if i < 150 else {k: v for k, v in record.items() if k != "truth"}
+        for i, record in enumerate(labelled(6_000))
+    ]
+    fitted = fit_gold(predicting, write(tmp_path / "train.jsonl", records))
+    assert fitted.gold is None
+    assert fitted.source["gold_records"] == 100
+    assert fitted.model is not None
+    assert fitted.model.labels == 100
+    assert fitted.model.records == 6_000
+    assert fitted.model.levels
+    assert not fitted.model.shares_followed
+    assert fitted.model.prior[1] == pytest.approx(0.3, abs=0.08)
+    without = {**PREDICTING, "probes": PREDICTING["probes"][:4]}
+    config = load_stream(write_stream(tmp_path, probes=without))
+    plain = fit_gold((config, load(config.probes, tmp_path)), tmp_path / "train.jsonl")
+    assert plain.gold is None
+    assert plain.model is not None
+    assert plain.model.labels == 100
+
+
+@pytest.mark.parametrize(
+    ("balance", "says"),
+    [
+        ({"HAM": 0.5, "EGGS": 0.5}, "names 'EGGS'; give a share for each of HAM, SPAM"),
+        ({"HAM": 1.0}, "leaves out 'SPAM'"),
+        ({"HAM": 0.7, "SPAM": 0.7}, r"add up to 1, not HAM=0.7, SPAM=0.7"),
+        ({"HAM": 1.0, "SPAM": 0.0}, "positive shares"),
+        ({"HAM": float("nan"), "SPAM": 0.5}, "positive shares"),
+    ],
+)
+def test_a_class_balance_that_is_none_is_refused(
+    config: StreamConfig,
+    probe_set: ProbeSet,
+    tmp_path: Path,
+    balance: dict[str, float],
+    says: str,
+) -> None:
+    np.save(tmp_path / "L.npy", votes_for(500))
+    with pytest.raises(BaselineError, match=says):
+        training.fit_votes(config, probe_set, tmp_path / "L.npy", balance=balance)
+
+
+def test_a_class_balance_is_taken_from_the_command_line_and_the_stream_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sqlite_database: Database
+) -> None:
+    monkeypatch.setenv("TIDEGAUGE_DATABASE", f"sqlite:///{tmp_path}/cli.db")
+    np.save(tmp_path / "L.npy", votes_for(5_000))
+    chosen = {"path": "L.npy", "balance": {"HAM": 0.7, "SPAM": 0.3}}
+    stream, runner = str(write_stream(tmp_path, baseline=chosen)), CliRunner()
+    votes = ["baseline", "fit", stream, "--name", "b", "--votes", str(tmp_path / "L.npy")]
+    done = runner.invoke(app, [*votes, "--balance", "HAM=.9, SPAM=.1", "--json"])
+    facts = json.loads(done.stdout)
+    assert facts["label_model"]["class_shares"] == pytest.approx({"HAM": 0.9, "SPAM": 0.1})
+    assert facts["source"]["balance"] == {"HAM": 0.9, "SPAM": 0.1}
+    wrong = runner.invoke(app, [*votes, "--balance", "HAM:.9"])
+    assert "'HAM:.9' is no class balance; write one share for each class" in str(wrong.exception)
+    a_range = {"from": to_iso(START), "until": to_iso(START + HOUR), "balance": {"HAM": 1.0}}
+    early = load_stream(write_stream(tmp_path, baseline=a_range))
+    with pytest.raises(BaselineError, match="leaves out 'SPAM'"):
+        find_baseline(early, load(early.probes, tmp_path), sqlite_database, lambda: NOW)
+    loaded = load_stream(write_stream(tmp_path, baseline=chosen))
+    found = find_baseline(loaded, load(loaded.probes, tmp_path), sqlite_database, lambda: NOW)
+    assert found is not None
+    assert found.model is not None
+    assert found.model.given
+    assert found.model.prior.tolist() == pytest.approx([0.7, 0.3])
 
 
 def refused(config: StreamConfig, probe_set: ProbeSet, path: Path) -> str:

@@ -12,7 +12,7 @@ from tidegauge_probes.counts import panes
 from tidegauge_probes.findings import SeriesKey, SeriesKind
 from tidegauge_probes.model import Layout
 from tidegauge_service.candidates.proposal import choose
-from tidegauge_service.store.ingest.sample import Sample
+from tidegauge_service.store.ingest.counted import Sample
 
 LAYOUT = Layout(("check_out", "other"), ("HAM", "SPAM"), ((1,), (0,)))
 MIX = SeriesKey(SeriesKind.CLASS_SHARE, label="SPAM")

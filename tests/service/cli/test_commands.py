@@ -22,15 +22,15 @@ from tidegauge_alerts.receivers import LogReceiver, WebhookReceiver
 from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.api.auth import TokenAuth
-from tidegauge_service.cli import terminal
+from tidegauge_service.cli.console import terminal
+from tidegauge_service.cli.console.terminal import LiteralConsole, printable, styled
 from tidegauge_service.cli.main import app, main
-from tidegauge_service.cli.terminal import LiteralConsole, printable, styled
 from tidegauge_service.errors import AddressUnusable, SettingsError, StoreError
 from tidegauge_service.runtime.listener import bind, link, listen
 from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import decisions
-from tidegauge_service.store.ingest.decisions import Gap, GapCause
+from tidegauge_service.store.ingest.gap import Gap, GapCause
 
 SECRET = "hunter2-hunter2"
 MAIN = sys.modules["tidegauge_service.cli.main"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tidegauge_probes.findings import BlindCause, Blindness
-from tidegauge_service.cli.outcome import outcome
+from tidegauge_service.cli.console.outcome import outcome
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows.queries import StreamSummary
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.alerts.builders import HOUR_MS, NOON_MS, fired, shifted
 from tidegauge_service.cli import replay
-from tidegauge_service.cli.terminal import LiteralConsole
+from tidegauge_service.cli.console.terminal import LiteralConsole
 from tidegauge_service.store.alerting.alert_fields import fields_of
 
 SUMMARY: dict[str, object] = {

@@ -21,14 +21,13 @@ from tests.service.redeployed import BASE, SOMEBODY, Redeployed
 from tests.service.streams_for_tests import HOUR, START
 from tests.service.transactions import read, write
 from tidegauge_service.deployments import changes
-from tidegauge_service.errors import ChangeRefused
+from tidegauge_service.errors import ChangeRefused, Superseded
 from tidegauge_service.ingest import transaction
-from tidegauge_service.ingest import worker as worker_module
+from tidegauge_service.ingest.deployed import current_deployments
 from tidegauge_service.store import deployments, streams
 from tidegauge_service.store.deployments import Reference
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
-from tidegauge_service.store.ingest.commit import Superseded
 
 
 def disordered(partitions: int, records: int, seed: int) -> list[list[bytes]]:
@@ -141,7 +140,7 @@ def test_each_window_is_counted_whole_by_its_deployments_and_by_no_other(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker_module, "LOOK_EVERY_S", 1e9)  # the commit has to find out
+    monkeypatch.setattr(current_deployments, "REFRESH_EVERY_S", 1e9)  # the commit has to find out
     folder = tmp_path_factory.mktemp("drama")
     shutil.copy(sqlite_template, folder / "tidegauge.db")
     database = Database(f"sqlite:///{folder}/tidegauge.db")
@@ -183,7 +182,7 @@ def test_two_workers_and_somebody_who_cannot_make_up_his_mind(
             raise
 
     monkeypatch.setattr(transaction, "commit", heard)
-    monkeypatch.setattr(worker_module, "LOOK_EVERY_S", 1e9)
+    monkeypatch.setattr(current_deployments, "REFRESH_EVERY_S", 1e9)
 
     def work(seed: int) -> None:
         chance, due = random.Random(seed), [20 * seed, 20 * seed + 40]
@@ -266,8 +265,8 @@ def test_a_batch_that_is_held_while_deployments_change_is_dropped_and_counted_ag
 def test_a_worker_sees_a_change_between_two_batches(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a batch that is refused: the change is looked for every LOOK_EVERY_S."""
-    monkeypatch.setattr(worker_module, "LOOK_EVERY_S", 0.0)
+    """Without a batch that is refused: the change is looked for every REFRESH_EVERY_S."""
+    monkeypatch.setattr(current_deployments, "REFRESH_EVERY_S", 0.0)
     group = Redeployed(tmp_path, database, oracle.topic(1, 36))
     member = group.member()
     member.worker.step()

@@ -34,6 +34,7 @@ from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.deployments import Deployment, Reference
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import REPLAYED, Role
 
 EACH, CALIBRATION, HOURS = 60, 30, 70
@@ -79,7 +80,7 @@ class Judged(Redeployed):
         if hour == HOURS:
             self.reader.to_end()
         write(self.database, commit.close_windows, self.stream)
-        evaluator = Evaluator(self.config, self.stream, self.database, lambda: NOW)
+        evaluator = Evaluator(StreamScope(self.config, self.stream, self.database, lambda: NOW))
         while evaluator.evaluate_next():
             pass
 
@@ -268,7 +269,7 @@ def test_dead_letters_are_replayed_into_the_windows_of_their_deployments(
         update={"limits": group.config.limits.model_copy(update={"max_record_bytes": 10_000})}
     )
     replay = Replay(
-        mended, group.stream, group.probe_set, database, clock=lambda: NOW, owner="test"
+        StreamScope(mended, group.stream, database, lambda: NOW), group.probe_set, owner="test"
     )
     assert replay.run() == Outcome(counted=4)
     old, new = group.sets[0].id, group.sets[1].id
@@ -300,7 +301,7 @@ def test_a_replay_that_is_overtaken_by_a_deployment_is_done_again(
         update={"limits": group.config.limits.model_copy(update={"max_record_bytes": 10_000})}
     )
     replay = Replay(
-        mended, group.stream, group.probe_set, database, clock=lambda: NOW, owner="test"
+        StreamScope(mended, group.stream, database, lambda: NOW), group.probe_set, owner="test"
     )
     original, due = transaction.commit, [1]
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.servers.broker import Cluster
 from tests.service import oracle
-from tests.service.group import NOW, Group
+from tests.service.group import NOW, Group, Member
 from tests.service.ingest.sources.test_log import Team
 from tests.service.kafka_streams import (
     counted,
@@ -22,7 +22,8 @@ from tests.service.kafka_streams import (
     produce_batch,
 )
 from tests.service.memory_source import MemorySource
-from tidegauge_service.ingest.sources.source import Polled, Raw, Weighed, weight
+from tidegauge_service.ingest.sources.source import Polled, Raw, SizeLimited, weight
+from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.store.engine import Database
 
 BUDGET = 2_000
@@ -55,8 +56,7 @@ def padded(n: int, size: int) -> bytes:
 
 def sizes_of_batches(group: Group, source: MemorySource) -> list[int]:
     """Return the bytes that each step of a worker has committed."""
-    member = group.member()
-    member.worker._source = source
+    member = Member(Worker(group.scope(), group.probe_set, source), source)
     at, found = 0, []
     while not member.worker.drained:
         member.worker.step(finite=True)
@@ -73,7 +73,7 @@ def test_a_batch_ends_with_the_input_that_reaches_the_budget(
     limits = {"commit_records": 1_000, "batch_bytes": BUDGET}
     group = Group(tmp_path, database, topic, limits=limits)
     source = Heavy(topic)
-    assert isinstance(source, Weighed)
+    assert isinstance(source, SizeLimited)
     sizes = sizes_of_batches(group, source)
     assert max(sizes) < BUDGET + 200
     assert min(sizes[:-1]) >= BUDGET

@@ -25,6 +25,7 @@ from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.streams import EVALUATED
 from tidegauge_service.store.windows import evaluation
+from tidegauge_service.store.windows.counts import counts_between
 
 
 def in_threads(*jobs: Callable[[], None]) -> None:
@@ -140,7 +141,7 @@ def take_one(database: Database, group: Group, evaluated: list[tuple[int, int]])
         if start is None:
             return False
         until = start + group.stream.window_ms
-        found = evaluation.counts_between(connection, group.stream, start, until)
+        found = counts_between(connection, group.stream, start, until)
         evaluation.finish(connection, group.stream, start)
         evaluated.append((start, found[start].records if start in found else 0))
         return True

@@ -24,6 +24,7 @@ from tidegauge_service.ingest import lateness
 from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.scope import StreamScope
 
 MINUTE = 60_000
 
@@ -117,7 +118,7 @@ def outcome(folder: Path, template: Path, topic: list[list[bytes]], batch: int, 
     until = to_iso(START + 60 * HOUR)
     baseline = {"from": to_iso(START), "until": until}
     group = Group(folder, database, topic, limits={"commit_records": batch}, baseline=baseline)
-    evaluator = Evaluator(group.config, group.stream, database, lambda: NOW)
+    evaluator = Evaluator(StreamScope(group.config, group.stream, database, lambda: NOW))
     member, steps = group.member(), 0
     while not member.worker.drained:
         member.worker.step(finite=True)
@@ -125,7 +126,7 @@ def outcome(folder: Path, template: Path, topic: list[list[bytes]], batch: int, 
         steps += 1
         if steps % kill == 0:
             member = group.member()
-            evaluator = Evaluator(group.config, group.stream, database, lambda: NOW)
+            evaluator = Evaluator(StreamScope(group.config, group.stream, database, lambda: NOW))
     evaluator.tick()
     found = {
         "late": oracle.late(database, group.stream),

@@ -16,7 +16,6 @@ from tidegauge_probes.lifting.lifting import Lifting
 from tidegauge_service.clock import to_iso
 from tidegauge_service.config.settings import Settings, load_settings
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.ingest.open_deployments import ProbeSetCache
 from tidegauge_service.metrics import meters
 from tidegauge_service.runtime.pipeline import lifting_of
 
@@ -48,10 +47,15 @@ def counted(folder: Path, **settings: Any) -> tuple[Any, Lifting | None]:
     """Read all; return the panes, and the lifting."""
     folder.mkdir()
     (folder / "lfs_to_lift.py").write_text(LFS)
-    made = reading(folder, RECORDS, probes="lfs_to_lift:LFS")
-    lifting = lifting_of(made.probe_set, Settings(**settings), "test")
-    made.worker._cache = ProbeSetCache(made.config, [made.probe_set], lambda _: lifting)
+    lifted: list[Lifting | None] = []
+
+    def lift(probe_set: ProbeSet) -> Lifting | None:
+        lifted.append(lifting_of(probe_set, Settings(**settings), "test"))
+        return lifted[-1]
+
+    made = reading(folder, RECORDS, probes="lfs_to_lift:LFS", lift=lift)
     made.to_end()
+    [lifting] = lifted
     return oracle.panes(made.database, made.stream), lifting
 
 

@@ -20,6 +20,7 @@ from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.store import baselines, deployments, schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import Role
 from tidegauge_service.store.windows import precision
 from tidegauge_service.store.windows.precision import LfPrecision, WindowPrecision
@@ -54,9 +55,16 @@ def messages(windows: int) -> Iterator[bytes]:
         yield json.dumps(record).encode()
 
 
-def group(folder: Path, database: Database, windows: int = LEARNED + LIVE, **changes: Any) -> Group:
+def group(
+    folder: Path,
+    database: Database,
+    windows: int = LEARNED + LIVE,
+    balance: dict[str, float] | None = None,
+    **changes: Any,
+) -> Group:
     """Read a stream, and evaluate all of it."""
-    baseline = {"from": to_iso(START), "until": to_iso(START + LEARNED * HOUR)}
+    baseline: dict[str, Any] = {"from": to_iso(START), "until": to_iso(START + LEARNED * HOUR)}
+    baseline |= {} if balance is None else {"balance": balance}
     limits = {"commit_records": 5_000}
     topic = [list(messages(windows))]
     found = Group(
@@ -64,7 +72,7 @@ def group(folder: Path, database: Database, windows: int = LEARNED + LIVE, **cha
     )
     found.member().to_end()
     write(database, commit.close_windows, found.stream)
-    evaluator = Evaluator(found.config, found.stream, database, lambda: NOW)
+    evaluator = Evaluator(StreamScope(found.config, found.stream, database, lambda: NOW))
     while evaluator.evaluate_next():
         pass
     return found
@@ -108,6 +116,16 @@ def test_a_range_of_the_stream_gives_a_label_model_and_its_windows_precision(
     assert {key for key, f in last.items() if f.changed} == {("e", "HAM"), ("e", "SPAM")}
     assert last["e", "SPAM"].precision == pytest.approx(SPAM, abs=0.1)
     assert last["e", "SPAM"].baseline == pytest.approx(truth, abs=0.06)
+
+
+def test_class_shares_that_are_given_are_those_of_the_range(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    found = group(tmp_path, sqlite_database, LEARNED + 1, {"HAM": 0.7, "SPAM": 0.3})
+    model = fitted(found).model
+    assert model is not None
+    assert (model.given, model.prior.tolist()) == (True, [0.7, 0.3])
+    assert fitted(found).source["balance"] == {"HAM": 0.7, "SPAM": 0.3}
 
 
 def test_before_there_are_enough_records_nothing_is_said(
@@ -199,7 +217,7 @@ def test_the_accuracy_of_the_model_falls_with_the_classes_and_nobody_labelled_a_
         deployments.attach(connection, found.stream, deployment, gold.id)
     found.member().to_end()
     write(sqlite_database, commit.close_windows, found.stream)
-    evaluator = Evaluator(found.config, found.stream, sqlite_database, lambda: NOW)
+    evaluator = Evaluator(StreamScope(found.config, found.stream, sqlite_database, lambda: NOW))
     while evaluator.evaluate_next():
         pass
     accuracy = read(sqlite_database, precision.page, found.stream)[-1].accuracy

@@ -16,7 +16,7 @@ from tests.service.transactions import read
 from tidegauge_alerts.messages import notices
 from tidegauge_probes.counts import panes
 from tidegauge_probes.engine import QUARANTINED
-from tidegauge_service.ingest import worker as worker_module
+from tidegauge_service.ingest.deployed import current_deployments
 from tidegauge_service.jobs.quarantine import quarantine_lf, release_lf
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
@@ -101,7 +101,7 @@ def test_another_probe_set_starts_without_any_and_both_are_released(
 def test_workers_stop_calling_it_and_all_other_counts_are_exact(
     database: Database, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(worker_module, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(current_deployments, "REFRESH_EVERY_S", 0.0)
     group = Group(tmp_path, database, oracle.topic(2, 60, dead_every=9))
     member = group.member()
     for _ in range(4):

@@ -29,8 +29,10 @@ from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest import dead_letters
 from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import CLOSED, REPLAYED
-from tidegauge_service.store.windows import evaluation, queries
+from tidegauge_service.store.windows import queries
+from tidegauge_service.store.windows.counts import counts_between
 
 SMALL = 300
 """Padded records are larger, the others smaller."""
@@ -61,7 +63,9 @@ class Mending(Group):
 
     def replay(self, wanted: DeadLetterFilter | None = None, clock: Clock = lambda: NOW) -> Outcome:
         return Replay(
-            self.mended, self.stream, self.probe_set, self.database, clock=clock, owner="test"
+            StreamScope(self.mended, self.stream, self.database, clock),
+            self.probe_set,
+            owner="test",
         ).run(wanted or DeadLetterFilter())
 
     def counted(self) -> dict[int, oracle.Tally]:
@@ -72,7 +76,7 @@ class Mending(Group):
         """Return how many records the evaluator would see."""
         with self.database.read() as connection:
             until = start + self.stream.window_ms
-            found = evaluation.counts_between(connection, self.stream, start, until)
+            found = counts_between(connection, self.stream, start, until)
         return found[start].records if start in found else 0
 
 

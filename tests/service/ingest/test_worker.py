@@ -551,7 +551,7 @@ def test_closing_and_evaluating_leave_the_memory_bounded(
     while not member.worker.drained:
         member.worker.step(finite=True)
         write(database, store.close_windows, group.stream)
-        held = member.worker._owned[0]
+        held = member.worker._assignment.owned[0]
         assert len(held.panes) <= 3
         assert len(held.samplers) <= 3
     assert group.cursor(CLOSED) == START + 100 * HOUR

@@ -20,6 +20,7 @@ from tidegauge_service.store import schema
 from tidegauge_service.store.alerting import notice_state
 from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.windows import queries
 
 LOG = {"kind": "log", "partitions": 1}
@@ -67,7 +68,9 @@ def test_most_records_late_is_told_of_once_and_ends_when_they_come_in_time(
     group = Group(tmp_path, database, [[]], source=LOG, alerts=RULES)
     send(group, 150, late=False)
     several = [
-        Punctuality(group.config, group.stream, database, lambda: NOW, url="http://tide")
+        Punctuality(
+            StreamScope(group.config, group.stream, database, lambda: NOW, url="http://tide")
+        )
         for _ in range(2)
     ]
 
@@ -89,7 +92,7 @@ def test_most_records_late_is_told_of_once_and_ends_when_they_come_in_time(
     )
     assert read(database, queries.summary, group.stream).late_ms == NOW
     assert shown(database, "stream_mostly_late") == {(): 1}
-    several.append(Punctuality(group.config, group.stream, database, lambda: NOW))
+    several.append(Punctuality(StreamScope(group.config, group.stream, database, lambda: NOW)))
     assert tick() == ["firing"], "a process that starts does not tell again"
     send(group, 120, late=False)
     assert tick() == ["firing", "resolved"]
@@ -101,7 +104,7 @@ def test_files_are_watched_too(database: Database, tmp_path: Path) -> None:
     group = Group(tmp_path, database, [[]], alerts=RULES)
     send(group, 1, late=False)
     send(group, 200, late=True)
-    watch = WatermarkWatch(group.config, group.stream, database, lambda: NOW)
+    watch = WatermarkWatch(StreamScope(group.config, group.stream, database, lambda: NOW))
     watch.tick()
     assert [message["status"] for message in told(database)] == ["firing"]
 
@@ -111,7 +114,7 @@ def test_what_one_process_brings_is_judged_by_itself(database: Database, tmp_pat
     group = Group(tmp_path, database, [[]])
     with database.write() as connection:
         connection.execute(sa.update(schema.stream_partition).values(records=20_000, late=0))
-    watch = Punctuality(group.config, group.stream, database, lambda: NOW)
+    watch = Punctuality(StreamScope(group.config, group.stream, database, lambda: NOW))
     with database.write() as connection:
         connection.execute(sa.update(schema.stream_partition).values(records=23_000, late=3_000))
     watch.tick()

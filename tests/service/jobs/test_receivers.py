@@ -19,7 +19,7 @@ from tests.service.group import NOW, Group
 from tests.service.memory_source import MemorySource
 from tests.service.runtime.test_consumer import service
 from tests.service.transactions import read, write
-from tidegauge_alerts.messages.message import Message
+from tidegauge_alerts.messages.model import Message
 from tidegauge_alerts.transports import Delivered, Retry, Transport
 from tidegauge_alerts.transports.protocol import Outcome, Refused
 from tidegauge_service.config.settings import Settings
@@ -27,7 +27,8 @@ from tidegauge_service.jobs import receivers
 from tidegauge_service.jobs.dispatcher import Dispatcher
 from tidegauge_service.jobs.receivers import Receivers, WatchedTransport
 from tidegauge_service.runtime import consumer
-from tidegauge_service.runtime.consumer import Health, Service
+from tidegauge_service.runtime.consumer import Service
+from tidegauge_service.runtime.health import Health
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.windows import queries

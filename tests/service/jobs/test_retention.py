@@ -13,7 +13,7 @@ from tests.service import oracle
 from tests.service.store.ingest.test_events import Log
 from tests.service.streams_for_tests import HOUR, START, reading, write_stream
 from tests.service.transactions import read, write
-from tidegauge_alerts.messages.message import Message
+from tidegauge_alerts.messages.model import Message
 from tidegauge_probes import load
 from tidegauge_service.clock import to_iso
 from tidegauge_service.config.settings import Retention
@@ -28,6 +28,7 @@ from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest.commit import PartitionBatch
 from tidegauge_service.store.ingest.dead_letter import DeadLetter
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import EVALUATED, StreamRow
 from tidegauge_service.store.windows import queries
 
@@ -272,7 +273,7 @@ def test_a_long_run_keeps_its_rows_and_its_file_small(tmp_path: Path) -> None:
         segment_by=["country"],
         clock=lambda: NOW,
     )
-    evaluator = Evaluator(found.config, found.stream, found.database, lambda: NOW)
+    evaluator = Evaluator(StreamScope(found.config, found.stream, found.database, lambda: NOW))
     few = {"keep": "40m", "rows": 100_000}
     settings = Retention.model_validate(
         {"panes": few, "windows": few, "samples": few, "dead_letters": {"rows": 20}}

@@ -19,6 +19,7 @@ from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.windows import precision
 
 CALIBRATION, LIVE, EACH = 50, 90, 60
@@ -47,7 +48,7 @@ def stream(folder: Path, database: Database) -> Group:
 
 
 def evaluator(group: Group) -> Evaluator:
-    return Evaluator(group.config, group.stream, group.database, lambda: NOW)
+    return Evaluator(StreamScope(group.config, group.stream, group.database, lambda: NOW))
 
 
 def found(group: Group) -> tuple[list[Any], list[Any], list[Any]]:

@@ -22,11 +22,12 @@ from tidegauge_service.cli import doctor
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.errors import ServiceError
 from tidegauge_service.jobs.sight import SightCheck
-from tidegauge_service.runtime.consumer import Health
+from tidegauge_service.runtime.health import Health
 from tidegauge_service.runtime.server import create_service_app
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import quarantine
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.windows import queries, sight
 from tidegauge_service.web.pages import streams as page
 from tidegauge_service.web.pages.streams import Light
@@ -39,7 +40,7 @@ GOOD = [record(n, "a free lunch, thanks", ms=START + n) for n in range(60)]
 
 def check(read: Reading, now: int = 5) -> SightCheck:
     url = "http://tide"
-    return SightCheck(read.config, read.stream, read.database, lambda: now, url=url)
+    return SightCheck(StreamScope(read.config, read.stream, read.database, lambda: now, url=url))
 
 
 @pytest.fixture
@@ -212,7 +213,7 @@ def test_old_windows_do_not_count_once_the_new_ones_are_large(counted: Counted) 
 def test_a_stream_that_is_gone_is_not_looked_at(counted: Counted) -> None:
     read = counted()
     gone = replace(read.stream, name="gone")
-    SightCheck(read.config, gone, read.database, lambda: 0).tick()
+    SightCheck(StreamScope(read.config, gone, read.database, lambda: 0)).tick()
     assert causes(read) is None
 
 

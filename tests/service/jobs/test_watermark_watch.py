@@ -16,6 +16,7 @@ from tidegauge_service.clock import to_iso
 from tidegauge_service.jobs.watermark_watch import SETTLE_MS, WatermarkWatch
 from tidegauge_service.store import schema
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.windows import queries
 
 MINUTE = 60_000
@@ -46,9 +47,8 @@ def stream(folder: Path, database: Database, source: dict[str, Any]) -> Group:
 
 def watches(group: Group, time: Time) -> list[WatermarkWatch]:
     url = "http://tide"
-    return [
-        WatermarkWatch(group.config, group.stream, group.database, time, url=url) for _ in range(2)
-    ]
+    scope = StreamScope(group.config, group.stream, group.database, time, url=url)
+    return [WatermarkWatch(scope) for _ in range(2)]
 
 
 def tick(watching: list[WatermarkWatch]) -> None:

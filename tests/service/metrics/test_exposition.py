@@ -30,8 +30,9 @@ from tidegauge_service.metrics.snapshot import Snapshot, StreamFigures
 from tidegauge_service.metrics.table import TABLE, Origin
 from tidegauge_service.store.ingest.quarantine import Quarantined
 from tidegauge_service.store.states import WindowState
+from tidegauge_service.store.windows.figures import SeriesFigure
 from tidegauge_service.store.windows.precision import ClassShare, LfPrecision, WindowPrecision
-from tidegauge_service.store.windows.queries import SeriesFigure, StreamSummary, WindowFigures
+from tidegauge_service.store.windows.queries import StreamSummary, WindowFigures
 
 Labels = dict[str, str]
 LAG = "tidegauge_consumer_lag_records"

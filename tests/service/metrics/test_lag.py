@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,14 +70,14 @@ def test_the_lag_is_known_though_no_batch_gets_past_the_lfs(
 ) -> None:
     group = Group(tmp_path, database, oracle.topic(1, 5), source=KAFKA)
     member = group.member(clock=lambda: NOW)
-    count = member.worker._count
+    count = member.worker._counter.count
 
-    def dies(inputs: Sequence[Raw], skipped: Counter[int]) -> Any:
+    def dies(inputs: Sequence[Raw], *arguments: Any, **options: Any) -> Any:
         if inputs:
             raise SystemExit(0)
-        return count(inputs, skipped)
+        return count(inputs, *arguments, **options)
 
-    monkeypatch.setattr(member.worker, "_count", dies)
+    monkeypatch.setattr(member.worker._counter, "count", dies)
     with pytest.raises(SystemExit):
         for _ in range(3):
             member.worker.step()

@@ -15,6 +15,7 @@ from tests.servers.waiting import wait_until
 from tests.service import oracle
 from tests.service.group import NOW, Group
 from tests.service.memory_source import MemorySource
+from tidegauge_alerts.backoff import Backoff
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.errors import SettingsError, StoreError
 from tidegauge_service.ingest.worker import Worker
@@ -22,7 +23,8 @@ from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.jobs.sight import SightCheck
 from tidegauge_service.jobs.watermark_watch import WatermarkWatch
 from tidegauge_service.runtime import consumer
-from tidegauge_service.runtime.consumer import Health, Service, pause_s
+from tidegauge_service.runtime.consumer import PAUSE, Service
+from tidegauge_service.runtime.health import Health
 from tidegauge_service.runtime.pipeline import Pipeline
 from tidegauge_service.store.engine import Database
 
@@ -61,14 +63,14 @@ class Seated(MemorySource):
 
 
 def test_pauses_grow_to_a_limit_and_are_never_the_same_for_all() -> None:
-    assert [pause_s(n, 0.0) * 2 for n in (1, 2, 3, 4)] == [0.5, 1.0, 2.0, 4.0]
-    assert pause_s(10_000, 1.0) == consumer.LONGEST_PAUSE_S
-    assert pause_s(3, 0.1) != pause_s(3, 0.9)
+    assert [PAUSE.pause_s(n, 0.0) * 2 for n in (1, 2, 3, 4)] == [0.5, 1.0, 2.0, 4.0]
+    assert PAUSE.pause_s(10_000, 1.0) == PAUSE.longest_s
+    assert PAUSE.pause_s(3, 0.1) != PAUSE.pause_s(3, 0.9)
 
 
 def test_a_problem_is_logged_when_it_comes_and_when_it_goes() -> None:
     heard: list[tuple[str, str | None]] = []
-    health = Health(heard=lambda part, what: heard.append((part, what)))
+    health = Health(changed=lambda part, what: heard.append((part, what)))
     with capture_logs() as logs:
         for what in ("down", "down", "still down", None, None, "down", None):
             health.report("database", what)
@@ -90,21 +92,16 @@ def service(
     def clock() -> int:
         return NOW
 
-    worker = Worker(
-        group.config, group.stream, group.probe_set, source, group.database, clock=clock
-    )
-    evaluator = Evaluator(group.config, group.stream, group.database, clock)
-    watch = WatermarkWatch(group.config, group.stream, group.database, clock)
-    sight = SightCheck(group.config, group.stream, group.database, clock)
-    pipeline = Pipeline(group.config, group.stream, group.database, worker, evaluator, watch, sight)
+    scope = group.scope(clock)
+    worker = Worker(scope, group.probe_set, source)
+    pipeline = Pipeline(scope, worker, Evaluator(scope), WatermarkWatch(scope), SightCheck(scope))
     return Service(group.database, [pipeline], settings or Settings(), clock), worker
 
 
 def test_while_the_database_is_down_nothing_is_read_and_nothing_is_lost(
     flaky: Flaky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(consumer, "LONGEST_PAUSE_S", 0.02)
+    monkeypatch.setattr(consumer, "PAUSE", Backoff(0.01, 0.02))
     group = Group(tmp_path, flaky, oracle.topic(2, 200))
     polls = 0
 

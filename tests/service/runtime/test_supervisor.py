@@ -14,13 +14,9 @@ from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import KafkaSource, StreamConfig, load_stream
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.heartbeat import NO_LF, Heartbeat, Phase
-from tidegauge_service.runtime.supervisor import (
-    LONGEST_RESTART_S,
-    Supervisor,
-    _first_batch,
-    restart_s,
-    seats,
-)
+from tidegauge_service.runtime.death_record import Death
+from tidegauge_service.runtime.supervisor import RESTART, Supervisor
+from tidegauge_service.runtime.worker_slot import worker_slots
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import StreamRow
 
@@ -32,19 +28,23 @@ def config(folder: Path, **source: Any) -> StreamConfig:
 
 
 def instances(found: StreamConfig, *, static: bool) -> list[str | None]:
-    sources = [seat.config.source for seat in seats([found], 2, static=static)]
+    sources = [slot.config.source for slot in worker_slots([found], 2, static=static)]
     return [source.instance for source in sources if isinstance(source, KafkaSource)]
 
 
 def test_pauses_double_to_a_limit() -> None:
-    assert [restart_s(n, 1.0) for n in (1, 2, 3, 4)] == [1.0, 2.0, 4.0, 8.0]
-    assert restart_s(10_000, 1.0) == LONGEST_RESTART_S
-    assert restart_s(1, 0.0) == 0.5
+    assert [RESTART.pause_s(n, 1.0) for n in (1, 2, 3, 4)] == [1.0, 2.0, 4.0, 8.0]
+    assert RESTART.pause_s(10_000, 1.0) == RESTART.longest_s
+    assert RESTART.pause_s(1, 0.0) == 0.5
 
 
 def test_every_worker_has_a_name_of_its_own(tmp_path: Path) -> None:
     found = config(tmp_path)
-    assert [seat.name for seat in seats([found], 3, static=True)] == ["test-1", "test-2", "test-3"]
+    assert [slot.name for slot in worker_slots([found], 3, static=True)] == [
+        "test-1",
+        "test-2",
+        "test-3",
+    ]
     names = [name or "" for name in instances(found, static=True)]
     assert [name.rpartition("-")[2] for name in names] == ["1", "2"]
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+-test-\d", name) for name in names)
@@ -60,22 +60,22 @@ def test_members_are_dynamic_unless_they_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("template", ["{host}", "{", "{0}", "{worker", "{hostname.x}", "a b", "é"])
 def test_a_template_that_cannot_be_filled_in_is_refused(tmp_path: Path, template: str) -> None:
     with pytest.raises(SettingsError, match=r"source\.instance"):
-        seats([config(tmp_path, instance=template)], 1, static=True)
+        worker_slots([config(tmp_path, instance=template)], 1, static=True)
 
 
 def test_a_name_that_two_workers_would_share_is_refused(tmp_path: Path) -> None:
     named = config(tmp_path, instance="mine")
-    assert len(seats([named], 1, static=True)) == 1
+    assert len(worker_slots([named], 1, static=True)) == 1
     with pytest.raises(SettingsError, match=r"\{worker\}"):
-        seats([named], 2, static=True)
+        worker_slots([named], 2, static=True)
 
 
 @pytest.mark.parametrize("source", [{"kind": "file", "path": "x"}, {"kind": "demo"}])
 def test_a_source_without_a_group_has_one_worker(tmp_path: Path, source: dict[str, Any]) -> None:
     found = load_stream(write_stream(tmp_path, source=source))
-    assert len(seats([found], 1, static=True)) == 1
+    assert len(worker_slots([found], 1, static=True)) == 1
     with pytest.raises(SettingsError, match="--workers 1"):
-        seats([found], 2, static=True)
+        worker_slots([found], 2, static=True)
 
 
 # -- Who is to blame when a worker dies -----------------------------------------------------------
@@ -86,18 +86,23 @@ class Deaths:
 
     def __init__(self, folder: Path) -> None:
         found = config(folder)
-        [self.slot] = seats([found], 1, static=False)
+        [self.slot] = worker_slots([found], 1, static=False)
         self.slot.stream = StreamRow(1, "test", 3_600_000, 0, "live", None)
         self.slot.calls = [("live", 0, "one"), ("live", 1, "two")]
         self.supervisor = Supervisor([self.slot], Settings(), cast("Database", None), lambda: 0)
 
     def die(self, code: int, phase: Phase, column: int = NO_LF, *, counted: bool = False) -> None:
-        self.slot.heartbeat = Heartbeat()
-        self.slot.heartbeat.beat(phase, column)
+        heartbeat = Heartbeat()
+        heartbeat.beat(phase, column)
         if counted:
-            self.slot.heartbeat.progressed()
-        self.supervisor._note_death(self.slot, code)
-        self.slot.heartbeat.close()
+            heartbeat.progressed()
+        death = Death(code, heartbeat.read(), heartbeat.progress)
+        self.supervisor._note_death(self.slot, death)
+        heartbeat.close()
+
+    @property
+    def first_batch(self) -> int | None:
+        return self.slot.deaths.first_batch(self.slot.config.limits.commit_records)
 
     @property
     def quarantined(self) -> str | None:
@@ -135,10 +140,10 @@ def test_deaths_in_other_lfs_or_phases_begin_the_count_anew(tmp_path: Path) -> N
 def test_after_a_death_over_a_batch_the_next_one_is_smaller(tmp_path: Path) -> None:
     deaths = Deaths(tmp_path)
     usual = deaths.slot.config.limits.commit_records
-    assert _first_batch(deaths.slot) is None
-    sizes = []
+    assert deaths.first_batch is None
+    sizes: list[int | None] = []
     for phase in (Phase.COUNTING, Phase.DECODING, Phase.POLLING):
         deaths.die(-signal.SIGKILL, phase)
-        sizes.append(_first_batch(deaths.slot))
+        sizes.append(deaths.first_batch)
     assert sizes == [usual // 10, usual // 100, None]
     assert deaths.quarantined is None

@@ -12,7 +12,7 @@ from tests.service.jobs.test_scan import CALIBRATION, topic
 from tests.service.streams_for_tests import HOUR, START, write_stream
 from tests.service.transactions import read, write
 from tidegauge_alerts.errors import RuleError
-from tidegauge_alerts.messages.message import Message
+from tidegauge_alerts.messages.model import Message
 from tidegauge_alerts.model import Alert
 from tidegauge_alerts.transports import Delivered, Outcome
 from tidegauge_service.clock import from_iso, to_iso
@@ -25,6 +25,7 @@ from tidegauge_service.runtime.pipeline import open_pipeline
 from tidegauge_service.store.alerting import alerts, outbox
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit
+from tidegauge_service.store.scope import StreamScope
 
 SILENT = CALIBRATION + 30
 RULE = "coverage of mentions_free below 2 % for 3 windows"
@@ -41,7 +42,7 @@ def stream(folder: Path, database: Database, rules: Sequence[str]) -> Group:
 
 
 def evaluator(group: Group) -> Evaluator:
-    return Evaluator(group.config, group.stream, group.database, lambda: NOW)
+    return Evaluator(StreamScope(group.config, group.stream, group.database, lambda: NOW))
 
 
 def of_rules(database: Database) -> list[Alert]:

@@ -33,7 +33,7 @@ class Payload(BaseModel):
     complete: bool
 
 
-class Letter(BaseModel):
+class DeadLetterDetail(BaseModel):
     """One dead letter."""
 
     partition: int
@@ -53,11 +53,11 @@ class DeadLetterTally(BaseModel):
     replayed: int
 
 
-class Letters(BaseModel):
+class DeadLetterPage(BaseModel):
     """A page of dead letters; `next` is the cursor of the following one."""
 
     counts: dict[str, DeadLetterTally]
-    items: list[Letter]
+    items: list[DeadLetterDetail]
     next: str | None
 
 
@@ -69,7 +69,7 @@ def list_dead_letters(
     until: Until = None,
     limit: Limit = 100,
     cursor: Cursor = None,
-) -> Letters:
+) -> DeadLetterPage:
     """List dead letters, newest first, with up to 4 KiB of each payload."""
     if reason is not None and ctx.reasons is not None and reason not in ctx.reasons:
         detail = f"reason '{reason}'; reasons: {', '.join(sorted(ctx.reasons))}"
@@ -82,7 +82,7 @@ def list_dead_letters(
             connection, stream, wanted, limit=limit, after=after, most_bytes=SHOWN_BYTES
         )
         tallies = dead_letters.tallies(connection, stream)
-    return Letters(
+    return DeadLetterPage(
         counts={
             t.reason: DeadLetterTally(received=t.received, kept=t.kept, replayed=t.replayed)
             for t in tallies
@@ -98,7 +98,7 @@ def show_dead_letter(
     partition: Annotated[int, Path(ge=0, lt=2**31)],
     offset: Annotated[int, Path(ge=0, lt=2**63)],
     ctx: Ctx,
-) -> Letter:
+) -> DeadLetterDetail:
     """Show one dead letter with all of its payload that was kept."""
     with ctx.database.read() as connection:
         found = dead_letters.find(connection, find_stream(connection, name), partition, offset)
@@ -108,11 +108,11 @@ def show_dead_letter(
     return _letter(found)
 
 
-def _letter(kept: KeptLetter) -> Letter:
+def _letter(kept: KeptLetter) -> DeadLetterDetail:
     letter = kept.letter
     complete = len(letter.payload) == letter.size
     encoding, data = as_text(letter.payload, complete=complete)
-    return Letter(
+    return DeadLetterDetail(
         partition=letter.partition,
         offset=letter.offset,
         reason=letter.reason,

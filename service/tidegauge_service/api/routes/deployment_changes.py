@@ -18,9 +18,10 @@ from tidegauge_alerts.rules import check_names
 from tidegauge_probes import ProbeSet
 from tidegauge_probes.errors import BaselineError, ProbeError
 from tidegauge_probes.labeling.loading import load_contents, load_templates
+from tidegauge_probes.model import MAX_CLASSES
 from tidegauge_service.api.context import ApiContext, Ctx, find_stream, moment
-from tidegauge_service.api.json_body import JsonRoute, Name
 from tidegauge_service.api.problems import Problem
+from tidegauge_service.api.requests.json_body import JsonRoute, Name
 from tidegauge_service.api.routes.deployments import DeploymentRow, deployment_id, deployment_item
 from tidegauge_service.deployments import changes
 from tidegauge_service.deployments.changes import Wanted
@@ -34,6 +35,10 @@ router = APIRouter(prefix="/api/v1/streams", tags=["deployments"], route_class=J
 
 POSTED = "(posted)"
 """Stands for the reference of a ProbeSet that has no file: workers build it from what is kept."""
+
+
+Balance = Annotated[dict[Name, float], Field(max_length=MAX_CLASSES)]
+"""Class → share of the records."""
 
 
 class Deploying(BaseModel):
@@ -70,13 +75,14 @@ class Accepting(BaseModel):
     """Windows of the live deployment that are the new normal: those that start in [from, until).
 
     `from`: not given, when the oldest open alert opened. `until`: not given, as far as windows are
-    evaluated. Both are starts of windows.
+    evaluated. Both are starts of windows. `balance`: class → its share in them, if you know it.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     from_: str | None = Field(default=None, alias="from", max_length=40)
     until: str | None = Field(default=None, max_length=40)
+    balance: Balance | None = None
 
 
 @router.post("/{name}/deployments", status_code=201)
@@ -120,7 +126,14 @@ def accept_baseline(
     stream = _find(ctx, name)
     since, until = moment(body.from_, "from"), moment(body.until, "until")
     with _told():
-        made = changes.accept(ctx.database, stream, _author(ctx), since_ms=since, until_ms=until)
+        made = changes.accept(
+            ctx.database,
+            stream,
+            _author(ctx),
+            since_ms=since,
+            until_ms=until,
+            balance=body.balance,
+        )
     return deployment_item(made)
 
 

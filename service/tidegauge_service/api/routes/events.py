@@ -10,9 +10,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
-from tidegauge_service.api import bodies, event_body
 from tidegauge_service.api.context import ApiContext, Ctx, find_stream
 from tidegauge_service.api.problems import RETRY_AFTER_S, Problem
+from tidegauge_service.api.requests import bodies, event_body
 from tidegauge_service.config.stream_file import LogSource, StreamConfig
 from tidegauge_service.store import streams
 from tidegauge_service.store.ingest import events

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from tidegauge_probes.label_model import LabelModelKind
 from tidegauge_service.api.context import Ctx, Cursor, Limit, Since, Until, find_stream
 from tidegauge_service.api.filters import span
 from tidegauge_service.api.paging import from_cursor, to_cursor
@@ -18,7 +19,7 @@ router = APIRouter(prefix="/api/v1/streams", tags=["streams"])
 
 
 class ClassShareItem(BaseModel):
-    """Share of one class: at baseline, and now."""
+    """Share of one class of all records: at baseline, and now."""
 
     label: str
     baseline: float
@@ -28,7 +29,8 @@ class ClassShareItem(BaseModel):
 class LfPrecisionItem(BaseModel):
     """How often an LF's votes for a class are right, with the 95 % interval.
 
-    `expected` is what the baseline's accuracies give under the class shares of now.
+    `expected` is what the baseline's accuracies give under the mix of classes of now. `judged`: the
+    LF has enough votes to be called changed. Figures are null where they are too unsure to be told.
     """
 
     probe: str
@@ -39,6 +41,7 @@ class LfPrecisionItem(BaseModel):
     low: float | None
     high: float | None
     changed: bool
+    judged: bool
 
 
 class AccuracyItem(BaseModel):
@@ -56,7 +59,12 @@ class AccuracyItem(BaseModel):
 
 
 class PrecisionItem(BaseModel):
-    """Figures at the end of one window, from it and the `windows` − 1 before it."""
+    """Figures at the end of one window, from it and the `windows` − 1 before it.
+
+    `kind` is that of the baseline's label model: `full`, `votes` or `majority`; `labels`, how many
+    gold labels it has. What the votes do not tell is missing, and `withheld` says why; else it is
+    empty.
+    """
 
     start: str
     end: str
@@ -66,6 +74,9 @@ class PrecisionItem(BaseModel):
     shares: list[ClassShareItem]
     lfs: list[LfPrecisionItem]
     accuracy: AccuracyItem | None
+    kind: LabelModelKind
+    labels: int
+    withheld: str
 
 
 class PrecisionPage(BaseModel):

@@ -15,7 +15,8 @@ from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store.ingest.decisions import Decision
 from tidegauge_service.store.windows import queries
-from tidegauge_service.store.windows.queries import SeriesFigure, StreamSummary, WindowFigures
+from tidegauge_service.store.windows.figures import SeriesFigure
+from tidegauge_service.store.windows.queries import StreamSummary, WindowFigures
 
 router = APIRouter(prefix="/api/v1/streams", tags=["streams"])
 

@@ -15,11 +15,20 @@ from tidegauge_probes import load
 from tidegauge_probes.counts.analysis import lf_summary
 from tidegauge_probes.drift.baseline import LEARNING_WINDOWS, Baseline
 from tidegauge_probes.label_model.accuracy import Gold
-from tidegauge_probes.label_model.model import MIN_LFS, MIN_VOTES
+from tidegauge_probes.label_model.dawid_skene import MIN_LFS, MIN_VOTES
 from tidegauge_service.baselines import training
+from tidegauge_service.baselines.class_balance import EXAMPLE, parse_balance
+from tidegauge_service.baselines.identification import withheld
 from tidegauge_service.cli.baseline import snorkel
-from tidegauge_service.cli.database import author, find_stream, opened
-from tidegauge_service.cli.terminal import moment, out, print_json, progress, settings_of, styled
+from tidegauge_service.cli.console.database import author, find_stream, opened
+from tidegauge_service.cli.console.terminal import (
+    moment,
+    out,
+    print_json,
+    progress,
+    settings_of,
+    styled,
+)
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.deployments import changes
@@ -51,9 +60,10 @@ def fit(
     ] = None,
     gold: Annotated[
         str | None,
-        typer.Option(
-            help="Field with the true class, to estimate the accuracy of the deployed model."
-        ),
+        typer.Option(help="Field with the true class, for the records where it is known."),
+    ] = None,
+    balance: Annotated[
+        str | None, typer.Option(help=f"Class shares, if you know them: {EXAMPLE}.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
 ) -> None:
@@ -64,15 +74,16 @@ def fit(
     if gold is not None and records is None:
         msg = "--gold names a field of the records: give --records FILE"
         raise SettingsError(msg)
+    shares = None if balance is None else parse_balance(balance)
     config = load_stream(stream)
     probe_set = load(config.probes, Path(config.folder))
     with opened(settings_of(context)) as database:
         if records is None:
-            fitted = training.fit_votes(config, probe_set, votes or Path())
+            fitted = training.fit_votes(config, probe_set, votes or Path(), balance=shares)
         else:
             with progress("training records") as advance:
                 fitted = training.fit_records(
-                    config, probe_set, records, now_ms, advance, gold=gold
+                    config, probe_set, records, now_ms, advance, gold=gold, balance=shares
                 )
         with database.write() as connection:
             baselines.save(connection, fitted, name, now_ms())
@@ -89,8 +100,7 @@ def fit(
             f"fewer than {LEARNING_WINDOWS} windows, so only shifts of "
             "an odds ratio of 3 or more will alert",
         )
-    if fitted.model is None:
-        out.print(_NO_MODEL)
+    out.print(_label_model(fitted), highlight=False)
     if fitted.gold is not None:
         out.print(_accuracy(fitted.gold))
 
@@ -129,14 +139,9 @@ def show(
     out.print(table)
     if found.gold is not None:
         out.print(_accuracy(found.gold))
-    if found.model is None:
-        out.print(_NO_MODEL)
-        return
-    shares_of = zip(found.plan.layout.classes, found.model.prior, strict=True)
-    out.print("class shares: " + ", ".join(f"{label} {share:.1%}" for label, share in shares_of))
-    out.print(
-        "Precision and class shares are relative to the consensus of the LFs, not to true labels."
-    )
+    if (known := _shares(found)) is not None:
+        out.print("class shares: " + ", ".join(f"{label} {s:.1%}" for label, s in known.items()))
+    out.print(_label_model(found), highlight=False)
 
 
 @app.command()
@@ -151,6 +156,9 @@ def accept(
     ] = None,
     until: Annotated[
         str | None, typer.Option(help="End of the last window (default: all evaluated windows)")
+    ] = None,
+    balance: Annotated[
+        str | None, typer.Option(help=f"Class shares in the windows, if you know them: {EXAMPLE}.")
     ] = None,
     by: Annotated[
         str | None, typer.Option(help="Name to record for the change (default: your login)")
@@ -167,6 +175,7 @@ def accept(
             author(by),
             since_ms=moment(since, "--from"),
             until_ms=moment(until, "--until"),
+            balance=None if balance is None else parse_balance(balance),
         )
     if as_json:
         print_json({"stream": row.name, **asdict(made)})
@@ -198,20 +207,42 @@ def _facts(baseline: Baseline) -> dict[str, Any]:
         "label_model": None
         if model is None
         else {
+            "kind": str(model.kind),
+            "labels": model.labels,
             "records": model.records,
-            "class_shares": dict(
-                zip(baseline.plan.layout.classes, model.prior.tolist(), strict=True)
-            ),
+            "class_shares": _shares(baseline),
             "precision": _precision(baseline),
+            "withheld": withheld(model),
         },
     }
+
+
+def _shares(baseline: Baseline) -> dict[str, float] | None:
+    """Return class → share of all records, None where it is not known."""
+    model = baseline.model
+    if model is None or not model.shares_known:
+        return None
+    return dict(zip(baseline.plan.layout.classes, model.prior.tolist(), strict=True))
+
+
+def _label_model(baseline: Baseline) -> str:
+    """Return what the figures of precision are worth."""
+    model = baseline.model
+    if model is None:
+        return _NO_MODEL
+    if model.labels:
+        return f"Precision and class shares come from {model.labels} gold labels and the votes."
+    known = (
+        "Precision and class shares are relative to the consensus of the LFs, not to true labels."
+    )
+    return withheld(model) or known
 
 
 def _precision(baseline: Baseline) -> dict[str, dict[str, float]]:
     """Return LF → class → precision of its votes for that class, where that is known."""
     if baseline.model is None:
         return {}
-    layout, found = baseline.plan.layout, baseline.model.precision()
+    layout, found = baseline.plan.layout, baseline.model.shown
     return {
         name: {
             label: float(p) for label, p in zip(layout.classes, row, strict=True) if not isnan(p)

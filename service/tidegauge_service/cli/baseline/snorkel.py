@@ -13,8 +13,8 @@ from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model import snorkel_model, snorkel_pickle
 from tidegauge_probes.label_model.model import LabelModel
-from tidegauge_service.cli.database import opened
-from tidegauge_service.cli.terminal import out, print_json, settings_of, styled
+from tidegauge_service.cli.console.database import opened
+from tidegauge_service.cli.console.terminal import out, print_json, settings_of, styled
 from tidegauge_service.clock import now_ms
 from tidegauge_service.store import baselines
 

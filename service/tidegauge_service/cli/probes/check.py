@@ -12,13 +12,13 @@ from rich.table import Column, Table
 from tidegauge_probes import ProbeSet, load
 from tidegauge_probes.authoring import review
 from tidegauge_probes.authoring.review import LfDescription, LfWarning, RunMode, Trial
+from tidegauge_service.cli.console.terminal import out, print_json, printable, settings_of, styled
 from tidegauge_service.cli.probes.sample import (
     RecordSample,
     is_stream_file,
     read_sample,
     stream_sample,
 )
-from tidegauge_service.cli.terminal import out, print_json, printable, settings_of, styled
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
 
 HAS_WARNINGS = 1

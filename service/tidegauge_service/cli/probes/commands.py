@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tidegauge_service.cli.lazy import LazyCommand, lazy_group
+from tidegauge_service.cli.console.lazy import LazyCommand, lazy_group
 
 COMMANDS = (
     LazyCommand(

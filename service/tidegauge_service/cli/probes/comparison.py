@@ -12,8 +12,8 @@ from rich.table import Table
 from tidegauge_probes import load
 from tidegauge_probes.authoring.difference import Difference, Part, compare
 from tidegauge_probes.labeling.contents import Contents
-from tidegauge_service.cli.database import find_stream, opened
-from tidegauge_service.cli.terminal import out, print_json, settings_of
+from tidegauge_service.cli.console.database import find_stream, opened
+from tidegauge_service.cli.console.terminal import out, print_json, settings_of
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import deployment_counts, deployments, streams
 from tidegauge_service.store.deployment_counts import SideBySide

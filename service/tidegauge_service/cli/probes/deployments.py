@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from tidegauge_service.cli.database import author, find_stream, opened
-from tidegauge_service.cli.terminal import out, print_json, progress, settings_of
+from tidegauge_service.cli.console.database import author, find_stream, opened
+from tidegauge_service.cli.console.terminal import out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.deployments import candidate, changes

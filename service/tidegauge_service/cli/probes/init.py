@@ -12,8 +12,8 @@ from tidegauge_probes import ProbeSet, engine, load
 from tidegauge_probes.authoring.probe_file import Document, document
 from tidegauge_probes.labeling.loading import import_path
 from tidegauge_probes.model import Fields
+from tidegauge_service.cli.console.terminal import err, styled
 from tidegauge_service.cli.probes.sample import read_sample
-from tidegauge_service.cli.terminal import err, styled
 from tidegauge_service.errors import SettingsError
 
 

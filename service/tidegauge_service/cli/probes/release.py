@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from tidegauge_service.cli.database import find_stream, opened
-from tidegauge_service.cli.terminal import out, settings_of
+from tidegauge_service.cli.console.database import find_stream, opened
+from tidegauge_service.cli.console.terminal import out, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.jobs.quarantine import release_lf

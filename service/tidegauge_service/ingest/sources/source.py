@@ -71,8 +71,8 @@ class Polled:
     that are not the caller's (yet) are never among ``inputs``. ``assigned``: it was said which
     partitions are the caller's; there may be none. ``reached``: where partitions go on, if that
     may be past the last input, because offsets are missing (Kafka: markers of transactions,
-    compaction). ``astray``: partitions whose next offset the source does not hold, and where
-    their log ends.
+    compaction). ``out_of_range``: partitions whose next offset the source does not hold, and
+    where their log ends.
     """
 
     inputs: Sequence[Raw] = ()
@@ -80,7 +80,7 @@ class Polled:
     lost: frozenset[int] = field(default=frozenset())
     assigned: bool = False
     reached: Mapping[int, int] = field(default_factory=dict)
-    astray: Mapping[int, int] = field(default_factory=dict)
+    out_of_range: Mapping[int, int] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -114,7 +114,7 @@ class Member(Protocol):
 
 
 @runtime_checkable
-class Weighed(Protocol):
+class SizeLimited(Protocol):
     """A source that ends a poll early when its inputs are large."""
 
     def allow(self, max_bytes: int) -> None:
@@ -127,6 +127,11 @@ class Bookmarked(Protocol):
 
     def mark(self, partition: int, offset: int) -> str | None:
         """Return a bookmark at *offset* or before it; kept with the position by its commit."""
+
+
+def bookmark(source: Source, partition: int, offset: int) -> str | None:
+    """Return the source's bookmark at *offset* or before it; None if it has none."""
+    return source.mark(partition, offset) if isinstance(source, Bookmarked) else None
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from tidegauge_alerts.messages.message import Message
+from tidegauge_alerts.messages.model import Message
 from tidegauge_service.store import schema, upsert
 
 WAITING, SENT, FAILED = "waiting", "sent", "failed"

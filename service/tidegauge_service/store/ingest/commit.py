@@ -22,30 +22,11 @@ import sqlalchemy as sa
 from tidegauge_probes.counts import panes as counts
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_service.clock import window_start
-from tidegauge_service.errors import ServiceError
+from tidegauge_service.errors import Fenced, Superseded
 from tidegauge_service.store import schema, streams, upsert
+from tidegauge_service.store.ingest.counted import PaneKey, Sample
 from tidegauge_service.store.ingest.dead_letter import DeadLetter
-from tidegauge_service.store.ingest.sample import Sample
 from tidegauge_service.store.streams import CLOSED, REPLAYED, StreamRow
-
-
-class Fenced(ServiceError):  # noqa: N818  (the term of the literature)
-    """Another worker has moved the position on; what this one counted was dropped."""
-
-    def __init__(self, partition: int, what: str = "was moved on by another worker") -> None:
-        super().__init__(f"partition {partition} {what}")
-        self.partition = partition
-
-
-class Superseded(Fenced):
-    """The deployments have changed: what was counted with the old ones was dropped."""
-
-    def __init__(self, partition: int) -> None:
-        super().__init__(partition, "was counted with deployments that have changed")
-
-
-PaneKey = tuple[int, str]
-"""Window start, ProbeSet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,40 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
+from tidegauge_service.errors import Fenced
 from tidegauge_service.store import schema
-from tidegauge_service.store.ingest.commit import Fenced
+from tidegauge_service.store.ingest.gap import Gap, GapCause
 from tidegauge_service.store.streams import StreamRow
-
-
-class GapCause(StrEnum):
-    """Why a partition goes on elsewhere than it stood."""
-
-    RETENTION = "retention"  # the oldest inputs were removed before they were read
-    TRUNCATED = "truncated"  # the log ends before the position: what was counted is gone there
-    RECREATED = "recreated"  # another topic of that name
-    REWRITTEN = "rewritten"  # a file holds other content than was counted: read as new
-    REMOVED = "removed"  # a file went away before it was read to its end
-    PARTITION_ADDED = "partition_added"  # the topic has grown: read from its beginning
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A partition cannot go on at ``from_offset``, but at ``to_offset``.
-
-    ``lost``: inputs that were never read and cannot be any more, as far as is known.
-    """
-
-    partition: int
-    cause: GapCause
-    from_offset: int
-    to_offset: int
-    lost: int
-    topic_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 
 def of_stream(connection: sa.Connection, stream_id: int) -> str | None:
-    """Return the source that the stream was last read from, as ``ingest.origin`` wrote it."""
+    """Return the source that the stream was last read from, as the ingest wrote it."""
     t = schema.stream
     query = sa.select(t.c.source).where(t.c.id == stream_id)
     text: str | None = connection.execute(query).scalar_one_or_none()

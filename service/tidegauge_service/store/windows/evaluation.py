@@ -9,15 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
-from operator import add
 
 import numpy as np
 import sqlalchemy as sa
 import structlog
 
-from tidegauge_probes.counts import panes as counts
-from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.scales import LONGEST
 from tidegauge_probes.drift.scan import Past
@@ -25,7 +21,7 @@ from tidegauge_probes.findings import Finding, SeriesKey, Verdict
 from tidegauge_service.clock import to_iso
 from tidegauge_service.store import schema, streams, upsert
 from tidegauge_service.store.alerting import alerts
-from tidegauge_service.store.ingest.sample import Sample
+from tidegauge_service.store.ingest.counted import Sample
 from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import CLOSED, EVALUATED, StreamRow
 
@@ -72,27 +68,6 @@ def _first_pane(connection: sa.Connection, stream: StreamRow, since: int | None)
 def finish(connection: sa.Connection, stream: StreamRow, start: int) -> None:
     """Move the evaluated cursor past a window."""
     streams.move_cursor(connection, stream.id, EVALUATED, start + stream.window_ms)
-
-
-def counts_between(
-    connection: sa.Connection, stream: StreamRow, since: int, until: int
-) -> dict[int, PaneCounts]:
-    """Return the counts of the windows in [since, until), summed over partitions."""
-    t = schema.pane
-    query = (
-        sa.select(t.c.window_start_ms, t.c.counts)
-        .where(
-            t.c.stream_id == stream.id,
-            t.c.probe_set == stream.probe_set,
-            t.c.window_start_ms >= since,
-            t.c.window_start_ms < until,
-        )
-        .order_by(t.c.window_start_ms, t.c.partition)
-    )
-    panes: dict[int, list[PaneCounts]] = {}
-    for start, encoded in connection.execute(query):
-        panes.setdefault(start, []).append(counts.decode(encoded))
-    return {start: reduce(add, parts) for start, parts in panes.items()}
 
 
 def with_records(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 from tidegauge_probes.label_model.accuracy import Accuracy
+from tidegauge_probes.label_model.model import LabelModelKind
 from tidegauge_probes.model import Outcomes
 from tidegauge_service.store import schema, upsert
 from tidegauge_service.store.states import SampleBucket
@@ -19,7 +20,7 @@ from tidegauge_service.store.streams import StreamRow
 
 @dataclass(frozen=True, slots=True)
 class ClassShare:
-    """Share of one class: at baseline, and now; None where too little is known."""
+    """Share of one class of all records: at baseline, and now; None where too little is known."""
 
     label: str
     baseline: float
@@ -30,8 +31,9 @@ class ClassShare:
 class LfPrecision:
     """P(the class is *label* | the LF votes *label*); None where too little is known.
 
-    ``expected``: what the baseline's accuracies give under the class shares of now. ``low``,
-    ``high``: 95 % interval. ``changed``: neither chance nor the class shares explain it.
+    ``expected``: what the baseline's accuracies give under the mix of classes of now. ``low``,
+    ``high``: 95 % interval. ``changed``: neither chance nor the mix explains it. ``judged``:
+    whether there were enough votes to call it changed.
     """
 
     probe: str
@@ -42,6 +44,7 @@ class LfPrecision:
     low: float | None
     high: float | None
     changed: bool
+    judged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,9 @@ class WindowPrecision:
     """Figures at the end of one window, from it and as many before it as were needed.
 
     ``windows`` and ``records`` say from how many; 0 if all that could be added up was too little.
+    ``kind``: of the label model. ``labels``: gold labels that it has seen. ``withheld``: what is
+    not shown because the votes do not tell it, in plain words; empty if all is. ``shares`` is empty
+    where class shares are not known, ``lfs`` where nothing is told of the LFs.
     """
 
     start_ms: int
@@ -59,6 +65,14 @@ class WindowPrecision:
     lfs: tuple[LfPrecision, ...]
     accuracy: Accuracy | None = None
     """Of the deployed model; None without gold labels, or where too little is known."""
+    kind: LabelModelKind = LabelModelKind.FULL
+    labels: int = 0
+    withheld: str = ""
+
+    @property
+    def levels(self) -> bool:
+        """Whether precisions may be shown to everybody, not changes alone."""
+        return self.kind is LabelModelKind.FULL or self.labels > 0
 
 
 def save(connection: sa.Connection, stream: StreamRow, found: WindowPrecision) -> None:

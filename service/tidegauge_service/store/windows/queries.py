@@ -23,42 +23,12 @@ from tidegauge_service.store.streams import (
     StreamRow,
 )
 from tidegauge_service.store.windows import sight
+from tidegauge_service.store.windows.figures import BLIND_SPOT_ROW, HeatMap, SeriesFigure
+
+_IN_HEAT_MAP = (SeriesKind.BLIND_SPOT, SeriesKind.COVERAGE)
 
 NEWEST_GAPS = 256
 """Of more decisions about a source, only the newest are read along with the stream."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesFigure:
-    """One series in one window; ``None`` where there is nothing to say."""
-
-    series: str
-    segment: str
-    probe: str
-    other: str
-    label: str
-    x: int
-    n: int
-    expected: float | None
-    low: float | None
-    high: float | None
-    effect: float | None
-    p_value: float | None
-    n_eff: float | None
-    rank: float | None
-    verdict: str
-
-    @property
-    def observed(self) -> float | None:
-        """The share x of n."""
-        return self.x / self.n if self.n else None
-
-    @property
-    def deviation(self) -> float | None:
-        """Standardised deviation from the baseline: signed root of 2·n_eff·KL, about a z-score."""
-        if self.rank is None:
-            return None
-        return float(abs(self.rank) ** 0.5 * (1 if self.rank > 0 else -1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,21 +326,6 @@ def _tally(
     query = sa.select(*columns, sa.func.count()).where(table.c.stream_id == stream.id)
     rows = connection.execute(query.group_by(*columns))
     return {tuple(row[:-1]): int(row[-1]) for row in rows}
-
-
-@dataclass(frozen=True, slots=True)
-class HeatMap:
-    """Deviation from the baseline, series × window; ``None`` where there is no figure."""
-
-    starts: tuple[int, ...]
-    names: tuple[str, ...]
-    """The blind spot first, then the LFs' coverages, in the ProbeSet's order."""
-    cells: tuple[tuple[SeriesFigure | None, ...], ...]
-    """One row per name, one cell per window."""
-
-
-BLIND_SPOT_ROW = "(blind spot)"
-_IN_HEAT_MAP = (SeriesKind.BLIND_SPOT, SeriesKind.COVERAGE)
 
 
 def heat_map(

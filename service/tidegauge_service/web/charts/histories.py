@@ -9,7 +9,7 @@ from tidegauge_probes.findings import SeriesKey
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import queries
-from tidegauge_service.store.windows.queries import HeatMap, SeriesFigure
+from tidegauge_service.store.windows.figures import HeatMap, SeriesFigure
 from tidegauge_service.web.charts.specs import History, deviation_of, is_shifted
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tidegauge_probes.findings import SeriesKey, Verdict
-from tidegauge_service.store.windows.queries import HeatMap, SeriesFigure
+from tidegauge_service.store.windows.figures import HeatMap, SeriesFigure
 from tidegauge_service.web import addresses
 from tidegauge_service.web.charts.specs import deviation_of, distinct, is_shifted, shown_rows
 from tidegauge_service.web.charts.themes import ThemeName

@@ -17,7 +17,7 @@ import altair as alt
 from tidegauge_alerts.messages.phrases import clean
 from tidegauge_probes.findings import Verdict
 from tidegauge_service.clock import to_iso
-from tidegauge_service.store.windows.queries import HeatMap, SeriesFigure
+from tidegauge_service.store.windows.figures import HeatMap, SeriesFigure
 from tidegauge_service.web.charts.renderer import Spec
 from tidegauge_service.web.charts.themes import THEMES, Theme, ThemeName
 

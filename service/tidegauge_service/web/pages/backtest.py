@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from importlib import resources
 from itertools import groupby
 
-from tidegauge_alerts.messages.phrases import clean, sentence
+from tidegauge_alerts.messages.phrases import because, clean, sentence
 from tidegauge_alerts.model import Alert, Severity
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.findings import SeriesKey
 from tidegauge_service.store.states import WindowState
-from tidegauge_service.store.windows.queries import HeatMap, StreamSummary
+from tidegauge_service.store.windows.figures import HeatMap
+from tidegauge_service.store.windows.queries import StreamSummary
 from tidegauge_service.web.charts import renderer, specs
 from tidegauge_service.web.charts.histories import fewer_columns, fewer_points, group_size
 from tidegauge_service.web.charts.pictures import Picture
@@ -182,7 +183,7 @@ def _row(alert: Alert) -> AlertRow:
     return AlertRow(
         opened=moment(alert.opened_window_ms),
         resolved="open" if ended is None else moment(ended),
-        sentence=sentence(alert.key, alert, rule=alert.rule),
+        sentence=sentence(alert.key, alert, rule=alert.rule) + because(alert.cause),
         kind=alert.kind.text,
         severity=str(alert.severity),
         odds=odds(alert.effect),

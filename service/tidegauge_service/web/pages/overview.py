@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_probes.findings import ALL, Verdict
 from tidegauge_service.store.deployments import Deployment
+from tidegauge_service.store.windows.figures import HeatMap
 from tidegauge_service.store.windows.forecast import ForecastRow
 from tidegauge_service.store.windows.precision import WindowPrecision
-from tidegauge_service.store.windows.queries import HeatMap, StreamSummary
+from tidegauge_service.store.windows.queries import StreamSummary
 from tidegauge_service.store.windows.skew import SkewRow
 from tidegauge_service.web import addresses
 from tidegauge_service.web.charts import pictures

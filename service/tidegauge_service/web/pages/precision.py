@@ -30,8 +30,15 @@ class PrecisionRow:
 
 @dataclass(frozen=True, slots=True)
 class PrecisionView:
-    """Class shares and the precision of the LFs, those that changed first."""
+    """Class shares and the precision of the LFs, those that changed first.
 
+    ``withheld``: what is not shown because the votes do not tell it; empty if all is. ``levels``:
+    whether precisions are shown, not changes alone. ``labels``: how many gold labels are in them.
+    """
+
+    withheld: str
+    levels: bool
+    labels: int
     summary: str
     shares: tuple[Fact, ...]
     rows: tuple[PrecisionRow, ...]
@@ -44,6 +51,9 @@ def precision_view(found: WindowPrecision | None) -> PrecisionView | None:
         return None
     ordered = sorted(found.lfs, key=lambda lf: not lf.changed)
     return PrecisionView(
+        withheld=found.withheld,
+        levels=found.levels,
+        labels=found.labels,
         summary=_summary(found, found.lfs),
         shares=(
             *(
@@ -64,8 +74,9 @@ def _summary(found: WindowPrecision, lfs: Sequence[LfPrecision]) -> str:
     if not found.windows:
         return "Too few records so far, even with earlier windows included"
     changed = sum(lf.changed for lf in lfs)
+    what = "Precision of" if found.levels else "Changes of"
     return (
-        f"Precision of {count(len(lfs), 'vote')}, {count(changed)} changed, from "
+        f"{what} {count(len(lfs), 'vote')}, {count(changed)} changed, from "
         f"{count(found.records, 'record')} of the last {count(found.windows, 'window')}"
     )
 
@@ -85,9 +96,15 @@ def _row(lf: LfPrecision) -> PrecisionRow:
         expected=share(lf.expected),
         precision=_known(lf.precision),
         interval=band(lf.low, lf.high),
-        verdict=UNKNOWN if lf.precision is None else "changed" if lf.changed else "as at baseline",
+        verdict=_verdict(lf),
         changed=lf.changed,
     )
+
+
+def _verdict(lf: LfPrecision) -> str:
+    if lf.changed:
+        return "changed"
+    return "as at baseline" if lf.judged or lf.precision is not None else UNKNOWN
 
 
 def _known(value: float | None) -> str:

@@ -26,6 +26,7 @@ from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import events
 from tidegauge_service.store.ingest.events import Event
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.windows import queries
 
 LEASE = 9_000
@@ -53,14 +54,8 @@ class Team:
         return EventLog(self.source, "test", self.database, clock=lambda: self.now)
 
     def worker(self, reader: EventLog | None = None) -> Worker:
-        return Worker(
-            self.config,
-            self.stream,
-            self.probe_set,
-            reader or self.reader(),
-            self.database,
-            clock=lambda: self.now,
-        )
+        scope = StreamScope(self.config, self.stream, self.database, lambda: self.now)
+        return Worker(scope, self.probe_set, reader or self.reader())
 
     def append(self, values: list[bytes]) -> None:
         found = [Event(value) for value in values]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from tests.service.streams_for_tests import write_stream
 from tests.service.transactions import read, write
-from tidegauge_alerts.messages.message import Message
+from tidegauge_alerts.messages.model import Message
 from tidegauge_probes import load
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.store import schema, streams

@@ -8,7 +8,7 @@ import pytest
 from tests.service.group import Group
 from tests.service.ingest.test_exactness import in_threads
 from tests.service.transactions import write
-from tidegauge_alerts.messages.message import Message
+from tidegauge_alerts.messages.model import Message
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.alerting.outbox import FAILED, FARTHEST_MS, SENT, WAITING, Outgoing
 from tidegauge_service.store.engine import Database

@@ -13,12 +13,13 @@ from tidegauge_probes import load
 from tidegauge_probes.counts.panes import PaneCounts, fold
 from tidegauge_probes.model import VoteMatrix
 from tidegauge_service.config.stream_file import load_stream
+from tidegauge_service.errors import Fenced
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
-from tidegauge_service.store.ingest.commit import Fenced, PartitionBatch
+from tidegauge_service.store.ingest.commit import PartitionBatch
+from tidegauge_service.store.ingest.counted import Sample
 from tidegauge_service.store.ingest.dead_letter import DeadLetter
-from tidegauge_service.store.ingest.sample import Sample
 from tidegauge_service.store.streams import CLOSED, StreamRow
 
 DEPLOYMENT = "a deployment"

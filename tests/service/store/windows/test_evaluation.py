@@ -16,6 +16,7 @@ from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import CLOSED, EVALUATED
 from tidegauge_service.store.windows import evaluation, queries
+from tidegauge_service.store.windows.counts import counts_between
 
 MAX = evaluation.MAX_EMPTY_WINDOWS
 
@@ -41,7 +42,7 @@ def take_all(group: Group) -> list[tuple[int, int]]:
             if start is None:
                 return found
             until = start + HOUR
-            counted = evaluation.counts_between(connection, group.stream, start, until).get(start)
+            counted = counts_between(connection, group.stream, start, until).get(start)
             found.append(((start - START) // HOUR, counted.records if counted else 0))
             evaluation.finish(connection, group.stream, start)
 
@@ -131,7 +132,7 @@ def test_a_window_closed_without_any_record_is_not_the_beginning(
 def test_counts_are_summed_over_partitions(database: Database, tmp_path: Path) -> None:
     group = read(tmp_path, database, oracle.topic(3, 12))
     with database.read() as connection:
-        found = evaluation.counts_between(connection, group.stream, START, START + 2 * HOUR)
+        found = counts_between(connection, group.stream, START, START + 2 * HOUR)
     expected = oracle.expected(group.topic)
     for start in (START, START + HOUR):
         total = sum((expected[p, start] for p in range(3)), oracle.Tally())

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tidegauge_service.ingest.sources.files.identity import Fingerprint, FoundFile, Mark
-from tidegauge_service.store.ingest.decisions import GapCause
+from tidegauge_service.store.ingest.gap import GapCause
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,39 +5,46 @@ Two workers that open the same files at once agree: who comes second finds what 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import structlog
 
+from tidegauge_alerts.messages import notices
 from tidegauge_service.config.stream_file import FileSource as FileConfig
-from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import StreamHalted
 from tidegauge_service.ingest.gap_notice import GapNotice
 from tidegauge_service.ingest.sources.files.catalog import CatalogPlan, KnownFile, Loss, settle
-from tidegauge_service.ingest.sources.files.identity import Fingerprint, FoundFile, mark_of
-from tidegauge_service.ingest.sources.files.source import FileReader
+from tidegauge_service.ingest.sources.files.identity import Fingerprint, FoundFile, Mark, mark_of
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest import decisions, source_files
-from tidegauge_service.store.ingest.decisions import Gap, GapCause
+from tidegauge_service.store.ingest.gap import Gap, GapCause
 from tidegauge_service.store.ingest.source_files import KeptFile
+from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import StreamRow
 
 log = structlog.get_logger()
 
 CONTINUE = "source.on_gap: continue"
 
-ADVICE = (
-    "look at it with `tidegauge streams gaps`, and let it go on with `tidegauge streams accept-gap`"
-)
+
+class NumberedFiles(Protocol):
+    """A source of files (``FileReader``) that is told which of them is which partition."""
+
+    @property
+    def files(self) -> Sequence[FoundFile]:
+        """The files that it has found."""
+
+    def number(self, files: Mapping[int, FoundFile], marks: Mapping[int, Mark]) -> None:
+        """Take the partition of each file, and where the position in it was marked."""
 
 
-def number_files(
-    database: Database, config: StreamConfig, stream: StreamRow, source: FileReader, now_ms: int
-) -> None:
+def number_files(scope: StreamScope, source: NumberedFiles) -> None:
     """Find out which file is which partition, and give new ones a number.
 
     Raises StreamHalted if a file was rewritten, cut or removed, and somebody is to decide.
     """
+    database, stream, now_ms = scope.database, scope.stream, scope.clock()
     while True:
         before = known_files(database, stream)
         plan = settle(before, source.files)  # reads files: not while the database is locked
@@ -45,11 +52,13 @@ def number_files(
             source_files.lock(connection, stream.id)
             if _identities(_read(connection, stream)) != _identities(before):
                 continue  # somebody else was quicker
-            waiting = _tell(connection, config, stream, plan, now_ms)
+            waiting = _record_losses(connection, scope, plan, now_ms)
             placed = {} if waiting else _write(connection, stream, plan, now_ms)
             break
     if waiting:
-        msg = f"{'; '.join(waiting)}. Nothing is read until somebody accepts it: {ADVICE}"
+        msg = (
+            f"{'; '.join(waiting)}. Nothing is read until somebody accepts it: {notices.GAP_ADVICE}"
+        )
         raise StreamHalted(msg)
     marks = {k.partition: k.mark for k in before if k.mark is not None and k.next_offset}
     source.number(placed, {p: mark for p, mark in marks.items() if p in placed})
@@ -85,12 +94,12 @@ def _known(row: KeptFile) -> KnownFile:
     )
 
 
-def _tell(
-    connection: Connection, config: StreamConfig, stream: StreamRow, plan: CatalogPlan, now_ms: int
+def _record_losses(
+    connection: Connection, scope: StreamScope, plan: CatalogPlan, now_ms: int
 ) -> list[str]:
-    """Record what was lost and tell people; return what waits for a decision."""
-    halts = isinstance(config.source, FileConfig) and config.source.on_gap == "halt"
-    receivers = tuple(config.alerts.receivers)
+    """Record what was lost and notify the receivers; return what waits for a decision."""
+    stream, source = scope.stream, scope.config.source
+    halts = isinstance(source, FileConfig) and source.on_gap == "halt"
     asked = [(loss, _gap(loss)) for loss in plan.lost]
     decided = [
         decisions.ask(connection, stream, gap, now_ms) if halts else CONTINUE for _, gap in asked
@@ -101,15 +110,15 @@ def _tell(
         if None not in decided:
             log.error("data_gap", stream=stream.name, gap=said, decided_by=by)
             decisions.record(connection, stream, gap, by=by or "", now_ms=now_ms)
-            notice = GapNotice(stream, receivers, gap, said)
+            notice = GapNotice(stream, scope.receivers, gap, said)
             if halts:
                 notice.resolve(connection, now_ms)
             else:
                 notice.show(connection, now_ms)
         elif by is None:
             waiting.append(said)
-            told = f"{said}. Nothing is read until somebody accepts it: {ADVICE}"
-            GapNotice(stream, receivers, gap, told).fire(connection, now_ms)
+            told = f"{said}. Nothing is read until somebody accepts it: {notices.GAP_ADVICE}"
+            GapNotice(stream, scope.receivers, gap, told).fire(connection, now_ms)
     return waiting
 
 

@@ -132,16 +132,16 @@ class KafkaTopic:
         """
         self._allowance.left = self._poll_bytes
         batches: dict[TopicPartition, list[Raw]] = {}
-        astray: dict[TopicPartition, int] = {}
+        out: dict[TopicPartition, int] = {}
         try:
             self._resume()
             batches = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
         except NoOffsetForPartitionError:
             pass  # just assigned; the worker will seek
         except OffsetOutOfRangeError as error:
-            astray = dict.fromkeys(error.args[0], sys.maxsize)
+            out = dict.fromkeys(error.args[0], sys.maxsize)
         except LogTruncationError as error:
-            astray = {tp: at.offset if at else 0 for tp, at in error.divergent_offsets.items()}
+            out = {tp: at.offset if at else 0 for tp, at in error.divergent_offsets.items()}
         except FencedInstanceIdError as error:
             msg = (
                 f"another process has taken the seat '{self._config.instance}' in the group "
@@ -153,14 +153,14 @@ class KafkaTopic:
         reached = self._positions()  # before the changes: one that went meanwhile is among them
         gained, lost, assigned = self._changes()
         if self._topic_id() not in (None, self._sought_in):  # made anew under its name
-            astray = {TopicPartition(self._config.topic, p): sys.maxsize for p in self._sought}
-        places = {tp.partition: end for tp, end in astray.items() if tp.partition in self._sought}
-        self._sought -= places.keys()
+            out = {TopicPartition(self._config.topic, p): sys.maxsize for p in self._sought}
+        ends = {tp.partition: at for tp, at in out.items() if tp.partition in self._sought}
+        self._sought -= ends.keys()
         inputs = [
             raw for tp, some in batches.items() if tp.partition in self._sought for raw in some
         ]
         reached = {p: offset for p, offset in reached.items() if p in self._sought}
-        return Polled(inputs, gained, lost, assigned, reached, places)
+        return Polled(inputs, gained, lost, assigned, reached, out_of_range=ends)
 
     def first(self, most: int, timeout_s: float) -> list[Raw]:
         """Return the topic's first inputs, or what of them comes in time; the group never knows.

@@ -25,7 +25,8 @@ from tidegauge_service.errors import StreamHalted
 from tidegauge_service.ingest.sources.kafka import source as kafka_source
 from tidegauge_service.store import schema, streams
 from tidegauge_service.store.ingest import decisions
-from tidegauge_service.store.ingest.decisions import Decision, GapCause
+from tidegauge_service.store.ingest.decisions import Decision
+from tidegauge_service.store.ingest.gap import GapCause
 from tidegauge_service.store.windows import queries
 
 CONTINUE = "source.on_gap: continue"
@@ -134,7 +135,7 @@ def test_what_retention_removed_while_nobody_read_is_a_recorded_gap(
 def test_retention_that_overtakes_a_halted_stream_waits_for_a_person(
     kafka_broker: Cluster, tmp_path: Path, closing: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidegauge_service.ingest.worker.HELD_S", 0.1)
+    monkeypatch.setattr("tidegauge_service.ingest.partitions.assignment.HELD_S", 0.1)
     stream = stream_on(closing, kafka_broker, tmp_path, partitions=2, on_gap="halt")
     produce_batch(kafka_broker, stream.topic, messages(0, 3))
     read_until(stream.open(), [3, 0])

@@ -268,7 +268,7 @@ def test_a_member_without_partitions_hears_that_it_has_none(
     wait_until(both_told, what="an answer to both members")
 
 
-def test_a_partition_that_was_sought_where_nothing_is_is_astray(
+def test_a_partition_that_was_sought_where_nothing_is_is_out_of_range(
     kafka_broker: Cluster, open_topic: Open
 ) -> None:
     topic = kafka_broker.create_topic()
@@ -276,7 +276,7 @@ def test_a_partition_that_was_sought_where_nothing_is_is_astray(
     source = open_topic(topic)
     assigned(source, partitions=1)
     source.seek(0, 1_000)
-    wait_until(lambda: 0 in source.poll(100, 0.1).astray, what="that the place is not there")
+    wait_until(lambda: 0 in source.poll(100, 0.1).out_of_range, what="that the place is not there")
     assert source.held([0, 7]) == {0: (0, 1)}
     source.hold(0)
     assert source.poll(100, 0.1) == Polled([])

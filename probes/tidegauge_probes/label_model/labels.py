@@ -1,0 +1,98 @@
+"""Gold labels of some records: class shares and precision by counting, with what the votes add.
+
+Class shares are the mean of what the model predicts plus its mean error on the labelled records
+(prediction-powered inference, Angelopoulos et al. 2023). The labelled records must be drawn
+uniformly: a label that people gave only to what looked odd says nothing of all records.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.errors import BaselineError
+from tidegauge_probes.label_model.company import SD_ALONE, SD_SHARED
+from tidegauge_probes.label_model.model import LabelModel
+from tidegauge_probes.label_model.rows import DistinctRows, one_hot
+from tidegauge_probes.label_model.vote_model import GOLD_AGAINST
+from tidegauge_probes.model import Outcomes
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+LEAST_VARIANCE: Final = 0.02
+"""Of one labelled vote: ten of ten that are right are no certainty."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """The labelled records: ``outcomes``: int8 [g, m]; ``classes``: int64 [g]."""
+
+    outcomes: Outcomes
+    classes: Ints
+
+    @classmethod
+    def of(cls, outcomes: Outcomes, gold: npt.ArrayLike, classes: int) -> Labelled:
+        """Take the records whose label is known; BaselineError if they cannot be used.
+
+        *gold*: integers [n], a class or −1 where nobody knows.
+        """
+        truth = np.asarray(gold)
+        if truth.shape != (len(outcomes),) or truth.dtype.kind not in "iu":
+            msg = f"gold labels must be {len(outcomes)} integers, one for each record"
+            raise BaselineError(msg)
+        if truth.size and not -1 <= truth.min() <= truth.max() < classes:
+            msg = f"gold labels must be in -1…{classes - 1}, not {truth.min()} to {truth.max()}"
+            raise BaselineError(msg)
+        known = truth >= 0
+        found = cls(outcomes[known], truth[known].astype(np.int64))
+        if len(np.unique(found.classes)) < min(2, classes):
+            msg = (
+                f"the {known.sum()} gold labels name {len(np.unique(found.classes))} of {classes} "
+                "classes: label records that are drawn from all traffic"
+            )
+            raise BaselineError(msg)
+        return found
+
+    def by_vote(self, classes: int) -> Floats:
+        """Return how often each vote was cast on each true class, float64 [mK, K]."""
+        return np.asarray(one_hot(self.outcomes, classes).T @ self.one_hot(classes))
+
+    def one_hot(self, classes: int) -> Floats:
+        """Return the labels as ones, float64 [g, K]."""
+        return np.asarray(np.eye(classes)[self.classes])
+
+
+def with_labels(model: LabelModel, rows: DistinctRows, labelled: Labelled) -> LabelModel:
+    """Return the model with class shares of all records, and precisions, that were counted."""
+    k = model.classes
+    truth, silent = labelled.one_hot(k), np.asarray((labelled.outcomes < 0).all(axis=1))
+    # What no LF knows has the classes of the labelled records that no LF knows.
+    blind = truth[silent].mean(axis=0) if silent.any() else model.mix
+    predicted = np.where(rows.covered[:, None], model.posterior(rows.outcomes), blind)
+    off = truth - np.where(silent[:, None], blind, model.posterior(labelled.outcomes))
+    n = len(truth)
+    shares = np.average(predicted, axis=0, weights=rows.weight) + off.mean(axis=0)
+    shares = np.maximum(shares, 1 / (2 * n))  # a class that nobody has met may still be there
+    return replace(
+        model,
+        prior=shares / shares.sum(),
+        prior_sd=off.std(axis=0) / np.sqrt(n) + 1 / n,
+        sd=_sd(model, labelled.by_vote(k).sum(axis=1)),
+        labels=n,
+    )
+
+
+def _sd(model: LabelModel, labelled: Floats) -> Floats:
+    """Return the standard deviation of P(the vote is right), float64 [mK].
+
+    *labelled*: votes with a label, [mK]; what the votes say is worth GOLD_AGAINST more of them.
+    """
+    of = labelled + GOLD_AGAINST
+    variance = np.maximum(model.right * (1 - model.right), LEAST_VARIANCE) / of
+    votes = np.nan_to_num(model.sd, nan=SD_ALONE) ** 2 + SD_SHARED**2
+    counted = np.sqrt(variance + votes * (GOLD_AGAINST / of) ** 2)
+    return np.where(labelled > 0, counted, model.sd)

@@ -1,0 +1,1 @@
+"""How a request is read: who may send one, how large, how slow, in which form."""

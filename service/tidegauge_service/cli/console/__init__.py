@@ -1,0 +1,1 @@
+"""What commands share: the terminal, the database, options, groups that load on first use."""

@@ -1,0 +1,1 @@
+"""The deployments whose windows are open, with their LFs loaded."""

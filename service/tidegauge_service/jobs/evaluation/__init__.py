@@ -1,0 +1,1 @@
+"""The steps that evaluate one closed window, in the order of `jobs.evaluator`."""
