@@ -257,8 +257,8 @@ def _decode_calibration(
     if archive.HEADER not in parts:
         return None
     names = [name for name in parts if name.startswith("calibration.") and name != archive.HEADER]
-    arrays = {name: _array(parts[name]) for name in names}
-    return archive.decode(parts[archive.HEADER], arrays, series, civil, window_ms)
+    stored = {name: _array(parts[name]) for name in names}
+    return archive.decode(parts[archive.HEADER], stored, series, civil, window_ms)
 
 
 def _decode_model(

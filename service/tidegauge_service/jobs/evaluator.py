@@ -31,7 +31,8 @@ from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.ingest import commit
 from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.states import WindowState
-from tidegauge_service.store.windows import evaluation, forecast
+from tidegauge_service.store.windows import evaluation
+from tidegauge_service.store.windows import forecast as forecasts
 
 NO_BASELINE = ""
 """The baseline of the messages of a window that is not compared."""
@@ -41,11 +42,12 @@ class Evaluator:
     """Evaluates the closed windows of one stream, each by the deployment that is live in it."""
 
     def __init__(self, scope: StreamScope) -> None:
-        config = scope.config
+        config = scope.config.alerts
         self._scope = scope
-        self._detector = Detector(1_000 * config.false_alarms.per_window(config.window))
+        budget = scope.config.false_alarms
+        self._detector = Detector(1_000 * budget.per_window(scope.stream.window_ms))
         self._rule = Rule(
-            for_windows=config.alerts.for_windows,
+            for_windows=config.for_windows,
             budget=self._detector.budget,
             receivers=scope.receivers,
         )
@@ -118,18 +120,20 @@ class Evaluator:
             now, chosen = self._scope.clock(), self._scope.config.baseline
             balance = chosen.balance if isinstance(chosen, BaselineRange) else None
             baseline = range_baseline.load_or_fit(connection, window, now, balance)
-            self._save_forecast(connection, baseline)
+            self._save_forecast(connection, window, baseline)
             return history.load(connection, window, baseline)
         if known.precedes(window):
             return known
         return history.load(connection, window, known.baseline, known.series_ids)
 
-    def _save_forecast(self, connection: Connection, baseline: Baseline) -> None:
-        """Keep how many false incidents the baseline predicts at the budget."""
+    def _save_forecast(
+        self, connection: Connection, window: ClosedWindow, baseline: Baseline
+    ) -> None:
+        """Write how many false incidents to expect of windows compared with a baseline."""
         allowed = self._detector.alpha
-        forecast.save(
+        forecasts.save(
             connection,
-            self._scope.stream,
+            window.stream,
             baseline.id,
             budget=self._scope.config.false_alarms.text,
             allowed=allowed,

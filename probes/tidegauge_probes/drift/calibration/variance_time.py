@@ -78,15 +78,6 @@ class VarianceTime:
         power = np.clip(np.log2(end / half), 0, 1)
         return np.asarray(end * min(windows / LONGEST, 3.0) ** power)
 
-    @property
-    def wanders(self) -> Mask:
-        """Series whose curve still rises steeply at the longest lag, [S]: no baseline holds."""
-        return np.asarray(self.growth[LONGEST] > WANDERS * self.growth[LONGEST // 2])
-
-
-WANDERS: Final = 1.6
-"""From 32 to 64 windows: 2 is a level that never comes back, 1 is independent windows."""
-
 
 def growth(phi: Floats | float, j: Ints | int) -> Floats:
     """Return g_j(φ): by how much a mean of j windows of AR(1) noise varies more."""
