@@ -18,17 +18,16 @@ from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes import load
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.cli.console.terminal import out, settings_of, styled
-from tidegauge_service.cli.probes.sample import stream_inputs
+from tidegauge_service.cli.probes.sample import first_inputs
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
-from tidegauge_service.config.stream_file import StreamConfig, load_stream
+from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import ServiceError, SettingsError, SourceError, StoreError
 from tidegauge_service.ingest.codec.stream_codec import check_format, open_codec
 from tidegauge_service.ingest.record_paths import check_mapping
 from tidegauge_service.ingest.sources.files.source import FileReader
-from tidegauge_service.ingest.sources.kafka.source import KafkaTopic
 from tidegauge_service.ingest.sources.registry import open_source
-from tidegauge_service.ingest.sources.source import Raw, Source
+from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.jobs.punctuality import arrived, mostly_late
 from tidegauge_service.runtime.pipeline import check_receivers
 from tidegauge_service.store import streams
@@ -41,12 +40,6 @@ from tidegauge_service.store.streams import StreamRow, partitions
 from tidegauge_service.store.windows import newest, sight
 
 Check = Callable[[], str]
-
-FIRST: Final = 100
-"""Records of each stream that are looked at."""
-
-LONGEST_LOOK_S: Final = 5.0
-"""How long the first records of a topic are waited for."""
 
 LOOKED_INTO: Final = frozenset({"file", "kafka"})
 """Kinds of sources whose first records can be read without taking part."""
@@ -182,7 +175,7 @@ def _format(path: Path, settings: Settings) -> str:
 def _fields(path: Path, settings: Settings) -> str:
     """Say what the paths of the stream file find in the first records of its files."""
     config = load_stream(path)
-    inputs = _first_inputs(config, settings)
+    inputs = first_inputs(config, settings)
     if not inputs:
         return "no record yet"
     found = check_mapping(config, open_codec(config, settings, now_ms), inputs)
@@ -192,16 +185,6 @@ def _fields(path: Path, settings: Settings) -> str:
         raise SettingsError(msg)
     dead = f", {found.dead} of them cannot be used ({found.why})" if found.dead else ""
     return f"{found.inputs} records read{dead}; they have: {found.columns}"
-
-
-def _first_inputs(config: StreamConfig, settings: Settings) -> list[Raw] | None:
-    if config.source.kind != "kafka":
-        return stream_inputs(config, FIRST)
-    source = open_source(config, settings, Database(settings.database.get_secret_value()))
-    try:
-        return source.first(FIRST, LONGEST_LOOK_S) if isinstance(source, KafkaTopic) else None
-    finally:
-        source.close()
 
 
 Found = TypeVar("Found")
