@@ -33,6 +33,7 @@ from tidegauge_service.runtime.pipeline import check_receivers
 from tidegauge_service.store import streams
 from tidegauge_service.store.alerting import notice_state, outbox
 from tidegauge_service.store.alerting.notice_state import Trouble
+from tidegauge_service.store.alerting.outbox import Undelivered
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest.decisions import of_stream
 from tidegauge_service.store.ingest.gap import GapCause
@@ -138,11 +139,21 @@ def _receiver(name: str, settings: Settings) -> str:
         database.close()
     if lost is None:
         return where
-    msg = (
-        f"{lost.failed} messages failed and {lost.waiting} are waiting to be retried since the "
-        f"last successful one. Latest error: {lost.error}"
+    raise DeliveryError(f"{_undelivered(lost)}. Latest error: {lost.error}")
+
+
+def _undelivered(lost: Undelivered) -> str:
+    """Say what becomes of the messages that a receiver did not take."""
+    failed = (
+        f"{lost.failed} failed for good and will not be sent again"
+        if lost.failed
+        else "none failed"
     )
-    raise DeliveryError(msg)
+    waiting = f"{lost.waiting} will be retried" if lost.waiting else "none is waiting"
+    return (
+        f"messages since the last successful delivery: {failed}, {waiting}. This check passes "
+        "again after the next successful delivery"
+    )
 
 
 def _told(path: Path, settings: Settings) -> str:
