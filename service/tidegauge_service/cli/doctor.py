@@ -13,7 +13,7 @@ import typer
 
 from tidegauge_alerts.errors import DeliveryError
 from tidegauge_alerts.messages import phrases
-from tidegauge_alerts.messages.notices import LATE_ADVICE
+from tidegauge_alerts.messages.notices import late_advice
 from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes import load
 from tidegauge_probes.errors import TidegaugeError
@@ -233,7 +233,7 @@ def _records(path: Path, settings: Settings) -> str:
     came, told = found
     said = f"{came.records} read, {came.late} of them too late to be counted"
     if told is not None or mostly_late(came):
-        raise SourceError(f"{said}. {LATE_ADVICE}")
+        raise SourceError(f"{said}. {late_advice(load_stream(path).source.kind)}")
     return said
 
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from rich.table import Column, Table
 
 from tidegauge_alerts.messages import phrases
-from tidegauge_alerts.messages.notices import LATE_ADVICE
+from tidegauge_alerts.messages.notices import late_advice
 from tidegauge_alerts.model import Alert
 from tidegauge_service.cli.console.database import opened
 from tidegauge_service.cli.console.sight import blind_lines
@@ -92,7 +92,7 @@ def replay(
             if as_json:
                 print_json(summary)
             else:
-                _show(summary, alerts)
+                _show(summary, alerts, config.source.kind)
                 for line in blind_lines(blind, config, settings):
                     out.print(line, highlight=False)
             if not summary["records"]:
@@ -135,7 +135,7 @@ def _bring_baseline(config: StreamConfig, settings: Settings, store: Database) -
         baselines.save(connection, found, name, now_ms())
 
 
-def _show(summary: dict[str, object], alerts: Sequence[Alert]) -> None:
+def _show(summary: dict[str, object], alerts: Sequence[Alert], source: str) -> None:
     out.print(
         f"{summary['records']} records in {summary['windows']} windows, {summary['late']} late, "
         f"{summary['dead_letters']} dead letters, {summary['seconds']} s "
@@ -143,7 +143,7 @@ def _show(summary: dict[str, object], alerts: Sequence[Alert]) -> None:
         highlight=False,
     )
     if mostly_late(Arrived(int(str(summary["records"])), int(str(summary["late"])))):
-        out.print(f"  most records are late. {LATE_ADVICE}; sort files by time", highlight=False)
+        out.print(f"  most records are late. {late_advice(source)}", highlight=False)
     for reason, n in summary["dead_letter_reasons"].items():  # type: ignore[attr-defined]
         out.print(f"  dead letter {reason}: {n}", highlight=False)
     if alerts:

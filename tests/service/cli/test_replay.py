@@ -24,10 +24,10 @@ SUMMARY: dict[str, object] = {
 [SUMMED] = fired(shifted(0.079, scale=5, share=0.02)).alerts
 
 
-def shown(monkeypatch: pytest.MonkeyPatch, *alerts: object) -> str:
+def shown(monkeypatch: pytest.MonkeyPatch, *alerts: object, **changes: object) -> str:
     written = io.StringIO()
     monkeypatch.setattr(replay, "out", LiteralConsole(file=written, width=80, soft_wrap=True))
-    replay._show(SUMMARY, list(alerts))  # type: ignore[arg-type]
+    replay._show(SUMMARY | changes, list(alerts), "file")  # type: ignore[arg-type]
     return written.getvalue()
 
 
@@ -49,6 +49,16 @@ def test_dates_are_cut_to_the_minute_only_where_they_are_whole() -> None:
 
 def test_without_an_alert_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no alerts" in shown(monkeypatch)
+
+
+def test_late_records_of_files_are_not_told_to_be_backfilled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = shown(monkeypatch, records=200, late=150)
+    assert "use a new stream name or a new database" in said
+    assert "sort files by time" in said
+    assert "backfill" not in said
+    assert "silence_grace" not in said
 
 
 def test_scripts_get_the_figures_of_the_sum() -> None:

@@ -88,6 +88,8 @@ class StreamSummary:
     """Since when most records come too late, if people were told of it."""
     blind: tuple[Blindness, ...] | None = None
     """What the stream cannot see; None while too little was counted to say."""
+    source: str = ""
+    """The kind of its source, as it was last opened: ``file``, ``kafka`` …"""
 
     @property
     def held(self) -> tuple[Decision, ...]:
@@ -290,6 +292,7 @@ def summary(connection: sa.Connection, stream: StreamRow) -> StreamSummary:
         stale_ms=notice_state.since(connection, stream.id, Trouble.STALE),
         late_ms=notice_state.since(connection, stream.id, Trouble.LATE),
         blind=sight.load(connection, stream.id).found,
+        source=streams.source_kind(connection, stream.id),
     )
 
 
