@@ -9,7 +9,8 @@
         ├── SourceError       exit 3   the source cannot be read
         │   └── StreamHalted  exit 4   too many inputs cannot be read as records
         │       ├── TooManyDeadLetters     more than limits.dead_letter_share
-        │       └── NoRecord               none can be, or there is no input
+        │       ├── NoRecord               none can be, or there is no input
+        │       └── NoWorkingLf            every LF failed on every record
         ├── StoreError        exit 5   the database cannot be used
         │   └── DataRefused            it rejects what should be written
         ├── AddressUnusable   exit 6   the address to listen on is in use, or not ours
@@ -67,6 +68,10 @@ class TooManyDeadLetters(StreamHalted):
 
 class NoRecord(StreamHalted):
     """A run to the end of the source found no record at all."""
+
+
+class NoWorkingLf(StreamHalted):
+    """A replay in which every LF failed on every record: it could not have raised an alert."""
 
 
 class StoreError(ServiceError):

@@ -27,9 +27,14 @@ WATERMARK_STALE: Final = "watermark_stale"
 LATE_RECORDS: Final = "late_records"
 """The event of records most of which come too late, or no longer do."""
 
-LATE_ADVICE: Final = (
+_LATE: Final = (
     "Load history before its windows close: `tidegauge backfill` reads it from files. After a "
     "producer outage, raise source.silence_grace. If clocks go back, raise lateness"
+)
+
+_LATE_IN_FILES: Final = (
+    "The windows of these records are already closed. To count a file again, use a new stream name "
+    "or a new database. If its records are not in order, sort files by time, or raise lateness"
 )
 
 GAP_ADVICE: Final = (
@@ -100,17 +105,35 @@ def watermark_moves(stream: str, *, since_ms: int, url: str = "") -> Message:
 
 
 def mostly_late(
-    stream: str, late: int, records: int, *, closed: str | None, since_ms: int, url: str = ""
+    stream: str,
+    late: int,
+    records: int,
+    *,
+    closed: str | None,
+    advice: str,
+    since_ms: int,
+    url: str = "",
 ) -> Message:
-    """Return the message that most records come too late; *closed*: through when windows are."""
+    """Return the message that most records come too late; *closed*: through when windows are.
+
+    *advice*: what to do, of ``late_advice``.
+    """
     until = f" (closed through {closed})" if closed else ""
     headline = (
         f"{late:,} of the last {records:,} records were too late to be counted{until}. "
-        f"What to do: {LATE_ADVICE[0].lower()}{LATE_ADVICE[1:]}"
+        f"What to do: {advice[0].lower()}{advice[1:]}"
     )
     told = {"late": late, "records": records}
     key = (str(since_ms),)
     return _message(LATE_RECORDS, Status.FIRING, stream, headline, key=key, url=url, told=told)
+
+
+def late_advice(source: str) -> str:
+    """Return what to do about late records from a source of this kind (``file``, ``kafka`` …).
+
+    Files have no history to load and no producers to wait for.
+    """
+    return _LATE_IN_FILES if source == "file" else _LATE
 
 
 def punctual(stream: str, *, since_ms: int, url: str = "") -> Message:

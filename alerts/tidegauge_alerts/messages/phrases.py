@@ -218,11 +218,15 @@ def blind(found: Sequence[Blindness]) -> list[str]:
     other = []
     for one in found:
         if one.cause is BlindCause.LF_FAILS:
-            why = (one.fault, one.message, one.missing, one.path)
-            failing.setdefault(why, []).append(one)
+            failing.setdefault(_reason(one), []).append(one)
         else:
             other.append(_blind(one))
     return [_failing(some) for some in failing.values()] + other
+
+
+def _reason(one: Blindness) -> tuple[str, ...]:
+    """Return why an LF fails: for a missing field, templates and Python name different errors."""
+    return (one.missing, one.path) if one.missing else (one.fault, one.message)
 
 
 def failures(shares: Mapping[str, float]) -> str:

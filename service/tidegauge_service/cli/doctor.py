@@ -13,28 +13,28 @@ import typer
 
 from tidegauge_alerts.errors import DeliveryError
 from tidegauge_alerts.messages import phrases
-from tidegauge_alerts.messages.notices import LATE_ADVICE
+from tidegauge_alerts.messages.notices import late_advice
 from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes import load
 from tidegauge_probes.drift.civil_time import UTC
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.cli.console.terminal import out, settings_of, styled
-from tidegauge_service.cli.probes.sample import stream_inputs
+from tidegauge_service.cli.probes.sample import first_inputs
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
-from tidegauge_service.config.stream_file import StreamConfig, load_stream
+from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import ServiceError, SettingsError, SourceError, StoreError
 from tidegauge_service.ingest.codec.stream_codec import check_format, open_codec
 from tidegauge_service.ingest.record_paths import check_mapping
 from tidegauge_service.ingest.sources.files.source import FileReader
-from tidegauge_service.ingest.sources.kafka.source import KafkaTopic
 from tidegauge_service.ingest.sources.registry import open_source
-from tidegauge_service.ingest.sources.source import Raw, Source
+from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.jobs.punctuality import arrived, mostly_late
 from tidegauge_service.runtime.pipeline import check_receivers
 from tidegauge_service.store import baselines, streams
 from tidegauge_service.store.alerting import notice_state, outbox
 from tidegauge_service.store.alerting.notice_state import Trouble
+from tidegauge_service.store.alerting.outbox import Undelivered
 from tidegauge_service.store.engine import Connection, Database
 from tidegauge_service.store.ingest.decisions import of_stream
 from tidegauge_service.store.ingest.gap import GapCause
@@ -42,12 +42,6 @@ from tidegauge_service.store.streams import StreamRow, partitions
 from tidegauge_service.store.windows import newest, sight
 
 Check = Callable[[], str]
-
-FIRST: Final = 100
-"""Records of each stream that are looked at."""
-
-LONGEST_LOOK_S: Final = 5.0
-"""How long the first records of a topic are waited for."""
 
 LOOKED_INTO: Final = frozenset({"file", "kafka"})
 """Kinds of sources whose first records can be read without taking part."""
@@ -147,11 +141,21 @@ def _receiver(name: str, settings: Settings) -> str:
         database.close()
     if lost is None:
         return where
-    msg = (
-        f"{lost.failed} messages failed and {lost.waiting} are waiting to be retried since the "
-        f"last successful one. Latest error: {lost.error}"
+    raise DeliveryError(f"{_undelivered(lost)}. Latest error: {lost.error}")
+
+
+def _undelivered(lost: Undelivered) -> str:
+    """Say what becomes of the messages that a receiver did not take."""
+    failed = (
+        f"{lost.failed} failed for good and will not be sent again"
+        if lost.failed
+        else "none failed"
     )
-    raise DeliveryError(msg)
+    waiting = f"{lost.waiting} will be retried" if lost.waiting else "none is waiting"
+    return (
+        f"messages since the last successful delivery: {failed}, {waiting}. This check passes "
+        "again after the next successful delivery"
+    )
 
 
 def _told(path: Path, settings: Settings) -> str:
@@ -184,7 +188,7 @@ def _format(path: Path, settings: Settings) -> str:
 def _fields(path: Path, settings: Settings) -> str:
     """Say what the paths of the stream file find in the first records of its files."""
     config = load_stream(path)
-    inputs = _first_inputs(config, settings)
+    inputs = first_inputs(config, settings)
     if not inputs:
         return "no record yet"
     found = check_mapping(config, open_codec(config, settings, now_ms), inputs)
@@ -194,16 +198,6 @@ def _fields(path: Path, settings: Settings) -> str:
         raise SettingsError(msg)
     dead = f", {found.dead} of them cannot be used ({found.why})" if found.dead else ""
     return f"{found.inputs} records read{dead}; they have: {found.columns}"
-
-
-def _first_inputs(config: StreamConfig, settings: Settings) -> list[Raw] | None:
-    if config.source.kind != "kafka":
-        return stream_inputs(config, FIRST)
-    source = open_source(config, settings, Database(settings.database.get_secret_value()))
-    try:
-        return source.first(FIRST, LONGEST_LOOK_S) if isinstance(source, KafkaTopic) else None
-    finally:
-        source.close()
 
 
 Found = TypeVar("Found")
@@ -241,7 +235,7 @@ def _records(path: Path, settings: Settings) -> str:
     came, told = found
     said = f"{came.records} read, {came.late} of them too late to be counted"
     if told is not None or mostly_late(came):
-        raise SourceError(f"{said}. {LATE_ADVICE}")
+        raise SourceError(f"{said}. {late_advice(load_stream(path).source.kind)}")
     return said
 
 

@@ -14,20 +14,33 @@ from pydantic import SecretStr
 from rich.table import Column, Table
 
 from tidegauge_alerts.messages import phrases
-from tidegauge_alerts.messages.notices import LATE_ADVICE
+from tidegauge_alerts.messages.notices import late_advice
 from tidegauge_alerts.model import Alert
 from tidegauge_service.cli.console.database import opened
+from tidegauge_service.cli.console.sight import blind_lines
 from tidegauge_service.cli.console.terminal import out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import BaselineName, StreamConfig, load_stream
-from tidegauge_service.errors import SettingsError, StreamHalted, TooManyDeadLetters
+from tidegauge_service.errors import (
+    NoWorkingLf,
+    SettingsError,
+    StreamHalted,
+    TooManyDeadLetters,
+)
 from tidegauge_service.jobs.punctuality import Arrived, mostly_late
 from tidegauge_service.reports import page
 from tidegauge_service.reports import summary as report
-from tidegauge_service.runtime.pipeline import open_pipeline
+from tidegauge_service.runtime.pipeline import Pipeline, open_pipeline
 from tidegauge_service.store import baselines
 from tidegauge_service.store.engine import Database
+from tidegauge_service.store.windows import sight
+from tidegauge_service.store.windows.counts import every_lf_failed
+
+_USELESS = (
+    "stream '{name}': every LF failed on every record, so no alert could be raised. "
+    "`tidegauge probes check {file}` says why: correct `record` in {file}, or the LFs"
+)
 
 
 def replay(
@@ -63,22 +76,14 @@ def replay(
             quiet = config.model_copy(
                 update={"alerts": config.alerts.model_copy(update={"receivers": []})}
             )
-            with progress("records") as advance:
-                pipeline = open_pipeline(quiet, settings, store, now_ms, fitted=advance)
-                gc.freeze()  # as in worker_process
-                try:
-                    pipeline.run_to_end(lambda p: advance(p.records + p.dead_letters))
-                except TooManyDeadLetters as error:
-                    if database is not None:
-                        raise
-                    raise StreamHalted(error.cause) from error  # they went with the replay
-                finally:
-                    pipeline.close()
+            pipeline = _read_to_end(quiet, settings, store, kept=database is not None)
             seconds = time.monotonic() - started
             row = pipeline.scope.stream
             with store.read() as connection:
                 summary = report.summarise(connection, row, seconds)
                 alerts = report.all_alerts(connection, row.name)
+                blind = sight.load(connection, row.id).found or ()
+                useless = every_lf_failed(connection, row)
                 found = None
                 if report_to is not None:
                     found = page.read(connection, row, config, seconds)
@@ -87,10 +92,32 @@ def replay(
             if as_json:
                 print_json(summary)
             else:
-                _show(summary, alerts)
+                _show(summary, alerts, config.source.kind)
+                for line in blind_lines(blind, config, settings):
+                    out.print(line, highlight=False)
             if not summary["records"]:
                 dead = int(summary["dead_letters"])
                 pipeline.require_records(dead, kept=database is not None)
+            if useless:
+                raise NoWorkingLf(_USELESS.format(name=row.name, file=config.file))
+
+
+def _read_to_end(
+    config: StreamConfig, settings: Settings, store: Database, *, kept: bool
+) -> Pipeline:
+    """Return the stream, read and evaluated to its end. *kept*: whether the database stays."""
+    with progress("records") as advance:
+        pipeline = open_pipeline(config, settings, store, now_ms, fitted=advance)
+        gc.freeze()  # as in worker_process
+        try:
+            pipeline.run_to_end(lambda p: advance(p.records + p.dead_letters))
+        except TooManyDeadLetters as error:
+            if kept:
+                raise
+            raise StreamHalted(error.cause) from error  # they went with the replay
+        finally:
+            pipeline.close()
+    return pipeline
 
 
 def _bring_baseline(config: StreamConfig, settings: Settings, store: Database) -> None:
@@ -108,7 +135,7 @@ def _bring_baseline(config: StreamConfig, settings: Settings, store: Database) -
         baselines.save(connection, found, name, now_ms())
 
 
-def _show(summary: dict[str, object], alerts: Sequence[Alert]) -> None:
+def _show(summary: dict[str, object], alerts: Sequence[Alert], source: str) -> None:
     out.print(
         f"{summary['records']} records in {summary['windows']} windows, {summary['late']} late, "
         f"{summary['dead_letters']} dead letters, {summary['seconds']} s "
@@ -116,7 +143,7 @@ def _show(summary: dict[str, object], alerts: Sequence[Alert]) -> None:
         highlight=False,
     )
     if mostly_late(Arrived(int(str(summary["records"])), int(str(summary["late"])))):
-        out.print(f"  most records are late. {LATE_ADVICE}; sort files by time", highlight=False)
+        out.print(f"  most records are late. {late_advice(source)}", highlight=False)
     for reason, n in summary["dead_letter_reasons"].items():  # type: ignore[attr-defined]
         out.print(f"  dead letter {reason}: {n}", highlight=False)
     if alerts:

@@ -58,6 +58,7 @@ class Punctuality:
 
     def __init__(self, scope: StreamScope) -> None:
         self._stream = scope.stream
+        self._source = scope.config.source.kind
         self._database = scope.database
         self._clock = scope.clock
         self._url = scope.url
@@ -93,12 +94,13 @@ class Punctuality:
 
     def _tell(self, found: Arrived, closed: int | None) -> None:
         now = self._clock()
-        through = to_iso(closed)
+        through, advice = to_iso(closed), notices.late_advice(self._source)
         message = notices.mostly_late(
             self._stream.name,
             found.late,
             found.records,
             closed=through,
+            advice=advice,
             since_ms=now,
             url=self._url,
         )
@@ -111,7 +113,7 @@ class Punctuality:
                 late=found.late,
                 records=found.records,
                 closed_through=through,
-                advice=notices.LATE_ADVICE,
+                advice=advice,
             )
 
     def _untell(self, told: int) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.model import Alert
+from tidegauge_probes.findings import Blindness
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.alerting.alert_fields import fields_of
 from tidegauge_service.store.engine import Connection
@@ -36,6 +38,13 @@ def summarise(connection: Connection, stream: StreamRow, seconds: float) -> dict
         "dead_letter_reasons": summary.dead_letters,
         "alerts": [fields_of(alert) for alert in all_alerts(connection, stream.name)],
         "candidates": sum(summary.candidates.values()),
+        "blind": None if summary.blind is None else [_blind(one) for one in summary.blind],
         "seconds": round(seconds, 3),
         "records_per_second": round(summary.records / seconds) if seconds else 0,
     }
+
+
+def _blind(found: Blindness) -> dict[str, Any]:
+    """Return one thing that the stream cannot see, as the API returns it."""
+    [text] = phrases.blind([found])
+    return {"cause": found.cause, "probe": found.probe, "share": found.share, "text": text}

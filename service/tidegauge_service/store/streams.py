@@ -129,6 +129,13 @@ def _keep_current(
         connection.execute(changed.values(**_range(config)))
 
 
+def source_kind(connection: sa.Connection, stream_id: int) -> str:
+    """Return the kind of source that the stream was last opened with."""
+    t = schema.stream
+    text = connection.execute(sa.select(t.c.config).where(t.c.id == stream_id)).scalar_one()
+    return str(json.loads(text)["source"]["kind"])
+
+
 def config_of(connection: sa.Connection, stream_id: int) -> StreamConfig:
     """Return the configuration that the stream was last opened with, without its secrets."""
     t = schema.stream

@@ -61,6 +61,14 @@ def test_a_field_that_is_nowhere_blinds_every_lf_that_reads_it() -> None:
     ]
 
 
+def test_one_missing_field_is_said_once_for_templates_and_python() -> None:
+    lfs = [_keyword(), LabelingFunction("attribute", lambda x: int("a" in x.text))]
+    found = look(lfs, [{"n": 1}] * 50, text="bdy")
+    assert found is not None
+    [said] = phrases.blind(found)
+    assert said.startswith("2 LFs ('key', 'attribute') fail on 100 % of the records: nothing at")
+
+
 def test_another_field_that_is_missing_is_named_without_the_mapping() -> None:
     found = look([_keyword("body")], [{"text": "a"}] * 50, text="bdy")
     assert found is not None

@@ -181,10 +181,21 @@ def test_doctor_tells_of_messages_that_failed_until_one_is_taken(folder: Path) -
         notification(folder, n, "failed", f"it answered 410 Gone ({n})")
     notification(folder, 23, "waiting", "no answer within 10 s")
     said = run("doctor").output
-    assert "✗ receiver ops: 23 messages failed and 1 are waiting to be retried" in said
+    assert (
+        "✗ receiver ops: messages since the last successful delivery: 23 failed for good and will "
+        "not be sent again, 1 will be retried"
+    ) in said
     assert "Latest error: no answer within 10 s" in said
     notification(folder, 24, "sent", None)
     assert "✓ receiver ops" in run("doctor").output
+
+
+def test_doctor_does_not_promise_to_retry_what_failed(folder: Path) -> None:
+    settings(folder, {"ops": {"kind": "log"}})
+    notification(folder, 0, "failed", "its address is private")
+    said = run("doctor").output
+    assert "1 failed for good and will not be sent again, none is waiting" in said
+    assert "passes again after the next successful delivery. Latest error: its address" in said
 
 
 def test_doctor_names_a_receiver_that_a_stream_lacks(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tidegauge_probes.findings import BlindCause, Blindness
 from tidegauge_service.cli.console.outcome import outcome
 from tidegauge_service.store.streams import StreamRow
@@ -20,7 +22,7 @@ def test_a_good_run_needs_two_lines() -> None:
     closed = {("resolved", "critical", "spike"): 3}
     assert outcome(summary({}, closed), "s.yaml") == (
         "spam: 0 records in 5 windows, 0 late, 0 dead letters, 0 open alerts",
-        "  the page has the alerts and charts: `tidegauge run s.yaml`",
+        "  To see the alerts and charts: `tidegauge run s.yaml`",
     )
 
 
@@ -29,5 +31,30 @@ def test_trouble_says_where_to_look() -> None:
     fails = Blindness(BlindCause.NO_SEGMENTS, 1.0, missing="chanel")
     first, *more = outcome(summary({"not_json": 1_200}, alerts, fails), "s.yaml")
     assert first.endswith("0 late, 1,200 dead letters, 3 open alerts")
-    assert "tidegauge dead-letters list spam" in more[1]
-    assert "tidegauge doctor s.yaml" in more[2]
+    assert "'chanel' (`segment_by`)" in more[0]
+    assert more[2] == "  To see the dead letters: `tidegauge dead-letters list spam`"
+    assert more[3] == "  To see what may be wrong: `tidegauge doctor s.yaml`"
+
+
+def test_lfs_that_fail_are_named() -> None:
+    fails = [Blindness(BlindCause.LF_FAILS, 1.0, name, "KeyError", "'x'") for name in ("a", "b")]
+    _, said, *_, last = outcome(summary({}, {}, *fails), "s.yaml")
+    assert said == "  2 LFs ('a', 'b') fail on 100 % of the records: KeyError, 'x'"
+    assert "tidegauge doctor s.yaml" in last
+
+
+def test_lfs_that_fail_on_a_few_records_are_named_if_they_fail_on_all() -> None:
+    few = replace(summary({}, {}), blind=None)
+    _, said, *_, last = outcome(few, "s.yaml", {"a": 1.0, "b": 0.4})
+    assert said == "  LFs fail: 'a' on 100 % of the records"
+    assert "tidegauge doctor s.yaml" in last
+    assert len(outcome(few, "s.yaml", {"b": 0.4})) == 2
+
+
+def test_messages_that_no_receiver_took_are_counted() -> None:
+    some = replace(summary({}, {}), notifications={"sent": 9, "failed": 2, "waiting": 1})
+    _, said, *_, last = outcome(some, "s.yaml")
+    assert said == "  messages: 2 failed for good, 1 waiting to be sent"
+    assert "tidegauge doctor s.yaml" in last
+    sent = replace(some, notifications={"sent": 9})
+    assert len(outcome(sent, "s.yaml")) == 2

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.alerts.builders import HOUR_MS, NOON_MS, fired, shifted
+from tests.service.streams_for_tests import record, write_jsonl, write_stream
 from tidegauge_service.cli import replay
 from tidegauge_service.cli.console.terminal import LiteralConsole
+from tidegauge_service.cli.main import app
+from tidegauge_service.errors import NoWorkingLf
 from tidegauge_service.store.alerting.alert_fields import fields_of
 
 SUMMARY: dict[str, object] = {
@@ -18,10 +24,10 @@ SUMMARY: dict[str, object] = {
 [SUMMED] = fired(shifted(0.079, scale=5, share=0.02)).alerts
 
 
-def shown(monkeypatch: pytest.MonkeyPatch, *alerts: object) -> str:
+def shown(monkeypatch: pytest.MonkeyPatch, *alerts: object, **changes: object) -> str:
     written = io.StringIO()
     monkeypatch.setattr(replay, "out", LiteralConsole(file=written, width=80, soft_wrap=True))
-    replay._show(SUMMARY, list(alerts))  # type: ignore[arg-type]
+    replay._show(SUMMARY | changes, list(alerts), "file")  # type: ignore[arg-type]
     return written.getvalue()
 
 
@@ -45,8 +51,61 @@ def test_without_an_alert_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no alerts" in shown(monkeypatch)
 
 
+def test_late_records_of_files_are_not_told_to_be_backfilled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = shown(monkeypatch, records=200, late=150)
+    assert "use a new stream name or a new database" in said
+    assert "sort files by time" in said
+    assert "backfill" not in said
+    assert "silence_grace" not in said
+
+
 def test_scripts_get_the_figures_of_the_sum() -> None:
     row = fields_of(SUMMED)
     assert (row["observed"], row["scale"], row["share"]) == (0.079, 5, 0.02)
     [alone] = fired(shifted(0.02)).alerts
     assert (fields_of(alone)["scale"], fields_of(alone)["observed"]) == (1, 0.02)
+
+
+# -- What the stream cannot see ---------------------------------------------------------------
+
+
+def test_a_replay_whose_lfs_all_fail_says_why_at_its_end_and_exits_with_4(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "records.jsonl", [record(n, "free pills") for n in range(300)])
+    wrong = {"id": "id", "timestamp": "timestamp", "text": "bdy"}
+    path = str(write_stream(tmp_path, record=wrong, segment_by=["chanel"]))
+    result = CliRunner().invoke(app, ["replay", path])
+    assert isinstance(result.exception, NoWorkingLf)
+    assert result.exception.exit_code == 4
+    assert "every LF failed on every record" in str(result.exception)
+    *_, title, failing, segments, fields = result.stdout.splitlines()
+    assert title == "the stream is blind, so drift may go undetected:"
+    assert failing.startswith("  3 LFs ('mentions_free', 'thanks', 'short') fail on 100 %")
+    assert "'chanel' (`segment_by`)" in segments
+    assert fields == "  The records have: id, timestamp, text"
+
+
+def test_scripts_get_what_the_stream_cannot_see(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "records.jsonl", [record(n, "free pills") for n in range(300)])
+    path = str(write_stream(tmp_path, segment_by=["chanel"]))
+    result = CliRunner().invoke(app, ["replay", path, "--json"])
+    assert result.exit_code == 0, "the LFs work, so alerts can be raised"
+    [found] = json.loads(result.stdout)["blind"]
+    assert (found["cause"], found["share"]) == ("no_segments", 1.0)
+    assert "'chanel'" in found["text"]
+
+
+def test_lfs_that_worked_on_one_record_are_no_reason_to_fail(tmp_path: Path) -> None:
+    rows = [{k: v for k, v in record(n, "").items() if k != "text"} for n in range(1, 300)]
+    write_jsonl(tmp_path / "records.jsonl", [record(0, "free pills"), *rows])
+    result = CliRunner().invoke(app, ["replay", str(write_stream(tmp_path))])
+    assert result.exit_code == 0
+    assert "3 LFs ('mentions_free', 'thanks', 'short') fail on 100 %" in result.stdout
+
+
+def test_a_stream_that_sees_everything_says_nothing_of_it(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "records.jsonl", [record(n, "free pills") for n in range(300)])
+    path = str(write_stream(tmp_path))
+    assert CliRunner().invoke(app, ["replay", path]).stdout.endswith(" candidates\n")
+    assert json.loads(CliRunner().invoke(app, ["replay", path, "--json"]).stdout)["blind"] == []

@@ -106,7 +106,11 @@ def test_files_are_watched_too(database: Database, tmp_path: Path) -> None:
     send(group, 200, late=True)
     watch = WatermarkWatch(StreamScope(group.config, group.stream, database, lambda: NOW))
     watch.tick()
-    assert [message["status"] for message in told(database)] == ["firing"]
+    [message] = told(database)
+    assert message["status"] == "firing"
+    assert "What to do: the windows of these records are already closed" in message["headline"]
+    assert "backfill" not in message["headline"]
+    assert read(database, queries.summary, group.stream).source == "file"
 
 
 def test_what_one_process_brings_is_judged_by_itself(database: Database, tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
+from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.model import AlertState
 from tidegauge_service.cli.console.terminal import out
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.store import streams
+from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.windows import queries
+from tidegauge_service.store.windows import newest, queries
 from tidegauge_service.store.windows.queries import StreamSummary
 
 
@@ -17,26 +20,53 @@ def show_outcome(database: Database, configs: Sequence[StreamConfig]) -> None:
     """Print what the database holds of each stream now."""
     with database.read() as connection:
         found = [
-            (queries.summary(connection, stream), config.file)
+            (
+                queries.summary(connection, stream),
+                newest.failing(connection, stream),
+                config.file,
+            )
             for config in configs
             if (stream := streams.find(connection, config.name)) is not None
         ]
-    for summary, file in found:
-        for line in outcome(summary, file):
+    for summary, failing, file in found:
+        for line in outcome(summary, file, failing):
             out.print(line)
 
 
-def outcome(summary: StreamSummary, file: str) -> tuple[str, ...]:
-    """Return the figures of a stream, and what to call to see more of them."""
+def outcome(
+    summary: StreamSummary, file: str, failing: Mapping[str, float] = MappingProxyType({})
+) -> tuple[str, ...]:
+    """Return the figures of a stream, and what to call to see more of them.
+
+    *failing*: LF → the share (0…1) of the newest records on which it fails.
+    """
     name, dead = summary.stream.name, sum(summary.dead_letters.values())
     opened = sum(n for (state, _, _), n in summary.alerts.items() if state != AlertState.RESOLVED)
     counted = f"{summary.records:,} records in {summary.windows:,} windows"
     figures = (
         f"{name}: {counted}, {summary.late:,} late, {dead:,} dead letters, {opened:,} open alerts"
     )
-    lines = [figures, f"  the page has the alerts and charts: `tidegauge run {file}`"]
+    wrong = [*_broken(summary, failing), *_undelivered(summary)]
+    lines = [figures, *(f"  {text}" for text in wrong)]
+    lines.append(f"  To see the alerts and charts: `tidegauge run {file}`")
     if dead:
-        lines.append(f"  what the dead letters are: `tidegauge dead-letters list {name}`")
-    if summary.late or any(one.broken for one in summary.blind or ()):
-        lines.append(f"  what may be wrong with the records: `tidegauge doctor {file}`")
+        lines.append(f"  To see the dead letters: `tidegauge dead-letters list {name}`")
+    if summary.late or wrong:
+        lines.append(f"  To see what may be wrong: `tidegauge doctor {file}`")
     return tuple(lines)
+
+
+def _broken(summary: StreamSummary, failing: Mapping[str, float]) -> list[str]:
+    """Say what is broken; of too few records for that, at least which LFs fail on all."""
+    if summary.blind is not None:
+        return phrases.blind([one for one in summary.blind if one.broken])
+    useless = {lf: share for lf, share in failing.items() if share == 1}
+    return [f"LFs fail: {phrases.failures(useless)}"] if useless else []
+
+
+def _undelivered(summary: StreamSummary) -> list[str]:
+    """Say how many messages no receiver has taken so far."""
+    failed, waiting = (summary.notifications.get(s, 0) for s in (outbox.FAILED, outbox.WAITING))
+    if not failed and not waiting:
+        return []
+    return [f"messages: {failed:,} failed for good, {waiting:,} waiting to be sent"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import add
 
+import numpy as np
 import sqlalchemy as sa
 
 from tidegauge_probes.counts import panes as counts
@@ -32,3 +33,20 @@ def counts_between(
     for start, encoded in connection.execute(query):
         panes.setdefault(start, []).append(counts.decode(encoded))
     return {start: reduce(add, parts) for start, parts in panes.items()}
+
+
+def every_lf_failed(connection: sa.Connection, stream: StreamRow) -> bool:
+    """Whether every LF failed on every record that is counted; False if none is.
+
+    Reads on only while that is so: for a healthy stream, no further than its first window.
+    """
+    t = schema.pane
+    mine = (t.c.stream_id == stream.id, t.c.probe_set == stream.probe_set, t.c.records > 0)
+    query = sa.select(t.c.counts).where(*mine).order_by(t.c.window_start_ms)
+    found = False
+    for encoded in connection.execute(query).scalars():
+        pane = counts.decode(encoded)
+        if np.any(pane.all.errors < pane.records):
+            return False
+        found = True
+    return found

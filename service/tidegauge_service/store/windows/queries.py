@@ -91,6 +91,8 @@ class StreamSummary:
     """What the stream cannot see; None while too little was counted to say."""
     clock_change: ClockChange | None = None
     """The change of clocks that its cycles follow, though they are read in UTC."""
+    source: str = ""
+    """The kind of its source, as it was last opened: ``file``, ``kafka`` …"""
 
     @property
     def held(self) -> tuple[Decision, ...]:
@@ -294,6 +296,7 @@ def summary(connection: sa.Connection, stream: StreamRow) -> StreamSummary:
         late_ms=notice_state.since(connection, stream.id, Trouble.LATE),
         blind=sight.load(connection, stream.id).found,
         clock_change=baselines.followed_clock(connection, stream),
+        source=streams.source_kind(connection, stream.id),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tidegauge_alerts.messages import phrases
-from tidegauge_alerts.messages.notices import LATE_ADVICE
+from tidegauge_alerts.messages.notices import late_advice
 from tidegauge_alerts.messages.phrases import clean
 from tidegauge_alerts.model import AlertState, Severity
 from tidegauge_probes.findings import BlindCause
@@ -176,7 +176,7 @@ def _out_of_time(summary: StreamSummary) -> str:
     if summary.late_ms is not None:
         return (
             f"Since {moment(summary.late_ms, zone)}, most records have been too late to be "
-            f"counted. {LATE_ADVICE}."
+            f"counted. {late_advice(summary.source)}."
         )
     return ""
 
