@@ -258,8 +258,9 @@ class Evaluator:
     ) -> set[SeriesKey]:
         """Let alerts follow, and tell of them; return the series whose alerts have resolved."""
         baseline = explainer.baseline.id
-        context = self._context(start, baseline)
-        before = alerts.open_alerts(connection, self._stream.id)
+        context = self._context(start, baseline, counts.records)
+        since = start - self._rule.memory_windows * self._stream.window_ms
+        before = alerts.known(connection, self._stream.id, since)
         after = explainer.explained(self._advance(before, explainer.findings, context), before)
         firing = _firing(before, after.alerts)
         proposed = self._propose(connection, start, counts, firing, baseline)
@@ -273,13 +274,14 @@ class Evaluator:
         after = withdraw(before, TransitionReason.REDEPLOYED, start)
         self._tell(connection, after, self._context(start, NO_BASELINE), 0)
 
-    def _context(self, start: int, baseline: str) -> Context:
+    def _context(self, start: int, baseline: str, records: int = 0) -> Context:
         return Context(
             stream=self._stream.name,
             window_start_ms=start,
             window_ms=self._stream.window_ms,
             probe_set=self._stream.probe_set,
             baseline=baseline,
+            records=records,
         )
 
     def _tell(

@@ -43,7 +43,7 @@ class Explainer:
             finding = self.findings.get(alert.key)
             if finding is None or not finding.shifted or alert.state is AlertState.RESOLVED:
                 return alert
-            cause = self._cause(finding, alert.opened_window_ms)
+            cause = self._cause(finding, alert.reopened_window_ms or alert.opened_window_ms)
             if cause is not None and cause.same(known.get(alert.id)):
                 cause = replace(cause, confirmed=True)
             return replace(alert, cause=cause)
