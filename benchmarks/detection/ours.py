@@ -70,7 +70,7 @@ def fit(history: Traffic) -> Baseline:
 def followed(baseline: Baseline, live: Traffic, budget: float) -> Iterator[tuple[Alert, ...]]:
     """Return after each window the alerts that are open or that it resolved."""
     detector = Detector(budget)
-    alerts: tuple[Alert, ...] = ()
+    known: dict[str, Alert] = {}
     past = Past.none(live.x.shape[1])
     for w, start in enumerate(live.starts.tolist()):
         row = cast("PaneCounts", _Row(live.x[w], live.n[w]))
@@ -79,11 +79,11 @@ def followed(baseline: Baseline, live: Traffic, budget: float) -> Iterator[tuple
         context = Context(
             stream="s", window_start_ms=start, window_ms=HOUR_MS, probe_set="", baseline=""
         )
-        alerts = advance(alerts, findings, RULE, context).alerts
+        alerts = advance(known.values(), findings, RULE, context).alerts
         yield alerts
         resolved = {alert.key for alert in alerts if alert.state is AlertState.RESOLVED}
         past = past.since_resolved(start, [key in resolved for key in baseline.keys])
-        alerts = tuple(alert for alert in alerts if alert.state is not AlertState.RESOLVED)
+        known |= {alert.id: alert for alert in alerts}
 
 
 @dataclass(frozen=True)
