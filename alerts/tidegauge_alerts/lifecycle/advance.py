@@ -26,9 +26,11 @@ from typing import Final
 
 from tidegauge_alerts.lifecycle.grade import kind_of, severity_of
 from tidegauge_alerts.lifecycle.identity import fingerprint, incident_of, occurrence
-from tidegauge_alerts.lifecycle.level import anew, at_rest, followed, has_left, lowered, settle
+from tidegauge_alerts.lifecycle.level import anew, followed, lowered
 from tidegauge_alerts.lifecycle.memory import may_resolve, remembered
 from tidegauge_alerts.lifecycle.recovery import log_odds_shift, recovery_step
+from tidegauge_alerts.lifecycle.settlement import rest, stay
+from tidegauge_alerts.lifecycle.step import Step, ended, is_graver, resolve, transition_of
 from tidegauge_alerts.model import (
     Alert,
     AlertKind,
@@ -65,9 +67,6 @@ def together(parts: Iterable[Advance]) -> Advance:
     return Advance(tuple(alerts), tuple(t for part in given for t in part.transitions))
 
 
-_Step = tuple[Alert, list[Transition]]
-
-
 def advance(
     known: Iterable[Alert], findings: Iterable[Finding], rule: Rule, context: Context
 ) -> Advance:
@@ -99,11 +98,11 @@ def advance(
     given = tuple(known)
     still_open = [alert for alert in given if alert.state is not AlertState.RESOLVED]
     other = [alert for alert in still_open if not _same_ruler(alert, context)]
-    ended = withdraw(other, TransitionReason.REDEPLOYED, context.window_start_ms)
+    gone = withdraw(other, TransitionReason.REDEPLOYED, context.window_start_ms)
     still_open = [alert for alert in still_open if _same_ruler(alert, context)]
     taken = {a.key for a in given if not _over(a, context) and _same_ruler(a, context)}
     steps = [_follow(alert, by_key.get(alert.key), rule, context) for alert in still_open]
-    steps += [(a, [t]) for a, t in zip(ended.alerts, ended.transitions, strict=True)]
+    steps += [(a, [t]) for a, t in zip(gone.alerts, gone.transitions, strict=True)]
     before = [alert for alert in given if _over(alert, context) and _same_ruler(alert, context)]
     steps += [
         _begin(finding, before, rule, context)
@@ -142,7 +141,7 @@ def _by_key(findings: Iterable[Finding], context: Context) -> Mapping[SeriesKey,
     return found
 
 
-def _begin(finding: Finding, before: list[Alert], rule: Rule, context: Context) -> _Step:
+def _begin(finding: Finding, before: list[Alert], rule: Rule, context: Context) -> Step:
     """Open an alert, or re-open the one that this shift belongs to."""
     known = remembered(before, finding, rule, context)
     return (
@@ -150,7 +149,7 @@ def _begin(finding: Finding, before: list[Alert], rule: Rule, context: Context) 
     )
 
 
-def _reopen(alert: Alert, finding: Finding, rule: Rule, context: Context) -> _Step:
+def _reopen(alert: Alert, finding: Finding, rule: Rule, context: Context) -> Step:
     """Let an alert fire again. It was confirmed once; receivers hear only of what is graver."""
     between = (context.window_start_ms - alert.last_window_ms) // context.window_ms
     streak, seen = alert.streak + 1, alert.seen + between
@@ -170,12 +169,12 @@ def _reopen(alert: Alert, finding: Finding, rule: Rule, context: Context) -> _St
         reopened_window_ms=context.window_start_ms,
         **figures_of(finding),
     )
-    again = anew(replace(again, told=_is_graver(alert, again)), finding)
-    made = _transition(alert, again, TransitionReason.REOPENED, finding)
+    again = anew(replace(again, told=is_graver(alert, again)), finding)
+    made = transition_of(alert, again, TransitionReason.REOPENED, finding)
     return again, [replace(made, silent=not again.told)]
 
 
-def _open(finding: Finding, rule: Rule, context: Context) -> _Step:
+def _open(finding: Finding, rule: Rule, context: Context) -> Step:
     name = fingerprint(context.stream, finding.key, rule.name)
     alert = Alert(
         id=occurrence(name, context.window_start_ms),
@@ -198,12 +197,12 @@ def _open(finding: Finding, rule: Rule, context: Context) -> _Step:
         **figures_of(finding),
     )
     alert = anew(alert, finding)
-    opened = _transition(None, alert, TransitionReason.SHIFTED, finding)
+    opened = transition_of(None, alert, TransitionReason.SHIFTED, finding)
     fired, transitions = _confirm(alert, finding, rule)
     return fired, [opened, *transitions]
 
 
-def _follow(alert: Alert, finding: Finding | None, rule: Rule, context: Context) -> _Step:
+def _follow(alert: Alert, finding: Finding | None, rule: Rule, context: Context) -> Step:
     if finding is None or finding.verdict not in COMPARED:
         return alert, []
     if context.window_start_ms <= alert.last_window_ms:
@@ -214,8 +213,8 @@ def _follow(alert: Alert, finding: Finding | None, rule: Rule, context: Context)
     if alert.state is AlertState.PENDING:
         return _confirm(sustained, finding, rule)
     if alert.state is AlertState.SETTLED:
-        return _stay(alert, sustained, finding, rule)
-    return _rest(sustained, finding, rule) or _escalate(alert, sustained, finding)
+        return stay(alert, sustained, finding, rule)
+    return rest(sustained, finding, rule) or _escalate(alert, sustained, finding)
 
 
 def _only_of_the_past(alert: Alert, finding: Finding, rule: Rule) -> bool:
@@ -243,53 +242,25 @@ def _sustain(alert: Alert, finding: Finding, rule: Rule, context: Context) -> Al
     return anew(turned, finding)
 
 
-def _confirm(alert: Alert, finding: Finding, rule: Rule) -> _Step:
+def _confirm(alert: Alert, finding: Finding, rule: Rule) -> Step:
     """Let a pending alert fire, once it has been shifted for as many windows as the rule asks."""
     if alert.streak < rule.for_windows:
         return alert, []
     fired = replace(alert, state=AlertState.FIRING, fired_window_ms=alert.last_window_ms, told=True)
-    return fired, [_transition(alert, fired, TransitionReason.CONFIRMED, finding)]
+    return fired, [transition_of(alert, fired, TransitionReason.CONFIRMED, finding)]
 
 
-def _escalate(before: Alert, after: Alert, finding: Finding) -> _Step:
+def _escalate(before: Alert, after: Alert, finding: Finding) -> Step:
     """Record that a firing alert became graver, or changed sides; graver weighs more."""
-    if _is_graver(before, after):
+    if is_graver(before, after):
         graver = replace(after, told=True)
-        return graver, [_transition(before, graver, TransitionReason.ESCALATED, finding)]
+        return graver, [transition_of(before, graver, TransitionReason.ESCALATED, finding)]
     if _rises(before) is not _rises(after):
-        return after, [_transition(before, after, TransitionReason.REVERSED, finding)]
+        return after, [transition_of(before, after, TransitionReason.REVERSED, finding)]
     return after, []
 
 
-def _is_graver(before: Alert, after: Alert) -> bool:
-    """Whether kind or severity changed: neither is ever taken back."""
-    return (before.kind, before.severity) != (after.kind, after.severity)
-
-
-def _rest(alert: Alert, finding: Finding, rule: Rule) -> _Step | None:
-    """Settle a firing alert whose series has stayed at its new level: it has lasted, so it drifts.
-
-    Receivers hear that once, whatever they have heard of the episode before.
-    """
-    level = at_rest(alert, rule)
-    if level is None:
-        return None
-    settled = settle(replace(alert, state=AlertState.SETTLED, kind=AlertKind.DRIFT), level)
-    settled = replace(settled, told=True)
-    return settled, [_transition(alert, settled, TransitionReason.SETTLED, finding)]
-
-
-def _stay(before: Alert, after: Alert, finding: Finding, rule: Rule) -> _Step:
-    """Keep a settled alert quiet, as grave as it was, until its series leaves that level."""
-    if not has_left(after, finding):
-        kept = replace(after, kind=before.kind, severity=before.severity)
-        return lowered(kept, rule), []
-    moved = replace(after, state=AlertState.FIRING, shift=log_odds_shift(finding), told=True)
-    moved = anew(replace(moved, resolve_score=0.0), finding)
-    return moved, [_transition(before, moved, TransitionReason.MOVED, finding)]
-
-
-def _calm(alert: Alert, finding: Finding, rule: Rule) -> _Step:
+def _calm(alert: Alert, finding: Finding, rule: Rule) -> Step:
     calmer = replace(
         alert,
         last_window_ms=finding.window_start_ms,
@@ -299,12 +270,12 @@ def _calm(alert: Alert, finding: Finding, rule: Rule) -> _Step:
     )
     calmer = followed(calmer, finding, rule)
     if alert.state is AlertState.PENDING:
-        return _resolve(calmer, TransitionReason.CLEARED, finding)
+        return resolve(calmer, TransitionReason.CLEARED, finding)
     if may_resolve(calmer, rule):
-        return _resolve(calmer, TransitionReason.RECOVERED, finding)
+        return resolve(calmer, TransitionReason.RECOVERED, finding)
     if alert.state is AlertState.SETTLED:
         return lowered(calmer, rule), []
-    return _rest(calmer, finding, rule) or (calmer, [])
+    return rest(calmer, finding, rule) or (calmer, [])
 
 
 def withdraw(alerts: Iterable[Alert], reason: TransitionReason, window_start_ms: int) -> Advance:
@@ -327,40 +298,7 @@ def withdraw(alerts: Iterable[Alert], reason: TransitionReason, window_start_ms:
         )
         for alert in given
     )
-    return Advance(tuple(_ended(alert, window_start_ms) for alert in given), transitions)
-
-
-def _ended(alert: Alert, window_start_ms: int) -> Alert:
-    return replace(
-        alert,
-        state=AlertState.RESOLVED,
-        resolved_window_ms=window_start_ms,
-        restarted_window_ms=window_start_ms,
-        told=False,
-        settled=None,
-    )
-
-
-def _resolve(alert: Alert, reason: TransitionReason, finding: Finding) -> _Step:
-    """Resolve an alert. Receivers who heard nothing of a re-opening hear nothing of its end."""
-    resolved = _ended(alert, finding.window_start_ms)
-    made = _transition(alert, resolved, reason, finding)
-    return resolved, [replace(made, silent=not alert.told)]
-
-
-def _transition(
-    before: Alert | None, after: Alert, reason: TransitionReason, finding: Finding
-) -> Transition:
-    return Transition(
-        alert_id=after.id,
-        from_state=before.state if before else None,
-        to_state=after.state,
-        reason=reason,
-        window_start_ms=finding.window_start_ms,
-        kind=after.kind,
-        severity=after.severity,
-        **figures_of(finding),
-    )
+    return Advance(tuple(ended(alert, window_start_ms) for alert in given), transitions)
 
 
 def _score(alert: Alert, finding: Finding, rule: Rule) -> float:
