@@ -11,11 +11,16 @@ from tidegauge_probes.findings import Cause, Finding, SeriesKey
 
 
 class AlertState(StrEnum):
-    """As in Prometheus: ``pending → firing → resolved``, or ``pending → resolved``."""
+    """As in Prometheus: ``pending → firing → resolved``, or ``pending → resolved``.
+
+    A firing alert whose series stays at a new level becomes ``settled``; a resolved one whose
+    series shifts again soon fires again.
+    """
 
     PENDING = "pending"  # shifted, not yet for as many windows as the rule asks
     FIRING = "firing"  # notified
-    RESOLVED = "resolved"  # over; never changes again
+    SETTLED = "settled"  # still shifted, and steady: open, but quiet
+    RESOLVED = "resolved"  # over, unless it shifts again within the rule's memory
 
 
 class AlertKind(StrEnum):
@@ -41,7 +46,7 @@ _KIND_TEXTS = {
 
 
 class Severity(StrEnum):
-    """How large the shift is."""
+    """How much of the traffic is affected, and how strongly (:mod:`…lifecycle.grade`)."""
 
     WARNING = "warning"
     CRITICAL = "critical"
@@ -58,6 +63,9 @@ class TransitionReason(StrEnum):
     RECOVERED = "recovered"  # fired, and is back at the baseline
     REDEPLOYED = "redeployed"  # ended by other LFs, or another baseline: nobody knows more
     WITHDRAWN = "withdrawn"  # its rule is not in the stream file any more
+    REOPENED = "reopened"  # shifted again to the same side, soon after it had resolved
+    SETTLED = "settled"  # still shifted, but steady: this is how the series is now
+    MOVED = "moved"  # had settled, and left that level: fires again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +109,23 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A sum of compared windows, each counted with its effective sample size."""
+
+    windows: int = 0
+    seen: float = 0.0
+    """Counted of ``size``: ``seen / size`` is the share."""
+    size: float = 0.0
+    due: float = 0.0
+    """What the baseline expects of ``size``."""
+    from_ms: int = 0
+    """Start of its first window."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert(Figures):
-    """One occurrence of a shift of one series, from its first shifted window to its resolve.
+    """One episode of one series: from its first shifted window to its last resolve.
 
     The figures are those of the latest *shifted* window; ``probe_set`` and ``baseline`` say
     what they were computed with. All ``…_window_ms`` are starts of windows, in epoch ms.
@@ -128,18 +150,33 @@ class Alert(Figures):
     """The last window in which the series was compared; windows without data do not count."""
     streak: int
     """Shifted windows since it opened, in total."""
+    seen: int = 1
+    """Compared windows since it opened, and those between a resolve and a re-opening."""
     quiet: int
     """Compared windows in a row without a shift."""
     resolve_score: float
     """Evidence of recovery, in nats: the CUSUM of :mod:`tidegauge_alerts.lifecycle.recovery`."""
     shift: float
-    """Log odds ratio at onset, or where it last changed sides: what recovery is from."""
+    """Log odds ratio where it last opened or changed sides: what recovery is from."""
     probe_set: str
     baseline: str
     rule: str = ""
     """The rule that somebody wrote; none: the scan."""
     cause: Cause | None = None
     """Where the shift of the latest shifted window comes from, if from somewhere in particular."""
+    reopened: int = 0
+    """Times that it shifted again soon after a resolve."""
+    reopened_window_ms: int | None = None
+    """The last of these windows."""
+    restarted_window_ms: int | None = None
+    """The window of its last resolve, also after a re-opening: the scan restarted after it."""
+    told: bool = False
+    """Whether receivers have heard that it fires, and not yet that it resolved."""
+    earlier: Level = Level()
+    lately: Level = Level()
+    """The windows since it last opened, in two blocks, of which the second is being filled."""
+    settled: Level | None = None
+    """The new level, while the alert is settled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +193,8 @@ class Transition(Figures):
     window_start_ms: int
     kind: AlertKind
     severity: Severity
+    silent: bool = False
+    """Whether receivers hear nothing of it, because they know of the episode already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,9 +216,15 @@ class Rule:
     step_clip: tuple[float, float] = (-4.0, 2.0)
     """Nats that one window may take away or add, so that none decides alone."""
     drift_after: int = 8
-    """Shifted windows after which a spike is called a drift."""
+    """Shifted windows after which a spike is a drift, if they are half of those compared."""
     critical_odds: float = 2.0
-    """Odds ratio from which (and from whose inverse) an alert is critical."""
+    """Odds ratio from which (and from whose inverse) an alert may be critical …"""
+    critical_share: float = 0.05
+    """… and the share of all records that must be affected."""
+    memory_windows: int = 64
+    """Windows after a resolve in which the same shift re-opens the alert. 0: never."""
+    settle_windows: int = 64
+    """Compared windows at one level after which an alert is settled. 0: never."""
     receivers: tuple[str, ...] = ()
     budget: float = 0.5
     """Expected false episodes per 1,000 windows. The detector spends it; here for lineage."""
@@ -195,6 +240,12 @@ class Rule:
             raise ValueError(f"resolve_nats must not be negative, nor {self.resolve_nats}")
         if not self.critical_odds > 1:
             raise ValueError(f"critical_odds must be above 1, not {self.critical_odds}")
+        if not 0 <= self.critical_share <= 1:
+            raise ValueError(f"critical_share must be 0 to 1, not {self.critical_share}")
+        if self.memory_windows < 0:
+            raise ValueError(f"memory_windows must not be negative, nor {self.memory_windows}")
+        if self.settle_windows < 0 or self.settle_windows == 1:
+            raise ValueError(f"settle_windows must be 0, or at least 2, not {self.settle_windows}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,3 +257,5 @@ class Context:
     window_ms: int
     probe_set: str
     baseline: str
+    records: int = 0
+    """Records of the window, for the share that a series is of them. 0: not known."""

@@ -56,12 +56,17 @@ class UserRule:
 
     @property
     def rule(self) -> Rule:
-        """How its alerts behave: as many windows to resolve as to fire, and no further evidence."""
+        """How its alerts behave: as many windows to resolve as to fire, and no further evidence.
+
+        A limit is kept or broken: it has neither a memory nor a new level to settle at.
+        """
         return Rule(
             name=self.text,
             for_windows=self.windows,
             quiet_windows=self.windows,
             resolve_nats=0.0,
+            memory_windows=0,
+            settle_windows=0,
         )
 
     def evaluate(

@@ -87,7 +87,7 @@ def followed_counts(
 ) -> Iterator[tuple[Alert, ...]]:
     """Return the same of windows of counts."""
     detector = Detector(budget)
-    alerts: tuple[Alert, ...] = ()
+    known: dict[str, Alert] = {}
     past = Past.none(len(baseline.keys))
     for start, counts in windows:
         findings = comparison.compare(start, counts, baseline, detector, past)
@@ -99,11 +99,11 @@ def followed_counts(
             probe_set="",
             baseline="",
         )
-        alerts = advance(alerts, findings, RULE, context).alerts
+        alerts = advance(known.values(), findings, RULE, context).alerts
         yield alerts
         resolved = {alert.key for alert in alerts if alert.state is AlertState.RESOLVED}
         past = past.since_resolved(start, [key in resolved for key in baseline.keys])
-        alerts = tuple(alert for alert in alerts if alert.state is not AlertState.RESOLVED)
+        known |= {alert.id: alert for alert in alerts}
 
 
 def incidents(baseline: Baseline, windows: Windows, budget: float) -> PerThousand:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegauge_alerts.lifecycle.advance import Advance, advance
-from tidegauge_alerts.model import Alert, AlertState, Context, Rule, Transition
+from tidegauge_alerts.model import Alert, Context, Rule, Transition
 from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
 
 HOUR_MS = 3_600_000
@@ -103,7 +103,7 @@ def run(
     *,
     redeployed: int | None = None,
 ) -> Run:
-    """Evaluate windows in order, and keep the open alerts from one to the next as a store does.
+    """Evaluate windows in order, and keep alerts from one to the next as a store does.
 
     A window is given as its finding or findings; their window start is set by their place.
     *redeployed*: the first window of another ProbeSet, with another baseline.
@@ -113,7 +113,7 @@ def run(
         found = [given] if isinstance(given, Finding) else given
         start = NOON_MS + number * HOUR_MS
         step = advance(
-            [a for a in result.alerts.values() if a.state is not AlertState.RESOLVED],
+            list(result.alerts.values()),
             [replace(f, window_start_ms=start) for f in found],
             rule,
             context(number, **(OTHER if redeployed is not None and number >= redeployed else {})),

@@ -16,14 +16,14 @@ def test_kinds_have_the_words_of_messages() -> None:
 
 
 def test_states_and_severities_are_those_of_the_field() -> None:
-    assert list(AlertState) == ["pending", "firing", "resolved"]
+    assert list(AlertState) == ["pending", "firing", "settled", "resolved"]
     assert list(Severity) == ["warning", "critical"]
 
 
 def test_every_word_that_is_stored_fits_its_column() -> None:
     for words in (AlertState, AlertKind, Severity):
         assert max(len(word) for word in words) <= 10
-    assert len(TransitionReason) == 8
+    assert len(TransitionReason) == 11
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,10 @@ def test_every_word_that_is_stored_fits_its_column() -> None:
         ({"resolve_nats": math.nan}, "resolve_nats"),
         ({"critical_odds": 1.0}, "critical_odds"),
         ({"critical_odds": math.nan}, "critical_odds"),
+        ({"critical_share": -0.1}, "critical_share"),
+        ({"critical_share": math.nan}, "critical_share"),
+        ({"memory_windows": -1}, "memory_windows"),
+        ({"settle_windows": 1}, "settle_windows"),
     ],
 )
 def test_a_rule_that_could_not_work_is_refused(wrong: dict[str, float], named: str) -> None:
@@ -51,6 +55,7 @@ def test_the_default_rule_is_the_documented_one() -> None:
     assert (rule.for_windows, rule.quiet_windows, rule.resolve_nats) == (1, 3, 6.9)
     assert (rule.step_clip, rule.drift_after, rule.critical_odds) == ((-4.0, 2.0), 8, 2.0)
     assert (rule.receivers, rule.budget) == ((), 0.5)
+    assert (rule.critical_share, rule.memory_windows, rule.settle_windows) == (0.05, 64, 64)
 
 
 def test_figures_that_are_not_finite_are_not_kept() -> None:

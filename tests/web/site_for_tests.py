@@ -96,7 +96,7 @@ class Site:
                 now_ms=NOW,
             )
             evaluation.save_findings(connection, stream, findings, ids)
-            before = alerts.open_alerts(connection, stream.id)
+            before = alerts.known(connection, stream.id, start - Rule().memory_windows * HOUR)
             after = advance(before, findings, Rule(), context)
             alerts.save(connection, stream.id, after.alerts, after.transitions)
             streams.move_cursor(connection, stream.id, EVALUATED, start + HOUR)

@@ -21,6 +21,7 @@ COMPARED = WindowFigures(NOON, WindowState.COMPARED, "p", "b", 300, 0, ())
 PENDING = ("pending", "warning", "spike")
 FIRING = ("firing", "warning", "spike")
 CRITICAL = ("firing", "critical", "drift")
+SETTLED = ("settled", "warning", "drift")
 
 
 def summary(name: str = "spam", **changes: Any) -> StreamSummary:
@@ -49,6 +50,8 @@ def fact(found: StreamSummary, name: str) -> str:
     [
         ({}, Light.CALM, "no open alert"),
         ({("resolved", "critical", "spike"): 4}, Light.CALM, "no open alert"),
+        ({SETTLED: 2}, Light.CALM, "2 alerts settled"),
+        ({SETTLED: 2, PENDING: 1}, Light.WATCH, "1 alert pending"),
         ({PENDING: 1}, Light.WATCH, "1 alert pending"),
         ({PENDING: 1, FIRING: 1}, Light.ALARM, "1 alert firing, 0 critical"),
         ({FIRING: 1, CRITICAL: 1}, Light.ALARM, "2 alerts firing, 1 critical"),

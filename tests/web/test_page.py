@@ -138,6 +138,30 @@ def test_alerts_are_listed_strongest_first(site: Site) -> None:
     assert page.fact("Shifted windows") == "2"
 
 
+def test_a_settled_alert_says_at_which_level_it_is(site: Site) -> None:
+    row = site.stream()
+    for number in range(64):
+        site.window(row, number, finding(number, 0.2, verdict=Verdict.SHIFTED))
+    page = site.get()
+    assert state(page) == "1 alert settled"
+    (alert,) = page.all("li", "alert")
+    assert "settled, critical" in alert.text
+    assert "Coverage of LF 'check_out' has settled at 20 %, where the baseline expects 8 %" in (
+        page.text
+    )
+
+
+def test_a_reopened_alert_says_how_often(site: Site) -> None:
+    row = site.stream()
+    for number, rate in enumerate([0.004, *[0.08] * 8, 0.004]):
+        verdict = Verdict.SHIFTED if rate < 0.08 else Verdict.OK
+        site.window(row, number, finding(number, rate, verdict=verdict))
+    page = site.get()
+    assert len(page.all("li", "alert")) == 1
+    assert page.fact("Reopened") == "1 time"
+    assert page.fact("Since") == to_iso(START)
+
+
 def test_resolved_alerts_are_listed_apart(site: Site) -> None:
     row = drifting(site)
     for number in range(6, 16):

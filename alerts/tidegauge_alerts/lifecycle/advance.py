@@ -11,6 +11,9 @@ verdict                           effect
 ``baseline``, or no finding       nothing: the series was not compared
 ================================  ==========================================================
 
+What is shifted soon after a resolve, to the same side, re-opens that alert (``memory``). What
+stays at one level off the baseline settles there, and is quiet until it leaves it (``level``).
+
 An open alert that was found with another ProbeSet or baseline than the window's resolves as
 ``redeployed``, whatever the findings are; those may open a new one in the same window.
 """
@@ -21,8 +24,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
+from tidegauge_alerts.lifecycle.grade import kind_of, severity_of
 from tidegauge_alerts.lifecycle.identity import fingerprint, incident_of, occurrence
+from tidegauge_alerts.lifecycle.level import anew, followed, lowered
+from tidegauge_alerts.lifecycle.memory import may_resolve, remembered
 from tidegauge_alerts.lifecycle.recovery import log_odds_shift, recovery_step
+from tidegauge_alerts.lifecycle.settlement import rest, stay
+from tidegauge_alerts.lifecycle.step import Step, ended, is_graver, resolve, transition_of
 from tidegauge_alerts.model import (
     Alert,
     AlertKind,
@@ -35,7 +43,7 @@ from tidegauge_alerts.model import (
     TransitionReason,
     figures_of,
 )
-from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
+from tidegauge_probes.findings import Finding, SeriesKey, Verdict
 
 COMPARED: Final = frozenset({Verdict.SHIFTED, Verdict.OK, Verdict.LEARNING})
 """Verdicts that say something about the series."""
@@ -59,18 +67,17 @@ def merged(parts: Iterable[Advance]) -> Advance:
     return Advance(tuple(alerts), tuple(t for part in given for t in part.transitions))
 
 
-_Step = tuple[Alert, list[Transition]]
-
-
 def advance(
-    open_alerts: Iterable[Alert], findings: Iterable[Finding], rule: Rule, context: Context
+    known: Iterable[Alert], findings: Iterable[Finding], rule: Rule, context: Context
 ) -> Advance:
     """Return what becomes of the stream's alerts in one evaluated window.
 
-    Call it once for each window, in order, with *all* findings of the window. Their order does
-    not matter. A window that an alert has already seen does not count again, so evaluating one
-    twice changes nothing, if the alerts it resolved are given, too: they are left out of the
-    answer.
+    *known*: the open alerts, and those that resolved within the rule's memory, which may re-open.
+    Resolved ones that do not are left out of the answer.
+
+    Call it once for each window, in order, with *all* findings of the window. The order of either
+    does not matter. A window that an alert has already seen does not count again, so evaluating
+    one twice changes nothing, if the alerts it resolved are given, too.
 
     An example, with the default rule. An LF that votes on 8 % of the records is broken by an
     upstream change in window 10 and mended in window 13 (n_eff = 500; ``S`` is the CUSUM of
@@ -88,16 +95,17 @@ def advance(
     Raises ValueError for a finding of another window, and for two findings of one series.
     """
     by_key = _by_key(findings, context)
-    given = tuple(open_alerts)
+    given = tuple(known)
     still_open = [alert for alert in given if alert.state is not AlertState.RESOLVED]
     other = [alert for alert in still_open if not _same_ruler(alert, context)]
-    ended = withdraw(other, TransitionReason.REDEPLOYED, context.window_start_ms)
+    gone = withdraw(other, TransitionReason.REDEPLOYED, context.window_start_ms)
     still_open = [alert for alert in still_open if _same_ruler(alert, context)]
     taken = {a.key for a in given if not _over(a, context) and _same_ruler(a, context)}
     steps = [_follow(alert, by_key.get(alert.key), rule, context) for alert in still_open]
-    steps += [(a, [t]) for a, t in zip(ended.alerts, ended.transitions, strict=True)]
+    steps += [(a, [t]) for a, t in zip(gone.alerts, gone.transitions, strict=True)]
+    before = [alert for alert in given if _over(alert, context) and _same_ruler(alert, context)]
     steps += [
-        _open(finding, rule, context)
+        _begin(finding, before, rule, context)
         for key, finding in by_key.items()
         if finding.shifted and key not in taken
     ]
@@ -109,7 +117,7 @@ def advance(
 
 
 def _over(alert: Alert, context: Context) -> bool:
-    """Whether it resolved in an earlier window, so that its series may open a new one."""
+    """Whether it resolved in an earlier window, so that its series may shift again."""
     resolved = alert.resolved_window_ms
     return resolved is not None and resolved < context.window_start_ms
 
@@ -133,7 +141,40 @@ def _by_key(findings: Iterable[Finding], context: Context) -> Mapping[SeriesKey,
     return found
 
 
-def _open(finding: Finding, rule: Rule, context: Context) -> _Step:
+def _begin(finding: Finding, before: list[Alert], rule: Rule, context: Context) -> Step:
+    """Open an alert, or re-open the one that this shift belongs to."""
+    known = remembered(before, finding, rule, context)
+    return (
+        _open(finding, rule, context) if known is None else _reopen(known, finding, rule, context)
+    )
+
+
+def _reopen(alert: Alert, finding: Finding, rule: Rule, context: Context) -> Step:
+    """Let an alert fire again. It was confirmed once; receivers hear only of what is graver."""
+    between = (context.window_start_ms - alert.last_window_ms) // context.window_ms
+    streak, seen = alert.streak + 1, alert.seen + between
+    again = replace(
+        alert,
+        kind=kind_of(finding, alert.kind, streak, seen, rule),
+        severity=severity_of(finding, alert.severity, rule, context.records),
+        state=AlertState.FIRING,
+        resolved_window_ms=None,
+        last_window_ms=context.window_start_ms,
+        streak=streak,
+        seen=seen,
+        quiet=0,
+        resolve_score=0.0,
+        shift=log_odds_shift(finding),
+        reopened=alert.reopened + 1,
+        reopened_window_ms=context.window_start_ms,
+        **figures_of(finding),
+    )
+    again = anew(replace(again, told=is_graver(alert, again)), finding)
+    made = transition_of(alert, again, TransitionReason.REOPENED, finding)
+    return again, [replace(made, silent=not again.told)]
+
+
+def _open(finding: Finding, rule: Rule, context: Context) -> Step:
     name = fingerprint(context.stream, finding.key, rule.name)
     alert = Alert(
         id=occurrence(name, context.window_start_ms),
@@ -141,8 +182,8 @@ def _open(finding: Finding, rule: Rule, context: Context) -> _Step:
         incident=incident_of(context.stream, context.window_start_ms),
         stream=context.stream,
         key=finding.key,
-        kind=_kind(finding, AlertKind.SPIKE, 1, rule),
-        severity=_severity(finding, Severity.WARNING, rule),
+        kind=kind_of(finding, AlertKind.SPIKE, 1, 1, rule),
+        severity=severity_of(finding, Severity.WARNING, rule, context.records),
         state=AlertState.PENDING,
         opened_window_ms=context.window_start_ms,
         last_window_ms=context.window_start_ms,
@@ -155,21 +196,25 @@ def _open(finding: Finding, rule: Rule, context: Context) -> _Step:
         rule=rule.name,
         **figures_of(finding),
     )
-    opened = _transition(None, alert, TransitionReason.SHIFTED, finding)
+    alert = anew(alert, finding)
+    opened = transition_of(None, alert, TransitionReason.SHIFTED, finding)
     fired, transitions = _confirm(alert, finding, rule)
     return fired, [opened, *transitions]
 
 
-def _follow(alert: Alert, finding: Finding | None, rule: Rule, context: Context) -> _Step:
+def _follow(alert: Alert, finding: Finding | None, rule: Rule, context: Context) -> Step:
     if finding is None or finding.verdict not in COMPARED:
         return alert, []
     if context.window_start_ms <= alert.last_window_ms:
         return alert, []
     if not finding.shifted or _only_of_the_past(alert, finding, rule):
         return _calm(alert, finding, rule)
+    sustained = _sustain(alert, finding, rule, context)
     if alert.state is AlertState.PENDING:
-        return _confirm(_sustain(alert, finding, rule, context), finding, rule)
-    return _escalate(alert, _sustain(alert, finding, rule, context), finding)
+        return _confirm(sustained, finding, rule)
+    if alert.state is AlertState.SETTLED:
+        return stay(alert, sustained, finding, rule)
+    return rest(sustained, finding, rule) or _escalate(alert, sustained, finding)
 
 
 def _only_of_the_past(alert: Alert, finding: Finding, rule: Rule) -> bool:
@@ -178,57 +223,67 @@ def _only_of_the_past(alert: Alert, finding: Finding, rule: Rule) -> bool:
 
 
 def _sustain(alert: Alert, finding: Finding, rule: Rule, context: Context) -> Alert:
-    streak = alert.streak + 1
+    streak, seen = alert.streak + 1, alert.seen + 1
     sustained = replace(
         alert,
-        kind=_kind(finding, alert.kind, streak, rule),
-        severity=_severity(finding, alert.severity, rule),
+        kind=kind_of(finding, alert.kind, streak, seen, rule),
+        severity=severity_of(finding, alert.severity, rule, context.records),
         last_window_ms=context.window_start_ms,
         streak=streak,
+        seen=seen,
         quiet=0,
         resolve_score=_score(alert, finding, rule),
         **figures_of(finding),
     )
-    if _rises(alert) is _rises(sustained):
-        return sustained
+    if _rises(alert) is _rises(sustained) or alert.state is AlertState.SETTLED:
+        return followed(sustained, finding, rule)
     # Evidence against the old shift says nothing about the new one.
-    return replace(sustained, shift=log_odds_shift(finding), resolve_score=0.0)
+    turned = replace(sustained, shift=log_odds_shift(finding), resolve_score=0.0)
+    return anew(turned, finding)
 
 
-def _confirm(alert: Alert, finding: Finding, rule: Rule) -> _Step:
+def _confirm(alert: Alert, finding: Finding, rule: Rule) -> Step:
     """Let a pending alert fire, once it has been shifted for as many windows as the rule asks."""
     if alert.streak < rule.for_windows:
         return alert, []
-    fired = replace(alert, state=AlertState.FIRING, fired_window_ms=alert.last_window_ms)
-    return fired, [_transition(alert, fired, TransitionReason.CONFIRMED, finding)]
+    fired = replace(alert, state=AlertState.FIRING, fired_window_ms=alert.last_window_ms, told=True)
+    return fired, [transition_of(alert, fired, TransitionReason.CONFIRMED, finding)]
 
 
-def _escalate(before: Alert, after: Alert, finding: Finding) -> _Step:
+def _escalate(before: Alert, after: Alert, finding: Finding) -> Step:
     """Record that a firing alert became graver, or changed sides; graver weighs more."""
-    if (before.kind, before.severity) != (after.kind, after.severity):
-        return after, [_transition(before, after, TransitionReason.ESCALATED, finding)]
+    if is_graver(before, after):
+        graver = replace(after, told=True)
+        return graver, [transition_of(before, graver, TransitionReason.ESCALATED, finding)]
     if _rises(before) is not _rises(after):
-        return after, [_transition(before, after, TransitionReason.REVERSED, finding)]
+        return after, [transition_of(before, after, TransitionReason.REVERSED, finding)]
     return after, []
 
 
-def _calm(alert: Alert, finding: Finding, rule: Rule) -> _Step:
+def _calm(alert: Alert, finding: Finding, rule: Rule) -> Step:
     calmer = replace(
         alert,
         last_window_ms=finding.window_start_ms,
+        seen=alert.seen + 1,
         quiet=alert.quiet + 1,
         resolve_score=_score(alert, finding, rule),
     )
+    calmer = followed(calmer, finding, rule)
     if alert.state is AlertState.PENDING:
-        return _resolve(calmer, TransitionReason.CLEARED, finding)
-    if calmer.quiet >= rule.quiet_windows and calmer.resolve_score >= rule.resolve_nats:
-        return _resolve(calmer, TransitionReason.RECOVERED, finding)
-    return calmer, []
+        return resolve(calmer, TransitionReason.CLEARED, finding)
+    if may_resolve(calmer, rule):
+        return resolve(calmer, TransitionReason.RECOVERED, finding)
+    if alert.state is AlertState.SETTLED:
+        return lowered(calmer, rule), []
+    return rest(calmer, finding, rule) or (calmer, [])
 
 
 def withdraw(alerts: Iterable[Alert], reason: TransitionReason, window_start_ms: int) -> Advance:
-    """Resolve alerts that nothing will be found of any more, with the figures they had."""
-    given = tuple(alerts)
+    """Resolve alerts that nothing will be found of any more, with the figures they had.
+
+    Those that are resolved already are left out.
+    """
+    given = [alert for alert in alerts if alert.state is not AlertState.RESOLVED]
     transitions = tuple(
         Transition(
             alert_id=alert.id,
@@ -238,58 +293,16 @@ def withdraw(alerts: Iterable[Alert], reason: TransitionReason, window_start_ms:
             window_start_ms=window_start_ms,
             kind=alert.kind,
             severity=alert.severity,
+            silent=not alert.told,
             **{field.name: getattr(alert, field.name) for field in fields(Figures)},
         )
         for alert in given
     )
-    over = AlertState.RESOLVED
-    return Advance(
-        tuple(replace(alert, state=over, resolved_window_ms=window_start_ms) for alert in given),
-        transitions,
-    )
-
-
-def _resolve(alert: Alert, reason: TransitionReason, finding: Finding) -> _Step:
-    resolved = replace(alert, state=AlertState.RESOLVED, resolved_window_ms=finding.window_start_ms)
-    return resolved, [_transition(alert, resolved, reason, finding)]
-
-
-def _transition(
-    before: Alert | None, after: Alert, reason: TransitionReason, finding: Finding
-) -> Transition:
-    return Transition(
-        alert_id=after.id,
-        from_state=before.state if before else None,
-        to_state=after.state,
-        reason=reason,
-        window_start_ms=finding.window_start_ms,
-        kind=after.kind,
-        severity=after.severity,
-        **figures_of(finding),
-    )
+    return Advance(tuple(ended(alert, window_start_ms) for alert in given), transitions)
 
 
 def _score(alert: Alert, finding: Finding, rule: Rule) -> float:
     return max(0.0, alert.resolve_score + recovery_step(finding, alert.shift, rule.step_clip))
-
-
-def _kind(finding: Finding, before: AlertKind, streak: int, rule: Rule) -> AlertKind:
-    """A drift stays one; a finding that itself sums many windows is one from the start."""
-    if rule.name:
-        return AlertKind.RULE
-    if finding.key.series is SeriesKind.ERROR:
-        return AlertKind.FAULT
-    lasted = max(streak, finding.scale) >= rule.drift_after
-    return AlertKind.DRIFT if lasted else before
-
-
-def _severity(finding: Finding, before: Severity, rule: Rule) -> Severity:
-    """Severity goes up only: an alert that hovers at the threshold must not page every window."""
-    if finding.key.series is SeriesKind.ERROR:
-        return Severity.CRITICAL
-    odds = finding.effect
-    grave = odds is not None and (odds >= rule.critical_odds or odds <= 1 / rule.critical_odds)
-    return Severity.CRITICAL if grave else before
 
 
 def _rises(alert: Alert) -> bool:

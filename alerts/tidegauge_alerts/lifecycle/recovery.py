@@ -18,6 +18,9 @@ EDGE: Final = 1e-12
 MOST: Final = 60.0
 """Log odds beyond which a rate is 0 or 1."""
 
+LEAST: Final = 0.1
+"""A shift smaller than this would take for ever to recover from; the scan calls none."""
+
 UNKNOWN: Final = math.log(2)
 """The shift of a finding without figures."""
 
@@ -30,7 +33,8 @@ def log_odds_shift(finding: Finding) -> float:
     record): one stray vote afterwards is no proof of recovery.
     """
     odds = finite(finding.effect)
-    return math.log(odds) if odds is not None and odds > 0 else UNKNOWN
+    shift = math.log(odds) if odds is not None and odds > 0 else UNKNOWN
+    return math.copysign(max(abs(shift), LEAST), shift)
 
 
 def recovery_step(finding: Finding, shift: float, clip: tuple[float, float]) -> float:
@@ -51,27 +55,29 @@ def recovery_step(finding: Finding, shift: float, clip: tuple[float, float]) -> 
     (2.0, 80.5)
     """
     expected = finite(finding.expected)
-    size = _size(finding)
+    size = size_of(finding)
     if expected is None or finding.n <= 0 or size <= 0:
         return 0.0
-    rate, p0 = finding.x / finding.n, _inside(expected)
-    p1 = _moved(p0, shift)
+    rate, p0 = finding.x / finding.n, inside(expected)
+    p1 = moved(p0, shift)
     # One product, not the difference of two: for a huge n_eff that would be inf - inf.
     step = size * (rate * math.log(p0 / p1) + (1 - rate) * math.log((1 - p0) / (1 - p1)))
     low, high = clip
     return min(max(step, low), high)
 
 
-def _size(finding: Finding) -> float:
+def size_of(finding: Finding) -> float:
+    """Return the effective sample size of a window."""
     size = finite(finding.n_eff)
     return float(finding.n) if size is None else size
 
 
-def _moved(rate: float, shift: float) -> float:
+def moved(rate: float, shift: float) -> float:
     """Return the rate whose log odds are *shift* off those of *rate*."""
     odds = math.log(rate / (1 - rate)) + shift
-    return _inside(1 / (1 + math.exp(min(max(-odds, -MOST), MOST))))
+    return inside(1 / (1 + math.exp(min(max(-odds, -MOST), MOST))))
 
 
-def _inside(rate: float) -> float:
+def inside(rate: float) -> float:
+    """Return a rate that a logarithm can take."""
     return min(max(rate, EDGE), 1 - EDGE)

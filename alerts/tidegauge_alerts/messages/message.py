@@ -1,6 +1,6 @@
 """From the transitions of one evaluated window to the messages that tell of it. Pure.
 
-A window gives at most two messages: one of what fires (or became graver), one of what resolved.
+A window gives at most three messages: what fires (or became graver), what settled, what resolved.
 All receivers get the same body, in the format of ``messages.model.VERSION``.
 """
 
@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ from tidegauge_alerts.messages.phrases import (
     names,
     redeployed,
     sentence,
+    settled,
 )
 from tidegauge_alerts.model import (
     Alert,
@@ -39,6 +41,23 @@ MAX_ALERTS: Final = 50
 """Alerts in one message; how many more there are is in ``truncated``."""
 
 
+class _Topic(StrEnum):
+    """What one message of a window is about; the value ends its key."""
+
+    FIRING = "firing"
+    SETTLED = "settled"
+    RESOLVED = "resolved"
+
+    @property
+    def status(self) -> Status:
+        """What is settled has not ended: its incident stays open."""
+        return Status.RESOLVED if self is _Topic.RESOLVED else Status.FIRING
+
+    @property
+    def event(self) -> str:
+        return "settled" if self is _Topic.SETTLED else "alert"
+
+
 @dataclass(frozen=True, slots=True)
 class _AlertChange:
     """A transition, and the alert it is of."""
@@ -50,26 +69,30 @@ class _AlertChange:
     def sentence(self) -> str:
         if self.transition.reason is TransitionReason.REDEPLOYED:
             return redeployed(self.alert.key, rule=self.alert.rule)
+        if self.alert.settled is not None:
+            return settled(self.alert.key, self.alert.settled)
         over = self.transition.to_state is AlertState.RESOLVED
         text = sentence(self.alert.key, self.transition, rule=self.alert.rule, over=over)
         return text if over else text + because(self.alert.cause)
 
 
 def notify_worthy(transition: Transition) -> bool:
-    """Tell whether people should hear of it: firing, graver, or resolved after it had fired.
+    """Tell whether people should hear of it: firing, graver, settled, or over after it had fired.
 
-    A reversal is recorded but not told: a series that swings would page at every swing.
+    A reversal is recorded but not told: a series that swings would page at every swing. Nor is a
+    re-opening (unless it is graver than ever), and then neither is its end.
     """
+    if transition.silent:
+        return False
     if transition.to_state is AlertState.FIRING:
-        return transition.reason in (TransitionReason.CONFIRMED, TransitionReason.ESCALATED)
-    resolved = transition.to_state is AlertState.RESOLVED
-    return resolved and transition.from_state is AlertState.FIRING
+        return transition.reason is not TransitionReason.REVERSED
+    return transition.from_state in (AlertState.FIRING, AlertState.SETTLED)
 
 
 def messages_of(
     advance: Advance, rule: Rule, context: Context, candidates: int = 0, url: str = ""
 ) -> list[Message]:
-    """Return the messages that an evaluated window gives: none, one or two; firing first.
+    """Return the messages that an evaluated window gives, three at most; firing first.
 
     Args:
         advance: what the window did to the alerts.
@@ -79,34 +102,39 @@ def messages_of(
         url: public address of the service, for links; without it there are none.
     """
     by_id = {alert.id: alert for alert in advance.alerts}
-    by_status: dict[Status, list[_AlertChange]] = {Status.FIRING: [], Status.RESOLVED: []}
+    by_topic: dict[_Topic, list[_AlertChange]] = {topic: [] for topic in _Topic}
     for transition in advance.transitions:
         if notify_worthy(transition):
             alert = by_id[transition.alert_id]
-            by_status[Status(transition.to_state)].append(_AlertChange(alert, transition))
+            by_topic[_Topic(transition.to_state)].append(_AlertChange(alert, transition))
     return [
         Message(
-            dedup_key_of(context, status),
-            _body(status, sorted(group, key=_strongest_first), rule, context, candidates, url),
+            dedup_key_of(context, topic),
+            _body(topic, sorted(group, key=_strongest_first), rule, context, candidates, url),
         )
-        for status, group in by_status.items()
+        for topic, group in by_topic.items()
         if group
     ]
 
 
-def dedup_key_of(context: Context, status: Status) -> str:
-    """Return the key by which receivers drop a message that they have already had."""
-    return f"{digest('message', context.stream, context.window_start_ms)}-{status}"
+def dedup_key_of(context: Context, topic: str) -> str:
+    """Return the key by which receivers drop a message that they have already had.
+
+    *topic*: ``firing``, ``settled`` or ``resolved``.
+    """
+    return f"{digest('message', context.stream, context.window_start_ms)}-{topic}"
 
 
-def headline(sentences: Sequence[str], status: Status) -> str:
+def headline(sentences: Sequence[str], status: str) -> str:
     """Return one sentence for many: the first, and how many more there are.
+
+    *status*: a :class:`Status`, or ``settled``.
 
     >>> headline(["Blind spot 34.8 % → 63.1 % of records", "…", "…"], Status.FIRING)
     'Blind spot 34.8 % → 63.1 % of records, with 2 more series shifted'
     """
     more = len(sentences) - 1
-    verb = "shifted" if status is Status.FIRING else "resolved"
+    verb = "shifted" if status == Status.FIRING else status
     return f"{sentences[0]}, with {more} more series {verb}" if more else sentences[0]
 
 
@@ -117,8 +145,19 @@ def _strongest_first(change: _AlertChange) -> tuple[bool, float, float, str]:
     return alert.kind is not AlertKind.FAULT, -abs(alert.rank), -effect, alert.id
 
 
+def _headline(topic: _Topic, changes: Sequence[_AlertChange], stream: str) -> str:
+    """Return the headline of a message; of a new normal it says how to accept it."""
+    said = headline([one.sentence for one in changes], topic)
+    levels = [one.alert.settled.from_ms for one in changes if one.alert.settled is not None]
+    if topic is not _Topic.SETTLED or not levels:
+        return said
+    # From where all of them are level: a baseline must not mix the old normal with the new.
+    accept = f"`tidegauge baseline accept {stream} --from {iso(max(levels))}`"
+    return f"{said}. If this is the new normal, accept it as the baseline: {accept}"
+
+
 def _body(  # noqa: PLR0917
-    status: Status,
+    topic: _Topic,
     changes: Sequence[_AlertChange],
     rule: Rule,
     context: Context,
@@ -128,12 +167,12 @@ def _body(  # noqa: PLR0917
     stream, incident = clean(context.stream), changes[0].alert.incident
     return {
         "version": VERSION,
-        "event": "alert",
-        "status": str(status),
+        "event": topic.event,
+        "status": str(topic.status),
         "group_key": f"{stream}:{incident}",
         "stream": stream,
         "incident": incident,
-        "headline": headline([one.sentence for one in changes], status),
+        "headline": _headline(topic, changes, stream),
         "window": {
             "start": iso(context.window_start_ms),
             "end": iso(context.window_start_ms + context.window_ms),
@@ -180,6 +219,7 @@ def _entry(change: _AlertChange) -> dict[str, Any]:
         "effect": figures.effect,
         "p_value": figures.p_value,
         "n": figures.n,
+        "reopened": alert.reopened,
         "opened_window": iso(alert.opened_window_ms),
         "fired_window": _iso(alert.fired_window_ms),
         "resolved_window": _iso(alert.resolved_window_ms),

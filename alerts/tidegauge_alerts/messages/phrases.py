@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from tidegauge_alerts.model import Figures
+from tidegauge_alerts.model import Figures, Level
 from tidegauge_probes.findings import (
     ALL,
     BlindCause,
@@ -140,6 +140,19 @@ def redeployed(key: SeriesKey, *, rule: str = "") -> str:
     """
     what = clean(rule, MAX_SEGMENT) if rule else subject(key) + _place(key)
     return f"{what} is compared anew: other LFs or another baseline were deployed"
+
+
+def settled(key: SeriesKey, level: Level) -> str:
+    """Return at which level a series has stayed, as a sentence without its end.
+
+    >>> settled(SeriesKey(SeriesKind.BLIND_SPOT), Level(64, seen=4_310, size=10_000, due=2_790))
+    'Blind spot has settled at 43.1 % of records, where the baseline expects 27.9 %, for 64 windows'
+    """
+    if level.size <= 0:
+        return f"{subject(key)} has settled at a new level{_place(key)}"
+    now, due = percent(level.seen / level.size), percent(level.due / level.size)
+    at = f"has settled at {now} %{_unit(key)}{_place(key)}"
+    return f"{subject(key)} {at}, where the baseline expects {due} %, for {level.windows} windows"
 
 
 def skewed(skew: Skew) -> str:

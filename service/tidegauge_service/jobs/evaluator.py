@@ -98,13 +98,14 @@ class Evaluator:
         comparison.save(connection, compared, scope.clock())
 
         context = context_of(window, baseline.id)
-        opened = alerts.open_alerts(connection, scope.stream.id)
+        since = window.start - rule.memory_windows * scope.stream.window_ms
+        remembered = alerts.known(connection, scope.stream.id, since)
         user_rules = scope.config.alerts.user_rules
-        after = advance_alerts(opened, compared, rule, user_rules, context)
-        after = explain_alerts(after, opened, compared)
+        after = advance_alerts(remembered, compared, rule, user_rules, context)
+        after = explain_alerts(after, remembered, compared)
 
         now, most = scope.clock(), samples.per_window
-        alight = firing(opened, after.alerts)
+        alight = firing(remembered, after.alerts)
         proposed = propose(connection, window, alight, baseline=baseline.id, most=most, now_ms=now)
         notify(connection, scope, after, rule=rule, context=context, proposed=proposed)
 

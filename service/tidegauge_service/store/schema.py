@@ -406,8 +406,10 @@ alert = Table(
     Column("severity", String(10), nullable=False),
     Column("kind", String(20), nullable=False),
     Column("opened_window_ms", BigInteger, nullable=False),
+    Column("resolved_window_ms", BigInteger),
     Column("content", Text, nullable=False),  # JSON of the whole Alert
     Index("ix_alert_state", "stream_id", "state"),
+    Index("ix_alert_resolved", "stream_id", "resolved_window_ms"),
     Index("ix_alert_opened", "opened_window_ms", "id"),
 )
 

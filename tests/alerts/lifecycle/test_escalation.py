@@ -47,9 +47,21 @@ def test_shifted_windows_make_a_drift_even_with_gaps() -> None:
 
 
 def test_a_drift_stays_a_drift() -> None:
-    history = run([shifted(scale=8), shifted(scale=1)])
+    history = run([*[shifted()] * 8, *[quiet(0.02)] * 40, shifted(scale=1)])
     assert history.alert.kind is AlertKind.DRIFT
-    assert history.reasons == ["shifted", "confirmed"]
+    assert history.reasons == ["shifted", "confirmed", "escalated"]
+
+
+def test_shifted_windows_that_are_few_among_many_make_no_drift() -> None:
+    history = run([shifted(), *[quiet(0.02)] * 3] * 12)
+    assert (history.alert.streak, history.alert.seen) == (12, 48)
+    assert history.alert.kind is AlertKind.SPIKE
+
+
+def test_a_long_sum_whose_last_window_is_back_makes_no_drift() -> None:
+    """It is shifted only because of the windows before it."""
+    history = run([shifted(), *[shifted(0.08, scale=32, effect=0.3)] * 3])
+    assert (history.alert.streak, history.alert.kind) == (1, AlertKind.SPIKE)
 
 
 def test_graver_in_both_ways_is_one_transition() -> None:

@@ -30,6 +30,10 @@ LEGAL = {
     ("firing", "firing", "escalated"),
     ("firing", "firing", "reversed"),
     ("firing", "resolved", "recovered"),
+    ("resolved", "firing", "reopened"),
+    ("firing", "settled", "settled"),
+    ("settled", "firing", "moved"),
+    ("settled", "resolved", "recovered"),
 }
 
 
@@ -77,9 +81,17 @@ def test_every_chain_of_transitions_is_legal(history: Run) -> None:
 
 @thorough
 @given(histories)
-def test_a_resolved_alert_never_changes_again(history: Run) -> None:
+def test_a_resolved_alert_never_changes_unless_it_reopens(history: Run) -> None:
     resolved: dict[str, Alert] = {}
     for step in history.steps:
+        for name in [t.alert_id for t in step.transitions if t.reason == "reopened"]:
+            before = resolved.pop(name)
+            after = next(alert for alert in step.alerts if alert.id == name)
+            assert (after.id, after.incident, after.key) == (before.id, before.incident, before.key)
+            assert after.opened_window_ms == before.opened_window_ms
+            assert after.fired_window_ms == before.fired_window_ms is not None
+            assert (after.shift > 0) is (before.shift > 0)
+            assert after.reopened == before.reopened + 1
         assert not resolved.keys() & {alert.id for alert in step.alerts}
         assert not resolved.keys() & {t.alert_id for t in step.transitions}
         resolved |= {a.id: a for a in step.alerts if a.state is AlertState.RESOLVED}
@@ -110,7 +122,7 @@ def test_the_order_of_findings_and_alerts_does_not_matter(
     given_windows: list[list[Finding]], rule: Rule, random: Random
 ) -> None:
     *before, last = given_windows
-    alerts = [a for a in run(before, rule).alerts.values() if a.state is not AlertState.RESOLVED]
+    alerts = list(run(before, rule).alerts.values())
     start = NOON_MS + len(before) * HOUR_MS
     found = [replace(f, window_start_ms=start) for f in last]
     straight = advance(alerts, found, rule, context(len(before)))

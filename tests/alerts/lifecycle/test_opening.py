@@ -82,17 +82,18 @@ def test_a_failing_lf_is_a_critical_fault_however_small_the_shift() -> None:
     assert (alert.kind, alert.severity) == (AlertKind.FAULT, Severity.CRITICAL)
 
 
-def test_a_finding_over_many_windows_is_a_drift_from_the_start() -> None:
-    assert run([shifted(scale=8)]).alert.kind is AlertKind.DRIFT
-    assert run([shifted(scale=7)]).alert.kind is AlertKind.SPIKE
+def test_a_finding_over_many_windows_is_no_drift_before_it_has_lasted() -> None:
+    assert run([shifted(scale=64)]).alert.kind is AlertKind.SPIKE
+    assert run([shifted(scale=64)] * 7).alert.kind is AlertKind.SPIKE
+    assert run([shifted(scale=64)] * 8).alert.kind is AlertKind.DRIFT
 
 
 def test_a_series_already_alerted_does_not_open_a_second_alert() -> None:
     assert len(run([shifted(), shifted(), nothing(), shifted()]).alerts) == 1
 
 
-def test_a_series_that_shifts_again_after_its_resolve_is_a_new_alert() -> None:
-    history = run([shifted(), quiet(), quiet(), quiet(), quiet(), shifted()])
+def test_a_series_that_shifts_again_long_after_its_resolve_is_a_new_alert() -> None:
+    history = run([shifted(), *[quiet()] * 4, *[nothing()] * 64, shifted()])
     first, second = sorted(history.alerts.values(), key=lambda alert: alert.opened_window_ms)
     assert (first.state, second.state) == (AlertState.RESOLVED, AlertState.FIRING)
     assert first.fingerprint == second.fingerprint

@@ -76,6 +76,7 @@ def test_the_body_is_complete() -> None:
                 "effect": pytest.approx(0.0519, abs=1e-4),
                 "p_value": 1e-9,
                 "n": 1000,
+                "reopened": 0,
                 "opened_window": "2020-03-15T12:00:00Z",
                 "fired_window": "2020-03-15T12:00:00Z",
                 "resolved_window": None,
@@ -100,6 +101,9 @@ def test_the_body_is_complete() -> None:
                 "step_clip": [-4.0, 2.0],
                 "drift_after": 8,
                 "critical_odds": 2.0,
+                "critical_share": 0.05,
+                "memory_windows": 64,
+                "settle_windows": 64,
                 "budget": 0.5,
             },
         },
@@ -233,3 +237,33 @@ def test_the_series_of_an_entry_are_those_of_the_finding() -> None:
     assert (alert["series"], alert["segment"]) == ("polarity", "party=D")
     assert (alert["probe"], alert["label"]) == ("check_out", "spam")
     assert COVERAGE.probe == alert["probe"]
+
+
+def test_a_settled_shift_asks_to_be_accepted() -> None:
+    history = run([shifted(0.2)] * 64)
+    (message,) = last(history)
+    assert message.body["event"] == "settled"
+    assert message.body["status"] == "firing", "its incident is open"
+    assert message.body["incident"] == history.alert.incident
+    assert message.body["headline"] == (
+        "Coverage of LF 'check_out' has settled at 20 %, where the baseline expects 8 %, for 64 "
+        "windows. If this is the new normal, accept it as the baseline: "
+        "`tidegauge baseline accept spam --from 2020-03-15T12:00:00Z`"
+    )
+    (alert,) = message.body["alerts"]
+    assert (alert["state"], alert["reason"], alert["kind"]) == ("settled", "settled", "drift")
+    assert len(message.dedup_key) <= 40
+
+
+def test_what_fires_and_what_settles_in_one_window_are_two_messages() -> None:
+    windows = [[shifted(0.2), quiet(key=BLIND_SPOT)]] * 63
+    found = last(run([*windows, [shifted(0.2), shifted(0.3, key=BLIND_SPOT)]]))
+    assert [message.body["event"] for message in found] == ["alert", "settled"]
+    assert found[0].dedup_key != found[1].dedup_key
+
+
+def test_a_reopening_is_no_message_and_neither_is_its_end() -> None:
+    history = run([shifted(), *[quiet()] * 4, shifted(), *[quiet()] * 12])
+    assert history.reasons[-2:] == ["reopened", "recovered"]
+    told = [messages_of(step, Rule(), context(n)) for n, step in enumerate(history.steps)]
+    assert [len(found) for found in told] == [1, 0, 0, 0, 1] + [0] * (len(told) - 5)

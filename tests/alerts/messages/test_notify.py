@@ -36,11 +36,14 @@ def test_every_reason_has_been_decided_on(reason: TransitionReason) -> None:
     history = run([shifted(effect=1.5), shifted(effect=3.0), shifted(0.3), *[quiet()] * 4])
     history.transitions += run([shifted(), quiet()], Rule(for_windows=2)).transitions
     history.transitions += run([shifted(), shifted()], redeployed=1).transitions
+    history.transitions += run([shifted(), *[quiet()] * 4, shifted()]).transitions
+    history.transitions += run([*[shifted(0.04)] * 64, shifted(0.001)]).transitions
     firing = run([shifted()]).alert
     history.transitions += withdraw([firing], TransitionReason.WITHDRAWN, NOON_MS).transitions
     decided = {t.reason: notify_worthy(t) for t in history.transitions}
     heard = {TransitionReason.CONFIRMED, TransitionReason.ESCALATED, TransitionReason.RECOVERED}
     heard |= {TransitionReason.REDEPLOYED, TransitionReason.WITHDRAWN}
+    heard |= {TransitionReason.SETTLED, TransitionReason.MOVED}
     assert decided[reason] is (reason in heard)
 
 

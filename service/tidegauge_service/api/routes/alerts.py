@@ -34,6 +34,7 @@ class AlertItem(BaseModel):
     kind: str
     severity: str
     state: str
+    reopened: int
     opened_window: str
     fired_window: str | None
     resolved_window: str | None
@@ -71,7 +72,9 @@ class Alerts(BaseModel):
 def list_alerts(
     ctx: Ctx,
     stream: Annotated[str | None, Query(description="Name of the stream.")] = None,
-    state: Annotated[AlertState | None, Query(description="pending, firing or resolved")] = None,
+    state: Annotated[
+        AlertState | None, Query(description="pending, firing, settled or resolved")
+    ] = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = 100,

@@ -20,6 +20,7 @@ def context_of(window: ClosedWindow, baseline: str) -> Context:
         window_ms=window.stream.window_ms,
         probe_set=window.stream.probe_set,
         baseline=baseline,
+        records=window.counts.records,
     )
 
 
@@ -32,8 +33,8 @@ def advance_alerts(
 ) -> Advance:
     """Advance the alerts of the scan, and those of each rule that people wrote.
 
-    *before*: the stream's open alerts. Those of a rule that is no longer in the stream file are
-    withdrawn.
+    *before*: the stream's open alerts, and those that may open again. Those of a rule that is no
+    longer in the stream file are withdrawn.
     """
     by_rule: dict[str, list[Alert]] = {}
     for alert in before:

@@ -28,7 +28,7 @@ def explain_alerts(after: Advance, before: Sequence[Alert], compared: ComparedWi
         finding = compared.findings.get(alert.key)
         if finding is None or not finding.shifted or alert.state is AlertState.RESOLVED:
             return alert
-        cause = _cause(compared, finding, alert.opened_window_ms)
+        cause = _cause(compared, finding, alert.reopened_window_ms or alert.opened_window_ms)
         if cause is not None and cause.same(known.get(alert.id)):
             cause = replace(cause, confirmed=True)
         return replace(alert, cause=cause)

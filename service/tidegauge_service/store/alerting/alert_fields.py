@@ -16,6 +16,7 @@ _SAME = (
     "kind",
     "severity",
     "state",
+    "reopened",
     "observed",
     "expected",
     "low",

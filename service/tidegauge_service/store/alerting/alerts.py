@@ -18,10 +18,20 @@ _COLUMNS: Final = [f.name for f in fields(Alert) if f.name in schema.alert.c]
 
 
 def open_alerts(connection: sa.Connection, stream_id: int) -> list[Alert]:
-    """Return the pending and firing alerts of a stream."""
+    """Return the alerts of a stream that are not resolved."""
     t = schema.alert
     query = sa.select(t.c.content).where(
         t.c.stream_id == stream_id, t.c.state != str(AlertState.RESOLVED)
+    )
+    return [_decode(content) for content in connection.execute(query).scalars()]
+
+
+def known(connection: sa.Connection, stream_id: int, since_ms: int) -> list[Alert]:
+    """Return the open alerts of a stream, and those that resolved in a window from then on."""
+    t = schema.alert
+    is_open = t.c.state != str(AlertState.RESOLVED)
+    query = sa.select(t.c.content).where(
+        t.c.stream_id == stream_id, is_open | (t.c.resolved_window_ms >= since_ms)
     )
     return [_decode(content) for content in connection.execute(query).scalars()]
 
@@ -57,17 +67,16 @@ def save(
 def resolved_since(
     connection: sa.Connection, stream_id: int, since_ms: int
 ) -> list[tuple[SeriesKey, int]]:
-    """Return the series whose alerts (of the scan) resolved from then on, and in which window."""
+    """Return the series whose alerts (of the scan) resolved from then on, and in which window.
+
+    Also of alerts that have re-opened since.
+    """
     t, h = schema.alert, schema.alert_transition
     changed = sa.select(h.c.alert_id).where(h.c.window_start_ms >= since_ms)
-    query = sa.select(t.c.content).where(
-        t.c.stream_id == stream_id,
-        t.c.state == str(AlertState.RESOLVED),
-        t.c.id.in_(changed),
-    )
+    query = sa.select(t.c.content).where(t.c.stream_id == stream_id, t.c.id.in_(changed))
     found = [_decode(content) for content in connection.execute(query).scalars()]
     scanned = [a for a in found if not a.rule]
-    return [(a.key, a.resolved_window_ms) for a in scanned if a.resolved_window_ms is not None]
+    return [(a.key, a.restarted_window_ms) for a in scanned if a.restarted_window_ms is not None]
 
 
 Place = tuple[int, str]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
-from tidegauge_alerts.messages.phrases import because, sentence
+from tidegauge_alerts.messages.phrases import because, sentence, settled
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_probes.findings import ALL, SeriesKey
 from tidegauge_service.store.streams import StreamRow
@@ -15,6 +16,9 @@ from tidegauge_service.web.words import Fact, Link, chance, count, moment, odds,
 
 MOST_CHARTS = 6
 """Firing alerts that are shown with a chart: each costs some 50 ms to draw."""
+
+OPEN: Final = (AlertState.FIRING, AlertState.PENDING, AlertState.SETTLED)
+"""States of open alerts, in the order in which they are read."""
 
 MOST_OPEN = 50
 MOST_RESOLVED = 10
@@ -61,8 +65,8 @@ def lists(
     )
 
 
-def _strongest_first(alert: Alert) -> tuple[bool, float, SeriesKey]:
-    return alert.state is not AlertState.FIRING, -abs(alert.rank), alert.key
+def _strongest_first(alert: Alert) -> tuple[int, float, SeriesKey]:
+    return OPEN.index(alert.state), -abs(alert.rank), alert.key
 
 
 def card(alert: Alert, zone: str, picture: Picture | None = None) -> AlertCard:
@@ -72,11 +76,17 @@ def card(alert: Alert, zone: str, picture: Picture | None = None) -> AlertCard:
         state=str(alert.state),
         severity=str(alert.severity),
         kind=alert.kind.text,
-        sentence=sentence(alert.key, alert, rule=alert.rule),
+        sentence=_sentence(alert),
         facts=_facts(alert, zone),
         links=_links(alert),
         picture=picture,
     )
+
+
+def _sentence(alert: Alert) -> str:
+    if alert.settled is not None:
+        return settled(alert.key, alert.settled)
+    return sentence(alert.key, alert, rule=alert.rule)
 
 
 def _facts(alert: Alert, zone: str) -> tuple[Fact, ...]:
@@ -88,6 +98,7 @@ def _facts(alert: Alert, zone: str) -> tuple[Fact, ...]:
         Fact("Odds ratio", odds(alert.effect)),
         Fact("Chance at baseline", chance(alert.p_value)),
         Fact("Shifted windows", count(alert.streak)),
+        *([Fact("Reopened", count(alert.reopened, "time"))] if alert.reopened else []),
     ]
     if alert.resolved_window_ms is not None:
         shown.insert(1, Fact("Resolved", moment(alert.resolved_window_ms, zone)))

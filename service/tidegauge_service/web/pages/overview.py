@@ -102,7 +102,7 @@ def detail(
 ) -> Detail:
     """Return what the page shows of the chosen stream."""
     name = summary.stream.name
-    total = sum(streams.number_of(summary, s) for s in (AlertState.FIRING, AlertState.PENDING))
+    total = sum(streams.number_of(summary, s) for s in alerts.OPEN)
     return Detail(
         card=streams.card(summary, chosen=True),
         segment=place(choice.segment),

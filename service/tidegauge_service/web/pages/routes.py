@@ -26,6 +26,7 @@ from tidegauge_service.web.charts.histories import history
 from tidegauge_service.web.charts.themes import THEMES, ThemeName
 from tidegauge_service.web.environment import TEMPLATES
 from tidegauge_service.web.pages import overview
+from tidegauge_service.web.pages.alerts import OPEN
 from tidegauge_service.web.pages.overview import Choice, Detail
 
 POLICY: Final = (
@@ -114,10 +115,11 @@ def _detail(connection: Connection, chosen: StreamSummary, choice: Choice) -> De
     figures = queries.heat_map(connection, chosen.stream, choice.windows, choice.segment)
     last = chosen.last_window
     judged = precision.latest(connection, chosen.stream, None if last is None else last.start_ms)
-    firing, pending = (
-        alerts.page(connection, stream=choice.stream, state=state, limit=1_000)
-        for state in (AlertState.FIRING, AlertState.PENDING)
-    )
+    open_ = [
+        alert
+        for state in OPEN
+        for alert in alerts.page(connection, stream=choice.stream, state=state, limit=1_000)
+    ]
     resolved = alerts.page(
         connection, stream=choice.stream, state=AlertState.RESOLVED, limit=RESOLVED_READ
     )
@@ -125,7 +127,7 @@ def _detail(connection: Connection, chosen: StreamSummary, choice: Choice) -> De
         chosen,
         choice,
         figures,
-        [*firing, *pending],
+        open_,
         resolved,
         judged=judged,
         skew=skew.of_stream(connection, chosen.stream),

@@ -85,7 +85,10 @@ def state(*summaries: StreamSummary) -> State:
         empty = BlindCause.NO_SEGMENTS in causes
         return State(Light.WATCH, "empty segments" if empty else "large blind spot")
     if any(_phase(s) in COMPARING for s in summaries):
-        return State(Light.CALM, "no open alert")
+        settled = sum(number_of(s, AlertState.SETTLED) for s in summaries)
+        return State(
+            Light.CALM, f"{count(settled, 'alert')} settled" if settled else "no open alert"
+        )
     return State(Light.UNKNOWN, "nothing compared yet")
 
 

@@ -62,6 +62,7 @@ def upgrade() -> None:
         sa.Column("severity", sa.String(length=10), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("opened_window_ms", sa.BigInteger(), nullable=False),
+        sa.Column("resolved_window_ms", sa.BigInteger(), nullable=True),
         sa.Column("content", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["stream_id"], ["stream.id"], name=op.f("fk_alert_stream_id_stream")
@@ -70,6 +71,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("alert", schema=None) as batch_op:
         batch_op.create_index("ix_alert_opened", ["opened_window_ms", "id"], unique=False)
+        batch_op.create_index(
+            "ix_alert_resolved", ["stream_id", "resolved_window_ms"], unique=False
+        )
         batch_op.create_index("ix_alert_state", ["stream_id", "state"], unique=False)
 
     op.create_table(
