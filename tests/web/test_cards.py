@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tidegauge_probes.drift.clock_change import ClockChange
+from tidegauge_probes.drift.civil_time import ClockChange
 from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import PartitionRow, StreamRow
 from tidegauge_service.store.windows.figures import SeriesFigure

@@ -20,14 +20,21 @@ import numpy.typing as npt
 
 from tidegauge_probes.counts import panes as counts_
 from tidegauge_probes.counts.panes import MAX_PAIRED, PaneCounts
-from tidegauge_probes.drift import budget
+from tidegauge_probes.drift import budget, clock_change
 from tidegauge_probes.drift.calibration import archive
 from tidegauge_probes.drift.calibration.fit import calibrate, uncalibrated
 from tidegauge_probes.drift.calibration.fit import forecast as forecast_of
 from tidegauge_probes.drift.calibration.forecast import Forecast
 from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.calibration.windows import CalibrationWindows
-from tidegauge_probes.drift.civil_time import UTC_TIME, CivilTime, check_calendar, check_zone
+from tidegauge_probes.drift.civil_time import (
+    UTC,
+    UTC_TIME,
+    CivilTime,
+    ClockChange,
+    check_calendar,
+    check_zone,
+)
 from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS
 from tidegauge_probes.drift.series import SeriesPlan, plan
 from tidegauge_probes.errors import BaselineError
@@ -152,6 +159,13 @@ class Baseline:
         nothing = np.zeros((0, width), dtype=np.int64)
         x, n = (part[:, :width] if len(self.starts) else nothing for part in (self.x, self.n))
         return replace(self, plan=chosen, model=model, x=x, n=n, learned=None)
+
+    @property
+    def clock_change(self) -> ClockChange | None:
+        """The clock change that its daily cycle follows, if it is read in UTC."""
+        if self.civil.zone != UTC:
+            return None
+        return clock_change.find(self.starts, self.x, self.n, self.window_ms)
 
     def encode(self) -> bytes:
         """Return the stored form: a zip of JSON headers and arrays, equal for equal content."""

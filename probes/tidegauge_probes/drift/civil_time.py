@@ -36,6 +36,28 @@ _COUNTRY: Final = re.compile(r"[A-Z]{2,3}(-[A-Za-z0-9 ]{1,40})?")
 
 
 @dataclass(frozen=True)
+class ClockChange:
+    """The daily cycle comes ``hours`` earlier by UTC (negative: later) from ``at_ms`` on.
+
+    ``zone``: one in which clocks were changed then.
+    """
+
+    at_ms: int
+    hours: int
+    zone: str
+
+    @property
+    def advice(self) -> str:
+        """What was found, and what to do."""
+        at = datetime.fromtimestamp(self.at_ms / 1000, ZoneInfo(self.zone))
+        day = f"{at.day} {at:%B} {at.year}"
+        return (
+            f"The daily cycle of this stream shifts by one hour on {day}: set `timezone:` in the "
+            f"stream file. Clocks changed on that day in {self.zone}, for example"
+        )
+
+
+@dataclass(frozen=True)
 class CivilTime:
     """``zone``: an IANA name. ``calendar``: a country (``DE``, ``DE-BY``), dates, or empty."""
 

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.drift.baseline import Baseline
-from tidegauge_probes.drift.civil_time import UTC, offset_ms
+from tidegauge_probes.drift.civil_time import ClockChange, offset_ms
 from tidegauge_probes.drift.season import DAY_MS, HOUR_MS
 
 Floats = npt.NDArray[np.float64]
@@ -44,42 +41,18 @@ SURE: Final = 1e-3
 HOURS: Final = 24
 
 
-@dataclass(frozen=True)
-class ClockChange:
-    """The daily cycle comes ``hours`` earlier by UTC (negative: later) from ``at_ms`` on.
+def find(starts: Ints, x: Ints, n: Ints, window_ms: int) -> ClockChange | None:
+    """Return the clock change that the daily cycle of windows read in UTC follows.
 
-    ``zone``: one in which clocks were changed then.
+    *starts*: int64 [W]; *x*, *n*: int64 [W, S]. None where nothing tells: windows longer than an
+    hour, fewer than ten days on either side, no cycle that differs from hour to hour.
     """
-
-    at_ms: int
-    hours: int
-    zone: str
-
-    @property
-    def advice(self) -> str:
-        """What was found, and what to do."""
-        at = datetime.fromtimestamp(self.at_ms / 1000, ZoneInfo(self.zone))
-        day = f"{at.day} {at:%B} {at.year}"
-        return (
-            f"The daily cycle of this stream shifts by one hour on {day}: set `timezone:` in the "
-            f"stream file. Clocks changed on that day in {self.zone}, for example"
-        )
-
-
-def find(baseline: Baseline) -> ClockChange | None:
-    """Return the clock change that the daily cycle of a baseline follows, if it is read in UTC.
-
-    None where nothing tells: windows longer than an hour, fewer than ten days on either side, no
-    cycle that differs from hour to hour.
-    """
-    window = baseline.window_ms
-    if baseline.civil.zone != UTC or HOUR_MS % window or len(baseline.starts) < HOURS:
+    if HOUR_MS % window_ms or len(starts) < HOURS:
         return None
-    starts = baseline.starts
     found = [
         (days, change)
         for change in changes(int(starts[0]), int(starts[-1]))
-        if (days := _days_that_agree(starts, baseline.x, baseline.n, change)) is not None
+        if (days := _days_that_agree(starts, x, n, change)) is not None
     ]
     # Clocks change in Jerusalem two days before those in Berlin: more days agree with the true one.
     return max(found, key=lambda pair: pair[0], default=(0, None))[1]

@@ -12,7 +12,6 @@ from tidegauge_probes.label_model import LabelModel, kinds
 from tidegauge_probes.labeling.contents import Contents
 from tidegauge_service.baselines.class_balance import Floats, class_balance
 from tidegauge_service.clock import to_iso
-from tidegauge_service.store import baselines as stored
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
@@ -27,18 +26,17 @@ ASSUMED = "assumed"
 """In the source of a baseline that learning had to end with: what was taken for granted."""
 
 
-def freeze(  # noqa: PLR0917
+def freeze(
     connection: Connection,
     stream: StreamRow,
     since: int,
     until: int,
-    now_ms: int,
     before: Baseline | None = None,
     *,
     assumed: str | None = None,
     balance: Mapping[str, float] | None = None,
 ) -> tuple[Baseline, Mapping[int, PaneCounts]]:
-    """Fit and keep the baseline of ``stream.probe_set``; return it and the counts it is made of.
+    """Fit the baseline of ``stream.probe_set``; return it and the counts it is made of.
 
     What the LFs and the deployed model are worth is not learned anew from windows that may well
     have drifted: label model and gold records are those of *before*, the same ProbeSet's.
@@ -77,7 +75,6 @@ def freeze(  # noqa: PLR0917
         gold=before.gold if before else None,
         civil=streams.config_of(connection, stream.id).civil,
     )
-    stored.save(connection, fitted, None, now_ms)
     return fitted, panes
 
 

@@ -31,7 +31,7 @@ from tidegauge_service.ingest.sources.registry import open_source
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.jobs.punctuality import arrived, mostly_late
 from tidegauge_service.runtime.pipeline import check_receivers
-from tidegauge_service.store import baselines, streams
+from tidegauge_service.store import streams
 from tidegauge_service.store.alerting import notice_state, outbox
 from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.alerting.outbox import Undelivered
@@ -40,6 +40,7 @@ from tidegauge_service.store.ingest.decisions import of_stream
 from tidegauge_service.store.ingest.gap import GapCause
 from tidegauge_service.store.streams import StreamRow, partitions
 from tidegauge_service.store.windows import newest, sight
+from tidegauge_service.store.windows.clock_change import followed_clock
 
 Check = Callable[[], str]
 
@@ -242,7 +243,7 @@ def _records(path: Path, settings: Settings) -> str:
 def _time_zone(path: Path, settings: Settings) -> str:
     """Name the stream's time zone, with a warning if its daily cycle follows another."""
     zone = load_stream(path).timezone
-    found = _look(path, settings, baselines.followed_clock)
+    found = _look(path, settings, followed_clock)
     return zone if found is None or zone != UTC else f"{zone}. Warning: {found.advice}"
 
 

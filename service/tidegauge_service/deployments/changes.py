@@ -138,7 +138,8 @@ def accept(
                 _refuse(stream, f"{name} {to_iso(moment)} is not the start of a window")
         seen = deployments.seen_from(stream, chosen)
         before = baselines.load(connection, chosen.baseline) if chosen.baseline else None
-        found, _ = freeze(connection, seen, since, until, by.now_ms, before, balance=balance)
+        found, _ = freeze(connection, seen, since, until, before, balance=balance)
+        baselines.save(connection, found, None, by.now_ms)
     with database.write() as connection:
         pending = _PendingChange.begin(connection, stream, by)
         if pending.live != chosen:
@@ -271,7 +272,9 @@ def _frozen(connection: Connection, stream: StreamRow, deployment: Deployment, n
             "one that was fitted with its LFs (`tidegauge baseline fit`, then --baseline NAME)",
         )
     seen = deployments.seen_from(stream, deployment)
-    return freeze(connection, seen, deployment.from_ms, closed, now_ms)[0].id
+    found, _ = freeze(connection, seen, deployment.from_ms, closed)
+    baselines.save(connection, found, None, now_ms)
+    return found.id
 
 
 def _refuse(stream: StreamRow, why: str) -> NoReturn:

@@ -22,10 +22,10 @@ from tidegauge_service.jobs.evaluation.alerts import (
 from tidegauge_service.jobs.evaluation.comparison import compare
 from tidegauge_service.jobs.evaluation.explanation import explain_alerts
 from tidegauge_service.jobs.evaluation.first_baseline import learn
-from tidegauge_service.jobs.evaluation.history import WindowHistory
 from tidegauge_service.jobs.evaluation.notification import notify
 from tidegauge_service.jobs.evaluation.proposals import propose
 from tidegauge_service.jobs.evaluation.window import ClosedWindow, count
+from tidegauge_service.jobs.evaluation.window_history import WindowHistory
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.ingest import commit

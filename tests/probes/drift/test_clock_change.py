@@ -11,10 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.probes.simulation import fit, panes
-from tidegauge_probes.drift import clock_change
 from tidegauge_probes.drift.baseline import Baseline
-from tidegauge_probes.drift.civil_time import CivilTime, offset_ms
-from tidegauge_probes.drift.clock_change import ClockChange
+from tidegauge_probes.drift.civil_time import CivilTime, ClockChange, offset_ms
 from tidegauge_probes.drift.season import DAY_MS, HOUR_MS
 
 EMPTY = fit(list(panes(np.random.default_rng(0), np.full((1, 3), 0.3), 20)))
@@ -53,25 +51,25 @@ SPRING, AUTUMN = ms("2026-03-29T01:00"), ms("2026-10-25T01:00")
 
 
 def test_a_cycle_that_follows_the_clock_is_found_in_spring_and_in_autumn() -> None:
-    spring = clock_change.find(stream("Europe/Berlin", "2026-03-08", 42))
+    spring = stream("Europe/Berlin", "2026-03-08", 42).clock_change
     assert spring == ClockChange(SPRING, 1, "Europe/Berlin")
     assert spring.advice == (
         "The daily cycle of this stream shifts by one hour on 29 March 2026: set `timezone:` in "
         "the stream file. Clocks changed on that day in Europe/Berlin, for example"
     )
-    autumn = clock_change.find(stream("Europe/Berlin", "2026-10-04", 42))
+    autumn = stream("Europe/Berlin", "2026-10-04", 42).clock_change
     assert autumn == ClockChange(AUTUMN, -1, "Europe/Berlin")
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Australia/Sydney"])
 def test_other_clocks_are_told_from_that_of_berlin(zone: str) -> None:
-    found = clock_change.find(stream(zone, "2026-02-15", 75))
+    found = stream(zone, "2026-02-15", 75).clock_change
     assert found is not None
     assert found.zone == zone
 
 
 def test_windows_shorter_than_an_hour_tell_it_too() -> None:
-    found = clock_change.find(stream("Europe/Berlin", "2026-03-14", 30, window_ms=HOUR_MS // 2))
+    found = stream("Europe/Berlin", "2026-03-14", 30, window_ms=HOUR_MS // 2).clock_change
     assert found == ClockChange(SPRING, 1, "Europe/Berlin")
 
 
@@ -92,19 +90,17 @@ def test_a_cycle_that_is_steady_in_utc_is_never_taken_for_one(
     for day, factor in [*steps, (21, 2.0)]:
         x[day * 24 :] *= factor
     stepped = replace(found, x=np.minimum(x.astype(np.int64), found.n))
-    assert clock_change.find(stepped) is None
+    assert stepped.clock_change is None
 
 
 def test_what_is_too_little_to_tell_is_not_told() -> None:
-    assert clock_change.find(stream("Europe/Berlin", "2026-03-22", 14)) is None
-    assert clock_change.find(stream("Europe/Berlin", "2026-03-08", 42, daily=0.0)) is None
-    assert (
-        clock_change.find(stream("Europe/Berlin", "2026-03-08", 42, window_ms=3 * HOUR_MS)) is None
-    )
-    assert clock_change.find(stream("Europe/Berlin", "2026-05-01", 42)) is None
-    assert clock_change.find(EMPTY) is None
+    assert stream("Europe/Berlin", "2026-03-22", 14).clock_change is None
+    assert stream("Europe/Berlin", "2026-03-08", 42, daily=0.0).clock_change is None
+    assert stream("Europe/Berlin", "2026-03-08", 42, window_ms=3 * HOUR_MS).clock_change is None
+    assert stream("Europe/Berlin", "2026-05-01", 42).clock_change is None
+    assert EMPTY.clock_change is None
 
 
 def test_what_has_a_zone_is_not_looked_at() -> None:
     found = stream("Europe/Berlin", "2026-03-08", 42)
-    assert clock_change.find(found.in_time(CivilTime("Europe/Berlin"))) is None
+    assert found.in_time(CivilTime("Europe/Berlin")).clock_change is None

@@ -10,14 +10,14 @@ from tests.service.deployments.test_windows import CALIBRATION, HOURS, Judged, t
 from tests.service.redeployed import SOMEBODY
 from tests.service.transactions import write
 from tidegauge_probes.drift import clock_change
-from tidegauge_probes.drift.civil_time import CivilTime
-from tidegauge_probes.drift.clock_change import ClockChange
+from tidegauge_probes.drift.civil_time import CivilTime, ClockChange
 from tidegauge_service.baselines import lookup
 from tidegauge_service.config.stream_file import BaselineName
 from tidegauge_service.deployments import changes
 from tidegauge_service.store import baselines, deployments, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import Role
+from tidegauge_service.store.windows.clock_change import followed_clock
 
 BERLIN = CivilTime("Europe/Berlin", ("2020-12-24",))
 
@@ -95,14 +95,14 @@ def test_a_clock_change_that_is_followed_is_kept_until_the_stream_has_a_zone(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     followed = ClockChange(1_600_000_000_000, 1, "Europe/Berlin")
-    monkeypatch.setattr(clock_change, "find", lambda _baseline: followed)
+    monkeypatch.setattr(clock_change, "find", lambda *_windows: followed)
     group = Judged(tmp_path, database, topic())
     group.judge_until(HOURS)
     with database.read() as connection:
         [row] = streams.select_streams(connection)
-        assert baselines.followed_clock(connection, row) == followed
+        assert followed_clock(connection, row) == followed
     move(group, BERLIN)
     with database.read() as connection:
         [row] = streams.select_streams(connection)
         assert row.timezone == "Europe/Berlin"
-        assert baselines.followed_clock(connection, row) is None
+        assert followed_clock(connection, row) is None

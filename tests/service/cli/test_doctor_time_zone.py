@@ -9,7 +9,7 @@ import pytest
 from tests.service.streams_for_tests import write_stream
 from tests.service.transactions import write
 from tidegauge_probes import load
-from tidegauge_probes.drift.clock_change import ClockChange
+from tidegauge_probes.drift.civil_time import ClockChange
 from tidegauge_service.cli import doctor
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import load_stream

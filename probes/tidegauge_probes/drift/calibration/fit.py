@@ -27,7 +27,7 @@ from tidegauge_probes.drift.calibration.tails import TailMaps
 from tidegauge_probes.drift.calibration.variance_time import VarianceTime
 from tidegauge_probes.drift.calibration.windows import (
     CalibrationWindows,
-    Level,
+    SeriesLevel,
     level_of,
     smoothed,
 )
@@ -51,7 +51,7 @@ FOLDS: Final = 4
 class _Learned:
     """What windows teach, before their tails; the parts of :class:`Calibration`."""
 
-    level: Level
+    level: SeriesLevel
     tau2: Floats
     error: Floats
     curve: VarianceTime
@@ -139,7 +139,7 @@ class _Noise:
     free: Floats
 
 
-def _noise(windows: CalibrationWindows, level: Level, seen: Floats) -> _Noise:
+def _noise(windows: CalibrationWindows, level: SeriesLevel, seen: Floats) -> _Noise:
     """Return the noise around *level* of counts *seen*, [K, S]."""
     size = windows.size
     y, e = noise.oriented(seen, windows.n, level.expected, level.flip)
@@ -149,7 +149,7 @@ def _noise(windows: CalibrationWindows, level: Level, seen: Floats) -> _Noise:
     return _Noise(noise.tau2_of(off, size, e, free), off, free)
 
 
-def _clipped(windows: CalibrationWindows, level: Level, tau2: Floats) -> Floats:
+def _clipped(windows: CalibrationWindows, level: SeriesLevel, tau2: Floats) -> Floats:
     """Return x of all windows, winsorised around what was expected, [K, S]."""
     y, e = noise.oriented(windows.x, windows.n, level.expected, level.flip)
     due = windows.n * e

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tidegauge_probes.drift import tail_law
 from tidegauge_probes.drift.calibration import noise
 from tidegauge_probes.drift.calibration.variance_time import VarianceTime
-from tidegauge_probes.drift.calibration.windows import CalibrationWindows, Level
+from tidegauge_probes.drift.calibration.windows import CalibrationWindows, SeriesLevel
 from tidegauge_probes.drift.scales import (
     LEAST_FREEDOM,
     LONGEST,
@@ -46,7 +46,7 @@ class Sums:
     """
 
     calibrated: CalibrationWindows
-    level: Level
+    level: SeriesLevel
     tau2: Floats
     error: Floats
     curve: VarianceTime

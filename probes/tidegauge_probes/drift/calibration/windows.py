@@ -73,7 +73,7 @@ class CalibrationWindows:
 
 
 @dataclass(frozen=True, eq=False)
-class Level:
+class SeriesLevel:
     """The mean share of each series, [S], the cycles around it, and what they expect, [K, S]."""
 
     p: Floats
@@ -86,7 +86,7 @@ class Level:
         return np.asarray(self.p > 0.5)  # noqa: PLR2004
 
 
-def level_of(windows: CalibrationWindows, *, weekly: bool) -> Level:
+def level_of(windows: CalibrationWindows, *, weekly: bool) -> SeriesLevel:
     """Fit mean and cycles.
 
     A second round takes the cycles out of the mean: volumes differ by time of day, too.
@@ -102,7 +102,7 @@ def level_of(windows: CalibrationWindows, *, weekly: bool) -> Level:
         meant = smoothed((size * expected).sum(axis=0), total)
         p = special.expit(special.logit(p) + special.logit(found) - special.logit(meant))
         expected = season.expected(p, starts, windows.came)
-    return Level(p, season, expected)
+    return SeriesLevel(p, season, expected)
 
 
 def smoothed(x: Floats, n: Floats) -> Floats:

@@ -8,8 +8,8 @@ from tidegauge_alerts.lifecycle.advance import Advance, advance, merged, withdra
 from tidegauge_alerts.model import Alert, AlertState, Context, Rule, TransitionReason
 from tidegauge_alerts.rules import UserRule
 from tidegauge_probes.findings import SeriesKey
-from tidegauge_service.jobs.evaluation.history import ComparedWindow
 from tidegauge_service.jobs.evaluation.window import ClosedWindow
+from tidegauge_service.jobs.evaluation.window_history import ComparedWindow
 
 
 def context_of(window: ClosedWindow, baseline: str) -> Context:

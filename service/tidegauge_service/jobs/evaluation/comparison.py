@@ -7,8 +7,8 @@ import numpy as np
 from tidegauge_probes.drift import comparison
 from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.label_model import precision
-from tidegauge_service.jobs.evaluation.history import ComparedWindow, WindowHistory
 from tidegauge_service.jobs.evaluation.window import ClosedWindow
+from tidegauge_service.jobs.evaluation.window_history import ComparedWindow, WindowHistory
 from tidegauge_service.jobs.evaluation.window_precision import estimate_precision
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.states import WindowState

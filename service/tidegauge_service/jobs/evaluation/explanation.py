@@ -14,7 +14,7 @@ from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_probes.drift.explanation import Totals, explain, of_classes
 from tidegauge_probes.findings import ALL, Cause, Finding, SeriesKind
 from tidegauge_probes.label_model.precision import PairCounts
-from tidegauge_service.jobs.evaluation.history import ComparedWindow
+from tidegauge_service.jobs.evaluation.window_history import ComparedWindow
 
 
 def explain_alerts(after: Advance, before: Sequence[Alert], compared: ComparedWindow) -> Advance:

@@ -20,7 +20,7 @@ from tidegauge_probes.drift.baseline import LEARNING_WINDOWS, Baseline, is_learn
 from tidegauge_service.baselines.live_windows import freeze, of_stream
 from tidegauge_service.clock import to_iso
 from tidegauge_service.jobs.evaluation.window import ClosedWindow
-from tidegauge_service.store import deployments
+from tidegauge_service.store import baselines, deployments
 from tidegauge_service.store.alerting import alerts, outbox
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection
@@ -59,9 +59,8 @@ def learn(
     chosen = _choose(connection, stream, deployment, before, until)
     if chosen is None:
         return
-    live, _ = freeze(
-        connection, stream, chosen.first, until, now_ms, before, assumed=chosen.assumed
-    )
+    live, _ = freeze(connection, stream, chosen.first, until, before, assumed=chosen.assumed)
+    baselines.save(connection, live, None, now_ms)
     deployments.recompare(connection, deployment, live.id)
     log.info(
         "baseline_learned",

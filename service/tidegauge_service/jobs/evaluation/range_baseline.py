@@ -10,11 +10,12 @@ from tidegauge_probes.drift import comparison
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
 from tidegauge_service.baselines.live_windows import freeze
-from tidegauge_service.baselines.stream_time import in_stream_time
 from tidegauge_service.jobs.evaluation.window import ClosedWindow
-from tidegauge_service.store import baselines, deployments
+from tidegauge_service.store import baselines, deployments, streams
+from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.states import WindowState
+from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import evaluation, precision
 
 log = structlog.get_logger()
@@ -49,8 +50,37 @@ def load_or_fit(
     """
     if window.deployment.baseline is not None:
         found = baselines.load(connection, window.deployment.baseline)
-        return in_stream_time(connection, window.stream, window.deployment, found, now_ms)
+        return _in_stream_time(connection, window.stream, window.deployment, found, now_ms)
     return _fit(connection, window, now_ms, balance)
+
+
+def _in_stream_time(
+    connection: Connection,
+    stream: StreamRow,
+    deployment: Deployment,
+    found: Baseline,
+    now_ms: int,
+) -> Baseline:
+    """Return the deployment's baseline by the stream's `timezone` and `calendar`.
+
+    It holds the counts of its windows, so nothing has to be counted again. The new one is kept and
+    used from the present window on; the old one stays what earlier windows were compared with.
+    """
+    civil = streams.config_of(connection, stream.id).civil
+    again = found.in_time(civil)
+    if again is found:
+        return found
+    baselines.save(connection, again, None, now_ms)
+    deployments.recompare(connection, deployment, again.id)
+    log.info(
+        "baseline_refitted",
+        stream=stream.name,
+        before=found.id,
+        baseline=again.id,
+        timezone=civil.zone,
+        calendar=civil.calendar or None,
+    )
+    return again
 
 
 def _fit(
@@ -65,7 +95,8 @@ def _fit(
     if since is None or until is None:
         msg = f"stream '{stream.name}' has no baseline attached"
         raise BaselineError(msg)  # the pipeline attaches the other kinds before it starts
-    fitted, panes = freeze(connection, stream, since, until, now_ms, balance=balance)
+    fitted, panes = freeze(connection, stream, since, until, balance=balance)
+    baselines.save(connection, fitted, None, now_ms)
     precision.drop_votes(connection, stream)
     deployments.attach(connection, stream, deployment, fitted.id)
     ids = evaluation.series_ids(connection, stream, fitted.keys)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from tidegauge_probes.drift.clock_change import ClockChange
+from tidegauge_probes.drift.civil_time import ClockChange
 from tidegauge_probes.findings import ALL, Blindness, SeriesKind
-from tidegauge_service.store import baselines, schema, streams
+from tidegauge_service.store import schema, streams
 from tidegauge_service.store.alerting import notice_state
 from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.ingest import decisions, quarantine
@@ -24,6 +24,7 @@ from tidegauge_service.store.streams import (
     StreamRow,
 )
 from tidegauge_service.store.windows import sight
+from tidegauge_service.store.windows.clock_change import followed_clock
 from tidegauge_service.store.windows.figures import BLIND_SPOT_ROW, HeatMap, SeriesFigure
 
 _IN_HEAT_MAP = (SeriesKind.BLIND_SPOT, SeriesKind.COVERAGE)
@@ -295,7 +296,7 @@ def summary(connection: sa.Connection, stream: StreamRow) -> StreamSummary:
         stale_ms=notice_state.since(connection, stream.id, Trouble.STALE),
         late_ms=notice_state.since(connection, stream.id, Trouble.LATE),
         blind=sight.load(connection, stream.id).found,
-        clock_change=baselines.followed_clock(connection, stream),
+        clock_change=followed_clock(connection, stream),
         source=streams.source_kind(connection, stream.id),
     )
 
