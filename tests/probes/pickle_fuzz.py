@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model import snorkel_model, snorkel_pickle
+from tidegauge_probes.label_model.snorkel import snorkel_model, snorkel_pickle
 
 SAVED: Final = (Path(__file__).parent / "snorkel_model" / "label_model.pkl").read_bytes()
 

@@ -11,8 +11,8 @@ import typer
 
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model import snorkel_model, snorkel_pickle
 from tidegauge_probes.label_model.model import LabelModel
+from tidegauge_probes.label_model.snorkel import snorkel_model, snorkel_pickle
 from tidegauge_service.cli.console.database import opened
 from tidegauge_service.cli.console.terminal import out, print_json, settings_of, styled
 from tidegauge_service.clock import now_ms

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model import snorkel_model, snorkel_pickle
 from tidegauge_probes.label_model.dawid_skene import DawidSkene
-from tidegauge_probes.label_model.pickle_machine import Inert
+from tidegauge_probes.label_model.snorkel import snorkel_model, snorkel_pickle
+from tidegauge_probes.label_model.snorkel.pickle_machine import Inert
 
-FOLDER = Path(__file__).parents[1] / "snorkel_model"
+FOLDER = Path(__file__).parents[2] / "snorkel_model"
 SAVED = (FOLDER / "label_model.pkl").read_bytes()
 SNORKEL = np.load(FOLDER / "expected.npz")
 

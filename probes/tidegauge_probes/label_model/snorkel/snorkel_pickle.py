@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model.pickle_machine import Budget, Inert, Machine, Name
+from tidegauge_probes.label_model.snorkel.pickle_machine import Budget, Inert, Machine, Name
 
 MOST_BYTES: Final = 2**29
 """Of a file: a model of a thousand LFs of two classes has a tenth of that."""

@@ -11,7 +11,7 @@ import pytest
 
 from tests.probes.pickle_fuzz import SAVED, array, deep, nested, run
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.label_model import pickle_machine, snorkel_pickle
+from tidegauge_probes.label_model.snorkel import pickle_machine, snorkel_pickle
 
 PLAIN = (3, "<", None, None, None, -1, -1, 0)
 FORGED = (3, "|", None, None, None, 8, 1, 63)

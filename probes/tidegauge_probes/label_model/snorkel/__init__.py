@@ -1,0 +1,1 @@
+"""Label models saved by Snorkel, read without running anything in the file."""
