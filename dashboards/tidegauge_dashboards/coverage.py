@@ -239,7 +239,9 @@ _FIRING: Final = "series, probe, other, label, segment, severity, kind"
 def _alerts() -> list[Builder[dashboard.Panel]]:
     return [
         series(
-            PanelText("Alerts by state", "Alerts of this stream: pending, firing, settled, resolved."),
+            PanelText(
+                "Alerts by state", "Alerts of this stream: pending, firing, settled, resolved."
+            ),
             [
                 Query(
                     f"sum by (state) ({shared('alerts', STREAM, 'state, severity, kind')})",
