@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from rich.table import Table
 from typer.testing import CliRunner, Result
 
+from tests.alerts.builders import fired, shifted
 from tests.service import transactions
-from tests.service.streams_for_tests import START, record, write_jsonl, write_stream
+from tests.service.streams_for_tests import PROBES, START, record, write_jsonl, write_stream
 from tidegauge_alerts.errors import ReceiverError
 from tidegauge_alerts.receivers import LogReceiver, WebhookReceiver
 from tidegauge_alerts.transports.preflight import check_receiver
@@ -28,6 +29,7 @@ from tidegauge_service.cli.main import app, main
 from tidegauge_service.errors import AddressUnusable, SettingsError, StoreError
 from tidegauge_service.runtime.listener import bind, link, listen
 from tidegauge_service.store import schema, streams
+from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import decisions
 from tidegauge_service.store.ingest.gap import Gap, GapCause
@@ -210,10 +212,10 @@ def test_doctor_reads_the_first_records_before_a_first_run(folder: Path) -> None
     (folder / "records.csv").write_text(f"key,at,body,channel\n{rows}")
     source = {"kind": "file", "path": "records.csv"}
     good = {"id": "key", "timestamp": "at", "text": "body"}
-    write_stream(folder, source=source, record=good, segment_by=["channel"])
+    write_stream(folder, name="first", source=source, record=good, segment_by=["channel"])
     said = run("doctor", "stream.yaml").output
     assert "✓ stream.yaml: fields: 100 records read; they have: key, at, body, channel" in said
-    assert "✓ stream.yaml: source: file, 1 partitions, csv" in said
+    assert "✓ stream.yaml: source: file, 1 partition, csv" in said
     assert "json" not in said
 
     write_stream(folder, source=source, record={**good, "text": "bdy"}, segment_by=["chanel"])
@@ -251,10 +253,37 @@ def test_doctor_notes_an_lf_that_fails_on_a_few_records(folder: Path) -> None:
     write_stream(folder, name="few", source={"kind": "file", "path": "few.jsonl"})
     assert run("run", "stream.yaml", "--drain").exit_code == 0
     lines = run("doctor", "stream.yaml").output.splitlines()
-    said = next(line for line in lines if "LF coverage" in line)
+    said = next(line for line in lines if "LF failures" in line)
     assert said.startswith("✓")
-    assert "LFs fail in the newest windows: 'mentions_free' on 8.5 %, " in said
+    assert "LF failures: in the newest windows: 'mentions_free' on 8.5 %, " in said
     assert "`tidegauge probes check stream.yaml` says why" in said
+
+
+def test_doctor_refuses_what_run_refuses_in_the_same_words(folder: Path) -> None:
+    changed = {"classes": ["HAM", "SPAM"], "probes": [PROBES["probes"][0]]}
+    wrong: dict[str, dict[str, Any]] = {
+        "source": {"source": {"kind": "demo"}},
+        "LFs": {"probes": changed},
+    }
+    for check, change in wrong.items():
+        write_stream(folder, **change)
+        why = str(run("replay", "stream.yaml", "--database", f"sqlite:///{folder}/t.db").exception)
+        assert "stream 'test'" in why
+        said = " ".join(run("doctor", "stream.yaml").output.split())
+        assert f"✗ stream.yaml: {check}: {why}" in said
+
+
+def test_doctor_counts_firing_alerts_and_does_not_call_that_a_fault(folder: Path) -> None:
+    assert "✓ stream.yaml: alerts: none is firing" in run("doctor", "stream.yaml").output
+    database = Database(f"sqlite:///{folder}/t.db")
+    [found] = fired(shifted(0.02)).alerts
+    with database.write() as connection:
+        alerts.save(connection, 1, [found], [])
+        connection.execute(sa.update(schema.stream).values(blind="[]"))  # it sees everything
+    database.close()
+    said = run("doctor", "stream.yaml").output
+    assert "✓ stream.yaml: LF failures: none" in said
+    assert "✓ stream.yaml: alerts: 1 firing: to see them, `tidegauge run stream.yaml`" in said
 
 
 def test_doctor_tells_of_a_file_that_cannot_be_read_once(folder: Path) -> None:
