@@ -19,8 +19,8 @@ from tidegauge_alerts.rules import check_names
 from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes import load
 from tidegauge_probes.errors import TidegaugeError
+from tidegauge_service.cli.console.first_records import first_inputs
 from tidegauge_service.cli.console.terminal import out, settings_of, styled
-from tidegauge_service.cli.probes.sample import first_inputs
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import load_stream

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import socket
 import sys
@@ -26,6 +27,7 @@ from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.cli.console import terminal
 from tidegauge_service.cli.console.terminal import LiteralConsole, printable, styled
 from tidegauge_service.cli.main import app, main
+from tidegauge_service.clock import to_iso
 from tidegauge_service.errors import AddressUnusable, SettingsError, StoreError
 from tidegauge_service.runtime.listener import bind, link, listen
 from tidegauge_service.store import schema, streams
@@ -225,6 +227,27 @@ def test_doctor_reads_the_first_records_before_a_first_run(folder: Path) -> None
         "segment_by: 'chanel' is in none of the first 100 records. "
         "The records have: key, at, body, channel. Correct stream.yaml"
     ) in said
+
+
+def test_lists_keep_ids_and_times_whole_in_80_columns(folder: Path) -> None:
+    database = Database(f"sqlite:///{folder}/t.db")
+    stream = transactions.read(database, streams.find, "test")
+    assert stream is not None
+    with database.write() as connection:
+        gap = Gap(0, GapCause.PARTITION_ADDED, 123_456_789, 987_654_321, 864_197_532, None)
+        decisions.record(connection, stream, gap, by="me", now_ms=START)
+    database.close()
+    fit = ("baseline", "fit", "stream.yaml", "--records", "records.jsonl", "--json", "--name")
+    fitted = json.loads(run(*fit, "a name that is longer than any column of the table").output)
+    wanted = {
+        ("streams", "gaps", "test"): ("123456789", "987654321", "864197532", to_iso(START)),
+        ("baseline", "list"): (fitted["id"], fitted["probe_set"]),
+    }
+    for command, whole in wanted.items():
+        said = run(*command).output
+        assert max(map(len, said.splitlines())) <= 80
+        assert [one for one in whole if one not in said] == []
+    assert re.search(r"\d{4}-\d\d-\d\dT[\d:.]+Z", run("baseline", "list").output)
 
 
 @pytest.mark.parametrize(("waits", "mark"), [(False, "✓"), (True, "✗")])
