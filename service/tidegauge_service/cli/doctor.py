@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
@@ -14,17 +15,19 @@ import typer
 from tidegauge_alerts.errors import DeliveryError
 from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import late_advice
+from tidegauge_alerts.rules import check_names
 from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes import load
 from tidegauge_probes.drift.civil_time import UTC
 from tidegauge_probes.errors import TidegaugeError
+from tidegauge_service.cli.console.first_records import first_inputs
 from tidegauge_service.cli.console.terminal import out, settings_of, styled
-from tidegauge_service.cli.probes.sample import first_inputs
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import ServiceError, SettingsError, SourceError, StoreError
 from tidegauge_service.ingest.codec.stream_codec import check_format, open_codec
+from tidegauge_service.ingest.partitions import origin
 from tidegauge_service.ingest.record_paths import check_mapping
 from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.registry import open_source
@@ -32,7 +35,7 @@ from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.jobs.punctuality import arrived, mostly_late
 from tidegauge_service.runtime.pipeline import check_receivers
 from tidegauge_service.store import streams
-from tidegauge_service.store.alerting import notice_state, outbox
+from tidegauge_service.store.alerting import alerts, notice_state, outbox
 from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.alerting.outbox import Undelivered
 from tidegauge_service.store.engine import Connection, Database
@@ -78,9 +81,9 @@ def _of_stream(path: Path, settings: Settings) -> list[tuple[str, Check]]:
     try:
         kind = load_stream(path).source.kind
     except SettingsError:
-        return [(f"{path}: file", partial(_probes, path))]
+        return [(f"{path}: file", partial(_probes, path, settings))]
     return [
-        (f"{path}: LFs", partial(_probes, path)),
+        (f"{path}: LFs", partial(_probes, path, settings)),
         (f"{path}: receivers", partial(_told, path, settings)),
         *([(f"{path}: format", partial(_format, path, settings))] if kind == "kafka" else []),
         (f"{path}: source", partial(_source, path, settings)),
@@ -88,7 +91,8 @@ def _of_stream(path: Path, settings: Settings) -> list[tuple[str, Check]]:
         (f"{path}: records", partial(_records, path, settings)),
         (f"{path}: time zone", partial(_time_zone, path, settings)),
         (f"{path}: gaps", partial(_gaps, path, settings)),
-        (f"{path}: LF coverage", partial(_sight, path, settings)),
+        (f"{path}: LF failures", partial(_sight, path, settings)),
+        (f"{path}: alerts", partial(_alerts, path, settings)),
     ]
 
 
@@ -176,9 +180,17 @@ def _codecs() -> str:
     return ", ".join(wanted)
 
 
-def _probes(path: Path) -> str:
+def _probes(path: Path, settings: Settings) -> str:
+    """Say which LFs there are; an error if `run` would refuse them."""
     config = load_stream(path)
     probe_set = load(config.probes, Path(config.folder))
+    for rule in config.alerts.user_rules:
+        check_names(rule, probe_set.layout.probes, probe_set.classes)
+    _look(
+        path,
+        settings,
+        lambda connection, stream: streams.check_registered(connection, stream, config, probe_set),
+    )
     return f"{len(probe_set.probes)} LFs, ProbeSet {probe_set.id}"
 
 
@@ -266,14 +278,24 @@ def _gaps(path: Path, settings: Settings) -> str:
 
 
 def _source(path: Path, settings: Settings) -> str:
+    """Say what the source is; an error if `run` would refuse it."""
     config = load_stream(path)
-    if config.source.kind == "log":
-        return f"log, {config.source.partitions} partitions in the database"
-    source = open_source(config, settings, Database(settings.database.get_secret_value()))
+    database = Database(settings.database.get_secret_value())
     try:
-        return f"{config.source.kind}, {len(source.beginnings())} partitions{_formats(source)}"
+        with closing(open_source(config, settings, database)) as source:
+            found, needed = database.version()
+            if found == needed:  # otherwise `database` says what to do
+                origin.check(database, config, source)
+            if config.source.kind == "log":
+                return f"log, {_partitions(config.source.partitions)} in the database"
+            n = len(source.beginnings())
+            return f"{config.source.kind}, {_partitions(n)}{_formats(source)}"
     finally:
-        source.close()
+        database.close()
+
+
+def _partitions(n: int) -> str:
+    return "1 partition" if n == 1 else f"{n} partitions"
 
 
 def _formats(source: Source) -> str:
@@ -300,5 +322,15 @@ def _sight(path: Path, settings: Settings) -> str:
     if any(one.broken for one in seen.found):
         raise ServiceError(said)
     failing = phrases.failures(shares)
-    note = f". LFs fail in the newest windows: {failing}. `tidegauge probes check {path}` says why"
-    return (said or "OK") + (note if failing else "")
+    if failing:
+        said += ". " if said else ""
+        said += f"in the newest windows: {failing}. `tidegauge probes check {path}` says why"
+    return said or "none"
+
+
+def _alerts(path: Path, settings: Settings) -> str:
+    """Say how many alerts are firing: that is no fault of the installation."""
+    n = _look(path, settings, lambda connection, stream: alerts.firing(connection, stream.id))
+    if not n:
+        return "none is firing"
+    return f"{n} firing: to see them, `tidegauge run {path}` and open the page"

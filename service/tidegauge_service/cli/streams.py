@@ -7,10 +7,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from tidegauge_service.cli.console.database import author, find_stream, opened
-from tidegauge_service.cli.console.terminal import out, print_json, settings_of
+from tidegauge_service.cli.console.terminal import out, print_json, settings_of, table
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.partitions import origin
@@ -37,12 +36,12 @@ def gaps(
     if as_json:
         print_json({"stream": row.name, "gaps": [asdict(d) for d in found]})
         return
-    table = Table("partition", "cause", "from", "to", "never read", "found", "decided by")
+    shown = table("partition, cause", "offsets", "found", last="decided by")
     for d in found:
-        numbers = (str(d.from_offset), str(d.to_offset), str(d.lost))
         by = d.decided_by or "pending: run `accept-gap`"
-        table.add_row(str(d.partition), d.cause, *numbers, to_iso(d.detected_ms), by)
-    out.print(table)
+        offsets = f"{d.from_offset}\nto {d.to_offset}\n{d.lost} never read"
+        shown.add_row(f"{d.partition}\n{d.cause}", offsets, to_iso(d.detected_ms), by)
+    out.print(shown)
 
 
 @app.command("accept-gap")

@@ -103,10 +103,17 @@ def register(
     if found is None:
         msg = f"stream '{config.name}' vanished while it was being created"
         raise StoreError(msg)
-    _refuse_changes(found, config)
-    _refuse_unknown(connection, found, config, probe_set)
+    check_registered(connection, found, config, probe_set)
     _keep_current(connection, found, config, probe_set)
     return replace(found, timezone=config.timezone)
+
+
+def check_registered(
+    connection: sa.Connection, found: StreamRow, config: StreamConfig, probe_set: ProbeSet
+) -> None:
+    """SettingsError if the stream of the database cannot be run with this file and these LFs."""
+    _refuse_changes(found, config)
+    _refuse_unknown(connection, found, config, probe_set)
 
 
 def _keep_current(
@@ -225,9 +232,9 @@ def _refuse_unknown(
     if connection.execute(sa.select(d.c.id).where(*mine).limit(1)).first() is None:
         msg = (
             f"`probes` of stream '{config.name}' ({config.probes}) is ProbeSet {probe_set.id}, "
-            f"which was not deployed; {found.probe_set} is live. To let it count, from a window "
-            f"on that no record has reached yet: `tidegauge probes deploy {config.file}` (or "
-            f"`tidegauge probes shadow {config.file}`, to count beside the other one first)"
+            f"which was not deployed; {found.probe_set} is live. To start using it from the "
+            f"next new window: `tidegauge probes deploy {config.file}` (or `tidegauge probes "
+            f"shadow {config.file}` to run it alongside the live one first)"
         )
         raise SettingsError(msg)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import socket
 import sys
@@ -15,8 +16,9 @@ import sqlalchemy as sa
 from rich.table import Table
 from typer.testing import CliRunner, Result
 
+from tests.alerts.builders import fired, shifted
 from tests.service import transactions
-from tests.service.streams_for_tests import START, record, write_jsonl, write_stream
+from tests.service.streams_for_tests import PROBES, START, record, write_jsonl, write_stream
 from tidegauge_alerts.errors import ReceiverError
 from tidegauge_alerts.receivers import LogReceiver, WebhookReceiver
 from tidegauge_alerts.transports.preflight import check_receiver
@@ -25,9 +27,11 @@ from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.cli.console import terminal
 from tidegauge_service.cli.console.terminal import LiteralConsole, printable, styled
 from tidegauge_service.cli.main import app, main
+from tidegauge_service.clock import to_iso
 from tidegauge_service.errors import AddressUnusable, SettingsError, StoreError
 from tidegauge_service.runtime.listener import bind, link, listen
 from tidegauge_service.store import schema, streams
+from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import decisions
 from tidegauge_service.store.ingest.gap import Gap, GapCause
@@ -210,10 +214,10 @@ def test_doctor_reads_the_first_records_before_a_first_run(folder: Path) -> None
     (folder / "records.csv").write_text(f"key,at,body,channel\n{rows}")
     source = {"kind": "file", "path": "records.csv"}
     good = {"id": "key", "timestamp": "at", "text": "body"}
-    write_stream(folder, source=source, record=good, segment_by=["channel"])
+    write_stream(folder, name="first", source=source, record=good, segment_by=["channel"])
     said = run("doctor", "stream.yaml").output
     assert "✓ stream.yaml: fields: 100 records read; they have: key, at, body, channel" in said
-    assert "✓ stream.yaml: source: file, 1 partitions, csv" in said
+    assert "✓ stream.yaml: source: file, 1 partition, csv" in said
     assert "json" not in said
 
     write_stream(folder, source=source, record={**good, "text": "bdy"}, segment_by=["chanel"])
@@ -223,6 +227,27 @@ def test_doctor_reads_the_first_records_before_a_first_run(folder: Path) -> None
         "segment_by: 'chanel' is in none of the first 100 records. "
         "The records have: key, at, body, channel. Correct stream.yaml"
     ) in said
+
+
+def test_lists_keep_ids_and_times_whole_in_80_columns(folder: Path) -> None:
+    database = Database(f"sqlite:///{folder}/t.db")
+    stream = transactions.read(database, streams.find, "test")
+    assert stream is not None
+    with database.write() as connection:
+        gap = Gap(0, GapCause.PARTITION_ADDED, 123_456_789, 987_654_321, 864_197_532, None)
+        decisions.record(connection, stream, gap, by="me", now_ms=START)
+    database.close()
+    fit = ("baseline", "fit", "stream.yaml", "--records", "records.jsonl", "--json", "--name")
+    fitted = json.loads(run(*fit, "a name that is longer than any column of the table").output)
+    wanted = {
+        ("streams", "gaps", "test"): ("123456789", "987654321", "864197532", to_iso(START)),
+        ("baseline", "list"): (fitted["id"], fitted["probe_set"]),
+    }
+    for command, whole in wanted.items():
+        said = run(*command).output
+        assert max(map(len, said.splitlines())) <= 80
+        assert [one for one in whole if one not in said] == []
+    assert re.search(r"\d{4}-\d\d-\d\dT[\d:.]+Z", run("baseline", "list").output)
 
 
 @pytest.mark.parametrize(("waits", "mark"), [(False, "✓"), (True, "✗")])
@@ -251,10 +276,37 @@ def test_doctor_notes_an_lf_that_fails_on_a_few_records(folder: Path) -> None:
     write_stream(folder, name="few", source={"kind": "file", "path": "few.jsonl"})
     assert run("run", "stream.yaml", "--drain").exit_code == 0
     lines = run("doctor", "stream.yaml").output.splitlines()
-    said = next(line for line in lines if "LF coverage" in line)
+    said = next(line for line in lines if "LF failures" in line)
     assert said.startswith("✓")
-    assert "LFs fail in the newest windows: 'mentions_free' on 8.5 %, " in said
+    assert "LF failures: in the newest windows: 'mentions_free' on 8.5 %, " in said
     assert "`tidegauge probes check stream.yaml` says why" in said
+
+
+def test_doctor_refuses_what_run_refuses_in_the_same_words(folder: Path) -> None:
+    changed = {"classes": ["HAM", "SPAM"], "probes": [PROBES["probes"][0]]}
+    wrong: dict[str, dict[str, Any]] = {
+        "source": {"source": {"kind": "demo"}},
+        "LFs": {"probes": changed},
+    }
+    for check, change in wrong.items():
+        write_stream(folder, **change)
+        why = str(run("replay", "stream.yaml", "--database", f"sqlite:///{folder}/t.db").exception)
+        assert "stream 'test'" in why
+        said = " ".join(run("doctor", "stream.yaml").output.split())
+        assert f"✗ stream.yaml: {check}: {why}" in said
+
+
+def test_doctor_counts_firing_alerts_and_does_not_call_that_a_fault(folder: Path) -> None:
+    assert "✓ stream.yaml: alerts: none is firing" in run("doctor", "stream.yaml").output
+    database = Database(f"sqlite:///{folder}/t.db")
+    [found] = fired(shifted(0.02)).alerts
+    with database.write() as connection:
+        alerts.save(connection, 1, [found], [])
+        connection.execute(sa.update(schema.stream).values(blind="[]"))  # it sees everything
+    database.close()
+    said = run("doctor", "stream.yaml").output
+    assert "✓ stream.yaml: LF failures: none" in said
+    assert "✓ stream.yaml: alerts: 1 firing: to see them, `tidegauge run stream.yaml`" in said
 
 
 def test_doctor_tells_of_a_file_that_cannot_be_read_once(folder: Path) -> None:

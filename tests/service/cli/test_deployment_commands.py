@@ -118,6 +118,9 @@ def test_a_file_is_deployed_with_a_baseline_of_its_own(
         group.sets[1].id,
         group.sets[0].id,
     ]
+    assert max(map(len, table.splitlines())) <= 80
+    for whole in (to_iso(START + 6 * HOUR), listed[0]["baseline"], "ann (deploy)"):
+        assert whole in table, "ids and times are for copying"
 
 
 def test_the_stream_files_own_probes_are_deployed_once_they_are_edited(

@@ -28,6 +28,7 @@ from tidegauge_service.cli.console.terminal import (
     progress,
     settings_of,
     styled,
+    table,
 )
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
@@ -108,12 +109,13 @@ def fit(
 @app.command("list")
 def listing(context: typer.Context) -> None:
     """List baselines."""
-    table = Table("id", "name", "ProbeSet", "records", "windows", "created")
+    shown = table("id", "ProbeSet", "created", last="name, counts")
     with opened(settings_of(context)) as database, database.read() as connection:
         for row in baselines.listing(connection):
-            figures = (row.probe_set, str(row.records), str(row.windows), to_iso(row.created_ms))
-            table.add_row(row.id, row.name or "", *figures)
-    out.print(table)
+            counts = (f"{row.records} records", f"{row.windows} windows")
+            more = "\n".join((row.name, *counts) if row.name else counts)
+            shown.add_row(row.id, row.probe_set, to_iso(row.created_ms), more)
+    out.print(shown)
 
 
 @app.command()
@@ -134,11 +136,11 @@ def show(
     for key in ("timezone", "calendar"):
         out.print(f"  {key}: {_facts(found)[key] or 'none'}", highlight=False)
     precision = _precision(found)
-    table = Table("LF", "coverage", "overlaps", "conflicts", "errors", "precision")
+    figures = Table("LF", "coverage", "overlaps", "conflicts", "errors", "precision")
     for lf, row in lf_summary(found.total, found.plan.layout.probes).iterrows():
         shares = [f"{row[k]:.2%}" for k in ("Coverage", "Overlaps", "Conflicts", "Errors")]
-        table.add_row(str(lf), *shares, _said(precision.get(str(lf), {})))
-    out.print(table)
+        figures.add_row(str(lf), *shares, _said(precision.get(str(lf), {})))
+    out.print(figures)
     if found.gold is not None:
         out.print(_accuracy(found.gold))
     if (known := _shares(found)) is not None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from tidegauge_alerts.messages import phrases
 from tidegauge_probes.findings import BlindCause, Blindness
-from tidegauge_service.cli.probes.sample import first_inputs
+from tidegauge_service.cli.console.first_records import first_inputs
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig

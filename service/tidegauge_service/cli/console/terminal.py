@@ -19,6 +19,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column, Table
 from rich.text import Text
 
 from tidegauge_service.clock import from_iso
@@ -85,6 +86,14 @@ def span(since: str | None, until: str | None) -> tuple[int | None, int | None]:
         msg = f"--since {since} must be before --until {until}"
         raise SettingsError(msg)
     return since_ms, until_ms
+
+
+def table(*whole: str, last: str) -> Table:
+    """Return a table that fits into 80 columns if its *whole* columns do: only the last is folded.
+
+    What people copy (ids, times) goes into the *whole* ones; a row may have several lines.
+    """
+    return Table(*(Column(name, no_wrap=True) for name in whole), Column(last, overflow="fold"))
 
 
 @contextmanager

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
 
 from tidegauge_service.cli.console.database import author, find_stream, opened
-from tidegauge_service.cli.console.terminal import out, print_json, progress, settings_of
+from tidegauge_service.cli.console.terminal import (
+    out,
+    print_json,
+    progress,
+    settings_of,
+    table,
+)
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.deployments import candidate, changes
@@ -169,14 +174,13 @@ def list_(context: typer.Context, stream: Name, as_json: AsJson = False) -> None
     if as_json:
         print_json({"stream": row.name, "deployments": [asdict(d) for d in found]})
         return
-    whole = Column("ProbeSet", no_wrap=True)  # for copying
-    table = Table(whole, "role", "windows from", "until", "baseline", "by", "of")
+    shown = table("ProbeSet", "role", "windows from, until", last="baseline, by, of")
     for d in found:
         since = "the first" if d.made_as == "first" else to_iso(d.from_ms)
         until = "" if d.until_ms is None else to_iso(d.until_ms)
-        by = f"{d.created_by} ({d.made_as})"
-        table.add_row(d.probe_set, d.role, since, until, d.baseline or "", by, d.reference)
-    out.print(table)
+        more = (d.baseline or "no baseline", f"{d.created_by} ({d.made_as})", d.reference)
+        shown.add_row(d.probe_set, d.role, f"{since}\n{until}", "\n".join(more))
+    out.print(shown)
 
 
 def _tell(row: StreamRow, made: Deployment, *, as_json: bool) -> None:

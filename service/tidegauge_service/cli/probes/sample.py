@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Final
 
 from msgspec import structs
 
@@ -27,20 +26,11 @@ from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.sources.demo import DemoStream
 from tidegauge_service.ingest.sources.files.kinds import options_of
 from tidegauge_service.ingest.sources.files.source import FileReader
-from tidegauge_service.ingest.sources.kafka.source import KafkaTopic
-from tidegauge_service.ingest.sources.registry import open_source
 from tidegauge_service.ingest.sources.source import Raw
-from tidegauge_service.store.engine import Database
 
 MOST = 5_000
 """Records of a sample: enough to see what fires at all, few enough to wait for."""
 
-
-FIRST: Final = 100
-"""Records of a stream that its paths are looked for in."""
-
-LONGEST_LOOK_S: Final = 5.0
-"""How long the first records of a topic are waited for."""
 
 _LINES = "write one JSON object per line"
 _KEYS = "check `record` in the stream file"
@@ -109,17 +99,6 @@ def stream_inputs(config: StreamConfig, most: int) -> list[Raw] | None:
         demo.poll(0, 0)  # the announcement of its partitions
         return list(demo.poll(most, 0).inputs)
     return None
-
-
-def first_inputs(config: StreamConfig, settings: Settings) -> list[Raw] | None:
-    """Return the first inputs of a stream, a topic's too; None for a log."""
-    if config.source.kind != "kafka":
-        return stream_inputs(config, FIRST)
-    source = open_source(config, settings, Database(settings.database.get_secret_value()))
-    try:
-        return source.first(FIRST, LONGEST_LOOK_S) if isinstance(source, KafkaTopic) else None
-    finally:
-        source.close()
 
 
 def _opened(path: Path) -> FileReader:

@@ -36,6 +36,15 @@ def known(connection: sa.Connection, stream_id: int, since_ms: int) -> list[Aler
     return [_decode(content) for content in connection.execute(query).scalars()]
 
 
+def firing(connection: sa.Connection, stream_id: int) -> int:
+    """Return how many alerts of a stream are firing."""
+    t = schema.alert
+    query = sa.select(sa.func.count()).where(
+        t.c.stream_id == stream_id, t.c.state == str(AlertState.FIRING)
+    )
+    return int(connection.execute(query).scalar_one())
+
+
 def save(
     connection: sa.Connection,
     stream_id: int,
