@@ -72,16 +72,16 @@ bench-peers: $(VENV)/.stamp-dev ## Run the detection benchmark beside other tool
 # so it has the same ones, and others for Python 3.10 only.
 lock: $(VENV)/.stamp-dev ## Pin the requirements again, with hashes (ARGS=--upgrade)
 	$(PIP) install 'uv>=0.9,<1'
-	$(COMPILE) $(ARGS) pyproject.toml --extra avro -o requirements/run.txt >/dev/null
+	$(COMPILE) $(ARGS) pyproject.toml --extra avro --extra calendar -o requirements/run.txt >/dev/null
 	cp requirements/run.txt requirements/probes.txt
 	$(LOCK) --python-version 3.10 probes/pyproject.toml --extra analysis --extra statistics \
 		-o requirements/probes.txt >/dev/null
-	$(COMPILE) $(ARGS) pyproject.toml --extra avro --group dev -c requirements/run.txt \
+	$(COMPILE) $(ARGS) pyproject.toml --extra avro --extra calendar --group dev -c requirements/run.txt \
 		-o requirements/dev.txt >/dev/null
 	$(COMPILE) $(ARGS) --group pyproject.toml:build -c requirements/dev.txt \
 		-o requirements/build.txt >/dev/null
 	$(COMPILE) $(ARGS) --no-deps requirements/snorkel.in -o requirements/snorkel.txt >/dev/null
-	$(COMPILE) $(ARGS) pyproject.toml --extra avro --extra nlp --group parity \
+	$(COMPILE) $(ARGS) pyproject.toml --extra avro --extra calendar --extra nlp --group parity \
 		-c requirements/dev.txt -o requirements/parity.txt >/dev/null
 	$(COMPILE) $(ARGS) --group pyproject.toml:torch -c requirements/parity.txt \
 		-o requirements/torch.txt >/dev/null
