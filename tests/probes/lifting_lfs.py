@@ -295,6 +295,21 @@ def stars(x: Any, *rest: Any) -> int:
     return SPAM if "k" in x.text else ABSTAIN
 
 
+@labeling_function()
+def returns_a_name(x: Any) -> Any:
+    return "TECH"
+
+
+@labeling_function()
+def returns_nothing(x: Any) -> Any:
+    return None
+
+
+@labeling_function()
+def returns_too_much(x: Any) -> Any:
+    return 7
+
+
 NOT_LIFTED: tuple[Any, ...] = (
     two_of_them, writes_a_name, calls_helper, tries, compares_fields, gets, while_loop, stars,
 )  # fmt: skip

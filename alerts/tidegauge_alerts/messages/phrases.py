@@ -287,4 +287,4 @@ def _failing(some: Sequence[Blindness]) -> str:
         return f"{what} {share}: nothing at '{clean(first.path)}', where `record.text` looks"
     if first.missing:
         return f"{what} {share}: the records have no field '{clean(first.missing)}'"
-    return f"{what} {share}: {clean(first.fault)}, {clean(first.message, MAX_SEGMENT)}"
+    return f"{what} {share} ({clean(first.fault)}: {clean(first.message, MAX_SEGMENT)})"

@@ -151,7 +151,7 @@ def _describe(
     labels = known if read.whole else None
     matches = _template_words(read) or words.of_probe(probe)
     if few:
-        why = f"it could be lifted, but fewer than {FEWEST} are not worth it"
+        why = f"could be compiled, but tidegauge compiles Python LFs only from {FEWEST} on"
         return LfDescription(probe.name, matches, labels, RunMode.PYTHON, why)
     return LfDescription(probe.name, matches, labels, RunMode.LIFTED)
 
@@ -269,7 +269,8 @@ def _warnings(
             share = fails[row.name] / len(matrix.outcomes)
             yield LfWarning(row.name, WarningKind.FAILS, f"fails on {share:.1%} of the sample")
         if not row.coverage:
-            yield LfWarning(row.name, WarningKind.NEVER_FIRES, "never fires on the sample")
+            if fails[row.name] < len(matrix.outcomes):  # otherwise that is said above
+                yield LfWarning(row.name, WarningKind.NEVER_FIRES, "never fires on the sample")
             continue
         if row.coverage == 1:
             yield LfWarning(

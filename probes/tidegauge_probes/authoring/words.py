@@ -39,7 +39,7 @@ def of_probe(probe: Probe) -> str:
         whose = "the deployed model's label" if probe.deployed else "the vote"
         return f"{whose} in {probe.field}"
     if isinstance(probe, PythonProbe):
-        return docstring(probe) or "what its Python code says"
+        return docstring(probe) or "decided by its Python code"
     return probe.name
 
 

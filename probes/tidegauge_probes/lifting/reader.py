@@ -55,7 +55,7 @@ class Reader(Expressions):
 
     def _block(self, statements: Sequence[ast.stmt], env: Env) -> Tree:
         if not statements:
-            raise Unknown("it may end without a return: None is no vote")
+            raise Unknown(f"it may end without a return; {_NONE}")
         first, rest = statements[0], statements[1:]
         if isinstance(first, ast.Return):
             return self._returned(first.value, env)
@@ -110,7 +110,7 @@ class Reader(Expressions):
 
     def _returned(self, node: ast.expr | None, env: Env) -> Tree:
         if node is None:
-            raise Unknown("it returns None, which is no vote")
+            raise Unknown(_NONE)
         if isinstance(node, ast.IfExp):
             return self._branch(
                 self.condition(node.test, env),
@@ -120,10 +120,22 @@ class Reader(Expressions):
         value = self.value(node, env)
         if isinstance(value, Known):
             vote = self._vote(value.value)
-            return Vote(vote) if vote is not None else Python(f"{value.value!r:.40} is no vote")
+            return Vote(vote) if vote is not None else Python(_not_a_vote(value.value))
         if is_condition(value):
             return If(value, Vote(1), Vote(0))
         raise Unknown("is returned, and neither a constant nor a condition").at(node)
+
+
+def _not_a_vote(value: object) -> str:
+    """Say what to return instead of a constant that is no vote."""
+    if value is None:
+        return _NONE
+    if isinstance(value, str):
+        return f"{value!r:.40} is a name: return its index"
+    return f"{value!r:.40} is not a valid vote: return the index of a class, or -1 to abstain"
+
+
+_NONE: Final = "None is not a valid vote: return -1 to abstain"
 
 
 def lift(probe: PythonProbe, cardinality: int) -> Lifted | Python:

@@ -16,6 +16,7 @@ from rich.table import Table
 from tidegauge_probes import load
 from tidegauge_service.candidates.export import as_text
 from tidegauge_service.cli.console.database import find_stream, opened
+from tidegauge_service.cli.console.options import one_of
 from tidegauge_service.cli.console.terminal import err, moment, out, print_json, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
@@ -38,7 +39,9 @@ SHOWN = 60
 """Characters of a payload in a list."""
 
 Name = Annotated[str, typer.Argument(metavar="STREAM", help="Stream name or stream file.")]
-OfReason = Annotated[DeadLetterReason | None, typer.Option("--reason", help="Only this reason.")]
+OfReason = Annotated[
+    DeadLetterReason | None, one_of(DeadLetterReason, "--reason", "Only this reason.")
+]
 Before = Annotated[
     str | None, typer.Option(help="Only those received before this time (ISO 8601).")
 ]

@@ -21,7 +21,7 @@ from tidegauge_probes import load
 from tidegauge_probes.drift.civil_time import UTC
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.cli.console.first_records import first_inputs
-from tidegauge_service.cli.console.terminal import out, settings_of, styled
+from tidegauge_service.cli.console.terminal import counted, out, settings_of, styled
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import load_stream
@@ -287,15 +287,11 @@ def _source(path: Path, settings: Settings) -> str:
             if found == needed:  # otherwise `database` says what to do
                 origin.check(database, config, source)
             if config.source.kind == "log":
-                return f"log, {_partitions(config.source.partitions)} in the database"
+                return f"log, {counted(config.source.partitions, 'partition')} in the database"
             n = len(source.beginnings())
-            return f"{config.source.kind}, {_partitions(n)}{_formats(source)}"
+            return f"{config.source.kind}, {counted(n, 'partition')}{_formats(source)}"
     finally:
         database.close()
-
-
-def _partitions(n: int) -> str:
-    return "1 partition" if n == 1 else f"{n} partitions"
 
 
 def _formats(source: Source) -> str:

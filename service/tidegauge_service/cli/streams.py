@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 
 from tidegauge_service.cli.console.database import author, find_stream, opened
-from tidegauge_service.cli.console.terminal import out, print_json, settings_of, table
+from tidegauge_service.cli.console.terminal import counted, out, print_json, settings_of, table
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.partitions import origin
+from tidegauge_service.store import streams
 from tidegauge_service.store.ingest import decisions, origins
+from tidegauge_service.store.streams import CLOSED
 
 app = typer.Typer(
     help="Manage gaps in the source of a stream, and switch to another source.",
@@ -89,10 +91,11 @@ def reset(
             row = find_stream(connection, stream)
             text = origins.of_stream(connection, row.id)
             positions = origins.positions(connection, row.id)
+            closed = streams.cursor(connection, row.id, CLOSED)
         source = str(origin.decode(text)) if text else "an unknown source"
         if not yes:
             out.print("A reset would do this:")
-        _say_reset(row.name, source, positions)
+        out.print(_reset_words(row.name, source, positions, closed), highlight=False)
         if not yes:
             out.print(
                 "Nothing was changed. Stop the stream's workers, then run it again with --yes"
@@ -106,16 +109,37 @@ def reset(
     )
 
 
-def _say_reset(name: str, source: str, positions: Sequence[origins.Position]) -> None:
+def _reset_words(
+    name: str, source: str, positions: Sequence[origins.Position], closed: int | None
+) -> str:
+    """Say what a reset does; *closed*: the end of the last closed window."""
     read = sum(p.next_offset for p in positions)
-    unread = sum(max(0, (p.end_offset or 0) - p.next_offset) for p in positions)
-    out.print(
-        f"'{name}' was read from {source}: {len(positions)} partitions, {read} offsets. At least "
-        f"{unread} inputs have not been read, and will not be.\n"
+    return (
+        f"'{name}' was read from {source}: {counted(len(positions), 'partition')}, "
+        f"{counted(read, 'offset')}. {_unread(positions)}\n"
         "Its positions move to partition numbers below -1. The next `tidegauge run` starts the "
         "source in its stream file from the beginning: a topic at `source.start`, files at their "
         "first row.\n"
-        "Windows, alerts, candidates, baselines and dead letters are kept. Records that are read "
-        "again are counted again, or as late if their window is closed.",
-        highlight=False,
+        "Windows, alerts, candidates, baselines and dead letters are kept. "
+        f"{_again(positions, closed)}"
     )
+
+
+def _unread(positions: Sequence[origins.Position]) -> str:
+    known = [p.unread for p in positions if p.unread is not None]
+    if sum(known):
+        return f"At least {counted(sum(known), 'input')} of it will never be read."
+    if len(known) < len(positions):
+        return "Inputs of it that have not been read never will be."
+    return "All inputs of the old source have been read."
+
+
+def _again(positions: Sequence[origins.Position], closed: int | None) -> str:
+    """Say what becomes of records that are read again."""
+    latest = max((p.latest_event_ms or 0 for p in positions), default=0)
+    if closed is not None and latest < closed:
+        return (
+            "All windows up to the newest record are closed, so records that are read again will "
+            "all be late and not counted."
+        )
+    return "Records that are read again are counted again, or as late if their window is closed."

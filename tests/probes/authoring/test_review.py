@@ -94,7 +94,7 @@ def test_it_is_said_how_each_lf_runs_and_why_not_otherwise() -> None:
     assert found["old"].labels == CLASSES
     assert found["contains"].matches == "text holds “check”, in any case"
     assert found["contains"].labels == ("SPAM",)
-    assert found["counted"].matches == "what its Python code says"
+    assert found["counted"].matches == "decided by its Python code"
     assert re.fullmatch(r"`try: …` in line \d+ \(try\) is not read", str(found["tries"].why))
     assert found["tries"].labels is None
 
@@ -103,7 +103,7 @@ def test_what_could_be_lifted_is_told_where_it_is_not_worth_it() -> None:
     some = of(lifting_lfs.contains, lifting_lfs.with_docstring_and_local)
     for one in review.describe(some):
         assert one.runs_as is RunMode.PYTHON
-        assert one.why == "it could be lifted, but fewer than 4 are not worth it"
+        assert one.why == ("could be compiled, but tidegauge compiles Python LFs only from 4 on")
     assert not Lifting(some, readings(some)).lifted
 
 

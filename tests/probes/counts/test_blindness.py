@@ -83,7 +83,7 @@ def test_an_lf_that_fails_for_another_reason_says_which() -> None:
     found = look([LabelingFunction("broken", broken), _keyword()], [{"text": "free"}] * 50)
     assert found is not None
     assert phrases.blind(found) == [
-        "LF 'broken' fails on 100 % of the records: OSError, model gone"
+        "LF 'broken' fails on 100 % of the records (OSError: model gone)"
     ]
 
 

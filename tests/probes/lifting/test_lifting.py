@@ -100,6 +100,11 @@ NOT_READ = {
     lifting_lfs.compares_fields: "`x.links > x.score` in line N compares with what is no constant",
     lifting_lfs.gets: "`x.get` in line N is not a plain field of the record",
     lifting_lfs.stars: "it takes any arguments (* or **)",
+    lifting_lfs.returns_a_name: "'TECH' is a name: return its index",
+    lifting_lfs.returns_nothing: "None is not a valid vote: return -1 to abstain",
+    lifting_lfs.returns_too_much: (
+        "7 is not a valid vote: return the index of a class, or -1 to abstain"
+    ),
 }
 
 

@@ -30,8 +30,9 @@ from tidegauge_service.cli.main import app, main
 from tidegauge_service.clock import to_iso
 from tidegauge_service.errors import AddressUnusable, SettingsError, StoreError
 from tidegauge_service.runtime.listener import bind, link, listen
-from tidegauge_service.store import schema, streams
+from tidegauge_service.store import candidates, schema, streams
 from tidegauge_service.store.alerting import alerts
+from tidegauge_service.store.candidates import Candidate, CandidateReason
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import decisions
 from tidegauge_service.store.ingest.gap import Gap, GapCause
@@ -81,8 +82,21 @@ def refused(*arguments: str) -> str:
             "candidates export --stream nope",
             "there is no stream 'nope' in this database; streams: ",
         ),
-        ("candidates export --reason blindspot", "blind_spot"),
+        (
+            "candidates export --reason blindspot",
+            "--reason: unknown value 'blindspot'; did you mean 'blind_spot'?",
+        ),
+        (
+            "candidates export tickets",
+            "Unexpected argument 'tickets'. Did you mean `--stream tickets`?",
+        ),
+        ("candidates export csv", "Did you mean `--format csv`?"),
+        ("candidates export --format cvs", "did you mean 'csv'?"),
         ("candidates export nope", "--stream nope"),
+        ("candidates export --lf mentions_fre", "did you mean 'mentions_free'?"),
+        ("candidates export --segment a=b", "is in no evaluated window"),
+        ("candidates export --state nope", "proposed"),
+        ("candidates export --limit 0", "greater than or equal to 1"),
         ("candidates export --alert nope", "there is no alert 'nope'"),
         ("candidates export --since 2026-01-02 --until 2026-01-01", "must be before --until"),
         ("candidates export --since 2026-01-01 --until 2026-01-01", "must be before --until"),
@@ -103,6 +117,29 @@ def refused(*arguments: str) -> str:
 @pytest.mark.usefixtures("folder")
 def test_what_cannot_exist_is_an_error(arguments: str, says: str) -> None:
     assert says in refused(*arguments.split())
+
+
+def test_an_export_can_be_filtered_as_in_the_api(folder: Path) -> None:
+    database = Database(f"sqlite:///{folder}/t.db")
+    with database.write() as connection:
+        candidates.propose(connection, 1, [_candidate(0), _candidate(1, "short")], START)
+        candidates.propose(connection, 1, [_candidate(2), _candidate(3, "short")], START)
+    database.close()
+
+    def exported(*more: str) -> list[str]:
+        lines = run("candidates", "export", *more).stdout.splitlines()
+        return [json.loads(line)["record_id"] for line in lines]
+
+    assert len(exported()) == 4
+    assert exported("--lf", "short") == ["r1", "r3"]
+    assert exported("--lf", "short", "--limit", "1") == ["r1"]
+    assert len(exported("--state", "proposed")) == 4
+
+
+def _candidate(n: int, lf: str = "mentions_free") -> Candidate:
+    key = (f"c{n}", "test", START, 0, n, f"r{n}", START)
+    why = CandidateReason("uniform", "alert-1", 0.5)
+    return Candidate(*key, {}, {lf: "SPAM"}, (), "proposed", "p", "b", (why,))
 
 
 @pytest.mark.usefixtures("folder")

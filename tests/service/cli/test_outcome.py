@@ -39,7 +39,7 @@ def test_trouble_says_where_to_look() -> None:
 def test_lfs_that_fail_are_named() -> None:
     fails = [Blindness(BlindCause.LF_FAILS, 1.0, name, "KeyError", "'x'") for name in ("a", "b")]
     _, said, *_, last = outcome(summary({}, {}, *fails), "s.yaml")
-    assert said == "  2 LFs ('a', 'b') fail on 100 % of the records: KeyError, 'x'"
+    assert said == "  2 LFs ('a', 'b') fail on 100 % of the records (KeyError: 'x')"
     assert "tidegauge doctor s.yaml" in last
 
 

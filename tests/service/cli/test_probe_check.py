@@ -57,6 +57,9 @@ def test_a_field_that_no_record_has_is_named_once(files: Path) -> None:
     said = "field 'text' is in none of the 5 records, so 2 LFs fail; the records have: id, body, l"
     assert shown.count(said) == 1
     assert shown.count("error:") == 1, "not once more for each LF"
+    assert shown.index("error:") < shown.index("warning:"), "it explains the warnings"
+    assert "pills fails on 100.0% of the sample" in shown
+    assert "pills never fires" not in shown, "that is said already"
     found = json.loads(run("probes.yaml", "--sample", "sample.jsonl", "--json").stdout)
     assert found["absent"] == [{"field": "text", "lfs": ["pills", "asks"]}]
 

@@ -1,28 +1,47 @@
-"""Commands that take options alone, and say so where a value stands without one."""
+"""How options are read where Typer's own words would not help."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
+import typer
 from typer.core import TyperCommand
 
+from tidegauge_probes.errors import nearest
 from tidegauge_service.errors import SettingsError
+
+
+def one_of(kind: type[StrEnum], name: str, help: str) -> Any:  # noqa: A002  (as Typer has it)
+    """Return an option that takes a value of *kind*; SettingsError names the nearest one."""
+    values = [str(value) for value in kind]
+
+    def parsed(text: str) -> StrEnum:
+        if text not in values:
+            msg = f"{name}: unknown value '{text}'{nearest(text, values)}"
+            raise SettingsError(msg)
+        return kind(text)
+
+    return typer.Option(name, help=help, parser=parsed, metavar=f"[{'|'.join(values)}]")
 
 
 class OptionsOnly(TyperCommand):
     """A command without arguments: a value that is given all the same has lost its option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the options; SettingsError names them for a value that belongs to none."""
+        """Read the options; SettingsError names the one that a bare value most likely belongs to.
+
+        That is the one which has it among its values, else ``--stream``.
+        """
         ctx.allow_extra_args = True
         left = super().parse_args(ctx, args)
         if left:
-            named = ", ".join(
-                f"{parameter.opts[0]} {left[0]}"
-                for parameter in self.params
-                if parameter.param_type_name == "option"
-                and not getattr(parameter, "is_flag", False)
-            )
-            msg = f"'{left[0]}' stands without an option. Which do you mean: {named}?"
+            fitting = (p.opts[0] for p in self.params if left[0] in _values(p.metavar))
+            option = next(fitting, "--stream")
+            msg = f"Unexpected argument '{left[0]}'. Did you mean `{option} {left[0]}`?"
             raise SettingsError(msg)
         return left
+
+
+def _values(metavar: str | None) -> list[str]:
+    return (metavar or "").strip("[]").split("|")

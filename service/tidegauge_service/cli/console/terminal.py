@@ -88,6 +88,15 @@ def span(since: str | None, until: str | None) -> tuple[int | None, int | None]:
     return since_ms, until_ms
 
 
+def counted(n: int, what: str) -> str:
+    """Return a number of things.
+
+    >>> counted(1, "partition"), counted(0, "partition")
+    ('1 partition', '0 partitions')
+    """
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
 def table(*whole: str, last: str) -> Table:
     """Return a table that fits into 80 columns if its *whole* columns do: only the last is folded.
 

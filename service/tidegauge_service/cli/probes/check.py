@@ -58,9 +58,14 @@ def check(
     if as_json:
         print_json(_facts(probe_set, descriptions, trial, unreadable, warnings))
     else:
-        _show(probe_set, descriptions, trial, unreadable, warnings)
+        _show_lfs(probe_set, descriptions)
         if read is not None and trial is not None:
-            _show_absent(trial, read, stream)
+            out.print(f"\n{trial.records} records, {unreadable} unreadable")
+            out.print(_table(trial))
+            _show_absent(trial, read, stream)  # first: it explains what follows
+            _show_failing(trial)
+        for warning in warnings:
+            out.print(styled("warning:", "yellow"), f"{warning.name} {warning.message}")
     if strict and warnings:
         raise typer.Exit(HAS_WARNINGS)
 
@@ -110,13 +115,7 @@ def _facts(
     }
 
 
-def _show(
-    probe_set: ProbeSet,
-    descriptions: tuple[LfDescription, ...],
-    trial: Trial | None,
-    unreadable: int,
-    warnings: tuple[LfWarning, ...],
-) -> None:
+def _show_lfs(probe_set: ProbeSet, descriptions: tuple[LfDescription, ...]) -> None:
     m = len(probe_set.probes)
     out.print(
         f"ProbeSet {probe_set.id}: {m} LFs, {len(probe_set.slices)} slices, "
@@ -125,18 +124,16 @@ def _show(
     )
     for column, one in enumerate(descriptions):
         _show_lf(one, is_slice=column >= m)
-    if trial is not None:
-        out.print(f"\n{trial.records} records, {unreadable} unreadable")
-        out.print(_table(trial))
-        absent = {one.field for one in trial.absent}
-        for failing in trial.failing:
-            if failing.field in absent:
-                continue  # said once, for all LFs
-            field = f", field '{failing.field}'" if failing.field else ""
-            says = f"{failing.type}{field}: {failing.message}"
-            out.print(styled("error:", "red"), f"{failing.name}, {failing.records} records: {says}")
-    for warning in warnings:
-        out.print(styled("warning:", "yellow"), f"{warning.name} {warning.message}")
+
+
+def _show_failing(trial: Trial) -> None:
+    absent = {one.field for one in trial.absent}
+    for failing in trial.failing:
+        if failing.field in absent:
+            continue  # said once, for all LFs
+        field = f", field '{failing.field}'" if failing.field else ""
+        says = f"{failing.type}{field}: {failing.message}"
+        out.print(styled("error:", "red"), f"{failing.name}, {failing.records} records: {says}")
 
 
 def _show_absent(trial: Trial, read: RecordSample, stream: StreamConfig | None) -> None:

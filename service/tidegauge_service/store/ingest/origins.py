@@ -35,12 +35,18 @@ class Position:
     partition: int
     next_offset: int
     end_offset: int | None
+    latest_event_ms: int | None = None
+
+    @property
+    def unread(self) -> int | None:
+        """Inputs that were there and were not read; None if nobody looked where it ends."""
+        return None if self.end_offset is None else max(0, self.end_offset - self.next_offset)
 
 
 def positions(connection: sa.Connection, stream_id: int) -> list[Position]:
     """Return how far the present source was read."""
     p = schema.stream_partition
-    query = sa.select(p.c.partition, p.c.next_offset, p.c.end_offset)
+    query = sa.select(p.c.partition, p.c.next_offset, p.c.end_offset, p.c.latest_event_ms)
     here = (p.c.stream_id == stream_id, p.c.partition >= 0)
     return [
         Position(*row) for row in connection.execute(query.where(*here).order_by(p.c.partition))

@@ -117,7 +117,8 @@ def test_from_files_to_a_topic_and_on_to_another(stream: FileStream, kafka_broke
     with pytest.raises(SettingsError, match="kafka topic"):
         stream.drain()
     said = invoked("streams", "reset", "test", "--yes")
-    assert "1 partitions, 800 offsets" in said
+    assert "1 partition, 800 offsets. All inputs of the old source have been read." in said
+    assert "records that are read again will all be late" in said
     stream.drain()
     assert (stream.positions(), stream.counted()) == ({-2: 800, 0: 1_000}, 1_799)
     assert [reason for reason, _ in stream.dead()] == ["missing_id"]
