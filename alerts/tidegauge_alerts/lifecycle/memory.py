@@ -54,13 +54,16 @@ def may_resolve(alert: Alert, rule: Rule) -> bool:
     more = 2 ** min(alert.reopened, MOST_DOUBLINGS)
     long_enough = alert.quiet >= rule.quiet_windows * more
     sure = alert.resolve_score >= rule.resolve_nats * more
-    return long_enough and sure and (not alert.reopened or _is_nearer(alert))
+    nearer = not alert.reopened or _is_nearer(alert, rule.quiet_windows * more)
+    return long_enough and sure and nearer
 
 
-def _is_nearer(alert: Alert) -> bool:
-    """Tell whether the latest windows (at most 64, since it re-opened) sum up to the baseline.
+def _is_nearer(alert: Alert, enough: int) -> bool:
+    """Tell whether the latest windows since it re-opened sum up to the baseline, not to the shift.
 
-    Rather than to the shift; so that the few quiet windows of a series that wavers do not do.
+    So the few quiet windows of a series that wavers do not do. Of the two sums the later alone
+    decides once it has *enough* windows: what recovers after a long shift need not outweigh that.
     """
-    level = merged(alert.earlier, alert.lately)
+    both = merged(alert.earlier, alert.lately)
+    level = alert.lately if alert.lately.windows >= enough else both
     return not level.windows or log_odds(level) / alert.shift < 1 / 2

@@ -118,6 +118,13 @@ def test_a_few_quiet_windows_do_not_outweigh_the_many_shifted_ones() -> None:
     assert run([*twice, *[quiet()] * 60]).alert.state is AlertState.RESOLVED
 
 
+def test_what_recovers_after_a_long_shift_need_not_outweigh_it() -> None:
+    """32 shifted windows fill the first sum; the second holds the quiet ones that follow."""
+    twice = [shifted(0.2), *CALM, *[shifted(0.2)] * 32]
+    assert run([*twice, *[quiet()] * 6]).alert.state is AlertState.FIRING
+    assert run([*twice, *[quiet()] * 7]).alert.state is AlertState.RESOLVED
+
+
 def test_the_latest_of_several_is_the_one_that_reopens() -> None:
     first = run([DOWN, *CALM]).alert
     later = replace(first, id="later", resolved_window_ms=NOON_MS + 9 * HOUR_MS)
