@@ -9,6 +9,7 @@
     ├── CountsError         a stored pane cannot be read
     ├── BaselineError       a baseline is empty, foreign or unreadable
     ├── BudgetError         a budget of false alarms cannot be read
+    ├── CivilTimeError      a time zone or a country's calendar is not known
     ├── DeliveryError       (tidegauge_alerts) a message could not be delivered
     └── SettingsError, SourceError, StoreError …   (tidegauge_service.errors)
 
@@ -47,6 +48,10 @@ class BaselineError(TidegaugeError):
 
 class BudgetError(TidegaugeError):
     """A budget of false alarms is not written as ``1 per quarter``."""
+
+
+class CivilTimeError(TidegaugeError):
+    """A time zone or a calendar is not known, or not written as one."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

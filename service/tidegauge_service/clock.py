@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, overload
+from zoneinfo import ZoneInfo
 
 Clock = Callable[[], int]
 """Returns now, in epoch milliseconds. Passed in, so that tests and replays own the time."""
@@ -81,6 +82,11 @@ def to_iso(ms: int | None) -> str | None:
     seconds, rest = divmod(ms, 1000)
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{text}.{rest:03d}Z" if rest else f"{text}Z"
+
+
+def in_zone(ms: int, zone: str) -> datetime:
+    """Return a time by the clock of an IANA time zone."""
+    return (_EPOCH + timedelta(milliseconds=ms)).astimezone(ZoneInfo(zone))
 
 
 def from_iso(text: str) -> int:

@@ -17,6 +17,7 @@ from tests.servers.chromium import Chromium
 from tests.service.streams_for_tests import HOUR, START, record, write_jsonl, write_stream
 from tests.web.document import Document, external
 from tidegauge_service.clock import to_iso
+from tidegauge_service.web import words
 
 HOSTILE = "</style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}\u202e\x07"
 DRAWN = {"svg", "g", "path", "text", "tspan", "line", "rect", "defs", "clipPath"}
@@ -51,7 +52,9 @@ def traffic(place: str) -> list[Any]:
     return [*found, record(-1, "late", ms=START), b"not json"]
 
 
-def reported(folder: Path, name: str = "mentions_free", place: str = "north") -> Document:
+def reported(
+    folder: Path, name: str = "mentions_free", place: str = "north", **changes: Any
+) -> Document:
     write_jsonl(folder / "records.jsonl", traffic(place))
     baseline = {"from": to_iso(START), "until": to_iso(START + BASELINE_HOURS * HOUR)}
     stream = write_stream(
@@ -60,6 +63,7 @@ def reported(folder: Path, name: str = "mentions_free", place: str = "north") ->
         baseline=baseline,
         segment_by=["place"],
         limits={"commit_records": 1_000},  # what is late is told from one commit to the next
+        **changes,
     )
     done = tidegauge("replay", stream, "--report", "out.html", "--json", cwd=folder)
     assert last_json(done.stdout)["alerts"]
@@ -100,6 +104,21 @@ def test_pictures_mark_alerts_and_incidents(tmp_path: Path) -> None:
     [_dark, light, *_] = of_series
     shades = light.count('fill="#b3430a"')
     assert shades >= len(BROKEN), "the windows in alarm are shaded"
+
+
+def test_its_times_are_by_the_clock_of_the_stream(tmp_path: Path) -> None:
+    page = reported(tmp_path, timezone="Europe/Berlin", calendar=["2020-12-24"])
+    assert page.text.count("Times in Europe/Berlin.") == 1
+    assert page.fact(words.moment(START, "Europe/Berlin")) == "1 record", "the late one"
+    [settings] = page.texts("pre")
+    assert "timezone: Europe/Berlin" in settings
+    assert "2020-12-24" in settings
+    until = page.fact("Until")
+    assert until == words.moment(START + HOURS * HOUR, "Europe/Berlin")
+    assert until.endswith("+02:00")
+    shown = pictures(page)
+    assert any("event time (Europe/Berlin)" in picture for picture in shown)
+    assert not any("UTC" in picture for picture in shown)
 
 
 def test_nothing_is_loaded_and_nothing_runs(tmp_path: Path) -> None:

@@ -56,11 +56,12 @@ class Site:
         name: str = "spam",
         probes: Sequence[str] = ("check_out", "short"),
         partitions: int = 1,
+        **changes: Any,
     ) -> StreamRow:
-        """Register a stream with keyword LFs of these names."""
+        """Register a stream with keyword LFs of these names; *changes*: of its stream file."""
         found = [{"name": p, "label": "SPAM", "keyword": {"any": ["x"]}} for p in probes]
         spec: dict[str, Any] = {"classes": ["HAM", "SPAM"], "probes": found}
-        config = load_stream(write_stream(self._folder, spec, name=name))
+        config = load_stream(write_stream(self._folder, spec, name=name, **changes))
         probe_set = load(config.probes, self._folder)
         row = write(self.database, streams.register, config, probe_set, NOW)
         starts = dict.fromkeys(range(partitions), 0)

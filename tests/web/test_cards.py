@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tidegauge_probes.drift.clock_change import ClockChange
 from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import PartitionRow, StreamRow
 from tidegauge_service.store.windows.figures import SeriesFigure
@@ -139,3 +140,20 @@ def test_the_stream_with_alerts_is_chosen_unasked() -> None:
     assert overview.choose([quiet, alarmed], "c") is None
     assert overview.choose([quiet], None) is quiet
     assert overview.choose([], None) is None
+
+
+def test_the_times_of_a_stream_are_by_its_clock_and_said_to_be() -> None:
+    row = StreamRow(1, "spam", 3_600_000, 0, "probes-1", "base-1", timezone="Asia/Kolkata")
+    found = summary(stream=row)
+    assert fact(found, "Times") == "in Asia/Kolkata"
+    assert fact(found, "Last window") == "2020-03-15T17:30:00+05:30, 300 records"
+    assert fact(summary(), "Times") == "in UTC"
+    stale = streams.next_step(replace(found, stale_ms=NOON))
+    assert "not moved since 2020-03-15T17:30:00+05:30, so" in stale
+
+
+def test_a_cycle_that_follows_a_clock_is_told_with_what_to_do() -> None:
+    followed = ClockChange(1_774_746_000_000, 1, "Europe/Berlin")
+    said = streams.next_step(summary(clock_change=followed))
+    assert said.startswith("The daily cycle of this stream shifts by one hour on 29 March 2026:")
+    assert "set `timezone:` in the stream file" in said

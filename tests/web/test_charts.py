@@ -290,3 +290,33 @@ def test_names_that_differ_in_an_emoji_stay_apart() -> None:
     names = ["x" * 50 + "\U0001f600", "x" * 50 + "\U0001f601", "\U0001f600", "\U0001f601"]
     assert len(set(charts.distinct(names))) == 4
     assert charts.distinct(names)[2:] == names[2:]
+
+
+# -- Local time -----------------------------------------------------------------------------------
+
+PUT_BACK = 1_792_890_000_000  # 2026-10-25T01:00Z: clocks go from 03:00 to 02:00 in Berlin
+
+
+def test_an_hour_that_comes_twice_is_two_columns() -> None:
+    starts = tuple(PUT_BACK + n * HOUR for n in (-2, -1, 0, 1))
+    figures = HeatMap(starts, ("a",), ((figure(), figure(), figure(), figure()),))
+    spec = charts.heat_map(figures, zone="Europe/Berlin")
+    assert [row["window"] for row in spec["datasets"]["figures"]] == [
+        "2026-10-25T01:00",
+        "2026-10-25T02:00",
+        "2026-10-25T02:00+01:00",
+        "2026-10-25T03:00",
+    ]
+    assert "start of window (Europe/Berlin)" in json.dumps(spec)
+    assert "+01:00" in renderer.to_svg(spec)
+
+
+def test_a_timeline_and_a_series_are_drawn_by_the_same_clock() -> None:
+    bar = charts.Bar("a", NOON, NOON + HOUR, critical=False)
+    spec = charts.timeline([bar], NOON, NOON + HOUR, zone="Asia/Kolkata")
+    [row] = spec["datasets"]["figures"]
+    assert (row["opened"], row["until"]) == ("2020-03-15T17:30:00Z", "2020-03-15T18:30:00Z")
+    assert "event time (Asia/Kolkata)" in json.dumps(spec)
+    spec = charts.series(History((NOON,), (figure(),)), zone="Asia/Kolkata")
+    assert spec["datasets"]["figures"][0]["window"] == "2020-03-15T17:30"
+    assert "start of window (Asia/Kolkata)" in json.dumps(spec)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.service.streams_for_tests import HOUR, START
@@ -10,6 +12,7 @@ from tidegauge_service.clock import to_iso
 from tidegauge_service.store import candidates
 from tidegauge_service.store.candidates import Candidate, CandidateReason
 from tidegauge_service.store.states import WindowState
+from tidegauge_service.web import words
 
 
 def state(page: Document) -> str:
@@ -248,3 +251,24 @@ def test_the_picture_is_said_in_words(site: Site) -> None:
     text = site.get().all("img")[0].attributes["alt"]
     assert "3 rows by 6 windows: 4 shifted cells" in text
     assert "the largest deviation is +8.9" in text
+
+
+# -- Local time -----------------------------------------------------------------------------------
+
+
+def test_a_page_tells_all_times_of_a_stream_by_its_clock_and_says_so_once(site: Site) -> None:
+    drifting(site, timezone="Europe/Berlin")
+    page = site.get()
+    assert page.text.count("Europe/Berlin") == 1
+    assert page.fact("Times") == "in Europe/Berlin"
+    opened = words.moment(START + 4 * HOUR, "Europe/Berlin")
+    assert opened.endswith("+02:00")
+    assert page.fact("Since") == opened
+    assert (
+        f"Figures of the last window, {words.moment(START + 5 * HOUR, 'Europe/Berlin')}"
+        in page.text
+    )
+    stream_times = page.text.replace(to_iso(NOW), "")  # the page is of many streams
+    assert "Z" not in "".join(re.findall(r"\d\dT\d\d:\d\d:\d\dZ?", stream_times))
+    chart = site.client.get("/charts/heatmap.svg?stream=spam").text
+    assert "Europe/Berlin" in chart

@@ -64,3 +64,12 @@ def test_counts_agree_with_their_noun() -> None:
 def test_all_records_have_a_name_for_people() -> None:
     assert words.place("_all") == "all records"
     assert words.place("a\u202eb") == "a\ufffdb"
+
+
+def test_times_are_told_by_the_clock_of_the_stream() -> None:
+    change = 1_774_746_000_000  # 2026-03-29T01:00Z: clocks go from 02:00 to 03:00 in Berlin
+    assert words.moment(change - 1_000, "Europe/Berlin") == "2026-03-29T01:59:59+01:00"
+    assert words.moment(change, "Europe/Berlin") == "2026-03-29T03:00:00+02:00"
+    assert words.moment(change + 5, "Asia/Kolkata") == "2026-03-29T06:30:00.005+05:30"
+    assert words.moment(change) == words.moment(change, "UTC") == "2026-03-29T01:00:00Z"
+    assert words.moment(None, "Europe/Berlin") == "–"

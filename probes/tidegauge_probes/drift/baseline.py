@@ -27,6 +27,7 @@ from tidegauge_probes.drift.calibration.fit import forecast as forecast_of
 from tidegauge_probes.drift.calibration.forecast import Forecast
 from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.calibration.windows import CalibrationWindows
+from tidegauge_probes.drift.civil_time import UTC_TIME, CivilTime, check_calendar, check_zone
 from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS
 from tidegauge_probes.drift.series import SeriesPlan, plan
 from tidegauge_probes.errors import BaselineError
@@ -58,9 +59,9 @@ class Baseline:
     ``total``: counts of all its records. ``starts``: int64 [W], its windows (none when it was
     fitted from a vote matrix). ``x``, ``n``: int64 [W, S], the series of each window.
     ``source`` says where it came from, for the auditor. ``model``: None where its LFs are too few,
-    or nobody has kept votes to fit it from. ``gold``: None without gold labels. ``learned``: its
-    calibration and its forecast, where they come from an archive; else they are fitted when they
-    are first asked for.
+    or nobody has kept votes to fit it from. ``gold``: None without gold labels. ``civil``: the
+    clock and the calendar by which its windows are read. ``learned``: its calibration and its
+    forecast, where they come from an archive; else they are fitted when they are first asked for.
     """
 
     probe_set: str
@@ -73,6 +74,7 @@ class Baseline:
     source: Mapping[str, Any]
     model: LabelModel | None = None
     gold: Gold | None = None
+    civil: CivilTime = UTC_TIME
     learned: tuple[Calibration, Forecast] | None = None
 
     @cached_property
@@ -115,12 +117,21 @@ class Baseline:
 
     @property
     def _windows(self) -> CalibrationWindows:
-        return CalibrationWindows.of(self.starts, self.x, self.n, self.window_ms)
+        return CalibrationWindows.of(self.starts, self.x, self.n, self.window_ms, self.civil)
 
     @cached_property
     def weights(self) -> Floats:
         """Weight of each series in the budget, float64 [S], mean 1."""
         return budget.weights(self.keys)
+
+    def in_time(self, civil: CivilTime) -> Baseline:
+        """Return the same windows read by another clock or calendar: its cycles are fitted again.
+
+        Without windows there is nothing to read by a clock, and it stays what it is.
+        """
+        if civil == self.civil or not len(self.starts):
+            return self
+        return replace(self, civil=civil, learned=None)
 
     def with_model(self, model: LabelModel) -> Baseline:
         """Return the same with another label model.
@@ -161,6 +172,11 @@ class Baseline:
             "pairs": self.plan.pairs,
             "source": dict(self.source),
         }
+        # In UTC and without a calendar the same bytes, and so the same id, as ever.
+        if self.civil.zone != UTC_TIME.zone:
+            header["timezone"] = self.civil.zone
+        if self.civil.calendar:
+            header["calendar"] = self.civil.calendar
         parts = {}
         if self.model is not None:
             header |= {"model": facts(self.model)}
@@ -188,6 +204,8 @@ class _Header(msgspec.Struct):
     model: LabelModelFacts | None = None
     consensus: bool = False
     gold_model: int | None = None
+    timezone: str = UTC_TIME.zone
+    calendar: str | tuple[str, ...] = ""
 
 
 def is_learning(windows: int, span_ms: int, window_ms: int) -> bool:
@@ -209,7 +227,8 @@ def decode(encoded: bytes) -> Baseline:
         chosen = SeriesPlan(Layout(*header.layout), header.segments, header.pairs, consensus)
         _refuse_misfit(chosen, total, starts, (x, n))
         gold = _decode_gold(parts, header, total)
-        learned = _decode_calibration(parts, len(chosen.keys()))
+        civil = CivilTime(check_zone(header.timezone), check_calendar(header.calendar))
+        learned = _decode_calibration(parts, len(chosen.keys()), civil, header.window_ms)
     except Exception as error:  # zipfile and zlib alone have seven ways to say so
         msg = f"the baseline cannot be read ({error}): fit it again"
         raise BaselineError(msg) from error
@@ -227,18 +246,19 @@ def decode(encoded: bytes) -> Baseline:
         header.source,
         model,
         gold,
+        civil,
         learned,
     )
 
 
 def _decode_calibration(
-    parts: Mapping[str, bytes], series: int
+    parts: Mapping[str, bytes], series: int, civil: CivilTime, window_ms: int
 ) -> tuple[Calibration, Forecast] | None:
     if archive.HEADER not in parts:
         return None
     names = [name for name in parts if name.startswith("calibration.") and name != archive.HEADER]
     arrays = {name: _array(parts[name]) for name in names}
-    return archive.decode(parts[archive.HEADER], arrays, series)
+    return archive.decode(parts[archive.HEADER], arrays, series, civil, window_ms)
 
 
 def _decode_model(
@@ -284,12 +304,14 @@ def fit(
     slices: Sequence[str] = (),
     model: LabelModel | None = None,
     gold: Gold | None = None,
+    civil: CivilTime = UTC_TIME,
 ) -> Baseline:
     """Freeze a baseline from the counts of its windows (start in ms → counts).
 
     A vote matrix without times is one "window" at the key ``-1``: counted, not calibrated on.
     *model* was fitted from those records, or a sample of them: counts alone do not identify the
     class shares (two moments, one unknown too many). *gold*: those whose label is known.
+    *civil*: the clock and the calendar of the traffic.
     """
     total = counts_.empty(len(layout.probes), len(layout.classes))
     for pane in windows.values():
@@ -304,7 +326,10 @@ def fit(
     x = np.array([x for x, _ in rows], dtype=np.int64).reshape(len(rows), width)
     n = np.array([n for _, n in rows], dtype=np.int64).reshape(len(rows), width)
     starts = np.array(timed, dtype=np.int64)
-    return Baseline(probe_set, chosen, total, window_ms, starts, x, n, dict(source), model, gold)
+    civil = civil if timed else UTC_TIME
+    return Baseline(
+        probe_set, chosen, total, window_ms, starts, x, n, dict(source), model, gold, civil
+    )
 
 
 def _npy(array: Ints | Floats | npt.NDArray[np.bool_]) -> bytes:

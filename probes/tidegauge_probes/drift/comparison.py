@@ -17,6 +17,7 @@ from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.scan import Past, Scanned, effective, scan
+from tidegauge_probes.drift.season import SeasonCounts
 from tidegauge_probes.drift.significance import off
 from tidegauge_probes.findings import Finding, Verdict
 from tidegauge_probes.lazy import LazyModule
@@ -112,7 +113,8 @@ def describe(window_start_ms: int, window: PaneCounts, baseline: Baseline) -> li
 
 def _compare(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> _Comparison:
     here = np.array([start])
-    [p], [cycles] = calibration.expected(here), calibration.season_variance(here)
+    came = SeasonCounts(x[None].astype(np.float64), n[None].astype(np.float64))
+    [p], [cycles] = calibration.expected(here, came), calibration.season_variance(here)
     size = np.maximum(n, 1).astype(np.float64)
     n_eff = effective(calibration, size, p, cycles)
     low, high = _band(n_eff, p)

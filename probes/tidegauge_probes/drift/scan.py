@@ -30,6 +30,7 @@ from tidegauge_probes.drift.scales import (
     SCALES,
     price,
 )
+from tidegauge_probes.drift.season import SeasonCounts
 from tidegauge_probes.lazy import LazyModule
 
 special = LazyModule("scipy.special", extra="statistics")
@@ -167,7 +168,8 @@ class _Recent:
         used[0] = True
         size = np.where(used, every_n, 0).astype(np.float64)
         seen = np.where(used, every_x, 0).astype(np.float64)
-        share = calibration.expected(starts)
+        came = SeasonCounts(every_x.astype(np.float64), every_n.astype(np.float64))
+        share = calibration.expected(starts, came)
         return cls(starts, used, size, seen, share, size * share)
 
 

@@ -1,8 +1,13 @@
 """Daily and weekly cycles of a series, on the logit scale.
 
-Each time of day gets its own deviation from the mean, then each time of week what is left. A
-deviation is shrunk by its own signal to noise, d · σ²/(σ² + v): where a series has no cycle, or too
-few votes to show it, next to nothing is left of the noise. All times are UTC.
+Each time of day gets its own deviation from the mean, then each time of week what is left, then
+the beginning and the end of the month. A deviation is shrunk by its own signal to noise,
+d · σ²/(σ² + v): where a series has no cycle, or too few votes to show it, next to nothing is left
+of the noise. Times are local (``civil_time``): on the days of a clock change a bin comes twice, or
+not at all.
+
+On a holiday some series do as on its weekday, others as on a Sunday. Which of them is not learned
+from so few days: each is expected to do what is nearer to what came.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tidegauge_probes.drift.civil_time import UTC_TIME, CivilTime
 from tidegauge_probes.lazy import LazyModule
 
 special = LazyModule("scipy.special", extra="statistics")
@@ -25,6 +31,15 @@ Mask = npt.NDArray[np.bool_]
 DAY_MS: Final = 86_400_000
 WEEK_MS: Final = 7 * DAY_MS
 HOUR_MS: Final = 3_600_000
+
+MONTH_MS: Final = 31 * DAY_MS
+"""Stands for the calendar month as a period: its bins are not of one length."""
+
+MONTH_BEGINS: Final = (3, 28)
+"""Days of the month from which its second and third bin reach: 1–2, 3–27, 28–end."""
+
+MONTHS_SEEN_MS: Final = 182 * DAY_MS
+"""Half a year: of fewer months too little is known."""
 
 MONDAY_MS: Final = 4 * DAY_MS
 """The epoch was a Thursday; weeks begin on Monday."""
@@ -54,36 +69,65 @@ class Cycle:
     pull: Floats
     """By how much a window has drawn its own bin's deviation towards itself, [bins, S]."""
 
-    def at(self, starts: Ints) -> Floats:
-        """Return the deviation of windows that start then, float64 [W, S]."""
-        return np.asarray(self.shift[bins(starts, self.period_ms, self.bin_ms)])
+    def bins(self, local: Ints) -> Ints:
+        """Return the bin of each local time."""
+        return bins(local, self.period_ms, self.bin_ms)
+
+    def at(self, local: Ints) -> Floats:
+        """Return the deviation at these local times, float64 [W, S]."""
+        return np.asarray(self.shift[self.bins(local)])
 
 
 @dataclass(frozen=True, eq=False)
 class Season:
-    """What a series does by time of day and of week; ``cycles`` is empty where nothing is known."""
+    """What a series does by time of day and of week; ``cycles`` is empty where nothing is known.
+
+    Windows are as long as ``window_ms`` and are placed by ``civil``. All *starts* are int64 [W],
+    epoch ms.
+    """
 
     cycles: tuple[Cycle, ...] = ()
+    civil: CivilTime = UTC_TIME
+    window_ms: int = HOUR_MS
 
-    def expected(self, p: Floats, starts: Ints) -> Floats:
-        """Return the share to expect in windows that start then, float64 [W, S], from the mean."""
+    def expected(self, p: Floats, starts: Ints, came: SeasonCounts | None = None) -> Floats:
+        """Return the share to expect in windows that start then, float64 [W, S], from the mean.
+
+        *came*: what they hold. On a holiday that decides whether a series is held against its own
+        weekday or against a Sunday; without, it is its own weekday.
+        """
         if not self.cycles:
             return np.broadcast_to(p, (len(starts), len(p)))
-        logit = special.logit(p) + sum(cycle.at(starts) for cycle in self.cycles)
-        return np.asarray(special.expit(logit))
+        local = self._local(starts)
+        own = self._expected(p, local, local)
+        holiday = self.civil.holidays(local)
+        if came is None or not holiday.any():
+            return own
+        rest = self._expected(p, local, sundays(local))
+        near = np.abs(came.x - came.n * rest) < np.abs(came.x - came.n * own)
+        return np.where(holiday[:, None] & near, rest, own)
 
     def leverage(self, starts: Ints, series: int) -> Floats:
-        """Return by how much each calibration window has drawn its expected value to itself."""
+        """Return by how much each calibration window has drawn its expected value to itself.
+
+        Holidays teach no cycle, so they have drawn nothing.
+        """
+        local = self._local(starts)
         total = np.zeros((len(starts), series))
         for cycle in self.cycles:
-            total += cycle.pull[bins(starts, cycle.period_ms, cycle.bin_ms)]
+            total += cycle.pull[cycle.bins(local)]
+        total[self.civil.holidays(local)] = 0.0
         return total
 
     def variance(self, starts: Ints, series: int) -> Floats:
-        """Return the variance of the expected logit that comes from the cycles, [W, S]."""
+        """Return the variance of the expected logit that comes from the cycles, [W, S].
+
+        On a holiday, that of its weekday, be it held against a Sunday or not.
+        """
+        local = self._local(starts)
         total = np.zeros((len(starts), series))
         for cycle in self.cycles:
-            total += cycle.variance[bins(starts, cycle.period_ms, cycle.bin_ms)]
+            total += cycle.variance[cycle.bins(local)]
         return total
 
     def variance_of_sums(self, starts: Ints, n: Floats, last: Ints) -> Floats:
@@ -94,9 +138,9 @@ class Season:
         Sundays are.
         """
         total = np.maximum(np.cumsum(n, axis=0)[last], 1.0)
-        found = np.zeros(total.shape)
+        found, local = np.zeros(total.shape), self._local(starts)
         for cycle in self.cycles:
-            bin_of = bins(starts, cycle.period_ms, cycle.bin_ms)
+            bin_of = cycle.bins(local)
             known, which = np.unique(bin_of, return_inverse=True)
             # The sums are nested, so each adds only the windows that the one before it lacks.
             held, done = np.zeros((len(known), n.shape[1])), 0
@@ -106,39 +150,74 @@ class Season:
                 found[j] += ((held / total[j]) ** 2 * cycle.variance[known]).sum(axis=0)
         return found
 
+    def _local(self, starts: Ints) -> Ints:
+        return self.civil.local(starts, self.window_ms)
+
+    def _expected(self, p: Floats, local: Ints, day: Ints) -> Floats:
+        """Return the share at *local* times, as on the weekdays of *day*."""
+        shifts = (c.at(local if c.period_ms == MONTH_MS else day) for c in self.cycles)
+        return np.asarray(special.expit(special.logit(p) + sum(shifts)))
+
 
 NO_SEASON: Final = Season()
 
 
-def bins(starts: Ints, period_ms: int, bin_ms: int) -> Ints:
-    """Return the place of each start within its period."""
-    return np.asarray((starts - MONDAY_MS) % period_ms // bin_ms)
+def bins(local: Ints, period_ms: int, bin_ms: int) -> Ints:
+    """Return the place of each local time within its period."""
+    if period_ms == MONTH_MS:
+        days = local // DAY_MS
+        return np.searchsorted(MONTH_BEGINS, days - _month_starts(days) + 1, side="right")
+    return np.asarray((local - MONDAY_MS) % period_ms // bin_ms)
 
 
 def bin_count(period_ms: int, bin_ms: int) -> int:
     """Return the number of bins of a period."""
-    return -(-period_ms // bin_ms)
+    return len(MONTH_BEGINS) + 1 if period_ms == MONTH_MS else -(-period_ms // bin_ms)
+
+
+def sundays(local: Ints) -> Ints:
+    """Return the same times of day on the Sunday that ends their week."""
+    return np.asarray(local - (local - MONDAY_MS) % WEEK_MS // DAY_MS * DAY_MS + 6 * DAY_MS)
 
 
 def fit(
-    counted: SeasonCounts, starts: Ints, window_ms: int, p: Floats, *, weekly: bool = True
+    counted: SeasonCounts,
+    starts: Ints,
+    window_ms: int,
+    p: Floats,
+    civil: CivilTime = UTC_TIME,
+    *,
+    weekly: bool = True,
 ) -> Season:
     """Fit the cycles of windows that start then, around the mean shares *p*.
 
     First by time of day, then by day of week, then by time of week: what few windows of each hour
-    of the week cannot show, all windows of a Sunday can.
+    of the week cannot show, all windows of a Sunday can. Last by day of the month, after half a
+    year. Without *weekly*, the day alone.
     """
+    local = civil.local(starts, window_ms)
+    counted = counted.without(civil.holidays(local))
     cycles: list[Cycle] = []
     span = int(starts[-1] - starts[0]) + window_ms if len(starts) else 0
+    for period, bin_ms in _wanted(window_ms, span, weekly=weekly):
+        expected = Season(tuple(cycles), civil, window_ms).expected(p, starts)
+        cycles.append(_cycle(counted, local, expected, period, bin_ms))
+    return Season(tuple(cycles), civil, window_ms)
+
+
+def _wanted(window_ms: int, span: int, *, weekly: bool) -> list[tuple[int, int]]:
+    """Return the period and the bins of each cycle that so long a time can show."""
     fine = max(window_ms, HOUR_MS)
     # With windows of an hour: 24 bins of the day, 7 days of the week, 168 hours of the week.
     wanted = [(DAY_MS, fine), (WEEK_MS, max(fine, DAY_MS)), (WEEK_MS, fine)]
-    for period, bin_ms in wanted if weekly else wanted[:1]:
-        if period // bin_ms < MIN_PERIODS or span < MIN_PERIODS * period:
-            continue
-        expected = Season(tuple(cycles)).expected(p, starts)
-        cycles.append(_cycle(counted, starts, expected, period, bin_ms))
-    return Season(tuple(cycles))
+    found = [
+        (period, bin_ms)
+        for period, bin_ms in (wanted if weekly else wanted[:1])
+        if period // bin_ms >= MIN_PERIODS and span >= MIN_PERIODS * period
+    ]
+    if weekly and window_ms <= DAY_MS and span >= MONTHS_SEEN_MS:
+        found.append((MONTH_MS, DAY_MS))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,13 +227,34 @@ class SeasonCounts:
     x: Floats
     n: Floats
 
+    def without(self, windows: Mask) -> SeasonCounts:
+        """Return the same with some *windows*, bool [W], left out."""
+        if not windows.any():
+            return self
+        kept = ~windows[:, None]
+        return SeasonCounts(np.where(kept, self.x, 0.0), np.where(kept, self.n, 0.0))
+
+
+def _month_starts(days: Ints) -> Ints:
+    """Return the first day of the month of each day since 1970, as such a day."""
+    months = days.astype("datetime64[D]").astype("datetime64[M]")
+    return np.asarray(months.astype("datetime64[D]").astype(np.int64))
+
+
+def _period_of(local: Ints, period_ms: int) -> Ints:
+    """Number the periods that local times lie in."""
+    if period_ms == MONTH_MS:
+        months = (local // DAY_MS).astype("datetime64[D]").astype("datetime64[M]")
+        return np.asarray(months.astype(np.int64))
+    return np.asarray((local - MONDAY_MS) // period_ms)
+
 
 def _cycle(
-    counted: SeasonCounts, starts: Ints, expected: Floats, period_ms: int, bin_ms: int
+    counted: SeasonCounts, local: Ints, expected: Floats, period_ms: int, bin_ms: int
 ) -> Cycle:
-    bin_of = bins(starts, period_ms, bin_ms)
+    bin_of = bins(local, period_ms, bin_ms)
     count = bin_count(period_ms, bin_ms)
-    which = (starts - MONDAY_MS) // period_ms
+    which = _period_of(local, period_ms)
     periods = which - which.min()
     shape = (count, int(periods.max()) + 1, counted.x.shape[1])
     off, information = np.zeros(shape), np.zeros(shape)

@@ -75,6 +75,7 @@ def freeze(  # noqa: PLR0917
         slices=[one.name for one in contents.slices],
         model=model,
         gold=before.gold if before else None,
+        civil=streams.config_of(connection, stream.id).civil,
     )
     stored.save(connection, fitted, None, now_ms)
     return fitted, panes

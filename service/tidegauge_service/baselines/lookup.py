@@ -23,7 +23,10 @@ def find_baseline(
     clock: Clock,
     fitted: Callable[[int], None] | None = None,
 ) -> Baseline | None:
-    """Return the baseline that is named, or fitted from a file; None for a range of the stream."""
+    """Return the baseline that is named, or fitted from a file; None for a range of the stream.
+
+    One that was fitted by another `timezone` or `calendar` is fitted again, from its counts.
+    """
     chosen = config.baseline
     if not isinstance(chosen, BaselineName):  # a wrong one is said now, not after the range
         class_balance(chosen.balance, probe_set.layout.classes)
@@ -48,4 +51,4 @@ def find_baseline(
         return None
     name = config.name
     baselines.check(found, stream=name, probe_set=probe_set.id, window_ms=config.window)
-    return found
+    return found.in_time(config.civil)

@@ -286,6 +286,7 @@ def _freeze(  # noqa: PLR0917
         slices=[probe.name for probe in probe_set.slices],
         model=_label_model(probe_set, kept, labelled, balance) if windows else None,
         gold=None if labelled is None else labelled.gold(),
+        civil=config.civil,
     )
 
 

@@ -16,6 +16,7 @@ from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import LATE_ADVICE
 from tidegauge_alerts.transports.preflight import check_receiver
 from tidegauge_probes import load
+from tidegauge_probes.drift.civil_time import UTC
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.cli.console.terminal import out, settings_of, styled
 from tidegauge_service.cli.probes.sample import stream_inputs
@@ -31,7 +32,7 @@ from tidegauge_service.ingest.sources.registry import open_source
 from tidegauge_service.ingest.sources.source import Raw, Source
 from tidegauge_service.jobs.punctuality import arrived, mostly_late
 from tidegauge_service.runtime.pipeline import check_receivers
-from tidegauge_service.store import streams
+from tidegauge_service.store import baselines, streams
 from tidegauge_service.store.alerting import notice_state, outbox
 from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.engine import Connection, Database
@@ -90,6 +91,7 @@ def _of_stream(path: Path, settings: Settings) -> list[tuple[str, Check]]:
         (f"{path}: source", partial(_source, path, settings)),
         *([(f"{path}: fields", partial(_fields, path, settings))] if kind in LOOKED_INTO else []),
         (f"{path}: records", partial(_records, path, settings)),
+        (f"{path}: time zone", partial(_time_zone, path, settings)),
         (f"{path}: gaps", partial(_gaps, path, settings)),
         (f"{path}: LF coverage", partial(_sight, path, settings)),
     ]
@@ -241,6 +243,13 @@ def _records(path: Path, settings: Settings) -> str:
     if told is not None or mostly_late(came):
         raise SourceError(f"{said}. {LATE_ADVICE}")
     return said
+
+
+def _time_zone(path: Path, settings: Settings) -> str:
+    """Name the stream's time zone, with a warning if its daily cycle follows another."""
+    zone = load_stream(path).timezone
+    found = _look(path, settings, baselines.followed_clock)
+    return zone if found is None or zone != UTC else f"{zone}. Warning: {found.advice}"
 
 
 def _gaps(path: Path, settings: Settings) -> str:

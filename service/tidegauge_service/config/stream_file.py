@@ -14,9 +14,10 @@ from tidegauge_alerts.rules import UserRule, parse_rule
 from tidegauge_alerts.silences import MuteTime, parse_mute
 from tidegauge_probes.documents.explanation import explain
 from tidegauge_probes.documents.spec import Spec
-from tidegauge_probes.drift import false_alarms
+from tidegauge_probes.drift import civil_time, false_alarms
+from tidegauge_probes.drift.civil_time import CivilTime
 from tidegauge_probes.drift.false_alarms import FalseAlarms
-from tidegauge_probes.errors import BudgetError
+from tidegauge_probes.errors import BudgetError, CivilTimeError
 from tidegauge_service.clock import to_iso, window_start
 from tidegauge_service.config import variables
 from tidegauge_service.config.time_fields import Delay, Duration, Moment, with_written_defaults
@@ -33,6 +34,20 @@ def _encoding(name: str) -> str:
         msg = f"'{name}' is not an encoding that can be read line by line, such as utf-8 or cp1252"
         raise ValueError(msg)
     return name
+
+
+def _zone(name: str) -> str:
+    try:
+        return civil_time.check_zone(name)
+    except CivilTimeError as error:
+        raise ValueError(str(error)) from error
+
+
+def _calendar(given: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    try:
+        return civil_time.check_calendar(given)
+    except CivilTimeError as error:
+        raise ValueError(str(error)) from error
 
 
 def _rule(text: str) -> str:
@@ -387,6 +402,14 @@ class StreamConfig(Spec):
     segment_by: tuple[str, ...] = ()
     window: Duration = 3_600_000
     lateness: Delay = 300_000
+    timezone: Annotated[str, AfterValidator(_zone)] = Field(
+        default=civil_time.UTC,
+        description="The clock that the traffic follows, e.g. `Europe/Berlin`.",
+    )
+    calendar: Annotated[str | tuple[str, ...], AfterValidator(_calendar)] = Field(
+        default="",
+        description="Holidays: a country (`DE`), a part of one (`DE-BY`), or a list of dates.",
+    )
     baseline: BaselineRange | BaselineName | BaselinePath
     alerts: AlertRules = AlertRules()
     samples: SampleSizes = SampleSizes()
@@ -404,6 +427,11 @@ class StreamConfig(Spec):
         """The budget of false alarms; where none is written, the one for windows this long."""
         written = self.alerts.false_alarms
         return false_alarms.default(self.window) if written is None else false_alarms.parse(written)
+
+    @property
+    def civil(self) -> CivilTime:
+        """The clock and the calendar of the traffic."""
+        return CivilTime(self.timezone, self.calendar)
 
     @model_validator(mode="after")
     def _format_fits_source(self) -> Self:
@@ -429,17 +457,25 @@ class StreamConfig(Spec):
 
 
 def load_stream(path: Path) -> StreamConfig:
-    """Read a stream file; SettingsError says where it is wrong and what was probably meant."""
+    """Read a stream file; SettingsError says where it is wrong and what was probably meant.
+
+    MissingExtraError if its calendar is a country's, and nothing is installed that knows it.
+    """
     data = variables.read(path)
     if not isinstance(data, dict):
         msg = f"{path} is empty or not a mapping: see `tidegauge config schema` for its keys"
         raise SettingsError(msg)
     try:
         read_from = {"folder": str(path.parent), "file": str(path)}
-        return StreamConfig.model_validate({**data, **read_from})
+        config = StreamConfig.model_validate({**data, **read_from})
+        civil_time.check_country(config.calendar)
+    except CivilTimeError as error:
+        msg = f"{path} is not valid:\ncalendar: {error}"
+        raise SettingsError(msg) from error
     except ValidationError as error:
         msg = f"{path} is not valid:\n{explain(error, StreamConfig)}"
         raise SettingsError(msg) from error
+    return config
 
 
 def schema() -> dict[str, Any]:

@@ -84,6 +84,8 @@ def settings_text(config: StreamConfig) -> str:
         "segment_by": list(config.segment_by),
         "window": _short(config.window),
         "lateness": _short(config.lateness),
+        "timezone": config.timezone,
+        **({"calendar": config.calendar} if config.calendar else {}),
         "baseline": {"from": to_iso(chosen.from_), "until": to_iso(chosen.until)}
         if isinstance(chosen, BaselineRange)
         else chosen.model_dump(mode="json"),

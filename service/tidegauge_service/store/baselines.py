@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
+import structlog
 
 from tidegauge_probes.drift import baseline as baselines
+from tidegauge_probes.drift import clock_change
 from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.drift.civil_time import UTC
+from tidegauge_probes.drift.clock_change import ClockChange
 from tidegauge_probes.errors import BaselineError, nearest
 from tidegauge_service.store import schema, upsert
+from tidegauge_service.store.streams import StreamRow
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,10 @@ def save(connection: sa.Connection, baseline: Baseline, name: str | None, now_ms
         if taken not in {None, baseline.id}:
             msg = f"there is another baseline named '{name}' ({taken}): choose a new name"
             raise BaselineError(msg)
+    followed = clock_change.find(baseline)
+    if followed is not None:
+        source = dict(baseline.source)
+        log.warning("clock_change", baseline=baseline.id, advice=followed.advice, source=source)
     row = {
         "id": baseline.id,
         "name": name,
@@ -42,6 +53,7 @@ def save(connection: sa.Connection, baseline: Baseline, name: str | None, now_ms
         "records": baseline.total.records,
         "windows": len(baseline.starts),
         "content": baseline.encode(),
+        "clock_change": None if followed is None else json.dumps(asdict(followed)),
         "created_ms": now_ms,
     }
     upsert.keep(connection, t, [row])
@@ -67,6 +79,16 @@ def find(connection: sa.Connection, name: str) -> Baseline:
         msg += "`tidegauge baseline fit`"
         raise BaselineError(msg)
     return baselines.decode(content)
+
+
+def followed_clock(connection: sa.Connection, stream: StreamRow) -> ClockChange | None:
+    """Return the clock change that the cycles of a stream read in UTC were seen to follow."""
+    if stream.timezone != UTC or stream.baseline is None:
+        return None
+    t = schema.baseline
+    query = sa.select(t.c.clock_change).where(t.c.id == stream.baseline)
+    found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else ClockChange(**json.loads(found))
 
 
 def is_known(connection: sa.Connection, name: str) -> bool:

@@ -50,6 +50,7 @@ stream = Table(
     Column("source", Text),  # JSON: what the positions are positions in; null: not known yet
     Column("window_ms", BigInteger, nullable=False),
     Column("lateness_ms", BigInteger, nullable=False),
+    Column("timezone", String(64), nullable=False),  # in which the page shows its times
     Column("epoch", Integer, nullable=False, default=0),  # +1 with each change of `deployment`
     Column(
         "stale_ms", BigInteger
@@ -303,6 +304,7 @@ baseline = Table(
     Column("records", BigInteger, nullable=False),
     Column("windows", Integer, nullable=False),
     Column("content", LargeBinary, nullable=False),  # Baseline.encode
+    Column("clock_change", Text),  # JSON: the change that its cycles follow, if read in UTC
     Column("created_ms", BigInteger, nullable=False),
 )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 import sqlalchemy as sa
 from pydantic import ValidationError
 
+from tidegauge_probes.drift.civil_time import UTC
 from tidegauge_probes.labeling.contents import Contents, read_contents
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import Layout
@@ -38,6 +39,7 @@ class StreamRow:
 
     ``probe_set``, ``baseline``: of the live deployment that was deployed last, or of the one that
     is live in the window at hand (``deployments.seen_from``). ``epoch``: how often that changed.
+    ``timezone``: in which people are shown its times.
     """
 
     id: int
@@ -47,6 +49,7 @@ class StreamRow:
     probe_set: str
     baseline: str | None
     epoch: int = 0
+    timezone: str = UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def register(
     _refuse_changes(found, config)
     _refuse_unknown(connection, found, config, probe_set)
     _keep_current(connection, found, config, probe_set)
-    return found
+    return replace(found, timezone=config.timezone)
 
 
 def _keep_current(
@@ -116,7 +119,9 @@ def _keep_current(
     t, d = schema.stream, schema.deployment
     text = config.model_dump_json(by_alias=True)
     connection.execute(
-        sa.update(t).where(t.c.id == found.id, t.c.config != text).values(config=text)
+        sa.update(t)
+        .where(t.c.id == found.id, t.c.config != text)
+        .values(config=text, timezone=config.timezone)
     )
     if found.baseline is None and found.probe_set == probe_set.id:
         unfitted = (d.c.stream_id == found.id, d.c.until_ms.is_(None), d.c.baseline.is_(None))
@@ -157,6 +162,7 @@ def _insert(
         "config": config.model_dump_json(by_alias=True),
         "window_ms": config.window,
         "lateness_ms": config.lateness,
+        "timezone": config.timezone,
         "created_ms": now_ms,
     }
     for stream_id in upsert.claim(connection, schema.stream, [stream], "id"):
@@ -244,7 +250,7 @@ def select_streams(connection: sa.Connection) -> list[StreamRow]:
     t, d = schema.stream, schema.deployment
     columns = (t.c.id, t.c.name, t.c.window_ms, t.c.lateness_ms, d.c.probe_set, d.c.baseline)
     newest = (d.c.stream_id == t.c.id) & (d.c.role == Role.LIVE) & d.c.until_ms.is_(None)
-    query = sa.select(*columns, t.c.epoch).join(d, newest).order_by(t.c.name)
+    query = sa.select(*columns, t.c.epoch, t.c.timezone).join(d, newest).order_by(t.c.name)
     return [StreamRow(*row) for row in connection.execute(query)]
 
 

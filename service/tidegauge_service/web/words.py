@@ -1,4 +1,4 @@
-"""How the page says figures: plain English, sensible digits, times in UTC."""
+"""How the page says figures: plain English, sensible digits, times by the stream's clock."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from tidegauge_alerts.messages.phrases import MAX_SEGMENT, clean, percent
+from tidegauge_probes.drift.civil_time import UTC
 from tidegauge_probes.findings import ALL
-from tidegauge_service.clock import to_iso
+from tidegauge_service.clock import in_zone, to_iso
 
 NOTHING: Final = "–"
 ALL_RECORDS: Final = "all records"
@@ -70,9 +71,16 @@ def chance(p_value: float | None) -> str:
     return "below 1e-12" if p_value < 1e-12 else f"{p_value:.1g}"  # noqa: PLR2004
 
 
-def moment(ms: int | None) -> str:
-    """Return a time in ISO-8601."""
-    return to_iso(ms) or NOTHING
+def moment(ms: int | None, zone: str = UTC) -> str:
+    """Return a time in ISO-8601; by a clock other than UTC with the offset.
+
+    >>> moment(1_774_746_000_000), moment(1_774_746_000_000, "Europe/Berlin")
+    ('2026-03-29T01:00:00Z', '2026-03-29T03:00:00+02:00')
+    """
+    if ms is None or zone == UTC:
+        return to_iso(ms) or NOTHING
+    whole = "milliseconds" if ms % 1000 else "seconds"
+    return in_zone(ms, zone).isoformat(timespec=whole)
 
 
 def duration(ms: int) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import zipfile
 from typing import Any
 
@@ -20,6 +21,7 @@ from tidegauge_probes.drift.baseline import LEARNING_WINDOWS, Baseline
 from tidegauge_probes.drift.calibration import variance_time
 from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.calibration.noise import FLOOR_TAU
+from tidegauge_probes.drift.civil_time import CivilTime
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import SeriesKind
 from tidegauge_probes.label_model import LabelModelKind
@@ -84,6 +86,49 @@ def test_the_id_follows_the_content() -> None:
         made(slices=["s"]),
     )
     assert len({made(), *others}) == 5
+
+
+def test_the_clock_and_the_calendar_are_part_of_the_content() -> None:
+    baseline = small()
+    berlin = baseline.in_time(CivilTime("Europe/Berlin", "DE-BY"))
+    dates = baseline.in_time(CivilTime("UTC", ("2026-12-24",)))
+    assert len({baseline.id, berlin.id, dates.id}) == 3
+    for changed in (berlin, dates):
+        again = baselines.decode(changed.encode())
+        assert again.civil == changed.civil
+        assert again.id == changed.id
+        assert again.in_time(CivilTime()).encode() == baseline.encode()
+
+
+@given(st.integers(0, 10**6))
+def test_in_utc_a_baseline_has_the_bytes_that_it_had_before_there_were_zones(seed: int) -> None:
+    pane = count(np.random.default_rng(seed), np.full(3, 0.3), 50)
+    facts: dict[str, Any] = {"layout": layout_of(3), "probe_set": "a", "window_ms": HOUR_MS}
+    plain = baselines.fit({0: pane}, **facts, source={})
+    told = baselines.fit({0: pane}, **facts, source={}, civil=CivilTime("UTC"))
+    assert told.encode() == plain.encode()
+    with zipfile.ZipFile(io.BytesIO(told.encode())) as archive:
+        header = json.loads(archive.read("header.json"))
+    assert not {"timezone", "calendar"} & set(header)
+
+
+def test_without_windows_there_is_nothing_to_read_by_a_clock() -> None:
+    pane = count(np.random.default_rng(0), np.full(3, 0.3), 50)
+    untimed = baselines.fit(
+        {-1: pane},
+        layout=layout_of(3),
+        probe_set="a",
+        window_ms=HOUR_MS,
+        source={},
+        civil=CivilTime("Europe/Berlin"),
+    )
+    assert untimed.civil == CivilTime()
+    assert untimed.in_time(CivilTime("Europe/Berlin")) is untimed
+
+
+def test_a_baseline_of_an_unknown_zone_is_refused() -> None:
+    with pytest.raises(BaselineError, match="no time zone 'Europe/Berlinn'"):
+        baselines.decode(small().in_time(CivilTime("Europe/Berlinn")).encode())
 
 
 def with_model(kind: LabelModelKind = LabelModelKind.MAJORITY) -> Baseline:

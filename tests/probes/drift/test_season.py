@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tidegauge_probes.drift import season
+from tidegauge_probes.drift.civil_time import CivilTime
 from tidegauge_probes.drift.season import (
     DAY_MS,
     HOUR_MS,
     MONDAY_MS,
+    MONTH_MS,
     WEEK_MS,
     Cycle,
     Season,
@@ -147,3 +149,90 @@ def test_windows_of_one_bin_share_its_error_and_others_average_it_out() -> None:
         assert found[j] == pytest.approx(due)
     assert (found[1] > cycles[1].variance[6]).all(), "hours average out, the day does not"
     assert found[0] == pytest.approx(both.variance(hours[:1], 2)[0])
+
+
+# -- Days of the month ----------------------------------------------------------------------------
+
+
+def test_the_month_is_a_cycle_after_half_a_year() -> None:
+    def periods(days: int) -> list[int]:
+        at = starts(days * 24)[::24]
+        counted = SeasonCounts(np.full((days, 1), 50.0), np.full((days, 1), 1e3))
+        found = season.fit(counted, at, DAY_MS, np.array([0.05]))
+        return [cycle.period_ms // DAY_MS for cycle in found.cycles]
+
+    assert periods(181) == [7, 7]
+    assert periods(182) == [7, 7, MONTH_MS // DAY_MS]
+
+
+def test_what_happens_at_the_beginning_of_the_month_is_learnt() -> None:
+    at = starts(400 * 24)[::24]
+    day = (at // DAY_MS).astype("datetime64[D]")
+    first = (day - day.astype("datetime64[M]").astype("datetime64[D]")).astype(int) < 2
+    rates = np.where(first, 0.10, 0.05)[:, None] * np.ones(2)
+    rng, n = np.random.default_rng(2), np.full(rates.shape, 1_000)
+    counted = SeasonCounts(rng.binomial(n, rates).astype(float), n.astype(float))
+    found = season.fit(counted, at, DAY_MS, np.full(2, 0.053))
+    expected = found.expected(np.full(2, 0.053), at)
+    assert expected[first].mean() == pytest.approx(0.10, rel=0.1)
+    assert expected[~first].mean() == pytest.approx(0.05, rel=0.1)
+
+
+# -- Local time and holidays ----------------------------------------------------------------------
+
+CLOCK_CHANGE = 1_774_746_000_000  # 2026-03-29T01:00Z, in Berlin
+
+
+def test_a_cycle_of_local_time_holds_on_the_other_side_of_a_clock_change() -> None:
+    at = CLOCK_CHANGE - 28 * DAY_MS + np.arange(42 * 24) * HOUR_MS
+    berlin = CivilTime("Europe/Berlin")
+    hour = berlin.local(at, HOUR_MS) % DAY_MS // HOUR_MS
+    rates = (1 + 0.5 * np.sin(2 * np.pi * hour / 24))[:, None] * P
+    n, before = np.full(rates.shape, N), at < CLOCK_CHANGE
+    x = np.random.default_rng(6).binomial(n, rates)
+    counted = SeasonCounts(x[before].astype(float), n[before].astype(float))
+    mean = rates.mean(axis=0)
+
+    def off(civil: CivilTime) -> float:
+        found = season.fit(counted, at[before], HOUR_MS, mean, civil)
+        after = logit(found.expected(mean, at[~before])) - logit(rates[~before])
+        return float(np.sqrt((after[:, :2] ** 2).mean()))
+
+    assert off(berlin) < 0.05
+    assert off(CivilTime()) > 2 * off(berlin)
+
+
+def weekends(holiday: str) -> tuple[np.ndarray, CivilTime, SeasonCounts, Season]:
+    """Return eight weeks in which LF 0 rests on Sundays and LF 1 does not; one day is a holiday.
+
+    On it LF 0 does as on a Sunday.
+    """
+    at = starts(56 * 24)
+    civil = CivilTime(calendar=(holiday,))
+    rest = (at - MONDAY_MS) % WEEK_MS // DAY_MS == 6
+    rates = np.column_stack([np.where(rest | civil.holidays(at), 0.1, 0.3), np.full(len(at), 0.3)])
+    n = np.full(rates.shape, 2_000)
+    x = np.random.default_rng(8).binomial(n, rates)
+    counted = SeasonCounts(x.astype(float), n.astype(float))
+    return at, civil, counted, season.fit(counted, at, HOUR_MS, rates.mean(axis=0), civil)
+
+
+def test_on_a_holiday_each_series_is_held_against_what_is_nearer() -> None:
+    wednesday = str(np.datetime64(int(starts(1)[0]) + 30 * DAY_MS, "ms").astype("datetime64[D]"))
+    at, civil, counted, found = weekends(wednesday)
+    day = civil.holidays(at)
+    assert day.sum() == 24
+    p = np.array([0.27, 0.3])
+    expected = found.expected(p, at, counted)[day].mean(axis=0)
+    assert expected == pytest.approx([0.1, 0.3], rel=0.15)
+    # Without what came it is a weekday; and it has taught that weekday nothing.
+    assert found.expected(p, at)[day].mean(axis=0) == pytest.approx([0.3, 0.3], rel=0.1)
+    assert (found.leverage(at, 2)[day] == 0).all()
+    assert (found.leverage(at, 2)[~day] > 0).any()
+
+
+def test_on_other_days_what_came_decides_nothing() -> None:
+    at, civil, counted, found = weekends("2020-01-01")
+    assert not civil.holidays(at).any()
+    p = np.array([0.27, 0.3])
+    assert (found.expected(p, at, counted) == found.expected(p, at)).all()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,8 @@ import pytest
 import yaml
 
 from tests.service.streams_for_tests import HOUR, START
+from tidegauge_probes.drift.civil_time import CivilTime
+from tidegauge_probes.errors import MissingExtraError
 from tidegauge_service.clock import from_iso
 from tidegauge_service.config.stream_file import (
     BaselineRange,
@@ -271,3 +275,58 @@ def test_the_schema_takes_the_example(tmp_path: Path) -> None:
 def test_the_schema_refuses_what_the_loader_refuses(tmp_path: Path, wrong: dict[str, Any]) -> None:
     assert refused(tmp_path, **wrong)
     assert not jsonschema.Draft202012Validator(schema()).is_valid(LEAST | wrong)
+
+
+# -- Time zone and calendar -----------------------------------------------------------------------
+
+
+def test_the_time_zone_is_utc_and_there_are_no_holidays_unless_said(tmp_path: Path) -> None:
+    assert load(tmp_path).civil == CivilTime("UTC", "")
+
+
+@pytest.mark.parametrize(
+    ("written", "calendar"),
+    [
+        ("DE", "DE"),
+        ("DE-BY", "DE-BY"),
+        ("NO", "NO"),
+        ("[2026-12-24, 2026-12-31]", ("2026-12-24", "2026-12-31")),
+    ],
+)
+def test_a_stream_has_a_zone_and_a_calendar(
+    tmp_path: Path, written: str, calendar: str | tuple[str, ...]
+) -> None:
+    text = yaml.safe_dump(LEAST) + f"timezone: Europe/Berlin\ncalendar: {written}\n"
+    config = load_text(tmp_path, text)
+    assert config.civil == CivilTime("Europe/Berlin", calendar)
+    again = StreamConfig.model_validate_json(config.model_dump_json(by_alias=True))
+    assert again.civil == config.civil
+    jsonschema.validate(json.loads(config.model_dump_json(by_alias=True)), schema())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"timezone": "Berlin"}, "timezone: no time zone 'Berlin'; did you mean 'Europe/Berlin'?"),
+        ({"timezone": "CEST"}, "timezone: no time zone 'CEST'"),
+        ({"calendar": "Germany"}, "calendar: 'Germany' is not a country"),
+        ({"calendar": "DX"}, "calendar: no holidays are known for 'DX'; did you mean"),
+        ({"calendar": "DE-BX"}, "calendar: no holidays are known for the part 'BX' of DE"),
+        ({"calendar": ["24.12.2026"]}, "'24.12.2026' is not a date"),
+    ],
+)
+def test_what_is_no_zone_or_calendar_is_refused(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, **changes)
+    assert said in str(caught.value)
+
+
+def test_a_country_needs_its_extra_and_a_list_of_dates_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "holidays", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'tidegauge\[calendar\]'"):
+        load(tmp_path, calendar="DE")
+    assert load(tmp_path, calendar=["2026-12-24"]).calendar == ("2026-12-24",)

@@ -17,6 +17,7 @@ from tidegauge_probes.drift.calibration.generalised_pareto import DISTANCES, Exc
 from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.calibration.tail_map import GROUPS, TailMaps
 from tidegauge_probes.drift.calibration.variance_time import PHIS, VarianceTime
+from tidegauge_probes.drift.civil_time import CivilTime
 from tidegauge_probes.drift.season import Cycle, Season, bin_count
 
 Array = npt.NDArray[Any]
@@ -57,8 +58,13 @@ def encode(
     return msgspec.json.encode(header), {_PREFIX + name: part for name, part in arrays.items()}
 
 
-def decode(header: bytes, stored: Mapping[str, Array], series: int) -> tuple[Calibration, Forecast]:
-    """Read what ``encode`` wrote; ValueError or KeyError for what does not fit *series*."""
+def decode(
+    header: bytes, stored: Mapping[str, Array], series: int, civil: CivilTime, window_ms: int
+) -> tuple[Calibration, Forecast]:
+    """Read what ``encode`` wrote; ValueError or KeyError for what does not fit *series*.
+
+    *civil*, *window_ms*: those of the baseline, by which its cycles are read.
+    """
     head = msgspec.json.decode(header, type=_Header)
     arrays = {name.removeprefix(_PREFIX): part for name, part in stored.items()}
     cycles = tuple(
@@ -85,7 +91,7 @@ def decode(header: bytes, stored: Mapping[str, Array], series: int) -> tuple[Cal
         n=n,
         learning=False,
         curve=VarianceTime(arrays["curve"]),
-        season=Season(cycles),
+        season=Season(cycles, civil, window_ms),
         freedom=head.freedom,
         tails=TailMaps(_pairs(head, arrays["maps"]), arrays["rare"].astype(np.bool_)),
         left_out=head.left_out,

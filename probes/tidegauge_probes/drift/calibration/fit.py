@@ -197,7 +197,7 @@ def _held_back(windows: CalibrationWindows, weights: Floats) -> Iterator[Floats]
         others, held = windows[fold != which], windows[fold == which]
         learned = _learn(others)
         level = learned.level
-        expected = level.season.expected(level.p, held.starts)
+        expected = level.season.expected(level.p, held.starts, held.came)
         here = replace(learned, level=replace(level, expected=expected))
         yield _evidence(held, here, _tails(others, learned), weights)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tidegauge_probes.drift.calibration.tail_map import TailMaps
 from tidegauge_probes.drift.calibration.variance_time import VarianceTime
 from tidegauge_probes.drift.scales import LEAST_FREEDOM
-from tidegauge_probes.drift.season import NO_SEASON, Season
+from tidegauge_probes.drift.season import NO_SEASON, Season, SeasonCounts
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -51,9 +51,12 @@ class Calibration:
         """Variance of the estimate of logit p, [S]."""
         return np.asarray(self.error / np.maximum(self.p, 1 - self.p) ** 2)
 
-    def expected(self, starts: Ints) -> Floats:
-        """Return the shares to expect in windows that start then, float64 [W, S]."""
-        return self.season.expected(self.p, starts)
+    def expected(self, starts: Ints, came: SeasonCounts | None = None) -> Floats:
+        """Return the shares to expect in windows that start then, float64 [W, S].
+
+        *came*: what they hold, which on a holiday tells a weekday from a Sunday.
+        """
+        return self.season.expected(self.p, starts, came)
 
     def season_variance(self, starts: Ints) -> Floats:
         """Return the variance of the expected logit that comes from the cycles, float64 [W, S]."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from tidegauge_probes.drift.civil_time import UTC_TIME, CivilTime
 from tidegauge_probes.drift.season import Season, SeasonCounts
 from tidegauge_probes.drift.season import fit as fit_season
 from tidegauge_probes.lazy import LazyModule
@@ -22,7 +23,8 @@ Mask = npt.NDArray[np.bool_]
 class CalibrationWindows:
     """x of n, float64 [K, S], in windows that start at ``starts``, int64 [K].
 
-    ``used``: bool [K, S], what calibration learns from; always without n = 0.
+    ``used``: bool [K, S], what calibration learns from; always without n = 0. ``civil``: the clock
+    and the calendar of the traffic.
     """
 
     starts: Ints
@@ -30,11 +32,14 @@ class CalibrationWindows:
     n: Floats
     window_ms: int
     used: Mask
+    civil: CivilTime = UTC_TIME
 
     @classmethod
-    def of(cls, starts: Ints, x: Ints, n: Ints, window_ms: int) -> CalibrationWindows:
+    def of(
+        cls, starts: Ints, x: Ints, n: Ints, window_ms: int, civil: CivilTime = UTC_TIME
+    ) -> CalibrationWindows:
         """Return windows that are all used where they have a volume."""
-        return cls(starts, x.astype(np.float64), n.astype(np.float64), window_ms, n > 0)
+        return cls(starts, x.astype(np.float64), n.astype(np.float64), window_ms, n > 0, civil)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -45,6 +50,11 @@ class CalibrationWindows:
     def size(self) -> Floats:
         """The volumes that are used, float64 [K, S]; 0 elsewhere."""
         return np.where(self.used, self.n, 0.0)
+
+    @property
+    def came(self) -> SeasonCounts:
+        """What every window holds, used or not: on a holiday it decides what is expected."""
+        return SeasonCounts(self.x, self.n)
 
     def without(self, left_out: Mask) -> CalibrationWindows:
         """Return the same, with *left_out* [K, S] not used."""
@@ -58,6 +68,7 @@ class CalibrationWindows:
             self.n[windows],
             self.window_ms,
             self.used[windows],
+            self.civil,
         )
 
 
@@ -83,14 +94,14 @@ def level_of(windows: CalibrationWindows, *, weekly: bool) -> Level:
     size = windows.size
     seen, total = np.where(windows.used, windows.x, 0.0), size.sum(axis=0)
     p = smoothed(seen.sum(axis=0), total)
-    counted = SeasonCounts(seen, size)
-    season = fit_season(counted, windows.starts, windows.window_ms, p, weekly=weekly)
-    expected = season.expected(p, windows.starts)
+    counted, starts = SeasonCounts(seen, size), windows.starts
+    season = fit_season(counted, starts, windows.window_ms, p, windows.civil, weekly=weekly)
+    expected = season.expected(p, starts, windows.came)
     for _ in range(2 if season.cycles else 0):
         found = smoothed(seen.sum(axis=0), total)
         meant = smoothed((size * expected).sum(axis=0), total)
         p = special.expit(special.logit(p) + special.logit(found) - special.logit(meant))
-        expected = season.expected(p, windows.starts)
+        expected = season.expected(p, starts, windows.came)
     return Level(p, season, expected)
 
 

@@ -131,6 +131,8 @@ def show(
     out.print(f"baseline {found.id} of ProbeSet {found.probe_set}")
     for key, value in found.source.items():
         out.print(f"  {key}: {value}", highlight=False)
+    for key in ("timezone", "calendar"):
+        out.print(f"  {key}: {_facts(found)[key] or 'none'}", highlight=False)
     precision = _precision(found)
     table = Table("LF", "coverage", "overlaps", "conflicts", "errors", "precision")
     for lf, row in lf_summary(found.total, found.plan.layout.probes).iterrows():
@@ -203,6 +205,8 @@ def _facts(baseline: Baseline) -> dict[str, Any]:
         "windows": len(baseline.starts),
         "learning": baseline.learning,
         "source": dict(baseline.source),
+        "timezone": baseline.civil.zone,
+        "calendar": baseline.civil.calendar or None,
         "accuracy": None if baseline.gold is None else baseline.gold.accuracy,
         "label_model": None
         if model is None

@@ -10,6 +10,7 @@ from tidegauge_probes.drift import comparison
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
 from tidegauge_service.baselines.live_windows import freeze
+from tidegauge_service.baselines.stream_time import in_stream_time
 from tidegauge_service.jobs.evaluation.window import ClosedWindow
 from tidegauge_service.store import baselines, deployments
 from tidegauge_service.store.engine import Connection
@@ -42,11 +43,13 @@ def load_or_fit(
 ) -> Baseline:
     """Return the deployment's baseline; fit it first if its range has just been passed.
 
+    One that was fitted by another `timezone` or `calendar` is fitted again, from its counts.
     *balance*: the share of each class in the range, if somebody knows them.
     Raises BaselineError if the range turns out to hold no records, or *balance* is none.
     """
     if window.deployment.baseline is not None:
-        return baselines.load(connection, window.deployment.baseline)
+        found = baselines.load(connection, window.deployment.baseline)
+        return in_stream_time(connection, window.stream, window.deployment, found, now_ms)
     return _fit(connection, window, now_ms, balance)
 
 

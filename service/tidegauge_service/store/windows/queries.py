@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from tidegauge_probes.drift.clock_change import ClockChange
 from tidegauge_probes.findings import ALL, Blindness, SeriesKind
-from tidegauge_service.store import schema, streams
+from tidegauge_service.store import baselines, schema, streams
 from tidegauge_service.store.alerting import notice_state
 from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.ingest import decisions, quarantine
@@ -88,6 +89,8 @@ class StreamSummary:
     """Since when most records come too late, if people were told of it."""
     blind: tuple[Blindness, ...] | None = None
     """What the stream cannot see; None while too little was counted to say."""
+    clock_change: ClockChange | None = None
+    """The change of clocks that its cycles follow, though they are read in UTC."""
 
     @property
     def held(self) -> tuple[Decision, ...]:
@@ -290,6 +293,7 @@ def summary(connection: sa.Connection, stream: StreamRow) -> StreamSummary:
         stale_ms=notice_state.since(connection, stream.id, Trouble.STALE),
         late_ms=notice_state.since(connection, stream.id, Trouble.LATE),
         blind=sight.load(connection, stream.id).found,
+        clock_change=baselines.followed_clock(connection, stream),
     )
 
 

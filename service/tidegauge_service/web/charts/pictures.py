@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tidegauge_probes.findings import SeriesKey, Verdict
+from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows.figures import HeatMap, SeriesFigure
 from tidegauge_service.web import addresses
 from tidegauge_service.web.charts.specs import deviation_of, distinct, is_shifted, shown_rows
@@ -54,18 +55,18 @@ class MapView:
     hidden: int
 
 
-def map_view(stream: str, segment: str, windows: int, figures: HeatMap) -> MapView | None:
+def map_view(stream: StreamRow, segment: str, windows: int, figures: HeatMap) -> MapView | None:
     """Return the heat map as the page shows it; None while there are no figures to draw."""
     if not any(cell for row in figures.cells for cell in row):
         return None
     shown = shown_rows(figures)
     return MapView(
         picture=Picture(
-            addresses.heat_map(stream, segment, windows, ThemeName.LIGHT),
-            addresses.heat_map(stream, segment, windows, ThemeName.DARK),
+            addresses.heat_map(stream.name, segment, windows, ThemeName.LIGHT),
+            addresses.heat_map(stream.name, segment, windows, ThemeName.DARK),
             _in_words(figures),
         ),
-        last_window=moment(figures.starts[-1]),
+        last_window=moment(figures.starts[-1], stream.timezone),
         rows=tuple(
             _row(name, cells[-1])
             for name, cells in zip(distinct(figures.names, 100), figures.cells, strict=True)

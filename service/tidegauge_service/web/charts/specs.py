@@ -15,8 +15,9 @@ from typing import Any, Final
 import altair as alt
 
 from tidegauge_alerts.messages.phrases import clean
+from tidegauge_probes.drift.civil_time import UTC, offset_ms
 from tidegauge_probes.findings import Verdict
-from tidegauge_service.clock import to_iso
+from tidegauge_service.clock import in_zone, to_iso
 from tidegauge_service.store.windows.figures import HeatMap, SeriesFigure
 from tidegauge_service.web.charts.renderer import Spec
 from tidegauge_service.web.charts.themes import THEMES, Theme, ThemeName
@@ -142,26 +143,37 @@ def distinct(names: Iterable[str], limit: int = MAX_LABEL) -> list[str]:
     return found
 
 
-def stamp(ms: int) -> str:
-    """Return a time as short as it is exact: ``2020-03-15T12:00``, in UTC."""
-    return to_iso(ms).removesuffix("Z").removesuffix(":00")
+def stamp(ms: int, zone: str = UTC) -> str:
+    """Return a time as short as it is exact: ``2020-03-15T12:00``, by the clock of *zone*.
+
+    The second time that an hour comes when clocks are put back has its offset: it is another
+    column.
+
+    >>> stamp(1_792_886_400_000, "Europe/Berlin"), stamp(1_792_890_000_000, "Europe/Berlin")
+    ('2026-10-25T02:00', '2026-10-25T02:00+01:00')
+    """
+    if zone == UTC:
+        return to_iso(ms).removesuffix("Z").removesuffix(":00")
+    local = in_zone(ms, zone)
+    short = to_iso(ms + offset_ms(zone, ms)).removesuffix("Z").removesuffix(":00")
+    return short + (local.isoformat()[-6:] if local.fold else "")
 
 
-def heat_map(figures: HeatMap, theme: Theme = LIGHT, title: str = "") -> Spec:
+def heat_map(figures: HeatMap, theme: Theme = LIGHT, title: str = "", zone: str = UTC) -> Spec:
     """Return LF × window, coloured by the deviation from the baseline, clipped at ±CLIP.
 
     A dot marks a shift, so that colour is not its only sign; grey is no data.
     """
     rows = shown_rows(figures)
     labels = distinct(figures.names[row] for row in rows)
-    starts = [stamp(ms) for ms in figures.starts]
+    starts = [stamp(ms, zone) for ms in figures.starts]
     cells = [
         _cell(label, start, figures.cells[row][at])
         for row, label in zip(rows, labels, strict=True)
         for at, start in enumerate(starts)
     ]
     width = max(10 * CELL_WIDTH, min(MAP_WIDTH, CELL_WIDTH * len(starts)))
-    across, down = _across(starts, width), _down(labels)
+    across, down = _across(starts, width, zone), _down(labels)
     base = alt.Chart(_DATA).encode(across, down)
     chart = alt.layer(
         base.mark_rect(color=theme.no_data),
@@ -185,10 +197,10 @@ def _cell(label: str, start: str, figure: SeriesFigure | None) -> dict[str, Any]
     return {"row": label, "window": start, "deviation": clipped, "shifted": is_shifted(figure)}
 
 
-def _across(starts: Sequence[str], width: int) -> alt.X:
+def _across(starts: Sequence[str], width: int, zone: str) -> alt.X:
     every = max(1, math.ceil(len(starts) * LABEL_EVERY_PX / width))
     axis = alt.Axis(
-        title="start of window (UTC)",
+        title=f"start of window ({zone})",
         values=list(starts[::every]),
         labelExpr="reverse(split(datum.value, 'T'))",  # two lines: the time above the date
         labelAngle=0,
@@ -223,10 +235,12 @@ def series(
     theme: Theme = LIGHT,
     title: str = "",
     marks: Marks = NO_MARKS,
+    *,
     width: int = SERIES_WIDTH,
+    zone: str = UTC,
 ) -> Spec:
     """Return one series as shares over windows: observed, expected (dashed), the 99 % band."""
-    starts = [stamp(ms) for ms in history.starts]
+    starts = [stamp(ms, zone) for ms in history.starts]
     points = [
         _point(at, f)
         | ({"alerted": True} if ms in marks.alerted else {})
@@ -235,7 +249,7 @@ def series(
     ]
     format_ = _percent_format(history.figures)
     axis = alt.Axis(title=None, orient="right", format=format_, tickCount=4)
-    base = alt.Chart(_DATA).encode(_across(starts, width))
+    base = alt.Chart(_DATA).encode(_across(starts, width, zone))
     expected, observed = _share("expected", axis), _share("observed", axis)
     chart = alt.layer(
         *_marked(base, theme, marks),
@@ -261,22 +275,32 @@ def _marked(base: alt.Chart, theme: Theme, marks: Marks) -> list[alt.Chart]:
 
 
 def timeline(
-    bars: Sequence[Bar], since_ms: int, until_ms: int, theme: Theme = LIGHT, title: str = ""
+    bars: Sequence[Bar],
+    since_ms: int,
+    until_ms: int,
+    theme: Theme = LIGHT,
+    title: str = "",
+    *,
+    zone: str = UTC,
 ) -> Spec:
     """Return alerts as bars from opening to resolve, one row for each series, in given order."""
+
+    def at(ms: int) -> str:
+        return to_iso(ms + offset_ms(zone, ms))  # Vega is told that it is UTC
+
     names = list(dict.fromkeys(bar.row for bar in bars))
     shown = dict(zip(names, distinct(names, MAX_ROW), strict=True))
     rows = [
         {
             "row": shown[bar.row],
-            "opened": to_iso(bar.opened_ms),
-            "until": to_iso(bar.until_ms),
+            "opened": at(bar.opened_ms),
+            "until": at(bar.until_ms),
             "critical": bar.critical,
         }
         for bar in bars
     ]
-    scale = alt.Scale(type="utc", domain=[to_iso(since_ms), to_iso(until_ms)])
-    axis = alt.Axis(title="event time (UTC)", format="%Y-%m-%d", tickCount=8, gridOpacity=0.3)
+    scale = alt.Scale(type="utc", domain=[at(since_ms), at(until_ms)])
+    axis = alt.Axis(title=f"event time ({zone})", format="%Y-%m-%d", tickCount=8, gridOpacity=0.3)
     colour = alt.condition("datum.critical", alt.value(theme.alarm), alt.value(theme.line))
     chart = (
         alt.Chart(_DATA)

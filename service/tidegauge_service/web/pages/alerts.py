@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tidegauge_alerts.messages.phrases import because, sentence
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_probes.findings import ALL, SeriesKey
+from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.web import addresses
 from tidegauge_service.web.charts.pictures import Picture, series_picture
 from tidegauge_service.web.words import Fact, Link, chance, count, moment, odds, place, share
@@ -44,15 +45,18 @@ class AlertLists:
 
 
 def lists(
-    stream: str, open_: Iterable[Alert], resolved: Iterable[Alert], total_open: int
+    stream: StreamRow, open_: Iterable[Alert], resolved: Iterable[Alert], total_open: int
 ) -> AlertLists:
     """Return the alerts of a stream in the order in which they are read."""
     ordered = sorted(open_, key=_strongest_first)[:MOST_OPEN]
     drawn = {a.id for a in [a for a in ordered if a.state is AlertState.FIRING][:MOST_CHARTS]}
     latest = sorted(resolved, key=lambda a: a.resolved_window_ms or 0, reverse=True)
+    name, zone = stream.name, stream.timezone
     return AlertLists(
-        tuple(card(a, series_picture(stream, a.key) if a.id in drawn else None) for a in ordered),
-        tuple(card(a) for a in latest[:MOST_RESOLVED]),
+        tuple(
+            card(a, zone, series_picture(name, a.key) if a.id in drawn else None) for a in ordered
+        ),
+        tuple(card(a, zone) for a in latest[:MOST_RESOLVED]),
         max(0, total_open - len(ordered)),
     )
 
@@ -61,7 +65,7 @@ def _strongest_first(alert: Alert) -> tuple[bool, float, SeriesKey]:
     return alert.state is not AlertState.FIRING, -abs(alert.rank), alert.key
 
 
-def card(alert: Alert, picture: Picture | None = None) -> AlertCard:
+def card(alert: Alert, zone: str, picture: Picture | None = None) -> AlertCard:
     """Return an alert as the page shows it."""
     return AlertCard(
         id=alert.id,
@@ -69,15 +73,15 @@ def card(alert: Alert, picture: Picture | None = None) -> AlertCard:
         severity=str(alert.severity),
         kind=alert.kind.text,
         sentence=sentence(alert.key, alert, rule=alert.rule),
-        facts=_facts(alert),
+        facts=_facts(alert, zone),
         links=_links(alert),
         picture=picture,
     )
 
 
-def _facts(alert: Alert) -> tuple[Fact, ...]:
+def _facts(alert: Alert, zone: str) -> tuple[Fact, ...]:
     shown = [
-        Fact("Since", moment(alert.opened_window_ms)),
+        Fact("Since", moment(alert.opened_window_ms, zone)),
         Fact("Segment", place(alert.key.segment)),
         *([Fact("Where", because(alert.cause).removeprefix(", "))] if alert.cause else []),
         Fact("Observed", f"{share(alert.observed)} ({alert.x:,} of {alert.n:,})"),
@@ -86,7 +90,7 @@ def _facts(alert: Alert) -> tuple[Fact, ...]:
         Fact("Shifted windows", count(alert.streak)),
     ]
     if alert.resolved_window_ms is not None:
-        shown.insert(1, Fact("Resolved", moment(alert.resolved_window_ms)))
+        shown.insert(1, Fact("Resolved", moment(alert.resolved_window_ms, zone)))
     return tuple(shown)
 
 

@@ -55,6 +55,11 @@ class Backtest:
     histories: Mapping[SeriesKey, History]
     """Of the series that ``drawn_series`` names."""
 
+    @property
+    def zone(self) -> str:
+        """The stream's time zone, in which all its times are shown."""
+        return self.summary.stream.timezone
+
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
@@ -112,11 +117,12 @@ def render(found: Backtest, made_ms: int, version: str) -> str:
         settings=found.settings,
         dead_letters=[Fact(r, count(n)) for r, n in sorted(found.summary.dead_letters.items())],
         late=_late(found),
+        zone=found.zone,
         timeline=_timeline(found),
         map=_map(found),
         windows_a_column=group_size(len(found.figures.starts), MOST_COLUMNS),
         windows_a_point=group_size(len(found.figures.starts), MOST_POINTS),
-        incidents=_incidents(shown),
+        incidents=_incidents(shown, found.zone),
         more_alerts=len(found.alerts) - len(shown),
         series=[_series(key, of_key, found) for key, of_key in found.histories.items()],
         more_series=len({a.key for a in found.alerts}) - len(found.histories),
@@ -130,11 +136,12 @@ def _facts(found: Backtest) -> list[Fact]:
     rate = f"{1000 * incidents / compared:.1f}" if compared else "–"
     resolved = sum(alert.resolved_window_ms is not None for alert in found.alerts)
     starts = list(found.states)
+    until = starts[-1] + summary.stream.window_ms if starts else None
     return [
         Fact("Records", count(summary.records)),
         Fact("Windows", f"{summary.windows:,} of {duration(summary.stream.window_ms)}"),
-        Fact("From", moment(starts[0] if starts else None)),
-        Fact("Until", moment(starts[-1] + summary.stream.window_ms if starts else None)),
+        Fact("From", moment(starts[0] if starts else None, found.zone)),
+        Fact("Until", moment(until, found.zone)),
         Fact("Compared with the baseline", count(compared, "window")),
         Fact("Incidents", count(incidents)),
         Fact("Alerts", f"{len(found.alerts):,}, {resolved:,} resolved"),
@@ -162,27 +169,28 @@ def _baseline(baseline: Baseline | None) -> list[Fact]:
 
 def _late(found: Backtest) -> list[Fact]:
     most = sorted(found.late.items(), key=lambda item: (-item[1], item[0]))[:10]
-    return [Fact(moment(start), count(n, "record")) for start, n in most]
+    return [Fact(moment(start, found.zone), count(n, "record")) for start, n in most]
 
 
-def _incidents(alerts: Sequence[Alert]) -> list[Incident]:
+def _incidents(alerts: Sequence[Alert], zone: str) -> list[Incident]:
     return [
-        _incident(number, sorted(group, key=lambda a: (-abs(a.rank), a.key)))
+        _incident(number, sorted(group, key=lambda a: (-abs(a.rank), a.key)), zone)
         for number, (_, group) in enumerate(groupby(alerts, key=lambda a: a.incident), 1)
     ]
 
 
-def _incident(number: int, alerts: Sequence[Alert]) -> Incident:
+def _incident(number: int, alerts: Sequence[Alert], zone: str) -> Incident:
     first = alerts[0]
     headline = sentence(first.key, first, rule=first.rule)
-    return Incident(number, moment(first.opened_window_ms), headline, tuple(map(_row, alerts)))
+    rows = tuple(_row(alert, zone) for alert in alerts)
+    return Incident(number, moment(first.opened_window_ms, zone), headline, rows)
 
 
-def _row(alert: Alert) -> AlertRow:
+def _row(alert: Alert, zone: str) -> AlertRow:
     ended = alert.resolved_window_ms
     return AlertRow(
-        opened=moment(alert.opened_window_ms),
-        resolved="open" if ended is None else moment(ended),
+        opened=moment(alert.opened_window_ms, zone),
+        resolved="open" if ended is None else moment(ended, zone),
         sentence=sentence(alert.key, alert, rule=alert.rule) + because(alert.cause),
         kind=alert.kind.text,
         severity=str(alert.severity),
@@ -208,7 +216,9 @@ def _timeline(found: Backtest) -> Picture | None:
         for alert in alerts
     ]
     text = f"Timeline of {count(len(bars), 'alert')}; the list below has the same in words."
-    light, dark = (_svg(specs.timeline(bars, since, until, theme)) for theme in _themes())
+    light, dark = (
+        _svg(specs.timeline(bars, since, until, theme, zone=found.zone)) for theme in _themes()
+    )
     return Picture(light, dark, text)
 
 
@@ -217,7 +227,7 @@ def _map(found: Backtest) -> Picture | None:
         return None
     size = group_size(len(found.figures.starts), MOST_COLUMNS)
     figures = fewer_columns(found.figures, size)
-    light, dark = (_svg(specs.heat_map(figures, theme)) for theme in _themes())
+    light, dark = (_svg(specs.heat_map(figures, theme, zone=found.zone)) for theme in _themes())
     return Picture(light, dark, "Heat map of deviations from the baseline, LF by window.")
 
 
@@ -226,7 +236,8 @@ def _series(key: SeriesKey, history: History, found: Backtest) -> SeriesView:
     points = fewer_points(history, size)
     marks = _marks(key, points.starts, found.alerts)
     light, dark = (
-        _svg(specs.series(points, theme, marks=marks, width=specs.MAP_WIDTH)) for theme in _themes()
+        _svg(specs.series(points, theme, marks=marks, width=specs.MAP_WIDTH, zone=found.zone))
+        for theme in _themes()
     )
     text = "Observed share by window, against the expected share and its 99 % band."
     return SeriesView(clean(str(key), specs.MAX_TITLE), Picture(light, dark, text))

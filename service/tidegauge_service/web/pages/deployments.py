@@ -32,22 +32,22 @@ class DeploymentsView:
     rows: tuple[DeploymentLine, ...]
 
 
-def deployments_view(found: Sequence[Deployment]) -> DeploymentsView:
+def deployments_view(found: Sequence[Deployment], zone: str) -> DeploymentsView:
     """Return the section as the page shows it; *found*: the newest first."""
     now = [d for d in found if d.until_ms is None]
     running = ", ".join(f"{d.role} {d.probe_set}" for d in now)
     return DeploymentsView(
         f"{count(len(found), 'deployment')}; now {running}",
-        tuple(_row(d) for d in found[:MOST_ROWS]),
+        tuple(_row(d, zone) for d in found[:MOST_ROWS]),
     )
 
 
-def _row(d: Deployment) -> DeploymentLine:
+def _row(d: Deployment, zone: str) -> DeploymentLine:
     return DeploymentLine(
         probe_set=d.probe_set,
         role=d.role,
-        since="the first window" if d.made_as == Change.FIRST else moment(d.from_ms),
-        until=moment(d.until_ms),
+        since="the first window" if d.made_as == Change.FIRST else moment(d.from_ms, zone),
+        until=moment(d.until_ms, zone),
         baseline=d.baseline or NOTHING,
         by=f"{clean(d.created_by)} ({d.made_as})",
     )

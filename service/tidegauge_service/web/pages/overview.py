@@ -108,13 +108,13 @@ def detail(
         segment=place(choice.segment),
         segments=_segments(summary, choice),
         windows=tuple(_windows(name, choice, number) for number in WINDOW_CHOICES),
-        map=pictures.map_view(name, choice.segment, choice.windows, figures),
+        map=pictures.map_view(summary.stream, choice.segment, choice.windows, figures),
         precision=precision_view(judged),
         compared=summary.last_window is not None and summary.last_window.baseline is not None,
         skew=skew_view(skew),
         false_alarms=false_alarms.sentences(forecast, summary.stream.window_ms),
-        deployments=deployments_view(deployments),
-        alerts=alerts.lists(name, open_, resolved, total),
+        deployments=deployments_view(deployments, summary.stream.timezone),
+        alerts=alerts.lists(summary.stream, open_, resolved, total),
     )
 
 

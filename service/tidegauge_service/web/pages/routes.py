@@ -78,7 +78,7 @@ def pages(database: Database, clock: Clock) -> APIRouter:
         with database.read() as connection:
             row = _find(connection, stream)
             figures = queries.heat_map(connection, row, windows, _storable(segment))
-        return _drawn(request, specs.heat_map(figures, THEMES[theme]))
+        return _drawn(request, specs.heat_map(figures, THEMES[theme], zone=row.timezone))
 
     @router.get("/charts/series.svg")
     def series(  # noqa: PLR0917  (the parts of a series' name)
@@ -94,8 +94,9 @@ def pages(database: Database, clock: Clock) -> APIRouter:
     ) -> Response:
         key = SeriesKey(series, *(_storable(part) for part in (segment, probe, other, label)))
         with database.read() as connection:
-            found = history(connection, _find(connection, stream), key, windows)
-        return _drawn(request, specs.series(found, THEMES[theme]))
+            row = _find(connection, stream)
+            found = history(connection, row, key, windows)
+        return _drawn(request, specs.series(found, THEMES[theme], zone=row.timezone))
 
     @router.get("/static/{name}")
     def static(request: Request, name: str) -> Response:

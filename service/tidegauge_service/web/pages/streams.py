@@ -132,7 +132,13 @@ def next_step(summary: StreamSummary) -> str:
             f"Partition {where} is halted: the source no longer has its next inputs. Check "
             "'tidegauge streams gaps', then resume with 'tidegauge streams accept-gap'."
         )
-    return _out_of_time(summary) or _not_seen(summary) or _waiting(summary)
+    return (
+        _out_of_time(summary) or _not_seen(summary) or _by_the_clock(summary) or _waiting(summary)
+    )
+
+
+def _by_the_clock(summary: StreamSummary) -> str:
+    return "" if summary.clock_change is None else f"{summary.clock_change.advice}."
 
 
 def _not_seen(summary: StreamSummary) -> str:
@@ -160,15 +166,17 @@ def _waiting(summary: StreamSummary) -> str:
 
 def _out_of_time(summary: StreamSummary) -> str:
     """Return what keeps records out of the windows, if event time is the trouble."""
+    zone = summary.stream.timezone
     if summary.stale_ms is not None:
         return (
-            f"The watermark has not moved since {moment(summary.stale_ms)}, so no window closes. "
+            f"The watermark has not moved since {moment(summary.stale_ms, zone)}, so no window "
+            "closes. "
             "Check that workers are running and that every partition has an owner."
         )
     if summary.late_ms is not None:
         return (
-            f"Since {moment(summary.late_ms)}, most records have been too late to be counted. "
-            f"{LATE_ADVICE}."
+            f"Since {moment(summary.late_ms, zone)}, most records have been too late to be "
+            f"counted. {LATE_ADVICE}."
         )
     return ""
 
@@ -183,7 +191,8 @@ def _facts(summary: StreamSummary) -> tuple[Fact, ...]:
         Fact("Dead letters", _dead_letters(summary.dead_letters)),
         Fact("Last window", _last_window(summary)),
         *_failing_lfs(summary),
-        Fact("Watermark", moment(_watermark(summary))),
+        Fact("Watermark", moment(_watermark(summary), row.timezone)),
+        Fact("Times", f"in {row.timezone}"),
         Fact("Windows evaluated", f"{count(summary.windows)}, {duration(row.window_ms)} each"),
         Fact("Baseline", row.baseline or "not frozen yet"),
         Fact("Labeling functions", f"ProbeSet {row.probe_set}"),
@@ -210,7 +219,7 @@ def _last_window(summary: StreamSummary) -> str:
     last = summary.last_window
     if last is None:
         return NOTHING
-    return f"{moment(last.start_ms)}, {count(last.records, 'record')}"
+    return f"{moment(last.start_ms, summary.stream.timezone)}, {count(last.records, 'record')}"
 
 
 def _failing_lfs(summary: StreamSummary) -> tuple[Fact, ...]:

@@ -1,0 +1,170 @@
+"""Whether a daily cycle that is read in UTC follows a clock that was changed.
+
+People who get up an hour earlier by UTC after 29 March shift every bin of the day. That is seen day
+by day: until the change each day is nearer to the usual day than to one an hour off, from then on
+the other way round. Both are sign tests over whole days, so hours that vary together do no harm,
+and a cycle that is steady in UTC fails the second one whatever its form.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.drift.civil_time import UTC, offset_ms
+from tidegauge_probes.drift.season import DAY_MS, HOUR_MS
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+ZONES: Final = (
+    "Europe/Berlin",
+    "America/New_York",
+    "America/Santiago",
+    "Australia/Sydney",
+    "Pacific/Auckland",
+    "Asia/Jerusalem",
+    "Africa/Cairo",
+)
+"""One of each group of zones that change their clocks on the same day."""
+
+MOST_DAYS: Final = 28
+"""Days on either side that are looked at: within so few, the sun moves a cycle by little."""
+
+SURE: Final = 1e-3
+"""Chance that days without preference agree so well; ten of ten days pass."""
+
+HOURS: Final = 24
+
+
+@dataclass(frozen=True)
+class ClockChange:
+    """The daily cycle comes ``hours`` earlier by UTC (negative: later) from ``at_ms`` on.
+
+    ``zone``: one in which clocks were changed then.
+    """
+
+    at_ms: int
+    hours: int
+    zone: str
+
+    @property
+    def advice(self) -> str:
+        """What was found, and what to do."""
+        at = datetime.fromtimestamp(self.at_ms / 1000, ZoneInfo(self.zone))
+        day = f"{at.day} {at:%B} {at.year}"
+        return (
+            f"The daily cycle of this stream shifts by one hour on {day}: set `timezone:` in the "
+            f"stream file. Clocks changed on that day in {self.zone}, for example"
+        )
+
+
+def find(baseline: Baseline) -> ClockChange | None:
+    """Return the clock change that the daily cycle of a baseline follows, if it is read in UTC.
+
+    None where nothing tells: windows longer than an hour, fewer than ten days on either side, no
+    cycle that differs from hour to hour.
+    """
+    window = baseline.window_ms
+    if baseline.civil.zone != UTC or HOUR_MS % window or len(baseline.starts) < HOURS:
+        return None
+    starts = baseline.starts
+    found = [
+        (days, change)
+        for change in changes(int(starts[0]), int(starts[-1]))
+        if (days := _days_that_agree(starts, baseline.x, baseline.n, change)) is not None
+    ]
+    # Clocks change in Jerusalem two days before those in Berlin: more days agree with the true one.
+    return max(found, key=lambda pair: pair[0], default=(0, None))[1]
+
+
+def changes(since_ms: int, until_ms: int) -> list[ClockChange]:
+    """Return the clock changes of the known zones within a time."""
+    found = []
+    for zone in ZONES:
+        for day in range(since_ms // DAY_MS * DAY_MS, until_ms, DAY_MS):
+            before, after = offset_ms(zone, day), offset_ms(zone, day + DAY_MS)
+            if abs(after - before) == HOUR_MS:
+                hours = range(day + HOUR_MS, day + DAY_MS + HOUR_MS, HOUR_MS)
+                at = next(hour for hour in hours if offset_ms(zone, hour) == after)
+                found.append(ClockChange(at, (after - before) // HOUR_MS, zone))
+    return found
+
+
+def _days_that_agree(starts: Ints, x: Ints, n: Ints, change: ClockChange) -> int | None:
+    """Return how many days lie as the change would have them; None if too few do."""
+    days = (starts - change.at_ms) // DAY_MS
+    near = (days >= -MOST_DAYS) & (days < MOST_DAYS)
+    hours = (starts[near] - change.at_ms) % DAY_MS // HOUR_MS
+    share, size = _by_hour(days[near] + MOST_DAYS, hours, x[near], n[near])
+    before = slice(0, MOST_DAYS)
+    usual = _Usual.of(share[before], size[before])
+    steady = [usual.prefers(share[d], size[d], change.hours, own=True) for d in range(MOST_DAYS)]
+    later = range(MOST_DAYS, 2 * MOST_DAYS)
+    moved = [usual.prefers(share[d], size[d], change.hours, own=False) for d in later]
+    unmoved_days, moved_days = sum(p < 0 for p in steady), sum(p > 0 for p in moved)
+    sure = _sure(unmoved_days, sum(p != 0 for p in steady))
+    return (
+        unmoved_days + moved_days
+        if sure and _sure(moved_days, sum(p != 0 for p in moved))
+        else None
+    )
+
+
+def _by_hour(days: Ints, hours: Ints, x: Ints, n: Ints) -> tuple[Floats, Floats]:
+    """Return shares and volumes, float64 [2 · MOST_DAYS, 24, S]; 0 of 0 where nothing came."""
+    came = np.zeros((2 * MOST_DAYS, HOURS, x.shape[1]))
+    size = np.zeros_like(came)
+    np.add.at(came, (days, hours), x)
+    np.add.at(size, (days, hours), n)
+    return came / np.maximum(size, 1), size
+
+
+@dataclass(frozen=True)
+class _Usual:
+    """The usual day: sums of shares times volumes, and of volumes, [24, S]; noise [S]."""
+
+    came: Floats
+    size: Floats
+    noise: Floats
+
+    @classmethod
+    def of(cls, share: Floats, size: Floats) -> _Usual:
+        came, total = (share * size).sum(axis=0), size.sum(axis=0)
+        off = share - came / np.maximum(total, 1)
+        noise = (size * off**2).sum(axis=(0, 1)) / np.maximum((size > 0).sum(axis=(0, 1)), 1)
+        return cls(came, total, noise)
+
+    def prefers(self, share: Floats, size: Floats, hours: int, *, own: bool) -> float:
+        """Return by how much nearer a day, [24, S], is to the usual one *hours* off than to it.
+
+        *own*: it is part of the usual day, and is taken out of that first. The level of the day is
+        not compared: a step in a series is no change of its clock.
+        """
+        came, total = self.came, self.size
+        if own:
+            came, total = came - share * size, total - size
+        usual = came / np.maximum(total, 1)
+        shifted = np.roll(usual, -hours, axis=0)
+        known = (total > 0) & (np.roll(total, -hours, axis=0) > 0) & (self.noise > 0)
+        weight = np.where(known, size, 0.0) / np.where(self.noise > 0, self.noise, 1.0)
+        return float((_distance(share - usual, weight) - _distance(share - shifted, weight)).sum())
+
+
+def _distance(off: Floats, weight: Floats) -> Floats:
+    """Return the weighted squares of *off*, [24, S], around their own mean, [S]."""
+    total = np.maximum(weight.sum(axis=0), 1e-300)
+    return np.asarray((weight * off**2).sum(axis=0) - (weight * off).sum(axis=0) ** 2 / total)
+
+
+def _sure(agree: int, days: int) -> bool:
+    """Tell whether so many of the days agree by more than chance."""
+    at_least = sum(math.comb(days, k) for k in range(agree, days + 1))
+    return bool(at_least < SURE * 2**days)
