@@ -1,5 +1,6 @@
-"""What happens when a program that a test needs is absent: one decision, for all tests."""
+"""What happens when a program or package that a test needs is absent: one decision for all."""
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterable
@@ -34,3 +35,14 @@ def require_program(name: str, *, install: str, folders: Iterable[Path] = ()) ->
     if found is None:
         absent(f"{name} is not installed; to run this test: {install}")
     return Path(found)
+
+
+def require_package(name: str, *, install: str) -> None:
+    """See `absent` if a package that not every installation has cannot be imported."""
+    if importlib.util.find_spec(name) is None:
+        absent(f"the package {name} is not installed; to run this test: {install}")
+
+
+def require_holidays() -> None:
+    """Require the holidays of countries, which are an extra."""
+    require_package("holidays", install="pip install 'tidegauge[calendar]'")

@@ -18,7 +18,7 @@ from tests.servers.ports import HIGHEST, accepts, free_port, is_free
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import ServerError, ServerProcess
 from tests.servers.prometheus import PrometheusServer, ScrapeTarget
-from tests.servers.required import absent, require_program
+from tests.servers.required import absent, require_package, require_program
 from tests.servers.waiting import wait_until
 
 TOKEN = "made-up"
@@ -232,6 +232,13 @@ def test_a_missing_program_skips_on_a_laptop(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match="apt-get install tide"):
         require_program("no-such-program", install="apt-get install tide")
+
+
+def test_a_missing_package_skips_on_a_laptop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    require_package("pytest", install="pip install pytest")
+    with pytest.raises(pytest.skip.Exception, match="pip install tide"):
+        require_package("no_such_package", install="pip install tide")
 
 
 def test_a_missing_program_fails_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,6 +200,23 @@ def test_what_was_learned_survives_storage_exactly() -> None:
     assert (first == second).all()
 
 
+def test_what_was_learned_by_a_clock_is_read_by_it_and_by_another_learned_anew() -> None:
+    hours = np.arange(14 * 24)
+    rates = 0.3 + 0.2 * np.sin(2 * np.pi * hours / 24)[:, None] * np.ones(3)
+    utc = fit(list(panes(np.random.default_rng(6), rates, 200)))
+    berlin = baselines.decode(utc.encode()).in_time(CivilTime("Europe/Berlin", ("1970-01-08",)))
+    assert berlin.learned is None
+    again = baselines.decode(berlin.encode())
+    assert again.learned is not None
+    season = again.calibration.season
+    assert season.cycles
+    assert (season.civil, season.window_ms) == (berlin.civil, HOUR_MS)
+    starts = HOUR_MS * np.arange(400, dtype=np.int64)
+    assert (again.calibration.expected(starts) == berlin.calibration.expected(starts)).all()
+    assert again.encode() == berlin.encode()
+    assert again.in_time(CivilTime()).encode() == utc.encode()
+
+
 def test_a_calibration_of_other_series_is_refused() -> None:
     whole, other = small(LEARNING_WINDOWS), fit([count(RNG, np.full(4, 0.3), 50)] * 48)
     strange = dataclasses.replace(whole, learned=(other.calibration, other.forecast))

@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.servers.required import require_holidays
 from tests.service.streams_for_tests import HOUR, START
 from tidegauge_probes.drift.civil_time import CivilTime
 from tidegauge_probes.errors import MissingExtraError
@@ -296,6 +297,8 @@ def test_the_time_zone_is_utc_and_there_are_no_holidays_unless_said(tmp_path: Pa
 def test_a_stream_has_a_zone_and_a_calendar(
     tmp_path: Path, written: str, calendar: str | tuple[str, ...]
 ) -> None:
+    if isinstance(calendar, str):
+        require_holidays()
     text = yaml.safe_dump(LEAST) + f"timezone: Europe/Berlin\ncalendar: {written}\n"
     config = load_text(tmp_path, text)
     assert config.civil == CivilTime("Europe/Berlin", calendar)
@@ -310,8 +313,6 @@ def test_a_stream_has_a_zone_and_a_calendar(
         ({"timezone": "Berlin"}, "timezone: no time zone 'Berlin'; did you mean 'Europe/Berlin'?"),
         ({"timezone": "CEST"}, "timezone: no time zone 'CEST'"),
         ({"calendar": "Germany"}, "calendar: 'Germany' is not a country"),
-        ({"calendar": "DX"}, "calendar: no holidays are known for 'DX'; did you mean"),
-        ({"calendar": "DE-BX"}, "calendar: no holidays are known for the part 'BX' of DE"),
         ({"calendar": ["24.12.2026"]}, "'24.12.2026' is not a date"),
     ],
 )
@@ -320,6 +321,22 @@ def test_what_is_no_zone_or_calendar_is_refused(
 ) -> None:
     with pytest.raises(SettingsError) as caught:
         load(tmp_path, **changes)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("calendar", "said"),
+    [
+        ("DX", "calendar: no holidays are known for 'DX'; did you mean"),
+        ("DE-BX", "calendar: no holidays are known for the part 'BX' of DE"),
+    ],
+)
+def test_a_country_without_known_holidays_is_refused(
+    tmp_path: Path, calendar: str, said: str
+) -> None:
+    require_holidays()
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, calendar=calendar)
     assert said in str(caught.value)
 
 
