@@ -10,7 +10,6 @@ from tidegauge_probes.drift import comparison
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
 from tidegauge_service.baselines.live_windows import freeze
-from tidegauge_service.baselines.stream_time import in_stream_time
 from tidegauge_service.jobs.evaluation.window import ClosedWindow
 from tidegauge_service.store import baselines, deployments, streams
 from tidegauge_service.store.deployments import Deployment
