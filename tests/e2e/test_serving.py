@@ -55,7 +55,7 @@ def test_the_token_opens_the_page_once_and_for_all(service: Serving) -> None:
 
 def test_the_address_is_printed_and_the_token_is_not(service: Serving) -> None:
     printed = service.log.read_text()
-    assert f"open {service.url}/ and log in with TIDEGAUGE_TOKEN" in printed
+    assert f"open {service.url}/login?token=… with your TIDEGAUGE_TOKEN" in printed
     assert TOKEN not in printed
 
 

@@ -128,7 +128,8 @@ class CheckedNetwork(httpcore2.NetworkBackend):
         for address in addresses:
             if not is_public(address):
                 raise AddressRefused(
-                    f"its address {address} is private; if that is meant, set allow_private: true"
+                    f"its address {address} is private; if this is intentional, set "
+                    "allow_private: true"
                 )
         return addresses
 

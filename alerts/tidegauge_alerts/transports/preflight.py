@@ -27,7 +27,7 @@ def check_receiver(receiver: Receiver, resolver: Resolver = resolve) -> str:
     if private and not receiver.allow_private:
         msg = (
             f"receiver '{receiver.name}' at {receiver.where}: its address {private[0]} is private, "
-            "so every message will be refused; if that is meant, set allow_private: true"
+            "so every message will be refused; if this is intentional, set allow_private: true"
         )
         raise ReceiverError(msg)
     return f"webhook at {receiver.where}"

@@ -250,7 +250,9 @@ def _line(problem: _Problem) -> str:
     message = "must be a mapping" if problem.kind == "model_type" else _plain(problem.message)
     if not problem.path:  # a rule about several keys: the input is the whole file
         return f"  {message}"
-    return f"  {where}: {message}{'' if problem.secret else _got(problem.given)}"
+    # A rule about several keys of a mapping names them itself.
+    rule = problem.kind == "value_error" and isinstance(problem.given, dict)
+    return f"  {where}: {message}{'' if problem.secret or rule else _got(problem.given)}"
 
 
 def _unknown(problem: _Problem) -> str:

@@ -331,7 +331,9 @@ def fit(
     for pane in windows.values():
         total += pane
     if not total.records:
-        msg = "the baseline is empty: no record lies in it. Check its range, path and fields"
+        msg = (
+            "the baseline is empty, as no records fall within it. Check its range, path and fields"
+        )
         raise BaselineError(msg)
     chosen = plan(layout, total, slices, Consensus.of(model, total))
     timed = sorted(start for start in windows if start >= 0 and windows[start].records)

@@ -16,7 +16,7 @@ from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import precision as precisions
-from tidegauge_service.store.windows.counts import counts_between
+from tidegauge_service.store.windows.counts import counted_span, counts_between
 
 TRAINING = "training"
 """In the source of a baseline of live windows: id of the one of training data that it followed."""
@@ -45,6 +45,8 @@ def freeze(
     Raises BaselineError if the ProbeSet has counted nothing in the range, or *balance* is none.
     """
     panes = counts_between(connection, stream, since, until)
+    if not any(pane.records for pane in panes.values()):
+        raise BaselineError(_nothing_counted(connection, stream, since, until))
     contents = streams.contents_of(connection, stream.probe_set) or Contents()
     layout = streams.layout_of(connection, stream.probe_set)
     shares = class_balance(balance, layout.classes)
@@ -76,6 +78,16 @@ def freeze(
         civil=streams.config_of(connection, stream.id).civil,
     )
     return fitted, panes
+
+
+def _nothing_counted(connection: Connection, stream: StreamRow, since: int, until: int) -> str:
+    """Say that a range has no records, and where there are some."""
+    known = counted_span(connection, stream)
+    there = f"they lie from {to_iso(known[0])} to {to_iso(known[1])}" if known else "there are none"
+    return (
+        f"no records fall within {to_iso(since)} to {to_iso(until)}, the range of the baseline of "
+        f"stream '{stream.name}'; {there}. Choose another range"
+    )
 
 
 def _with_shares(model: LabelModel | None, shares: Floats) -> LabelModel | None:

@@ -167,7 +167,8 @@ def _told(path: Path, settings: Settings) -> str:
     config = load_stream(path)
     check_receivers(config, settings)
     return (
-        ", ".join(config.alerts.receivers) or "none: alerts appear only on the page and in the API"
+        ", ".join(config.alerts.receivers)
+        or "none, so alerts appear only on the page and in the API"
     )
 
 

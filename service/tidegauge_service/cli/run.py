@@ -178,7 +178,7 @@ def _listen(
     if settings.token is None:
         err.print(f"open {link(listener)}/login?token={token}", soft_wrap=True)
     else:
-        err.print(f"open {link(listener)}/ and log in with TIDEGAUGE_TOKEN", soft_wrap=True)
+        err.print(f"open {link(listener)}/login?token=… with your TIDEGAUGE_TOKEN", soft_wrap=True)
     try:
         # Uvicorn raises a signal again when it has stopped; our handler then outlives it.
         server.run(sockets=[listener])

@@ -273,7 +273,8 @@ class BaselineRange(Spec):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.from_ >= self.until:
-            msg = "`from` must be before `until`"
+            given = f"{to_iso(self.from_)} is not before {to_iso(self.until)}"
+            msg = f"`from` must be before `until` ({given})"
             raise ValueError(msg)
         return self
 

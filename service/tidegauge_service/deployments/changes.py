@@ -235,8 +235,8 @@ class _PendingChange:
                 self.stream,
                 f"it has no baseline, and counts only windows from {to_iso(self.from_ms)} on: "
                 "fit one with its LFs (`tidegauge baseline fit`, then --baseline NAME), or let "
-                "it count as a shadow and promote it, or let the range of `baseline` in the "
-                "stream file begin then",
+                "it count as a shadow and promote it, or set `baseline.from` in the stream file to "
+                "that time or later",
             )
 
 

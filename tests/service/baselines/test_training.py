@@ -119,7 +119,7 @@ def test_no_records_are_no_baseline(
 def test_a_missing_file_is_a_source_error(
     config: StreamConfig, probe_set: ProbeSet, tmp_path: Path
 ) -> None:
-    with pytest.raises(SourceError, match="no file matches"):
+    with pytest.raises(SourceError, match=r"no file matches '.+' in /.+: check source.path"):
         fit(config, probe_set, tmp_path / "train.jsonl")
 
 

@@ -111,7 +111,9 @@ def test_a_file_is_deployed_with_a_baseline_of_its_own(
     group.member().to_end()
     group.assert_whole()
     back = run("probes", "rollback", tmp_path / "stream.yaml")
-    assert back.startswith(f"ProbeSet {group.sets[0].id} is live for the windows of 'test' from ")
+    assert back.startswith(
+        f"ProbeSet {group.sets[0].id} is now live for 'test', starting with the window at "
+    )
     table = run("probes", "list", "test")
     assert [line.split()[1] for line in table.splitlines() if "live" in line] == [
         group.sets[0].id,
@@ -163,7 +165,8 @@ def test_a_shadow_is_compared_and_promoted(
 
 def test_a_shadow_is_ended(group: Redeployed, database: Database, tmp_path: Path) -> None:
     del database
-    run("probes", "shadow", tmp_path / "stream.yaml", "probes_1.yaml")
+    began = run("probes", "shadow", tmp_path / "stream.yaml", "probes_1.yaml")
+    assert f"{group.sets[1].id} is now the shadow of 'test', starting with the window at" in began
     said = run("probes", "end-shadow", "test")
     assert said == f"ProbeSet {group.sets[1].id} stops counting at 2020-09-13T18:00:00Z\n"
 

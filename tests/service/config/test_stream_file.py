@@ -157,7 +157,11 @@ def test_a_window_has_a_length_and_lateness_may_be_none(tmp_path: Path) -> None:
 
 def test_a_range_must_start_before_it_ends_at_starts_of_windows(tmp_path: Path) -> None:
     backwards = {"from": "2020-02-19", "until": "2020-02-12"}
-    assert "`from` must be before `until`" in refused(tmp_path, baseline=backwards)
+    said = refused(tmp_path, baseline=backwards)
+    assert (
+        "`from` must be before `until` (2020-02-19T00:00:00Z is not before 2020-02-12T00:00:00Z)"
+    ) in said
+    assert "got a mapping" not in said
     empty = {"from": "2020-02-12", "until": "2020-02-12"}
     assert "`from` must be before `until`" in refused(tmp_path, baseline=empty)
     for name, moment in (("from", "2020-02-12T00:30:00Z"), ("until", "2020-02-19T00:30:00Z")):

@@ -30,10 +30,17 @@ class Admission:
         if scope["type"] == "lifespan" or scope["path"] in OPEN or self._admits(scope):
             await self._app(scope, receive, send)
             return
-        detail = "send `Authorization: Bearer TOKEN`; the token was printed when tidegauge started"
-        await problem_response(Problem(401, "unauthorized", detail))(scope, receive, send)
+        await problem_response(Problem(401, "unauthorized", _way_in(scope)))(scope, receive, send)
 
     def _admits(self, scope: Scope) -> bool:
         request = Request(scope)
         cookie = request.cookies.get(COOKIE)
         return self._gate.opens_for(request.headers.get("authorization"), cookie)
+
+
+def _way_in(scope: Scope) -> str:
+    """Say how to present the token: people in a browser cannot send a header."""
+    source = "TOKEN is TIDEGAUGE_TOKEN, or was printed when tidegauge started"
+    if "text/html" in Request(scope).headers.get("accept", ""):
+        return f"open /login?token=TOKEN in this browser; {source}"
+    return f"send `Authorization: Bearer TOKEN`; {source}"

@@ -187,8 +187,9 @@ def _tell(row: StreamRow, made: Deployment, *, as_json: bool) -> None:
     if as_json:
         print_json({"stream": row.name, **asdict(made)})
         return
+    role = "the shadow of" if made.role == Role.SHADOW else "live for"
     out.print(
-        f"ProbeSet {made.probe_set} is {made.role} for the windows of '{row.name}' from "
-        f"{to_iso(made.from_ms)} on; workers switch to it with their next batch",
+        f"ProbeSet {made.probe_set} is now {role} '{row.name}', starting with the window at "
+        f"{to_iso(made.from_ms)}. Workers switch to it with their next batch",
         highlight=False,
     )

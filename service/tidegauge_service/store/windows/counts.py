@@ -35,6 +35,17 @@ def counts_between(
     return {start: reduce(add, parts) for start, parts in panes.items()}
 
 
+def counted_span(connection: sa.Connection, stream: StreamRow) -> tuple[int, int] | None:
+    """Return from when to when the ProbeSet has counted records (epoch ms); None if none."""
+    t = schema.pane
+    start = t.c.window_start_ms
+    query = sa.select(sa.func.min(start), sa.func.max(start)).where(
+        t.c.stream_id == stream.id, t.c.probe_set == stream.probe_set, t.c.records > 0
+    )
+    first, last = connection.execute(query).one()
+    return None if first is None else (int(first), int(last) + stream.window_ms)
+
+
 def every_lf_failed(connection: sa.Connection, stream: StreamRow) -> bool:
     """Whether every LF failed on every record that is counted; False if none is.
 

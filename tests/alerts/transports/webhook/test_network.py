@@ -31,7 +31,7 @@ def deliver(hook: Hook, **options: object) -> Outcome:
 def test_loopback_is_refused_by_default_however_it_is_written(hook: Hook, host: str) -> None:
     outcome = deliver(hook, host=host, allow_private=False)
     assert isinstance(outcome, Refused)
-    assert "is private; if that is meant, set allow_private: true" in outcome.why
+    assert "is private; if this is intentional, set allow_private: true" in outcome.why
     assert hook.requests == []
 
 

@@ -69,3 +69,17 @@ def test_any_text_is_compared_with_the_token() -> None:
     assert TokenAuth(odd).accepts(odd)
     assert not TokenAuth("secret").accepts(odd)
     assert not TokenAuth(odd).accepts("secret")
+
+
+@pytest.mark.parametrize(
+    ("accept", "way_in"),
+    [
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "open /login?token=TOKEN in this browser"),
+        ("*/*", "send `Authorization: Bearer TOKEN`"),
+    ],
+)
+def test_a_browser_is_told_where_to_log_in(site: Site, accept: str, way_in: str) -> None:
+    site.client.headers.pop("Authorization")
+    answer = site.client.get("/", headers={"Accept": accept})
+    assert answer.status_code == 401
+    assert answer.json()["detail"].startswith(way_in)

@@ -50,7 +50,11 @@ class FileReader:
             for name in _matching(pattern, folder)
         ]
         if not self.files:
-            msg = f"no file matches {folder / pattern}: check source.path in the stream file"
+            searched = (folder / pattern).absolute()
+            msg = (
+                f"no file matches '{searched.name}' in {searched.parent}: check source.path in the "
+                "stream file"
+            )
             raise SourceError(msg)
         self._files = dict(enumerate(self.files))
         self._order = list(self._files)
