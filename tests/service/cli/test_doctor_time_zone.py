@@ -13,7 +13,7 @@ from tidegauge_probes.drift.civil_time import ClockChange
 from tidegauge_service.cli import doctor
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import load_stream
-from tidegauge_service.store import baselines, streams
+from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database
 
 FOLLOWED = ClockChange(1_774_746_000_000, 1, "Europe/Berlin")
@@ -39,7 +39,7 @@ def test_a_cycle_that_follows_a_clock_is_warned_about_until_the_file_has_a_zone(
     database.upgrade()
     write(database, streams.register, config, load(config.probes, tmp_path), 0)
     database.close()
-    monkeypatch.setattr(baselines, "followed_clock", lambda _connection, _stream: FOLLOWED)
+    monkeypatch.setattr(doctor, "followed_clock", lambda _connection, _stream: FOLLOWED)
     assert doctor._time_zone(path, settings) == f"UTC. Warning: {FOLLOWED.advice}"
     berlin = write_stream(tmp_path, timezone="Europe/Berlin")
     assert doctor._time_zone(berlin, settings) == "Europe/Berlin"
