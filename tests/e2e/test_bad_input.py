@@ -175,7 +175,9 @@ def test_a_baseline_of_another_probe_set_is_refused(tmp_path: Path) -> None:
 def test_an_empty_baseline_is_refused(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "records.jsonl", GOOD)
     config = write_stream(tmp_path, baseline={"from": "2020-01-01", "until": "2020-01-03"})
-    assert "the baseline is empty" in refused(tmp_path, "replay", config, exit_code=2)
+    said = refused(tmp_path, "replay", config, exit_code=2)
+    assert "the baseline is empty" in said
+    assert "its records lie from 2020-09-13T12:00:00Z to " in said
 
 
 def test_a_vote_matrix_of_the_wrong_width_is_refused(tmp_path: Path) -> None:

@@ -83,10 +83,12 @@ def freeze(
 def _nothing_counted(connection: Connection, stream: StreamRow, since: int, until: int) -> str:
     """Say that a range has no records, and where there are some."""
     known = counted_span(connection, stream)
-    there = f"they lie from {to_iso(known[0])} to {to_iso(known[1])}" if known else "there are none"
+    there = "it has none"
+    if known:
+        there = f"its records lie from {to_iso(known[0])} to {to_iso(known[1])}"
     return (
-        f"no records fall within {to_iso(since)} to {to_iso(until)}, the range of the baseline of "
-        f"stream '{stream.name}'; {there}. Choose another range"
+        f"the baseline is empty: no records of stream '{stream.name}' fall within {to_iso(since)} "
+        f"to {to_iso(until)}; {there}. Choose another range"
     )
 
 

@@ -252,7 +252,7 @@ def test_the_new_normal_is_accepted_with_a_name_to_it(database: Database, tmp_pa
     [
         (START + 1, None, "is not the start of a window"),
         (START, START + 500 * HOUR, "evaluated through"),
-        (START + 60 * HOUR, None, "evaluated through|no records fall within"),
+        (START + 60 * HOUR, None, "evaluated through|the baseline is empty: no records of"),
     ],
 )
 def test_what_cannot_be_accepted_is_refused(
