@@ -170,6 +170,8 @@ class Alert(Figures):
     """The last of these windows."""
     restarted_window_ms: int | None = None
     """The window of its last resolve, also after a re-opening: the scan restarted after it."""
+    recovered: bool = False
+    """Whether its last resolve was a recovery. Else it was withdrawn, and is not re-opened."""
     told: bool = False
     """Whether receivers have heard that it fires, and not yet that it resolved."""
     earlier: Level = Level()

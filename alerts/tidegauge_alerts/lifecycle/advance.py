@@ -298,7 +298,7 @@ def withdraw(alerts: Iterable[Alert], reason: TransitionReason, window_start_ms:
         )
         for alert in given
     )
-    return Advance(tuple(ended(alert, window_start_ms) for alert in given), transitions)
+    return Advance(tuple(ended(a, window_start_ms, recovered=False) for a in given), transitions)
 
 
 def _score(alert: Alert, finding: Finding, rule: Rule) -> float:

@@ -24,7 +24,8 @@ def remembered(
 ) -> Alert | None:
     """Return the alert that a shifted series re-opens: the last that fired and resolved; or None.
 
-    *alerts*: of the rule, measured with what the window is measured with.
+    *alerts*: of the rule, measured with what the window is measured with. One that was withdrawn,
+    as by a deployment, never recovered: after a roll-back its shift is news.
     """
     up = log_odds_shift(finding) > 0
     mine = [
@@ -32,6 +33,7 @@ def remembered(
         for alert in alerts
         if alert.key == finding.key
         and alert.fired_window_ms is not None
+        and alert.recovered
         and (alert.shift > 0) is up
         and _recent(alert, rule, context)
     ]

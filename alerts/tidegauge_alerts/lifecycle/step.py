@@ -28,18 +28,20 @@ def transition_of(
 
 def resolve(alert: Alert, reason: TransitionReason, finding: Finding) -> Step:
     """Resolve an alert. Receivers who heard nothing of a re-opening hear nothing of its end."""
-    resolved = ended(alert, finding.window_start_ms)
+    recovered = reason is TransitionReason.RECOVERED
+    resolved = ended(alert, finding.window_start_ms, recovered=recovered)
     made = transition_of(alert, resolved, reason, finding)
     return resolved, [replace(made, silent=not alert.told)]
 
 
-def ended(alert: Alert, window_start_ms: int) -> Alert:
+def ended(alert: Alert, window_start_ms: int, *, recovered: bool) -> Alert:
     """Return the alert resolved in that window; what receivers have heard is then over."""
     return replace(
         alert,
         state=AlertState.RESOLVED,
         resolved_window_ms=window_start_ms,
         restarted_window_ms=window_start_ms,
+        recovered=recovered,
         told=False,
         settled=None,
     )
