@@ -15,6 +15,7 @@ ROUTES = [
     "/api/v1/streams/test/windows",
     "/api/v1/streams/test/precision",
     "/api/v1/streams/test/skew",
+    "/api/v1/streams/test/false-alarms",
     "/api/v1/streams/test/deployments",
     "/api/v1/streams/test/deployments/diff",
     "/api/v1/streams/test/deployments/live/windows",
