@@ -351,3 +351,52 @@ def test_a_country_needs_its_extra_and_a_list_of_dates_does_not(
     with pytest.raises(MissingExtraError, match=r"pip install 'tidegauge\[calendar\]'"):
         load(tmp_path, calendar="DE")
     assert load(tmp_path, calendar=["2026-12-24"]).calendar == ("2026-12-24",)
+
+
+KAFKA = {"kind": "kafka", "bootstrap": "b:9092", "topic": "t"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"source": KAFKA},
+        {"source": {**KAFKA, "security_protocol": "SSL", "ssl_check_hostname": False}},
+        {"source": {"kind": "log"}},
+        {"source": {"kind": "demo"}},
+        {
+            "source": KAFKA,
+            "record": {"format": "avro", "schema_registry": {"url": "http://registry:8081"}},
+        },
+        {
+            "baseline": {
+                "from": "2026-01-01",
+                "until": "2026-01-15",
+                "balance": {"a": 0.4, "b": 0.6},
+            }
+        },
+        {"baseline": {"name": "spring"}},
+        {"baseline": {"path": "train.jsonl", "gold": "label"}},
+        {"timezone": "Europe/Berlin", "calendar": ["2026-12-24"]},
+        {"alerts": {"false_alarms": "2 per month", "mute": ["sat 10:00-12:00 Europe/Berlin"]}},
+        {"source": {"kind": "file", "path": "*.csv", "csv": {"delimiter": ";"}}},
+    ],
+)
+def test_what_a_database_keeps_of_a_stream_file_is_read_again(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """The stored form names every field, defaults included."""
+    if "source" in changes and changes["source"].get("kind") in {"log", "kafka"}:
+        changes = {"record": {"id": "id"}, **changes}
+    config = load(tmp_path, **changes)
+    text = config.model_dump_json(by_alias=True)
+    again = StreamConfig.model_validate_json(text)
+    assert again.model_dump_json(by_alias=True) == text
+
+
+def test_a_stored_file_with_secrets_is_read_again_without_them(tmp_path: Path) -> None:
+    config = load_text(tmp_path, WHOLE)
+    text = config.model_dump_json(by_alias=True)
+    assert "hush" not in text
+    again = StreamConfig.model_validate_json(text)
+    assert again.model_dump_json(by_alias=True) == text
