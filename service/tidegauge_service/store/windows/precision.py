@@ -64,7 +64,7 @@ class WindowPrecision:
     shares: tuple[ClassShare, ...]
     lfs: tuple[LfPrecision, ...]
     accuracy: Accuracy | None = None
-    """Of the deployed model; None without gold labels, or where too little is known."""
+    """Precision of the deployed model; None without gold labels, or with too little data."""
     kind: LabelModelKind = LabelModelKind.FULL
     labels: int = 0
     withheld: str = ""
