@@ -38,7 +38,7 @@ _LATE_IN_FILES: Final = (
 )
 
 GAP_ADVICE: Final = (
-    "look at it with `tidegauge streams gaps`, and let it go on with `tidegauge streams accept-gap`"
+    "list it with `tidegauge streams gaps`, and accept it with `tidegauge streams accept-gap`"
 )
 
 ASSUMED_NORMAL: Final = "assumed_normal"

@@ -12,7 +12,7 @@ from tidegauge_service.store import schema, upsert
 from tidegauge_service.store.streams import StreamRow
 
 FARTHEST = 3
-"""A lease this many lengths past its end is void: clocks differ by less."""
+"""A lease that ends more than this many lengths from now is void: clocks differ by less."""
 
 
 def divide(

@@ -64,7 +64,7 @@ class WindowPrecision:
     shares: tuple[ClassShare, ...]
     lfs: tuple[LfPrecision, ...]
     accuracy: Accuracy | None = None
-    """Precision of the deployed model; None without gold labels, or with too little data."""
+    """Accuracy of the deployed model; None without gold labels, or with too little data."""
     kind: LabelModelKind = LabelModelKind.FULL
     labels: int = 0
     withheld: str = ""
