@@ -46,7 +46,7 @@ from tidegauge_alerts.model import (
 from tidegauge_probes.findings import Finding, SeriesKey, Verdict
 
 COMPARED: Final = frozenset({Verdict.SHIFTED, Verdict.OK, Verdict.LEARNING})
-"""Verdicts that say something about the series."""
+"""Verdicts that carry information about the series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +132,11 @@ def _by_key(findings: Iterable[Finding], context: Context) -> Mapping[SeriesKey,
     for finding in findings:
         if finding.window_start_ms != context.window_start_ms:
             raise ValueError(
-                f"finding of {finding.key} is of window {finding.window_start_ms}, "
-                f"not of {context.window_start_ms}"
+                f"finding of {finding.key} is for window {finding.window_start_ms}, not "
+                f"for {context.window_start_ms}"
             )
         if finding.key in found:
-            raise ValueError(f"two findings of {finding.key} in one window")
+            raise ValueError(f"there are two findings of {finding.key} in one window")
         found[finding.key] = finding
     return found
 

@@ -38,7 +38,7 @@ from tidegauge_alerts.model import (
 from tidegauge_probes.findings import Cause
 
 MAX_ALERTS: Final = 50
-"""Alerts in one message; how many more there are is in ``truncated``."""
+"""Maximum alerts in one message; ``truncated`` says how many more there are."""
 
 
 class _Topic(StrEnum):

@@ -18,13 +18,13 @@ from tidegauge_probes.findings import (
 )
 
 MAX_NAME: Final = 100
-"""Characters of a probe, class or stream in a text."""
+"""Maximum characters of a probe, class or stream name in a text."""
 
 MOST_NAMED: Final = 5
-"""LFs that one sentence names."""
+"""Maximum LFs that one sentence names."""
 
 MAX_SEGMENT: Final = 200
-"""Characters of a segment in a text: a field's name and one of its values."""
+"""Maximum characters of a segment in a text: a field's name and one of its values."""
 
 
 def clean(text: str, limit: int = MAX_NAME) -> str:
@@ -139,7 +139,7 @@ def redeployed(key: SeriesKey, *, rule: str = "") -> str:
     'Blind spot is compared anew: other LFs or another baseline were deployed'
     """
     what = clean(rule, MAX_SEGMENT) if rule else subject(key) + _place(key)
-    return f"{what} is compared anew: other LFs or another baseline were deployed"
+    return f"{what} is measured anew: other LFs or another baseline were deployed"
 
 
 def settled(key: SeriesKey, level: Level) -> str:
@@ -257,22 +257,24 @@ def failures(shares: Mapping[str, float]) -> str:
 def _blind(one: Blindness) -> str:
     if one.cause is BlindCause.BLIND_SPOT:
         return (
-            f"No LF votes on {percent(one.share)} % of the records. Do the LFs read the fields "
-            "that the records have?"
+            f"No LF votes on {percent(one.share)} % of the records. Check that the LFs "
+            "read fields that the records have"
         )
     if one.cause is BlindCause.NO_SEGMENTS:
         return (
-            f"None of the latest records has a value at '{clean(one.missing)}' (`segment_by`), so "
-            "drift in its segments does not show. Check the path in the stream file"
+            f"None of the latest records has a value at '{clean(one.missing)}' "
+            "(`segment_by`), so drift in its segments goes undetected. Check the path "
+            "in the stream file"
         )
     if one.fault == "late":
         return (
-            "Every record is late, so none is counted. Is `record.timestamp` the right field, and "
-            "did a record with a far later time come before?"
+            "Every record is late, so none is counted. Check that `record.timestamp` is "
+            "the right field, and whether an earlier record had a time far in the "
+            "future"
         )
     return (
-        f"No input is a record; most are '{clean(one.fault)}'. Compare `record` in the stream file "
-        "with the dead letters"
+        f"No input could be read as a record; most are '{clean(one.fault)}'. Compare "
+        "`record` in the stream file with the dead letters"
     )
 
 
@@ -284,7 +286,7 @@ def _failing(some: Sequence[Blindness]) -> str:
     what = f"LF {names} fails" if len(some) == 1 else f"{len(some)} LFs ({names}) fail"
     share = f"on {percent(max(one.share for one in some))} % of the records"
     if first.path:
-        return f"{what} {share}: nothing at '{clean(first.path)}', where `record.text` looks"
+        return f"{what} {share}: `record.text` finds nothing at '{clean(first.path)}'"
     if first.missing:
         return f"{what} {share}: the records have no field '{clean(first.missing)}'"
     return f"{what} {share} ({clean(first.fault)}: {clean(first.message, MAX_SEGMENT)})"

@@ -29,7 +29,7 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MOST_SD: Final = 0.15
-"""A precision that is less sure than this is not shown."""
+"""A precision less certain than this is not shown."""
 
 FOLLOWED_FROM: Final = 200
 """Gold labels from which the class shares are watched by alerts: at 100 they were off by .05, at

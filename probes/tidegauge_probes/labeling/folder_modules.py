@@ -93,7 +93,7 @@ class _Scope:
 
 _scopes: Final[dict[Path, _Scope]] = {}
 _owners: Final[dict[str, _Scope]] = {}
-"""Name in ``sys.modules``, of what has no dot, → the folder where it is found."""
+"""Top-level name in ``sys.modules`` → the folder where the module is found."""
 
 
 def _scope_of(folder: Path) -> _Scope:
