@@ -38,7 +38,7 @@ def test_a_webhook_is_careful_by_default() -> None:
 
 def test_an_unknown_key_is_named_with_the_nearest_one() -> None:
     assert refusal({**HOOK, "secrte": "x"}) == (
-        "receiver 'ops': no key 'secrte' for kind webhook; did you mean 'secret'?"
+        "receiver 'ops': unknown key 'secrte' for kind webhook; did you mean 'secret'?"
     )
     assert "did you mean 'kind'?" in refusal({**HOOK, "knid": "x"})
 
@@ -120,8 +120,8 @@ def test_private_addresses_are_allowed_by_true_only(allow: object) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "-a", "a\n", "x" * 101, "é"])
 def test_names_are_short_and_plain(name: str) -> None:
-    assert "a name has at most 100" in refusal(HOOK, name)
-    assert "a name has at most 100" in refusal({"kind": "log"}, name)
+    assert "a name may have at most 100" in refusal(HOOK, name)
+    assert "a name may have at most 100" in refusal({"kind": "log"}, name)
 
 
 def test_errors_belong_to_the_tree() -> None:

@@ -538,4 +538,4 @@ def test_settings_that_are_wrong_end_it_with_their_exit_code(
     (tmp_path / "records.jsonl").write_text("")
     config = yaml.safe_load(seat.read_text()) | {"source": {"kind": "file", "path": "*.jsonl"}}
     seat.write_text(yaml.safe_dump(config))
-    assert "has a file source, which one process reads" in refused(seat, "--workers", "2")
+    assert "has a file source, which only one process can read" in refused(seat, "--workers", "2")

@@ -401,7 +401,7 @@ def test_a_slice_that_raises_takes_none_and_is_named() -> None:
 
 @pytest.mark.parametrize("name", ["_all", "channel=mail"])
 def test_a_slice_cannot_take_the_name_of_another_segment(name: str) -> None:
-    with pytest.raises(ProbeError, match="stand for other segments, rename it"):
+    with pytest.raises(ProbeError, match="are reserved for other segments: rename it"):
         ProbeSet.of([lf(lambda x: x.n)], slices=[SlicingFunction(name, lambda _: True)])
 
 

@@ -70,20 +70,20 @@ def sentence(key: SeriesKey, figures: Figures, *, rule: str = "", over: bool = F
     if not rule:
         return recovery(key, figures) if over else change(key, figures)
     now = "no data" if figures.observed is None else f"{percent(figures.observed)} %"
-    return f"{clean(rule, MAX_SEGMENT)}{' no more' if over else ''}: {now}"
+    return f"{clean(rule, MAX_SEGMENT)}{' no longer' if over else ''}: {now}"
 
 
 def because(cause: Cause | None) -> str:
-    """Return where a shift comes from, to stand behind a sentence; empty if nowhere in particular.
+    """Return where a shift comes from, to follow a sentence; empty if it cannot be located.
 
     >>> because(Cause(CauseKind.WITHIN, "channel", "channel=mail", 0.84, 0.49, confirmed=True))
     ', 84 % of it within channel=mail (49 % of the volume)'
     >>> because(Cause(CauseKind.MIX, "channel", "", 0.91, 1.0))
-    ', 91 % of it by another mix of channel (to be confirmed)'
+    ', 91 % of it due to a different mix of channel (to be confirmed)'
     >>> because(Cause(CauseKind.CLASSES, "spam", "", 0.97, 0.19, confirmed=True))
-    ', 97 % of it by another mix of classes (spam now 19 %)'
+    ', 97 % of it due to a different mix of classes (spam now 19 %)'
     >>> because(Cause(CauseKind.CLASSES, "spam", "", 0.97, 0.0, confirmed=True, ratio=2.31))
-    ', 97 % of it by another mix of classes (spam 2.3 times as common)'
+    ', 97 % of it due to a different mix of classes (spam 2.3 times as common)'
     """
     if cause is None:
         return ""
@@ -95,11 +95,11 @@ def because(cause: Cause | None) -> str:
         now = f"{field} now {percent(cause.weight)} %"
         if not cause.weight and cause.ratio is not None:
             now = f"{field} {cause.ratio:.2g} times as common"
-        found = f", {share} % of it by another mix of classes ({now})"
+        found = f", {share} % of it due to a different mix of classes ({now})"
     elif cause.kind is CauseKind.MIX:
-        found = f", {share} % of it by another mix of {field}"
+        found = f", {share} % of it due to a different mix of {field}"
     else:
-        found = f", by another mix of {field}: its values, taken singly, moved the other way"
+        found = f", due to a different mix of {field}: each value by itself moved the other way"
     return found if cause.confirmed else f"{found} (to be confirmed)"
 
 
@@ -136,10 +136,10 @@ def redeployed(key: SeriesKey, *, rule: str = "") -> str:
     """Return that a series is followed with other LFs or another baseline from now on.
 
     >>> redeployed(SeriesKey(SeriesKind.BLIND_SPOT))
-    'Blind spot is compared anew: other LFs or another baseline were deployed'
+    'Blind spot is compared from scratch: other LFs or another baseline were deployed'
     """
     what = clean(rule, MAX_SEGMENT) if rule else subject(key) + _place(key)
-    return f"{what} is measured anew: other LFs or another baseline were deployed"
+    return f"{what} is compared from scratch: other LFs or another baseline were deployed"
 
 
 def settled(key: SeriesKey, level: Level) -> str:

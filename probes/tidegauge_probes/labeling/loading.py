@@ -62,7 +62,7 @@ def load(reference: str, base: Path | None = None) -> ProbeSet:
         return found
     if isinstance(found, list | tuple):
         return _of_list(found, reference)
-    msg = f"{reference} is a {type(found).__name__}: make it a ProbeSet or a list of LFs"
+    msg = f"{reference} is of type {type(found).__name__}: make it a ProbeSet or a list of LFs"
     raise ProbeError(msg)
 
 

@@ -271,7 +271,7 @@ def _explain(problem: str, url: URL) -> str:
             "it is read-only: check the file's owner and mode, or set "
             "TIDEGAUGE_DATABASE to another file"
         ),
-        "unable to open": "create its folder, or make it writable",
+        "unable to open": "its folder does not exist or is not writable: check the path",
         "password authentication": "check the user and password in TIDEGAUGE_DATABASE",
         "deadlock": "nothing: tidegauge tries again",
         'relation "': "run `tidegauge db upgrade`",

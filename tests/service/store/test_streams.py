@@ -168,7 +168,9 @@ def test_a_name_belongs_to_one_baseline(database: Database, tmp_path: Path) -> N
     with database.write() as connection:
         stored.save(connection, fitted(tmp_path, 10), "spring", 1)
     with (
-        pytest.raises(BaselineError, match=r"another baseline named 'spring'.*choose a new name"),
+        pytest.raises(
+            BaselineError, match=r"a different baseline named 'spring'.*choose another name"
+        ),
         database.write() as connection,
     ):
         stored.save(connection, fitted(tmp_path, 20), "spring", 2)

@@ -89,7 +89,7 @@ def test_endless_headers_are_cut_off() -> None:
 
     outcome = deliver(endless, timeout_s=10.0)
     assert isinstance(outcome, Retry)
-    assert "its answer is not HTTP, or ended early" in outcome.why
+    assert "its response is not HTTP, or ended early" in outcome.why
 
 
 @pytest.mark.parametrize(

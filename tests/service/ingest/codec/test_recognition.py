@@ -60,7 +60,7 @@ LOOKS: dict[str, tuple[bytes, str, str]] = {
     "a list of records": (b"[%b, %b]" % (JSON, JSON), "not_an_object", "2 records in one value"),
     "white space": (b" \r\n\t ", "empty", "white space"),
     "nothing": (b"", "empty", "nothing in it"),
-    "binary": (b"\x07\x01\x02\x03\x04garbage", "not_json", "is record.format right"),
+    "binary": (b"\x07\x01\x02\x03\x04garbage", "not_json", "check record.format"),
     "a NUL in JSON": (b'{"id": "a\0b"}', "nul_byte", "a NUL byte"),
 }
 

@@ -48,8 +48,8 @@ def test_a_row_with_too_many_or_too_few_cells_is_a_dead_letter(tmp_path: Path) -
     ]
     assert [raw.offset for raw in found] == [0, 1, 2, 3]
     assert [raw.fault for raw in found[:3:2]] == [
-        "3 cells; the header has 2",
-        "1 cells; the header has 2",
+        "3 cells, but the header has 2",
+        "1 cells, but the header has 2",
     ]
 
 
