@@ -105,12 +105,12 @@ def test_a_url_must_be_one_of_a_web_server(url: object) -> None:
 
 @pytest.mark.parametrize("timeout", [0, -1, 31, True, "10", None, float("nan"), float("inf")])
 def test_a_timeout_is_seconds_below_the_lease(timeout: object) -> None:
-    assert "timeout_s must be seconds" in refusal({**HOOK, "timeout_s": timeout})
+    assert "timeout_s must be a number of seconds" in refusal({**HOOK, "timeout_s": timeout})
 
 
 @pytest.mark.parametrize("secret", ["", 7, ["s3"], True])
 def test_a_secret_is_a_text(secret: object) -> None:
-    assert "secret must be a string" in refusal({**HOOK, "secret": secret})
+    assert "secret must be a non-empty string" in refusal({**HOOK, "secret": secret})
 
 
 @pytest.mark.parametrize("allow", ["yes", 1, None])

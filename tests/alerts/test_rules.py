@@ -129,8 +129,8 @@ def test_it_is_read(text: str, key: SeriesKey, above: bool, limit: float, window
     ("text", "says"),
     [
         ("coverage", "write it like this: coverage of"),
-        ("coverage of a below 1", "for example"),
-        ("coverage of a under 1 %", "for example"),
+        ("coverage of a below 1", "write it like this"),
+        ("coverage of a under 1 %", "write it like this"),
         ("coverge of a below 1 %", "no series 'coverge'; choose from blind_spot, coverage"),
         ("coverage below 1 %", "coverage needs 'of LF'"),
         ("coverage of a and b below 1 %", "coverage does not take 'and LF'"),

@@ -420,7 +420,7 @@ def test_what_could_not_be_counted_or_told_apart_is_refused() -> None:
         ProbeSet.of([one], cardinality=1)
     with pytest.raises(ProbeError, match="2 to 120 class names, not 121"):
         ProbeSet.of([one], cardinality=121)
-    with pytest.raises(ProbeError, match="cannot be called"):
+    with pytest.raises(ProbeError, match="is not callable"):
         ProbeSet.of([7])
     with pytest.raises(ProbeError, match="has no name"):
         ProbeSet.of([Unhashable()])

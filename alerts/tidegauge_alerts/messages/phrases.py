@@ -225,7 +225,7 @@ def blind(found: Sequence[Blindness]) -> list[str]:
     """Return what a stream cannot see, and what to do; LFs that fail for one reason together.
 
     >>> blind([Blindness(BlindCause.BLIND_SPOT, .97)])
-    ['No LF votes on 97 % of the records. Do the LFs read the fields that the records have?']
+    ['No LF votes on 97 % of the records. Check that the LFs read fields that the records have']
     """
     failing: dict[tuple[str, ...], list[Blindness]] = {}
     other = []

@@ -32,9 +32,9 @@ _OTHERWISE: Final = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASY
 
 
 class Unknown(Exception):  # noqa: N818  (a way out, not an error)
-    """The source holds something that is not read; as a text it says what."""
+    """The source holds something that is not supported; ``str`` says what."""
 
-    def __init__(self, why: str = "is not read") -> None:
+    def __init__(self, why: str = "is not supported") -> None:
         super().__init__(why)
         self._node: ast.AST | None = None
 

@@ -95,7 +95,7 @@ def test_it_is_said_how_each_lf_runs_and_why_not_otherwise() -> None:
     assert found["contains"].matches == "text holds “check”, in any case"
     assert found["contains"].labels == ("SPAM",)
     assert found["counted"].matches == "decided by its Python code"
-    assert re.fullmatch(r"`try: …` in line \d+ \(try\) is not read", str(found["tries"].why))
+    assert re.fullmatch(r"`try: …` in line \d+ \(try\) is not supported", str(found["tries"].why))
     assert found["tries"].labels is None
 
 
@@ -162,7 +162,7 @@ def test_the_same_content_is_named_whatever_it_is_written_in() -> None:
     other_class = template("d", label=0, keyword={"any": ["k"], "case": True, "on_null": "error"})
     some = of(LabelingFunction("a", python), written, again, other_class, lifting_lfs.tries)
     found = {(w.name, w.message.partition(":")[0]) for w in review.same_content(some)}
-    assert found == {("b", "says the same as a"), ("c", "says the same as a")}
+    assert found == {("b", "has the same content as a"), ("c", "has the same content as a")}
 
 
 def lacks_attribute(x: Any) -> int:

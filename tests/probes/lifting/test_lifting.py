@@ -91,13 +91,15 @@ def test_what_is_lifted_is_known() -> None:
 
 ANYTHING: Any = lifting_lfs
 NOT_READ = {
-    lifting_lfs.two_of_them: "`*'abk'` in line N is not read",
-    lifting_lfs.writes_a_name: "`global LIMIT` in line N (global) is not read",
+    lifting_lfs.two_of_them: "`*'abk'` in line N is not supported",
+    lifting_lfs.writes_a_name: "`global LIMIT` in line N (global) is not supported",
     lifting_lfs.calls_helper: (
         "`keyword` in line N is neither a constant nor a supported function"
     ),
-    lifting_lfs.tries: "`try: …` in line N (try) is not read",
-    lifting_lfs.compares_fields: "`x.links > x.score` in line N compares with something that is not a constant",
+    lifting_lfs.tries: "`try: …` in line N (try) is not supported",
+    lifting_lfs.compares_fields: (
+        "`x.links > x.score` in line N compares with something that is not a constant"
+    ),
     lifting_lfs.gets: "`x.get` in line N is not a plain field of the record",
     lifting_lfs.stars: "it takes variable arguments (* or **)",
     lifting_lfs.returns_a_name: "'TECH' is a string: return the index of the class",

@@ -303,7 +303,7 @@ def one_after_another(x: Any) -> int:
             "'Winner' has upper-case letters, but the string is in lower case",
         ),
         (lifting_lfs.regex_lowered._f, "no template can test a string this way after .lower()"),
-        (lifting_lfs.tuple_of_bools._f, "no template says the same as `str()`"),
+        (lifting_lfs.tuple_of_bools._f, "no template can express `str()`"),
         (lifting_lfs.branches._f, "it votes for several classes"),
         (lifting_lfs.partly._f, "`sorted(x.text)` in line"),
         (lifting_lfs.counted._f, "it counts"),
@@ -313,7 +313,7 @@ def one_after_another(x: Any) -> int:
         (all_are_read, "a list comprehension over several fields"),
         (lambda x: SPAM if x.text.isupper() else ABSTAIN, "no template can express `isupper`"),
         (lambda x: SPAM if x.text in "abc" else ABSTAIN, "no template can express `in`"),
-        (lambda x: SPAM if "" in x.text else ABSTAIN, "a part of it is true of every record"),
+        (lambda x: SPAM if "" in x.text else ABSTAIN, "part of it is true of every record"),
         (
             lambda x: SPAM if x.links > -9007199254740992 else ABSTAIN,
             "cannot be a bound in a template",
@@ -322,7 +322,7 @@ def one_after_another(x: Any) -> int:
         (lambda x: SPAM if x.text.lower() == "a" else ABSTAIN, "compare a string after .lower()"),
         (lambda x: SPAM if len(x.text.lower()) > 2 else ABSTAIN, "after .lower()"),
         (lambda x: SPAM if re.match("(?x)a # b", x.text) else ABSTAIN, "verbose"),
-        (lambda x: SPAM if re.match("(?s)a", x.text) else ABSTAIN, "holds flags"),
+        (lambda x: SPAM if re.match("(?s)a", x.text) else ABSTAIN, "has flags"),
     ],
 )
 def test_what_no_template_says_is_not_made(f: Any, why: str) -> None:

@@ -263,8 +263,13 @@ def test_the_same_content_under_two_names_is_one_file(world: World) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "error", "why"),
     [
-        ("empty.jsonl", [], SourceError, "has no record"),
-        ("broken.jsonl", [b"broken"] * 9, SourceError, r"has no record \(9 inputs cannot be read"),
+        ("empty.jsonl", [], SourceError, "contains no record"),
+        (
+            "broken.jsonl",
+            [b"broken"] * 9,
+            SourceError,
+            r"contains no record \(9 inputs could not be read",
+        ),
         ("what.xml", [b"<a/>"], SourceError, "cannot tell the format"),
         (None, [], SourceError, "cannot read"),
     ],

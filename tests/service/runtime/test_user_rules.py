@@ -69,7 +69,7 @@ def test_a_rule_is_followed_beside_the_scan(database: Database, tmp_path: Path) 
         write(database, outbox.settle, taken, state=outbox.SENT, now_ms=NOW)
     assert [text.rpartition(":")[0] for text in told] == [
         f"rule broken: {RULE}",
-        f"rule broken: {RULE} no more",
+        f"rule broken: {RULE} no longer",
     ]
 
 

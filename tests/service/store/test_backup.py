@@ -137,7 +137,7 @@ def test_a_backup_that_fails_leaves_what_was_there(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fails)
-    with pytest.raises(StoreError, match=r"No space left on device.*Is there room"):
+    with pytest.raises(StoreError, match=r"No space left on device.*Check the free disk space"):
         copies.backup(database, target, force=True)
     assert target.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir() if "part" in p.name] == []
@@ -203,7 +203,7 @@ def test_only_a_whole_database_of_ours_is_restored(database: Database, tmp_path:
     with closing(sqlite3.connect(good)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
         connection.commit()
-    with pytest.raises(StoreError, match="made by a newer tidegauge"):
+    with pytest.raises(StoreError, match="created by a newer tidegauge"):
         copies.restore(target, good)
     assert not (tmp_path / "new.db").exists()
 

@@ -75,7 +75,7 @@ def test_a_newer_database_is_neither_upgraded_nor_opened(database: Database) -> 
     set_revision(database, "0999")
     try:
         for use in (database.upgrade, database.require_current, database.version):
-            with pytest.raises(StoreError, match="made by a newer tidegauge"):
+            with pytest.raises(StoreError, match="created by a newer tidegauge"):
                 use()
     finally:
         set_revision(database, "0001")
@@ -102,7 +102,7 @@ def test_commands_leave_a_database_that_is_not_ours_alone(
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda path: path.mkdir(), "it is a folder.*name a file in it"),
+        (lambda path: path.mkdir(), "it is a folder.*to a file in it"),
         (lambda path: path.write_text("id,text\n" * 999), "is not a database.*to another file"),
         (lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(84)), "not a database|malfor"),
     ],

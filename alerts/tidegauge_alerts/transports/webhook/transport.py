@@ -120,7 +120,7 @@ class WebhookTransport:
             return Delivered()
         if status == HTTPStatus.TOO_MANY_REQUESTS or status >= 500:  # noqa: PLR2004
             after_s = retry_after_s(headers.get("Retry-After"), self._clock() / 1000)
-            return self._retry(f"it answered {answer}", after_s)
+            return self._retry(f"it responded {answer}", after_s)
         if 300 <= status < 400:  # noqa: PLR2004
             return self._refused(
                 f"it responded {answer}: redirects are not followed; set url to the final address"

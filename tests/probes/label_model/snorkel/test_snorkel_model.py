@@ -90,10 +90,10 @@ def test_pairs_that_the_model_does_not_explain_are_not_used_on_each_other() -> N
 
 
 def test_a_number_of_records_that_cannot_be_is_asked_for() -> None:
-    with pytest.raises(BaselineError, match=r"was not fitted on 137 records.*give --records"):
+    with pytest.raises(BaselineError, match=r"was not fitted on 137 records.*pass --records"):
         snorkel_model.label_model(state(n=137))
     assert snorkel_model.label_model(state(n=137), records=4_000).records == 4_000
-    with pytest.raises(BaselineError, match=r"does not say how many records.*give --records"):
+    with pytest.raises(BaselineError, match=r"does not say how many records.*pass --records"):
         snorkel_model.label_model(state(n=None))
 
 
@@ -102,11 +102,11 @@ NOT_FITTED: list[tuple[dict[str, Any], str]] = [
     ({"p": None}, "it has no p"),
     ({"O": Inert()}, "it has no O"),
     ({"p": np.array([0.5, 0.5])}, "do not match: fit it again"),
-    ({"O": np.eye(3)}, "do not fit"),
-    ({"_parameters": {"mu": np.full((18, 3), np.nan)}}, "no probability"),
-    ({"_parameters": {"mu": np.full((18, 3), -0.1)}}, "no probability"),
-    ({"p": np.array([1.0, 0.0, 0.0])}, "no probability"),
-    ({"p": np.array([1.0, np.nan, 0.0])}, "no probability"),
+    ({"O": np.eye(3)}, "do not match"),
+    ({"_parameters": {"mu": np.full((18, 3), np.nan)}}, "not probabilities"),
+    ({"_parameters": {"mu": np.full((18, 3), -0.1)}}, "not probabilities"),
+    ({"p": np.array([1.0, 0.0, 0.0])}, "not probabilities"),
+    ({"p": np.array([1.0, np.nan, 0.0])}, "not probabilities"),
     ({"O": np.full((18, 18), np.nan)}, "not shares of the records"),
     ({"O": np.full((18, 18), 1e300)}, "not shares of the records"),
 ]

@@ -55,7 +55,11 @@ LOOKS: dict[str, tuple[bytes, str, str]] = {
     "a Python dict": (str(RECORD).encode(), "not_json", "json.dumps"),
     "NaN": (b'{"id": "a", "score": NaN}', "not_json", "write null instead"),
     "base64": (b"eyJpZCI6ICJhIn0=", "not_json", "JSON in base64"),
-    "JSON twice": (json.dumps(JSON.decode()).encode(), "not_an_object", "as JSON twice"),
+    "JSON twice": (
+        json.dumps(JSON.decode()).encode(),
+        "not_an_object",
+        "JSON that was encoded twice",
+    ),
     "base64 in JSON": (b'"eyJpZCI6ICJhIn0="', "not_an_object", "base64"),
     "a list of records": (b"[%b, %b]" % (JSON, JSON), "not_an_object", "2 records in one value"),
     "white space": (b" \r\n\t ", "empty", "white space"),

@@ -120,7 +120,7 @@ def test_bytes_of_another_encoding_are_one_dead_letter(tmp_path: Path) -> None:
         (b"id,,text", "column 2 of 3 has no name"),
         (b",id,text", "column 1 of 3 has no name"),
         (b'id,"text', "its quotes do not match"),
-        (b"id,text\rr1,hello\r", "CR alone"),
+        (b"id,text\rr1,hello\r", "CR only"),
         (b"id,t\xe9xt", "not utf-8"),
     ],
 )

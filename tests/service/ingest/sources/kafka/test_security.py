@@ -144,7 +144,7 @@ def test_a_certificate_file_that_is_none_is_named(tmp_path: Path) -> None:
     for name in ("ca.pem", "absent.pem"):
         settings = {"kind": "kafka", "bootstrap": "localhost:1", "topic": "t"}
         settings |= {"security_protocol": "SSL", "ssl_cafile": name}
-        with pytest.raises(SettingsError, match=f"cannot use ssl_cafile: {name}: .*PEM files"):
+        with pytest.raises(SettingsError, match=f"cannot use ssl_cafile: {name}: .*must be PEM"):
             KafkaTopic(KafkaSource.model_validate(settings), None, tmp_path)
 
 
