@@ -50,11 +50,11 @@ def test_a_key_like_no_other_gets_the_list() -> None:
 
 
 def test_the_name_cannot_be_given_twice() -> None:
-    assert "no key 'name'" in refusal({**HOOK, "name": "other"})
+    assert "unknown key 'name'" in refusal({**HOOK, "name": "other"})
 
 
 def test_keys_of_another_type_are_unknown() -> None:
-    assert "no key 'url' for kind log" in refusal({"kind": "log", "url": "https://x.example"})
+    assert "unknown key 'url' for kind log" in refusal({"kind": "log", "url": "https://x.example"})
 
 
 def test_a_type_is_needed_and_must_be_known() -> None:

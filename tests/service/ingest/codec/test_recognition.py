@@ -30,7 +30,7 @@ AVRO = b"\x02a\x80\x9c\xf4\xe6\x0b\x34some text of twenty-six by"
 
 LOOKS: dict[str, tuple[bytes, str, str]] = {
     "Confluent's Avro": (FRAME + AVRO, "not_json", "set record.format: avro and record.schema_reg"),
-    "Confluent's JSON Schema": (FRAME + JSON, "not_json", "schema id 17 in front.*plain JSON"),
+    "Confluent's JSON Schema": (FRAME + JSON, "not_json", "prefixed with schema id 17.*plain JSON"),
     "AWS Glue's": (b"\x03\0" + bytes(range(16)) + AVRO, "not_json", "AWS Glue registry"),
     "gzip": (gzip.compress(JSON), "not_json", "gzip data: .*compression.type"),
     "zstd": (kafka.codec.zstd_encode(JSON), "not_json", "zstd data"),
