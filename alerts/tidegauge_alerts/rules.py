@@ -1,4 +1,4 @@
-"""Rules that people write beside the scan: ``coverage of check_out below 1 % for 3 windows``.
+"""Rules that users add to the scan: ``coverage of check_out below 1 % for 3 windows``.
 
 ::
 

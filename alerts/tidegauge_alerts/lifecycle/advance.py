@@ -80,7 +80,7 @@ def advance(
     one twice changes nothing, if the alerts it resolved are given, too.
 
     An example, with the default rule. An LF that votes on 8 % of the records is broken by an
-    upstream change in window 10 and mended in window 13 (n_eff = 500; ``S`` is the CUSUM of
+    upstream change in window 10 and fixed in window 13 (n_eff = 500; ``S`` is the CUSUM of
     :func:`tidegauge_alerts.lifecycle.recovery.recovery_step`, p0 = .08, p1 = .0049 in all steps)::
 
         window  coverage  verdict  quiet   S    alert

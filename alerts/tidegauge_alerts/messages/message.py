@@ -197,7 +197,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _entry(change: _AlertChange) -> dict[str, Any]:
-    """Return one alert of a message: its identity, and the figures of the window told of."""
+    """Return one alert of a message: its identity, and the figures of the window it reports."""
     alert, figures = change.alert, change.transition
     return {
         "id": alert.id,

@@ -175,7 +175,7 @@ def _lines(entry: Entry) -> str:
 
 
 def _flow(value: Any) -> str:
-    """Return a value on one line; texts with line ends and the like as JSON writes them."""
+    """Return a value on one line; those with line ends are written as JSON."""
     text = dump([value], default_flow_style=True, width=10**9)
     if len(text.strip().splitlines()) == 1:
         return text.strip()[1:-1]

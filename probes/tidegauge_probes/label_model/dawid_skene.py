@@ -69,12 +69,12 @@ class DawidSkene:
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
-        """LFs that voted often enough to be known, and may judge others, bool [m]."""
+        """LFs that voted often enough to be known and to evaluate others, bool [m]."""
         return np.asarray((self.votes.sum(axis=1) >= MIN_VOTES) & self.witnesses)
 
     @property
     def witnesses(self) -> npt.NDArray[np.bool_]:
-        """LFs that others are judged by, bool [m]: not those that depend on all."""
+        """LFs that others are evaluated by, bool [m]: not those that depend on all."""
         return np.asarray(~self.dependent.all(axis=0))
 
     @property

@@ -220,7 +220,7 @@ def _validate(spec: type[_S], data: Any, where: str) -> _S:
 
 
 def _import(reference: str, base: Path | None) -> Any:
-    """Import ``module:attribute``; modules beside the file that names them are found too."""
+    """Import ``module:attribute``; modules next to the file that names them are found, too."""
     module_name, colon, attribute = reference.partition(":")
     if not colon or not attribute:
         msg = f"'{reference}' is neither a .yaml or .json file nor of the form module:attribute"

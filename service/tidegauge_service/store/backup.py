@@ -136,7 +136,7 @@ def _connected(path: Path, mode: str) -> sqlite3.Connection:
 
 @contextmanager
 def _unfinished(target: Path) -> Iterator[Path]:
-    """Give a file beside *target* to write to; it is gone in the end, whatever happens."""
+    """Give a temporary file next to *target*; it is always removed in the end."""
     path = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         yield path

@@ -121,7 +121,7 @@ def current(known: Sequence[Deployment], role: Role) -> Deployment | None:
 
 
 def live_at(known: Sequence[Deployment], start: int) -> Deployment:
-    """Return the deployment that judges a window: there is exactly one."""
+    """Return the deployment that evaluates a window: there is exactly one."""
     return next(d for d in known if d.role == Role.LIVE and d.counts(start))
 
 

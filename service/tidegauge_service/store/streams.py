@@ -29,8 +29,8 @@ is always drained, so it never holds back the watermark."""
 class Role(StrEnum):
     """What a deployment is for."""
 
-    LIVE = "live"  # judged, alerts
-    SHADOW = "shadow"  # counted beside it, and nothing else
+    LIVE = "live"  # evaluated, raises alerts
+    SHADOW = "shadow"  # counted alongside it, nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class StreamRow:
     """A stream as the database knows it.
 
     ``probe_set``, ``baseline``: of the live deployment that was deployed last, or of the one that
-    is live in the window at hand (``deployments.seen_from``). ``epoch``: how often that changed.
+    is live in the current window (``deployments.seen_from``). ``epoch``: how often that changed.
     ``timezone``: in which people are shown its times.
     """
 
@@ -159,7 +159,7 @@ def config_of(connection: sa.Connection, stream_id: int) -> StreamConfig:
 
 
 def mutes(connection: sa.Connection) -> dict[int, list[str]]:
-    """Return stream → the times in which nobody is told of it, as written."""
+    """Return stream → its mute times, as written."""
     t = schema.stream
     found = connection.execute(sa.select(t.c.id, t.c.config))
     written = {

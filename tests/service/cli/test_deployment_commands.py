@@ -330,7 +330,7 @@ def test_a_deployment_that_is_known_is_deployed_by_its_id(
 @pytest.mark.parametrize(
     ("probe", "says"),
     [
-        ({"python": "os:system"}, "cannot be sent"),
+        ({"python": "os:system"}, "cannot be deployed over the API"),
         ({"name": "a", "label": "SPAM", "lookup": {"file": "/etc/passwd"}}, "list its `values`"),
         (
             {"name": "a", "label": "SPAM", "not": {"any": [{"lookup": {"file": "x"}}]}},

@@ -164,7 +164,7 @@ def _with_guess(value: bytes, wanted: str, error: str) -> str:
 
 
 def open_format(mapping: RecordMapping, password: str | None, folder: Path) -> Format:
-    """Return how the inputs of a stream are read; SettingsError says what to install or mend.
+    """Return how the inputs of a stream are read; SettingsError says what to install or fix.
 
     *password*: of the schema registry, if the stream file has none. Paths start at *folder*.
     """

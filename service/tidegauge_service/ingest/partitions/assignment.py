@@ -168,7 +168,7 @@ class Assignment:
         """Read a partition's state.
 
         One that was read to its end once holds the watermark again until its new end is proved:
-        there may be more by now.
+        there may be more since.
         """
         scope = self._scope
         while True:

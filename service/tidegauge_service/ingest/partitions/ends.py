@@ -88,7 +88,7 @@ class PartitionEnds:
         ]
 
     def _quiet(self, owned: Owned, busy: set[int], now: int, *, finite: bool) -> list[int]:
-        """Return the partitions that may have been read to their end by now."""
+        """Return the partitions that may have been fully read."""
         interval = self._scope.config.limits.commit_interval
         return [
             partition

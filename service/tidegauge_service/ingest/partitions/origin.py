@@ -38,7 +38,7 @@ class SourceOrigin:
     cluster: str | None = None
 
     def __str__(self) -> str:
-        """Say it as people do."""
+        """Return it as users would write it."""
         if self.kind != "kafka":
             return f"{self.kind} '{self.name}'" if self.name else self.kind
         cluster = f", cluster {self.cluster}" if self.cluster else ""
@@ -117,7 +117,7 @@ def refusal(name: str, before: SourceOrigin, now: SourceOrigin) -> str:
 
 
 def keep(scope: StreamScope, source: Source) -> None:
-    """Note the source with the stream; SettingsError if it is another one by now."""
+    """Note the source with the stream; SettingsError if it has changed since."""
     database, config, stream = scope.database, scope.config, scope.stream
     now = origin_of(config, source)
     with database.read() as connection:

@@ -102,7 +102,7 @@ class Source(Protocol):
         """Hint outward how far we are (Kafka's committed offsets); best effort, no promise."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
 
 
 @runtime_checkable

@@ -154,7 +154,7 @@ def test_a_worker_that_still_reads_the_old_source_stops(stream: FileStream) -> N
     while old.worker.step(finite=True).records == 0:
         pass
     invoked("streams", "reset", "test", "--yes")
-    with pytest.raises(SettingsError, match="given another source"):
+    with pytest.raises(SettingsError, match="was changed while this process was reading it"):
         while True:
             old.worker.step(finite=True)
     old.close()

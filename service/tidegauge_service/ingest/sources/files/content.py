@@ -96,7 +96,7 @@ class Content:
         self._held = position
 
     def release(self) -> None:
-        """Let go of what is held."""
+        """Release what is held."""
         self._held = None
 
     def back(self, position: int) -> None:

@@ -154,7 +154,7 @@ class Table:
         return self
 
     def __next__(self) -> str:
-        """Return the next line of the row at hand, as far as a record may be long."""
+        """Return the next line of the current row, up to the maximum record size."""
         line = self._next
         if line is None:
             found = self._content.line(self._most)

@@ -1,4 +1,4 @@
-"""Record batches that kafka-python cannot read: skipped exactly, and told of.
+"""Record batches that kafka-python cannot read: skipped exactly, and reported.
 
 In kafka-python 3.0.12 an error while a batch is unpacked (its CRC is wrong, its codec is not
 installed, its bytes are no records) is raised by ``poll`` once; the generator behind it is dead
