@@ -87,9 +87,9 @@ class Figures:
     p_value: float | None
     rank: float
     scale: int = 1
-    """Windows that the test has summed, this one the last."""
+    """Number of windows that the test has summed, ending with this one."""
     share: float | None = None
-    """The share over them."""
+    """The share over these windows."""
 
 
 def figures_of(finding: Finding) -> dict[str, Any]:
@@ -115,12 +115,12 @@ class Level:
 
     windows: int = 0
     seen: float = 0.0
-    """Counted of ``size``: ``seen / size`` is the share."""
+    """Number counted out of ``size``: ``seen / size`` is the share."""
     size: float = 0.0
     due: float = 0.0
-    """What the baseline expects of ``size``."""
+    """The number that the baseline expects out of ``size``."""
     from_ms: int = 0
-    """Start of its first window."""
+    """Start of the first window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,14 +134,14 @@ class Alert(Figures):
     id: str
     """``<fingerprint>-<opened_window_ms>``."""
     fingerprint: str
-    """Of stream and series: the same for every occurrence."""
+    """Derived from stream and series: the same for every occurrence."""
     incident: str
     """Shared by the alerts that opened in the same window of the stream."""
     stream: str
     key: SeriesKey
     kind: AlertKind
     severity: Severity
-    """The gravest it has been; it does not go down while the alert is open."""
+    """The highest severity so far; it does not decrease while the alert is open."""
     state: AlertState
     opened_window_ms: int
     fired_window_ms: int | None = None
@@ -161,11 +161,11 @@ class Alert(Figures):
     probe_set: str
     baseline: str
     rule: str = ""
-    """The rule that somebody wrote; none: the scan."""
+    """The user rule behind it; none: the scan."""
     cause: Cause | None = None
-    """Where the shift of the latest shifted window comes from, if from somewhere in particular."""
+    """Where the latest shift comes from, if it can be located."""
     reopened: int = 0
-    """Times that it shifted again soon after a resolve."""
+    """How often it shifted again soon after a resolve."""
     reopened_window_ms: int | None = None
     """The last of these windows."""
     restarted_window_ms: int | None = None
@@ -173,7 +173,7 @@ class Alert(Figures):
     recovered: bool = False
     """Whether its last resolve was a recovery. Else it was withdrawn, and is not re-opened."""
     told: bool = False
-    """Whether receivers have heard that it fires, and not yet that it resolved."""
+    """Whether receivers were notified that it fires, and not yet that it resolved."""
     earlier: Level = Level()
     lately: Level = Level()
     """The windows since it last opened, in two blocks, of which the second is being filled."""
@@ -196,7 +196,7 @@ class Transition(Figures):
     kind: AlertKind
     severity: Severity
     silent: bool = False
-    """Whether receivers hear nothing of it, because they know of the episode already."""
+    """Whether receivers are not notified, because they know of the episode already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +207,7 @@ class Rule:
     """
 
     name: str = ""
-    """As somebody wrote it; none: the scan's."""
+    """The rule as the user wrote it; none: the scan's."""
     for_windows: int = 1
     """Shifted windows until it fires. One is enough: the test over all series already keeps
     false alarms to the budget."""
@@ -229,7 +229,7 @@ class Rule:
     """Compared windows at one level after which an alert is settled. 0: never."""
     receivers: tuple[str, ...] = ()
     budget: float = 0.5
-    """Expected false episodes per 1,000 windows. The detector spends it; here for lineage."""
+    """Expected false episodes per 1,000 windows. The detector applies it; kept here for lineage."""
 
     def __post_init__(self) -> None:
         counts = (self.for_windows, self.quiet_windows, self.drift_after)
@@ -239,13 +239,13 @@ class Rule:
         if not low < 0 < high:
             raise ValueError(f"step_clip must span 0, not {self.step_clip}: it could not resolve")
         if not 0 <= self.resolve_nats < math.inf:
-            raise ValueError(f"resolve_nats must not be negative, nor {self.resolve_nats}")
+            raise ValueError(f"resolve_nats must not be negative, but is {self.resolve_nats}")
         if not self.critical_odds > 1:
             raise ValueError(f"critical_odds must be above 1, not {self.critical_odds}")
         if not 0 <= self.critical_share <= 1:
             raise ValueError(f"critical_share must be 0 to 1, not {self.critical_share}")
         if self.memory_windows < 0:
-            raise ValueError(f"memory_windows must not be negative, nor {self.memory_windows}")
+            raise ValueError(f"memory_windows must not be negative, but is {self.memory_windows}")
         if self.settle_windows < 0 or self.settle_windows == 1:
             raise ValueError(f"settle_windows must be 0, or at least 2, not {self.settle_windows}")
 
@@ -260,4 +260,4 @@ class Context:
     probe_set: str
     baseline: str
     records: int = 0
-    """Records of the window, for the share that a series is of them. 0: not known."""
+    """Number of records in the window, to compute what share a series is of them. 0: not known."""

@@ -26,7 +26,7 @@ from tidegauge_alerts.errors import ReceiverError
 from tidegauge_probes.errors import nearest
 
 MAX_TIMEOUT_S: Final = 30.0
-"""Half of the lease that a sender holds on a message: it must not be sent by two at a time."""
+"""Half of the lease that a sender holds on a message: no two senders may send it at once."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -53,18 +53,18 @@ class WebhookReceiver:
     url: str
     secret: str | None = None
     timeout_s: float = 10.0
-    """Seconds for a whole delivery, from connecting to the answer's headers."""
+    """Timeout of a whole delivery in seconds, from connecting to the response headers."""
     allow_private: bool = False
 
     def __post_init__(self) -> None:
         _check_name(self.name)
         _check_url(self.name, self.url)
         if self.secret is not None and not _is_text(self.secret):
-            raise ReceiverError(f"receiver '{self.name}': secret must be a string, and not empty")
+            raise ReceiverError(f"receiver '{self.name}': secret must be a non-empty string")
         if not _is_number(self.timeout_s) or not 0 < self.timeout_s <= MAX_TIMEOUT_S:
             raise ReceiverError(
-                f"receiver '{self.name}': timeout_s must be seconds, above 0 and at most "
-                f"{MAX_TIMEOUT_S:g}"
+                f"receiver '{self.name}': timeout_s must be a number of seconds above 0, "
+                f"at most {MAX_TIMEOUT_S:g}"
             )
         if not isinstance(self.allow_private, bool):
             raise ReceiverError(f"receiver '{self.name}': allow_private must be true or false")
@@ -108,13 +108,15 @@ def _parse(name: str, given: Mapping[str, Any]) -> Receiver:
         raise ReceiverError(f"receiver '{name}' has no kind{nearest('', _KINDS)}")
     receiver = _KINDS.get(kind) if isinstance(kind, str) else None
     if receiver is None:
-        raise ReceiverError(f"receiver '{name}': no kind '{kind}'{nearest(str(kind), _KINDS)}")
+        raise ReceiverError(
+            f"receiver '{name}': there is no kind '{kind}'{nearest(str(kind), _KINDS)}"
+        )
     known = [field.name for field in fields(receiver) if field.name != "name"]
     for key in values:
         if key not in known:
             raise ReceiverError(
-                f"receiver '{name}': no key '{key}' for kind {kind}"
-                f"{nearest(str(key), [*known, 'kind'])}"
+                f"receiver '{name}': unknown key '{key}' for kind "
+                f"{kind}{nearest(str(key), [*known, 'kind'])}"
             )
     if receiver is WebhookReceiver and "url" not in values:
         raise ReceiverError(f"receiver '{name}': a webhook needs a url")
@@ -124,8 +126,8 @@ def _parse(name: str, given: Mapping[str, Any]) -> Receiver:
 def _check_name(name: str) -> None:
     if not _is_text(name) or not _NAME.fullmatch(name):
         raise ReceiverError(
-            f"receiver {name!r}: a name has at most 100 letters, digits, '_', '.', '-', "
-            "and starts with a letter or digit"
+            f"receiver {name!r}: a name may have at most 100 letters, digits, '_', '.', "
+            "'-', and must start with a letter or digit"
         )
 
 
@@ -143,8 +145,8 @@ def _check_url(name: str, url: str) -> None:
         raise ReceiverError(f"receiver '{name}': the port in url must be between 1 and 65535")
     if parsed.userinfo:
         raise ReceiverError(
-            f"receiver '{name}': url holds a user name or password; use `secret`, or a token "
-            "in the path, instead"
+            f"receiver '{name}': url contains a user name or password; use `secret`, or "
+            "a token in the path, instead"
         )
 
 

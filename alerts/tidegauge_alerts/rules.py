@@ -1,4 +1,4 @@
-"""Rules that people write beside the scan: ``coverage of check_out below 1 % for 3 windows``.
+"""Rules that users add to the scan: ``coverage of check_out below 1 % for 3 windows``.
 
 ::
 
@@ -107,15 +107,17 @@ def parse_rule(text: str) -> UserRule:
     """
     found = _RULE.fullmatch(text.strip())
     if found is None:
-        raise RuleError(f"'{text}' is not a rule; one is, for example: {EXAMPLE}")
+        raise RuleError(f"'{text}' is not a rule; write it like this: {EXAMPLE}")
     series = found["series"].lower()
     if series not in set(SeriesKind):
-        raise RuleError(f"rule '{text}': no series '{series}'; there are {', '.join(SeriesKind)}")
+        raise RuleError(
+            f"rule '{text}': there is no series '{series}'; choose from {', '.join(SeriesKind)}"
+        )
     percent, windows = float(found["percent"]), int(found["windows"] or 1)
     if not 0 <= percent <= 100:  # noqa: PLR2004
-        raise RuleError(f"rule '{text}': a share is 0 to 100 %, not {percent:g} %")
+        raise RuleError(f"rule '{text}': a share must be 0 to 100 %, not {percent:g} %")
     if windows < 1:
-        raise RuleError(f"rule '{text}': it takes at least 1 window")
+        raise RuleError(f"rule '{text}': it needs at least 1 window")
     names = {n: _bare(found[n]) for n in ("probe", "other", "label")}
     key = SeriesKey(SeriesKind(series), _bare(found["segment"]) or ALL, **names)
     _check_parts(text, key)
@@ -129,7 +131,9 @@ def check_names(rule: UserRule, probes: Iterable[str], classes: Iterable[str]) -
         for name in named:
             if name and name not in known:
                 listed = ", ".join(known)
-                raise RuleError(f"rule '{rule.text}': no {what} '{name}'; there are {listed}")
+                raise RuleError(
+                    f"rule '{rule.text}': there is no {what} '{name}'; choose from {listed}"
+                )
 
 
 def _check_parts(text: str, key: SeriesKey) -> None:
@@ -143,7 +147,7 @@ def _check_parts(text: str, key: SeriesKey) -> None:
         if wanted and not given:
             raise RuleError(f"rule '{text}': {key.series} needs '{part}'")
         if given and not wanted:
-            raise RuleError(f"rule '{text}': {key.series} takes no '{part}'")
+            raise RuleError(f"rule '{text}': {key.series} does not take '{part}'")
     if key.series in _ONLY_WHOLE and key.segment != ALL:
         whole = "followed over all records only, not in segments"
         raise RuleError(f"rule '{text}': {key.series} is {whole}")

@@ -58,12 +58,12 @@ def parse_mute(text: str) -> MuteTime:
     """
     found = _TEXT.fullmatch(text.strip())
     if found is None:
-        raise RuleError(f"'{text}' is no time of the week; one is, for example: {EXAMPLE}")
+        raise RuleError(f"'{text}' is not a time of the week; write it like this: {EXAMPLE}")
     begin, end = (_minute(text, found[name]) for name in ("from", "until"))
     try:
         zone = ZoneInfo(found["zone"] or "UTC")
     except (ZoneInfoNotFoundError, ValueError) as error:
-        raise RuleError(f"mute '{text}': no time zone '{found['zone']}'") from error
+        raise RuleError(f"mute '{text}': there is no time zone '{found['zone']}'") from error
     if end <= begin:
         end += DAY
     return MuteTime(_days(text, found["days"]), begin, end, zone)
@@ -81,7 +81,7 @@ def _minute(text: str, clock: str) -> int:
     hours, minutes = (int(part) for part in clock.split(":"))
     minute = hours * 60 + minutes
     if minutes >= 60 or minute > DAY:  # noqa: PLR2004
-        raise RuleError(f"mute '{text}': {clock} is no time of day")
+        raise RuleError(f"mute '{text}': {clock} is not a time of day")
     return minute
 
 
@@ -91,7 +91,9 @@ def _days(text: str, days: str | None) -> frozenset[int]:
         first, _, last = part.partition("-")
         for day in (first, last or first):
             if day not in DAYS:
-                raise RuleError(f"mute '{text}': no day '{day}'; there are {', '.join(DAYS)}")
+                raise RuleError(
+                    f"mute '{text}': there is no day '{day}'; choose from {', '.join(DAYS)}"
+                )
         begin, length = DAYS.index(first), (DAYS.index(last or first) - DAYS.index(first)) % 7
         found |= {(begin + n) % 7 for n in range(length + 1)}
     return frozenset(found)

@@ -58,10 +58,10 @@ def test_days_go_round_the_week() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("at night", "for example: sat,sun"),
+        ("at night", "write it like this: sat,sun"),
         ("sam 00:00-24:00", "no day 'sam'"),
-        ("25:00-26:00", "25:00 is no time of day"),
-        ("10:60-11:00", "10:60 is no time of day"),
+        ("25:00-26:00", "25:00 is not a time of day"),
+        ("10:60-11:00", "10:60 is not a time of day"),
         ("10:00-11:00 Europe/Atlantis", "no time zone 'Europe/Atlantis'"),
         ("10:00-11:00 ../etc", "no time zone"),
     ],

@@ -38,7 +38,7 @@ def test_a_webhook_is_careful_by_default() -> None:
 
 def test_an_unknown_key_is_named_with_the_nearest_one() -> None:
     assert refusal({**HOOK, "secrte": "x"}) == (
-        "receiver 'ops': no key 'secrte' for kind webhook; did you mean 'secret'?"
+        "receiver 'ops': unknown key 'secrte' for kind webhook; did you mean 'secret'?"
     )
     assert "did you mean 'kind'?" in refusal({**HOOK, "knid": "x"})
 
@@ -50,11 +50,11 @@ def test_a_key_like_no_other_gets_the_list() -> None:
 
 
 def test_the_name_cannot_be_given_twice() -> None:
-    assert "no key 'name'" in refusal({**HOOK, "name": "other"})
+    assert "unknown key 'name'" in refusal({**HOOK, "name": "other"})
 
 
 def test_keys_of_another_type_are_unknown() -> None:
-    assert "no key 'url' for kind log" in refusal({"kind": "log", "url": "https://x.example"})
+    assert "unknown key 'url' for kind log" in refusal({"kind": "log", "url": "https://x.example"})
 
 
 def test_a_type_is_needed_and_must_be_known() -> None:
@@ -105,12 +105,12 @@ def test_a_url_must_be_one_of_a_web_server(url: object) -> None:
 
 @pytest.mark.parametrize("timeout", [0, -1, 31, True, "10", None, float("nan"), float("inf")])
 def test_a_timeout_is_seconds_below_the_lease(timeout: object) -> None:
-    assert "timeout_s must be seconds" in refusal({**HOOK, "timeout_s": timeout})
+    assert "timeout_s must be a number of seconds" in refusal({**HOOK, "timeout_s": timeout})
 
 
 @pytest.mark.parametrize("secret", ["", 7, ["s3"], True])
 def test_a_secret_is_a_text(secret: object) -> None:
-    assert "secret must be a string" in refusal({**HOOK, "secret": secret})
+    assert "secret must be a non-empty string" in refusal({**HOOK, "secret": secret})
 
 
 @pytest.mark.parametrize("allow", ["yes", 1, None])
@@ -120,8 +120,8 @@ def test_private_addresses_are_allowed_by_true_only(allow: object) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "-a", "a\n", "x" * 101, "é"])
 def test_names_are_short_and_plain(name: str) -> None:
-    assert "a name has at most 100" in refusal(HOOK, name)
-    assert "a name has at most 100" in refusal({"kind": "log"}, name)
+    assert "a name may have at most 100" in refusal(HOOK, name)
+    assert "a name may have at most 100" in refusal({"kind": "log"}, name)
 
 
 def test_errors_belong_to_the_tree() -> None:

@@ -128,17 +128,17 @@ def test_it_is_read(text: str, key: SeriesKey, above: bool, limit: float, window
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("coverage", "for example: coverage of"),
-        ("coverage of a below 1", "for example"),
-        ("coverage of a under 1 %", "for example"),
-        ("coverge of a below 1 %", "no series 'coverge'; there are blind_spot, coverage"),
+        ("coverage", "write it like this: coverage of"),
+        ("coverage of a below 1", "write it like this"),
+        ("coverage of a under 1 %", "write it like this"),
+        ("coverge of a below 1 %", "no series 'coverge'; choose from blind_spot, coverage"),
         ("coverage below 1 %", "coverage needs 'of LF'"),
-        ("coverage of a and b below 1 %", "coverage takes no 'and LF'"),
-        ("blind_spot of a above 1 %", "blind_spot takes no 'of LF'"),
+        ("coverage of a and b below 1 %", "coverage does not take 'and LF'"),
+        ("blind_spot of a above 1 %", "blind_spot does not take 'of LF'"),
         ("polarity of a above 1 %", "polarity needs 'to class'"),
         ("agreement of a below 90 %", "agreement needs 'and LF'"),
         ("agreement of a and b in c=d below 90 %", "over all records only"),
-        ("class_share of a to SPAM above 60 %", "class_share takes no 'of LF'"),
+        ("class_share of a to SPAM above 60 %", "class_share does not take 'of LF'"),
         ("precision of a to SPAM in c=d below 90 %", "over all records only"),
         ("coverage of a above 101 %", "0 to 100 %"),
         ("coverage of a above 1 % for 0 windows", "at least 1 window"),
@@ -159,7 +159,7 @@ def test_any_text_is_a_rule_or_is_refused(text: str) -> None:
 
 def test_unknown_names_are_refused() -> None:
     check_names(parse_rule("polarity of a to SPAM above 1 %"), ["a"], ["HAM", "SPAM"])
-    with pytest.raises(RuleError, match="no LF 'b'; there are a"):
+    with pytest.raises(RuleError, match="no LF 'b'; choose from a"):
         check_names(parse_rule("coverage of b above 1 %"), ["a"], ["SPAM"])
-    with pytest.raises(RuleError, match="no class 'EGGS'; there are HAM, SPAM"):
+    with pytest.raises(RuleError, match="no class 'EGGS'; choose from HAM, SPAM"):
         check_names(parse_rule("polarity of a to EGGS above 1 %"), ["a"], ["HAM", "SPAM"])

@@ -534,8 +534,8 @@ def test_settings_that_are_wrong_end_it_with_their_exit_code(
     probes = stream_of(tmp_path, topic, probes="no_such_module:LFS")
     assert "no_such_module" in refused(probes, "--workers", "2")
     seat = stream_of(tmp_path, topic, source={"instance": "{host}"})
-    assert "{hostname}, {stream} and {worker} only" in refused(seat)
+    assert "only {hostname}, {stream} and {worker}" in refused(seat)
     (tmp_path / "records.jsonl").write_text("")
     config = yaml.safe_load(seat.read_text()) | {"source": {"kind": "file", "path": "*.jsonl"}}
     seat.write_text(yaml.safe_dump(config))
-    assert "has a file source, which one process reads" in refused(seat, "--workers", "2")
+    assert "has a file source, which only one process can read" in refused(seat, "--workers", "2")

@@ -401,7 +401,7 @@ def test_a_slice_that_raises_takes_none_and_is_named() -> None:
 
 @pytest.mark.parametrize("name", ["_all", "channel=mail"])
 def test_a_slice_cannot_take_the_name_of_another_segment(name: str) -> None:
-    with pytest.raises(ProbeError, match="stand for other segments, rename it"):
+    with pytest.raises(ProbeError, match="are reserved for other segments: rename it"):
         ProbeSet.of([lf(lambda x: x.n)], slices=[SlicingFunction(name, lambda _: True)])
 
 
@@ -420,7 +420,7 @@ def test_what_could_not_be_counted_or_told_apart_is_refused() -> None:
         ProbeSet.of([one], cardinality=1)
     with pytest.raises(ProbeError, match="2 to 120 class names, not 121"):
         ProbeSet.of([one], cardinality=121)
-    with pytest.raises(ProbeError, match="cannot be called"):
+    with pytest.raises(ProbeError, match="is not callable"):
         ProbeSet.of([7])
     with pytest.raises(ProbeError, match="has no name"):
         ProbeSet.of([Unhashable()])

@@ -86,7 +86,7 @@ def test_a_lookup_file_is_part_of_what_the_probe_set_is(tmp_path: Path) -> None:
 
 def test_only_a_file_may_name_files() -> None:
     probe = spec(lookup={"field": "f", "file": "bad.txt"})
-    with pytest.raises(ProbeError, match=r"only a ProbeSet's file can name files"):
+    with pytest.raises(ProbeError, match=r"only a ProbeSet's file can refer to files"):
         votes(probe, ["x"])
 
 

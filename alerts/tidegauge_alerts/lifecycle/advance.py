@@ -46,7 +46,7 @@ from tidegauge_alerts.model import (
 from tidegauge_probes.findings import Finding, SeriesKey, Verdict
 
 COMPARED: Final = frozenset({Verdict.SHIFTED, Verdict.OK, Verdict.LEARNING})
-"""Verdicts that say something about the series."""
+"""Verdicts that carry information about the series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def advance(
     one twice changes nothing, if the alerts it resolved are given, too.
 
     An example, with the default rule. An LF that votes on 8 % of the records is broken by an
-    upstream change in window 10 and mended in window 13 (n_eff = 500; ``S`` is the CUSUM of
+    upstream change in window 10 and fixed in window 13 (n_eff = 500; ``S`` is the CUSUM of
     :func:`tidegauge_alerts.lifecycle.recovery.recovery_step`, p0 = .08, p1 = .0049 in all steps)::
 
         window  coverage  verdict  quiet   S    alert
@@ -132,11 +132,11 @@ def _by_key(findings: Iterable[Finding], context: Context) -> Mapping[SeriesKey,
     for finding in findings:
         if finding.window_start_ms != context.window_start_ms:
             raise ValueError(
-                f"finding of {finding.key} is of window {finding.window_start_ms}, "
-                f"not of {context.window_start_ms}"
+                f"finding of {finding.key} is for window {finding.window_start_ms}, not "
+                f"for {context.window_start_ms}"
             )
         if finding.key in found:
-            raise ValueError(f"two findings of {finding.key} in one window")
+            raise ValueError(f"there are two findings of {finding.key} in one window")
         found[finding.key] = finding
     return found
 

@@ -19,10 +19,10 @@ MOST: Final = 60.0
 """Log odds beyond which a rate is 0 or 1."""
 
 LEAST: Final = 0.1
-"""A shift smaller than this would take for ever to recover from; the scan calls none."""
+"""A smaller shift would take forever to recover from; the scan reports none."""
 
 UNKNOWN: Final = math.log(2)
-"""The shift of a finding without figures."""
+"""The shift assumed for a finding without figures."""
 
 
 def log_odds_shift(finding: Finding) -> float:

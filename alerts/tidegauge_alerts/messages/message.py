@@ -38,7 +38,7 @@ from tidegauge_alerts.model import (
 from tidegauge_probes.findings import Cause
 
 MAX_ALERTS: Final = 50
-"""Alerts in one message; how many more there are is in ``truncated``."""
+"""Maximum alerts in one message; ``truncated`` says how many more there are."""
 
 
 class _Topic(StrEnum):
@@ -197,7 +197,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _entry(change: _AlertChange) -> dict[str, Any]:
-    """Return one alert of a message: its identity, and the figures of the window told of."""
+    """Return one alert of a message: its identity, and the figures of the window it reports."""
     alert, figures = change.alert, change.transition
     return {
         "id": alert.id,

@@ -16,16 +16,16 @@ from tidegauge_alerts.messages.phrases import clean
 from tidegauge_probes.findings import Blindness, Skew
 
 PROBE_BROKEN: Final = "probe_broken"
-"""The event of an LF that is quarantined, or released."""
+"""The event sent when an LF is quarantined or released."""
 
 DATA_GAP: Final = "data_gap"
-"""The event of a source that no longer holds what a stream would read next."""
+"""The event sent when a source no longer holds what a stream would read next."""
 
 WATERMARK_STALE: Final = "watermark_stale"
-"""The event of a watermark that stands still, or goes on."""
+"""The event sent when the watermark stalls, or moves again."""
 
 LATE_RECORDS: Final = "late_records"
-"""The event of records most of which come too late, or no longer do."""
+"""The event sent when most records come too late, or no longer do."""
 
 _LATE: Final = (
     "Load history before its windows close: `tidegauge backfill` reads it from files. After a "
@@ -38,17 +38,17 @@ _LATE_IN_FILES: Final = (
 )
 
 GAP_ADVICE: Final = (
-    "look at it with `tidegauge streams gaps`, and let it go on with `tidegauge streams accept-gap`"
+    "list it with `tidegauge streams gaps`, and accept it with `tidegauge streams accept-gap`"
 )
 
 ASSUMED_NORMAL: Final = "assumed_normal"
-"""The event of a baseline that took traffic with open alerts for the normal one."""
+"""The event sent when a baseline included traffic with open alerts as normal."""
 
 TRAINING_SKEW: Final = "training_skew"
-"""The event of training data that were never like the live traffic."""
+"""The event sent when the training data never matched the live traffic."""
 
 STREAM_BLIND: Final = "stream_blind"
-"""The event of a stream that cannot see its traffic, or sees it again."""
+"""The event sent when a stream cannot see its traffic, or sees it again."""
 
 MAX_REASON: Final = 300
 

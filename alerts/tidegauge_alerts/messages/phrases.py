@@ -18,13 +18,13 @@ from tidegauge_probes.findings import (
 )
 
 MAX_NAME: Final = 100
-"""Characters of a probe, class or stream in a text."""
+"""Maximum characters of a probe, class or stream name in a text."""
 
 MOST_NAMED: Final = 5
-"""LFs that one sentence names."""
+"""Maximum LFs that one sentence names."""
 
 MAX_SEGMENT: Final = 200
-"""Characters of a segment in a text: a field's name and one of its values."""
+"""Maximum characters of a segment in a text: a field's name and one of its values."""
 
 
 def clean(text: str, limit: int = MAX_NAME) -> str:
@@ -70,20 +70,20 @@ def sentence(key: SeriesKey, figures: Figures, *, rule: str = "", over: bool = F
     if not rule:
         return recovery(key, figures) if over else change(key, figures)
     now = "no data" if figures.observed is None else f"{percent(figures.observed)} %"
-    return f"{clean(rule, MAX_SEGMENT)}{' no more' if over else ''}: {now}"
+    return f"{clean(rule, MAX_SEGMENT)}{' no longer' if over else ''}: {now}"
 
 
 def because(cause: Cause | None) -> str:
-    """Return where a shift comes from, to stand behind a sentence; empty if nowhere in particular.
+    """Return where a shift comes from, to follow a sentence; empty if it cannot be located.
 
     >>> because(Cause(CauseKind.WITHIN, "channel", "channel=mail", 0.84, 0.49, confirmed=True))
     ', 84 % of it within channel=mail (49 % of the volume)'
     >>> because(Cause(CauseKind.MIX, "channel", "", 0.91, 1.0))
-    ', 91 % of it by another mix of channel (to be confirmed)'
+    ', 91 % of it due to a different mix of channel (to be confirmed)'
     >>> because(Cause(CauseKind.CLASSES, "spam", "", 0.97, 0.19, confirmed=True))
-    ', 97 % of it by another mix of classes (spam now 19 %)'
+    ', 97 % of it due to a different mix of classes (spam now 19 %)'
     >>> because(Cause(CauseKind.CLASSES, "spam", "", 0.97, 0.0, confirmed=True, ratio=2.31))
-    ', 97 % of it by another mix of classes (spam 2.3 times as common)'
+    ', 97 % of it due to a different mix of classes (spam 2.3 times as common)'
     """
     if cause is None:
         return ""
@@ -95,11 +95,11 @@ def because(cause: Cause | None) -> str:
         now = f"{field} now {percent(cause.weight)} %"
         if not cause.weight and cause.ratio is not None:
             now = f"{field} {cause.ratio:.2g} times as common"
-        found = f", {share} % of it by another mix of classes ({now})"
+        found = f", {share} % of it due to a different mix of classes ({now})"
     elif cause.kind is CauseKind.MIX:
-        found = f", {share} % of it by another mix of {field}"
+        found = f", {share} % of it due to a different mix of {field}"
     else:
-        found = f", by another mix of {field}: its values, taken singly, moved the other way"
+        found = f", due to a different mix of {field}: each value by itself moved the other way"
     return found if cause.confirmed else f"{found} (to be confirmed)"
 
 
@@ -136,10 +136,10 @@ def redeployed(key: SeriesKey, *, rule: str = "") -> str:
     """Return that a series is followed with other LFs or another baseline from now on.
 
     >>> redeployed(SeriesKey(SeriesKind.BLIND_SPOT))
-    'Blind spot is compared anew: other LFs or another baseline were deployed'
+    'Blind spot is compared from scratch: other LFs or another baseline were deployed'
     """
     what = clean(rule, MAX_SEGMENT) if rule else subject(key) + _place(key)
-    return f"{what} is compared anew: other LFs or another baseline were deployed"
+    return f"{what} is compared from scratch: other LFs or another baseline were deployed"
 
 
 def settled(key: SeriesKey, level: Level) -> str:
@@ -225,7 +225,7 @@ def blind(found: Sequence[Blindness]) -> list[str]:
     """Return what a stream cannot see, and what to do; LFs that fail for one reason together.
 
     >>> blind([Blindness(BlindCause.BLIND_SPOT, .97)])
-    ['No LF votes on 97 % of the records. Do the LFs read the fields that the records have?']
+    ['No LF votes on 97 % of the records. Check that the LFs read fields that the records have']
     """
     failing: dict[tuple[str, ...], list[Blindness]] = {}
     other = []
@@ -257,22 +257,24 @@ def failures(shares: Mapping[str, float]) -> str:
 def _blind(one: Blindness) -> str:
     if one.cause is BlindCause.BLIND_SPOT:
         return (
-            f"No LF votes on {percent(one.share)} % of the records. Do the LFs read the fields "
-            "that the records have?"
+            f"No LF votes on {percent(one.share)} % of the records. Check that the LFs "
+            "read fields that the records have"
         )
     if one.cause is BlindCause.NO_SEGMENTS:
         return (
-            f"None of the latest records has a value at '{clean(one.missing)}' (`segment_by`), so "
-            "drift in its segments does not show. Check the path in the stream file"
+            f"None of the latest records has a value at '{clean(one.missing)}' "
+            "(`segment_by`), so drift in its segments goes undetected. Check the path "
+            "in the stream file"
         )
     if one.fault == "late":
         return (
-            "Every record is late, so none is counted. Is `record.timestamp` the right field, and "
-            "did a record with a far later time come before?"
+            "Every record is late, so none is counted. Check that `record.timestamp` is "
+            "the right field, and whether an earlier record had a time far in the "
+            "future"
         )
     return (
-        f"No input is a record; most are '{clean(one.fault)}'. Compare `record` in the stream file "
-        "with the dead letters"
+        f"No input could be read as a record; most are '{clean(one.fault)}'. Compare "
+        "`record` in the stream file with the dead letters"
     )
 
 
@@ -284,7 +286,7 @@ def _failing(some: Sequence[Blindness]) -> str:
     what = f"LF {names} fails" if len(some) == 1 else f"{len(some)} LFs ({names}) fail"
     share = f"on {percent(max(one.share for one in some))} % of the records"
     if first.path:
-        return f"{what} {share}: nothing at '{clean(first.path)}', where `record.text` looks"
+        return f"{what} {share}: `record.text` finds nothing at '{clean(first.path)}'"
     if first.missing:
         return f"{what} {share}: the records have no field '{clean(first.missing)}'"
     return f"{what} {share} ({clean(first.fault)}: {clean(first.message, MAX_SEGMENT)})"

@@ -7,10 +7,10 @@ from typing import Final
 from tidegauge_alerts.backoff import Backoff
 
 BASE_S: Final = 5.0
-"""Seconds that the wait after the first failure is at most."""
+"""Maximum wait after the first failure, in seconds."""
 
 CAP_S: Final = 900.0
-"""Seconds (15 minutes) that no wait exceeds, unless the receiver itself asks for more."""
+"""Maximum wait in seconds (15 minutes), unless the receiver itself asks for more."""
 
 DELIVERY: Final = Backoff(BASE_S, CAP_S, spread=1.0)
 

@@ -21,7 +21,7 @@ import httpcore2
 from tidegauge_alerts.errors import AddressRefused
 
 Resolver = Callable[[str, int], Sequence[str]]
-"""Returns the IP addresses of a host, at least one; OSError if there are none."""
+"""Returns the IP addresses of a host, at least one; raises OSError if there are none."""
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
 _UNICAST: Final = IPv6Network("2000::/3")  # RFC 4291, 2.4: all that is routed on the internet
@@ -39,7 +39,7 @@ def resolve(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:  # a label too long for IDNA
-        raise OSError("not a host name") from error
+        raise OSError("it is not a host name") from error
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 

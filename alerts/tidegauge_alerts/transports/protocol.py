@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 Clock = Callable[[], int]
-"""Returns now, in epoch milliseconds."""
+"""Returns the current time, in epoch milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Retry:
 
     why: str
     after_s: float | None = None
-    """Seconds that the receiver asks us to wait, if it does."""
+    """Seconds that the receiver asked us to wait, if it did."""
 
 
 @dataclass(frozen=True, slots=True)

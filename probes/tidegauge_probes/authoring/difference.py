@@ -16,7 +16,7 @@ from tidegauge_probes.labeling.contents import (
 
 _LABEL: Final = ("label",)
 _OWN_NAME: Final = ("state", "name")
-"""Where the name of a decorated function is in its definition."""
+"""Where the definition of a decorated function holds its name."""
 
 Path = tuple[str, ...]
 
@@ -45,7 +45,7 @@ class Part:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     renamed: tuple[tuple[str, str], ...]
-    """(before, after), of equal content."""
+    """(before, after) with the same content."""
     changed: tuple[LfChange, ...]
 
     @property

@@ -34,10 +34,10 @@ from tidegauge_probes.lifting.translation import (
 from tidegauge_probes.model import ABSTAIN
 
 Where = Callable[[Any], str | None]
-"""The import path of an LF, if it has one."""
+"""An LF's import path, if it has one."""
 
 _UNSEEN: Final = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff]")
-"""Characters that YAML reads as line ends, or not at all."""
+"""Characters that YAML treats as line ends, or does not accept."""
 
 ABOUT: Final = """\
 # The templates have the outcomes of the Python LFs they were made from wherever a field is absent,
@@ -51,7 +51,7 @@ class Entry:
 
     name: str
     keys: Mapping[str, Any] | None
-    """What stands in the file; None if it cannot stand there."""
+    """The entry as written to the file; None if it cannot be written."""
 
     why: str | None = None
 
@@ -146,9 +146,9 @@ def _template(
         spec.model_validate(keys)
         same = read_yaml(_flow(keys), "template") == keys
     except (ValidationError, YAMLError, DocumentError) as error:
-        raise Untranslatable("its names or constants cannot stand in a file") from error
+        raise Untranslatable("its names or constants cannot be written to a file") from error
     if not same:
-        raise Untranslatable("its names or constants cannot stand in a file")
+        raise Untranslatable("its names or constants cannot be written to a file")
     return keys
 
 
@@ -166,7 +166,7 @@ def _spec(keys: Mapping[str, Any]) -> Any:
 
 def _lines(entry: Entry) -> str:
     """Return an entry: a line for each key, with what is in it on that line."""
-    why = " ".join(f"{entry.name} is no template: {entry.why}".split())  # names hold anything
+    why = " ".join(f"{entry.name} is not a template: {entry.why}".split())  # names hold anything
     comment = f"  # {why}\n" if entry.why is not None else ""
     if entry.keys is None:
         return comment
@@ -175,7 +175,7 @@ def _lines(entry: Entry) -> str:
 
 
 def _flow(value: Any) -> str:
-    """Return a value on one line; texts with line ends and the like as JSON writes them."""
+    """Return a value on one line; those with line ends are written as JSON."""
     text = dump([value], default_flow_style=True, width=10**9)
     if len(text.strip().splitlines()) == 1:
         return text.strip()[1:-1]

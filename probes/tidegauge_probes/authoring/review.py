@@ -151,7 +151,10 @@ def _describe(
     labels = known if read.whole else None
     matches = _template_words(read) or words.of_probe(probe)
     if few:
-        why = f"could be compiled, but tidegauge compiles Python LFs only from {FEWEST} on"
+        why = (
+            "could be compiled, but tidegauge compiles Python LFs only if there are "
+            f"at least {FEWEST}"
+        )
         return LfDescription(probe.name, matches, labels, RunMode.PYTHON, why)
     return LfDescription(probe.name, matches, labels, RunMode.LIFTED)
 
@@ -181,7 +184,9 @@ def same_content(probe_set: ProbeSet) -> tuple[LfWarning, ...]:
     for column, probe in enumerate(probe_set.probes):
         content = digest(_content(probe, read.get(column)))
         if content in first:
-            message = f"says the same as {first[content]}: leave one out, or both count as two"
+            message = (
+                f"has the same content as {first[content]}: remove one, or both count as two LFs"
+            )
             found.append(LfWarning(probe.name, WarningKind.SAME_CONTENT, message))
         first.setdefault(content, probe.name)
     return tuple(found)
@@ -253,7 +258,9 @@ def _lifted_seconds(
 
 
 def _differs(name: str) -> LfWarning:
-    message = "votes otherwise when lifted: workers will run it as Python; please report it"
+    message = (
+        "votes differently when compiled, so workers will run it as Python: please report this"
+    )
     return LfWarning(name, WarningKind.LIFTED_DIFFERS, message)
 
 
@@ -278,7 +285,7 @@ def _warnings(
             )
         votes = matrix.votes[:, column].tobytes()
         if votes in first:
-            message = f"gives the same votes as {first[votes]} on the sample"
+            message = f"votes the same as {first[votes]} on the whole sample"
             yield LfWarning(row.name, WarningKind.SAME_VOTES, message)
         first.setdefault(votes, row.name)
 
@@ -317,7 +324,7 @@ _NAMED: Final = (
     r"'(.+)' is .*, not one of .*",
     r"'(?:RecordView|types\.SimpleNamespace)' object has no attribute '(\w+)'.*",
 )
-"""Messages that name the field, as templates, voters and records word them."""
+"""Messages that name the field, as worded by templates, voters and records."""
 
 
 def _unfit(read: Lifted | Python | None, batch: Batch) -> list[tuple[str, Mask]]:

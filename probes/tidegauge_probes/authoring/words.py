@@ -23,7 +23,7 @@ from tidegauge_probes.labeling.templates import (
 from tidegauge_probes.labeling.voters import VoterProbe
 
 MOST: Final = 8
-"""Words and values shown of a list."""
+"""Maximum words and values shown from a list."""
 
 _BOUNDS: Final = {
     "above": "more than", "at_least": "at least", "below": "less than", "at_most": "at most",

@@ -42,11 +42,11 @@ class PreprocessedField:
 
 
 ColumnRef = str | PreprocessedField
-"""Where a column comes from: the path of a field, or a field after preprocessors."""
+"""Where a column comes from: a field's path, or a field after preprocessors."""
 
 AT_ONCE: Final = 500
-"""Records whose fields are read together, and that Python LFs look at one after another: so many
-stay in a processor's cache."""
+"""Number of records whose fields are read together and passed to Python LFs one after another: this
+many fit in a processor's cache."""
 
 _NO_NEEDLES: Final[Mapping[ColumnRef, Needles]] = MappingProxyType({})
 

@@ -16,10 +16,10 @@ from tidegauge_probes.model import ABSENT, Absent
 _NUMBERS: Final = frozenset({int, float})
 
 PLAIN: Final[frozenset[type]] = frozenset({str, int, float, bool, type(None)})
-"""Types whose values can be compared and hashed with no user's code."""
+"""Types whose values can be compared and hashed without running user code."""
 
 MOST_EXACT: Final = 2.0**53
-"""Integers beyond it need not be floats."""
+"""Larger integers may not be exact as floats."""
 
 
 class Column:

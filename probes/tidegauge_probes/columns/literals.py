@@ -16,13 +16,13 @@ from tidegauge_probes.compat import re_constants as op
 from tidegauge_probes.compat import re_parser as parser
 
 Literals = frozenset[str]
-"""One of them must occur, in lower case, in the lowered text."""
+"""At least one of them must occur, in lower case, in the lowered text."""
 
 SHORTEST: Final = 3
-"""Shorter literals of letters and blanks are in too many texts to be of use."""
+"""Shorter literals of letters and blanks occur in too many texts to be useful."""
 
 MOST: Final = 40
-"""Alternatives beyond which nothing is said."""
+"""With more alternatives, no literals are extracted."""
 
 _ATOMIC_GROUP: Final = getattr(op, "ATOMIC_GROUP", None)
 _REPEATS: Final = {op.MAX_REPEAT, op.MIN_REPEAT, getattr(op, "POSSESSIVE_REPEAT", None)}

@@ -20,10 +20,10 @@ from ahocorasick_rs import BytesAhoCorasick
 from tidegauge_probes.columns.texts import Integers, Mask, Texts
 
 Matches = tuple[Integers, Integers, Integers]
-"""Which word, where it begins and where it ends: int64 [matches] each."""
+"""The word's index, its start and its end: int64 [matches] each."""
 
 AT_ONCE: Final = 100
-"""Texts in a piece of a pass."""
+"""Number of texts processed in one pass."""
 
 
 @dataclass(frozen=True, order=True)
@@ -33,7 +33,7 @@ class Needle:
     word: str
     lowered: bool = True
     whole: bool = False
-    """Whether no word character may stand beside it."""
+    """Whether it must not be next to a word character."""
 
     def within(self, text: str) -> bool:
         """Return whether it is in *text*, which is lowered if the needle is for lowered texts."""

@@ -43,16 +43,16 @@ else:
     pc = LazyModule("pyarrow.compute")
 
 _COLUMNS: Final[WeakKeyDictionary[Texts, Any]] = WeakKeyDictionary()
-"""Texts → their blob as an Arrow column, which all patterns share; gone with the batch."""
+"""Texts → their blob as an Arrow column, shared by all patterns; freed with the batch."""
 
 _ASCII: Final = 128
 _BYTES: Final = 256
 
 MOST_REPEATS: Final = 200
-"""Counted repetitions beyond which RE2's program is too large to be quick."""
+"""With more counted repetitions, RE2's program is too large to be fast."""
 
 WORTH_IT: Final = 16
-"""Texts below which RE2's preparation takes longer than `re` does."""
+"""With fewer texts, preparing RE2 takes longer than running `re`."""
 
 _ASCII_WORDS: Final = [b for b in range(_ASCII) if re.match(r"\w", chr(b))]
 
@@ -61,7 +61,7 @@ _BOUNDARIES: Final = (str((op.AT, op.AT_BOUNDARY)),) * 2
 _ENDS: Final = re.compile(r"\w(?:.*\w)?", re.DOTALL)
 
 NOTHING: Final = r"[\xff]"
-"""A byte that no blob holds."""
+"""A byte that never occurs in a blob."""
 
 _WANTED: Final = {code: chr(code) for code in range(_ASCII)} | STAND_INS
 

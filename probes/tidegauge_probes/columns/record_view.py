@@ -38,20 +38,20 @@ import numpy as np
 from tidegauge_probes.model import ABSENT, Fields
 
 Held = Mapping[str, Callable[[], Any]]
-"""Fields that are not in a view until they are read, each with what makes a copy of it."""
+"""Fields not yet in a view because nobody has read them, each with the function that copies it."""
 
 _NOTHING: Final[Held] = MappingProxyType({})
 
 _ATOMS: Final[frozenset[type]] = frozenset(
     {str, int, float, bool, type(None), bytes, datetime, date, time, timedelta, Decimal, UUID}
 )
-"""Types that cannot be changed in place: most values need no further look."""
+"""Types that cannot be changed in place; most values are of these and need no further check."""
 
 _CHANGEABLE: Final = (
     *(list, dict, tuple, np.ndarray),  # a tuple may hold a list
     *(MutableSequence, MutableMapping, MutableSet),  # set, deque, bytearray, array, …
 )
-"""Classes whose objects are copied; those of the first line are found quickly."""
+"""Classes whose objects are copied; those on the first line are found quickly."""
 
 _dict_of: Callable[[SimpleNamespace], dict[str, Any]] = vars(SimpleNamespace)["__dict__"].__get__
 """Returns the dict that the interpreter reads attributes from."""
@@ -140,9 +140,9 @@ class Log:
     """What happened to the views of a batch since they were last restored."""
 
     copied_in: list[tuple[dict[str, Any], str]] = field(default_factory=list)
-    """A view's dict, and the field that was put there."""
+    """A view's dict, and the field that was stored in it."""
     opened: list[tuple[GuardedView, _Guard]] = field(default_factory=list)
-    """Views that were, or may have been, written to, and their guards."""
+    """Views that were or may have been written to, and their guards."""
 
     def restore(self) -> None:
         """Put all views back as they were made, and forget what happened."""
@@ -159,11 +159,11 @@ class Log:
 
 
 _Guard = tuple[Fields, Held, Log]  # a NamedTuple takes ten times as long to make
-"""What a view was made of, what of it is held, and the log of its batch."""
+"""What a view was made from, which parts of it are held, and the log of its batch."""
 
 _SLOT: Any = vars(GuardedView)["_GuardedView__guard"]
 _get_guard: Callable[[GuardedView], _Guard | None] = _SLOT.__get__
-"""Returns a view's guard; None once the view was opened."""
+"""Returns a view's guard; None if the view was already opened."""
 _set_guard: Callable[[GuardedView, _Guard | None], None] = _SLOT.__set__
 
 

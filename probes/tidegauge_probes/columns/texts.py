@@ -165,7 +165,7 @@ class Texts:
         return np.searchsorted(self.offsets, positions, side="right") - 1
 
     def alone(self, starts: Integers, ends: Integers, rows: Integers) -> Mask:
-        """Return which spans of the blob have no word character beside them in their text."""
+        """Return which spans of the blob have no word character next to them in their text."""
         codes, last = self._codes, len(self.blob) - 1
         before = (starts > self.offsets[rows]) & _IS_WORD[codes[starts - 1]]
         after = (ends < self.offsets[rows + 1]) & _IS_WORD[codes[np.minimum(ends, last)]]

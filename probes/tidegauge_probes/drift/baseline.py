@@ -49,12 +49,12 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 LEARNING_WINDOWS: Final = 48
-"""Below this many calibration windows a baseline is still learning how much is normal."""
+"""With fewer calibration windows, a baseline is still learning what is normal."""
 
 _VERSION: Final = 3
 
 _MODEL: Final = "model."
-"""Of the names of the label model's arrays."""
+"""Prefix of the names of the label model's arrays."""
 
 _GOLD: Final = ("outcomes", "labels")
 
@@ -293,7 +293,7 @@ def _decode_gold(parts: Mapping[str, bytes], header: _Header, total: PaneCounts)
         return None
     outcomes, labels = (_array(parts[f"gold.{name}"]) for name in _GOLD)
     if outcomes.shape != (len(labels), total.lfs) or not 0 <= header.gold_model < total.lfs:
-        msg = "its gold records are of other LFs"
+        msg = "its gold records belong to other LFs"
         raise ValueError(msg)
     return Gold(outcomes.astype(np.int8), labels, header.gold_model, total.classes)
 
@@ -331,9 +331,7 @@ def fit(
     for pane in windows.values():
         total += pane
     if not total.records:
-        msg = (
-            "the baseline is empty, as no records fall within it. Check its range, path and fields"
-        )
+        msg = "the baseline is empty: no records fall within it. Check its range, path and fields"
         raise BaselineError(msg)
     chosen = plan(layout, total, slices, Consensus.of(model, total))
     timed = sorted(start for start in windows if start >= 0 and windows[start].records)

@@ -52,8 +52,9 @@ class ClockChange:
         at = datetime.fromtimestamp(self.at_ms / 1000, ZoneInfo(self.zone))
         day = f"{at.day} {at:%B} {at.year}"
         return (
-            f"The daily cycle of this stream shifts by one hour on {day}: set `timezone:` in the "
-            f"stream file. Clocks changed on that day in {self.zone}, for example"
+            f"The daily cycle of this stream shifts by one hour on {day}: set "
+            f"`timezone:` in the stream file. Clocks changed that day in {self.zone}, "
+            "for example"
         )
 
 
@@ -110,7 +111,7 @@ def check_zone(name: str) -> str:
         return name
     known = available_timezones()
     if not known:
-        msg = f"no time zone '{name}': this system has no time zones. Run `pip install tzdata`"
+        msg = f"no time zone '{name}': this system has no time zone data. Run `pip install tzdata`"
         raise CivilTimeError(msg)
     if name not in known:
         msg = f"no time zone '{name}'{_near_zones(name, known)}"
@@ -126,8 +127,8 @@ def check_calendar(calendar: str | tuple[str, ...]) -> str | tuple[str, ...]:
     if isinstance(calendar, str):
         if calendar and not _COUNTRY.fullmatch(calendar):
             msg = (
-                f"'{calendar}' is not a country: write its ISO code, such as DE, or DE-BY for a "
-                "part of it, or a list of dates"
+                f"'{calendar}' is not a country: write its ISO code, such as DE (or "
+                "DE-BY for a region), or a list of dates"
             )
             raise CivilTimeError(msg)
         return calendar
@@ -150,7 +151,7 @@ def check_country(calendar: str | tuple[str, ...]) -> None:
         raise CivilTimeError(msg)
     if part and part not in known[country]:
         listed = f"; known: {', '.join(known[country])}" if known[country] else ""
-        msg = f"no holidays are known for the part '{part}' of {country}"
+        msg = f"no holidays are known for the region '{part}' of {country}"
         raise CivilTimeError(msg + (_near(part, known[country]) or listed))
 
 
@@ -197,7 +198,7 @@ def _near_zones(name: str, known: Collection[str]) -> str:
     """Return zones with that city, however it is written, else those spelled alike."""
     city = name.rpartition("/")[2].strip().lower().replace(" ", "_")
     found = sorted(zone for zone in known if zone.rpartition("/")[2].lower() == city)
-    return _meant(found[:_NEAR]) or _near(name, known) or "; one is, for example, Europe/Berlin"
+    return _meant(found[:_NEAR]) or _near(name, known) or "; for example, Europe/Berlin"
 
 
 def _near(word: str, known: Collection[str]) -> str:

@@ -30,13 +30,13 @@ ZONES: Final = (
     "Asia/Jerusalem",
     "Africa/Cairo",
 )
-"""One of each group of zones that change their clocks on the same day."""
+"""One zone from each group that changes its clocks on the same day."""
 
 MOST_DAYS: Final = 28
-"""Days on either side that are looked at: within so few, the sun moves a cycle by little."""
+"""Days examined on either side; over so few, the sun moves a cycle very little."""
 
 SURE: Final = 1e-3
-"""Chance that days without preference agree so well; ten of ten days pass."""
+"""Probability that days agree this well by chance; ten of ten days pass."""
 
 HOURS: Final = 24
 

@@ -29,7 +29,7 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 LEARNING_ODDS: Final = 3.0
-"""While the baseline is learning, only shifts this large are called."""
+"""While the baseline is learning, only shifts at least this large are reported."""
 
 BAND: Final = 0.99
 

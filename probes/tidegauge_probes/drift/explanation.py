@@ -32,13 +32,13 @@ MOST: Final = 0.8
 """The smallest segment that explains so much of a change is named; so much by mix is a mix."""
 
 SHRINKAGE: Final = 20.0
-"""Records of "as before" that each segment's rate is shrunk by."""
+"""Prior records at the "as before" rate, towards which each segment's rate shrinks."""
 
 SIGNIFICANT: Final = 0.05
-"""False-discovery rate among the segments of a field."""
+"""False-discovery rate across the segments of a field."""
 
 OVERSHOT: Final = 1.5
-"""A mix of classes that would have moved an LF this much further than it did is not the cause."""
+"""A class mix that would have moved an LF this much further than it did is not the cause."""
 
 MOVED_Z: Final = 3.0
 """Standard errors of counting by which the ratio of a class must differ from 1."""
@@ -47,13 +47,13 @@ LEAST_MOVE: Final = 0.5
 """So much of the class's own move (of its logarithm) an LF must have made to have moved with it."""
 
 AS_FAR: Final = 0.9
-"""A class whose share moved this much of what the one that moved most did is looked at, too."""
+"""Classes whose share moved at least this fraction of the largest move are examined, too."""
 
 ALIKE: Final = 0.8
 """Share of the votes for a class whose LFs must have moved with it."""
 
 TOO_WIDE: Final = 0.95
-"""A segment of nearly all records explains nothing."""
+"""A segment that covers nearly all records explains nothing."""
 
 
 @dataclass(frozen=True, slots=True)

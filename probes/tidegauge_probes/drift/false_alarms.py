@@ -26,7 +26,7 @@ PERIODS_MS: Final[Mapping[str, int]] = {
 _WRITTEN: Final = re.compile(r"(\d+(?:\.\d+)?) per (day|week|month|quarter|year)")
 
 MOST_PER_WINDOW: Final = 0.5
-"""α, at most: beyond, nearly every window would open something."""
+"""Maximum α: above it, nearly every window would open something."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def parse(text: str) -> FalseAlarms:
     incidents = float(written[1]) if written else 0.0
     if written is None or not 0 < incidents < math.inf:
         periods = ", ".join(PERIODS_MS)
-        msg = f"'{text}' is not a budget of false alarms: write `1 per quarter` (or {periods})"
+        msg = f"'{text}' is not a false-alarm budget: write `1 per quarter` (or {periods})"
         raise BudgetError(msg)
     return FalseAlarms(incidents, written[2])
 

@@ -25,7 +25,7 @@ says, by Siegmund's (1985) correction for overshoot. Simulated, 40,000 quiet win
 p < 10⁻⁴ sums of 1 and of 3 windows alone open .6·10⁻⁴ episodes a window, of 12 .4, of 48 .16."""
 
 MIN_LOGIT: Final = 0.10
-"""Shifts of logit p smaller than this are not worth a page, however sure."""
+"""Shifts smaller than this (in logit p) are not worth a page, however certain."""
 
 MIN_RECORDS: Final = 20
 """A share of fewer records than this is not compared."""
@@ -37,7 +37,7 @@ up to the longest."""
 
 
 LEAST_FREEDOM: Final = 3.0
-"""Degrees of freedom, at least, that a sum is tested with."""
+"""Minimum degrees of freedom that a sum is tested with."""
 
 
 def price(windows: Ints) -> Floats:

@@ -33,22 +33,22 @@ WEEK_MS: Final = 7 * DAY_MS
 HOUR_MS: Final = 3_600_000
 
 MONTH_MS: Final = 31 * DAY_MS
-"""Stands for the calendar month as a period: its bins are not of one length."""
+"""The calendar month as a period: its bins differ in length."""
 
 MONTH_BEGINS: Final = (3, 28)
-"""Days of the month from which its second and third bin reach: 1–2, 3–27, 28–end."""
+"""Days of the month on which its second and third bins begin: 1–2, 3–27, 28–end."""
 
 MONTHS_SEEN_MS: Final = 182 * DAY_MS
-"""Half a year: of fewer months too little is known."""
+"""Half a year: with fewer months, too little is known."""
 
 MONDAY_MS: Final = 4 * DAY_MS
 """The epoch was a Thursday; weeks begin on Monday."""
 
 MIN_PERIODS: Final = 2
-"""A cycle that was not seen twice is not known."""
+"""A cycle must be seen twice before it is used."""
 
 MOST_SHIFT: Final = 3.0
-"""Logits beyond which no cycle is believed: odds of 20 to 1."""
+"""Cycles larger than this, in logits, are capped: odds of 20 to 1."""
 
 CHANCE: Final = 1.0
 """Standard errors by which the strength of a cycle is taken to be less than it looks."""

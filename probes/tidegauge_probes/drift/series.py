@@ -17,10 +17,10 @@ from tidegauge_probes.model import Layout
 Ints = npt.NDArray[np.int64]
 
 MAX_PAIRS = 200
-"""Pairs followed at most: those that vote together most often at baseline."""
+"""Maximum number of pairs to follow: those that vote together most often at baseline."""
 
 MAX_SEGMENTS = 20
-"""Values of a segment field followed on their own; the rest is ``field=_other``."""
+"""Values of a segment field that are followed separately; the rest is ``field=_other``."""
 
 
 class DerivedSeries(Protocol):
@@ -41,7 +41,7 @@ class SeriesPlan:
     segments: tuple[str, ...]
     pairs: tuple[tuple[int, int], ...]
     consensus: DerivedSeries | None = None
-    """None without a label model that knows the class shares."""
+    """None if no label model knows the class shares."""
 
     def keys(self) -> tuple[SeriesKey, ...]:
         """Name the series, in the order of ``extract``."""

@@ -19,7 +19,7 @@ from tidegauge_probes.drift.significance import off
 from tidegauge_probes.findings import Skew
 
 FALSE_SHARE: Final = 0.01
-"""Of the series named, so many at most are expected to be none (false-discovery rate)."""
+"""Maximum share of the named series that are expected to be false (false-discovery rate)."""
 
 _NO_TIME: Final = 0
 

@@ -39,10 +39,10 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MOST_GOLD: Final = 5_000
-"""Gold records that are kept, drawn uniformly: the accuracy of so many is known to 1 %."""
+"""Number of gold records to keep, drawn uniformly: enough to know the accuracy to 1 %."""
 
 MIN_GOLD: Final = 200
-"""Gold records; with fewer nothing is said."""
+"""With fewer gold records, no accuracy is reported."""
 
 MIN_EFFECTIVE: Final = 50.0
 """Gold records, as many as the weighted ones are worth. Below it the window is traffic that the

@@ -1,4 +1,4 @@
-"""A vote is judged by its company: what the other LFs say on the records on which it is cast.
+"""A vote is evaluated by its company: what the other LFs say on the records on which it is cast.
 
 On records of class k the co-votes w of vote v come with the shares θ_wk over v's witnesses, so v's
 own company has the shares f ∝ Σ_k π_vk size_k θ_wk, with size_k co-votes on a record of class k.

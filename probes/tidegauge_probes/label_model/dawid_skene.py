@@ -32,7 +32,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 DEPENDENT_Z: Final = 10.0
-"""LFs that vote together this much more than their model says are not used on each other."""
+"""LFs that vote together this much more than their model predicts are not compared with each
+other."""
 
 PRIOR_COUNT: Final = 0.1
 """Records added to each cell, so that no probability is 0."""
@@ -68,12 +69,12 @@ class DawidSkene:
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
-        """LFs that voted often enough to be known, and may judge others, bool [m]."""
+        """LFs that voted often enough to be known and to evaluate others, bool [m]."""
         return np.asarray((self.votes.sum(axis=1) >= MIN_VOTES) & self.witnesses)
 
     @property
     def witnesses(self) -> npt.NDArray[np.bool_]:
-        """LFs that others are judged by, bool [m]: not those that depend on all."""
+        """LFs that others are evaluated by, bool [m]: not those that depend on all."""
         return np.asarray(~self.dependent.all(axis=0))
 
     @property
@@ -154,8 +155,8 @@ def fit_rows(
     usable[list(aside)] = False
     if usable.sum() < MIN_LFS:
         msg = (
-            f"a label model needs at least {MIN_LFS} LFs with {MIN_VOTES} votes each; only "
-            f"{int(usable.sum())} of {len(votes)} have them"
+            f"a label model needs at least {MIN_LFS} LFs with {MIN_VOTES} votes each, "
+            f"but only {int(usable.sum())} of {len(votes)} LFs have that many"
         )
         raise BaselineError(msg)
     prior = checked_balance(balance, classes)

@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 LEAST_VARIANCE: Final = 0.02
-"""Of one labelled vote: ten of ten that are right are no certainty."""
+"""Prior weight of one labelled vote: ten correct out of ten are not certainty."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Labelled:
         """
         truth = np.asarray(gold)
         if truth.shape != (len(outcomes),) or truth.dtype.kind not in "iu":
-            msg = f"gold labels must be {len(outcomes)} integers, one for each record"
+            msg = f"gold labels must be {len(outcomes)} integers, one per record"
             raise BaselineError(msg)
         if truth.size and not -1 <= truth.min() <= truth.max() < classes:
             msg = f"gold labels must be in -1…{classes - 1}, not {truth.min()} to {truth.max()}"
@@ -51,8 +51,9 @@ class Labelled:
         found = cls(outcomes[known], truth[known].astype(np.int64))
         if len(np.unique(found.classes)) < min(2, classes):
             msg = (
-                f"the {known.sum()} gold labels name {len(np.unique(found.classes))} of {classes} "
-                "classes: label records that are drawn from all traffic"
+                f"the {known.sum()} gold labels cover only "
+                f"{len(np.unique(found.classes))} of {classes} classes: label records "
+                "drawn from all traffic"
             )
             raise BaselineError(msg)
         return found

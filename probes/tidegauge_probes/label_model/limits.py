@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 MIN_LFS: Final = 3
-"""With fewer the accuracies are not identified: take the majority's vote."""
+"""With fewer LFs, accuracies are not identified: use the majority vote."""
 
 MIN_VOTES: Final = 20
-"""An LF with fewer votes says nothing that could be trusted."""
+"""The votes of an LF with fewer are too few to be trusted."""
 
 SD_ALONE: Final = 0.25
 """Standard deviation of a precision of which nothing is known; set so that intervals covered the

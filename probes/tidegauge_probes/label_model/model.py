@@ -29,7 +29,7 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MOST_SD: Final = 0.15
-"""A precision that is less sure than this is not shown."""
+"""A precision less certain than this is not shown."""
 
 FOLLOWED_FROM: Final = 200
 """Gold labels from which the class shares are watched by alerts: at 100 they were off by .05, at
@@ -134,7 +134,7 @@ class LabelModel:
 
     @property
     def witnesses(self) -> Mask:
-        """LFs that others are judged by, bool [m]."""
+        """LFs that others are evaluated by, bool [m]."""
         return np.asarray(~self.dependent.all(axis=0))
 
     @property
@@ -144,7 +144,7 @@ class LabelModel:
 
     @property
     def compares(self) -> bool:
-        """Whether anything is told of a window: not where the LFs tell no classes apart."""
+        """Whether a window can be evaluated: not if the LFs cannot tell classes apart."""
         return self.kind is not LabelModelKind.MAJORITY or self.labels > 0
 
     @property

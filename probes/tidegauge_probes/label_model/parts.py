@@ -60,7 +60,7 @@ def of_parts(found: LabelModelFacts, parts: Arrays, lfs: int, classes: int) -> L
         "votes": (m, k), "dependent": (m, m), "spread": (every,), "sd": (every,),
     }  # fmt: skip
     if any(given[name].shape != shape for name, shape in shapes.items()):
-        msg = "its label model is one of other LFs or classes"
+        msg = "its label model belongs to other LFs or classes"
         raise ValueError(msg)
     given["dependent"] = given["dependent"].astype(np.bool_)
     rows, columns, values = parts["similar"].reshape(3, -1)
@@ -70,7 +70,7 @@ def of_parts(found: LabelModelFacts, parts: Arrays, lfs: int, classes: int) -> L
     if "tables.emission" in parts:
         emission = parts["tables.emission"]
         if emission.shape != (m, k + 1, k):
-            msg = "the tables of its label model are those of other LFs or classes"
+            msg = "the tables of its label model belong to other LFs or classes"
             raise ValueError(msg)
         dependent, votes = given["dependent"], given["votes"]
         tables = DawidSkene(parts["tables.prior"], emission, votes, found.records, dependent)

@@ -32,17 +32,17 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MIN_RECORDS: Final = 2_000
-"""With fewer the intervals are too wide to be of use: add the windows before (``pooled``)."""
+"""With fewer, the intervals are too wide to be useful: add earlier windows (``pooled``)."""
 
 MOST_WINDOWS: Final = 24
-"""Windows added up at most; what a day ago was is not now."""
+"""Maximum number of windows added up; what was true a day ago may not be now."""
 
 MOST_ERRORS: Final = 0.05
-"""An LF that failed on a larger share of the records is neither judged nor used on others: what it
-says is no longer what its baseline knows."""
+"""An LF that failed on a larger share of the records is neither evaluated nor used to evaluate
+others: it no longer matches its baseline."""
 
 LEAST_COMPANY: Final = 5.0
-"""Co-votes in the window and at baseline; with fewer nothing is said of a vote."""
+"""Minimum co-votes in the window and at baseline; with fewer, nothing is reported about a vote."""
 
 ENOUGH_COMPANY: Final = 20.0
 """Independent co-votes, in the window and at baseline, from which a vote may be called changed."""
@@ -78,7 +78,7 @@ CHANGE_DOUBT: Final = 0.3
 """So much of a change may be a change of the company instead."""
 
 UNKNOWN_SD: Final = 0.3
-"""Standard deviation where one is not known."""
+"""Standard deviation to assume where none is known."""
 
 Z95: Final = 1.959964
 

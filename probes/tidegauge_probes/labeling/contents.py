@@ -27,7 +27,7 @@ from typing import Any, ClassVar, Final
 from tidegauge_probes.errors import ProbeError
 
 VERSION: Final = 1
-"""Of the document. Another version has other ids: baselines are then fitted again."""
+"""Of the document. A new version changes ids, so baselines must be fitted again."""
 
 SEALED: Final = "sha256:"
 
@@ -122,8 +122,11 @@ class Contents:
 def read_contents(document: Mapping[str, Any]) -> Contents:
     """Return what ``Contents.document`` was made of; ProbeError if this version cannot read it."""
     if document.get("version") != VERSION:
-        msg = f"this ProbeSet was kept in format {document.get('version')!r}, this tidegauge reads "
-        raise ProbeError(f"{msg}format {VERSION}: run the tidegauge that deployed it")
+        msg = (
+            f"this ProbeSet was saved in format {document.get('version')!r}, but this "
+            "tidegauge reads "
+        )
+        raise ProbeError(f"{msg}format {VERSION}: use the tidegauge that deployed it")
     return Contents(
         tuple(document["classes"]), _read(document["probes"]), _read(document["slices"])
     )

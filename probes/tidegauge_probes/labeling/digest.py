@@ -41,13 +41,13 @@ _SCALARS: Final = (Decimal, Fraction, UUID)
 _VALUES: Final = (
     Mapping, list, tuple, set, frozenset, deque, Enum, re.Pattern, functools.partial, *_SCALARS,
 )  # fmt: skip
-"""Types whose instances are constants of the module that holds them, wherever defined."""
+"""Types whose instances are constants of the module that holds them, wherever they are defined."""
 
 _METADATA: Final = frozenset({"__annotate__", "__annotations__", "__type_params__"})
-"""What `functools.wraps` copies beside the function, other things in each version of Python."""
+"""What `functools.wraps` copies besides the function; it differs between Python versions."""
 
 _MAX_DEPTH: Final = 40
-"""Deeper than any LF is nested; ends a walk through a foreign object, e.g. a linked list."""
+"""Deeper than any LF is nested; stops a walk through a foreign object, e.g. a linked list."""
 
 
 def digest(value: Any) -> str:

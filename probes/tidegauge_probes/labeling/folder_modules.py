@@ -1,10 +1,10 @@
-"""Modules beside the file that names them: each folder has its own.
+"""Modules next to the file that names them: each folder has its own.
 
 Two folders may both hold ``lfs.py`` (two versions of the LFs, say), and each of them its own
 ``helpers.py``. Python knows one module per name, so the second ``lfs`` would be the first. Here the
 first keeps its name; one of another folder is known as ``lfs__in_3f9a…``. What a module imports is
-looked for beside it first, also when a function does so later, as Python looks for what a script
-imports beside the script.
+looked for next to it first, also when a function does so later, as Python looks for what a script
+imports next to the script.
 
 That works through the ``__import__`` that a module's code sees; ``importlib.import_module`` called
 by an LF takes plain names, and so finds the first folder that has one.
@@ -29,7 +29,7 @@ _SUFFIX: Final = re.compile(r"__in_[0-9a-f]{12}(?=\.|$)")
 
 
 def import_beside(name: str, folder: Path) -> types.ModuleType:
-    """Import a module that is beside a file of *folder*, or installed; whatever its code raises."""
+    """Import a module of *folder*, or an installed one; raises whatever its code raises."""
     scope = _scope_of(folder)
     if str(scope.folder) not in sys.path:  # for processes that LFs start, and what they unpickle
         sys.path.append(str(scope.folder))
@@ -93,7 +93,7 @@ class _Scope:
 
 _scopes: Final[dict[Path, _Scope]] = {}
 _owners: Final[dict[str, _Scope]] = {}
-"""Name in ``sys.modules``, of what has no dot, → the folder where it is found."""
+"""Top-level name in ``sys.modules`` → the folder where the module is found."""
 
 
 def _scope_of(folder: Path) -> _Scope:
@@ -128,7 +128,7 @@ def _places(spec: ModuleSpec) -> set[Path]:
 
 
 class _Loader(SourceFileLoader):
-    """Runs a module so that its imports look beside it."""
+    """Runs a module so that its imports are looked for next to it."""
 
     def __init__(self, name: str, path: str, scope: _Scope) -> None:
         super().__init__(name, path)

@@ -30,7 +30,7 @@ from tidegauge_probes.model import MAX_CLASSES
 _S = TypeVar("_S", bound=Spec)
 
 _SNORKELS_SLICES: Final = frozenset({"SlicingFunction", "NLPSlicingFunction"})
-"""The second is no subclass of the first, in Snorkel."""
+"""In Snorkel, the second is not a subclass of the first."""
 
 
 class PythonSpec(ExactSpec):
@@ -62,7 +62,7 @@ def load(reference: str, base: Path | None = None) -> ProbeSet:
         return found
     if isinstance(found, list | tuple):
         return _of_list(found, reference)
-    msg = f"{reference} is a {type(found).__name__}; expected a ProbeSet or a list of LFs"
+    msg = f"{reference} is of type {type(found).__name__}: make it a ProbeSet or a list of LFs"
     raise ProbeError(msg)
 
 
@@ -87,14 +87,19 @@ def load_templates(document: Any, origin: str) -> ProbeSet:
         spec = _validate(ProbeFile, document, origin)
         for item in (*spec.probes, *spec.slices):
             if "python" in item:
-                msg = f"{origin}: LFs in Python cannot be sent; deploy them where their files are"
+                msg = (
+                    f"{origin}: Python LFs cannot be deployed over the API; deploy "
+                    "them on the machine that has their files"
+                )
                 raise ProbeError(msg)
             if _reads_files(item):
-                msg = f"{origin}: a lookup that is sent needs `values`; it reads no files"
+                msg = (
+                    f"{origin}: a lookup deployed over the API cannot read files: list its `values`"
+                )
                 raise ProbeError(msg)
         return _of_spec(spec, Path(origin))
     except RecursionError as error:
-        msg = f"{origin}: its conditions are nested too deeply"
+        msg = f"{origin}: its conditions are nested too deeply: simplify them"
         raise ProbeError(msg) from error
 
 
@@ -117,7 +122,7 @@ def load_contents(contents: Contents, probe_set: str) -> ProbeSet | None:
 
 def _rebuilt(probe: ProbeContents, classes: Sequence[str]) -> Probe:
     if isinstance(probe, PythonContents):
-        msg = f"'{probe.name}' is Python, whose source is not kept"
+        msg = f"'{probe.name}' is a Python LF, whose source is not stored"
         raise ProbeError(msg)
     if isinstance(probe, VoterContents):
         return VoterProbe(probe.name, probe.field, probe.votes, probe.deployed)
@@ -189,7 +194,7 @@ def _with_lists(item: Any, path: Path) -> Any:
 
 
 def _named(path: Path, item: dict[str, Any]) -> str:
-    return f"{path}: probe '{item.get('name', '(without a name)')}'"
+    return f"{path}: probe '{item.get('name', '(unnamed)')}'"
 
 
 def _python(item: dict[str, Any], file: ProbeFile, path: Path, part: str) -> Sequence[Any]:
@@ -198,7 +203,9 @@ def _python(item: dict[str, Any], file: ProbeFile, path: Path, part: str) -> Seq
     if isinstance(found, ProbeSet):
         if found.classes != tuple(file.classes):
             msg = f"{path}: {spec.python} votes for the classes {', '.join(found.classes)}"
-            raise ProbeError(f"{msg}, this file for {', '.join(file.classes)}: name them alike")
+            raise ProbeError(
+                f"{msg}, but this file for {', '.join(file.classes)}: use the same class names"
+            )
         return found.probes if part == "probes" else found.slices
     listed = found if isinstance(found, list | tuple) else [found]
     return [one for one in listed if _is_slice(one) == (part == "slices")]
@@ -213,10 +220,10 @@ def _validate(spec: type[_S], data: Any, where: str) -> _S:
 
 
 def _import(reference: str, base: Path | None) -> Any:
-    """Import ``module:attribute``; modules beside the file that names them are found too."""
+    """Import ``module:attribute``; modules next to the file that names them are found, too."""
     module_name, colon, attribute = reference.partition(":")
     if not colon or not attribute:
-        msg = f"'{reference}' is neither a .yaml/.json file nor of the form module:attribute"
+        msg = f"'{reference}' is neither a .yaml or .json file nor of the form module:attribute"
         raise ProbeError(msg)
     try:
         module = import_beside(module_name, base or Path())
@@ -233,12 +240,12 @@ def _import(reference: str, base: Path | None) -> Any:
 def _not_imported(module_name: str, error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return (
-            f"cannot import '{module_name}': the module exits while it is imported "
-            f"(sys.exit with {error.code!r}); put what ends the process under "
-            "`if __name__ == '__main__':`"
+            f"cannot import '{module_name}': the module exits during import (sys.exit "
+            f"with {error.code!r}); put the code that exits under `if __name__ == "
+            "'__main__':`"
         )
     why = f"{type(error).__name__}: {error}"
-    return f"cannot import '{module_name}': {why}; run this where it can be imported"
+    return f"cannot import '{module_name}': {why}; run this where the module can be imported"
 
 
 def import_path(lf: Any, beside: str) -> str | None:

@@ -89,13 +89,15 @@ class ProbeSet:
         self._refuse_duplicates("slicing function", (s.name for s in self.slices))
         for piece in self.slices:
             if piece.name == ALL or "=" in piece.name:
-                msg = f"{self._where()}slicing function '{piece.name}': {ALL} and names with '='"
-                raise ProbeError(f"{msg} stand for other segments, rename it")
+                msg = f"{self._where()}slicing function '{piece.name}': '{ALL}' and names with '='"
+                raise ProbeError(f"{msg} are reserved for other segments: rename it")
 
     def _refuse_duplicates(self, what: str, names: Iterable[str]) -> None:
         twice = [name for name, n in Counter(names).items() if n > 1]
         if twice:
-            msg = f"{self._where()}duplicate {what} '{twice[0]}': names must be unique, rename one"
+            msg = (
+                f"{self._where()}duplicate {what} '{twice[0]}': names must be unique, so rename one"
+            )
             raise ProbeError(msg)
 
     def _where(self) -> str:

@@ -20,10 +20,11 @@ from tidegauge_probes.labeling.digest import describe
 from tidegauge_probes.model import ABSTAIN, ERROR, Fault, Outcomes
 
 _MAX_SHOWN: Final = 200
-"""Characters kept of what an LF raised or returned."""
+"""Maximum characters kept of what an LF raised or returned."""
 
 _SNORKELS_PARTS: Final = ("_f", "_resources", "_pre")
-"""Where Snorkel's labeling functions keep the function, its resources, its preprocessors."""
+"""Attributes in which Snorkel's labeling functions keep the function, its resources and
+preprocessors."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class PythonProbe:
     resources: Mapping[str, Any]
     chain: Chain
     source: Any
-    """The object the user wrote; hashed, so that changing it makes another ProbeSet."""
+    """The object the user wrote. It is hashed, so that changing it makes a new ProbeSet."""
 
     @property
     def labels(self) -> None:
@@ -148,7 +149,7 @@ def _printable(render: Callable[[Any], str], value: Any) -> str:
         text = render(value)[:_MAX_SHOWN]
     except BaseException as error:  # noqa: BLE001  (user code may raise anything)
         pass_on_interrupt(error)
-        text = f"a {type(value).__name__} that cannot be shown ({type(error).__name__})"
+        text = f"a {type(value).__name__} that cannot be printed ({type(error).__name__})"
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -159,7 +160,7 @@ def python_probe(candidate: Any) -> PythonProbe:
     several LFs share runs once per record. A subclass with its own ``__call__`` is called whole.
     """
     if not callable(candidate):
-        msg = f"{candidate!r} is not a labeling function: it cannot be called"
+        msg = f"{candidate!r} is not a labeling function, as it is not callable"
         raise ProbeError(msg)
     name = getattr(candidate, "name", None) or getattr(candidate, "__name__", None)
     if not isinstance(name, str):

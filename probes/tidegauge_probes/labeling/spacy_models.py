@@ -18,18 +18,18 @@ EN_CORE_WEB_SM: Final = "en_core_web_sm"
 """Snorkel's default model."""
 
 _LOADED: Final[WeakValueDictionary[tuple[str, tuple[str, ...]], Any]] = WeakValueDictionary()
-"""(language, disabled components) → pipeline, for as long as some LF uses it."""
+"""(language, disabled components) → pipeline, for as long as an LF uses it."""
 
 _ONE_AT_A_TIME: Final = RLock()
-"""Held by the batch that uses a pipeline: what ends with one thread's batch would take the words
-of another's with it."""
+"""Held by the batch that uses a pipeline: cleanup after one thread's batch would remove the words
+that another is using."""
 
 WARM: Final = 2_000
-"""Texts whose words a pipeline keeps. The common ones are among them: its tokenizer, which would
-else begin every batch anew, is several times as fast on words that it knows."""
+"""Number of texts whose words a pipeline keeps. They include the common words, on which its
+tokenizer is several times as fast, so it does not start from nothing with every batch."""
 
 _SEEN: Final[WeakKeyDictionary[Any, int]] = WeakKeyDictionary()
-"""Pipeline → texts, counted until it is warm."""
+"""Pipeline → texts, counted until it has warmed up."""
 
 
 def load(language: str, disable: Sequence[str] = (), *, gpu: bool = False) -> Any:

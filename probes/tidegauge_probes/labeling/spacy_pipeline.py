@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 _PART: Final = 1 << 20
-"""Bytes of a model's file that are hashed at once."""
+"""Bytes of a model's file to hash at a time."""
 
 
 def is_pipeline(value: object) -> bool:

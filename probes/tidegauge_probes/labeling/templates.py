@@ -27,7 +27,7 @@ from tidegauge_probes.errors import ProbeError
 from tidegauge_probes.model import ABSENT
 
 Faults = dict[int, tuple[str, str]]
-"""Row → (type, message) of records on which a condition could not be decided."""
+"""Row → (type, message) of records on which a condition could not be evaluated."""
 
 _FIELD = Field(default="text", description="Path of the field, e.g. `text` or `payload.body`.")
 _Text = Annotated[str, Field(min_length=1)]  # an empty one would be in every text
@@ -60,7 +60,7 @@ class _Typed(_Leaf):
 
     # Not given is left out of the ProbeSet's hash: older files keep their id.
     on_null: Literal["error"] | None = Field(
-        default=None, description="`error`: null is an error; not given: null does not match."
+        default=None, description=("`error`: null is an error. If not given, null does not match.")
     )
 
     def holds(self, batch: Batch) -> tuple[Mask, Faults]:
@@ -73,7 +73,7 @@ class _Typed(_Leaf):
         failing = (each for each in unfit if each[1] is not None or self.on_null == "error")
         return mask & readable, {row: self._fault(v, self._wants) for row, v in failing}
 
-    _wants: ClassVar[str] = "a text"
+    _wants: ClassVar[str] = "a string"
     _reads: ClassVar[frozenset[type]] = frozenset({str})
 
     def _test(self, batch: Batch, column: Column) -> Mask:
@@ -89,7 +89,7 @@ class Keyword(_Typed):
     any: _Texts | None = None
     all: _Texts | None = None
     whole_word: bool = Field(default=False, description="Match whole words only.")
-    case: bool = Field(default=False, description="Tell upper from lower case.")
+    case: bool = Field(default=False, description="Match upper and lower case exactly.")
 
     def needles(self) -> Iterator[Needle]:
         for word in self.any or self.all or []:
@@ -108,7 +108,7 @@ class Regex(_Typed):
     """A regular expression of Python's `re` is found in a text."""
 
     pattern: str
-    case: bool = Field(default=False, description="Tell upper from lower case.")
+    case: bool = Field(default=False, description="Match upper and lower case exactly.")
 
     @field_validator("pattern")
     @classmethod
@@ -188,7 +188,7 @@ class Categorical(_Typed):
     one_of: Annotated[list[_Scalar], Field(min_length=1)] | None = None
     none_of: Annotated[list[_Scalar], Field(min_length=1)] | None = None
 
-    _wants: ClassVar[str] = "a text, a number, true or false"
+    _wants: ClassVar[str] = "a string, a number, true or false"
     _reads: ClassVar[frozenset[type]] = frozenset({str, int, float, bool})
 
     def _test(self, batch: Batch, column: Column) -> Mask:
@@ -208,13 +208,13 @@ class Lookup(_Typed):
     EXACTLY_ONE: ClassVar[tuple[str, ...]] = ("values", "file")
 
     values: _Texts | None = None
-    file: str | None = Field(default=None, description="Path, relative to the ProbeSet's file.")
-    case: bool = Field(default=False, description="Tell upper from lower case.")
+    file: str | None = Field(default=None, description="Path relative to the ProbeSet's file.")
+    case: bool = Field(default=False, description="Match upper and lower case exactly.")
 
     @cached_property
     def _wanted(self) -> frozenset[str]:
         if self.values is None:  # the loader replaces a file by what is in it
-            msg = f"lookup file '{self.file}': only a ProbeSet's file can name files"
+            msg = f"lookup file '{self.file}': only a ProbeSet's file can refer to files"
             raise ProbeError(msg)
         return frozenset(self._folded(value) for value in self.values)
 

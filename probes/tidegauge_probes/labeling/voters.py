@@ -28,9 +28,9 @@ class Voted(ExactSpec):
 
     field: str = Field(description="Path of the field, e.g. `model.label`.")
     votes: dict[str, str | int] | None = Field(
-        default=None, description="Value → class; not given: values are the classes' names."
+        default=None, description="Value → class. If not given, values are class names."
     )
-    abstains: list[str] = Field(default=[], description="Values that stand for no opinion.")
+    abstains: list[str] = Field(default=[], description="Values that count as abstaining.")
 
 
 class VoterSpec(ExactSpec):
@@ -52,7 +52,7 @@ class VoterProbe:
     field: str
     votes: Mapping[str, int]
     deployed: bool
-    """Whether it is the deployed model."""
+    """Whether this is the deployed model."""
 
     @property
     def labels(self) -> tuple[int, ...]:

@@ -156,7 +156,7 @@ class Comparisons:
         if isinstance(left, Known):
             left, right, test = right, left, _FLIPPED[test]
         if not isinstance(right, Known):
-            raise Unknown("compares with what is no constant")
+            raise Unknown("compares with something that is not a constant")
         if test in {operator.eq, operator.ne} and not isinstance(left, Number):
             equal = self._equal(left, right.value)
             return negated(equal) if test is operator.ne else equal
@@ -166,7 +166,7 @@ class Comparisons:
         # A column holds floats: 2⁵³ + 1 would be 2⁵³ there, and `x.n > 2**53` false where Python
         # says true.
         if type(bound) not in {int, float} or abs(bound) > MOST_EXACT:
-            raise Unknown("compares by order with what is no number of at most 2⁵³")
+            raise Unknown("uses < or > with something that is not a number of at most 2⁵³")
         if isinstance(left, Field):
             self.reads.add((left.ref, Kind.NUMBER))
             left = FieldNumber(left.ref)
@@ -199,7 +199,7 @@ class Comparisons:
         if isinstance(right, Known):
             return self._one_of(left, right.value)
         if not isinstance(left, Known) or type(left.value) is not str:
-            raise Unknown("looks for what is no constant text")
+            raise Unknown("searches for something that is not a constant string")
         word = left.value
         if isinstance(right, Words):
             # `"a b" in text.split()` holds for no text: words have no white space in them.

@@ -19,22 +19,22 @@ from typing import Any, Final
 from tidegauge_probes.columns.column import PLAIN
 
 Guard = Callable[[], bool]
-"""Whether a constant is still what it was."""
+"""Whether a constant still has the value that was read."""
 
 MISSING: Final = object()
 
 _SEARCHES: Final[tuple[Any, ...]] = (re.search, re.match, re.fullmatch, re.compile)
 _MOST_SHOWN: Final = 60
-"""Characters of the source in a reason."""
+"""Maximum characters of source shown in a reason."""
 
 _STARS: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 _OTHERWISE: Final = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 class Unknown(Exception):  # noqa: N818  (a way out, not an error)
-    """The source holds something that is not read; as a text it says what."""
+    """The source holds something that is not supported; ``str`` says what."""
 
-    def __init__(self, why: str = "is not read") -> None:
+    def __init__(self, why: str = "is not supported") -> None:
         super().__init__(why)
         self._node: ast.AST | None = None
 
@@ -73,7 +73,7 @@ class Names:
             return self._constant(self.bound[name])
         code = self.function.__code__
         if name in code.co_varnames or name in code.co_cellvars:
-            raise Unknown("may have no value yet")
+            raise Unknown("might not have a value yet")
         if name in code.co_freevars:
             cells: tuple[CellType, ...] = self.function.__closure__ or ()
             cell = cells[code.co_freevars.index(name)]
@@ -104,7 +104,7 @@ class Names:
             return frozenset(content) if isinstance(value, set) else content
         if _is_constant(value) or value is self.owner:
             return value
-        raise Unknown("is neither a constant nor a function that is read")
+        raise Unknown("is neither a constant nor a supported function")
 
 
 def _is_constant(value: Any) -> bool:
@@ -172,10 +172,10 @@ def resolve(f: Any, resources: Mapping[str, Any]) -> tuple[Names, str]:
     for parameter in parameters:
         value = given.pop(parameter.name, parameter.default)
         if value is inspect.Parameter.empty:
-            raise Unknown(f"its parameter '{parameter.name}' is given no value")
+            raise Unknown(f"its parameter '{parameter.name}' has no value")
         names.bound[parameter.name] = value
     if given:
-        raise Unknown(f"it has no parameter '{next(iter(given))}', which it is given")
+        raise Unknown(f"a value is given for '{next(iter(given))}', which is not a parameter")
     return names, record
 
 
@@ -186,7 +186,7 @@ def _plain(f: Any) -> FunctionType:
     if f.__code__.co_flags & _OTHERWISE:
         raise Unknown("it is a generator or a coroutine")
     if f.__code__.co_flags & _STARS:
-        raise Unknown("it takes any arguments (* or **)")
+        raise Unknown("it takes variable arguments (* or **)")
     return f
 
 

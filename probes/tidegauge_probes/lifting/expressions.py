@@ -41,7 +41,7 @@ from tidegauge_probes.lifting.lifted import (
 )  # fmt: skip
 
 MOST_CONSTANTS: Final = 2_000
-"""Constants in a list beyond which a loop over it is not read."""
+"""A loop over a longer list of constants is not compiled."""
 
 _TO_TEXT: Final = frozenset({"lower", "upper", "casefold", "strip", "lstrip", "rstrip", "title"})
 _TO_BOOL: Final = frozenset(
@@ -61,7 +61,8 @@ class Expressions(Comparisons):
         self._names = names
         self._chain = chain
         self.loose: str | None = None
-        """What in the source says less of a record's types, or order, than the conditions do."""
+        """The part of the source that allows more types, or another order of evaluation, than
+        templates do."""
 
     def condition(self, node: ast.expr, env: Env) -> Node:
         """Return where an expression is true."""
@@ -142,7 +143,7 @@ class Expressions(Comparisons):
     def _constants(self, node: ast.expr, env: Env, *, ordered: bool = False) -> tuple[Any, ...]:
         values = self._known(node, env)
         if not isinstance(values, tuple if ordered else tuple | frozenset):
-            raise Unknown("is no list of constants").at(node)
+            raise Unknown("is not a list of constants").at(node)
         if len(values) > MOST_CONSTANTS:
             raise Unknown(f"holds more than {MOST_CONSTANTS} constants").at(node)
         return tuple(values)
@@ -156,7 +157,7 @@ class Expressions(Comparisons):
         with self.gathered() as reads:
             several = tuple(self.value(node.elt, {**env, name: Known(v)}) for v in values)
         if isinstance(node, ast.ListComp) and len({ref for ref, _ in reads}) > 1:
-            self.loose = "a list of answers about several fields, all of which are read"
+            self.loose = "a list comprehension over several fields, which reads all of them"
         return Several(several)
 
     # -- Calls --------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ class Expressions(Comparisons):
         if function is bool:
             return self.truth(value)
         if function is str:
-            self.loose = "`str()`, which takes values of any type"
+            self.loose = "`str()`, which accepts any type"
             return self.text(value)
         if function is len and isinstance(value, Words):
             return LiftedLength(value.text, words=True)
@@ -260,4 +261,4 @@ _READERS: Final[Mapping[type[ast.expr], str]] = {
     ast.ListComp: "_several",
     ast.Call: "_call",
 }
-"""Expressions that are read, and by which method."""
+"""Supported expressions, and the method that reads each."""

@@ -274,10 +274,11 @@ class Lifted:
     tree: Tree
     reads: frozenset[Read]
     guards: tuple[Callable[[], bool], ...]
-    """Whether each constant in the source is still what it was."""
+    """Checks that each constant in the source still has the value that was read."""
 
     loose: str | None = None
-    """What says less than the tree does, which does not matter as others go to Python."""
+    """Where the source allows more than the tree does. That is harmless: such records go to
+    Python."""
 
     @property
     def whole(self) -> bool:

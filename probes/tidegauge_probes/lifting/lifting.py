@@ -23,10 +23,10 @@ from tidegauge_probes.lifting.lifted import Lifted, Python, decide, needles
 from tidegauge_probes.model import Fault, Outcomes
 
 CHECKED: Final = 0.02
-"""Share of the batches on which lifted LFs also run as they are."""
+"""Share of batches on which lifted LFs also run as plain Python."""
 
 FEWEST: Final = 4
-"""LFs to lift below which looking into the columns takes longer than the functions do."""
+"""With fewer LFs to lift, reading the columns takes longer than calling the functions."""
 
 
 class Lifting:
@@ -81,7 +81,7 @@ class Lifting:
     ) -> tuple[Outcomes, list[Fault]] | None:
         try:
             if not lifted.stands():
-                self._end(column, probe.name, "a name in its source stands for something else")
+                self._end(column, probe.name, "a name in its source now refers to something else")
                 return None
             votes, to_python = decide(lifted.tree, lifted.reads, batch)
         except BaseException as error:  # noqa: BLE001  (of a user's object: Python decides)

@@ -23,7 +23,7 @@ from tidegauge_probes.lifting.lifted import If, Lifted, Node, Python, Read, Tree
 from tidegauge_probes.lifting.source import syntax
 
 MOST_BRANCHES: Final = 500
-"""A decision with more is not worth it: every branch is a few operations on whole columns."""
+"""Larger decisions are not worth compiling: every branch is a few operations on whole columns."""
 
 
 class Reader(Expressions):
@@ -76,7 +76,7 @@ class Reader(Expressions):
         docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
         if docstring or isinstance(first, ast.Pass):
             return self._block(rest, env)
-        raise Unknown(f"({type(first).__name__.lower()}) is not read").at(first)
+        raise Unknown(f"({type(first).__name__.lower()}) is not supported").at(first)
 
     def _branch(self, test: Node, then: Callable[[], Tree], other: Callable[[], Tree]) -> Tree:
         self._branches += 1
@@ -91,7 +91,7 @@ class Reader(Expressions):
         single = isinstance(statement, ast.AnnAssign) or len(statement.targets) == 1
         target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
         if not single or not isinstance(target, ast.Name) or statement.value is None:
-            raise Unknown("assigns to more than a local name").at(statement)
+            raise Unknown("assigns to something other than one local name").at(statement)
         with self.gathered() as reads:
             value = self.value(statement.value, env)
         return {**env, target.id: value}, frozenset(reads)
@@ -101,7 +101,7 @@ class Reader(Expressions):
         if not isinstance(loop.target, ast.Name) or loop.orelse:
             raise Unknown("is not a plain loop").at(loop)
         if any(isinstance(node, ast.Break | ast.Continue) for node in ast.walk(loop)):
-            raise Unknown("breaks off or continues").at(loop)
+            raise Unknown("uses break or continue").at(loop)
         # `for w in ("a", "b"): if w in x.text: return 1` reads as w = "a"; if …; w = "b"; if …
         statements: list[ast.stmt] = []
         for value in self._constants(loop.iter, env, ordered=True):
@@ -123,7 +123,7 @@ class Reader(Expressions):
             return Vote(vote) if vote is not None else Python(_not_a_vote(value.value))
         if is_condition(value):
             return If(value, Vote(1), Vote(0))
-        raise Unknown("is returned, and neither a constant nor a condition").at(node)
+        raise Unknown("is returned, but is neither a constant nor a condition").at(node)
 
 
 def _not_a_vote(value: object) -> str:
@@ -131,7 +131,7 @@ def _not_a_vote(value: object) -> str:
     if value is None:
         return _NONE
     if isinstance(value, str):
-        return f"{value!r:.40} is a name: return its index"
+        return f"{value!r:.40} is a string: return the index of the class"
     return f"{value!r:.40} is not a valid vote: return the index of a class, or -1 to abstain"
 
 
@@ -150,7 +150,7 @@ def lift(probe: PythonProbe, cardinality: int) -> Lifted | Python:
         names, record = resolve(probe.f, probe.resources)
         function = syntax(names.function)
         if function is None:
-            return Python("its source is not at hand, or is not what was compiled")
+            return Python("its source is not available, or is not what was compiled")
         reader = Reader(names, probe.chain, vote)
         tree = reader.tree(function, record)
     except Unknown as unknown:

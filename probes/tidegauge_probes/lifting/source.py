@@ -1,4 +1,4 @@
-"""The syntax tree of a function, if its source is at hand and is what runs."""
+"""The syntax tree of a function, if its source is available and is what runs."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _same(one: CodeType, other: CodeType) -> bool:
 def _constants(code: CodeType) -> Sequence[object]:
     """Return the constants of *code*.
 
-    Python 3.10 keeps the full name of an inner function beside its code: `f.<locals>.<genexpr>`
+    Python 3.10 keeps the full name of an inner function next to its code: `f.<locals>.<genexpr>`
     where it was written is `outer.<locals>.f.<locals>.<genexpr>` where it is compiled again.
     """
     constants: Sequence[object] = code.co_consts

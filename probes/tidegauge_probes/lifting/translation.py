@@ -43,17 +43,17 @@ from tidegauge_probes.lifting.lifted import (
 from tidegauge_probes.model import ABSTAIN
 
 ConditionKeys = dict[str, Any]
-"""A condition as it stands in a file."""
+"""A condition as written in a file."""
 
 _BOUNDS: Final[dict[Any, str]] = {
     operator.gt: "above", operator.ge: "at_least", operator.lt: "below",
     operator.le: "at_most", operator.eq: "equals", operator.ne: "not_equals",
 }  # fmt: skip
 _STRIPPED: Final = {("strip",): True, ("strip", "lower"): False, ("lower", "strip"): False}
-"""Methods after which a text is looked up, and whether case is told apart."""
+"""Methods that may precede a lookup, and whether the lookup then matches case."""
 
 _KEEPS_WORDS: Final = frozenset({"lower", "strip", "lstrip", "rstrip"})
-"""Methods after which `split` finds as many words (no character becomes white space)."""
+"""Methods that do not change how many words `split` finds (no character becomes white space)."""
 
 _GROUPS: Final = {
     Mode.SEARCH: "{}", Mode.MATCH: r"\A(?:{})", Mode.FULLMATCH: r"\A(?:{})\Z"
@@ -76,7 +76,7 @@ def translate(lifted: Lifted) -> tuple[int, ConditionKeys]:
     labels = sorted(votes_of(lifted.tree) - {ABSTAIN})
     condition = _of_tree(lifted, labels[:1])
     if len(labels) != 1:
-        raise Untranslatable("it votes for several classes, a template for one")
+        raise Untranslatable("it votes for several classes, but a template votes for one")
     return labels[0], condition
 
 
@@ -87,10 +87,10 @@ def translate_slice(lifted: Lifted) -> ConditionKeys:
 
 def _of_tree(lifted: Lifted, wanted: Collection[int]) -> ConditionKeys:
     if lifted.loose is not None:
-        raise Untranslatable(f"no template says the same as {lifted.loose}")
+        raise Untranslatable(f"no template can express {lifted.loose}")
     found = _decided(lifted.tree, wanted, frozenset())
     if isinstance(found, bool):
-        raise Untranslatable("it says the same of every record")
+        raise Untranslatable("it gives the same answer for every record")
     return found
 
 
@@ -122,7 +122,7 @@ def _decided(tree: Tree, wanted: Collection[int], seen: frozenset[Read]) -> Cond
 
 def _whole(condition: ConditionKeys | bool) -> ConditionKeys:  # noqa: FBT001  (everywhere, or nowhere)
     if isinstance(condition, bool):
-        raise Untranslatable("it asks something, and says the same whatever the answer")
+        raise Untranslatable("it tests a condition, but gives the same answer either way")
     return condition
 
 
@@ -131,7 +131,7 @@ def _refuse_unseen(before: Iterable[Read], seen: Collection[Read]) -> None:
     present = {ref for ref, _ in seen}
     for ref, kind in before:
         if (ref, kind) not in seen and not (kind is Kind.PRESENT and ref in present):
-            raise Untranslatable(f"it reads {ref!r} before it asks about it")
+            raise Untranslatable(f"it reads {ref!r} before it tests it")
 
 
 def _first_reads(node: Node) -> frozenset[Read]:
@@ -213,14 +213,14 @@ def _but(condition: ConditionKeys, keys: Collection[str]) -> ConditionKeys:
 def _condition(node: Node) -> ConditionKeys:
     writer = _WRITERS.get(type(node))
     if writer is None:
-        raise Untranslatable(f"no template asks for {type(node).__name__.lower()}")
+        raise Untranslatable(f"no template can express {type(node).__name__.lower()}")
     condition: ConditionKeys = writer(node)
     return condition
 
 
 def _of_mix(node: LiftedMix) -> ConditionKeys:
     if not node.parts:
-        raise Untranslatable("a part of it is true of every record, or of none")
+        raise Untranslatable("part of it is true of every record, or of none")
     parts = [_condition(part) for part in node.parts]
     found = (_all if node.every else _any)(parts)
     return _not(found) if node.negated else found
@@ -229,7 +229,7 @@ def _of_mix(node: LiftedMix) -> ConditionKeys:
 def _field(ref: ColumnRef) -> str:
     if isinstance(ref, str):
         return ref
-    raise Untranslatable("it reads what a preprocessor makes")
+    raise Untranslatable("it reads the output of a preprocessor")
 
 
 def _leaf(ref: ColumnRef, **keys: Any) -> ConditionKeys:
@@ -239,7 +239,7 @@ def _leaf(ref: ColumnRef, **keys: Any) -> ConditionKeys:
 
 def _plain(text: LiftedText) -> LiftedText:
     if text.methods:
-        raise Untranslatable(f"no template asks this of a text after .{text.methods[-1]}()")
+        raise Untranslatable(f"no template can test a string this way after .{text.methods[-1]}()")
     return text
 
 
@@ -250,7 +250,9 @@ def _of_token(node: Token) -> ConditionKeys:
 def _of_word(node: Contains) -> ConditionKeys:
     if node.text.methods == ("lower",):
         if node.word != node.word.lower():
-            raise Untranslatable(f"{node.word!r} is not in lower case, the text is")
+            raise Untranslatable(
+                f"{node.word!r} has upper-case letters, but the string is in lower case"
+            )
         return {"keyword": _leaf(node.text.ref, any=[node.word])}
     return {"keyword": _leaf(_plain(node.text).ref, any=[node.word], case=True)}
 
@@ -260,14 +262,14 @@ def _of_search(node: Search) -> ConditionKeys:
     text, pattern = _plain(node.text), node.pattern
     meant = re.compile(pattern.pattern, pattern.flags).flags
     if pattern.mode is not Mode.SEARCH and meant & re.VERBOSE:
-        raise Untranslatable("a verbose pattern is matched at the start of the text")
+        raise Untranslatable("it matches a verbose pattern at the start of the string")
     # `re.compile("spam", re.I | re.A)` is written `(?a)spam` with `case: false`.
     letters = "".join(f for f in "amsx" if meant & getattr(re, f.upper()))
     body = _GROUPS[pattern.mode].format(pattern.pattern)
     for written in (body, f"(?{letters}){body}"):
         if _flags(written, re.IGNORECASE if meant & re.IGNORECASE else 0) == meant:
             return _regex(text, written, case=not meant & re.IGNORECASE)
-    raise Untranslatable("its pattern holds flags that cannot be given otherwise")
+    raise Untranslatable("its pattern has flags that a template cannot express")
 
 
 def _flags(pattern: str, flags: int) -> int | None:
@@ -287,7 +289,7 @@ def _of_text_test(node: TextTest) -> ConditionKeys:
         return _of_lookup(node.text, constants)
     name, *arguments = _call_of(node.test)
     if name not in {"startswith", "endswith"}:
-        raise Untranslatable(f"no template asks `{name}` of a text")
+        raise Untranslatable(f"no template can express `{name}` of a string")
     (given,) = arguments
     words = "|".join(map(re.escape, given if isinstance(given, tuple) else (given,)))
     written = rf"\A(?:{words})" if name == "startswith" else rf"(?:{words})\Z"
@@ -315,11 +317,13 @@ def _compared(test: Any) -> Collection[Any] | None:
 def _of_lookup(text: LiftedText, constants: Collection[Any]) -> ConditionKeys:
     case = _STRIPPED.get(text.methods)
     if case is None:
-        raise Untranslatable("no template compares a text after " + _called(text))
+        raise Untranslatable("no template can compare a string after " + _called(text))
     values = sorted({value for value in constants if type(value) is str})
     folded = all(v and v == v.strip() and (case or v == v.lower()) for v in values)
     if not values or not folded:
-        raise Untranslatable("it compares with a text that is not as " + _called(text) + " is")
+        raise Untranslatable(
+            "it compares with a string that cannot be the result of " + _called(text)
+        )
     return {"lookup": _leaf(text.ref, values=values, **({"case": True} if case else {}))}
 
 
@@ -330,7 +334,7 @@ def _called(text: LiftedText) -> str:
 def _of_comparison(node: Compares) -> ConditionKeys:
     key, bound = _BOUNDS[node.test], node.bound
     if not math.isfinite(bound) or abs(bound) >= MOST_EXACT:
-        raise Untranslatable(f"{bound} is no bound of a template")
+        raise Untranslatable(f"{bound} cannot be a bound in a template")
     if isinstance(node.number, FieldNumber):
         if key in {"equals", "not_equals"}:  # Python has no error there, whatever is compared
             same = _one_of(node.number.ref, [bound])
@@ -340,7 +344,7 @@ def _of_comparison(node: Compares) -> ConditionKeys:
         if node.number.words and _KEEPS_WORDS.issuperset(node.number.text.methods):
             return {"length": _leaf(node.number.text.ref, unit="words", **{key: bound})}
         return {"length": _leaf(_plain(node.number.text).ref, **{key: bound})}
-    raise Untranslatable("it counts, or looks for a place: no template does")
+    raise Untranslatable("it counts or finds a position, which no template can express")
 
 
 def _of_value_test(node: ValueTest) -> ConditionKeys:
@@ -350,7 +354,7 @@ def _of_value_test(node: ValueTest) -> ConditionKeys:
         return _null(node.ref)
     constants = _compared(node.test)
     if not constants:
-        raise Untranslatable("a part of it is true of every record, or of none")
+        raise Untranslatable("part of it is true of every record, or of none")
     plain = [constant for constant in constants if constant is not None]
     parts = [_null(node.ref)] if len(plain) < len(constants) else []
     return _any([*parts, *([_one_of(node.ref, plain)] if plain else [])])
@@ -370,7 +374,7 @@ def _one_of(ref: ColumnRef, constants: Collection[Any]) -> ConditionKeys:
 def _twins(constant: Any) -> Iterator[Any]:
     """Yield what Python takes for the same: 1, 1.0 and True are one, a template tells true."""
     if isinstance(constant, float) and not math.isfinite(constant):
-        raise Untranslatable(f"{constant} is no value of a template")
+        raise Untranslatable(f"{constant} cannot be a value in a template")
     yield constant
     if type(constant) is not str and constant in {0, 1}:
         yield from (bool(constant), int(constant))
@@ -385,4 +389,4 @@ _WRITERS: Final[dict[type[Node], Callable[[Any], ConditionKeys]]] = {
     Compares: _of_comparison,
     ValueTest: _of_value_test,
 }
-"""Conditions that templates know, and how they say them."""
+"""Conditions that templates can express, and the function that writes each."""

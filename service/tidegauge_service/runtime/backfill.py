@@ -94,8 +94,8 @@ def backfill(
 def _refuse_finite(config: StreamConfig) -> None:
     if not isinstance(config.source, KafkaSource | LogSource):
         msg = (
-            f"stream '{config.name}' has a {config.source.kind} source, which needs no backfill: "
-            "make source.path match these files too"
+            f"stream '{config.name}' has a {config.source.kind} source, which needs no "
+            "backfill: make source.path match these files too"
         )
         raise SettingsError(msg)
 
@@ -111,7 +111,7 @@ def _digests(paths: Sequence[Path]) -> dict[str, Path]:
             msg = f"cannot read {path}: {error.strerror or error}"
             raise SourceError(msg) from error
         if digest in found:
-            msg = f"{path} and {found[digest]} have the same content: name only one of them"
+            msg = f"{path} and {found[digest]} have the same content: give only one of them"
             raise SettingsError(msg)
         found[digest] = path
     return found
@@ -136,9 +136,10 @@ def _begin(
         ]
         if left:
             msg = (
-                f"{', '.join(left)} was not fully read, and holds the windows of "
-                f"'{stream.name}' open: name it too, unchanged. Or give it up with `tidegauge "
-                "backfill STREAM --abandon`; what was counted of it is kept"
+                f"{', '.join(left)} was not fully read and keeps windows of "
+                f"'{stream.name}' open: pass it again, unchanged. Or discard the rest "
+                "with `tidegauge backfill STREAM --abandon`; the records counted so far "
+                "are kept"
             )
             raise SettingsError(msg)
         files = [NewFile(path.name, digest) for digest, path in named.items()]
@@ -159,7 +160,8 @@ def _refuse_late(scope: _Scope, stream: StreamRow, paths: Sequence[Path]) -> Non
         )
         if not found.records:
             msg = (
-                f"{path} has no record ({found.dead} inputs cannot be read as one): check `record`"
+                f"{path} contains no record ({found.dead} inputs could not be read as "
+                "records): check `record` in the stream file"
             )
             raise SourceError(msg)
         if found.closed or found.disordered:
@@ -170,8 +172,9 @@ def _said(path: Path, found: Survey, closed: int | None) -> str:
     parts = []
     if found.closed and closed is not None:
         parts.append(
-            f"{found.closed:,} belong to windows that are closed (through {to_iso(closed)}): leave "
-            "them out, or give the stream a new `name` and load the history before it goes live"
+            f"{found.closed:,} belong to closed windows (through {to_iso(closed)}): "
+            "leave them out, or give the stream a new `name` and load the history "
+            "before it goes live"
         )
     if found.disordered:
         parts.append(

@@ -29,20 +29,20 @@ log = structlog.get_logger()
 TICK_SECONDS = 1
 
 RECEIVERS_STOP_S = 2.0
-"""How long a stop waits for messages under way; what was not sent is sent by the next process."""
+"""How long a stop waits for messages in flight; the next process sends the rest."""
 
 RECEIVERS_DRAIN_S = 60.0
 """How long `--drain` waits for receivers at the end."""
 
 WATCH_SECONDS = 10
-"""How often it is asked whether the watermark stands still."""
+"""How often to check whether the watermark is stalled."""
 
 PAUSE = Backoff(0.5, 10.0)
-"""Between attempts while a source or database is down: many workers that lost one database do not
-come back to it at once."""
+"""Pauses between attempts while a source or database is down: many workers that lost the same
+database do not all return at once."""
 
 REST_S = 0.5
-"""How often a worker that waits tells its group that it is alive."""
+"""How often a waiting worker sends its group a heartbeat."""
 
 
 class Service:

@@ -9,13 +9,14 @@ from typing import Final
 from tidegauge_service.ingest.heartbeat import Beat, Columns, Phase
 
 DEATHS: Final = 3
-"""A worker that dies so often in a row in one LF has that LF quarantined."""
+"""An LF is quarantined when the worker dies in it this often in a row."""
 
 KILLED: Final = frozenset({signal.SIGKILL, signal.SIGTERM})
-"""What also comes from outside: the kernel short of memory, an operator, a container's end."""
+"""Signals that can also come from outside: the kernel out of memory, an operator, a container
+stop."""
 
 SMALLER: Final = 10
-"""By how much the first batch shrinks when a worker was ended over a batch, not in an LF."""
+"""Factor by which the first batch shrinks after a worker was killed over a batch, not in an LF."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Death:
 
     code: int
     beat: Beat
-    """What it was doing."""
+    """What the worker was doing."""
     progress: int
     """Batches with inputs that it had committed."""
 
@@ -52,11 +53,11 @@ class DeathRecord:
     """
 
     lf: tuple[str, int] | None = None
-    """The LF that the last one died in: its ProbeSet and its column in the heartbeat."""
+    """The LF that the last worker died in: its ProbeSet and its column in the heartbeat."""
     in_lf: int = 0
-    """How many died in that LF in a row."""
+    """How many workers in a row died in that LF."""
     over_batch: int = 0
-    """How many in a row were ended over a batch, outside of LFs."""
+    """How many in a row were killed over a batch, outside of LFs."""
 
     def after(self, death: Death, calls: Columns) -> DeathRecord:
         """Add a death. *calls*: the LFs by their columns.

@@ -13,7 +13,7 @@ from tidegauge_probes.errors import TidegaugeError
 log = structlog.get_logger()
 
 RECEIVER = "receiver:"
-"""Parts that begin so are receivers: their trouble is a warning, tidegauge itself is ready."""
+"""Prefix of receivers' parts: their trouble is only a warning, and tidegauge itself stays ready."""
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Health:
     """What is wrong right now, by part; empty when all is well. Any thread may report."""
 
     changed: Callable[[str, str | None], None] | None = None
-    """Called with the part and its problem at each change, from the thread that reports it."""
+    """Called with the part and its problem at each change, in the thread that reports it."""
     problems: dict[str, str] = field(default_factory=dict)
     fatal: TidegaugeError | None = None
     _since_s: dict[str, float] = field(default_factory=dict)

@@ -27,8 +27,8 @@ def bind(host: str, port: int) -> socket.socket:
         opened = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
         msg = (
-            f"cannot listen on {host}:{port}: {error}. What to do: give an address of this machine "
-            "with --host or TIDEGAUGE_HOST"
+            f"cannot listen on {host}:{port}: {error}. What to do: set an address of "
+            "this machine with --host or TIDEGAUGE_HOST"
         )
         raise AddressUnusable(msg) from error
     try:
@@ -52,8 +52,9 @@ def listen(bound: socket.socket) -> None:
 
 def _taken(host: str, port: int, error: OSError) -> AddressUnusable:
     return AddressUnusable(
-        f"cannot listen on {host}:{port}: {error.strerror or error}. What to do: stop what uses "
-        "the port, or choose another with --port or TIDEGAUGE_PORT"
+        f"cannot listen on {host}:{port}: {error.strerror or error}. What to do: stop "
+        "the process that uses the port, or choose another port with --port or "
+        "TIDEGAUGE_PORT"
     )
 
 

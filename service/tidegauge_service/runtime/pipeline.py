@@ -86,15 +86,17 @@ class Pipeline:
         counted = sum(p.records for p in found)
         name = self.scope.config.name
         if dead:
-            listed = f"See all with `tidegauge dead-letters list {name}`, and check" if kept else ""
+            listed = (
+                f"List them with `tidegauge dead-letters list {name}`, and check" if kept else ""
+            )
             msg = (
-                f"stream '{name}': all {dead} inputs are dead letters, none is a record. "
-                f"{self._newest_dead_letter()}{listed or 'Check'} `source` and `record` in the "
-                "stream file"
+                f"stream '{name}': all {dead} inputs became dead letters; none could be "
+                f"read as a record. {self._newest_dead_letter()}{listed or 'Check'} "
+                "`source` and `record` in the stream file"
             )
             raise NoRecord(msg)
         if not counted:
-            msg = f"stream '{name}': the source holds no input. Check `source` in the stream file"
+            msg = f"stream '{name}': the source is empty. Check `source` in the stream file"
             raise NoRecord(msg)
 
     def _newest_dead_letter(self) -> str:

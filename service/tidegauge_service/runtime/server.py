@@ -36,21 +36,21 @@ logger = logging.getLogger("uvicorn.error")
 _THROTTLE = Throttle()
 
 REQUEST_GRACE_S = 5
-"""How long a stop waits for requests under way."""
+"""How long a stop waits for requests in flight."""
 
 MOST_CONNECTIONS = 1_000
-"""Connections at once, if there are enough descriptors."""
+"""Maximum concurrent connections, if there are enough descriptors."""
 
 MOST_DESCRIPTORS = 65_536
 
 RESERVED = 128
-"""Descriptors for the database, the workers' pipes, and files."""
+"""Descriptors reserved for the database, the workers' pipes, and files."""
 
 BACKLOG = 128
-"""Connections that the kernel holds for us, and that are accepted in one go."""
+"""Backlog of connections that the kernel holds, all accepted in one go."""
 
 SNAPSHOT_SECONDS = 2
-"""Figures of /metrics are read from the database this often at most."""
+"""Minimum interval at which /metrics reads its figures from the database."""
 
 
 def create_service_app(
@@ -81,7 +81,9 @@ def create_service_app(
     async def login(token: Annotated[str, Query()] = "") -> Response:
         """Take the token once and keep it in a cookie that scripts cannot read."""
         if not gate.accepts(token):
-            raise Problem(401, "unauthorized", "open the address that tidegauge printed at start")
+            raise Problem(
+                401, "unauthorized", "open the address that tidegauge printed when it started"
+            )
         response = RedirectResponse("/", status_code=303)
         response.set_cookie(COOKIE, token, httponly=True, samesite="lax")
         return response

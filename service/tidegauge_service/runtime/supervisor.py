@@ -36,22 +36,22 @@ from tidegauge_service.store.streams import StreamRow
 log = structlog.get_logger()
 
 PROCESS: Final = "process"
-"""The part of a worker that is in trouble when it died."""
+"""The part of a worker that is reported when the worker died."""
 
 LOOK_S: Final = 0.25
-"""How often workers are looked at."""
+"""How often workers are checked."""
 
 RESTART: Final = Backoff(1.0, 60.0)
-"""Pauses before a worker is started again."""
+"""Pauses before a worker is restarted."""
 
 STEADY_S: Final = 60.0
-"""A worker that lived so long starts the pauses from the first again."""
+"""After a worker has lived this long, the pauses start over."""
 
 FATAL_CODES: Final = frozenset({2, 4})
-"""Exit codes that another start would only repeat: a wrong setting, too many dead letters."""
+"""Exit codes that a restart would only repeat: a wrong setting, too many dead letters."""
 
 CRASHED_STARTS: Final = 5
-"""After so many starts in a row that a signal ended, the next would end so, too."""
+"""After this many starts in a row that ended by a signal, the next one would end the same way."""
 
 UNREADABLE: Final = SourceError.exit_code
 
@@ -79,7 +79,7 @@ class Supervisor:
         self.health = Health()
         self.stopping = threading.Event()
         self.ready = threading.Event()
-        """All slots have been filled once, or nothing will be."""
+        """Set once all slots have been filled, or never will be."""
 
     @property
     def finished(self) -> bool:
@@ -221,7 +221,7 @@ class Supervisor:
             if hopeless or code in FATAL_CODES or slot.stream is None:
                 raise WorkerFailed(text, code)
             return text
-        text = f"it ended with {death.text}, unasked; see the log"
+        text = f"it ended unexpectedly with {death.text}; see the log"
         if self._never_starts(slot, death):
             raise WorkerFailed(f"worker {slot.name}: {text}", max(death.code, 1))
         return text
@@ -239,7 +239,7 @@ class Supervisor:
             return
         slot.deaths = slot.deaths.after(death, slot.calls)
         if slot.deaths.blames_lf:
-            why = f"the worker died in it {DEATHS} times in a row, last with {death.text}"
+            why = f"the worker died in this LF {DEATHS} times in a row, last with {death.text}"
             self._blame(slot, death.beat, why)
             slot.deaths = slot.deaths.without_lf()
 
@@ -249,7 +249,7 @@ class Supervisor:
         pause = RESTART.pause_s(slot.failures, self._random.random())
         slot.start_s = time.monotonic() + pause
         log.error("worker_died", worker=slot.name, why=what, restart_in_s=round(pause, 1))
-        self._trouble(slot, PROCESS, f"{what}; started again")
+        self._trouble(slot, PROCESS, f"{what}; restarted")
 
     def _end(self) -> None:
         """Tell all to stop, wait for the grace, end the rest: nothing of it is lost."""
@@ -261,7 +261,11 @@ class Supervisor:
             try:
                 child.process.wait(max(until - time.monotonic(), 0))
             except subprocess.TimeoutExpired:
-                log.warning("worker_killed", pid=child.process.pid, why="the grace is over")
+                log.warning(
+                    "worker_killed",
+                    pid=child.process.pid,
+                    why="it did not stop within the grace period",
+                )
                 child.process.kill()
                 child.process.wait()
         for slot in self._slots:

@@ -27,11 +27,11 @@ class WorkerChild:
     process: subprocess.Popen[bytes]
     heartbeat: Heartbeat
     reports: int
-    """File descriptor of our end of the pipe; it never blocks."""
+    """File descriptor of our end of the pipe, which never blocks."""
     fatal: tuple[int, str] | None = None
-    """Exit code and text of the error that it said it ends with."""
+    """Exit code and text of the error that it reported before it ended."""
     done: bool = False
-    """It said that it has read everything."""
+    """Whether it has reported that it read everything."""
     started_s: float = field(default_factory=time.monotonic)
     _unread: bytes = b""
 

@@ -17,12 +17,12 @@ from tidegauge_service.runtime.worker_child import WorkerChild
 from tidegauge_service.store.streams import StreamRow
 
 SINGLE: Final = frozenset({"file", "demo"})
-"""Sources that have no group: a second reader would read everything a second time."""
+"""Sources without consumer groups: a second reader would read everything a second time."""
 
 DEFAULT_INSTANCE: Final = "{hostname}-{stream}-{worker}"
 
 _INSTANCE: Final = re.compile(r"[A-Za-z0-9._-]{0,249}")
-"""What Kafka takes for a name; empty: none."""
+"""Names that Kafka accepts; empty: no name."""
 
 
 @dataclass
@@ -34,17 +34,17 @@ class WorkerSlot:
     watch: HeartbeatWatch
     child: WorkerChild | None = None
     stream: StreamRow | None = None
-    """Known once a worker was ready."""
+    """Set once a worker was ready."""
     calls: Columns = ()
     deaths: DeathRecord = field(default_factory=DeathRecord)
     failures: int = 0
-    """How often in a row a worker has ended too early."""
+    """How many workers in a row have ended too early."""
     start_s: float = 0.0
     """When the next process may start (monotonic)."""
     pending_quarantine: partial[None] | None = None
-    """The quarantine that must be in the database before the next one starts."""
+    """The quarantine that must be in the database before the next process starts."""
     parts: frozenset[str] = frozenset()
-    """Those that are in trouble."""
+    """Parts that are in trouble."""
     finished: bool = False
 
 
@@ -61,15 +61,18 @@ def worker_slots(
     for config in configs:
         if workers > 1 and config.source.kind in SINGLE:
             msg = (
-                f"stream '{config.name}' has a {config.source.kind} source, which one process "
-                "reads: use --workers 1"
+                f"stream '{config.name}' has a {config.source.kind} source, which only "
+                "one process can read: use --workers 1"
             )
             raise SettingsError(msg)
         for n in range(1, workers + 1):
             named = _with_instance(config, n, static=static)
             found.append(WorkerSlot(f"{config.name}-{n}", named, HeartbeatWatch(config.watchdog)))
         if workers > 1 and _named_alike(found[-workers:]):
-            msg = f"stream '{config.name}': source.instance must hold {{worker}}: one seat each"
+            msg = (
+                f"stream '{config.name}': source.instance must contain {{worker}}, so "
+                "that each worker has a name of its own"
+            )
             raise SettingsError(msg)
     return found
 
@@ -95,8 +98,9 @@ def _with_instance(config: StreamConfig, worker: int, *, static: bool) -> Stream
         name = "?"
     if not _INSTANCE.fullmatch(name):
         msg = (
-            f"stream '{config.name}': source.instance '{template}' may hold {{hostname}}, "
-            "{stream} and {worker} only, beside letters, digits, '.', '_' and '-'; at most 249"
+            f"stream '{config.name}': source.instance '{template}' may contain only "
+            f"{{hostname}}, {{stream}} and {{worker}}, letters, digits, '.', '_' and "
+            "'-', and at most 249 characters"
         )
         raise SettingsError(msg)
     return config.model_copy(update={"source": source.model_copy(update={"instance": name})})

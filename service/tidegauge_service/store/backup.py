@@ -79,7 +79,7 @@ def _revision_of(database: Database) -> str:
     """Return the revision; StoreError if it is no database of ours that we can read."""
     revision, _needed = database.version()
     if revision is None:
-        msg = f"{_file_of(database)} has no tables of tidegauge: is it the right file?"
+        msg = f"{_file_of(database)} has no tidegauge tables: is it the right file?"
         raise StoreError(msg)
     return revision
 
@@ -101,8 +101,8 @@ def _written_over(reader: sqlite3.Connection, target: Path) -> bool:
             if "locked" not in str(error):
                 raise StoreError(_cannot(target, error)) from error
             msg = (
-                f"a process uses {target}: stop `tidegauge run` and everything else that has it "
-                "open, then restore again"
+                f"{target} is in use by another process: stop `tidegauge run` and "
+                "anything else that uses it, then restore again"
             )
             raise StoreError(msg) from error
         except sqlite3.DatabaseError:  # damaged, or no database: a reason to restore one
@@ -136,7 +136,7 @@ def _connected(path: Path, mode: str) -> sqlite3.Connection:
 
 @contextmanager
 def _unfinished(target: Path) -> Iterator[Path]:
-    """Give a file beside *target* to write to; it is gone in the end, whatever happens."""
+    """Give a temporary file next to *target*; it is always removed in the end."""
     path = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         yield path
@@ -160,7 +160,10 @@ def _advice(path: Path) -> Iterator[None]:
 
 
 def _cannot(path: Path, error: Exception) -> str:
-    return f"cannot write or read {path}: {error}. Is there room, and may its folder be written?"
+    return (
+        f"cannot write or read {path}: {error}. Check the free disk space and the "
+        "permissions of its folder"
+    )
 
 
 def _file_of(database: Database) -> Path:
@@ -177,15 +180,15 @@ def _refuse_existing(
     *,
     force: bool,
     same_as: Path,
-    advice: str = "name another file, or overwrite it with --force",
+    advice: str = "choose another file, or overwrite it with --force",
 ) -> None:
     if target.is_dir():
-        msg = f"{target} is a folder: name a file"
+        msg = f"{target} is a folder: give the path of a file"
         raise SettingsError(msg)
     if not target.exists():
         return
     if target.samefile(same_as):
-        msg = f"{target} is the database and the backup at once: name two files"
+        msg = f"{target} is both the database and the backup: give two different files"
         raise SettingsError(msg)
     if not force:
         msg = f"{target} exists: {advice}"
@@ -203,6 +206,6 @@ def _address(database: Database) -> str:
 def _with_their_tool(command: list[str]) -> str:
     """Return what to type for PostgreSQL."""
     return (
-        "the database is PostgreSQL, which has a tool of its own for this. Run it with the "
+        "the database is PostgreSQL: use its own backup tool. Run this with the "
         f"password in PGPASSWORD or ~/.pgpass:\n\n    {shlex.join(command)}\n"
     )

@@ -35,7 +35,9 @@ def save(connection: sa.Connection, baseline: Baseline, name: str | None, now_ms
     if name is not None:
         taken = connection.execute(sa.select(t.c.id).where(t.c.name == name)).scalar_one_or_none()
         if taken not in {None, baseline.id}:
-            msg = f"there is another baseline named '{name}' ({taken}): choose a new name"
+            msg = (
+                f"a different baseline named '{name}' already exists ({taken}): choose another name"
+            )
             raise BaselineError(msg)
     followed = baseline.clock_change
     if followed is not None:
@@ -88,14 +90,15 @@ def check(found: Baseline, *, stream: str, probe_set: str, window_ms: int) -> No
     """BaselineError unless windows of a ProbeSet can be compared with the baseline."""
     if found.probe_set != probe_set:
         msg = (
-            f"the baseline {found.id} belongs to ProbeSet {found.probe_set}, the stream "
-            f"'{stream}' runs {probe_set}: fit a baseline with the stream's LFs"
+            f"the baseline {found.id} belongs to ProbeSet {found.probe_set}, but the "
+            f"stream '{stream}' runs {probe_set}: fit a baseline with the stream's LFs"
         )
         raise BaselineError(msg)
     if len(found.starts) and found.window_ms != window_ms:
         msg = (
-            f"the baseline {found.id} has windows of {found.window_ms} ms, the stream "
-            f"'{stream}' of {window_ms} ms: fit it again with the stream's `window`"
+            f"the baseline {found.id} has windows of {found.window_ms} ms, but the "
+            f"stream '{stream}' has windows of {window_ms} ms: fit it again with the "
+            "stream's `window`"
         )
         raise BaselineError(msg)
 

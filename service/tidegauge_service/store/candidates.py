@@ -77,11 +77,12 @@ class CandidateFilter:
 
 
 Place = tuple[int, str]
-"""Where a page ended: window start and candidate id, the order of the pages."""
+"""Where a page ended: the window start and candidate id that pages are sorted by."""
 
 
 PAGE_BYTES: Final = 16 * 2**20
-"""Of the payloads of a page: it ends with the candidate that reaches it."""
+"""Maximum total size of the payloads on a page. The page ends with the candidate that reaches
+it."""
 
 
 def page(
@@ -170,14 +171,14 @@ def _reasons(
 
 
 _COLUMNS: Final = [f.name for f in fields(Candidate) if f.name in schema.candidate.c]
-"""Of these names are the columns, and the fields that they hold."""
+"""Columns of the same name as the fields they hold."""
 
 _JSON: Final[Mapping[str, Callable[[Any], Any]]] = {
     "payload": dict,
     "votes": dict,
     "segments": tuple,
 }
-"""Columns of JSON, and what becomes of it."""
+"""JSON columns, and how each one is decoded."""
 
 
 def _columns(candidate: Candidate) -> dict[str, Any]:

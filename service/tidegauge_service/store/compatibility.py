@@ -12,10 +12,10 @@ from tidegauge_service.errors import StoreError
 from tidegauge_service.store import schema
 
 VERSION_TABLE: Final = "alembic_version"
-"""Of Alembic: it holds the revision. Other applications use Alembic, too."""
+"""Alembic's table, which holds the revision. Other applications use Alembic, too."""
 
 _OURS: Final = re.compile(r"\d{4}")
-"""Our revisions are numbered; those that Alembic makes up are twelve hexadecimal digits."""
+"""Our revisions are numbered. Those that Alembic generates are twelve hexadecimal digits."""
 
 _SHOWN: Final = 5
 
@@ -40,20 +40,23 @@ def check(found: Found, known: Sequence[str], *, alone: bool) -> None:
     a database is a file; a schema of PostgreSQL may be shared).
     """
     if len(found.revisions) > 1:
-        msg = f"the database is half migrated ({', '.join(found.revisions)}): restore a backup"
+        msg = (
+            f"the database is only partly migrated ({', '.join(found.revisions)}): restore a backup"
+        )
         raise StoreError(msg)
     if found.revision is None:
         _check_new(found, alone=alone)
     elif not _OURS.fullmatch(found.revision):
         msg = (
-            f"the database belongs to another application (its revision is {found.revision:.40}): "
-            "name another one with TIDEGAUGE_DATABASE"
+            "the database belongs to another application (its revision is "
+            f"{found.revision:.40}): set TIDEGAUGE_DATABASE to another database"
         )
         raise StoreError(msg)
     elif found.revision > known[-1]:
         msg = (
-            f"this database was made by a newer tidegauge (revision {found.revision}; this one "
-            f"knows {known[-1]}): upgrade tidegauge, or restore a backup from before its upgrade"
+            f"this database was created by a newer tidegauge (revision {found.revision}; "
+            f"this version supports up to {known[-1]}): upgrade tidegauge, or restore a "
+            "backup from before the upgrade"
         )
         raise StoreError(msg)
     elif found.revision == known[-1]:
@@ -64,8 +67,8 @@ def check_upgradable(found: Found, known: Sequence[str]) -> None:
     """StoreError if no migration leads from the revision to ours."""
     if found.revision is not None and found.revision not in known:
         msg = (
-            f"the database has revision {found.revision}, which this tidegauge cannot upgrade: "
-            "upgrade it with the version before this one first"
+            f"the database has revision {found.revision}, which this tidegauge cannot "
+            "upgrade: upgrade it with the previous version first"
         )
         raise StoreError(msg)
 
@@ -75,14 +78,14 @@ def _check_new(found: Found, *, alone: bool) -> None:
     others = found.tables - schema.metadata.tables.keys() - {VERSION_TABLE}
     if others and alone:
         msg = (
-            f"the database belongs to another application (tables {_listed(others)}): name "
-            "another file with TIDEGAUGE_DATABASE"
+            f"the database belongs to another application (tables {_listed(others)}): "
+            "set TIDEGAUGE_DATABASE to another file"
         )
         raise StoreError(msg)
     if ours:
         msg = (
-            f"the database has tables of tidegauge ({_listed(ours)}) but no revision: it was "
-            "copied or changed by hand. Restore a backup, or name another database"
+            f"the database has tidegauge tables ({_listed(ours)}) but no revision: it "
+            "was copied or changed by hand. Restore a backup, or use another database"
         )
         raise StoreError(msg)
 
@@ -91,8 +94,8 @@ def _check_whole(found: Found) -> None:
     missing = schema.metadata.tables.keys() - found.tables
     if missing:
         msg = (
-            f"tables are missing from the database ({_listed(missing)}): it was copied while it "
-            "was written, or changed by hand. Restore a backup"
+            f"tables are missing from the database ({_listed(missing)}): it was copied "
+            "during a write, or changed by hand. Restore a backup"
         )
         raise StoreError(msg)
 

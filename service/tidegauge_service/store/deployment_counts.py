@@ -18,7 +18,8 @@ from tidegauge_service.store.streams import CLOSED, StreamRow
 from tidegauge_service.store.windows.counts import counts_between
 
 MOST_COMMON = 168
-"""Windows in which two deployments are compared, at most: the newest. A week of hours."""
+"""Maximum number of windows over which two deployments are compared, newest first. A week of
+hours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,13 +51,13 @@ class Deployment:
     role: str
     from_ms: int
     until_ms: int | None
-    """None until something else is deployed."""
+    """None until the next deployment."""
     baseline: str | None
     range_from_ms: int | None
-    """The windows that its baseline is to be fitted from, if it is not there yet."""
+    """The windows to fit its baseline from, if the baseline does not exist yet."""
     range_until_ms: int | None
     made_as: str
-    """The kind of change that made it (``Change``)."""
+    """The kind of change that created it (``Change``)."""
     created_ms: int
     created_by: str
     ended_ms: int | None
@@ -121,7 +121,7 @@ def current(known: Sequence[Deployment], role: Role) -> Deployment | None:
 
 
 def live_at(known: Sequence[Deployment], start: int) -> Deployment:
-    """Return the deployment that judges a window: there is exactly one."""
+    """Return the deployment that evaluates a window: there is exactly one."""
     return next(d for d in known if d.role == Role.LIVE and d.counts(start))
 
 

@@ -31,7 +31,7 @@ from tidegauge_service.errors import DataRefused, SettingsError, StoreError
 from tidegauge_service.store import compatibility
 
 Connection = sa.Connection
-"""An open transaction; what the functions of the store work on."""
+"""An open transaction, which the functions of the store work in."""
 
 BUSY_TIMEOUT_MS = 30_000
 
@@ -39,25 +39,25 @@ SNAPSHOT: Final[Mapping[str, Any]] = {
     "isolation_level": "REPEATABLE READ",
     "postgresql_readonly": True,
 }
-"""How PostgreSQL shows one moment to a transaction of several statements."""
+"""The isolation level at which PostgreSQL shows several statements the same snapshot."""
 
 JOURNAL_BYTES = 64 * 2**20
-"""SQLite's write-ahead log is cut back to this once its content is in the file."""
+"""SQLite's write-ahead log is truncated to this size after a checkpoint."""
 
 VACUUM_PAGES = 1_000
-"""Free pages that one transaction gives back to the file system: writers wait for it."""
+"""Free pages that one transaction returns to the file system: writers wait for it."""
 
 PATIENCE = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
-"""Seconds to connect, and ms until a PostgreSQL that does not answer at all is taken for gone:
-without them a cut cable is noticed after a quarter of an hour. The URL may say otherwise."""
+"""Connection timeout in seconds, and the time in ms after which an unresponsive PostgreSQL is given
+up. Without these, a cut cable goes unnoticed for fifteen minutes. The URL can override them."""
 
 _SHORT = 3
-"""A password of so few letters is part of many words."""
+"""A password this short is part of many words."""
 POOL_PATIENCE_S = 10
-"""How long to wait for one of the connections, all of which others use."""
+"""How long to wait for a connection when all are in use."""
 
 UPGRADE_LOCK = 7_453_384
-"""Key of PostgreSQL's advisory lock: replicas that start together upgrade one after another."""
+"""Key of PostgreSQL's advisory lock: replicas that start together upgrade one at a time."""
 
 
 class Database:
@@ -168,17 +168,20 @@ def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        msg = "the database setting is not a URL, e.g. sqlite:///tidegauge.db"
+        msg = "the `database` setting is not a URL: write it like sqlite:///tidegauge.db"
         raise SettingsError(msg) from None  # its text may quote a part of the password
     if parsed.drivername in {"postgres", "postgresql"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
-        msg = f"the database is {parsed.get_backend_name()}: tidegauge runs on sqlite or postgresql"
+        msg = (
+            f"the database is {parsed.get_backend_name()}: tidegauge supports only "
+            "sqlite and postgresql"
+        )
         raise SettingsError(msg)
     try:
         parsed.get_dialect()
     except NoSuchModuleError as error:
-        msg = f"no driver {parsed.drivername}: write postgresql+psycopg://… or sqlite:///…"
+        msg = f"there is no driver {parsed.drivername}: write postgresql+psycopg://… or sqlite:///…"
         raise SettingsError(msg) from error
     return parsed
 
@@ -190,8 +193,9 @@ def _refuse_second_at(url: str) -> None:
     """
     if url.count("@") > 1 and not url.startswith("sqlite"):
         msg = (
-            "the database setting has more than one @: but for the one before the host write %40 "
-            "for @, %2F for / and %3A for :, e.g. postgresql://me:pa%40ss@db/tidegauge"
+            "the `database` setting has more than one @. Except for the one before the "
+            "host, write %40 for @, %2F for / and %3A for :, e.g. "
+            "postgresql://me:pa%40ss@db/tidegauge"
         )
         raise SettingsError(msg)
 
@@ -230,8 +234,9 @@ def _advice(url: URL) -> Iterator[None]:
         yield
     except PoolTimeout as error:
         msg = (
-            f"all connections to the database have been in use for {POOL_PATIENCE_S} s: it is "
-            "slow, or asked too much. What to do: try again; look for long transactions"
+            f"all connections to the database have been in use for {POOL_PATIENCE_S} s: "
+            "the database is slow or overloaded. What to do: try again; look for long "
+            "transactions"
         )
         raise StoreError(msg) from error
     except OperationalError as error:
@@ -249,7 +254,7 @@ def _advice(url: URL) -> Iterator[None]:
 
 
 def _refusal(cause: BaseException | None) -> str:
-    return f"the database refuses a value: {str(cause).strip()}"
+    return f"the database rejected a value: {str(cause).strip()}"
 
 
 def _unusable(cause: BaseException | None) -> bool:
@@ -262,24 +267,26 @@ def _explain(problem: str, url: URL) -> str:
     secrets = [name for name in url.query if "pass" in name]
     where = url.difference_update_query(secrets).render_as_string(hide_password=True)
     hints = {
-        "readonly": "it is read-only: check the file's owner and mode, or name another with "
-        "TIDEGAUGE_DATABASE",
-        "unable to open": "its folder does not exist or cannot be written",
-        "password authentication": "user or password is wrong: check TIDEGAUGE_DATABASE",
-        "deadlock": "nothing: it is tried again",
+        "readonly": (
+            "it is read-only: check the file's owner and mode, or set "
+            "TIDEGAUGE_DATABASE to another file"
+        ),
+        "unable to open": "its folder does not exist or is not writable: check the path",
+        "password authentication": "check the user and password in TIDEGAUGE_DATABASE",
+        "deadlock": "nothing: tidegauge tries again",
         'relation "': "run `tidegauge db upgrade`",
         "does not exist": "create the database or role first",
-        "refused": "is the server running at that host and port?",
-        "locked": "another process holds it for long: is a backup running?",
-        "full": "the disk is full: free some room, nothing is lost",
-        "not a database": "name another file with TIDEGAUGE_DATABASE",
+        "refused": "check that the server is running at that host and port",
+        "locked": "another process has locked it for a long time: is a backup running?",
+        "full": "the disk is full: free some space. No data is lost",
+        "not a database": "set TIDEGAUGE_DATABASE to another file",
         "malformed": "the file is damaged: restore a backup",
         "no such table": "run `tidegauge db upgrade`",
     }
     if url.password and len(url.password) > _SHORT:  # drivers repeat what they cannot read
         problem = problem.replace(url.password, "***")
     if url.get_backend_name() == "sqlite" and url.database and Path(url.database).is_dir():
-        problem, hints = "it is a folder", {"folder": "name a file in it with TIDEGAUGE_DATABASE"}
+        problem, hints = "it is a folder", {"folder": "set TIDEGAUGE_DATABASE to a file in it"}
     hint = next((text for mark, text in hints.items() if mark in problem), "see the cause above")
     return f"cannot use the database {where}: {problem.strip()}. What to do: {hint}"
 

@@ -20,7 +20,7 @@ from tidegauge_service.store.states import CandidateState
 from tidegauge_service.store.streams import EVALUATED, Role, StreamRow
 
 BATCH = 500
-"""Rows a transaction removes at most."""
+"""Maximum rows that a transaction deletes."""
 
 Condition = sa.ColumnElement[bool]
 

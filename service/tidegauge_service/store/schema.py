@@ -34,7 +34,7 @@ metadata = MetaData(
 )
 
 Identity = BigInteger().with_variant(Integer, "sqlite")
-"""SQLite gives row numbers by itself only to columns of type INTEGER."""
+"""SQLite assigns row numbers only to columns of type INTEGER."""
 
 
 def _stream(*, key: bool = True) -> Column[int]:

@@ -25,7 +25,7 @@ class CandidateState(StrEnum):
 
 
 class SampleBucket(StrEnum):
-    """What samples of a window are drawn from; beside these each LF has a bucket (``of_lf``)."""
+    """What samples of a window are drawn from; each LF also has a bucket of its own (``of_lf``)."""
 
     ALL = "all"  # all records alike
     BLIND_SPOT = "blind_spot"  # records on which every LF abstains

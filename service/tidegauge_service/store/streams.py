@@ -21,16 +21,16 @@ from tidegauge_service.store import schema, upsert
 CLOSED, EVALUATED = "closed", "evaluated"
 
 REPLAYED = -1
-"""The partition of dead letters that were replayed: its position counts them. The owners of the
-other partitions keep their panes in memory and replace them whole, so replays have panes of their
-own. It is always drained: it holds no watermark."""
+"""The partition of replayed dead letters; its position counts them. The owners of the other
+partitions keep their panes in memory and replace them whole, so replays have panes of their own. It
+is always drained, so it never holds back the watermark."""
 
 
 class Role(StrEnum):
     """What a deployment is for."""
 
-    LIVE = "live"  # judged, alerts
-    SHADOW = "shadow"  # counted beside it, and nothing else
+    LIVE = "live"  # evaluated, raises alerts
+    SHADOW = "shadow"  # counted alongside it, nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class StreamRow:
     """A stream as the database knows it.
 
     ``probe_set``, ``baseline``: of the live deployment that was deployed last, or of the one that
-    is live in the window at hand (``deployments.seen_from``). ``epoch``: how often that changed.
+    is live in the current window (``deployments.seen_from``). ``epoch``: how often that changed.
     ``timezone``: in which people are shown its times.
     """
 
@@ -71,11 +71,11 @@ class PartitionRow:
     tombstones: int = 0
     """Records without a value, skipped."""
     updated_ms: int = 0
-    """When its owner last committed, be it that nothing more is there."""
+    """When its owner last committed, even if there was nothing new."""
     heard_ms: int | None = None
-    """When inputs of it were last read."""
+    """When inputs were last read from it."""
     end_ms: int | None = None
-    """When ``end_offset`` was last asked for."""
+    """When ``end_offset`` was last queried."""
 
     @property
     def lag(self) -> int | None:
@@ -101,7 +101,7 @@ def register(
         _insert(connection, config, probe_set, now_ms)
         found = find(connection, config.name)
     if found is None:
-        msg = f"stream '{config.name}' vanished while it was being created"
+        msg = f"stream '{config.name}' was removed while it was being created: start again"
         raise StoreError(msg)
     check_registered(connection, found, config, probe_set)
     _keep_current(connection, found, config, probe_set)
@@ -151,14 +151,15 @@ def config_of(connection: sa.Connection, stream_id: int) -> StreamConfig:
         return StreamConfig.model_validate_json(text)
     except ValidationError as error:
         msg = (
-            f"another version of tidegauge has opened stream {stream_id}, and this one cannot read "
-            "its configuration: start `tidegauge run` of this version on its stream file"
+            f"stream {stream_id} was last opened by another version of tidegauge, and "
+            "this version cannot read its configuration: run `tidegauge run` of this "
+            "version with its stream file"
         )
         raise StoreError(msg) from error
 
 
 def mutes(connection: sa.Connection) -> dict[int, list[str]]:
-    """Return stream → the times in which nobody is told of it, as written."""
+    """Return stream → its mute times, as written."""
     t = schema.stream
     found = connection.execute(sa.select(t.c.id, t.c.config))
     written = {
@@ -231,10 +232,11 @@ def _refuse_unknown(
     mine = (d.c.stream_id == found.id, d.c.probe_set == probe_set.id)
     if connection.execute(sa.select(d.c.id).where(*mine).limit(1)).first() is None:
         msg = (
-            f"`probes` of stream '{config.name}' ({config.probes}) is ProbeSet {probe_set.id}, "
-            f"which was not deployed; {found.probe_set} is live. To start using it from the "
-            f"next new window: `tidegauge probes deploy {config.file}` (or `tidegauge probes "
-            f"shadow {config.file}` to run it alongside the live one first)"
+            f"`probes` of stream '{config.name}' ({config.probes}) is ProbeSet "
+            f"{probe_set.id}, which is not deployed; {found.probe_set} is live. To use "
+            f"it from the next new window on: `tidegauge probes deploy {config.file}` "
+            f"(or `tidegauge probes shadow {config.file}` to run it alongside the live "
+            "one first)"
         )
         raise SettingsError(msg)
 
@@ -247,9 +249,9 @@ def _refuse_changes(found: StreamRow, config: StreamConfig) -> None:
     for what, (before, now) in changed.items():
         if before != now:
             msg = (
-                f"stream '{config.name}' was created with another `{what}` ({before}, now {now}): "
-                f"its counts cannot be compared. Give the changed stream a new `name`, or put "
-                f"`{what}` back"
+                f"stream '{config.name}' was created with a different `{what}` "
+                f"({before}, now {now}), so its counts cannot be compared. Restore the "
+                f"old `{what}`, or give the changed stream a new `name`"
             )
             raise SettingsError(msg)
 

@@ -101,7 +101,7 @@ def test_a_series_that_shifts_again_long_after_its_resolve_is_a_new_alert() -> N
 
 
 def test_a_finding_of_another_window_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"coverage\(check_out\) is of window"):
+    with pytest.raises(ValueError, match=r"coverage\(check_out\) is for window"):
         advance([], [shifted(window=1)], Rule(), context(0))
 
 

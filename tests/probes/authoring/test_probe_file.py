@@ -91,8 +91,8 @@ def test_what_stays_python_is_named_by_its_path_under_its_reason() -> None:
     text = document(some, lambda lf: f"lfs:{lf.name}").text()
     held = yaml.safe_load(text)
     assert held["probes"][1] == {"python": "lfs:tries"}
-    (line,) = [line for line in text.splitlines() if "tries is no template" in line]
-    assert line.startswith("  # tries is no template: `try: …` in line ")
+    (line,) = [line for line in text.splitlines() if "tries is not a template" in line]
+    assert line.startswith("  # tries is not a template: `try: …` in line ")
 
 
 def test_a_name_cannot_end_a_comment(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_name_cannot_end_a_comment(tmp_path: Path) -> None:
 def test_what_a_file_cannot_hold_stays_python() -> None:
     lf = LabelingFunction("n" * 201, lambda x: 1 if "k" in x.text else -1)
     (entry,) = document(of(lf), nowhere).probes
-    assert entry.why == "its names or constants cannot stand in a file"
+    assert entry.why == "its names or constants cannot be written to a file"
 
 
 @given(st.text(min_size=1) | st.sampled_from(["\n", "a\x85b", "\u2028", "🙂 # x", "yes", "1", "~"]))

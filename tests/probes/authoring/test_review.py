@@ -95,7 +95,7 @@ def test_it_is_said_how_each_lf_runs_and_why_not_otherwise() -> None:
     assert found["contains"].matches == "text holds “check”, in any case"
     assert found["contains"].labels == ("SPAM",)
     assert found["counted"].matches == "decided by its Python code"
-    assert re.fullmatch(r"`try: …` in line \d+ \(try\) is not read", str(found["tries"].why))
+    assert re.fullmatch(r"`try: …` in line \d+ \(try\) is not supported", str(found["tries"].why))
     assert found["tries"].labels is None
 
 
@@ -103,7 +103,9 @@ def test_what_could_be_lifted_is_told_where_it_is_not_worth_it() -> None:
     some = of(lifting_lfs.contains, lifting_lfs.with_docstring_and_local)
     for one in review.describe(some):
         assert one.runs_as is RunMode.PYTHON
-        assert one.why == ("could be compiled, but tidegauge compiles Python LFs only from 4 on")
+        assert one.why == (
+            "could be compiled, but tidegauge compiles Python LFs only if there are at least 4"
+        )
     assert not Lifting(some, readings(some)).lifted
 
 
@@ -148,7 +150,7 @@ def test_who_never_or_always_fires_or_says_what_another_says_is_named() -> None:
         ("other", WarningKind.SAME_VOTES),
     }
     (same,) = [warning for warning in trial.warnings if warning.kind is WarningKind.SAME_VOTES]
-    assert same.message == "gives the same votes as prize on the sample"
+    assert same.message == "votes the same as prize on the whole sample"
 
 
 def test_the_same_content_is_named_whatever_it_is_written_in() -> None:
@@ -160,7 +162,7 @@ def test_the_same_content_is_named_whatever_it_is_written_in() -> None:
     other_class = template("d", label=0, keyword={"any": ["k"], "case": True, "on_null": "error"})
     some = of(LabelingFunction("a", python), written, again, other_class, lifting_lfs.tries)
     found = {(w.name, w.message.partition(":")[0]) for w in review.same_content(some)}
-    assert found == {("b", "says the same as a"), ("c", "says the same as a")}
+    assert found == {("b", "has the same content as a"), ("c", "has the same content as a")}
 
 
 def lacks_attribute(x: Any) -> int:
@@ -204,7 +206,7 @@ def test_an_error_comes_with_its_type_and_field(lf: Any, kind: str, field: str |
 def test_errors_of_a_slicing_function_are_told_too() -> None:
     piece = SliceSpec.model_validate({"name": "piece", "length": {"field": "links", "above": 9}})
     trial = review.run_trial(of(PRIZE, slices=[piece]), RECORDS)
-    message = "field 'links' is int, not a text"
+    message = "field 'links' is int, not a string"
     assert trial.failing == (Failing("piece", "wrong_type", "links", 4, message),)
 
 

@@ -56,9 +56,7 @@ def test_a_field_that_is_nowhere_blinds_every_lf_that_reads_it() -> None:
         (name, 1.0, "text", "bdy") for name in ("key", "attribute", "item")
     ]
     said = phrases.blind(found[:1])
-    assert said == [
-        "LF 'key' fails on 100 % of the records: nothing at 'bdy', where `record.text` looks"
-    ]
+    assert said == ["LF 'key' fails on 100 % of the records: `record.text` finds nothing at 'bdy'"]
 
 
 def test_one_missing_field_is_said_once_for_templates_and_python() -> None:
@@ -66,7 +64,9 @@ def test_one_missing_field_is_said_once_for_templates_and_python() -> None:
     found = look(lfs, [{"n": 1}] * 50, text="bdy")
     assert found is not None
     [said] = phrases.blind(found)
-    assert said.startswith("2 LFs ('key', 'attribute') fail on 100 % of the records: nothing at")
+    assert said.startswith(
+        "2 LFs ('key', 'attribute') fail on 100 % of the records: `record.text` finds nothing at"
+    )
 
 
 def test_another_field_that_is_missing_is_named_without_the_mapping() -> None:

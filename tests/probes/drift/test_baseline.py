@@ -220,7 +220,7 @@ def test_what_was_learned_by_a_clock_is_read_by_it_and_by_another_learned_anew()
 def test_a_calibration_of_other_series_is_refused() -> None:
     whole, other = small(LEARNING_WINDOWS), fit([count(RNG, np.full(4, 0.3), 50)] * 48)
     strange = dataclasses.replace(whole, learned=(other.calibration, other.forecast))
-    with pytest.raises(BaselineError, match="its calibration is of other series"):
+    with pytest.raises(BaselineError, match="its calibration belongs to other series"):
         baselines.decode(strange.encode())
 
 

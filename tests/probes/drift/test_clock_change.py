@@ -55,7 +55,7 @@ def test_a_cycle_that_follows_the_clock_is_found_in_spring_and_in_autumn() -> No
     assert spring == ClockChange(SPRING, 1, "Europe/Berlin")
     assert spring.advice == (
         "The daily cycle of this stream shifts by one hour on 29 March 2026: set `timezone:` in "
-        "the stream file. Clocks changed on that day in Europe/Berlin, for example"
+        "the stream file. Clocks changed that day in Europe/Berlin, for example"
     )
     autumn = stream("Europe/Berlin", "2026-10-04", 42).clock_change
     assert autumn == ClockChange(AUTUMN, -1, "Europe/Berlin")

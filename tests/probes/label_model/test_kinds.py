@@ -163,8 +163,8 @@ def test_shares_that_are_given_are_kept_and_name_themselves() -> None:
 @pytest.mark.parametrize(
     ("gold", "says"),
     [
-        (np.ones(4_000, np.int64), "the 4000 gold labels name 1 of 2 classes"),
-        (np.full(4_000, -1), "the 0 gold labels name 0 of 2 classes"),
+        (np.ones(4_000, np.int64), "the 4000 gold labels cover only 1 of 2 classes"),
+        (np.full(4_000, -1), "the 0 gold labels cover only 0 of 2 classes"),
         (np.full(4_000, 2), "must be in -1…1, not 2 to 2"),
         (np.zeros(3, np.int64), "must be 4000 integers"),
         (np.zeros(4_000), "must be 4000 integers"),

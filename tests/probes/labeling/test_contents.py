@@ -56,7 +56,7 @@ def test_json_gives_the_same_contents_back() -> None:
 @pytest.mark.parametrize("version", [None, 0, 2])
 def test_another_version_is_refused(version: int | None) -> None:
     kept = MADE.contents.document() | {"version": version}
-    with pytest.raises(ProbeError, match=f"format {version}, this tidegauge reads format 1"):
+    with pytest.raises(ProbeError, match=f"format {version}, but this tidegauge reads format 1"):
         read_contents(kept)
 
 

@@ -122,7 +122,7 @@ def test_a_relative_path_is_beside_what_names_it(write: Any, tmp_path: Path) -> 
         ("[HAM, SPAM]", "[HAM, HAM, SPAM]", "duplicate class name 'HAM'"),
         ("[HAM, SPAM]", "[SPAM]", "classes: .*at least 2 items"),
         ("slices:", "slizes:", "slizes: unknown key; did you mean 'slices'"),
-        ("name: asks", "name: channel=mail", "names with '=' stand for other segments"),
+        ("name: asks", "name: channel=mail", "names with '=' are reserved for other segments"),
         ("any: [pills]", "any: [01234]", r"probes\.yaml, line .*has a leading zero: quote it"),
         ("any: [pills]", "any: [pills], any: [x]", r"line 3, column .*'any' is already on line 3"),
         ("classes", "\tclasses", "not valid YAML"),
@@ -183,9 +183,9 @@ def test_slicing_functions_in_a_list_are_slices(module: str, tmp_path: Path) -> 
     ("reference", "says"),
     [
         ("{module}:PROBE", "has no 'PROBE'; did you mean 'PROBES'"),
-        ("{module}:NUMBER", "is a int; expected a ProbeSet or a list of LFs"),
-        ("{module}:", "neither a .yaml/.json file nor of the form module:attribute"),
-        ("probes", "neither a .yaml/.json file nor of the form module:attribute"),
+        ("{module}:NUMBER", "is of type int: make it a ProbeSet or a list of LFs"),
+        ("{module}:", "neither a .yaml or .json file nor of the form module:attribute"),
+        ("probes", "neither a .yaml or .json file nor of the form module:attribute"),
         ("no_such_module:LFS", "cannot import 'no_such_module': ModuleNotFoundError"),
         ("breaks:LFS", "cannot import 'breaks': ZeroDivisionError: division by zero"),
     ],
@@ -224,14 +224,14 @@ def test_a_python_list_gives_its_lfs_or_its_slices(write: Any, module: str) -> N
 
 def test_a_python_probe_set_of_other_classes_is_refused(write: Any, module: str) -> None:
     text = f"classes: [HAM, SPAM]\nprobes: [{{python: '{module}:FOREIGN'}}]\n"
-    with pytest.raises(ProbeError, match=r"for the classes SPAM, HAM, this file for HAM, SPAM"):
+    with pytest.raises(ProbeError, match=r"for the classes SPAM, HAM, but this file for HAM, SPAM"):
         load(write(text))
 
 
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
-        ("{python: 'MODULE:NUMBER'}", "7 is not a labeling function: it cannot be called"),
+        ("{python: 'MODULE:NUMBER'}", "7 is not a labeling function, as it is not callable"),
         ("{python: 'MODULE:ONE', label: SPAM}", "label: unknown key"),
         ("{python: 'MODULE:ONCE'}", "did you mean 'ONE'"),
         ("{python: 3}", "python: must be a string"),
@@ -426,8 +426,6 @@ def test_a_module_that_ends_while_it_is_imported_is_refused_in_words(
 
 def test_a_module_that_exits_is_said_to_exit(tmp_path: Path) -> None:
     (tmp_path / "leaving_lfs.py").write_text("import sys; sys.exit(3)")
-    with pytest.raises(
-        ProbeError, match=r"exits while it is imported \(sys.exit with 3\)"
-    ) as caught:
+    with pytest.raises(ProbeError, match=r"exits during import \(sys.exit with 3\)") as caught:
         load("leaving_lfs:LFS", tmp_path)
     assert "run this where" not in str(caught.value)

@@ -186,7 +186,7 @@ def test_absent_is_missing_null_does_not_match_another_type_is_wrong(leaf: dict[
     }
     messages = {f.row: f.message for f in matrix.faults}
     assert messages[4] == "the record has no field 'a.b'"
-    wanted = "a number" if "numeric" in leaf else "a text"
+    wanted = "a number" if "numeric" in leaf else "a string"
     assert messages[2] == f"field 'a.b' is {type(bad).__name__}, not {wanted}"
 
 

@@ -91,16 +91,18 @@ def test_what_is_lifted_is_known() -> None:
 
 ANYTHING: Any = lifting_lfs
 NOT_READ = {
-    lifting_lfs.two_of_them: "`*'abk'` in line N is not read",
-    lifting_lfs.writes_a_name: "`global LIMIT` in line N (global) is not read",
+    lifting_lfs.two_of_them: "`*'abk'` in line N is not supported",
+    lifting_lfs.writes_a_name: "`global LIMIT` in line N (global) is not supported",
     lifting_lfs.calls_helper: (
-        "`keyword` in line N is neither a constant nor a function that is read"
+        "`keyword` in line N is neither a constant nor a supported function"
     ),
-    lifting_lfs.tries: "`try: …` in line N (try) is not read",
-    lifting_lfs.compares_fields: "`x.links > x.score` in line N compares with what is no constant",
+    lifting_lfs.tries: "`try: …` in line N (try) is not supported",
+    lifting_lfs.compares_fields: (
+        "`x.links > x.score` in line N compares with something that is not a constant"
+    ),
     lifting_lfs.gets: "`x.get` in line N is not a plain field of the record",
-    lifting_lfs.stars: "it takes any arguments (* or **)",
-    lifting_lfs.returns_a_name: "'TECH' is a name: return its index",
+    lifting_lfs.stars: "it takes variable arguments (* or **)",
+    lifting_lfs.returns_a_name: "'TECH' is a string: return the index of the class",
     lifting_lfs.returns_nothing: "None is not a valid vote: return -1 to abstain",
     lifting_lfs.returns_too_much: (
         "7 is not a valid vote: return the index of a class, or -1 to abstain"
@@ -128,8 +130,11 @@ def test_the_line_in_a_reason_is_that_of_the_file() -> None:
     [
         (len, "it is a builtin_function_or_method, not a Python function"),
         (partial(lifting_lfs.keyword, "k"), "it is a partial with positional arguments"),
-        (lifting_lfs.keyword, "its parameter 'words' is given no value"),
-        (partial(ANYTHING.keyword, words=(), k=1), "it has no parameter 'k', which it is given"),
+        (lifting_lfs.keyword, "its parameter 'words' has no value"),
+        (
+            partial(ANYTHING.keyword, words=(), k=1),
+            "a value is given for 'k', which is not a parameter",
+        ),
     ],
 )
 def test_a_callable_that_cannot_be_read_says_why(lf: Any, why: str) -> None:

@@ -296,7 +296,7 @@ def test_gold_labels_that_cannot_be_used_are_refused(
     with pytest.raises(BaselineError, match=r"no record has a gold label at 'absent'"):
         fit_gold(predicting, path, "absent")
     one = [{**record, "truth": "HAM"} for record in labelled(150)]
-    with pytest.raises(BaselineError, match=r"the 150 gold labels name 1 of 2 classes"):
+    with pytest.raises(BaselineError, match=r"the 150 gold labels cover only 1 of 2 classes"):
         fit_gold(predicting, write(tmp_path / "one.jsonl", one))
     wrong = [{**record, "truth": "eggs"} for record in labelled(3)]
     with pytest.raises(BaselineError, match=r"'eggs' at 'truth', which is none of .* HAM, SPAM"):

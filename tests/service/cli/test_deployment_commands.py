@@ -330,11 +330,11 @@ def test_a_deployment_that_is_known_is_deployed_by_its_id(
 @pytest.mark.parametrize(
     ("probe", "says"),
     [
-        ({"python": "os:system"}, "cannot be sent"),
-        ({"name": "a", "label": "SPAM", "lookup": {"file": "/etc/passwd"}}, "needs `values`"),
+        ({"python": "os:system"}, "cannot be deployed over the API"),
+        ({"name": "a", "label": "SPAM", "lookup": {"file": "/etc/passwd"}}, "list its `values`"),
         (
             {"name": "a", "label": "SPAM", "not": {"any": [{"lookup": {"file": "x"}}]}},
-            "needs `values`",
+            "list its `values`",
         ),
         ({"name": "a", "label": "SPAM", "keyword": {"any": []}}, "not valid"),
         ({"name": "a", "label": "EGGS", "keyword": {"any": ["x"]}}, "unknown label"),

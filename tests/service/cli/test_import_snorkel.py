@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_refused(folder: Path) -> None:
     broken = folder / "broken.pkl"
     broken.write_bytes(b"no pickle")
     said = refused(str(broken), "--baseline", "fitted")
-    assert said.startswith(f"{broken} cannot be imported: it is no pickle of a LabelModel")
+    assert said.startswith(f"{broken} cannot be imported: it is not a pickle of a LabelModel")
     assert "there is no baseline 'nome'" in refused(str(SAVED), "--baseline", "nome")
     said = refused(str(SAVED), "--baseline", "fitted", "--records", "137")
     assert "was not fitted on 137 records" in said

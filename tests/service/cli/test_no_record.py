@@ -25,10 +25,10 @@ def _database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 NOTHING = {
-    "empty": (b"", "the source holds no input"),
-    "blank": (b"\n\n\n", "the source holds no input"),
-    "no object": (b"[1]\n" * 600, "all 600 inputs are dead letters"),
-    "no timestamp": (b'{"id": "a"}\n' * 3, "all 3 inputs are dead letters"),
+    "empty": (b"", "the source is empty"),
+    "blank": (b"\n\n\n", "the source is empty"),
+    "no object": (b"[1]\n" * 600, "all 600 inputs became dead letters"),
+    "no timestamp": (b'{"id": "a"}\n' * 3, "all 3 inputs became dead letters"),
 }
 
 

@@ -138,7 +138,11 @@ def test_a_sample_without_records_says_what_to_do(
     [
         ("gone.yaml", None, "cannot read the ProbeSet .*gone.yaml.*check the path"),
         ("bad.yaml", "a: [", "bad.yaml, line 2, column 1: not valid YAML"),
-        ("gone_module:LFS", None, "cannot import 'gone_module'.*run this where it can be imported"),
+        (
+            "gone_module:LFS",
+            None,
+            "cannot import 'gone_module'.*run this where the module can be imported",
+        ),
     ],
 )
 def test_a_bad_probe_set_says_what_to_do(

@@ -69,9 +69,10 @@ def test_a_file_is_written_and_the_rest_is_told(module: str, tmp_path: Path) -> 
     assert [piece.name for piece in made.slices] == ["asks"]
     told = " ".join(result.stderr.split())
     assert "wrote probes.yaml: 2 of 4 converted to templates" in told
-    assert "stays Python: tries: `try: …` in line 10 (try) is not read" in told
+    assert "stays Python: tries: `try: …` in line 10 (try) is not supported" in told
     assert (
-        "inner: `sorted(x.text)` in line 22 is not read (left out: it has no import path)" in told
+        "inner: `sorted(x.text)` in line 22 is not supported (left out: it has no import path)"
+        in told
     )
 
 
@@ -106,5 +107,5 @@ def test_what_cannot_be_done_says_what_to_do(module: str, tmp_path: Path) -> Non
     assert said == "--classes names 3 classes; the LFs vote for 2"
     said = refused("--from", f"{module}:PYTHON", "--out", "none.yaml")
     assert "can be written to a file" in said
-    assert "inner: `sorted(x.text)` in line 22 is not read" in said
+    assert "inner: `sorted(x.text)` in line 22 is not supported" in said
     assert not (tmp_path / "none.yaml").exists()

@@ -332,7 +332,7 @@ def test_what_is_no_zone_or_calendar_is_refused(
     ("calendar", "said"),
     [
         ("DX", "calendar: no holidays are known for 'DX'; did you mean"),
-        ("DE-BX", "calendar: no holidays are known for the part 'BX' of DE"),
+        ("DE-BX", "calendar: no holidays are known for the region 'BX' of DE"),
     ],
 )
 def test_a_country_without_known_holidays_is_refused(

@@ -86,7 +86,7 @@ def test_a_wrong_path_is_seen_before_any_window_has_closed(counted: Counted) -> 
     assert (said["event"], said["status"]) == ("stream_blind", "firing")
     assert said["headline"] == (
         "The stream is blind, so drift goes undetected: 3 LFs ('mentions_free', 'thanks', 'short') "
-        "fail on 100 % of the records: nothing at 'bdy', where `record.text` looks"
+        "fail on 100 % of the records: `record.text` finds nothing at 'bdy'"
     )
     assert said["links"] == {"page": "http://tide/"}
     assert [line["event"] for line in logs] == ["stream_blind"] * 2, "once a process"
@@ -232,7 +232,7 @@ def test_everything_that_people_look_at_says_the_same(
     assert doctor._sight(tmp_path / "stream.yaml", settings) == "too few records counted to tell"
 
     check(read).tick()
-    why = "fails on 100 % of the records: nothing at 'bdy', where `record.text` looks"
+    why = "fails on 100 % of the records: `record.text` finds nothing at 'bdy'"
     assert client.get("/readyz").json() == {"status": "ready", "blind": {"test": ["lf_fails"]}}
     blind = client.get("/api/v1/streams/test").json()["blind"]
     first = {"cause": "lf_fails", "probe": "mentions_free", "share": 1.0}

@@ -207,8 +207,8 @@ def test_what_would_be_late_is_refused_and_holds_nothing(world: World) -> None:
     with pytest.raises(SettingsError) as refused:
         world.read(path)
     assert str(refused.value) == (
-        f"60 of 60 records of {path} would be late; nothing was counted. 60 belong to windows that "
-        f"are closed (through {to_iso(closed)}): leave them out, or give the stream a new `name` "
+        f"60 of 60 records of {path} would be late; nothing was counted. 60 belong to closed "
+        f"windows (through {to_iso(closed)}): leave them out, or give the stream a new `name` "
         "and load the history before it goes live. To count them as late, add --late"
     )
     with world.database.read() as connection:
@@ -263,8 +263,13 @@ def test_the_same_content_under_two_names_is_one_file(world: World) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "error", "why"),
     [
-        ("empty.jsonl", [], SourceError, "has no record"),
-        ("broken.jsonl", [b"broken"] * 9, SourceError, r"has no record \(9 inputs cannot be read"),
+        ("empty.jsonl", [], SourceError, "contains no record"),
+        (
+            "broken.jsonl",
+            [b"broken"] * 9,
+            SourceError,
+            r"contains no record \(9 inputs could not be read",
+        ),
         ("what.xml", [b"<a/>"], SourceError, "cannot tell the format"),
         (None, [], SourceError, "cannot read"),
     ],

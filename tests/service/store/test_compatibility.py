@@ -20,13 +20,16 @@ OURS = frozenset({*schema.metadata.tables, "alembic_version"})
 KNOWN = ("0001", "0002")
 
 REFUSED: dict[str, tuple[Found, str]] = {
-    "newer": (Found(["0003"], OURS), r"made by a newer tidegauge \(revision 0003; .*knows 0002"),
+    "newer": (Found(["0003"], OURS), r"created by a newer tidegauge \(revision 0003; .*up to 0002"),
     "much newer": (Found(["0417"], OURS | {"later"}), "upgrade tidegauge"),
     "another's, by Alembic": (Found(["ae1027a6acf"], {"users"}), "belongs to another application"),
     "another's": (Found([], {"users", "orders"}), r"another application \(tables orders, users\)"),
-    "copied by hand": (Found([], {"stream", "pane"}), r"of tidegauge \(pane, stream\) but no rev"),
+    "copied by hand": (
+        Found([], {"stream", "pane"}),
+        r"tidegauge tables \(pane, stream\) but no rev",
+    ),
     "half copied": (Found(["0002"], OURS - {"pane"}), r"tables are missing .*\(pane\)"),
-    "half migrated": (Found(["0001", "0002"], OURS), r"half migrated \(0001, 0002\)"),
+    "half migrated": (Found(["0001", "0002"], OURS), r"partly migrated \(0001, 0002\)"),
     "of many tables": (Found([], {f"t{n}" for n in range(99)}), "and 94 more"),
 }
 
@@ -72,7 +75,7 @@ def test_a_newer_database_is_neither_upgraded_nor_opened(database: Database) -> 
     set_revision(database, "0999")
     try:
         for use in (database.upgrade, database.require_current, database.version):
-            with pytest.raises(StoreError, match="made by a newer tidegauge"):
+            with pytest.raises(StoreError, match="created by a newer tidegauge"):
                 use()
     finally:
         set_revision(database, "0001")
@@ -99,8 +102,8 @@ def test_commands_leave_a_database_that_is_not_ours_alone(
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda path: path.mkdir(), "it is a folder.*name a file in it"),
-        (lambda path: path.write_text("id,text\n" * 999), "is not a database.*name another file"),
+        (lambda path: path.mkdir(), "it is a folder.*to a file in it"),
+        (lambda path: path.write_text("id,text\n" * 999), "is not a database.*to another file"),
         (lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(84)), "not a database|malfor"),
     ],
 )

@@ -137,7 +137,7 @@ def test_a_broken_rule_of_the_tables_is_not_taken_for_a_broken_database(
 ) -> None:
     row = {"id": "x", "origin": "", "layout": "", "contents": "", "created_ms": 0}
     with (
-        pytest.raises(DataRefused, match="the database refuses a value"),
+        pytest.raises(DataRefused, match="the database rejected a value"),
         database.write() as connection,
     ):
         connection.execute(sa.insert(schema.probe_set), [row, row])
@@ -167,7 +167,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     said = failure(Database(f"sqlite:///{tmp_path}/t.db"))
     assert "t.db" in said
     assert "is not a database" in said
-    assert "name another file" in said
+    assert "to another file" in said
 
 
 def test_a_writer_that_waits_too_long_says_who_may_hold_the_file(
@@ -177,7 +177,7 @@ def test_a_writer_that_waits_too_long_says_who_may_hold_the_file(
     other = Database(str(sqlite_database.url))
     with sqlite_database.write():
         assert read(other, streams.find, "test") is None, "readers do not wait"
-        with pytest.raises(StoreError, match="another process holds it"):
+        with pytest.raises(StoreError, match="another process has locked it"):
             write(other, streams.seed_partitions, 1, {0: 0}, 0)
     other.close()
 
@@ -186,7 +186,7 @@ def test_a_server_that_is_down_is_named_without_the_password() -> None:
     port = free_port()
     said = failure(Database(f"postgresql://user:{PASSWORD}@{HOST}:{port}/tidegauge"))
     assert f"{HOST}:{port}" in said
-    assert "is the server running" in said
+    assert "check that the server is running" in said
     assert PASSWORD not in said
 
 
@@ -207,7 +207,7 @@ def test_a_wrong_password_says_so_and_not_which() -> None:
         address = f"postgresql://user:{PASSWORD}@{HOST}:{port}/t?sslmode=disable"
         said = failure(Database(address))
         thread.join()
-    assert "user or password is wrong: check TIDEGAUGE_DATABASE" in said
+    assert "check the user and password in TIDEGAUGE_DATABASE" in said
     assert PASSWORD not in said
 
 

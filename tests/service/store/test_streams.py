@@ -64,7 +64,9 @@ def test_what_counts_depend_on_may_not_change_under_a_name(
 ) -> None:
     before = register(database, tmp_path)
     config = load_stream(write_stream(tmp_path, **change))
-    with pytest.raises(SettingsError, match=f"another `{what}`.*new `name`.*put `{what}` back"):
+    with pytest.raises(
+        SettingsError, match=f"different `{what}`.*Restore the old `{what}`.*new `name`"
+    ):
         write(database, streams.register, config, load(config.probes, tmp_path), 2)
     assert read(database, streams.find, "test") == before
     config = load_stream(write_stream(tmp_path, name="next", **change))
@@ -168,7 +170,9 @@ def test_a_name_belongs_to_one_baseline(database: Database, tmp_path: Path) -> N
     with database.write() as connection:
         stored.save(connection, fitted(tmp_path, 10), "spring", 1)
     with (
-        pytest.raises(BaselineError, match=r"another baseline named 'spring'.*choose a new name"),
+        pytest.raises(
+            BaselineError, match=r"a different baseline named 'spring'.*choose another name"
+        ),
         database.write() as connection,
     ):
         stored.save(connection, fitted(tmp_path, 20), "spring", 2)

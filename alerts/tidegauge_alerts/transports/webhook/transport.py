@@ -31,7 +31,7 @@ from tidegauge_alerts.transports.protocol import Clock, Delivered, Outcome, Refu
 from tidegauge_alerts.transports.webhook.signature import SIGNATURE, TIMESTAMP, sign
 
 RETRY_AFTER_CAP_S: Final = 3600.0
-"""A receiver that asks for more is asked again after an hour."""
+"""Longest wait that a receiver can ask for: an hour."""
 
 
 class WebhookTransport:
@@ -76,7 +76,7 @@ class WebhookTransport:
             return self._retry(str(error) or type(error).__name__)
         except httpcore2.ProtocolError:
             # Its words are the receiver's, and could be anything: they stay out of our log.
-            return self._retry("its answer is not HTTP, or ended early")
+            return self._retry("its response is not HTTP, or ended early")
         return self._judge(status, headers)
 
     def _headers(self, body: bytes, dedup_key: str) -> dict[str, str]:
@@ -120,12 +120,12 @@ class WebhookTransport:
             return Delivered()
         if status == HTTPStatus.TOO_MANY_REQUESTS or status >= 500:  # noqa: PLR2004
             after_s = retry_after_s(headers.get("Retry-After"), self._clock() / 1000)
-            return self._retry(f"it answered {answer}", after_s)
+            return self._retry(f"it responded {answer}", after_s)
         if 300 <= status < 400:  # noqa: PLR2004
             return self._refused(
-                f"it answered {answer}: redirects are not followed; set url to the final address"
+                f"it responded {answer}: redirects are not followed; set url to the final address"
             )
-        return self._refused(f"it answered {answer}; check url and secret")
+        return self._refused(f"it responded {answer}: check url and secret")
 
     def _retry(self, why: str, after_s: float | None = None) -> Retry:
         return Retry(f"webhook '{self._receiver.name}' at {self._receiver.where}: {why}", after_s)

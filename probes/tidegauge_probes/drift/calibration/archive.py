@@ -81,7 +81,7 @@ def decode(
     if len(head.maps) != 2 * len(GROUPS) or any(
         arrays[name].shape != shape for name, shape in shapes.items()
     ):
-        msg = "its calibration is of other series"
+        msg = "its calibration belongs to other series"
         raise ValueError(msg)
     p, tau2, error, n = (arrays[name] for name in _SERIES)
     calibration = Calibration(

@@ -32,7 +32,7 @@ LEAST: Final = 3
 """Windows that are off in a run that counts."""
 
 RUNS: Final = 2
-"""Runs, and lesser ones beside, of a series from which something is left out, at most."""
+"""Maximum runs, including lesser ones, that are left out of one series."""
 
 STRETCHES: Final = 3
 """Stretches of time that are left out of a stream, at most."""

@@ -18,10 +18,11 @@ from typing import Any, Final, Protocol
 from tidegauge_probes.errors import BaselineError
 
 MOST_OPCODES: Final = 1_000_000
-"""A second or two; a model of a hundred LFs has a few thousand."""
+"""A second or two of work; a model of a hundred LFs takes a few thousand."""
 
 _MOST_BITS: Final = 512
-"""Of an integer: hashing a longer one takes long, and a program may ask for it many times."""
+"""Maximum bits of an integer: longer ones are slow to hash, and a program may ask for that
+often."""
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Budget:
         """Take one; BaselineError if none is left."""
         self.opcodes -= 1
         if self.opcodes < 0:
-            msg = "it is too long a pickle for a saved LabelModel"
+            msg = "its pickle is too long for a saved LabelModel"
             raise BaselineError(msg)
 
 
@@ -121,7 +122,7 @@ class Machine:
     def _pop(self) -> Any:
         value = self._stack.pop()
         if value is _MARK:
-            msg = "a mark stands where a value should be"
+            msg = "there is a mark where a value should be"
             raise ValueError(msg)
         return value
 
@@ -202,7 +203,7 @@ class Machine:
     def _on_stack_global(self, _argument: Any) -> None:
         module, name = self._take(2)
         if not (isinstance(module, str) and isinstance(name, str)):
-            msg = "it names something by what is no text"
+            msg = "it refers to a name that is not a string"
             raise BaselineError(msg)
         self._name(module, name)
 
@@ -241,7 +242,7 @@ class Machine:
         """Leave what stands for a storage as it is: its type's name, key and size."""
         pid = self._stack[-1]
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage":  # noqa: PLR2004
-            msg = "it refers to something outside of the file"
+            msg = "it refers to something outside the file"
             raise BaselineError(msg)
 
 

@@ -22,13 +22,13 @@ from tidegauge_probes.label_model.kinds import imported
 from tidegauge_probes.label_model.model import LabelModel
 
 LEAST: Final = 1e-6
-"""No probability is 0, nor 1: what Snorkel has learned may add up to more than one."""
+"""No probability is 0 or 1: what Snorkel has learned may add up to more than one."""
 
 MOST_NUMBERS: Final = 50_000_000
-"""Of a matrix, which takes 8 bytes for each; 3,500 LFs of two classes have as many."""
+"""Maximum numbers in a matrix, 8 bytes each; 3,500 LFs with two classes have this many."""
 
 _WHOLE: Final = 0.01
-"""How far a count may be from a whole number: shares are kept as 32-bit floats."""
+"""How far a count may be from a whole number: shares are stored as 32-bit floats."""
 
 
 def label_model(state: Mapping[str, Any], records: int | None = None) -> LabelModel:
@@ -48,12 +48,12 @@ def label_model(state: Mapping[str, Any], records: int | None = None) -> LabelMo
     m = len(mu) // k if k else 0
     if k < 2 or mu.shape != (m * k, k) or together.shape != (m * k, m * k):  # noqa: PLR2004
         msg = f"mu, p and O have the shapes {mu.shape}, {prior.shape}, {together.shape}"
-        raise BaselineError(f"{msg}, which do not fit: fit it again with Snorkel 0.9 or later")
+        raise BaselineError(f"{msg}, which do not match: fit it again with Snorkel 0.9 or later")
     if not (np.isfinite(mu).all() and (mu >= 0).all() and (prior > 0).all()):
-        msg = "mu or p holds what is no probability: fit it again"
+        msg = "mu or p holds values that are not probabilities: fit it again"
         raise BaselineError(msg)
     if not (np.abs(together) <= 1 + _WHOLE).all():  # NaN is not, either
-        msg = "O holds what is no share of the records: fit it again"
+        msg = "O holds values that are not shares of the records: fit it again"
         raise BaselineError(msg)
     prior = prior / prior.sum()
     n = records or _records(state.get("n"))
@@ -69,7 +69,7 @@ def _array(value: Any, name: str) -> Floats:
         msg = f"it has no {name}: save the LabelModel after `fit`"
         raise BaselineError(msg)
     if value.size > MOST_NUMBERS:
-        msg = f"its {name} has {value.size} numbers; {MOST_NUMBERS} is the most that is read"
+        msg = f"its {name} has {value.size} numbers; at most {MOST_NUMBERS} are supported"
         raise BaselineError(msg)
     with np.errstate(invalid="ignore"):  # a signalling NaN, which is refused as any other
         return np.array(value, dtype=np.float64)
@@ -78,7 +78,7 @@ def _array(value: Any, name: str) -> Floats:
 def _records(n: Any) -> int:
     if isinstance(n, int) and n > 0:
         return n
-    msg = "it does not say how many records it was fitted on: give --records"
+    msg = "it does not say how many records it was fitted on: pass --records"
     raise BaselineError(msg)
 
 
@@ -88,8 +88,8 @@ def _votes(shares: Floats, records: int) -> npt.NDArray[np.int64]:
     whole = np.rint(votes)
     if (np.abs(votes - whole) > _WHOLE + 2e-7 * whole).any():
         msg = (
-            f"it was not fitted on {records} records (Snorkel's predict_proba overwrites that "
-            "number): give --records, the rows of L_train"
+            f"it was not fitted on {records} records (Snorkel's predict_proba overwrites "
+            "that number): pass --records, the number of rows of L_train"
         )
         raise BaselineError(msg)
     return whole.astype(np.int64)

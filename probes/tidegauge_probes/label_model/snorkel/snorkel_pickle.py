@@ -21,10 +21,10 @@ from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model.snorkel.pickle_machine import Budget, Inert, Machine, Name
 
 MOST_BYTES: Final = 2**29
-"""Of a file: a model of a thousand LFs of two classes has a tenth of that."""
+"""Maximum file size: a model of a thousand LFs with two classes takes a tenth of it."""
 
 _MAGIC: Final = 0x1950A86A20F9469CFC6C
-"""How a storage of torch begins (`torch.serialization`, the format before zip files)."""
+"""The start of a torch storage (`torch.serialization`, the format before zip files)."""
 
 _ZIP: Final = b"PK\x03\x04"
 
@@ -35,10 +35,10 @@ _KINDS: Final = {
 }  # fmt: skip
 
 _INERT: Final = frozenset({"snorkel", "torch", "networkx"})
-"""Packages whose objects may be named: they become empty."""
+"""Packages whose objects may be named; they are replaced by empty ones."""
 
 _PLAIN: Final = re.compile(r"f[248]|[iu][1248]|b1|\?")
-"""Types of numbers. Not objects (pointers), and no structures, texts or dates."""
+"""Types of numbers. No objects (pointers), structures, texts or dates."""
 
 _MOST_AXES: Final = 32
 
@@ -62,7 +62,7 @@ _CALLED: Final[dict[tuple[str, str], str]] = {
     ("torch._utils", "_rebuild_parameter"): "parameter",
     ("torch.storage", "_load_from_bytes"): "storage",
 }
-"""What a pickle may name, and which of the makers below stands for it."""
+"""The names a pickle may use, and which of the makers below handles each."""
 
 
 def read(content: bytes) -> Mapping[str, Any]:
@@ -71,17 +71,17 @@ def read(content: bytes) -> Mapping[str, Any]:
     BaselineError for anything else, and for a file that names what is not on the list.
     """
     if content.startswith(_ZIP):
-        msg = "it was written by torch.save: write it by `label_model.save(path)` of Snorkel"
+        msg = "it was written by torch.save: save it with Snorkel's `label_model.save(path)`"
         raise BaselineError(msg)
     if len(content) > MOST_BYTES:
-        msg = f"it is larger than {MOST_BYTES >> 20} MB: no saved LabelModel is"
+        msg = f"it is larger than {MOST_BYTES >> 20} MB, which no saved LabelModel is"
         raise BaselineError(msg)
     try:
         found = Machine(_Makers(budget := Budget()), budget).load(io.BytesIO(content))
     except BaselineError:
         raise
     except Exception as error:  # a broken pickle raises whatever its opcodes run into
-        msg = f"it is no pickle of a LabelModel ({type(error).__name__}: {error})"
+        msg = f"it is not a pickle of a LabelModel ({type(error).__name__}: {error})"
         raise BaselineError(msg) from error
     state = found.state if isinstance(found, Inert) else found
     if not isinstance(state, dict):
@@ -145,7 +145,7 @@ def _of_bytes(data: Any, dtype: Any, shape: Any, order: Any) -> npt.NDArray[Any]
         msg = "it holds an array that is not made of plain numbers"
         raise BaselineError(msg)
     if _size(shape) * dtype.numpy.itemsize != len(data):
-        msg = "it holds an array whose shape does not fit its numbers"
+        msg = "it holds an array whose shape does not match its numbers"
         raise BaselineError(msg)
     return np.frombuffer(data, dtype.numpy).reshape(shape, order=order)
 
@@ -154,7 +154,7 @@ def _size(shape: Any) -> int:
     """Return the product of a shape, exactly; BaselineError if it is none."""
     plain = isinstance(shape, tuple) and len(shape) <= _MOST_AXES
     if not plain or not all(type(n) is int and n >= 0 for n in shape):
-        msg = "it holds an array without a proper shape"
+        msg = "it holds an array without a valid shape"
         raise BaselineError(msg)
     size = 1
     for n in shape:
@@ -173,7 +173,7 @@ class _Makers:
         listed = (name.module, name.name) in _CALLED
         if not listed and name.module.partition(".")[0] not in _INERT:
             shown = f"{name.module}.{name.name}"
-            msg = f"it names {shown:.200}, which no saved LabelModel holds: it is not read"
+            msg = f"it names {shown:.200}, which no saved LabelModel holds, so it was not read"
             raise BaselineError(msg)
 
     def made(self, name: Name, arguments: tuple[Any, ...]) -> Any:
@@ -193,7 +193,7 @@ class _Makers:
         return Inert()
 
     def _nothing(self, *_arguments: Any) -> None:
-        msg = "it makes an array without numbers"
+        msg = "it creates an array without numbers"
         raise BaselineError(msg)
 
     def _dtype(self, *arguments: Any) -> Dtype:
@@ -233,14 +233,14 @@ def _storage(content: bytes, budget: Budget) -> npt.NDArray[Any]:
     plain = isinstance(keys, list) and len(keys) == 1 and type(keys[0]) is str
     # Only texts are compared: two tuples nested alike would be compared for ever.
     if magic != _MAGIC or not (referred and plain and type(reference[2]) is str):
-        msg = "it holds a tensor in a form that is not known: save it with an older torch"
+        msg = "it holds a tensor in an unknown form: save it with an older torch"
         raise BaselineError(msg)
     if keys != [reference[2]]:
-        msg = "it holds a tensor whose numbers are somewhere else"
+        msg = "it holds a tensor whose numbers are stored elsewhere"
         raise BaselineError(msg)
     size = int.from_bytes(file.read(8), "little", signed=True)
     if size < 0:
-        msg = "it holds a tensor of less than no numbers"
+        msg = "it holds a tensor of negative size"
         raise BaselineError(msg)
     kind = _KINDS[reference[1].name]
     return np.frombuffer(content, dtype=kind, count=size, offset=file.tell())

@@ -26,13 +26,13 @@ from tidegauge_service.ingest.codec.schema_registry import NoSuchSchema, Registr
 HEADER: Final = 5
 
 REFUSED_S: Final = 30.0
-"""A schema that cannot be had is asked for again after so long, not with every record."""
+"""After a failed fetch, a schema is requested again only after this long, not for every record."""
 
 MOST_REFUSED: Final = 1_000
-"""Schemas of which it is remembered that they cannot be had."""
+"""Number of failed schemas to remember."""
 
 Schema = Any
-"""A parsed schema, as fastavro has it."""
+"""A schema as fastavro parses it."""
 
 
 class WithOneSchema:
@@ -58,7 +58,10 @@ class WithRegistry:
         """Return the record's fields; SourceError if the registry does not answer."""
         if len(value) < HEADER or value[0] != 0:
             guess = recognition.likely(value, "avro")
-            detail = f"no schema id in front: it begins with {value[:HEADER].hex()}, not with 00"
+            detail = (
+                "no schema id at the start: the value begins with "
+                f"{value[:HEADER].hex()}, not with 00"
+            )
             detail = f"{detail}; {guess}" if guess else detail
             raise Rejected(DeadLetterReason.NOT_AVRO, detail)
         number = int.from_bytes(value[1:HEADER], "big")
@@ -90,7 +93,7 @@ def parse(text: str, needed: list[str]) -> Schema:
             fastavro.parse_schema(json.loads(other), named_schemas=named)
         schema = fastavro.parse_schema(json.loads(text), named_schemas=named)
     except (SchemaParseException, ValueError, KeyError, TypeError, RecursionError) as error:
-        msg = f"it is no Avro schema: {error!r}"
+        msg = f"not a valid Avro schema: {error!r}"
         raise ValueError(msg) from error
     _refuse_empty_items(json.loads(text))
     return schema
@@ -108,7 +111,7 @@ def _refuse_empty_items(schema: Any) -> None:
         items = schema.get("items")
         empty = isinstance(items, dict) and items.get("type") == "record" and not items["fields"]
         if items in ("null", {"type": "null"}) or empty:
-            msg = "it has an array of items that take no bytes"
+            msg = "it has an array whose items take no bytes"
             raise ValueError(msg)
         for key in ("fields", "type", "items", "values"):
             _refuse_empty_items(schema.get(key))
@@ -120,9 +123,11 @@ def _read(value: bytes, start: int, schema: Schema) -> Mapping[str, Any]:
     try:
         found = fastavro.schemaless_reader(stream, schema, None)
     except Exception as error:  # it raises many kinds, and what the bytes hold is anybody's
-        raise _misfit(value, start, f"it does not fit its schema: {error!r:.200}") from error
+        raise _misfit(
+            value, start, f"the record does not match its schema: {error!r:.200}"
+        ) from error
     if left := len(value) - stream.tell():
-        raise _misfit(value, start, f"{left} bytes are left behind the record")
+        raise _misfit(value, start, f"{left} extra bytes after the record")
     return as_fields(found, "an Avro", DeadLetterReason.NOT_AVRO)
 
 

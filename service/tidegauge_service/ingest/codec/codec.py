@@ -21,13 +21,14 @@ from tidegauge_service.store.ingest.dead_letter import DeadLetter
 SOURCE_TIMESTAMP: Final = "@source"
 
 MOST_DETAIL: Final = 1_000
-"""Characters of a dead letter's detail: it quotes the input, which may be of any size."""
+"""Maximum length of a dead letter's detail, in characters. It quotes the input, which can be any
+size."""
 
 _SECONDS_UP_TO: Final = 100_000_000_000
-"""Numbers below are epoch seconds (up to the year 5138), above milliseconds (from 1973)."""
+"""Smaller numbers are epoch seconds (up to the year 5138), larger ones milliseconds (from 1973)."""
 
 _EPOCH_TEXT: Final = re.compile(r"-?[0-9]{9,}(\.[0-9]+)?")
-"""CSV has texts only. Eight digits are a date: 20200315."""
+"""CSV has only strings. Eight digits are a date: 20200315."""
 
 
 class Codec:
@@ -106,7 +107,7 @@ class Codec:
             detail = f"no value at '{path}' (record.id); the record has: {columns([fields])}"
             raise Rejected(DeadLetterReason.MISSING_ID, detail)
         if isinstance(value, bool) or not isinstance(value, str | int):
-            detail = f"'{path}' (record.id) is {type(value).__name__}, not a text or an integer"
+            detail = f"'{path}' (record.id) is {type(value).__name__}, not a string or an integer"
             raise Rejected(DeadLetterReason.WRONG_TYPE, detail)
         return str(value)
 
@@ -118,11 +119,11 @@ class Codec:
             raise Rejected(DeadLetterReason.MISSING_TIMESTAMP, detail)
         ms = _to_ms(value, path)
         if ms < 0:
-            raise Rejected(DeadLetterReason.BAD_TIMESTAMP, f"'{path}' lies before 1970: {value!r}")
+            raise Rejected(DeadLetterReason.BAD_TIMESTAMP, f"'{path}' is before 1970: {value!r}")
         if ms > self._latest_ms:  # the clock is asked only for what is newer than all before
             self._latest_ms = self._clock() + self._limits.max_skew
         if ms > self._latest_ms:
-            detail = f"'{path}' lies further ahead of now than limits.max_skew: {value!r}"
+            detail = f"'{path}' is further in the future than limits.max_skew allows: {value!r}"
             raise Rejected(DeadLetterReason.FUTURE_TIMESTAMP, detail)
         return ms
 
@@ -137,7 +138,7 @@ def _with_text(fields: Mapping[str, Any], path: str) -> Mapping[str, Any]:
     if text is ABSENT:
         return {name: value for name, value in fields.items() if name != "text"}
     if text is not None and not isinstance(text, str):
-        detail = f"'{path}' (record.text) is {type(text).__name__}, not a text"
+        detail = f"'{path}' (record.text) is {type(text).__name__}, not a string"
         raise Rejected(DeadLetterReason.WRONG_TYPE, detail)
     return fields if path == "text" else {**fields, "text": text}
 

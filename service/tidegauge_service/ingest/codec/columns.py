@@ -9,10 +9,10 @@ from typing import Any, Final
 from tidegauge_probes.model import Fields
 
 MOST_NAMED: Final = 30
-"""Fields that a message names."""
+"""Maximum number of fields that a message lists."""
 
 MOST_CHARACTERS: Final = 60
-"""Of the name of a field in a message."""
+"""Maximum characters of a field name in a message."""
 
 _DEPTH: Final = 4
 

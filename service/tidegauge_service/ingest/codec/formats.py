@@ -15,8 +15,8 @@ from tidegauge_service.ingest.codec import recognition
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason, Rejected
 
 MAX_NESTING: Final = 64
-"""Levels of objects and lists. Python's recursion limit would let through what it refuses a few
-calls deeper: a record that is counted here and cannot be written there."""
+"""Maximum nesting of objects and lists. Python's recursion limit is not enough: a record could be
+decoded here and then fail to be written a few calls deeper."""
 
 _ESCAPED_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 r"""An even number of backslashes before it are themselves escaped: ``\\u0000`` is text."""
@@ -63,7 +63,9 @@ def _may_be_deep(value: bytes) -> bool:
 
 
 def _nul() -> Rejected:
-    return Rejected(DeadLetterReason.NUL_BYTE, "a NUL byte: databases cannot keep it in a text")
+    return Rejected(
+        DeadLetterReason.NUL_BYTE, "it holds a NUL byte, which databases cannot store in a string"
+    )
 
 
 class MessagePack:
@@ -97,7 +99,7 @@ def as_fields(fields: Any, what: str, reason: DeadLetterReason) -> Mapping[str, 
         raise Rejected(DeadLetterReason.NOT_AN_OBJECT, detail)
     for name in fields:
         if not isinstance(name, str):
-            detail = f"the name of a field is {type(name).__name__}, not a text: {name!r:.80}"
+            detail = f"a field name is {type(name).__name__}, not a string: {name!r:.80}"
             raise Rejected(DeadLetterReason.WRONG_TYPE, detail)
     size_of(fields)
     return fields
@@ -109,7 +111,10 @@ def size_of(fields: Mapping[str, Any]) -> int:
     for name, value in fields.items():
         for text in _texts((name, value)):
             if isinstance(text, str) and "\0" in text:
-                raise Rejected(DeadLetterReason.NUL_BYTE, f"a NUL character in '{name}'")
+                raise Rejected(
+                    DeadLetterReason.NUL_BYTE,
+                    f"'{name}' holds a NUL character, which databases cannot store in a string",
+                )
             size += len(text)
     return size
 
@@ -139,7 +144,7 @@ def _undecodable(value: bytes, error: str) -> Rejected:
     full of them, and "a NUL byte" would send people looking for one in a text.
     """
     if not value.strip():
-        return Rejected(DeadLetterReason.EMPTY, "nothing in it but white space")
+        return Rejected(DeadLetterReason.EMPTY, "empty: only white space")
     if other := recognition.encoding(value):
         return Rejected(DeadLetterReason.NOT_UTF8, f"{error}; {other}")
     if guess := recognition.likely(value, "json"):
@@ -159,7 +164,7 @@ def _with_guess(value: bytes, wanted: str, error: str) -> str:
 
 
 def open_format(mapping: RecordMapping, password: str | None, folder: Path) -> Format:
-    """Return how the inputs of a stream are read; SettingsError says what to install or mend.
+    """Return how the inputs of a stream are read; SettingsError says what to install or fix.
 
     *password*: of the schema registry, if the stream file has none. Paths start at *folder*.
     """

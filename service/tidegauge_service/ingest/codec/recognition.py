@@ -23,15 +23,16 @@ _ZLIB: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 
 _FILES: Final[dict[bytes, str]] = {
     b"Obj\x01": "an Avro container file: send one Avro record per message instead",
-    b"PAR1": "a Parquet file: use a source of kind file",
+    b"PAR1": "a Parquet file: use a source of kind `file`",
     b"\xac\xed\0\x05": "a serialized Java object: send JSON, MessagePack or Avro instead",
 }
 
 _HEADER: Final = 5
-"""Of the framing of schema registries: a zero byte, four bytes of schema id."""
+"""The framing that schema registries use: a zero byte, then four bytes of schema id."""
 
 _FIRST_ID_BYTE: Final = 1
-"""Zero in ids below 2^24. In UTF-16 (big-endian) the first character of JSON stands there."""
+"""Zero in ids below 2^24. In big-endian UTF-16, this byte is part of the first character of
+JSON."""
 
 _MAPS: Final = frozenset(bytes([first]) for first in (*range(0x80, 0x90), 0xDE, 0xDF))
 """First bytes of a MessagePack map."""
@@ -56,13 +57,15 @@ def likely(value: bytes, wanted: str) -> str:
 def encoding(value: bytes) -> str:
     """Return which encoding other than UTF-8 a JSON text seems to have; empty if none."""
     found = _unicode(value) or _latin(value)
-    return f"it looks like {found}: let the producer write UTF-8" if found else ""
+    return f"it looks like {found}: make the producer write UTF-8" if found else ""
 
 
 def _compressed(value: bytes, _wanted: str) -> str:
     names = (name for magic, name in _COMPRESSED.items() if value.startswith(magic))
     name = next(names, "zlib" if value.startswith(_ZLIB) else "")
-    advice = "let the producer send the value as it is, and compress with Kafka's compression.type"
+    advice = (
+        "make the producer send the value uncompressed, and compress with Kafka's compression.type"
+    )
     return f"{name} data: {advice}" if name else ""
 
 
@@ -73,7 +76,7 @@ def _file(value: bytes, _wanted: str) -> str:
 def _framed(value: bytes, wanted: str) -> str:
     """Recognise the framing of Confluent's registry, and of AWS Glue's."""
     if len(value) > _GLUE_HEADER and value[0] == 3 and value[1] in (0, 5):  # noqa: PLR2004
-        return "a value framed by the AWS Glue registry, which is not supported"
+        return "a value in the framing of the AWS Glue registry, which is not supported"
     if len(value) <= _HEADER or value[0] or value[_FIRST_ID_BYTE]:
         return ""
     number = int.from_bytes(value[1:_HEADER], "big")
@@ -81,20 +84,20 @@ def _framed(value: bytes, wanted: str) -> str:
         return ""
     if value[_HEADER : _HEADER + 1] in (b"{", b"["):
         return (
-            f"JSON with schema id {number} in front (Confluent's JSON Schema serializer): "
-            "let the producer write plain JSON"
+            f"JSON prefixed with schema id {number} (Confluent's JSON Schema "
+            "serializer): make the producer write plain JSON"
         )
     if wanted == "avro":
-        return f"Avro with schema id {number} in front: set record.schema_registry, not avro_schema"
+        return f"Avro prefixed with schema id {number}: set record.schema_registry, not avro_schema"
     return (
-        f"Avro with schema id {number} in front: set record.format: avro and "
+        f"Avro prefixed with schema id {number}: set record.format: avro and "
         "record.schema_registry (Protobuf has the same framing and is not supported)"
     )
 
 
 def _marked(value: bytes, _wanted: str) -> str:
     marked = value.startswith(b"\xef\xbb\xbf")
-    return "JSON behind a byte-order mark: write UTF-8 without one" if marked else ""
+    return "JSON after a byte-order mark: write UTF-8 without one" if marked else ""
 
 
 def _unicode(value: bytes) -> str:
@@ -136,12 +139,12 @@ def _python(value: bytes, wanted: str) -> str:
     if value.lstrip(_SPACE)[1:].lstrip(_SPACE)[:1] == b"'":
         return "a Python dict written with str(): write it with json.dumps"
     if b"NaN" in value or b"Infinity" in value:
-        return "JSON with NaN or Infinity, which JSON does not have: write null instead"
+        return "JSON with NaN or Infinity, which JSON does not allow: write null instead"
     return ""
 
 
 def _base64(value: bytes, _wanted: str) -> str:
-    return "JSON in base64: let the producer send the JSON itself" if value[:3] == b"eyJ" else ""
+    return "JSON in base64: make the producer send the JSON itself" if value[:3] == b"eyJ" else ""
 
 
 def _bson(value: bytes, _wanted: str) -> str:
@@ -188,7 +191,7 @@ def _binary(value: bytes, wanted: str) -> str:
     if wanted != "json" or value[:1] in (b"{", b"[", b'"'):
         return ""
     binary = sum(byte < 0x20 and byte not in _SPACE for byte in value[:64])  # noqa: PLR2004
-    return "binary data: is record.format right (json, msgpack, avro)?" if binary > 1 else ""
+    return "binary data: check record.format (json, msgpack, avro)" if binary > 1 else ""
 
 
 _LOOKS: Final[tuple[Callable[[bytes, str], str], ...]] = (
@@ -209,10 +212,13 @@ def _decodes(decode: Callable[[bytes], Any], value: bytes) -> bool:
 def not_an_object(fields: Any) -> str:
     """Return what a JSON value that is no object probably is; empty if there is nothing to say."""
     if isinstance(fields, list) and fields and isinstance(fields[0], dict):
-        return f"{len(fields)} records in one value: let the producer send each by itself"
+        return f"{len(fields)} records in one value: make the producer send one record per message"
     if not isinstance(fields, str):
         return ""
     if fields.lstrip().startswith(("{", "[")):
-        return "it was encoded as JSON twice: let the producer send the object, not its text"
+        return (
+            "JSON that was encoded twice: make the producer send the object, not a "
+            "string that holds it"
+        )
     text = _base64(fields[:3].encode("utf-8", "replace"), "json")
     return f"it looks like {text}" if text else ""

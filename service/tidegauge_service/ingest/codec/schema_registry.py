@@ -15,7 +15,7 @@ from tidegauge_service.errors import SettingsError, SourceError
 
 TIMEOUT_S: Final = 10.0
 MOST_BYTES: Final = 16 * 2**20
-"""Of an answer: the list of all subjects is the largest."""
+"""Maximum size of a response. The list of all subjects is the largest."""
 
 CHUNK_BYTES: Final = 65_536
 MOST_REFERENCES: Final = 100
@@ -58,7 +58,7 @@ class Registry:
             if key in needed:
                 continue
             if len(needed) >= MOST_REFERENCES:
-                msg = f"it refers to more than {MOST_REFERENCES} others"
+                msg = f"it references more than {MOST_REFERENCES} other schemas"
                 raise NoSuchSchema(msg)
             other = self._get(f"/subjects/{quote(key[0], safe='')}/versions/{key[1]}")
             self._collect(other, needed)
@@ -74,8 +74,8 @@ class Registry:
                 return json.loads(_body(answer))
         except (httpx2.HTTPError, ValueError) as error:
             msg = (
-                f"cannot ask the schema registry at {self._url}{path}: {error}. Is it up, and are "
-                "record.schema_registry and its password right?"
+                f"cannot reach the schema registry at {self._url}{path}: {error}. Check "
+                "that it is running, and check record.schema_registry and its password"
             )
             raise SourceError(msg) from error
 
@@ -86,7 +86,7 @@ def _body(answer: httpx2.Response) -> bytes:
     for part in answer.iter_bytes(CHUNK_BYTES):
         found += part
         if len(found) > MOST_BYTES:
-            msg = f"it answers more than {MOST_BYTES >> 20} MB"
+            msg = f"its response is larger than {MOST_BYTES >> 20} MB"
             raise ValueError(msg)
     return bytes(found)
 

@@ -15,7 +15,7 @@ from tidegauge_service.ingest.codec.schema_registry import Registry
 
 
 def open_codec(config: StreamConfig, settings: Settings, clock: Clock) -> Codec:
-    """Return how the stream's inputs are decoded; SettingsError says what to mend."""
+    """Return how the stream's inputs are decoded; SettingsError says what to fix."""
     password = _revealed(settings.schema_registry_password)
     format_ = open_format(config.record, password, Path(config.folder))
     return Codec(config.record, config.limits, clock, format_)

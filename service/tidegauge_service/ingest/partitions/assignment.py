@@ -33,7 +33,7 @@ from tidegauge_service.store.scope import StreamScope
 log = structlog.get_logger()
 
 HELD_S = 2.0
-"""How often the database is asked whether a gap was accepted."""
+"""How often to check in the database whether a gap was accepted."""
 
 NONE: Mapping[int, int] = MappingProxyType({})
 
@@ -43,7 +43,7 @@ class Assignment:
 
     def __init__(self, scope: StreamScope, source: Source, beat: Beats) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
-        """The name that the database shows as the owner of its partitions."""
+        """The name shown in the database as the owner of its partitions."""
         self.owned: dict[int, OwnedPartition] = {}
         self._scope = scope
         self._source = source
@@ -53,7 +53,7 @@ class Assignment:
         self._stale: set[int] = set()
         self._held_until_s: dict[int, float] = {}
         self._thresholds: dict[int, dict[str, int]] = {}
-        """Of the samples, by window start: shared by the partitions."""
+        """Sampling thresholds by window start, shared by the partitions."""
         self._assigned = False
 
     @property
@@ -168,7 +168,7 @@ class Assignment:
         """Read a partition's state.
 
         One that was read to its end once holds the watermark again until its new end is proved:
-        there may be more by now.
+        there may be more since.
         """
         scope = self._scope
         while True:
@@ -194,7 +194,10 @@ class Assignment:
         self.confirm_origin()
         self._beat(Phase.POLLING, NO_LF)
         if partition not in self._source.beginnings():
-            msg = f"partition {partition} was assigned, but the source has none: was it re-created?"
+            msg = (
+                f"partition {partition} was assigned, but the source does not have it: "
+                "check whether the topic was re-created"
+            )
             raise SourceError(msg)
         origin.keep(self._scope, self._source)
         seed(self._scope, self._source)

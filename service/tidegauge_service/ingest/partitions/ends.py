@@ -20,7 +20,7 @@ from tidegauge_service.store.ingest.commit import PartitionBatch
 from tidegauge_service.store.scope import StreamScope
 
 NOTE_EVERY_MS = 5_000
-"""How often the source is asked for its ends, to tell the lag."""
+"""How often to ask the source for its ends, to compute the lag."""
 
 Owned = Mapping[int, OwnedPartition]
 
@@ -30,7 +30,7 @@ class PartitionEnds:
 
     def __init__(self, scope: StreamScope, source: Source, beat: Beats) -> None:
         self.latest: Mapping[int, int] = {}
-        """Partition → its end, as it was last noted."""
+        """Partition → its end when last recorded."""
         self._scope = scope
         self._source = source
         self._beat = beat
@@ -88,7 +88,7 @@ class PartitionEnds:
         ]
 
     def _quiet(self, owned: Owned, busy: set[int], now: int, *, finite: bool) -> list[int]:
-        """Return the partitions that may have been read to their end by now."""
+        """Return the partitions that may have been fully read."""
         interval = self._scope.config.limits.commit_interval
         return [
             partition

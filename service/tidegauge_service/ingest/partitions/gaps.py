@@ -70,7 +70,10 @@ class GapPolicy:
     def _ask_for_decision(self, gap: Gap) -> str | None:
         """Return who has accepted the gap. If nobody has, notify the receivers."""
         now = self._scope.clock()
-        text = f"{describe(gap)}. Nothing of it is read: {notices.GAP_ADVICE}"
+        text = (
+            f"{describe(gap)}. The partition is paused until you accept the gap: "
+            f"{notices.GAP_ADVICE}"
+        )
         with self._scope.database.write() as connection:
             by = decisions.ask(connection, self._scope.stream, gap, now)
             if by is None:

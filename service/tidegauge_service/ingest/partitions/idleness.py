@@ -23,7 +23,7 @@ from collections import deque
 from tidegauge_service.store.ingest.arrivals import Arrivals
 
 KEPT = 64
-"""Sightings kept over the grace, about: a newer one replaces the last if they are closer."""
+"""Number of sightings kept per grace, roughly: a newer one replaces the last if they are closer."""
 
 
 class Idleness:

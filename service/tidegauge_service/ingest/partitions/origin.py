@@ -38,7 +38,7 @@ class SourceOrigin:
     cluster: str | None = None
 
     def __str__(self) -> str:
-        """Say it as people do."""
+        """Return it as users would write it."""
         if self.kind != "kafka":
             return f"{self.kind} '{self.name}'" if self.name else self.kind
         cluster = f", cluster {self.cluster}" if self.cluster else ""
@@ -108,16 +108,16 @@ def check(database: Database, config: StreamConfig, source: Source) -> None:
 def refusal(name: str, before: SourceOrigin, now: SourceOrigin) -> str:
     """Say what differs, and both ways out."""
     return (
-        f"stream '{name}' was read from {before}, and the stream file now says {now}. The "
-        "positions belong to the old source: applied to the new one, they would skip records. "
-        f"Put the old source back, or begin the new one from its start with "
-        f"`tidegauge streams reset {name}` (counts and history stay), or give the stream a new "
-        "`name`"
+        f"stream '{name}' was read from {before}, but the stream file now says {now}. "
+        "The saved positions belong to the old source: in the new one, they would skip "
+        "records. Restore the old source, or start the new one from the beginning with "
+        f"`tidegauge streams reset {name}` (counts and history stay), or give the stream "
+        "a new `name`"
     )
 
 
 def keep(scope: StreamScope, source: Source) -> None:
-    """Note the source with the stream; SettingsError if it is another one by now."""
+    """Note the source with the stream; SettingsError if it has changed since."""
     database, config, stream = scope.database, scope.config, scope.stream
     now = origin_of(config, source)
     with database.read() as connection:
@@ -144,8 +144,9 @@ def confirm(database: Database, stream: StreamRow, was: str | None) -> None:
     if now == was or (now and was and _alike(decode(was), decode(now))):
         return
     msg = (
-        f"stream '{stream.name}' was given another source while this process read it: its old one "
-        "is not counted any more. Start it again with the present stream file"
+        f"the source of stream '{stream.name}' was changed while this process was "
+        "reading it, so the old one is no longer counted. Restart with the current "
+        "stream file"
     )
     raise SettingsError(msg)
 

@@ -18,12 +18,13 @@ class OwnedPartition:
     panes: dict[PaneKey, PaneCounts]
     samplers: Samplers
     reached: int = 0
-    """Where reading goes on, committed or not; past the last input where offsets are missing."""
+    """Where reading continues, committed or not; past the last input where offsets are missing."""
     drained: bool = False
     latest_event_ms: int | None = None
-    """The highest event time that is committed: what comes next is late by it (``lateness``)."""
+    """The highest committed event time: lateness of new records is measured from it
+    (``lateness``)."""
     active_ms: int = 0
-    """When inputs of it last came, or the source was last asked for its end."""
+    """When inputs last came from it, or when the source was last asked for its end."""
 
     @property
     def goes_on_at(self) -> int:

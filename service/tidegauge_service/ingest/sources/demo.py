@@ -14,7 +14,7 @@ class DemoStream:
     """One partition whose input at each offset is a pure function of the offset.
 
     *rate*: inputs a second, 0 for as fast as it goes; *limit*: inputs in all, None for no end;
-    *ceiling*: how many inputs can exist by now, so that none comes from the future.
+    *ceiling*: how many inputs can exist so far, so that none comes from the future.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class DemoStream:
         return Polled(inputs)
 
     def _due(self) -> int:
-        """Return the offset up to which inputs exist by now."""
+        """Return the offset up to which inputs exist so far."""
         if self._started is None:
             self._started = (time.monotonic(), self._next)
         since, first = self._started

@@ -83,9 +83,9 @@ class Survey:
     first_ms: int | None = None
     last_ms: int | None = None
     closed: int = 0
-    """Records whose windows are closed."""
+    """Records whose windows are already closed."""
     disordered: int = 0
-    """Others that go back in time by more than the lateness."""
+    """Other records that go back in time by more than the lateness."""
 
 
 def survey(

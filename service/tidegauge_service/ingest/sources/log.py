@@ -26,10 +26,10 @@ from tidegauge_service.store.streams import StreamRow
 log = structlog.get_logger()
 
 MOST_BYTES = 64 * 2**20
-"""Of the events of one poll, unless the reader allows another sum."""
+"""Maximum size of the events in one poll, unless the reader allows another total."""
 
 RENEWALS = 3
-"""A lease is renewed so many times in its length."""
+"""How many times a lease is renewed within its length."""
 
 
 class EventLog:
@@ -56,7 +56,10 @@ class EventLog:
             with self._database.read() as connection:
                 self._found = streams.find(connection, self._name)
         if self._found is None:
-            msg = f"there is no stream '{self._name}' in the database yet: `tidegauge run` makes it"
+            msg = (
+                f"there is no stream '{self._name}' in the database yet: start "
+                "`tidegauge run`, which creates it"
+            )
             raise SourceError(msg)
         return self._found
 

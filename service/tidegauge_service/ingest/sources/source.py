@@ -24,11 +24,11 @@ class Raw(msgspec.Struct, frozen=True, gc=False):
     timestamp_ms: int | None = None
     """The source's own timestamp, if it has one (Kafka)."""
     fault: str | None = None
-    """Why the source itself could not read it; ``value`` is what there is of it, then."""
+    """Why the source itself could not read it; ``value`` is then whatever could be read."""
     reason: DeadLetterReason | None = None
-    """What kind of fault it is; None: a Kafka batch that cannot be decoded."""
+    """The kind of fault; None: a Kafka batch that cannot be decoded."""
     size: int | None = None
-    """Its bytes, where ``value`` is only the beginning of it."""
+    """Its full size in bytes, where ``value`` is only the beginning."""
 
 
 def is_tombstone(raw: Raw) -> bool:
@@ -37,7 +37,7 @@ def is_tombstone(raw: Raw) -> bool:
 
 
 _PER_FIELD = 64
-"""Bytes counted for a field of CSV or Parquet beside its texts: a number, a time, a pointer."""
+"""Bytes counted for a field of CSV or Parquet besides its texts: a number, a time, a pointer."""
 
 
 def weight(raw: Raw) -> int:
@@ -102,7 +102,7 @@ class Source(Protocol):
         """Hint outward how far we are (Kafka's committed offsets); best effort, no promise."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
 
 
 @runtime_checkable

@@ -30,10 +30,10 @@ _SAME = (
     "baseline",
     "rule",
 )
-"""Fields that are given as they are; what only the lifecycle needs is not given."""
+"""Fields returned as stored. Fields that only the alert lifecycle needs are left out."""
 
 _WINDOWS = ("opened_window", "fired_window", "resolved_window", "last_window")
-"""Fields in epoch ms (``…_ms``) that are given as ISO-8601."""
+"""Fields in epoch ms (``…_ms``) that are returned as ISO-8601."""
 
 
 def fields_of(alert: Alert) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tidegauge_probes.findings import SeriesKey
 from tidegauge_service.store import schema, upsert
 
 _COLUMNS: Final = [f.name for f in fields(Alert) if f.name in schema.alert.c]
-"""Fields that are asked for, each in a column of its name; the whole alert is in ``content``."""
+"""Fields that queries filter on; each has its own column. The whole alert is in ``content``."""
 
 
 def open_alerts(connection: sa.Connection, stream_id: int) -> list[Alert]:

@@ -39,7 +39,7 @@ def since(connection: sa.Connection, stream_id: int, trouble: Trouble) -> int | 
 
 @dataclass(frozen=True, slots=True)
 class NoticeState:
-    """One trouble of one stream, and who is told of it."""
+    """One problem of one stream, and the receivers to notify."""
 
     stream_id: int
     trouble: Trouble

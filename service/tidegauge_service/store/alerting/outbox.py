@@ -19,12 +19,12 @@ from tidegauge_service.store import schema, upsert
 WAITING, SENT, FAILED = "waiting", "sent", "failed"
 
 FARTHEST_MS: Final = 2 * 3_600_000
-"""No message is ever due later than that, counted from now (a receiver's ``Retry-After`` is cut to
-an hour): one that is was written under a clock that stood ahead, and is due."""
+"""The furthest in the future that a message can be due (a receiver's ``Retry-After`` is capped at
+an hour). A later due time was written while the clock was ahead, so the message is sent now."""
 
 
 SHOWN_MS: Final = 3_600_000
-"""What is only to be known, and needs nobody, resolves by itself after so long."""
+"""An informational notice, which needs no action, resolves by itself after this long."""
 
 
 @dataclass(frozen=True, slots=True)

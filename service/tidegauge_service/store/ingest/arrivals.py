@@ -19,7 +19,7 @@ class Arrivals:
 
     newest_event_ms: int | None
     heard_ms: int | None
-    """By the wall clock, of any partition."""
+    """By the wall clock, over all partitions."""
     range_until_ms: int | None
 
     @property

@@ -100,7 +100,7 @@ def withdraw(connection: sa.Connection, stream_id: int, partitions: Collection[i
 
 
 def abandon(connection: sa.Connection, stream_id: int) -> list[Backfill]:
-    """Let go of files that were not read to their end; what was counted of them stays."""
+    """Give up files that were not fully read; what was counted from them stays."""
     p = schema.stream_partition
     left = [found for found in of_stream(connection, stream_id) if not found.drained]
     mine = (p.c.stream_id == stream_id, p.c.partition.in_([found.partition for found in left]))

@@ -1,4 +1,4 @@
-"""What counting a record leaves behind, beside the counts themselves."""
+"""What counting a record leaves behind, besides the counts themselves."""
 
 from __future__ import annotations
 

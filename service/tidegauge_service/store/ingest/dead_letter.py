@@ -16,4 +16,4 @@ class DeadLetter:
     payload: bytes
     size: int
     timestamp_ms: int | None = None
-    """The source's own timestamp: a replay may need it."""
+    """The source's own timestamp, which a replay may need."""

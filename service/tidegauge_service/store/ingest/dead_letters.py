@@ -12,7 +12,7 @@ from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.streams import StreamRow
 
 DROPPED_AT_ONCE = 1_000
-"""Rows a transaction drops at most: workers wait for it."""
+"""Maximum rows that a transaction deletes: workers wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class KeptLetter:
 
 
 Place = tuple[int, int, int]
-"""When it came, partition, offset: the order of pages, newest first."""
+"""Arrival time, partition, offset: the order of pages, newest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What became of a source that no longer holds what a stream would read next.
 
 Each is a recorded decision: what, when, which offsets, by whom. The row is written in the
-transaction that moves the position, so that a gap is told of exactly once.
+transaction that moves the position, so that a gap is reported exactly once.
 """
 
 from __future__ import annotations

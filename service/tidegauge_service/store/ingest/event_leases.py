@@ -12,18 +12,18 @@ from tidegauge_service.store import schema, upsert
 from tidegauge_service.store.streams import StreamRow
 
 FARTHEST = 3
-"""Leases that end after so many of their lengths are void: clocks differ by less."""
+"""A lease that ends more than this many lengths from now is void: clocks differ by less."""
 
 
 def divide(
     connection: sa.Connection, stream: StreamRow, reader: str, *, now_ms: int, lease_ms: int
 ) -> frozenset[int]:
-    """Renew a reader's lease; let go of what is due to others; return what it holds now.
+    """Renew a reader's lease; release what is due to others; return what it holds now.
 
     The i-th partition is due to the (i mod n)-th of the n readers whose leases last. It takes
-    what is due to it once nobody else holds it: its owner lets go at its own next call, or its
+    what is due to it once nobody else holds it: its owner releases it at its next call, or its
     lease ends. A lease that ends later than any that is given now was taken under a clock that
-    stood ahead: nobody waits for it.
+    was ahead, and is ignored.
     """
     r = schema.event_reader
     rows = _locked(connection, stream)
@@ -45,7 +45,7 @@ def divide(
 
 
 def release(connection: sa.Connection, stream: StreamRow, reader: str) -> None:
-    """Let go of everything, so that others need not wait for the lease to end."""
+    """Release everything, so that others need not wait for the lease to end."""
     t, r = schema.event_partition, schema.event_reader
     _locked(connection, stream)
     connection.execute(sa.delete(r).where(r.c.stream_id == stream.id, r.c.name == reader))

@@ -127,7 +127,7 @@ def _claim_request(
     if found is None:  # retired just now: it is as old as that
         return _claim_request(connection, stream, request, now_ms)
     if found.body != request.body:
-        msg = "it was sent before with another body: use a new key for new events"
+        msg = "this key was already used with another body: use a new key for new events"
         raise KeyReused(msg)
     return Appended(**json.loads(found.answer))
 
@@ -173,10 +173,11 @@ def _check_backlog(
     )
     if full and waiting.events and n:  # with nothing waiting, a large request must go through
         msg = (
-            f"{waiting.events} events ({waiting.bytes} bytes) wait to be counted, more than "
-            f"source.max_backlog ({source.max_backlog}) or source.max_backlog_bytes "
-            f"({source.max_backlog_bytes}) allow with these {n}. Is `tidegauge run` counting "
-            "them? Send the same request again later"
+            f"{waiting.events} events ({waiting.bytes} bytes) are waiting to be counted. "
+            f"With these {n}, they would exceed source.max_backlog "
+            f"({source.max_backlog}) or source.max_backlog_bytes "
+            f"({source.max_backlog_bytes}). Check that `tidegauge run` is counting them, "
+            "and send the same request again later"
         )
         raise BacklogFull(msg)
 
@@ -300,8 +301,9 @@ def read(
     for expected, event in enumerate(found, offset):
         if event.offset != expected:
             msg = (
-                f"event {expected} of partition {partition} of '{stream.name}' is not there, but "
-                f"event {event.offset} is: were rows of the table `event` removed by hand?"
+                f"event {expected} of partition {partition} of '{stream.name}' is "
+                f"missing, but event {event.offset} exists. Check whether rows were "
+                "deleted from the table `event` by hand"
             )
             raise SourceError(msg)
     return found

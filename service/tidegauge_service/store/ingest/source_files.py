@@ -19,15 +19,15 @@ class KeptFile:
     format: str
     head_bytes: int
     head: str
-    """Digest of its first ``head_bytes`` bytes."""
+    """Digest of the first ``head_bytes`` bytes."""
     state: str
-    """Size and time of change."""
+    """Size and modification time."""
     gone: bool = False
     next_offset: int = 0
     end_offset: int | None = None
     drained: bool = False
     mark: str | None = None
-    """Where it was read to (``ingest.files.identity.Mark``)."""
+    """How far it was read (``ingest.files.identity.Mark``)."""
 
 
 def lock(connection: sa.Connection, stream_id: int) -> None:

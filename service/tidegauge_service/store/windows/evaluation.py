@@ -28,8 +28,8 @@ from tidegauge_service.store.streams import CLOSED, EVALUATED, StreamRow
 log = structlog.get_logger()
 
 MAX_EMPTY_WINDOWS = 1_000
-"""A longer run of windows without records is stepped over: one stray record of long ago must
-not cost millions of evaluations."""
+"""A longer run of windows without records is skipped: one stray old record must not trigger
+millions of evaluations."""
 
 
 def take_next(connection: sa.Connection, stream: StreamRow) -> int | None:

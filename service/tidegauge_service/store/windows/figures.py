@@ -50,4 +50,4 @@ class HeatMap:
 
 
 BLIND_SPOT_ROW = "(blind spot)"
-"""The name of the heat map's first row."""
+"""The label of the heat map's first row."""

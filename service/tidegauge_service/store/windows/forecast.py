@@ -1,4 +1,4 @@
-"""False incidents to expect of a stream, beside the incidents that it had."""
+"""The false incidents expected of a stream, next to the incidents it had."""
 
 from __future__ import annotations
 

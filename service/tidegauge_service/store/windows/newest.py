@@ -15,7 +15,7 @@ from tidegauge_service.store.windows.counts import counts_between
 from tidegauge_service.store.windows.sight import NOTED
 
 ENOUGH: Final = 200
-"""Records that the newest windows are taken for."""
+"""The newest windows are added up until they hold this many records."""
 
 MOST_WINDOWS: Final = 24
 

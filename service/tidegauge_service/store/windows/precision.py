@@ -31,7 +31,7 @@ class ClassShare:
 class LfPrecision:
     """P(the class is *label* | the LF votes *label*); None where too little is known.
 
-    ``expected``: what the baseline's accuracies give under the mix of classes of now. ``low``,
+    ``expected``: what the baseline's accuracies give under the current mix of classes. ``low``,
     ``high``: 95 % interval. ``changed``: neither chance nor the mix explains it. ``judged``:
     whether there were enough votes to call it changed.
     """
@@ -54,7 +54,7 @@ class WindowPrecision:
     ``windows`` and ``records`` say from how many; 0 if all that could be added up was too little.
     ``kind``: of the label model. ``labels``: gold labels that it has seen. ``withheld``: what is
     not shown because the votes do not tell it, in plain words; empty if all is. ``shares`` is empty
-    where class shares are not known, ``lfs`` where nothing is told of the LFs.
+    where class shares are not known, ``lfs`` where nothing is known about the LFs.
     """
 
     start_ms: int
@@ -64,7 +64,7 @@ class WindowPrecision:
     shares: tuple[ClassShare, ...]
     lfs: tuple[LfPrecision, ...]
     accuracy: Accuracy | None = None
-    """Of the deployed model; None without gold labels, or where too little is known."""
+    """Accuracy of the deployed model; None without gold labels, or with too little data."""
     kind: LabelModelKind = LabelModelKind.FULL
     labels: int = 0
     withheld: str = ""

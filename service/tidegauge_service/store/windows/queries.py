@@ -30,7 +30,7 @@ from tidegauge_service.store.windows.figures import BLIND_SPOT_ROW, HeatMap, Ser
 _IN_HEAT_MAP = (SeriesKind.BLIND_SPOT, SeriesKind.COVERAGE)
 
 NEWEST_GAPS = 256
-"""Of more decisions about a source, only the newest are read along with the stream."""
+"""If a source has more decisions, only the newest are loaded with the stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,34 +66,34 @@ class StreamSummary:
     evaluated_through_ms: int | None
     partitions: tuple[PartitionRow, ...]
     windows: int
-    """Evaluated so far; retention removes rows, not from this."""
+    """Windows evaluated so far; retention does not lower this."""
     last_window: WindowFigures | None
     dead_letters: dict[str, int]
-    """Reason → received so far, those that are removed or replayed by now included."""
+    """Reason → dead letters received so far, including those removed or replayed since."""
     alerts: dict[tuple[str, str, str], int]
-    """(state, severity, kind) → number."""
+    """(state, severity, kind) → number of alerts."""
     candidates: dict[str, int]
     notifications: dict[str, int]
     replayed: PartitionRow | None = None
-    """What was counted of replayed dead letters."""
+    """What was counted from replayed dead letters."""
     removed: Mapping[str, int] = field(default_factory=dict)
     """Table → rows that retention has removed so far."""
     quarantined: tuple[Quarantined, ...] = ()
-    """LFs that are not called, because they did not come back."""
+    """Quarantined LFs, which are not called because they did not return."""
     gaps: tuple[Decision, ...] = ()
-    """The newest decisions about what the source does not hold any more, the oldest first."""
+    """The newest decisions about data that the source no longer holds, oldest first."""
     lost: int = 0
-    """Inputs that were never read and cannot be any more, as far as is known."""
+    """Inputs known to be lost: they were never read and no longer can be."""
     stale_ms: int | None = None
-    """Since when the watermark stands still, if people were told of it."""
+    """When the watermark stalled, if receivers were notified."""
     late_ms: int | None = None
-    """Since when most records come too late, if people were told of it."""
+    """When most records began to arrive too late, if receivers were notified."""
     blind: tuple[Blindness, ...] | None = None
-    """What the stream cannot see; None while too little was counted to say."""
+    """What the stream cannot see; None until enough was counted to tell."""
     clock_change: ClockChange | None = None
-    """The change of clocks that its cycles follow, though they are read in UTC."""
+    """The daylight-saving change that its cycles follow although they are read in UTC."""
     source: str = ""
-    """The kind of its source, as it was last opened: ``file``, ``kafka`` …"""
+    """The kind of its source when it was last opened: ``file``, ``kafka`` …"""
 
     @property
     def held(self) -> tuple[Decision, ...]:

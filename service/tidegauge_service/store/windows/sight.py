@@ -13,7 +13,7 @@ from tidegauge_probes.findings import Blindness
 from tidegauge_service.store import schema
 
 NOTED: Final = 0.01
-"""Share of the records from which on an LF's failures are shown."""
+"""Share of the records above which an LF's failures are shown."""
 
 _FOUND: Final = msgspec.json.Decoder(tuple[Blindness, ...])
 

@@ -20,7 +20,7 @@ class SkewRow:
     training: str
     baseline: str
     found: tuple[Skew, ...]
-    """The surest first; none: nothing differs."""
+    """The most certain first; empty if nothing differs."""
     tested_ms: int
 
 

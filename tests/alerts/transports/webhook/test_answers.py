@@ -23,14 +23,14 @@ def test_a_busy_or_broken_receiver_is_tried_again(hook: Hook, status: int) -> No
     outcome = outcome_of(hook, status)
     assert isinstance(outcome, Retry)
     assert outcome.after_s is None
-    assert f"it answered {status}" in outcome.why
+    assert f"it responded {status}" in outcome.why
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 413, 422, 499])
 def test_any_other_4xx_is_refused(hook: Hook, status: int) -> None:
     outcome = outcome_of(hook, status)
     assert isinstance(outcome, Refused)
-    assert f"it answered {status}" in outcome.why
+    assert f"it responded {status}" in outcome.why
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -44,7 +44,7 @@ def test_a_redirect_is_refused_and_not_followed(hook: Hook, status: int) -> None
 def test_the_reason_is_in_plain_words(hook: Hook) -> None:
     outcome = outcome_of(hook, 404)
     assert outcome == Refused(
-        f"webhook 'ops' at http://127.0.0.1:{hook.port}: it answered 404 Not Found; "
+        f"webhook 'ops' at http://127.0.0.1:{hook.port}: it responded 404 Not Found: "
         "check url and secret"
     )
 

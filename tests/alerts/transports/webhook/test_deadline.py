@@ -89,7 +89,7 @@ def test_endless_headers_are_cut_off() -> None:
 
     outcome = deliver(endless, timeout_s=10.0)
     assert isinstance(outcome, Retry)
-    assert "its answer is not HTTP, or ended early" in outcome.why
+    assert "its response is not HTTP, or ended early" in outcome.why
 
 
 @pytest.mark.parametrize(
@@ -106,4 +106,4 @@ def test_a_status_that_does_not_exist_is_tried_again() -> None:
         lambda connection: connection.sendall(b"HTTP/1.1 999 Evil\r\n\r\n"), timeout_s=10.0
     )
     assert isinstance(outcome, Retry)
-    assert outcome.why.endswith("it answered 999")
+    assert outcome.why.endswith("it responded 999")

@@ -39,10 +39,10 @@ def test_arrays_of_numpy_are_read() -> None:
         (array((3, "<", ("f8", 9), None, None, 8, 1, 0), (1,), b"1" * 8), "of structures"),
         (array((3, "!", None, None, None, -1, -1, 0), (1,), b"1" * 8), "byte order"),
         (array((), (1,), b"1" * 8), "of structures"),
-        (array(PLAIN, (2**62, 4), b"1" * 8), "does not fit its numbers"),
-        (array(PLAIN, (-1,), b"1" * 8), "proper shape"),
-        (array(PLAIN, (2,), b"1" * 8), "does not fit its numbers"),
-        (array(PLAIN, (1,) * 33, b"1" * 8), "proper shape"),
+        (array(PLAIN, (2**62, 4), b"1" * 8), "does not match its numbers"),
+        (array(PLAIN, (-1,), b"1" * 8), "valid shape"),
+        (array(PLAIN, (2,), b"1" * 8), "does not match its numbers"),
+        (array(PLAIN, (1,) * 33, b"1" * 8), "valid shape"),
         (b"\x80\x04cnumpy\ndtype\n}b.", "it changes a Name"),
         (b"\x80\x04X\x01\0\0\0a}b.", "it changes a str"),
         (b"\x80\x04K\x01)R.", "it calls a int"),
@@ -114,7 +114,7 @@ def test_the_budget_is_shared_with_the_storages(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(
         pickle_machine.Budget, "__init__", lambda self: setattr(self, "opcodes", 400)
     )
-    with pytest.raises(BaselineError, match="too long a pickle"):
+    with pytest.raises(BaselineError, match="too long for a saved LabelModel"):
         snorkel_pickle.read(SAVED)
 
 

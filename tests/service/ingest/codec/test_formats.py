@@ -117,7 +117,7 @@ def test_any_bytes_give_fields_or_a_reason(value: bytes) -> None:
 @pytest.mark.parametrize(
     ("schema", "says"),
     [
-        ({"type": "rekord"}, "no Avro schema"),
+        ({"type": "rekord"}, "not a valid Avro schema"),
         ({"type": "array", "items": "null"}, "take no bytes"),
         (
             {

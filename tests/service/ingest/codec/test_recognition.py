@@ -30,7 +30,7 @@ AVRO = b"\x02a\x80\x9c\xf4\xe6\x0b\x34some text of twenty-six by"
 
 LOOKS: dict[str, tuple[bytes, str, str]] = {
     "Confluent's Avro": (FRAME + AVRO, "not_json", "set record.format: avro and record.schema_reg"),
-    "Confluent's JSON Schema": (FRAME + JSON, "not_json", "schema id 17 in front.*plain JSON"),
+    "Confluent's JSON Schema": (FRAME + JSON, "not_json", "prefixed with schema id 17.*plain JSON"),
     "AWS Glue's": (b"\x03\0" + bytes(range(16)) + AVRO, "not_json", "AWS Glue registry"),
     "gzip": (gzip.compress(JSON), "not_json", "gzip data: .*compression.type"),
     "zstd": (kafka.codec.zstd_encode(JSON), "not_json", "zstd data"),
@@ -55,12 +55,16 @@ LOOKS: dict[str, tuple[bytes, str, str]] = {
     "a Python dict": (str(RECORD).encode(), "not_json", "json.dumps"),
     "NaN": (b'{"id": "a", "score": NaN}', "not_json", "write null instead"),
     "base64": (b"eyJpZCI6ICJhIn0=", "not_json", "JSON in base64"),
-    "JSON twice": (json.dumps(JSON.decode()).encode(), "not_an_object", "as JSON twice"),
+    "JSON twice": (
+        json.dumps(JSON.decode()).encode(),
+        "not_an_object",
+        "JSON that was encoded twice",
+    ),
     "base64 in JSON": (b'"eyJpZCI6ICJhIn0="', "not_an_object", "base64"),
     "a list of records": (b"[%b, %b]" % (JSON, JSON), "not_an_object", "2 records in one value"),
     "white space": (b" \r\n\t ", "empty", "white space"),
     "nothing": (b"", "empty", "nothing in it"),
-    "binary": (b"\x07\x01\x02\x03\x04garbage", "not_json", "is record.format right"),
+    "binary": (b"\x07\x01\x02\x03\x04garbage", "not_json", "check record.format"),
     "a NUL in JSON": (b'{"id": "a\0b"}', "nul_byte", "a NUL byte"),
 }
 

@@ -99,7 +99,7 @@ def test_each_record_is_read_with_the_schema_it_was_written_with(
         (5, "not_avro"),
     ]
     assert "the schema registry has no schemas/ids/999999" in found[0][2]
-    assert "no schema id in front: it begins with 7b22696422" in found[1][2]
+    assert "no schema id at the start: the value begins with 7b22696422" in found[1][2]
     run.database.close()
 
 
@@ -113,9 +113,9 @@ def test_while_the_registry_is_down_nothing_is_counted_and_nothing_is_lost(
     assert check_format(run.config, Settings()).startswith("avro, schema registry with ")
     schema_registry.stop()
     try:
-        with pytest.raises(SourceError, match="cannot ask the schema registry at http"):
+        with pytest.raises(SourceError, match="cannot reach the schema registry at http"):
             run.to_end()
-        with pytest.raises(SourceError, match="cannot ask the schema registry"):
+        with pytest.raises(SourceError, match="cannot reach the schema registry"):
             check_format(run.config, Settings())
         assert (recorded(run), dead(run)) == (0, [])
     finally:
@@ -183,7 +183,7 @@ def test_an_answer_without_end_is_not_read_to_its_end() -> None:
     thread.start()
     try:
         config = SchemaRegistry(url=f"http://127.0.0.1:{server.server_port}")
-        with pytest.raises(SourceError, match="answers more than 16 MB"):
+        with pytest.raises(SourceError, match="response is larger than 16 MB"):
             Registry(config, None, Path()).schema(1)
     finally:
         server.shutdown()

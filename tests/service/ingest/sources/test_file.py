@@ -186,7 +186,7 @@ def test_a_file_that_went_away_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["r.txt", "r", "r.gz", "r.jsonl.bak", "r.xlsx"])
 def test_an_unknown_suffix_says_which_are_known(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
-    with pytest.raises(SourceError, match=r"name it \.jsonl, \.csv or \.parquet"):
+    with pytest.raises(SourceError, match=r"rename it to \.jsonl, \.csv or \.parquet"):
         FileReader(name, tmp_path)
 
 

@@ -48,8 +48,8 @@ def test_a_row_with_too_many_or_too_few_cells_is_a_dead_letter(tmp_path: Path) -
     ]
     assert [raw.offset for raw in found] == [0, 1, 2, 3]
     assert [raw.fault for raw in found[:3:2]] == [
-        "3 cells; the header has 2",
-        "1 cells; the header has 2",
+        "3 cells, but the header has 2",
+        "1 cells, but the header has 2",
     ]
 
 
@@ -120,7 +120,7 @@ def test_bytes_of_another_encoding_are_one_dead_letter(tmp_path: Path) -> None:
         (b"id,,text", "column 2 of 3 has no name"),
         (b",id,text", "column 1 of 3 has no name"),
         (b'id,"text', "its quotes do not match"),
-        (b"id,text\rr1,hello\r", "CR alone"),
+        (b"id,text\rr1,hello\r", "CR only"),
         (b"id,t\xe9xt", "not utf-8"),
     ],
 )

@@ -23,7 +23,7 @@ class KnownFile:
     fingerprint: Fingerprint
     state: str
     gone: bool
-    """It was not found the last time."""
+    """The file was missing at the last scan."""
     next_offset: int = 0
     end_offset: int | None = None
     drained: bool = False
@@ -48,13 +48,13 @@ class CatalogPlan:
     """What becomes of the files."""
 
     placed: dict[int, FoundFile] = field(default_factory=dict)
-    """Partition → its file, which may have another name by now."""
+    """Partition → its file, which may have been renamed since."""
     added: list[FoundFile] = field(default_factory=list)
-    """Files that need a number, in the order they are to get one."""
+    """Files that need a partition number, in the order to assign them."""
     lost: list[Loss] = field(default_factory=list)
-    """To be told: what was counted cannot be read on."""
+    """Losses to report: counted files that can no longer be read on."""
     gone: list[KnownFile] = field(default_factory=list)
-    """All that are not there; most were read to their end before."""
+    """All missing files; most were read to their end before."""
 
 
 def settle(known: Sequence[KnownFile], found: Sequence[FoundFile]) -> CatalogPlan:

@@ -12,7 +12,7 @@ from typing import Final
 from tidegauge_service.errors import SourceError
 
 TAIL: Final = 1_024
-"""Bytes before a position that tell whether it is still the same content."""
+"""Bytes before a position that are compared to detect whether the content was replaced."""
 
 CHUNK: Final = 256 * 1_024
 
@@ -35,7 +35,7 @@ class Content:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.grows = not is_gzip(path)
-        """Whether more may be appended to what looks like a last line."""
+        """Whether more may still be appended to an unfinished last line."""
         self._file = gzip.open(path, "rb") if is_gzip(path) else path.open("rb")  # noqa: SIM115  (``close``)
         self.buffer = b""
         self.base = 0
@@ -56,7 +56,9 @@ class Content:
         """Pass the byte order mark, if there is one; SourceError if it is that of UTF-16."""
         self.more()
         if self.buffer.startswith(_UTF16):
-            msg = f"cannot read {self.path}: it is UTF-16 (`iconv -f utf-16 -t utf-8` converts it)"
+            msg = (
+                f"cannot read {self.path}: it is UTF-16. Convert it with `iconv -f utf-16 -t utf-8`"
+            )
             raise SourceError(msg)
         if self.buffer.startswith(_BOM):
             self.at = len(_BOM)
@@ -68,7 +70,10 @@ class Content:
         self.buffer = self._file.read(position - self.base)
         self.at, self._held = len(self.buffer), None
         if self.position < position:
-            msg = f"cannot read {self.path}: it ends before byte {position}, where it was read to"
+            msg = (
+                f"cannot read {self.path}: it ends before byte {position}, up to which "
+                "it was already read"
+            )
             raise SourceError(msg)
 
     def pass_line_end(self) -> None:
@@ -91,7 +96,7 @@ class Content:
         self._held = position
 
     def release(self) -> None:
-        """Let go of what is held."""
+        """Release what is held."""
         self._held = None
 
     def back(self, position: int) -> None:

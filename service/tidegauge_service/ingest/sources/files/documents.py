@@ -1,7 +1,7 @@
 """`.json` files: JSON lines after all, or one array, or objects that span lines.
 
 An array may be larger than memory, so it is split by its brackets and not decoded as a whole. The
-elements stay bytes: the codec judges each, as it judges lines.
+elements stay bytes: the codec checks each, as it checks lines.
 """
 
 from __future__ import annotations

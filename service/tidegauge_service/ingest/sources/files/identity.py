@@ -18,10 +18,10 @@ from tidegauge_service.errors import SourceError
 from tidegauge_service.ingest.sources.files.content import Content
 
 HEAD: Final = 1_024
-"""First bytes of a file that it is known by."""
+"""The first bytes of a file, by which it is recognized."""
 
 FOOTER: Final = 65_536
-"""Parquet files do not grow. They are known by their end, which says where everything is."""
+"""Parquet files do not grow. They are recognized by their footer, which locates everything else."""
 
 
 def digest(content: bytes) -> str:
@@ -60,7 +60,7 @@ class FoundFile:
     """A file as it is now."""
 
     name: str
-    """Relative to the folder of the stream file, as the pattern gave it."""
+    """Relative to the folder of the stream file, as the pattern matched it."""
     path: Path
     format: str
 

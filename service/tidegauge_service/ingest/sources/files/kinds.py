@@ -29,10 +29,10 @@ FORMATS: Final = {
 }
 
 _ROTATED: Final = re.compile(r"(\.gz|\.\d+|-\d{8,})*$", re.IGNORECASE)
-"""What rotation appends: events.jsonl.1, events.jsonl.2.gz, events.jsonl-20200315."""
+"""Suffixes that log rotation appends: events.jsonl.1, events.jsonl.2.gz, events.jsonl-20200315."""
 
 PARQUET_ROWS: Final = 5_000
-"""Rows of Parquet decoded at once, at most; fewer when they are large."""
+"""Maximum Parquet rows decoded at once; fewer when they are large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ def format_of(path: Path, options: Options) -> str:
     found = FORMATS.get(Path(_ROTATED.sub("", path.name)).suffix.lower())
     if found is None:
         msg = (
-            f"cannot tell the format of {path}: name it .jsonl, .csv or .parquet (.json, .tsv; "
-            "with .gz or not), or set source.format"
+            f"cannot tell the format of {path}: rename it to .jsonl, .csv or .parquet "
+            "(or .json, .tsv; with or without .gz), or set source.format"
         )
         raise SourceError(msg)
     return found
@@ -112,7 +112,7 @@ def _opened(
     if mark is not None:
         content.seek(mark.byte)
         if digest(content.tail()) != mark.tail:
-            msg = f"{content.path} was rewritten while it was read: start again"
+            msg = f"{content.path} was rewritten while it was being read: start again"
             raise SourceError(msg)
         content.pass_line_end()
     return rows

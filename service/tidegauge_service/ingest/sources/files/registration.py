@@ -57,7 +57,7 @@ def number_files(scope: StreamScope, source: NumberedFiles) -> None:
             break
     if waiting:
         msg = (
-            f"{'; '.join(waiting)}. Nothing is read until somebody accepts it: {notices.GAP_ADVICE}"
+            f"{'; '.join(waiting)}. Nothing is read until you accept the gap: {notices.GAP_ADVICE}"
         )
         raise StreamHalted(msg)
     marks = {k.partition: k.mark for k in before if k.mark is not None and k.next_offset}
@@ -117,7 +117,7 @@ def _record_losses(
                 notice.show(connection, now_ms)
         elif by is None:
             waiting.append(said)
-            told = f"{said}. Nothing is read until somebody accepts it: {notices.GAP_ADVICE}"
+            told = f"{said}. Nothing is read until you accept the gap: {notices.GAP_ADVICE}"
             GapNotice(stream, scope.receivers, gap, told).fire(connection, now_ms)
     return waiting
 
@@ -150,11 +150,11 @@ def describe(loss: Loss) -> str:
     unread = f", {loss.unread} of its rows were never read" if loss.unread else ""
     if loss.cause is GapCause.REMOVED:
         return (
-            f"file '{known.name}' is gone and was not read to its end: "
-            f"{known.next_offset} rows were counted{unread}"
+            f"file '{known.name}' was removed before it was fully read: {known.next_offset} "
+            f"rows were counted{unread}"
         )
     what = "was cut" if loss.cause is GapCause.TRUNCATED else "was rewritten"
     return (
-        f"file '{known.name}' {what} after {known.next_offset} of its rows were counted{unread}: "
-        "what it holds now is read from its start, as new records"
+        f"file '{known.name}' {what} after {known.next_offset} of its rows were "
+        f"counted{unread}: its present content is read from the start, as new records"
     )

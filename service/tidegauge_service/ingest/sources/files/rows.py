@@ -49,5 +49,8 @@ def leave_unfinished(content: Content, start: int, size: int) -> None:
         "unfinished_line",
         file=str(content.path),
         bytes=size,
-        advice="the last line has no end and is no whole record: it is read once it is finished",
+        advice=(
+            "the last line has no line end and is not a complete record: it is read "
+            "once it is finished"
+        ),
     )

@@ -52,8 +52,8 @@ class FileReader:
         if not self.files:
             searched = (folder / pattern).absolute()
             msg = (
-                f"no file matches '{searched.name}' in {searched.parent}: check source.path in the "
-                "stream file"
+                f"no file matches '{searched.name}' in {searched.parent}: check "
+                "source.path in the stream file"
             )
             raise SourceError(msg)
         self._files = dict(enumerate(self.files))

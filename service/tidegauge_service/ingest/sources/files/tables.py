@@ -20,7 +20,7 @@ log = structlog.get_logger()
 DELIMITERS: Final = (",", ";", "\t", "|")
 
 MAX_FIELD: Final = 2**31 - 1
-"""The csv module stops at 128 KiB; what a row may hold is limited here, by ``most``."""
+"""The csv module's own limit is 128 KiB. Row sizes are limited here instead, by ``most``."""
 
 
 class _Broken(Exception):  # noqa: N818  (a verdict on a row, which ends in this module)
@@ -46,10 +46,10 @@ class Table:
         self._most = most
         self._quote = dialect.quote.encode()
         self._undecodable = ""
-        """What is wrong with the bytes of the row at hand."""
+        """Decoding error in the current row."""
         self._reader: Iterator[list[str]] | None = None
         self._next: bytes | None = None
-        """The line that the csv module gets next; None: from the content."""
+        """The next line for the csv module; None: take it from the content."""
         self._spent = 0
         self.header = self._read_header()
 
@@ -128,7 +128,10 @@ class Table:
             return None
         if n != wanted:
             return FileRow(
-                raw, len(raw), DeadLetterReason.RAGGED_ROW, f"{n} cells; the header has {wanted}"
+                raw,
+                len(raw),
+                DeadLetterReason.RAGGED_ROW,
+                f"{n} cells, but the header has {wanted}",
             )
         return FileRow(dict(zip(header.columns, cells, strict=True)), len(raw))
 
@@ -143,7 +146,7 @@ class Table:
         try:
             return next(self._reader)
         except (csv.Error, StopIteration) as error:
-            msg = f"a quote is not closed, or something follows it: {error}"
+            msg = f"a quote is not closed, or is followed by other text: {error}"
             raise _Broken(msg) from error
 
     def __iter__(self) -> Iterator[str]:
@@ -151,7 +154,7 @@ class Table:
         return self
 
     def __next__(self) -> str:
-        """Return the next line of the row at hand, as far as a record may be long."""
+        """Return the next line of the current row, up to the maximum record size."""
         line = self._next
         if line is None:
             found = self._content.line(self._most)
@@ -198,7 +201,7 @@ def _check(header: Header, text: str, content: Content) -> None:
     names = header.columns
     twice = next((name for name in names if names.count(name) > 1), None)
     if "\r" in text:
-        why = "its lines end with CR alone: convert them (`tr '\\r' '\\n'`)"
+        why = "its lines end with CR only: convert them (`tr '\\r' '\\n'`)"
     elif not names:
         why = "its quotes do not match"
     elif "" in names:

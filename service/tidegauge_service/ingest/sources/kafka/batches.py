@@ -20,10 +20,10 @@ from tidegauge_service.ingest.sources.kafka.inflation import inflate
 from tidegauge_service.ingest.sources.source import Raw
 
 _LONG: Final = 0x80
-"""A number whose first byte is below is of that byte alone."""
+"""A varint whose first byte is below this is that byte alone."""
 
 _NO_KEY: Final = 1
-"""−1 as it is written (ZigZag)."""
+"""−1 as a ZigZag varint."""
 
 
 class KafkaBatch(DefaultRecordBatch):  # type: ignore[misc]
@@ -63,10 +63,10 @@ class KafkaBatch(DefaultRecordBatch):  # type: ignore[misc]
                 length, at = number(buffer, at)
                 value, at = (buffer[at : at + length], at + length) if length >= 0 else (None, at)
                 at = _skip_headers(buffer, at) if buffer[at] else at + 1
-                _check(at - start == size, "the size of a record is wrong")
+                _check(at - start == size, "a record has the wrong size")
                 when = first + delta if appended is None else appended
                 yield Raw(partition, base + offset, value, when)
-            _check(at == len(buffer), "bytes are left after all records")
+            _check(at == len(buffer), "extra bytes after the last record")
         except (ValueError, IndexError) as error:
             msg = f"Found invalid record structure: {error!r}"
             raise CorruptRecordError(msg) from error
@@ -81,7 +81,7 @@ def _skip(buffer: bytes, at: int) -> int:
 
 def _skip_headers(buffer: bytes, at: int) -> int:
     count, at = decode_varint(buffer, at)
-    _check(count >= 0, "the number of headers is below zero")
+    _check(count >= 0, "the number of headers is negative")
     for _ in range(count):
         length, at = decode_varint(buffer, at)
         _check(length >= 0, "a header has no name")
@@ -112,6 +112,6 @@ def _older(batch: Any, partition: int) -> Iterator[Raw]:
     """Yield records of before Kafka 0.11: each has a checksum of its own."""
     for record in batch:
         if not record.validate_crc():
-            msg = f"the record at offset {record.offset} failed its crc check"
+            msg = f"the record at offset {record.offset} failed its CRC check"
             raise CorruptRecordError(msg)
         yield Raw(partition, record.offset, record.value, record.timestamp)

@@ -16,7 +16,7 @@ from kafka import codec as codecs
 from kafka.record.default_records import DefaultRecordBatch
 
 _XERIAL_HEADER_BYTES: Final = 16
-"""In front of the blocks, in the framing that Java's snappy writes (``kafka.codec``)."""
+"""Prefix of the blocks in the framing that Java's snappy writes (``kafka.codec``)."""
 
 _BLOCK: Final = struct.Struct(">i")
 _VARINT_BYTES: Final = 5
@@ -26,7 +26,7 @@ class BatchTooLarge(Exception):  # noqa: N818  (a verdict on the batch; ends in 
     """The batch would take more memory than is allowed."""
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"it inflates to more than limits.batch_bytes ({most} bytes)")
+        super().__init__(f"it decompresses to more than limits.batch_bytes ({most} bytes)")
 
 
 def inflate(codec: int, data: bytes, most: int) -> bytes:
@@ -53,7 +53,7 @@ def _start(codec: int, data: bytes, most: int) -> bytes:
         decompressor = codecs.zstd.ZstdDecompressor()
         with decompressor.stream_reader(io.BytesIO(data), read_across_frames=True) as reader:
             return bytes(reader.read(most + 1))
-    msg = f"the codec {codec} is not known"
+    msg = f"unknown compression codec {codec}"
     raise ValueError(msg)
 
 
@@ -79,7 +79,7 @@ def _xerial(data: bytes) -> Iterator[bytes]:
     while at < len(data):
         [size] = _BLOCK.unpack_from(data, at)
         if size < 0:
-            msg = "a block of snappy has a length below zero"
+            msg = "a snappy block has a negative length"
             raise ValueError(msg)
         at += _BLOCK.size
         yield data[at : at + size]
@@ -93,5 +93,5 @@ def _length(block: bytes) -> int:
         length |= (byte & 0x7F) << (7 * place)
         if byte < 0x80:  # noqa: PLR2004  (the last byte of a varint)
             return length
-    msg = "a block of snappy does not say how long it is"
+    msg = "a snappy block does not state its length"
     raise ValueError(msg)

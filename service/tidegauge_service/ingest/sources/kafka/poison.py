@@ -1,4 +1,4 @@
-"""Record batches that kafka-python cannot read: skipped exactly, and told of.
+"""Record batches that kafka-python cannot read: skipped exactly, and reported.
 
 In kafka-python 3.0.12 an error while a batch is unpacked (its CRC is wrong, its codec is not
 installed, its bytes are no records) is raised by ``poll`` once; the generator behind it is dead
@@ -35,7 +35,7 @@ _COUNT_AT: Final = 57
 _MAGIC_AT: Final = 16
 _HEADER_BYTES: Final = 61
 _SMALLEST: Final = 26
-"""A message of before Kafka 0.11, which had no batches (magic 0 and 1)."""
+"""The message format before Kafka 0.11, which had no batches (magic 0 and 1)."""
 
 
 @dataclass
@@ -140,7 +140,7 @@ class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]
     def _inputs(self, tp: TopicPartition, batches: _Batches) -> Iterator[Raw]:
         while (batch := batches.next_batch()) is not None:
             if not batch.validate_crc():
-                msg = f"the batch at offset {batch.base_offset} failed its crc check"
+                msg = f"the batch at offset {batch.base_offset} failed its CRC check"
                 raise CorruptRecordError(msg)
             modern = type(batch) is KafkaBatch
             if modern:

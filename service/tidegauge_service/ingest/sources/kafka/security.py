@@ -17,32 +17,50 @@ from tidegauge_service.config.stream_file import KafkaSource
 from tidegauge_service.errors import SettingsError
 
 _CHECKS: Final = {
-    "Hostname mismatch": "the broker's certificate names another host: write that name in "
-    "`bootstrap` and in the broker's advertised.listeners, or set ssl_check_hostname: false",
-    "IP address mismatch": "the broker's certificate does not name this address: write the name "
-    "it has in `bootstrap` and advertised.listeners, or set ssl_check_hostname: false",
-    "certificate has expired": "the broker's certificate has expired: renew it (and check the "
-    "clock of this machine)",
-    "certificate is not yet valid": "the broker's certificate is not valid yet: check the clocks",
-    "CERTIFICATE_VERIFY_FAILED": "the broker's certificate was not signed by a CA in ssl_cafile: "
-    "name the file with the CA that signed it",
+    "Hostname mismatch": (
+        "the broker's certificate is for another host: use that host "
+        "name in `bootstrap` and in the broker's advertised.listeners, "
+        "or set ssl_check_hostname: false"
+    ),
+    "IP address mismatch": (
+        "the broker's certificate does not cover this address: use "
+        "the name it covers in `bootstrap` and advertised.listeners, "
+        "or set ssl_check_hostname: false"
+    ),
+    "certificate has expired": (
+        "the broker's certificate has expired: renew it (and check the clock of this machine)"
+    ),
+    "certificate is not yet valid": ("the broker's certificate is not valid yet: check the clocks"),
+    "CERTIFICATE_VERIFY_FAILED": (
+        "the broker's certificate was not signed by a CA in "
+        "ssl_cafile: set ssl_cafile to the file with the CA that "
+        "signed it"
+    ),
     "UNKNOWN_CA": "the broker does not trust our certificate: ssl_certfile must be signed by a CA "
     "in the broker's truststore",
     "CERTIFICATE_EXPIRED": "our certificate has expired: renew ssl_certfile",
-    "CERTIFICATE": "the broker wants a client certificate that a CA in its truststore has "
-    "signed: check ssl_certfile and ssl_keyfile",
+    "CERTIFICATE": (
+        "the broker requires a client certificate signed by a CA in its "
+        "truststore: check ssl_certfile and ssl_keyfile"
+    ),
     "UNEXPECTED_EOF": "that port does not speak TLS: check security_protocol and the port",
     "WRONG_VERSION_NUMBER": "that port does not speak TLS: check security_protocol and the port",
-    "SaslAuthenticationFailed": "the broker refuses the user or the password: check "
-    "sasl_username, sasl_mechanism and TIDEGAUGE_KAFKA_PASSWORD",
+    "SaslAuthenticationFailed": (
+        "the broker rejected the user name or password: check "
+        "sasl_username, sasl_mechanism and "
+        "TIDEGAUGE_KAFKA_PASSWORD"
+    ),
     "UnsupportedSaslMechanism": "the broker does not offer this sasl_mechanism",
     "IllegalSaslState": "that port does not speak SASL: check security_protocol and the port",
     # Brokers answer a failed login and hang up; kafka-python may see only that they hung up.
-    "socket disconnected": "the broker hangs up on us: the port wants another security_protocol, "
-    "or, with SASL, the broker refuses the user or the password (check sasl_username, "
-    "sasl_mechanism and TIDEGAUGE_KAFKA_PASSWORD)",
+    "socket disconnected": (
+        "the broker closed the connection: the port needs another "
+        "security_protocol, or, with SASL, the broker rejected the "
+        "user name or password (check sasl_username, sasl_mechanism "
+        "and TIDEGAUGE_KAFKA_PASSWORD)"
+    ),
 }
-"""What is found in an error of kafka-python or OpenSSL, and what to check then; first match."""
+"""Text found in an error of kafka-python or OpenSSL, and what to check; the first match wins."""
 
 
 def options(config: KafkaSource, password: str | None, folder: Path) -> dict[str, Any]:
@@ -80,7 +98,7 @@ def _context(config: KafkaSource, folder: Path) -> ssl.SSLContext:
         files = ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
         named = ", ".join(f"{f}: {getattr(config, f)}" for f in files if getattr(config, f))
         why = error.strerror or str(error)
-        msg = f"cannot use {named}: {why}. Wanted are PEM files, keys without a password"
+        msg = f"cannot use {named}: {why}. The files must be PEM, with keys that have no password"
         raise SettingsError(msg) from error
     return context
 

@@ -50,23 +50,23 @@ BOOTSTRAP_TIMEOUT_MS = 15_000
 METADATA_TIMEOUT_MS = 10_000
 
 FIRST_ATTEMPT_MS = 2_000
-"""After so long a wrong password or certificate is known, and need not be tried again."""
+"""By then a wrong password or certificate has shown, and there is no need to try again."""
 
 METADATA_MAX_AGE_MS = 30_000
-"""A new partition is found after so long at most; it holds the watermark from then on."""
+"""Maximum time until a new partition is found; from then on it holds back the watermark."""
 
 HEARTBEAT_MS = 3_000
 
 POLL_S = 0.5
-"""How long one who only looks waits for records at once."""
+"""How long a read-only reader waits for records at a time."""
 
 BATCH_BYTES = 64 * 2**20
 
 FETCH_MAX_BYTES = 50 * 2**20
-"""Of a response of a broker, as kafka-python has it; a first batch that is larger comes whole."""
+"""Maximum size of a broker's response, as in kafka-python; a larger first batch comes whole."""
 
 PARTITION_FETCH_BYTES = 2**20
-"""Of one partition in it, so too."""
+"""Maximum size per partition in it, with the same exception."""
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -144,8 +144,9 @@ class KafkaTopic:
             out = {tp: at.offset if at else 0 for tp, at in error.divergent_offsets.items()}
         except FencedInstanceIdError as error:
             msg = (
-                f"another process has taken the seat '{self._config.instance}' in the group "
-                f"'{self._config.group}': give each process a `source.instance` of its own"
+                "another process has taken over `source.instance` "
+                f"'{self._config.instance}' in the group '{self._config.group}': give "
+                "each process its own `source.instance`"
             )
             raise SettingsError(msg) from error
         except KafkaError as error:
@@ -356,11 +357,14 @@ def _connected(config: KafkaConfig, secured: Mapping[str, Any]) -> KafkaConsumer
 
 def _unreachable(config: KafkaConfig, error: Exception, heard: Sequence[str] = ()) -> str:
     errors = [*heard, f"{type(error).__name__}: {error}"]
-    unknown = (errors[0], "is the broker up, and bootstrap right?")
+    unknown = (errors[0], "check that the broker is running and that `bootstrap` is right")
     told, checks = security.what_to_check(errors) or unknown
     return f"cannot use Kafka at {config.bootstrap}: {told}. {checks}"
 
 
 def _warn_without_crc32c() -> None:
     if importlib.util.find_spec("crc32c") is None:
-        log.warning("crc32c_missing", advice="pip install crc32c: without it Kafka costs 10x CPU")
+        log.warning(
+            "crc32c_missing",
+            advice=("pip install crc32c: without it, reading from Kafka takes 10x the CPU"),
+        )

@@ -150,7 +150,7 @@ def test_retention_that_overtakes_a_halted_stream_waits_for_a_person(
     [waiting] = stream.decisions()
     assert what(waiting) == (GapCause.RETENTION, 3, 8, 5, None)
     assert not run.worker.drained
-    with pytest.raises(StreamHalted, match="partition 0: look at it with `tidegauge streams gaps"):
+    with pytest.raises(StreamHalted, match="partition 0: list it with `tidegauge streams gaps"):
         run.worker.step(finite=True)
     assert len(read(run.database, queries.summary, run.stream).held) == 1
     assert [(said["status"], said["partition"]) for said in told(run)] == [("firing", 0)]
