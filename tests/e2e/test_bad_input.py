@@ -203,7 +203,7 @@ def test_an_unknown_column_of_a_csv_makes_every_row_a_dead_letter(tmp_path: Path
     path = write_stream(tmp_path, source={"kind": "file", "path": "records.csv"})
     done = tidegauge("replay", path, "--json", cwd=tmp_path, check=False)
     assert done.returncode == 4
-    assert "all 50 inputs are dead letters" in done.stderr
+    assert "all 50 inputs became dead letters" in done.stderr
     assert last_json(done.stdout)["dead_letter_reasons"] == {"missing_timestamp": 50}
 
 

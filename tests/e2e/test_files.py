@@ -32,7 +32,7 @@ def test_each_run_reads_what_is_new(tmp_path: Path) -> None:
 HOPELESS = {
     "broken off": ("a.jsonl.gz", gzip.compress(jsonl(rows(0, 20_000)))[:-5_000], 3, "cannot read"),
     "a header that is none": ("a.csv", b"id,id\n1,2\n", 3, "two columns are named 'id'"),
-    "no record": ("a.csv", b"id;text\n" + b"1;2\n" * 600, 4, "all 600 inputs are dead letters"),
+    "no record": ("a.csv", b"id;text\n" + b"1;2\n" * 600, 4, "all 600 inputs became dead letters"),
 }
 
 

@@ -181,7 +181,7 @@ def test_dead_letters_are_replayed_from_the_command_line(tmp_path: Path) -> None
     }
     path = write_stream(tmp_path, **common, **wrong)
     done = tidegauge("run", path, "--drain", cwd=tmp_path, database=url, check=False)
-    assert (done.returncode, "all 31 inputs are dead letters" in done.stderr) == (4, True)
+    assert (done.returncode, "all 31 inputs became dead letters" in done.stderr) == (4, True)
     listed = tidegauge("dead-letters", "list", "test", "--json", cwd=tmp_path, database=url)
     counts = json.loads(listed.stdout)["counts"]
     assert counts["missing_timestamp"] == {"received": 30, "kept": 30, "replayed": 0}
