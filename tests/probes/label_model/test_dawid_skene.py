@@ -132,7 +132,7 @@ def test_shares_that_are_none_are_refused(balance: list[float]) -> None:
 def test_two_lfs_are_too_few() -> None:
     outcomes = np.zeros((100, 5), dtype=np.int8)
     outcomes[:, 2:] = ABSTAIN
-    with pytest.raises(BaselineError, match="only 2 of 5 have them"):
+    with pytest.raises(BaselineError, match="only 2 of 5 LFs have that many"):
         dawid_skene.fit(outcomes, 2)
 
 
