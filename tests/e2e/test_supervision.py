@@ -506,7 +506,7 @@ def test_a_module_that_ends_the_process_is_refused(tmp_path: Path) -> None:
     (tmp_path / "my_lfs.py").write_text("import os\nos._exit(0)\n")
     done = tidegauge("run", stream, "--drain", cwd=tmp_path, check=False, database=database)
     assert done.returncode == 1
-    assert "exit code 0, unasked" in " ".join(done.stderr.split())
+    assert "it ended unexpectedly with exit code 0" in " ".join(done.stderr.split())
 
 
 def test_a_worker_that_is_told_to_stop_by_somebody_else_is_replaced(tmp_path: Path) -> None:
@@ -516,7 +516,7 @@ def test_a_worker_that_is_told_to_stop_by_somebody_else_is_replaced(tmp_path: Pa
         wait_until(lambda: running.pids() and running.events("assignment"), what="a worker at work")
         os.kill(running.pids()[0], signal.SIGTERM)
         wait_until(lambda: len(running.events("worker_started")) == 2, what="another worker")
-        assert "unasked" in running.events("worker_died")[0]["why"]
+        assert "unexpectedly" in running.events("worker_died")[0]["why"]
         assert running.stop() == 0
 
 
