@@ -113,9 +113,13 @@ def _clock() -> str:
     return "OK"
 
 
+def _opened(settings: Settings) -> Database:
+    """Open the database as it is; doctor changes nothing."""
+    return Database(settings.database.get_secret_value())
+
+
 def _database(settings: Settings) -> str:
-    database = Database(settings.database.get_secret_value())
-    try:
+    with closing(_opened(settings)) as database:
         found, needed = database.version()
         if found is None and database.is_sqlite:
             return "new; the first run creates its tables"
@@ -124,8 +128,6 @@ def _database(settings: Settings) -> str:
             raise StoreError(msg)
         with database.write():
             return f"revision {found}, writable"
-    finally:
-        database.close()
 
 
 def _receiver(name: str, settings: Settings) -> str:
@@ -135,15 +137,12 @@ def _receiver(name: str, settings: Settings) -> str:
         msg = f"receiver '{name}' is not defined"
         raise SettingsError(msg)
     where = check_receiver(found)
-    database = Database(settings.database.get_secret_value())
-    try:
+    with closing(_opened(settings)) as database:
         current, needed = database.version()
         if current != needed:  # an older one, or none: its own check says so
             return where
         with database.read() as connection:
             lost = outbox.undelivered(connection, name)
-    finally:
-        database.close()
     if lost is None:
         return where
     raise DeliveryError(f"{_undelivered(lost)}. Latest error: {lost.error}")
@@ -221,8 +220,7 @@ def _look(
     path: Path, settings: Settings, read: Callable[[Connection, StreamRow], Found]
 ) -> Found | None:
     """Return what is read of a stream; None if it is not in the database (yet)."""
-    database = Database(settings.database.get_secret_value())
-    try:
+    with closing(_opened(settings)) as database:
         found_revision, needed = database.version()
         if found_revision != needed:  # `database` says what to do
             return None
@@ -230,8 +228,6 @@ def _look(
         with database.read() as connection:
             stream = streams.find(connection, name)
             return None if stream is None else read(connection, stream)
-    finally:
-        database.close()
 
 
 def _records(path: Path, settings: Settings) -> str:
@@ -281,18 +277,17 @@ def _gaps(path: Path, settings: Settings) -> str:
 def _source(path: Path, settings: Settings) -> str:
     """Say what the source is; an error if `run` would refuse it."""
     config = load_stream(path)
-    database = Database(settings.database.get_secret_value())
-    try:
-        with closing(open_source(config, settings, database)) as source:
-            found, needed = database.version()
-            if found == needed:  # otherwise `database` says what to do
-                origin.check(database, config, source)
-            if config.source.kind == "log":
-                return f"log, {counted(config.source.partitions, 'partition')} in the database"
-            n = len(source.beginnings())
-            return f"{config.source.kind}, {counted(n, 'partition')}{_formats(source)}"
-    finally:
-        database.close()
+    with (
+        closing(_opened(settings)) as database,
+        closing(open_source(config, settings, database)) as source,
+    ):
+        found, needed = database.version()
+        if found == needed:  # otherwise `database` says what to do
+            origin.check(database, config, source)
+        if config.source.kind == "log":
+            return f"log, {counted(config.source.partitions, 'partition')} in the database"
+        n = len(source.beginnings())
+        return f"{config.source.kind}, {counted(n, 'partition')}{_formats(source)}"
 
 
 def _formats(source: Source) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Final
 
 from tidegauge_service.cli.probes.sample import stream_inputs
@@ -23,8 +24,8 @@ def first_inputs(config: StreamConfig, settings: Settings) -> list[Raw] | None:
     """Return the first inputs of a stream; None for a log. SourceError if they cannot be read."""
     if config.source.kind != "kafka":
         return stream_inputs(config, FIRST)
-    source = open_source(config, settings, Database(settings.database.get_secret_value()))
-    try:
+    with (
+        closing(Database(settings.database.get_secret_value())) as database,
+        closing(open_source(config, settings, database)) as source,
+    ):
         return source.first(FIRST, LONGEST_LOOK_S) if isinstance(source, KafkaTopic) else None
-    finally:
-        source.close()
