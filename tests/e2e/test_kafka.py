@@ -204,4 +204,4 @@ def test_congress_through_kafka_equals_the_file(
     found = compare_file_and_kafka(tmp_path, kafka_broker, postgres_url, base, inputs)
     assert found["records"] == 202_598
     blind = [a for a in found["alerts"] if a["series"] == "blind_spot" and a["segment"] == "_all"]
-    assert any(a["opened_window"] < "2020-03-05" and a["kind"] == "drift" for a in blind)
+    assert any(a["opened_window"] < "2020-03-07" and a["kind"] == "drift" for a in blind)
