@@ -130,10 +130,15 @@ def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
 
 def _shifted(compared: _Comparison, baseline: Baseline, tested: Mask, detector: Detector) -> Mask:
     found = compared.scanned
-    worth = found.worth
-    if baseline.calibration.learning:
-        worth = worth & (np.abs(np.log(found.effect)) >= np.log(LEARNING_ODDS))
+    worth = worth_a_page(found, learning=baseline.calibration.learning)
     return off(found.adjusted / baseline.weights, worth, tested, detector.alpha)
+
+
+def worth_a_page(found: Scanned, *, learning: bool) -> Mask:
+    """Mark series whose shift is large enough to be reported, however certain it is, [S]."""
+    if learning:
+        return found.worth & (np.abs(np.log(found.effect)) >= np.log(LEARNING_ODDS))
+    return found.worth
 
 
 def _verdicts(n: Ints, tested: Mask, shifted: Mask, *, learning: bool) -> list[Verdict]:
