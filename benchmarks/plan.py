@@ -1,8 +1,9 @@
 """What `tidegauge plan` promises against what happens: planted shifts, found when they should be.
 
-``python -m benchmarks.plan [--seed N] [--only SET …]``. Each run calibrates on quiet windows, asks
-for the smallest shifts of some LFs that are found within a day and within a week (half of the
-time), plants them by thinning or boosting the votes, and waits for the LF's coverage to be called.
+``python -m benchmarks.plan [--seed N] [--runs N] [--only SET …]``. Each run calibrates on quiet
+windows, asks for the smallest shifts of some LFs that are found within a day and within a week
+(half of the time), plants them by thinning or boosting the votes, and waits for the LF's coverage
+to be called.
 Sets are the traffic of benchmarks.detection and real records, permuted (``TIDEGAUGE_DATA``).
 Progress goes to standard error; the last line is one JSON object. QUICK=1 makes few runs.
 """
@@ -27,7 +28,7 @@ from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import comparison
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
-from tidegauge_probes.drift.power.reach import Reach, futures, reach
+from tidegauge_probes.drift.power.reach import futures, reach
 from tidegauge_probes.drift.scales import LONGEST
 from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.findings import ALL, SeriesKind
@@ -148,11 +149,11 @@ class Planted:
 def of_scene(scene: Scene) -> dict[str, list[Planted]]:
     """Plant the planned shifts of some LFs, rare ones and frequent ones."""
     keys = scene.baseline.keys
-    every = [
-        s for s, k in enumerate(keys) if k.segment == ALL and k.series is SeriesKind.COVERAGE
-    ]
+    every = [s for s, k in enumerate(keys) if k.segment == ALL and k.series is SeriesKind.COVERAGE]
     by_share = sorted(every, key=lambda s: float(scene.baseline.calibration.p[s]))
-    chosen = np.array(by_share)[np.linspace(0, len(by_share) - 1, LFS_OF_EACH + 2)[1:-1].astype(int)]
+    chosen = np.array(by_share)[
+        np.linspace(0, len(by_share) - 1, LFS_OF_EACH + 2)[1:-1].astype(int)
+    ]
     tried = futures(scene.baseline, Detector().alpha, chosen)
     found: dict[str, list[Planted]] = {}
     for name, horizon in HORIZONS.items():
@@ -160,7 +161,9 @@ def of_scene(scene: Scene) -> dict[str, list[Planted]]:
         smallest = reach(tried, windows)
         for side, ratios in (("up", smallest.up), ("down", smallest.down)):
             found[f"{name}, {side}"] = [
-                Planted(windows, scene.delay(int(s), _lf(keys[s].probe, scene), r, PATIENCE * windows))
+                Planted(
+                    windows, scene.delay(int(s), _lf(keys[s].probe, scene), r, PATIENCE * windows)
+                )
                 for s, r in zip(chosen, ratios.tolist(), strict=True)
                 if np.isfinite(r)
             ]
@@ -206,9 +209,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--only", nargs="*", default=None, help="sets whose name contains this")
+    parser.add_argument("--runs", type=int, default=RUNS, help="runs of each set")
     chosen = parser.parse_args()
     result = {"benchmark": "plan", "quick": QUICK, "seed": chosen.seed}
-    print(json.dumps(result | {"sets": run_all(chosen.seed, chosen.only)}, ensure_ascii=False))
+    sets = run_all(chosen.seed, chosen.only, chosen.runs)
+    print(json.dumps(result | {"runs": chosen.runs, "sets": sets}, ensure_ascii=False))
     return 0
 
 

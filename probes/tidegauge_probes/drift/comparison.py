@@ -136,9 +136,8 @@ def _shifted(compared: _Comparison, baseline: Baseline, tested: Mask, detector: 
 
 def worth_a_page(found: Scanned, *, learning: bool) -> Mask:
     """Mark series whose shift is large enough to be reported, however certain it is, [S]."""
-    if learning:
-        return found.worth & (np.abs(np.log(found.effect)) >= np.log(LEARNING_ODDS))
-    return found.worth
+    large = np.abs(np.log(found.effect)) >= np.log(LEARNING_ODDS)
+    return np.asarray(found.worth & large) if learning else found.worth
 
 
 def _verdicts(n: Ints, tested: Mask, shifted: Mask, *, learning: bool) -> list[Verdict]:

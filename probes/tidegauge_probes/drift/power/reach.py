@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.power.future import Future
-from tidegauge_probes.drift.scales import LONGEST
+from tidegauge_probes.drift.scales import LONGEST, SCALES
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -25,6 +25,10 @@ STEPS: Final = 12
 
 LOOKS: Final = 4
 """Windows in which the scan is asked. It finds what it has summed longest, mostly the last."""
+
+
+HALF: Final = 0.5
+"""Share of the times tried at which a shift must be found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +56,13 @@ def reach(tried: Sequence[Future], windows: int) -> Reach:
 
 def delay(tried: Sequence[Future], ratio: float) -> Floats:
     """Return the windows after which shares *ratio* times as large are found, ∞ if never, [S]."""
-    every = [_delay(one, ratio) for one in tried]
-    return np.asarray(np.median(every, axis=0))
+    return np.asarray(np.median([_delay(one, ratio) for one in tried], axis=0))
+
+
+def found_at_all(tried: Sequence[Future], ratio: float) -> Mask:
+    """Mark the series in which such a shift is found if it stays, bool [S]."""
+    votes = [one.found(np.full(one.n.shape[1], ratio), LONGEST) for one in tried]
+    return np.asarray(np.mean(votes, axis=0) > HALF)
 
 
 def _smallest(future: Future, windows: int) -> Reach:
@@ -72,9 +81,7 @@ def _smallest(future: Future, windows: int) -> Reach:
     strength = _bisected(found, 2 * series)
     ratios = ratio(strength)
     known = strength <= 1
-    return Reach(
-        np.where(known, ratios, np.inf)[:series], np.where(known, ratios, np.nan)[series:]
-    )
+    return Reach(np.where(known, ratios, np.inf)[:series], np.where(known, ratios, np.nan)[series:])
 
 
 def _bisected(found: Callable[[Floats], Mask], series: int) -> Floats:
@@ -95,11 +102,9 @@ def _within(future: Future, ratio: Floats, windows: int) -> Mask:
 
 def _delay(future: Future, ratio: float) -> Floats:
     series = future.n.shape[1]
-    ratios = np.full(series, ratio)
-    first = np.full(series, np.inf)
-    for w in range(1, LONGEST + 1):
-        here = future.found(ratios, w)
-        first = np.where(here & np.isinf(first), w, first)
+    ratios, first = np.full(series, ratio), np.full(series, np.inf)
+    for w in SCALES if future.found(ratios, LONGEST).any() else ():
+        first = np.where(future.found(ratios, w) & np.isinf(first), w, first)
         if np.isfinite(first).all():
             break
     return first
