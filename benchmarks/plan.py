@@ -146,8 +146,11 @@ class Planted:
     took: float
 
 
-def of_scene(scene: Scene) -> dict[str, list[Planted]]:
-    """Plant the planned shifts of some LFs, rare ones and frequent ones."""
+def of_scene(scene: Scene, only: str = "") -> dict[str, list[Planted]]:
+    """Plant the planned shifts of some LFs, rare ones and frequent ones.
+
+    *only*: of a horizon whose name contains that.
+    """
     keys = scene.baseline.keys
     every = [s for s, k in enumerate(keys) if k.segment == ALL and k.series is SeriesKind.COVERAGE]
     by_share = sorted(every, key=lambda s: float(scene.baseline.calibration.p[s]))
@@ -157,6 +160,8 @@ def of_scene(scene: Scene) -> dict[str, list[Planted]]:
     tried = futures(scene.baseline, Detector().alpha, chosen)
     found: dict[str, list[Planted]] = {}
     for name, horizon in HORIZONS.items():
+        if only not in name:
+            continue
         windows = min(horizon // scene.baseline.window_ms, LONGEST)
         smallest = reach(tried, windows)
         for side, ratios in (("up", smallest.up), ("down", smallest.down)):

@@ -23,7 +23,7 @@ MONTH_MS: Final = PERIODS_MS["month"]
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class StreamPlan:
     """What to expect of a stream that is compared with a baseline.
 
     ``expected``, ``allowed``: false incidents per 30 days; ``expected`` is None where the baseline
@@ -50,7 +50,9 @@ class Plan:
         return tuple(one for one in self.segments if not one.telling)
 
 
-def make_plan(config: StreamConfig, baseline: Baseline, finest: Baseline | None = None) -> Plan:
+def make_plan(
+    config: StreamConfig, baseline: Baseline, finest: Baseline | None = None
+) -> StreamPlan:
     """Return the plan of a stream. The baseline has windows.
 
     *finest*: the same in shorter windows, if they are known, to compare window lengths.
@@ -58,7 +60,7 @@ def make_plan(config: StreamConfig, baseline: Baseline, finest: Baseline | None 
     window_ms = baseline.window_ms
     alpha, needed = config.false_alarms.per_window(window_ms), config.alerts.for_windows
     rate = baseline.forecast.per_window(alpha)
-    return Plan(
+    return StreamPlan(
         config.name,
         baseline,
         config.false_alarms,
@@ -75,7 +77,7 @@ def _alpha(config: StreamConfig, window_ms: int) -> float:
     return config.model_copy(update={"window": window_ms}).false_alarms.per_window(window_ms)
 
 
-def facts(plan: Plan) -> dict[str, Any]:
+def facts(plan: StreamPlan) -> dict[str, Any]:
     """Return the plan as JSON-ready data."""
     baseline = plan.baseline
     return {

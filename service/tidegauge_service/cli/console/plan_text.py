@@ -24,7 +24,7 @@ from tidegauge_probes.drift.scales import LONGEST, MIN_RECORDS
 from tidegauge_probes.findings import SeriesKind
 from tidegauge_service.cli.console.terminal import out
 from tidegauge_service.clock import to_duration, to_iso
-from tidegauge_service.reports.plan import MONTH_MS, Plan
+from tidegauge_service.reports.plan import MONTH_MS, StreamPlan
 
 WIDTH: Final = 79
 NAMES: Final = 24
@@ -39,7 +39,7 @@ HORIZONS: Final = {"1d": "1 day", "1w": "1 week"}
 UNITS: Final = ((86_400_000, "days"), (3_600_000, "hours"), (60_000, "minutes"), (1_000, "seconds"))
 
 
-def show(plan: Plan) -> None:
+def show(plan: StreamPlan) -> None:
     """Print a plan."""
     for part in _parts(plan):
         if isinstance(part, Table):
@@ -48,7 +48,7 @@ def show(plan: Plan) -> None:
             out.print("\n".join(textwrap.wrap(part, WIDTH)) if part else "")
 
 
-def _parts(plan: Plan) -> Iterator[str | Table]:
+def _parts(plan: StreamPlan) -> Iterator[str | Table]:
     yield from _head(plan)
     yield ""
     yield (
@@ -65,7 +65,7 @@ def _parts(plan: Plan) -> Iterator[str | Table]:
         yield from _lengths(plan, plan.lengths)
 
 
-def _head(plan: Plan) -> Iterator[str]:
+def _head(plan: StreamPlan) -> Iterator[str]:
     baseline = plan.baseline
     since, until = (int(baseline.starts[0]), int(baseline.starts[-1]) + baseline.window_ms)
     yield (
@@ -126,7 +126,7 @@ def _ratio(shift: Shift | None) -> str:
     return "–" if shift is None else f"×{_figure(shift.ratio)}"
 
 
-def _limits(plan: Plan) -> Iterator[str]:
+def _limits(plan: StreamPlan) -> Iterator[str]:
     longest = _time(LONGEST * plan.baseline.window_ms)
     yield (
         f"At most {LONGEST} windows ({longest}) are added up, so smaller shifts are found only by "
@@ -155,7 +155,7 @@ def _limits(plan: Plan) -> Iterator[str]:
 # -- Segments ---------------------------------------------------------------------------------
 
 
-def _segments(plan: Plan) -> Iterator[str | Table]:
+def _segments(plan: StreamPlan) -> Iterator[str | Table]:
     yield "Segments: how many of their series can alarm at all."
     table = _plain("segment", "records\na window", "series that\ncan alarm", "blind spot found at")
     for one in plan.segments:
@@ -174,7 +174,7 @@ def _segments(plan: Plan) -> Iterator[str | Table]:
 # -- Window lengths ---------------------------------------------------------------------------
 
 
-def _lengths(plan: Plan, compared: LengthComparison) -> Iterator[str | Table]:
+def _lengths(plan: StreamPlan, compared: LengthComparison) -> Iterator[str | Table]:
     shift = _change(compared.ratio)
     yield (
         f"Window lengths: how long it takes on average to find {shift} of LF "
