@@ -28,7 +28,7 @@ from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import comparison
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
-from tidegauge_probes.drift.power.reach import futures, reach
+from tidegauge_probes.drift.power.reach import LATEST, futures, reach
 from tidegauge_probes.drift.scales import LONGEST
 from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.findings import ALL, SeriesKind
@@ -127,11 +127,14 @@ def scenes() -> dict[str, Callable[[int, int], Scene]]:
         "overdispersed, 1 h": partial(made, "overdispersed", 1_000),
         "season, 1 h": partial(made, "season", 1_000),
         "overdispersed, 1 h, 200 records": partial(made, "overdispersed", 200),
+        "uneven, 1 h": partial(made, "uneven", 1_000),
     }
     for name, hours, calibration in (("congress", 6, 168), ("stories", 24, 336)):
         records = real.timed(name, hours * HOUR_MS)
         if records is not None:
             found[f"{name}, {hours} h"] = partial(dealt, records, calibration)
+    if (drawn := real.drawn("hausa")) is not None:
+        found["hausa, 1 h"] = partial(dealt, drawn, 336)
     return found
 
 
@@ -162,7 +165,7 @@ def of_scene(scene: Scene, only: str = "") -> dict[str, list[Planted]]:
     for name, horizon in HORIZONS.items():
         if only not in name:
             continue
-        windows = min(horizon // scene.baseline.window_ms, LONGEST)
+        windows = min(horizon // scene.baseline.window_ms, LATEST)
         smallest = reach(tried, windows)
         for side, ratios in (("up", smallest.up), ("down", smallest.down)):
             found[f"{name}, {side}"] = [

@@ -111,6 +111,12 @@ def timed(name: str, window_ms: int) -> VotedRecords | None:
     return _timed(name, _lines(path), window_ms, lfs) if path.exists() else None
 
 
+def drawn(name: str) -> VotedRecords | None:
+    """Return a set of other people's votes; None if it is not at hand."""
+    path = Path(os.environ.get(DATA, "/nowhere")) / "lf_votes" / f"{name}.jsonl.gz"
+    return _drawn(name, *_voted(path)) if path.exists() else None
+
+
 def _lines(path: Path) -> list[dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]

@@ -15,7 +15,7 @@ from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model import LabelModel, kinds
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import Record
-from tidegauge_service.baselines.class_balance import class_balance
+from tidegauge_service.baselines.class_balance import Floats, class_balance
 from tidegauge_service.baselines.training import BATCH, MOST_VOTES, VoteSample, count_by_window
 from tidegauge_service.clock import to_iso, window_start
 from tidegauge_service.config.stream_file import BaselineRange, FileSource, StreamConfig
@@ -53,10 +53,7 @@ def fit_source(
     counted = _Counted(config, probe_set)
     for records in _batches(config, codec, advance):
         counted.add(records)
-    model = kinds.fit_if_identified(
-        counted.kept.drawn(), probe_set.cardinality, aside=probe_set.deployed, balance=shares
-    )
-    return counted.frozen(model)
+    return counted.frozen(shares)
 
 
 class _Counted:
@@ -69,7 +66,7 @@ class _Counted:
         self._counting = config.model_copy(update={"window": _finest(config, self._range)})
         self._windows: dict[int, PaneCounts] = {}
         self._seen: tuple[int, int] | None = None
-        self.kept = VoteSample(MOST_VOTES)
+        self._kept = VoteSample(MOST_VOTES)
 
     def add(self, records: Sequence[Record]) -> None:
         """Run the LFs over those in the range, and count."""
@@ -80,15 +77,20 @@ class _Counted:
         since, until = self._range or (self._seen[0], self._seen[1] + 1)
         inside = [record for record in records if since <= record.timestamp_ms < until]
         matrix = engine.run(self._probe_set, [record.fields for record in inside])
-        self.kept.add(matrix.outcomes)
+        self._kept.add(matrix.outcomes)
         found = count_by_window(self._counting, self._probe_set, inside, matrix, self._windows)
         for start, pane in found.items():
             _add(self._windows, start, pane)
 
-    def frozen(self, model: LabelModel | None) -> SourceBaseline:
-        """Freeze what was counted, as the stream's windows and as the shortest ones."""
+    def frozen(self, shares: Floats | None) -> SourceBaseline:
+        """Freeze what was counted, as the stream's windows and as the shortest ones.
+
+        *shares*: of the classes, [k], if somebody knows them. BaselineError if there is nothing.
+        """
         if not self._windows:
             raise BaselineError(_empty(self._config, self._range, self._seen))
+        k, aside = self._probe_set.cardinality, self._probe_set.deployed
+        model = kinds.fit_if_identified(self._kept.drawn(), k, aside=aside, balance=shares)
         whole: dict[int, PaneCounts] = {}
         for start, pane in sorted(self._windows.items()):
             _add(whole, window_start(start, self._config.window), pane)

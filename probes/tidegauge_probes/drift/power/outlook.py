@@ -13,7 +13,14 @@ import numpy.typing as npt
 from tidegauge_probes.compat import StrEnum
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.power.future import Future
-from tidegauge_probes.drift.power.reach import HALF, Reach, found_at_all, futures, reach
+from tidegauge_probes.drift.power.reach import (
+    HALF,
+    LATEST,
+    SmallestRatios,
+    found_at_all,
+    futures,
+    reach,
+)
 from tidegauge_probes.drift.scales import LONGEST, MIN_RECORDS, price
 from tidegauge_probes.drift.season import DAY_MS
 from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
@@ -29,7 +36,7 @@ HORIZONS: Final[Mapping[str, int]] = {"1d": DAY_MS, "1w": 7 * DAY_MS}
 FIRST: Final = "first"
 """By the first window."""
 EVER: Final = "ever"
-"""Within as many windows as the scan adds up. Smaller shifts are found by luck alone."""
+"""Within as many windows as the scan adds up. Smaller shifts are found only by luck."""
 
 RISES, FALLS = math.inf, 0.0
 """Ratios of the largest shifts: to all of the records, and to none of them."""
@@ -162,8 +169,8 @@ def _of_series(
 def _ahead(window_ms: int, for_windows: int) -> dict[str, int | None]:
     """Return how many windows a shift may take to be found in time; None if there is no time."""
     spans = {name: span // window_ms - for_windows + 1 for name, span in HORIZONS.items()}
-    ahead = {name: min(n, LONGEST) if n > 0 else None for name, n in spans.items()}
-    return {**ahead, FIRST: 1, EVER: LONGEST}
+    ahead = {name: min(n, LATEST) if n > 0 else None for name, n in spans.items()}
+    return {**ahead, FIRST: 1, EVER: LATEST}
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +178,7 @@ class _Found:
     """What is found of some series. ``obstacles``: side → of each series."""
 
     ahead: Mapping[str, int | None]
-    reached: Mapping[int, Reach]
+    reached: Mapping[int, SmallestRatios]
     pending: int
     obstacles: Mapping[float, Sequence[Obstacle]]
 
@@ -189,13 +196,13 @@ class _Found:
             else _shifts(self.reached[windows], i, share, windows + self.pending)
             for name, windows in self.ahead.items()
         }
-        ever = self.reached[LONGEST]
+        ever = self.reached[LATEST]
         up = None if math.isfinite(ever.up[i]) else self.obstacles[RISES][i]
         down = None if math.isfinite(ever.down[i]) else self.obstacles[FALLS][i]
         return SeriesOutlook(key, share, volume, within, up, down, wanders)
 
 
-def _shifts(found: Reach, i: int, share: float, windows: int) -> SmallestShifts:
+def _shifts(found: SmallestRatios, i: int, share: float, windows: int) -> SmallestShifts:
     up, down = float(found.up[i]), float(found.down[i])
     return SmallestShifts(
         windows,

@@ -27,12 +27,20 @@ LOOKS: Final = 4
 """Windows in which the scan is asked. It finds what it has summed longest, mostly the last."""
 
 
+EARLY: Final = 1.2
+"""By how much longer expected counts take than real ones in half of the cases. Real ones vary, so
+some of 22 sums is beyond the threshold sooner, and series that move along, such as overlaps, share
+it. Measured: benchmarks/plan.py."""
+
+LATEST: Final = int(LONGEST / EARLY)
+"""Windows after which what will be found has been, in half of the cases."""
+
 HALF: Final = 0.5
 """Share of the times tried at which a shift must be found."""
 
 
 @dataclass(frozen=True, eq=False)
-class Reach:
+class SmallestRatios:
     """Ratios of the expected share, [S] each: ∞ where no rise is found, NaN where no fall is."""
 
     up: Floats
@@ -45,18 +53,18 @@ def futures(baseline: Baseline, alpha: float, series: Ints) -> tuple[Future, ...
     return tuple(Future.of(baseline, alpha, onset).select(series) for onset in onsets.tolist())
 
 
-def reach(tried: Sequence[Future], windows: int) -> Reach:
+def reach(tried: Sequence[Future], windows: int) -> SmallestRatios:
     """Return the smallest shifts found within *windows*, the medians over the times tried."""
-    within = min(windows, LONGEST)
+    within = min(int(windows * EARLY), LONGEST)
     found = [_smallest(one, within) for one in tried]
     up = np.median([one.up for one in found], axis=0)
     down = np.median([np.where(np.isnan(one.down), -1.0, one.down) for one in found], axis=0)
-    return Reach(up, np.where(down < 0, np.nan, down))
+    return SmallestRatios(up, np.where(down < 0, np.nan, down))
 
 
 def delay(tried: Sequence[Future], ratio: float) -> Floats:
     """Return the windows after which shares *ratio* times as large are found, ∞ if never, [S]."""
-    return np.asarray(np.median([_delay(one, ratio) for one in tried], axis=0))
+    return np.maximum(np.median([_delay(one, ratio) for one in tried], axis=0) / EARLY, 1.0)
 
 
 def found_at_all(tried: Sequence[Future], ratio: float) -> Mask:
@@ -65,7 +73,7 @@ def found_at_all(tried: Sequence[Future], ratio: float) -> Mask:
     return np.asarray(np.mean(votes, axis=0) > HALF)
 
 
-def _smallest(future: Future, windows: int) -> Reach:
+def _smallest(future: Future, windows: int) -> SmallestRatios:
     series = future.n.shape[1]
     twice = future.select(np.tile(np.arange(series), 2))
     falls = np.arange(2 * series) >= series
@@ -81,7 +89,9 @@ def _smallest(future: Future, windows: int) -> Reach:
     strength = _bisected(found, 2 * series)
     ratios = ratio(strength)
     known = strength <= 1
-    return Reach(np.where(known, ratios, np.inf)[:series], np.where(known, ratios, np.nan)[series:])
+    return SmallestRatios(
+        np.where(known, ratios, np.inf)[:series], np.where(known, ratios, np.nan)[series:]
+    )
 
 
 def _bisected(found: Callable[[Floats], Mask], series: int) -> Floats:

@@ -28,6 +28,7 @@ from tidegauge_service.reports.plan import MONTH_MS, StreamPlan
 
 WIDTH: Final = 79
 NAMES: Final = 24
+MANY: Final = 10.0
 
 WHY: Final = {
     Obstacle.FEW_RECORDS: f"fewer than {MIN_RECORDS} records in {LONGEST} windows",
@@ -106,9 +107,9 @@ def _table(series: Sequence[SeriesOutlook], window_ms: int) -> Table:
 def _within(name: str, one: SeriesOutlook, window_ms: int) -> str:
     """Return the head of a column: the time, and its windows as far as they are added up."""
     found = one.within[name]
-    windows = LONGEST if found is None else found.windows
+    windows = 0 if found is None else found.windows
     time = HORIZONS.get(name) or _time(windows * window_ms)
-    return f"within {time}\n({windows} {'window' if windows == 1 else 'windows'})"
+    return f"within {time}\n(by window {windows})"
 
 
 def _cell(found: SmallestShifts | None) -> str:
@@ -123,7 +124,9 @@ def _share(shift: Shift | None) -> str:
 
 
 def _ratio(shift: Shift | None) -> str:
-    return "–" if shift is None else f"×{_figure(shift.ratio)}"
+    if shift is None:
+        return "–"
+    return f"×{shift.ratio:.2f}" if 1 <= shift.ratio < MANY else f"×{_figure(shift.ratio)}"
 
 
 def _limits(plan: StreamPlan) -> Iterator[str]:
@@ -156,12 +159,18 @@ def _limits(plan: StreamPlan) -> Iterator[str]:
 
 
 def _segments(plan: StreamPlan) -> Iterator[str | Table]:
-    yield "Segments: how many of their series can alarm at all."
-    table = _plain("segment", "records\na window", "series that\ncan alarm", "blind spot found at")
+    yield (
+        "Segments: how many of their series can alarm at all, and at what the share of records "
+        "that no LF votes on (the blind spot) is found if it stays there."
+    )
+    table = _plain(
+        "segment", "records\na window", "series that\ncan alarm", "blind\nspot", "found at"
+    )
     for one in plan.segments:
         found = one.blind_spot.within[EVER]
         can = f"{one.telling} of {one.series}"
-        table.add_row(clean(one.segment, NAMES), _figure(one.records), can, _cell(found))
+        share = f"{percent(one.blind_spot.share)} %"
+        table.add_row(clean(one.segment, NAMES), _figure(one.records), can, share, _cell(found))
     yield table
     if plan.mute:
         names = _some([clean(one.segment, NAMES) for one in plan.mute])
