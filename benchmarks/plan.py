@@ -35,7 +35,7 @@ from tidegauge_probes.findings import ALL, SeriesKind
 from tidegauge_probes.model import ABSTAIN
 
 SEED: Final = 20_260_105
-RUNS: Final = 4 if QUICK else 24
+RUNS: Final = 2 if QUICK else 12
 PATIENCE: Final = 3
 """Times the planned delay after which a shift counts as not found."""
 

@@ -130,14 +130,14 @@ def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
 
 def _shifted(compared: _Comparison, baseline: Baseline, tested: Mask, detector: Detector) -> Mask:
     found = compared.scanned
-    worth = worth_a_page(found, learning=baseline.calibration.learning)
+    worth = worth_a_page(found, baseline.calibration)
     return off(found.adjusted / baseline.weights, worth, tested, detector.alpha)
 
 
-def worth_a_page(found: Scanned, *, learning: bool) -> Mask:
+def worth_a_page(found: Scanned, calibration: Calibration) -> Mask:
     """Mark series whose shift is large enough to be reported, however certain it is, [S]."""
     large = np.abs(np.log(found.effect)) >= np.log(LEARNING_ODDS)
-    return np.asarray(found.worth & large) if learning else found.worth
+    return np.asarray(found.worth & large) if calibration.learning else found.worth
 
 
 def _verdicts(n: Ints, tested: Mask, shifted: Mask, *, learning: bool) -> list[Verdict]:

@@ -82,7 +82,7 @@ class Future:
     def found(self, ratio: Floats, windows: int) -> Mask:
         """Mark the series whose shift is reported in that window, [S]."""
         seen = self.scanned(ratio, windows)
-        worth = worth_a_page(seen, learning=self.calibration.learning)
+        worth = worth_a_page(seen, self.calibration)
         return np.asarray(worth & (seen.adjusted <= self.threshold))
 
 

@@ -41,12 +41,12 @@ EVER: Final = "ever"
 RISES, FALLS = math.inf, 0.0
 """Ratios of the largest shifts: to all of the records, and to none of them."""
 
-WANDERS: Final = 1.5
-"""Growth of G(j) from 32 windows to 64 from which a series has no level: adding up twice as many
-windows makes its mean hardly more certain. Independent windows have 1, a random walk has 2."""
+RISING: Final = 1.5
+"""Growth of G(j) from 32 windows to 64 of a restless series: adding up twice as many windows makes
+its mean hardly more certain. Independent windows have 1, a random walk has 2."""
 
-RESTLESS: Final = 4.0
-"""Least G(64) of a series that wanders: below, it varies little more than independent windows."""
+FAR: Final = 4.0
+"""Least G(64) of a restless series: below, it varies little more than independent windows."""
 
 
 class Obstacle(StrEnum):
@@ -80,7 +80,8 @@ class SeriesOutlook:
     """A series: its expected share of *volume* records a window, and its smallest shifts.
 
     ``within``: ``first`` (window), ``1d``, ``1w``, ``ever``; None where no window ends in that
-    time. ``up``, ``down``: why a rise or a fall is never found; None where one is.
+    time. ``up``, ``down``: why a rise or a fall is never found; None where one is. ``restless``:
+    its level moves for longer than the scan adds up, so that longer sums hardly help.
     """
 
     key: SeriesKey
@@ -89,7 +90,7 @@ class SeriesOutlook:
     within: Mapping[str, SmallestShifts | None]
     up: Obstacle | None
     down: Obstacle | None
-    wanders: bool
+    restless: bool
 
     @property
     def never(self) -> Obstacle | None:
@@ -159,9 +160,9 @@ def _of_series(
         {side: _obstacles(tried[len(tried) // 2], side) for side in (RISES, FALLS)},
     )
     share, volume = baseline.calibration.p[columns], baseline.n[:, columns].mean(axis=0)
-    wanders = _wanders(baseline, columns)
+    restless = _restless(baseline, columns)
     return [
-        found.outlook(i, baseline.keys[s], float(share[i]), float(volume[i]), bool(wanders[i]))
+        found.outlook(i, baseline.keys[s], float(share[i]), float(volume[i]), bool(restless[i]))
         for i, s in enumerate(series)
     ]
 
@@ -188,7 +189,7 @@ class _Found:
         key: SeriesKey,
         share: float,
         volume: float,
-        wanders: bool,  # noqa: FBT001
+        restless: bool,  # noqa: FBT001
     ) -> SeriesOutlook:
         within = {
             name: None
@@ -199,7 +200,7 @@ class _Found:
         ever = self.reached[LATEST]
         up = None if math.isfinite(ever.up[i]) else self.obstacles[RISES][i]
         down = None if math.isfinite(ever.down[i]) else self.obstacles[FALLS][i]
-        return SeriesOutlook(key, share, volume, within, up, down, wanders)
+        return SeriesOutlook(key, share, volume, within, up, down, restless)
 
 
 def _shifts(found: SmallestRatios, i: int, share: float, windows: int) -> SmallestShifts:
@@ -211,10 +212,10 @@ def _shifts(found: SmallestRatios, i: int, share: float, windows: int) -> Smalle
     )
 
 
-def _wanders(baseline: Baseline, series: Ints) -> Mask:
+def _restless(baseline: Baseline, series: Ints) -> Mask:
     growth = baseline.calibration.curve.growth[:, series]
-    rising: Mask = growth[LONGEST] >= WANDERS * growth[LONGEST // 2]
-    return np.asarray(rising & (growth[LONGEST] >= RESTLESS))
+    rising: Mask = growth[LONGEST] >= RISING * growth[LONGEST // 2]
+    return np.asarray(rising & (growth[LONGEST] >= FAR))
 
 
 def _obstacles(future: Future, side: float) -> list[Obstacle]:

@@ -28,7 +28,8 @@ from tidegauge_service.reports.plan import MONTH_MS, StreamPlan
 
 WIDTH: Final = 79
 NAMES: Final = 24
-MANY: Final = 10.0
+MANY, UNHEARD = 10.0, 1_000.0
+"""Ratios from which digits behind the point, and any digits, say nothing: the LF never voted."""
 
 WHY: Final = {
     Obstacle.FEW_RECORDS: f"fewer than {MIN_RECORDS} records in {LONGEST} windows",
@@ -126,6 +127,8 @@ def _share(shift: Shift | None) -> str:
 def _ratio(shift: Shift | None) -> str:
     if shift is None:
         return "–"
+    if shift.ratio >= UNHEARD:
+        return f">×{UNHEARD:,.0f}"
     return f"×{shift.ratio:.2f}" if 1 <= shift.ratio < MANY else f"×{_figure(shift.ratio)}"
 
 
@@ -145,13 +148,12 @@ def _limits(plan: StreamPlan) -> Iterator[str]:
         no_rise = [one for one in plan.series if one.up is why and one.never is None]
         if no_rise:
             yield f"No rise is ever found, not even to all: {_listed(no_rise)} ({WHY[why]})."
-    wandering = [one for one in plan.series if one.wanders]
-    if wandering:
+    restless = [one for one in plan.series if one.restless]
+    if restless:
         yield (
-            f"Hard to tell apart from noise: {_listed(wandering)}. They wander: in the baseline "
-            f"itself, levels move for longer than {LONGEST} windows, so that adding up windows "
-            "hardly helps. Only large shifts of them are found. Check the baseline for a shift of "
-            "its own."
+            f"Hard to tell apart from noise: {_listed(restless)}. In the baseline itself, levels "
+            f"move for longer than {LONGEST} windows, so adding up windows hardly helps, and only "
+            "large shifts are found. Check whether the baseline holds a shift of its own."
         )
 
 

@@ -133,6 +133,30 @@ def test_a_short_baseline_sees_gross_shifts_only() -> None:
     assert up.share / (1 - up.share) * (1 - p) / p >= 2.9, "an odds ratio of 3"
 
 
+def test_a_series_without_a_level_is_restless() -> None:
+    rng = np.random.default_rng(5)
+    steps = rng.normal(0, 0.15, size=(336, 3)).cumsum(axis=0)
+    walk = 1 / (1 + np.exp(2 - steps))
+    walking = of_all_records(simulation.fit(list(simulation.panes(rng, walk, 300))), ALPHA)
+    assert all(one.restless for one in walking)
+
+
+def test_a_series_with_a_level_is_not(outlooks: dict[str, SeriesOutlook]) -> None:
+    assert not any(one.restless for one in outlooks.values())
+
+
+def test_an_lf_of_all_or_nothing_is_too_different_from_window_to_window() -> None:
+    rng = np.random.default_rng(6)
+    rates = np.column_stack([rng.integers(0, 2, 96).astype(float), np.full(96, 0.1)])
+    [_, weather, steady] = of_all_records(
+        simulation.fit(list(simulation.panes(rng, rates, 100))), ALPHA
+    )
+    first = smallest(weather, FIRST)
+    assert (first.up, first.down) == (None, None), "either comes every other window"
+    assert weather.down is Obstacle.NOISE
+    assert smallest(steady, "1d").up is not None
+
+
 def test_windows_longer_than_the_time_find_nothing_in_it(baseline: Baseline) -> None:
     days = Baseline(
         baseline.probe_set,
