@@ -29,6 +29,10 @@ RATIOS: Final = (1.5, 2.0, 3.0, 5.0)
 WORTH_A_CHANGE: Final = 0.8
 """Another length is suggested if it takes at most this share of the time."""
 
+MOST_SERIES: Final = 2_000
+"""Series up to which all are calibrated for each length; of more, only those of all records are,
+and false incidents are not foretold."""
+
 OVER: Final = 2.0
 """Times the budget of false incidents from which a length is not suggested."""
 
@@ -41,7 +45,7 @@ class WindowLength:
     """A window length. ``windows``: of the baseline; ``learning``: whether they are too few.
 
     ``found``: LFs in which the shift is found at all, ``after_ms``: on average in the median LF,
-    None if never. ``false_rate``: false incidents to expect a window, None while learning.
+    None if never. ``false_rate``: false incidents to expect a window, None if it is not known.
     """
 
     window_ms: int
@@ -81,6 +85,8 @@ def compare_lengths(
 
     *own_ms*: the stream's length, which is kept unless another one is clearly better.
     """
+    many = len(baseline.keys) > MOST_SERIES
+    baseline = without_segments(baseline) if many else baseline
     series = _coverage(baseline)
     if not len(series):
         return None
@@ -93,7 +99,7 @@ def compare_lengths(
     compared: tuple[WindowLength, ...] = ()
     ratio = RATIOS[0]
     for ratio in RATIOS:
-        compared = tuple(one.length(ratio, median, for_windows) for one in tried)
+        compared = tuple(one.length(ratio, median, for_windows, foretold=not many) for one in tried)
         if any(one.after_ms is not None and not one.learning for one in compared):
             break
     probe, best = baseline.keys[series[median]].probe, _best(compared, own_ms)
@@ -112,7 +118,9 @@ class _Tried:
     def of(cls, baseline: Baseline, alpha: float, series: Ints) -> _Tried:
         return cls(baseline, alpha, futures(baseline, alpha, series))
 
-    def length(self, ratio: float, median: int, for_windows: int) -> WindowLength:
+    def length(
+        self, ratio: float, median: int, for_windows: int, *, foretold: bool
+    ) -> WindowLength:
         one = [future.select(np.array([median])) for future in self.futures]
         windows = float(delay(one, ratio)[0]) + for_windows - 1
         # A shift begins anywhere in a window, so on average half of one passes before it is whole.
@@ -123,7 +131,7 @@ class _Tried:
             self.baseline.learning,
             int(found_at_all(self.futures, ratio).sum()),
             after if math.isfinite(after) else None,
-            self.baseline.forecast.per_window(self.alpha),
+            self.baseline.forecast.per_window(self.alpha) if foretold else None,
             self.alpha,
         )
 
@@ -138,6 +146,15 @@ def added(baseline: Baseline, window_ms: int) -> Baseline:
     starts, first = np.unique(baseline.starts - baseline.starts % window_ms, return_index=True)
     x, n = (np.add.reduceat(part, first, axis=0) for part in (baseline.x, baseline.n))
     return replace(baseline, window_ms=window_ms, starts=starts, x=x, n=n, learned=None)
+
+
+def without_segments(baseline: Baseline) -> Baseline:
+    """Return the baseline with the series of all records alone."""
+    kept = np.array([key.segment == ALL for key in baseline.keys])
+    chosen = replace(baseline.plan, segments=(ALL,))
+    return replace(
+        baseline, plan=chosen, x=baseline.x[:, kept], n=baseline.n[:, kept], learned=None
+    )
 
 
 def _coverage(baseline: Baseline) -> Ints:

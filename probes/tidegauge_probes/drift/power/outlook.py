@@ -14,10 +14,12 @@ from tidegauge_probes.compat import StrEnum
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.power.future import Future
 from tidegauge_probes.drift.power.reach import (
+    FALLS,
     HALF,
     LATEST,
+    RISES,
     SmallestRatios,
-    found_at_all,
+    can_alarm,
     futures,
     reach,
 )
@@ -37,9 +39,6 @@ FIRST: Final = "first"
 """By the first window."""
 EVER: Final = "ever"
 """Within as many windows as the scan adds up. Smaller shifts are found only by luck."""
-
-RISES, FALLS = math.inf, 0.0
-"""Ratios of the largest shifts: to all of the records, and to none of them."""
 
 RISING: Final = 1.5
 """Growth of G(j) from 32 windows to 64 of a restless series: adding up twice as many windows makes
@@ -135,8 +134,7 @@ def of_segments(baseline: Baseline, alpha: float, for_windows: int = 1) -> list[
     ]
     if not blind:
         return []
-    tried = futures(baseline, alpha, np.arange(len(keys)))
-    telling = found_at_all(tried, RISES) | found_at_all(tried, FALLS)
+    telling = can_alarm(baseline, alpha)
     found = []
     for outlook in _of_series(baseline, alpha, blind, for_windows):
         name = outlook.key.segment

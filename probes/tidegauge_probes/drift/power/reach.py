@@ -27,13 +27,16 @@ LOOKS: Final = 4
 """Windows in which the scan is asked. It finds what it has summed longest, mostly the last."""
 
 
-EARLY: Final = 1.2
+EARLY: Final = 1.15
 """By how much longer expected counts take than real ones in half of the cases. Real ones vary, so
 some of 22 sums is beyond the threshold sooner, and series that move along, such as overlaps, share
 it. Measured: benchmarks/plan.py."""
 
 LATEST: Final = int(LONGEST / EARLY)
 """Windows after which what will be found has been, in half of the cases."""
+
+RISES, FALLS = float("inf"), 0.0
+"""Ratios of the largest shifts: to all of the records, and to none of them."""
 
 HALF: Final = 0.5
 """Share of the times tried at which a shift must be found."""
@@ -49,8 +52,22 @@ class SmallestRatios:
 
 def futures(baseline: Baseline, alpha: float, series: Ints) -> tuple[Future, ...]:
     """Return the times at which a shift is tried, of some series."""
-    onsets = ((np.arange(ONSETS) + 0.5) * len(baseline.starts) / ONSETS).astype(np.int64)
-    return tuple(Future.of(baseline, alpha, onset).select(series) for onset in onsets.tolist())
+    return tuple(Future.of(baseline, alpha, onset).select(series) for onset in _onsets(baseline))
+
+
+def can_alarm(baseline: Baseline, alpha: float) -> Mask:
+    """Mark the series of which some shift, however large, is found if it stays, bool [S]."""
+    rises, falls = np.zeros((2, len(baseline.keys)))
+    for onset in _onsets(baseline):  # one at a time: there may be 30,000 series
+        future = Future.of(baseline, alpha, onset)
+        rises += future.found(np.full(len(rises), RISES), LONGEST)
+        falls += future.found(np.full(len(falls), FALLS), LONGEST)
+    return np.asarray(np.maximum(rises, falls) > HALF * ONSETS)
+
+
+def _onsets(baseline: Baseline) -> list[int]:
+    places = (np.arange(ONSETS) + 0.5) * len(baseline.starts) / ONSETS
+    return [int(place) for place in places]
 
 
 def reach(tried: Sequence[Future], windows: int) -> SmallestRatios:

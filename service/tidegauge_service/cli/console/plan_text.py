@@ -147,7 +147,8 @@ def _limits(plan: StreamPlan) -> Iterator[str]:
             yield f"No fall is ever found, not even to zero: {_listed(no_fall)} ({WHY[why]})."
         no_rise = [one for one in plan.series if one.up is why and one.never is None]
         if no_rise:
-            yield f"No rise is ever found, not even to all: {_listed(no_rise)} ({WHY[why]})."
+            listed = _listed(no_rise)
+            yield f"No rise is ever found, not even to all records: {listed} ({WHY[why]})."
     restless = [one for one in plan.series if one.restless]
     if restless:
         yield (
@@ -232,7 +233,9 @@ def _suggestion(compared: LengthComparison, own_ms: int) -> str:
     if compared.best == own_ms:
         return f"Suggested: `window: {own}`, as it is. No other length finds it much sooner."
     best = to_duration(compared.best)
-    return f"Suggested: `window: {best}` instead of {own}, which finds it later, or never."
+    short = any(one.learning and one.window_ms == own_ms for one in compared.lengths)
+    why = "of which the baseline has too few" if short else "with which it is found later, or never"
+    return f"Suggested: `window: {best}` instead of {own}, {why}."
 
 
 # -- Words ------------------------------------------------------------------------------------

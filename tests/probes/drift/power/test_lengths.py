@@ -9,9 +9,15 @@ import pytest
 
 from tests.probes import simulation
 from tests.probes.drift.power.test_outlook import baseline_of
+from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import false_alarms
 from tidegauge_probes.drift.baseline import Baseline
-from tidegauge_probes.drift.power.lengths import LengthComparison, added, compare_lengths
+from tidegauge_probes.drift.power.lengths import (
+    LengthComparison,
+    added,
+    compare_lengths,
+    without_segments,
+)
 
 HOUR_MS = simulation.HOUR_MS
 
@@ -71,6 +77,22 @@ def test_without_an_lf_there_is_nothing_to_compare(baseline: Baseline) -> None:
         n=baseline.n[:, :1],
     )
     assert compare_lengths(bare, alpha, HOUR_MS) is None
+
+
+def test_the_series_of_all_records_are_those_of_a_baseline_without_segments() -> None:
+    rng = np.random.default_rng(8)
+    both = [with_segment(pane) for pane in simulation.panes(rng, np.full((60, 3), 0.2), 50)]
+    baseline = simulation.fit(both)
+    assert any(key.segment != "_all" for key in baseline.keys)
+    bare = without_segments(baseline)
+    wanted = [s for s, key in enumerate(baseline.keys) if key.segment == "_all"]
+    assert list(bare.keys) == [baseline.keys[s] for s in wanted]
+    assert bare.x.tolist() == baseline.x[:, wanted].tolist()
+    assert bare.plan.extract(bare.total)[0].tolist() == bare.x.sum(axis=0).tolist()
+
+
+def with_segment(pane: PaneCounts) -> PaneCounts:
+    return dataclasses.replace(pane, segments={**pane.segments, "a=b": pane.segments["_all"]})
 
 
 def test_where_nothing_is_found_nothing_is_suggested() -> None:
