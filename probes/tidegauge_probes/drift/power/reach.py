@@ -28,9 +28,9 @@ LOOKS: Final = 4
 
 
 EARLY: Final = 1.15
-"""By how much longer expected counts take than real ones in half of the cases. Real ones vary, so
-some of 22 sums is beyond the threshold sooner, and series that move along, such as overlaps, share
-it. Measured: benchmarks/plan.py."""
+"""By how much longer expected counts take than real ones in half of the cases: real ones vary, so
+that one of 22 sums gets beyond the threshold sooner. Chosen from planted shifts, rises (1.2) and
+falls (1.07) together: benchmarks/plan.py."""
 
 LATEST: Final = int(LONGEST / EARLY)
 """Windows after which what will be found has been, in half of the cases."""
