@@ -8,7 +8,7 @@ drawn from its class's distribution θ_vk = N_v π_vk / (T_k Σ N), so
 
 Neither silence nor the number of votes carries information: whatever the class, a long text wakes
 many LFs and a blind spot wakes none. T must remain the normaliser: tied to a prior, all votes end
-up in the rarest class. Three things keep a wrong model from winning just because data are many:
+up in the rarest class. Three things keep a wrong model from winning by sheer volume of data:
 
 - π_v ~ Dirichlet with a_v pseudo-votes, of which a share ā, common to all votes, is on its own
   class;
