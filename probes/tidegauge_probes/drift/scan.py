@@ -1,14 +1,14 @@
 """The multi-window scan: sums of the last 1, 2, 3 … 12, 14, 16 … 64 windows of each series.
 
-A large shift shows in one window, a small one only in the sum of many; the smallest p-value over
-the scales decides, each multiplied by the price of its scale and seen through the tail map. All is
-of the rarer outcome, with M = Σ n e expected in a sum of j windows and
+A large shift shows in one window, a small one only in the sum of many. The smallest p-value over
+the scales decides, each multiplied by the price of its scale and mapped through the tail map. All
+values are of the rarer outcome, with M = Σ n e expected in a sum of j windows and
 
     V = G(j) Σ s² + M² [ρ + (1 − e)² G(j) v]
 
 where G is the variance–time curve, ρ the relative error of the mean, and v = Σ (n_b/N)² v_b over
-the bins of the season: windows of one bin share its error, and neighbours are wrong together. Long
-sums are of winsorised windows, so that one wild window does not make a drift (``noise``).
+the bins of the season: windows in one bin share its error, and neighbours err together. Long
+sums use winsorised windows, so that one wild window does not look like a drift (``noise``).
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Past:
-    """The windows before the present one, the oldest first.
+    """The windows before the present one, oldest first.
 
     ``starts``: int64 [P]; ``x``, ``n``: int64 [P, S]. ``since``: int64 [S], windows of a series
-    that start at or before it are not used: the scan begins anew when an alert resolves.
+    that start at or before it are not used: the scan starts over when an alert resolves.
     """
 
     starts: Ints
@@ -55,7 +55,7 @@ class Past:
 
     @classmethod
     def none(cls, series: int) -> Past:
-        """Return the past of a stream's first window."""
+        """Return the past of the first window of a stream."""
         nothing = np.zeros((0, series), dtype=np.int64)
         beginning = np.full(series, np.iinfo(np.int64).min)
         return cls(np.zeros(0, dtype=np.int64), nothing, nothing, beginning)
@@ -71,24 +71,24 @@ class Past:
         )
 
     def total(self, x: Ints, n: Ints, windows: int) -> tuple[Ints, Ints]:
-        """Return x and n over the last *windows*, of which the present one is the last."""
+        """Return x and n over the last *windows*, including the present one."""
         earlier = slice(len(self.starts) - min(windows - 1, len(self.starts)), None)
         return self.x[earlier].sum(axis=0) + x, self.n[earlier].sum(axis=0) + n
 
     def since_resolved(self, start: int, resolved: Sequence[bool] | Mask) -> Past:
-        """Return the same, but for series whose alert resolved in that window: they begin anew."""
+        """Return the same past; series whose alert resolved in that window start over."""
         return Past(self.starts, self.x, self.n, np.where(resolved, start, self.since))
 
 
 @dataclass(frozen=True, eq=False)
 class Scanned:
-    """The most telling scale of each series, [S] each.
+    """The most significant scale of each series, [S] each.
 
     ``scale``: windows summed; ``share``, ``expected``: over them; ``effect``: odds ratio of the
-    two; ``p_value``: two-sided; ``adjusted``: that times the price of its scale, through the tail
-    map, at most 1; ``n_eff``; ``rank``: signed 2·n_eff·KL; ``worth``: whether the shift is large
-    enough to be of interest, however sure, and has not ended; ``enough``: whether any of its sums
-    holds enough to tell.
+    two; ``p_value``: two-sided; ``adjusted``: the same times the price of its scale, through the
+    tail map, at most 1; ``n_eff``; ``rank``: signed 2·n_eff·KL; ``worth``: whether the shift is
+    large enough to matter, however certain, and has not ended; ``enough``: whether any of its sums
+    has enough data.
     """
 
     scale: Ints
@@ -104,7 +104,7 @@ class Scanned:
 
 
 def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> Scanned:
-    """Return the most telling sum of the present window and those before it."""
+    """Return the most significant sum of the present window and those before it."""
     recent = _Recent.of(start, x, n, past, calibration)
     sums = [np.cumsum(a, axis=0) for a in (recent.size, recent.seen, recent.due)]
     last = np.minimum(np.array(SCALES), len(recent.starts)) - 1
@@ -114,8 +114,8 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
     p = np.where(total > 0, p, calibration.p)
     sum_of = _tested(recent, calibration, last, windows)
     p_value, n_eff = _p_values(sum_of, calibration, windows), sum_of.effective
-    # The share of a sum counts, but as if of n_eff records: 300 of 1,000 with n_eff = 400 are
-    # tested as 120 of 400. What windows vary by among themselves is no evidence of a shift.
+    # The share of a sum counts, but as if it had n_eff records: 300 of 1,000 with n_eff = 400 are
+    # tested as 120 of 400. How much windows vary anyway is no evidence of a shift.
     x_eff = np.where(total > 0, found / np.maximum(total, 1), p) * n_eff
     # Half a record more on either side: the odds of 0 of 40 are small, and not zero.
     odds = (x_eff + 0.5) / (n_eff - x_eff + 0.5) * (1 - p) / p
@@ -123,7 +123,7 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
     worth = enough & (np.abs(np.log(odds)) >= MIN_LOGIT) & _lasts(sums, last)
     adjusted = _adjusted(p_value, windows, calibration)
     # `adjusted` is at most 1, so a sum that is not worth a page loses to any that is, and one
-    # that holds too little loses to both: 0.2 beats 1e-9 + 1, and that beats 1e-12 + 2.
+    # with too little data loses to both: 0.2 beats 1e-9 + 1, and that beats 1e-12 + 2.
     best = (adjusted + ~worth + ~enough).argmin(axis=0)
     pick = (best, np.arange(len(x)))
     share = (x_eff / n_eff)[pick]
@@ -144,10 +144,10 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
 
 @dataclass(frozen=True, eq=False)
 class _Recent:
-    """The windows that are summed, the newest first: ``starts`` [W]; float64 [W, S] the others.
+    """The windows that are summed, newest first: ``starts`` [W]; all others float64 [W, S].
 
-    ``used``: not before a resolve, bool. ``size``, ``seen``: n and x of those; ``share``: to
-    expect; ``due``: n times that.
+    ``used``: whether they start after the last resolve, bool. ``size``, ``seen``: n and x of those;
+    ``share``: expected; ``due``: n times that.
     """
 
     starts: Ints
@@ -159,7 +159,7 @@ class _Recent:
 
     @classmethod
     def of(cls, start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> _Recent:
-        # The newest window first, so that row j of a running sum is over the last j + 1 windows:
+        # The newest window comes first, so row j of a running sum covers the last j + 1 windows:
         # of x = 5, 1, 2 (the oldest first) the sums are 2, 3 and 8.
         starts = np.append(past.starts, start)[-LONGEST:][::-1]
         every_x = np.vstack([past.x, x])[-LONGEST:][::-1]
@@ -175,7 +175,7 @@ class _Recent:
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    """Sums of the rarer outcome, [J, S]: it came ``came`` times of ``size``, ``due`` expected."""
+    """Sums of the rarer outcome, [J, S]: ``came`` of ``size`` occurred, ``due`` were expected."""
 
     came: Floats
     size: Floats
@@ -184,7 +184,7 @@ class _Sums:
 
     @property
     def effective(self) -> Floats:
-        """Records of a binomial law with the same relative variance; no more than there are."""
+        """Records of a binomial law with the same relative variance; at most the actual number."""
         size = np.maximum(self.size, 1.0)
         share = np.clip(self.due / size, 1e-12, 1 - 1e-12)
         n_eff = self.due * (1 - share) / np.maximum(self.variance, 1e-300) * size
@@ -232,12 +232,12 @@ def _adjusted(p_value: Floats, windows: Ints, calibration: Calibration) -> Float
 
 
 def _enough(sums: Sequence[Floats], last: Ints, held: Ints, calibration: Calibration) -> Mask:
-    """Mark sums with volume enough to tell: the rarer outcome was expected, or came, often.
+    """Mark sums with enough data: the rarer outcome was expected, or occurred, often enough.
 
     An LF that never failed and now fails on every record has no expected failures at all. A pair
     that votes together on 3 records a window and agrees on nine of ten is expected to differ 19
-    times in 64 windows: enough, but in fewer than 7 windows there are not yet 20 records.
-    *held*: int64 [J, S], windows that the sums are of, with records or without.
+    times in 64 windows. That is enough, but fewer than 7 windows do not yet have 20 records.
+    *held*: int64 [J, S], windows in each sum, with records or without.
     """
     total, seen, due = (a[last] for a in sums)
     rare = calibration.p <= 0.5  # noqa: PLR2004
@@ -248,9 +248,9 @@ def _enough(sums: Sequence[Floats], last: Ints, held: Ints, calibration: Calibra
 
 
 def _lasts(sums: Sequence[Floats], last: Ints) -> Mask:
-    """Mark sums whose newest quarter is shifted half as far, too: what is over opens no alert."""
+    """Mark sums whose newest quarter has half the shift, too: what is over opens no alert."""
     total, ahead = sums[0], (sums[1] - sums[2]) / np.maximum(sums[0], 1)
-    # Of 8 windows the newest 2: if all 8 are 4 points up on average and those 2 only 1 point,
+    # Of 8 windows the newest 2: if all 8 are 4 points up on average but those 2 only 1 point, then
     # whatever happened is over.
     quarter = np.maximum((last + 1) // 4, 1) - 1
     lately = ahead[quarter] * np.sign(ahead[last])
@@ -258,7 +258,7 @@ def _lasts(sums: Sequence[Floats], last: Ints) -> Mask:
 
 
 def effective(calibration: Calibration, n: Floats, p: Floats, cycles: Floats) -> Floats:
-    """Return n_eff of one window of *n* records, [S]; *cycles*: variance that the season adds."""
+    """Return n_eff of one window of *n* records, [S]; *cycles*: variance added by the season."""
     e = np.where(calibration.flip, 1 - p, p)
     variance = noise.variance(n, e, calibration.tau2)
     relative = calibration.error + (1 - e) ** 2 * cycles

@@ -20,11 +20,11 @@ MAX_PAIRS = 200
 """Maximum number of pairs to follow: those that vote together most often at baseline."""
 
 MAX_SEGMENTS = 20
-"""Values of a segment field that are followed separately; the rest is ``field=_other``."""
+"""Values of a segment field that are followed separately; the others form ``field=_other``."""
 
 
 class DerivedSeries(Protocol):
-    """Series that no LF shows by itself (``label_model.consensus``)."""
+    """Series that no single LF shows (``label_model.consensus``)."""
 
     def keys(self, layout: Layout, segments: Sequence[str]) -> list[SeriesKey]:
         """Name the series, in the order of ``extract``."""
@@ -35,13 +35,13 @@ class DerivedSeries(Protocol):
 
 @dataclass(frozen=True)
 class SeriesPlan:
-    """Which series to follow: fixed with the baseline, so that every window has the same."""
+    """Which series to follow: fixed with the baseline, so that every window has the same ones."""
 
     layout: Layout
     segments: tuple[str, ...]
     pairs: tuple[tuple[int, int], ...]
     consensus: DerivedSeries | None = None
-    """None if no label model knows the class shares."""
+    """None unless a label model knows the class shares."""
 
     def keys(self) -> tuple[SeriesKey, ...]:
         """Name the series, in the order of ``extract``."""
@@ -95,7 +95,7 @@ def plan(
     always: Sequence[str] = (),
     consensus: DerivedSeries | None = None,
 ) -> SeriesPlan:
-    """Choose the series to follow from the baseline's counts; those of its label model are given.
+    """Choose which series to follow from the baseline's counts; the label model's are given.
 
     *always* names segments (slicing functions) that are kept however small they are.
     """
@@ -104,7 +104,7 @@ def plan(
 
 
 def _pairs(counts: PaneCounts) -> tuple[tuple[int, int], ...]:
-    """Return the pairs to follow: those that vote together most, if that was counted."""
+    """Return the pairs to follow: those that vote together most often, if that was counted."""
     if not counts.gram.size:
         return ()
     together, _ = pair_counts(counts)
@@ -113,7 +113,7 @@ def _pairs(counts: PaneCounts) -> tuple[tuple[int, int], ...]:
 
 
 def other(name: str) -> str:
-    """Return the segment that takes the values of *name*'s field beyond the cap."""
+    """Return the segment for values of *name*'s field beyond the limit."""
     return f"{name.partition('=')[0]}={OTHER}"
 
 
@@ -144,7 +144,7 @@ def fold_segments(
 def pair_counts(counts: PaneCounts) -> tuple[Ints, Ints]:
     """Return how often LFs i and j both vote, and vote the same: int64 [m, m] each.
 
-    Not to be asked of counts without a Gram matrix (``counts.MAX_PAIRED``).
+    Requires counts with a Gram matrix (``counts.MAX_PAIRED``).
     """
     m, k = counts.lfs, counts.classes
     blocks = counts.gram.reshape(m, k, m, k)
@@ -154,7 +154,7 @@ def pair_counts(counts: PaneCounts) -> tuple[Ints, Ints]:
 
 
 def _polar(layout: Layout) -> list[tuple[int, int]]:
-    """(LF, class) pairs whose share can move; with two classes one says it all."""
+    """(LF, class) pairs whose share can move; with two classes, one is enough."""
     return [
         (j, k)
         for j, labels in enumerate(layout.labels)
