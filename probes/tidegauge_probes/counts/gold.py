@@ -31,7 +31,7 @@ def confusions(outcomes: Outcomes, gold: npt.ArrayLike, classes: int) -> Ints:
     truth = np.asarray(gold)
     n, m = outcomes.shape
     if truth.shape != (n,) or truth.dtype.kind not in "iu":
-        msg = f"gold labels must be {n} integers, one a record, not {truth.dtype}{truth.shape}"
+        msg = f"gold labels must be {n} integers, one per record, not {truth.dtype}{truth.shape}"
         raise CountsError(msg)
     if n and not ABSTAIN <= truth.min() <= truth.max() < classes:
         msg = f"gold labels must be in -1…{classes - 1}, not {truth.min()} to {truth.max()}"

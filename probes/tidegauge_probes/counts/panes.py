@@ -95,7 +95,7 @@ class PaneCounts:
         """Add counts made over the same layout; CountsError otherwise."""
         if (self.lfs, self.classes) != (other.lfs, other.classes):
             mine, theirs = f"{self.lfs}×{self.classes}", f"{other.lfs}×{other.classes}"
-            msg = f"counts of {mine} LFs×classes cannot be added to {theirs}: another ProbeSet"
+            msg = f"counts of {mine} LFs×classes cannot be added to {theirs}: the ProbeSets differ"
             raise CountsError(msg)
         segments = dict(self.segments)
         for name, counts in other.segments.items():
@@ -295,10 +295,10 @@ def decode(encoded: bytes) -> PaneCounts:
     try:
         magic, version, lfs, classes = _HEADER.unpack_from(encoded)
     except struct.error as error:
-        msg = "stored counts are cut short: restore the database or drop the pane"
+        msg = "stored counts are truncated: restore the database or drop the pane"
         raise CountsError(msg) from error
     if magic != _MAGIC:
-        msg = "stored counts do not start with tidegauge's mark: something else wrote them"
+        msg = "stored counts were not written by tidegauge: restore the database or drop the pane"
         raise CountsError(msg)
     if version != _VERSION:
         msg = f"stored counts have version {version}, this tidegauge reads {_VERSION}: upgrade it"

@@ -367,7 +367,7 @@ def test_a_class_balance_is_taken_from_the_command_line_and_the_stream_file(
     assert facts["label_model"]["class_shares"] == pytest.approx({"HAM": 0.9, "SPAM": 0.1})
     assert facts["source"]["balance"] == {"HAM": 0.9, "SPAM": 0.1}
     wrong = runner.invoke(app, [*votes, "--balance", "HAM:.9"])
-    assert "'HAM:.9' is no class balance; write one share for each class" in str(wrong.exception)
+    assert "'HAM:.9' is not a class balance: write one share per class" in str(wrong.exception)
     a_range = {"from": to_iso(START), "until": to_iso(START + HOUR), "balance": {"HAM": 1.0}}
     early = load_stream(write_stream(tmp_path, baseline=a_range))
     with pytest.raises(BaselineError, match="leaves out 'SPAM'"):
@@ -461,4 +461,4 @@ def test_an_archive_without_arrays_is_refused(
     config: StreamConfig, probe_set: ProbeSet, tmp_path: Path
 ) -> None:
     np.savez(tmp_path / "L.npz")
-    assert "holds no array" in refused(config, probe_set, tmp_path / "L.npz")
+    assert "contains no array" in refused(config, probe_set, tmp_path / "L.npz")
