@@ -61,9 +61,9 @@ def shadow(database: Database, stream: StreamRow, wanted: Wanted, by: Author) ->
     with database.write() as connection:
         pending = _PendingChange.begin(connection, stream, by)
         if name == pending.live.probe_set:
-            _refuse(stream, f"ProbeSet {name} is live: it counts already")
+            _refuse(stream, f"ProbeSet {name} is live, so it already counts")
         if pending.shadow is not None and pending.shadow.probe_set == name:
-            _refuse(stream, f"ProbeSet {name} is the shadow already")
+            _refuse(stream, f"ProbeSet {name} is already the shadow")
         streams.keep_probe_set(connection, wanted.probe_set, by.now_ms)
         pending.end(pending.shadow)
         return pending.add(wanted.new, Change.SHADOW)
