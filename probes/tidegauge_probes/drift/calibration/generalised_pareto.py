@@ -51,7 +51,7 @@ class Exceedance:
     log_survival: Floats
 
     def log_rate(self, evidence: Floats) -> Floats:
-        """Return ln of how often *evidence* is exceeded; below the threshold, its own rate."""
+        """Return ln of how often *evidence* is exceeded; at most as often as the threshold is."""
         beyond = np.interp(evidence - self.level, DISTANCES, self.log_survival)
         return np.asarray(np.log(self.rate) + beyond)
 
