@@ -299,7 +299,7 @@ def test_gold_labels_that_cannot_be_used_are_refused(
     with pytest.raises(BaselineError, match=r"the 150 gold labels cover only 1 of 2 classes"):
         fit_gold(predicting, write(tmp_path / "one.jsonl", one))
     wrong = [{**record, "truth": "eggs"} for record in labelled(3)]
-    with pytest.raises(BaselineError, match=r"'eggs' at 'truth', which is none of .* HAM, SPAM"):
+    with pytest.raises(BaselineError, match=r"'eggs' at 'truth', which is not one of .* HAM, SPAM"):
         fit_gold(predicting, write(tmp_path / "wrong.jsonl", wrong))
     other = CliRunner().invoke(
         app, ["baseline", "fit", "s.yaml", "--name", "b", "--votes", "L.npy", "--gold", "truth"]
