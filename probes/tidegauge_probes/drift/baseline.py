@@ -35,6 +35,8 @@ from tidegauge_probes.drift.civil_time import (
     check_calendar,
     check_zone,
 )
+from tidegauge_probes.drift.margins import Margins
+from tidegauge_probes.drift.pairs import Pairs
 from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS
 from tidegauge_probes.drift.series import SeriesPlan, plan
 from tidegauge_probes.errors import BaselineError
@@ -51,7 +53,8 @@ Ints = npt.NDArray[np.int64]
 LEARNING_WINDOWS: Final = 48
 """With fewer calibration windows, a baseline is still learning what is normal."""
 
-_VERSION: Final = 3
+_VERSION: Final = 4
+"""Of baselines before 4 co-votes are of all records, not of the votes of the rarer LF."""
 
 _MODEL: Final = "model."
 """Prefix of the names of the label model's arrays."""
@@ -109,6 +112,10 @@ class Baseline:
     @cached_property
     def calibration(self) -> Calibration:
         """What a comparison needs to know about each series."""
+        return replace(self._calibration, margins=Margins.of(self.keys))
+
+    @property
+    def _calibration(self) -> Calibration:
         if self.learned is not None:
             return self.learned[0]
         if self.learning:
@@ -184,6 +191,7 @@ class Baseline:
             "layout": [self.plan.layout.probes, self.plan.layout.classes, self.plan.layout.labels],
             "segments": self.plan.segments,
             "pairs": self.plan.pairs,
+            "agreements": self.plan.agreements,
             "source": dict(self.source),
         }
         # In UTC and without a calendar, bytes and id must stay the same as before these existed.
@@ -213,10 +221,11 @@ class _Header(msgspec.Struct):
     window_ms: int
     layout: tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[int, ...], ...]]
     segments: tuple[str, ...]
-    pairs: tuple[tuple[int, int], ...]
+    pairs: Pairs
     source: dict[str, Any]
     model: LabelModelFacts | None = None
     consensus: bool = False
+    agreements: Pairs = ()
     gold_model: int | None = None
     timezone: str = UTC_TIME.zone
     calendar: str | tuple[str, ...] = ""
@@ -238,7 +247,8 @@ def decode(encoded: bytes) -> Baseline:
         starts, x, n = (_array(parts[name]) for name in ("starts", "x", "n"))
         model = _decode_model(parts, header, total)
         consensus = Consensus.of(model, total) if header.consensus else None
-        chosen = SeriesPlan(Layout(*header.layout), header.segments, header.pairs, consensus)
+        pairs = (header.pairs, consensus, header.agreements)
+        chosen = SeriesPlan(Layout(*header.layout), header.segments, *pairs)
         _refuse_misfit(chosen, total, starts, (x, n))
         gold = _decode_gold(parts, header, total)
         civil = CivilTime(check_zone(header.timezone), check_calendar(header.calendar))
@@ -333,8 +343,8 @@ def fit(
     if not total.records:
         msg = "the baseline is empty: no records fall within it. Check its range, path and fields"
         raise BaselineError(msg)
-    chosen = plan(layout, total, slices, Consensus.of(model, total))
     timed = sorted(start for start in windows if start >= 0 and windows[start].records)
+    chosen = plan(layout, total, slices, Consensus.of(model, total), windows=len(timed))
     rows = [chosen.extract(windows[start]) for start in timed]
     width = len(chosen.keys())
     x = np.array([x for x, _ in rows], dtype=np.int64).reshape(len(rows), width)

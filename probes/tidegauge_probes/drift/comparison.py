@@ -116,9 +116,14 @@ def _compare(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration)
     came = SeasonCounts(x[None].astype(np.float64), n[None].astype(np.float64))
     [p], [cycles] = calibration.expected(here, came), calibration.season_variance(here)
     size = np.maximum(n, 1).astype(np.float64)
+    scanned = scan(start, x, n, past, calibration)
+    if calibration.margins:
+        # Of a pair, as far off the baseline as the coverages of its LFs explain.
+        moved = special.expit(special.logit(p) + scanned.explained)
+        p = np.where(scanned.explained, moved, p)
     n_eff = effective(calibration, size, p, cycles)
     low, high = _band(n_eff, p)
-    return _Comparison(x / size, p, low, high, n_eff, scan(start, x, n, past, calibration))
+    return _Comparison(x / size, p, low, high, n_eff, scanned)
 
 
 def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:

@@ -9,12 +9,14 @@ values are of the rarer outcome, with M = Σ n e expected in a sum of j windows 
 where G is the variance–time curve, ρ the relative error of the mean, and v = Σ (n_b/N)² v_b over
 the bins of the season: windows in one bin share its error, and neighbours err together. Long
 sums use winsorised windows, so that one wild window does not look like a drift (``noise``).
+
+A pair is compared with what the coverages of its two LFs explain (``margins``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,7 @@ import numpy.typing as npt
 from tidegauge_probes.drift import tail_law
 from tidegauge_probes.drift.calibration import noise
 from tidegauge_probes.drift.calibration.model import Calibration
+from tidegauge_probes.drift.margins import Bounds, Margins
 from tidegauge_probes.drift.scales import (
     LONGEST,
     MIN_LOGIT,
@@ -88,7 +91,8 @@ class Scanned:
     two; ``p_value``: two-sided; ``adjusted``: the same times the price of its scale, through the
     tail map, at most 1; ``n_eff``; ``rank``: signed 2·n_eff·KL; ``worth``: whether the shift is
     large enough to matter, however certain, and has not ended; ``enough``: whether any of its sums
-    has enough data.
+    has enough data. ``explained``: by how much the coverages of a pair's LFs move the logit of the
+    expected share, 0 for all other series.
     """
 
     scale: Ints
@@ -101,6 +105,7 @@ class Scanned:
     rank: Floats
     worth: Mask
     enough: Mask
+    explained: Floats
 
 
 def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> Scanned:
@@ -108,18 +113,23 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
     recent = _Recent.of(start, x, n, past, calibration)
     sums = [np.cumsum(a, axis=0) for a in (recent.size, recent.seen, recent.due)]
     last = np.minimum(np.array(SCALES), len(recent.starts)) - 1
-    total, found, expected = (a[last] for a in sums)
     windows = np.cumsum(recent.size > 0, axis=0)[last]
-    p = np.clip(expected / np.maximum(total, 1e-300), 1e-12, 1 - 1e-12)
-    p = np.where(total > 0, p, calibration.p)
     sum_of = _tested(recent, calibration, last, windows)
-    p_value, n_eff = _p_values(sum_of, calibration, windows), sum_of.effective
+    n_eff, at_baseline = sum_of.effective, _expected(sums, last, calibration)
+    enough = _enough(sums, last, np.cumsum(recent.used, axis=0)[last], calibration)
+    p = at_baseline
+    if calibration.margins:
+        bounds = recent.bounds(calibration.margins)
+        sums = [*sums[:2], _explained(sums, bounds)]
+        sum_of = sum_of.beyond(bounds.at(last), calibration.flip)
+        p = _possible(_expected(sums, last, calibration), at_baseline, n_eff)
+    p_value = _p_values(sum_of, calibration, windows)
+    total, found, _ = (a[last] for a in sums)
     # The share of a sum counts, but as if it had n_eff records: 300 of 1,000 with n_eff = 400 are
     # tested as 120 of 400. How much windows vary anyway is no evidence of a shift.
     x_eff = np.where(total > 0, found / np.maximum(total, 1), p) * n_eff
     # Half a record more on either side: the odds of 0 of 40 are small, and not zero.
     odds = (x_eff + 0.5) / (n_eff - x_eff + 0.5) * (1 - p) / p
-    enough = _enough(sums, last, np.cumsum(recent.used, axis=0)[last], calibration)
     worth = enough & (np.abs(np.log(odds)) >= MIN_LOGIT) & _lasts(sums, last)
     adjusted = _adjusted(p_value, windows, calibration)
     # `adjusted` is at most 1, so a sum that is not worth a page loses to any that is, and one
@@ -139,18 +149,47 @@ def scan(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> 
         rank,
         worth[pick],
         np.asarray(enough.any(axis=0)),
+        special.logit(p[pick]) - special.logit(at_baseline[pick]),
     )
+
+
+def _expected(sums: Sequence[Floats], last: Ints, calibration: Calibration) -> Floats:
+    """Return the share to expect of sums of windows, [J, S]."""
+    total, _, expected = (a[last] for a in sums)
+    p = np.clip(expected / np.maximum(total, 1e-300), 1e-12, 1 - 1e-12)
+    return np.asarray(np.where(total > 0, p, calibration.p))
+
+
+def _explained(sums: Sequence[Floats], bounds: Bounds) -> Floats:
+    """Return what is to be expected of sums, [W, S], with what coverages explain of the pairs."""
+    size, seen, due = (a[:, bounds.pairs] for a in sums)
+    explained = sums[2].copy()
+    near = bounds.nearest(seen / np.maximum(size, 1.0)) * size
+    explained[:, bounds.pairs] = np.where(size > 0, near, due)
+    return explained
+
+
+def _possible(p: Floats, at_baseline: Floats, n_eff: Floats) -> Floats:
+    """Return shares that odds can be told of: half a record of n_eff, where coverages moved them.
+
+    An LF that died never votes with another, which is just what is to be expected of it.
+    """
+    half = 0.5 / (n_eff + 1)
+    within = np.clip(p, np.minimum(at_baseline, half), np.maximum(at_baseline, 1 - half))
+    return np.asarray(np.where(p == at_baseline, p, within))
 
 
 @dataclass(frozen=True, eq=False)
 class _Recent:
     """The windows that are summed, newest first: ``starts`` [W]; all others float64 [W, S].
 
-    ``used``: whether they start after the last resolve, bool. ``size``, ``seen``: n and x of those;
-    ``share``: expected; ``due``: n times that.
+    ``x``, ``n``: as they came. ``used``: whether they start after the last resolve, bool. ``size``,
+    ``seen``: n and x of those; ``share``: expected; ``due``: n times that.
     """
 
     starts: Ints
+    x: Floats
+    n: Floats
     used: Mask
     size: Floats
     seen: Floats
@@ -162,15 +201,18 @@ class _Recent:
         # The newest window comes first, so row j of a running sum covers the last j + 1 windows:
         # of x = 5, 1, 2 (the oldest first) the sums are 2, 3 and 8.
         starts = np.append(past.starts, start)[-LONGEST:][::-1]
-        every_x = np.vstack([past.x, x])[-LONGEST:][::-1]
-        every_n = np.vstack([past.n, n])[-LONGEST:][::-1]
+        every_x = np.vstack([past.x, x])[-LONGEST:][::-1].astype(np.float64)
+        every_n = np.vstack([past.n, n])[-LONGEST:][::-1].astype(np.float64)
         used = starts[:, None] > past.since
         used[0] = True
-        size = np.where(used, every_n, 0).astype(np.float64)
-        seen = np.where(used, every_x, 0).astype(np.float64)
-        came = SeasonCounts(every_x.astype(np.float64), every_n.astype(np.float64))
-        share = calibration.expected(starts, came)
-        return cls(starts, used, size, seen, share, size * share)
+        size, seen = np.where(used, every_n, 0.0), np.where(used, every_x, 0.0)
+        share = calibration.expected(starts, SeasonCounts(every_x, every_n))
+        return cls(starts, every_x, every_n, used, size, seen, share, size * share)
+
+    def bounds(self, margins: Margins) -> Bounds:
+        """Return what coverages explain of the pairs, in the sums of 1, 2 … W windows."""
+        used = self.used[:, margins.pairs].astype(np.float64)
+        return margins.bounds(self.share, self.x, self.n, used)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +231,20 @@ class _Sums:
         share = np.clip(self.due / size, 1e-12, 1 - 1e-12)
         n_eff = self.due * (1 - share) / np.maximum(self.variance, 1e-300) * size
         return np.asarray(np.where(self.size > 0, np.clip(n_eff, 1e-9, size), 1.0))
+
+    def beyond(self, bounds: Bounds, flip: Mask) -> _Sums:
+        """Return the same beside whatever the coverages of a pair explain that is nearest to them.
+
+        With the noise of the pair itself, which grows with what is expected.
+        """
+        pairs = bounds.pairs
+        low = np.where(flip[pairs], 1 - bounds.high, bounds.low) * self.size[:, pairs]
+        high = np.where(flip[pairs], 1 - bounds.low, bounds.high) * self.size[:, pairs]
+        due, variance = self.due.copy(), self.variance.copy()
+        due[:, pairs] = np.clip(self.came[:, pairs], low, high)
+        more = due[:, pairs] / np.maximum(self.due[:, pairs], 1e-12)
+        variance[:, pairs] *= np.maximum(more, 1.0) ** 2
+        return replace(self, due=due, variance=variance)
 
 
 def _tested(recent: _Recent, calibration: Calibration, last: Ints, windows: Ints) -> _Sums:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tidegauge_probes.drift.calibration.tails import TailMaps
 from tidegauge_probes.drift.calibration.variance_time import VarianceTime
+from tidegauge_probes.drift.margins import NO_MARGINS, Margins
 from tidegauge_probes.drift.scales import LEAST_FREEDOM
 from tidegauge_probes.drift.season import NO_SEASON, Season, SeasonCounts
 
@@ -27,7 +28,8 @@ class Calibration:
     votes) behind it; ``curve``: how the variance of sums grows; ``season``: the daily and weekly
     cycles around p. ``freedom``: degrees of freedom of one window (windows × series that vary
     independently); ``tails``: how far out sums got in the calibration itself; ``left_out``:
-    stretches treated as incidents, [from, until) in epoch ms.
+    stretches treated as incidents, [from, until) in epoch ms. ``margins``: which series are pairs,
+    and which are the coverages of their LFs.
     """
 
     p: Floats
@@ -40,6 +42,7 @@ class Calibration:
     freedom: float = math.inf
     tails: TailMaps | None = None
     left_out: tuple[tuple[int, int], ...] = ()
+    margins: Margins = NO_MARGINS
 
     @property
     def flip(self) -> Mask:
