@@ -51,14 +51,16 @@ class Future:
         """
         rows = np.arange(onset - LONGEST + 1, onset + LONGEST)
         starts, n = _repeated(baseline, rows)
-        share = np.asarray(baseline.calibration.expected(starts))
+        # Each series shifts alone, so that nothing of a pair is explained by its LFs.
+        calibration = baseline.calibration.select(np.arange(len(baseline.keys)))
+        share = np.asarray(calibration.expected(starts))
         return cls(
             starts,
             n,
             share,
             LONGEST - 1,
             _threshold(baseline, alpha, starts, n, share),
-            baseline.calibration,
+            calibration,
         )
 
     def select(self, series: Ints) -> Future:
