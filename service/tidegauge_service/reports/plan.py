@@ -68,7 +68,7 @@ def make_plan(
         config.false_alarms.incidents * MONTH_MS / PERIODS_MS[config.false_alarms.period],
         tuple(of_all_records(baseline, alpha, needed)),
         tuple(of_segments(baseline, alpha, needed)),
-        compare_lengths(finest or baseline, lambda ms: _alpha(config, ms), window_ms, needed),
+        compare_lengths(baseline, lambda ms: _alpha(config, ms), needed, finest),
     )
 
 

@@ -79,30 +79,32 @@ class LengthComparison:
 
 
 def compare_lengths(
-    baseline: Baseline, alpha: Alpha, own_ms: int, for_windows: int = 1
+    baseline: Baseline, alpha: Alpha, for_windows: int = 1, finest: Baseline | None = None
 ) -> LengthComparison | None:
-    """Compare lengths that are multiples of the baseline's own windows; None without an LF.
+    """Compare lengths that the windows of a baseline add up to; None without an LF.
 
-    *own_ms*: the stream's length, which is kept unless another one is clearly better.
+    *finest*: the same in shorter windows, from which lengths come that are no multiple of the
+    baseline's own. That one is kept unless another is clearly better.
     """
     many = len(baseline.keys) > MOST_SERIES
-    baseline = without_segments(baseline) if many else baseline
-    series = _coverage(baseline)
+    own, short = (without_segments(one) if many else one for one in (baseline, finest or baseline))
+    series, own_ms = _coverage(own), baseline.window_ms
     if not len(series):
         return None
-    share = baseline.calibration.p[series]
+    share = own.calibration.p[series]
     median = int(np.argsort(share)[(len(series) - 1) // 2])
     lengths = sorted(
-        ms for ms in {*LENGTHS, own_ms} if ms >= baseline.window_ms and not ms % baseline.window_ms
+        ms for ms in {*LENGTHS, own_ms} if ms >= short.window_ms and not ms % short.window_ms
     )
-    tried = [_Tried.of(added(baseline, ms), alpha(ms), series) for ms in lengths]
+    sources = {ms: short if ms % own_ms else own for ms in lengths}
+    tried = [_Tried.of(added(one, ms), alpha(ms)) for ms, one in sources.items()]
     compared: tuple[WindowLength, ...] = ()
     ratio = RATIOS[0]
     for ratio in RATIOS:
         compared = tuple(one.length(ratio, median, for_windows, foretold=not many) for one in tried)
         if any(one.after_ms is not None and not one.learning for one in compared):
             break
-    probe, best = baseline.keys[series[median]].probe, _best(compared, own_ms)
+    probe, best = own.keys[series[median]].probe, _best(compared, own_ms)
     return LengthComparison(probe, float(share[median]), ratio, len(series), compared, best)
 
 
@@ -115,8 +117,8 @@ class _Tried:
     futures: tuple[Future, ...]
 
     @classmethod
-    def of(cls, baseline: Baseline, alpha: float, series: Ints) -> _Tried:
-        return cls(baseline, alpha, futures(baseline, alpha, series))
+    def of(cls, baseline: Baseline, alpha: float) -> _Tried:
+        return cls(baseline, alpha, futures(baseline, alpha, _coverage(baseline)))
 
     def length(
         self, ratio: float, median: int, for_windows: int, *, foretold: bool

@@ -33,7 +33,7 @@ def baseline() -> Baseline:
 
 @pytest.fixture(scope="module")
 def compared(baseline: Baseline) -> LengthComparison:
-    found = compare_lengths(baseline, alpha, HOUR_MS)
+    found = compare_lengths(baseline, alpha)
     assert found is not None
     return found
 
@@ -53,6 +53,20 @@ def test_lengths_are_those_that_the_windows_add_up_to(compared: LengthComparison
     assert hours == [1, 3, 6, 12, 24, 168]
     assert [one.windows for one in compared.lengths] == [168, 56, 28, 14, 7, 1]
     assert [one.learning for one in compared.lengths] == [False, False, True, True, True, True]
+
+
+def test_shorter_windows_come_from_the_finest_and_the_own_ones_from_the_baseline(
+    baseline: Baseline,
+) -> None:
+    own = added(baseline, 3 * HOUR_MS)
+    found = compare_lengths(own, alpha, finest=baseline)
+    assert found is not None
+    assert [one.window_ms // HOUR_MS for one in found.lengths] == [1, 3, 6, 12, 24, 168]
+    rates = {one.window_ms: one.false_rate for one in found.lengths}
+    assert rates[own.window_ms] == own.forecast.per_window(alpha(own.window_ms))
+    alone = compare_lengths(own, alpha)
+    assert alone is not None
+    assert [one.window_ms // HOUR_MS for one in alone.lengths] == [3, 6, 12, 24, 168]
 
 
 def test_the_median_lf_is_named_and_what_it_is_tried_with(compared: LengthComparison) -> None:
@@ -76,7 +90,7 @@ def test_without_an_lf_there_is_nothing_to_compare(baseline: Baseline) -> None:
         x=baseline.x[:, :1],
         n=baseline.n[:, :1],
     )
-    assert compare_lengths(bare, alpha, HOUR_MS) is None
+    assert compare_lengths(bare, alpha) is None
 
 
 def test_the_series_of_all_records_are_those_of_a_baseline_without_segments() -> None:
@@ -99,7 +113,7 @@ def test_where_nothing_is_found_nothing_is_suggested() -> None:
     """One record a window: even five times as many votes stay below what is tested."""
     rare = baseline_of(60, 1, (0.01,))
     assert np.all(rare.n[:, 0] == 1)
-    found = compare_lengths(rare, alpha, HOUR_MS)
+    found = compare_lengths(rare, alpha)
     assert found is not None
     assert found.best is None
     assert {one.after_ms for one in found.lengths if not one.learning} == {None}
