@@ -219,7 +219,7 @@ def _p_values(sums: _Sums, calibration: Calibration, windows: Ints) -> Floats:
         sums.size[has],
         np.maximum(sums.due[has], 1e-12),
         sums.variance[has],
-        calibration.freedom_of(windows[has]),
+        calibration.freedom_of(windows)[has],
     )
     return found
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import BLIND, COVERED, RECORDS, PaneCounts, SegmentCounts
+from tidegauge_probes.drift import record_series
 from tidegauge_probes.findings import ALL, OTHER, SeriesKey, SeriesKind
 from tidegauge_probes.model import Layout
 
@@ -42,10 +43,13 @@ class SeriesPlan:
     pairs: tuple[tuple[int, int], ...]
     consensus: DerivedSeries | None = None
     """None if no label model knows the class shares."""
+    volume: bool = False
+    """Whether the volume is followed: not without times, nor of training data."""
 
     def keys(self) -> tuple[SeriesKey, ...]:
         """Name the series, in the order of ``extract``."""
         keys = [key for segment in self.segments for key in self._segment_keys(segment)]
+        keys += record_series.keys(self.segments, volume=self.volume)
         names = self.layout.probes
         for kind in (SeriesKind.CO_VOTE, SeriesKind.AGREEMENT):
             keys += [SeriesKey(kind, ALL, names[i], names[j]) for i, j in self.pairs]
@@ -64,13 +68,19 @@ class SeriesPlan:
         ]
         return keys
 
-    def extract(self, counts: PaneCounts) -> tuple[Ints, Ints]:
-        """Return x and n of each series, int64 [S] each."""
+    def extract(self, counts: PaneCounts, *, whole: bool = True) -> tuple[Ints, Ints]:
+        """Return x and n of each series, int64 [S] each.
+
+        *whole*: whether these are all records of one window, so that they have a volume.
+        """
         segments = fold_segments(counts.segments, self.segments)
         nothing = _nothing(counts)
         ordered = [segments.get(s, nothing) for s in self.segments]
         columns = [_of_segment(segment, self.layout) for segment in ordered]
-        columns.append(self._of_pairs(counts))
+        of_records = record_series.extract(
+            counts.records, self.segments, ordered, volume=self.volume, whole=whole
+        )
+        columns += [of_records, self._of_pairs(counts)]
         if self.consensus is not None:
             columns.append(self.consensus.extract(counts, ordered))
         return (
@@ -94,13 +104,16 @@ def plan(
     counts: PaneCounts,
     always: Sequence[str] = (),
     consensus: DerivedSeries | None = None,
+    *,
+    volume: bool = False,
 ) -> SeriesPlan:
     """Choose the series to follow from the baseline's counts; those of its label model are given.
 
     *always* names segments (slicing functions) that are kept however small they are.
     """
     kept = [name for field in _fields(counts, always) for name in _largest(counts, field)]
-    return SeriesPlan(layout, (ALL, *sorted(always), *kept), _pairs(counts), consensus)
+    segments = (ALL, *sorted(always), *kept)
+    return SeriesPlan(layout, segments, _pairs(counts), consensus, volume)
 
 
 def _pairs(counts: PaneCounts) -> tuple[tuple[int, int], ...]:

@@ -26,8 +26,9 @@ class Calibration:
     windows; ``error``: relative variance of the share expected of the *rarer* outcome; ``n``:
     records (or votes) behind it; ``curve``: how the variance of sums grows; ``season``: the daily
     and weekly cycles around p. ``freedom``: degrees of freedom of one window (windows × series
-    that vary independently); ``tails``: how often sums went astray in the calibration itself;
-    ``left_out``: stretches that were taken for incidents, [from, until) in epoch ms.
+    that vary independently), of all series or [S]; ``tails``: how often sums went astray in the
+    calibration itself; ``left_out``: stretches that were taken for incidents, [from, until) in
+    epoch ms.
     """
 
     p: Floats
@@ -37,7 +38,7 @@ class Calibration:
     learning: bool
     curve: VarianceTime
     season: Season = NO_SEASON
-    freedom: float = math.inf
+    freedom: Floats | float = math.inf
     tails: TailMaps | None = None
     left_out: tuple[tuple[int, int], ...] = ()
 
@@ -63,5 +64,5 @@ class Calibration:
         return self.season.variance(starts, len(self.p))
 
     def freedom_of(self, windows: Ints) -> Floats:
-        """Return the degrees of freedom that sums of so many windows are tested with."""
+        """Return the degrees of freedom that sums of so many windows are tested with, [J, S]."""
         return np.asarray(np.maximum(self.freedom / np.maximum(windows, 1), LEAST_FREEDOM))
