@@ -6,6 +6,7 @@ and tails are then those of any series, and an odds ratio is a ratio of volumes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Final
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import RECORDS, SegmentCounts
-from tidegauge_probes.findings import ALL, VOLUME_OF, SeriesKey, SeriesKind
+from tidegauge_probes.findings import VOLUME_OF, SeriesKey, SeriesKind
 
 Ints = npt.NDArray[np.int64]
 
@@ -25,7 +26,7 @@ MOST_SILENT: Final = 1_000
 
 def keys(segments: Sequence[str], *, volume: bool) -> list[SeriesKey]:
     """Name the series, in the order of ``extract``."""
-    shares = [SeriesKey(SeriesKind.SEGMENT_SHARE, name) for name in segments if name != ALL]
+    shares = [SeriesKey(SeriesKind.SEGMENT_SHARE, name) for name in segments if _is_value(name)]
     return [*([VOLUME] if volume else []), *shares]
 
 
@@ -39,17 +40,32 @@ def extract(
 ) -> tuple[Ints, Ints]:
     """Return x and n of each series, int64 [S] each.
 
-    *counted*: of each of *segments*. *whole*: whether all records of the window can have been
-    seen; the volume of any other says nothing, and is 0 of 0.
+    *counted*: of each of *segments*. A share is of the records that were counted by its field.
+    *whole*: whether all records of the window can have been seen; the volume of any other says
+    nothing, and is 0 of 0.
     """
-    parts = [
-        int(one.totals[RECORDS]) for name, one in zip(segments, counted, strict=True) if name != ALL
-    ]
-    x, n = parts, [records] * len(parts)
+    sizes = {
+        name: int(one.totals[RECORDS])
+        for name, one in zip(segments, counted, strict=True)
+        if _is_value(name)
+    }
+    of_field: Counter[str] = Counter()
+    for name, size in sizes.items():
+        of_field[_field(name)] += size
+    x, n = list(sizes.values()), [of_field[_field(name)] for name in sizes]
     if volume:
         x = [min(records, VOLUME_OF) if whole else 0, *x]
         n = [VOLUME_OF if whole else 0, *n]
     return np.array(x, dtype=np.int64), np.array(n, dtype=np.int64)
+
+
+def _field(segment: str) -> str:
+    return segment.partition("=")[0]
+
+
+def _is_value(segment: str) -> bool:
+    """Whether a segment is a value of a field, and not the records of a slicing function."""
+    return "=" in segment
 
 
 def silent_windows(with_records: Collection[int], window_ms: int) -> Ints:

@@ -51,7 +51,7 @@ def slow(
         known = [row for row in rows if max(row) >= 0 or ERROR not in row]
         return sum(set(row) == {ABSTAIN} for row in rows), len(known)
     if key.series is SeriesKind.SEGMENT_SHARE:
-        return len(rows), len(every)
+        return len(rows), len(every)  # every record has a side
     i = names.index(key.probe)
     if not key.other:
         return share(rows, i, key)

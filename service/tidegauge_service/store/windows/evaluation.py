@@ -71,13 +71,18 @@ def _first_pane(connection: sa.Connection, stream: StreamRow, since: int | None)
 
 
 def _tells_of_outage(connection: sa.Connection, stream: StreamRow, start: int) -> bool:
-    """Whether a window without records is one of the first after some with records."""
-    t = schema.pane
+    """Whether a window without records is one of the first after some that were compared."""
+    w, t = schema.window, schema.pane
+    state = sa.select(w.c.state).where(
+        w.c.stream_id == stream.id, w.c.window_start_ms == start - stream.window_ms
+    )
+    if connection.execute(state).scalar() != WindowState.COMPARED:
+        return False
     query = sa.select(sa.func.max(t.c.window_start_ms)).where(
         t.c.stream_id == stream.id, t.c.window_start_ms < start
     )
     last = connection.execute(query).scalar()
-    return last is not None and start <= last + TOLD_BY * stream.window_ms
+    return last is not None and start <= int(last) + TOLD_BY * stream.window_ms
 
 
 def is_whole(connection: sa.Connection, stream: StreamRow, start: int) -> bool:
