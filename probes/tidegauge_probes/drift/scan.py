@@ -195,7 +195,8 @@ def _tested(recent: _Recent, calibration: Calibration, last: Ints, windows: Ints
     size = recent.size
     y, e = noise.oriented(recent.seen, size, recent.share, calibration.flip)
     off, spread = y - size * e, noise.variance(size, e, calibration.tau2)
-    clipped = noise.winsorised(off, spread)
+    # Where the mean itself is hardly known, no window is wild for being far from it.
+    clipped = noise.winsorised(off, spread + (size * e) ** 2 * calibration.unknown)
     wild, bounded, variance, due, total = (
         np.cumsum(a, axis=0)[last] for a in (off, clipped, spread, size * e, size)
     )

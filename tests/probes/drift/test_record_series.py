@@ -183,6 +183,12 @@ def test_until_two_weeks_are_known_a_sunday_is_no_alarm_and_an_outage_is() -> No
     assert of(comparison.compare(96 * HOUR, NOTHING, baseline, Detector()), VOLUME).shifted
 
 
+def test_of_few_records_and_a_short_baseline_an_outage_takes_a_second_window() -> None:
+    baseline = fit(counted(np.random.default_rng(8).poisson(40, 60).tolist()))
+    silent = follow(baseline, {w * HOUR: NOTHING for w in range(60, 64)})
+    assert [of(findings, VOLUME).shifted for findings in silent] == [False, True, True, True]
+
+
 def test_while_learning_no_volume_alarms() -> None:
     baseline = fit(counted([1_000] * 30))
     assert baseline.learning

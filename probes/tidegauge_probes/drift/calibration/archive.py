@@ -6,6 +6,7 @@ Learning takes seconds where series are many, so it is done once, when a baselin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,7 @@ from tidegauge_probes.drift.calibration.generalised_pareto import DISTANCES, Exc
 from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.calibration.tails import GROUPS, TailMaps
 from tidegauge_probes.drift.calibration.variance_time import PHIS, VarianceTime
-from tidegauge_probes.drift.calibration.volume import freedom_of_all
+from tidegauge_probes.drift.calibration.volume import with_own
 from tidegauge_probes.drift.civil_time import CivilTime
 from tidegauge_probes.drift.season import Cycle, Season, bin_count
 
@@ -35,8 +36,9 @@ class _Header(msgspec.Struct):
     cycles: tuple[tuple[int, int], ...]
     maps: tuple[tuple[float, float] | None, ...]
     forecast_windows: int
-    volume: tuple[int, float] | None = None
-    """Place of the volume, and its degrees of freedom; its maps come after the others."""
+    volume: tuple[int, float, float] | None = None
+    """Place of the volume, its degrees of freedom, and what is unknown of its mean. Its maps come
+    after the others."""
 
 
 def encode(
@@ -46,14 +48,16 @@ def encode(
     cycles = calibration.season.cycles
     maps = [*(one for pair in tails.maps for one in pair), *tails.own]
     freedom = np.broadcast_to(calibration.freedom, calibration.p.shape)
+    unknown = np.broadcast_to(calibration.unknown, calibration.p.shape)
     others = np.delete(freedom, tails.place) if tails.own else freedom
+    place = tails.place
     header = _Header(
         float(others[0]),
         calibration.left_out,
         tuple((cycle.period_ms, cycle.bin_ms) for cycle in cycles),
         tuple(None if one is None else (one.level, one.rate) for one in maps),
         forecast.windows,
-        (tails.place, float(freedom[tails.place])) if tails.own else None,
+        (place, float(freedom[place]), float(unknown[place])) if tails.own else None,
     )
     arrays = {name: getattr(calibration, name) for name in _SERIES}
     arrays |= {"curve": calibration.curve.weights, "rare": tails.rare}
@@ -98,18 +102,23 @@ def decode(
         learning=False,
         curve=VarianceTime(arrays["curve"]),
         season=Season(cycles, civil, window_ms),
-        freedom=_freedom(head, series),
+        freedom=head.freedom,
         tails=_tails(head, arrays["maps"], arrays["rare"].astype(np.bool_)),
         left_out=head.left_out,
     )
-    return calibration, Forecast(arrays["peaks"], head.forecast_windows)
+    return _with_volume(calibration, head), Forecast(arrays["peaks"], head.forecast_windows)
 
 
-def _freedom(head: _Header, series: int) -> Array | float:
+def _with_volume(calibration: Calibration, head: _Header) -> Calibration:
     if head.volume is None:
-        return head.freedom
-    place, own = head.volume
-    return freedom_of_all(head.freedom, own, place, series)
+        return calibration
+    place, freedom, unknown = head.volume
+    series = len(calibration.p)
+    return replace(
+        calibration,
+        freedom=with_own(head.freedom, freedom, place, series),
+        unknown=with_own(0.0, unknown, place, series),
+    )
 
 
 def _tails(head: _Header, survivals: Array, rare: Array) -> TailMaps:

@@ -41,6 +41,8 @@ class Calibration:
     freedom: Floats | float = math.inf
     tails: TailMaps | None = None
     left_out: tuple[tuple[int, int], ...] = ()
+    unknown: Floats | float = 0.0
+    """The part of ``error`` that no calibration window can have shown: [S], or of all series."""
 
     @property
     def flip(self) -> Mask:

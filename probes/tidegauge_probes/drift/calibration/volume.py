@@ -57,7 +57,8 @@ class VolumeWindows:
         def put(theirs: Floats, mine: Floats) -> Floats:
             return np.insert(theirs, self.place, mine[..., 0], axis=-1)
 
-        error = own.error + self._unknown_week(own.season) ** 2
+        series = len(others.p) + 1
+        unknown = with_own(0.0, self._unknown_week(own.season) ** 2, self.place, series)
         cycles = tuple(
             replace(
                 theirs,
@@ -70,14 +71,15 @@ class VolumeWindows:
         return Calibration(
             p=put(others.p, own.p),
             tau2=put(others.tau2, own.tau2),
-            error=put(others.error, error),
+            error=put(others.error, own.error) + unknown,
             n=put(others.n, own.n),
             learning=False,
             curve=VarianceTime(put(others.curve.weights, own.curve.weights)),
             season=replace(others.season, cycles=cycles),
-            freedom=freedom_of_all(others.freedom, own.freedom, self.place, len(others.p) + 1),
+            freedom=with_own(others.freedom, own.freedom, self.place, series),
             tails=self._tails(others.tails, own.tails),
             left_out=tuple(sorted({*others.left_out, *own.left_out})),
+            unknown=unknown,
         )
 
     def _unknown_week(self, season: Season) -> float:
@@ -92,8 +94,8 @@ class VolumeWindows:
         return TailMaps(others.maps, np.insert(others.rare, self.place, is_rare), maps, self.place)
 
 
-def freedom_of_all(others: Floats | float, own: Floats | float, place: int, series: int) -> Floats:
-    """Return the degrees of freedom of each series, [S]: the volume has its own alone."""
-    freedom = np.full(series, others)
-    freedom[place] = own
-    return freedom
+def with_own(others: Floats | float, own: Floats | float, place: int, series: int) -> Floats:
+    """Return *others* for all series but the volume, which has its *own*, [S]."""
+    found = np.full(series, others)
+    found[place] = own
+    return found

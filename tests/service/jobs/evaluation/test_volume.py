@@ -25,7 +25,7 @@ from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit
 from tidegauge_service.store.windows.evaluation import MAX_EMPTY_WINDOWS, TOLD_BY
 
-CALIBRATION, EACH = 60, 40
+CALIBRATION, EACH = 60, 60
 
 
 def records(hours: Mapping[int, int], country: str = "DE") -> list[bytes]:
@@ -87,7 +87,7 @@ def test_an_outage_opens_one_alert_in_its_first_window(database: Database, tmp_p
     assert (alert.key.series, hour_of(alert)) == (SeriesKind.VOLUME, 70)
     assert alert.severity == "critical"
     assert alert.cause is None
-    assert change(alert.key, alert).startswith("Volume 40 → 0 records a window (expected ")
+    assert change(alert.key, alert).startswith("Volume 60 → 0 records a window (expected ")
     assert alert.resolved_window_ms is not None
     assert 80 <= (alert.resolved_window_ms - START) // HOUR < 88
     assert not proposed(group), "no record says more of an outage"
@@ -142,7 +142,7 @@ def test_a_long_silence_is_told_of_by_its_beginning(
 def test_a_value_that_was_never_seen_is_named_and_its_records_are_proposed(
     database: Database, tmp_path: Path
 ) -> None:
-    new = [records(dict.fromkeys(range(66, 70), 20), "AA")]
+    new = [records(dict.fromkeys(range(66, 70), EACH // 2), "AA")]
     known = [records(steady(range(66))), records(dict.fromkeys(range(66, 70), EACH // 2))]
     topic = [[*known[0], *sorted([*known[1], *new[0]], key=lambda r: json.loads(r)["timestamp"])]]
     group = stream(tmp_path, database, topic)
@@ -152,8 +152,8 @@ def test_a_value_that_was_never_seen_is_named_and_its_records_are_proposed(
     assert cause is not None
     assert (cause.kind, cause.segment) == (CauseKind.VALUES, "country=AA")
     assert cause.values == (ValueShare("country=AA", 0.0, 0.5),)
-    said = "Other values of country 0 → 50 % of records"
-    assert change(alert.key, alert).replace("<0.01", "0").replace("0.02", "0").startswith(said)
+    said = change(alert.key, alert)
+    assert said.startswith("Other values of country <0.01 % → 50 % of records")
     assert because(cause) == ", of which country=AA 0 → 50 % of records (new)"
     found = proposed(group, "segment")
     assert found
