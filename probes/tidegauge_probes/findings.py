@@ -71,7 +71,7 @@ class CauseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ValueShare:
-    """A value of a segment field that is not followed: its share of the records, 0…1.
+    """A value of a segment field: its share of the records (or votes), 0…1.
 
     ``before``: in the whole baseline; 0 if it is new.
     """
@@ -89,7 +89,8 @@ class Cause:
     ``weight``: share of the volume that is in ``segment`` (none for a mix). Of another mix of
     classes, ``field`` is the class that moved most, ``ratio`` how many times as common it is as at
     baseline, and ``weight`` its share now; 0 where the baseline does not know its share.
-    ``values``: the largest ones behind a growing ``_other``, of which ``segment`` is the first.
+    ``values``: the largest ones behind a growing ``_other``, of which ``segment`` is the first; of
+    another mix of segments, the one that did most for it.
     ``confirmed``: the next shifted window said the same; the one that alarms flatters any search.
     """
 

@@ -324,8 +324,9 @@ def test_a_timeline_and_a_series_are_drawn_by_the_same_clock() -> None:
 
 
 def test_a_volume_is_drawn_in_records() -> None:
-    shares = {"x": 1_200, "n": VOLUME_OF, "expected": 1e-7, "low": 9e-8, "high": 1.1e-7}
-    history = History((NOON,), (figure(series="volume", probe="", **shares),))
+    shares: dict[str, Any] = {"expected": 1e-7, "low": 9e-8, "high": 1.1e-7}
+    shares |= {"series": "volume", "x": 1_200, "n": VOLUME_OF}
+    history = History((NOON,), (figure(**shares),))
     spec = charts.series(history)
     [point] = spec["datasets"]["figures"]
     drawn = [point[name] for name in ("observed", "expected", "low", "high")]

@@ -84,6 +84,9 @@ def because(cause: Cause | None) -> str:
     ', 84 % of it within channel=mail (49 % of the volume)'
     >>> because(Cause(CauseKind.MIX, "channel", "", 0.91, 1.0))
     ', 91 % of it due to a different mix of channel (to be confirmed)'
+    >>> mail = (ValueShare("channel=mail", 0.2, 0.45),)
+    >>> because(Cause(CauseKind.MIX, "channel", "", 0.91, 1.0, confirmed=True, values=mail))
+    ', 91 % of it due to a different mix of channel (channel=mail 20 → 45 % of the volume)'
     >>> because(Cause(CauseKind.CLASSES, "spam", "", 0.97, 0.19, confirmed=True))
     ', 97 % of it due to a different mix of classes (spam now 19 %)'
     >>> because(Cause(CauseKind.CLASSES, "spam", "", 0.97, 0.0, confirmed=True, ratio=2.31))
@@ -95,7 +98,7 @@ def because(cause: Cause | None) -> str:
     if cause is None:
         return ""
     if cause.kind is CauseKind.VALUES:
-        return f", of which {', '.join(_moved(value) for value in cause.values)}"
+        return f", of which {', '.join(_moved(value, 'records') for value in cause.values)}"
     field, share = clean(cause.field), percent(min(cause.share, 1.0))
     if cause.kind is CauseKind.WITHIN:
         segment, weight = clean(cause.segment, MAX_SEGMENT), percent(cause.weight)
@@ -106,15 +109,17 @@ def because(cause: Cause | None) -> str:
             now = f"{field} {cause.ratio:.2g} times as common"
         found = f", {share} % of it due to a different mix of classes ({now})"
     elif cause.kind is CauseKind.MIX:
-        found = f", {share} % of it due to a different mix of {field}"
+        moved = ", ".join(_moved(value, "the volume") for value in cause.values)
+        named = f" ({moved})" if moved else ""
+        found = f", {share} % of it due to a different mix of {field}{named}"
     else:
         found = f", due to a different mix of {field}: each value by itself moved the other way"
     return found if cause.confirmed else f"{found} (to be confirmed)"
 
 
-def _moved(value: ValueShare) -> str:
+def _moved(value: ValueShare, whole: str) -> str:
     new = "" if value.before else " (new)"
-    shares = f"{percent(value.before)} → {percent(value.now)} % of records"
+    shares = f"{percent(value.before)} → {percent(value.now)} % of {whole}"
     return f"{clean(value.segment, MAX_SEGMENT)} {shares}{new}"
 
 
