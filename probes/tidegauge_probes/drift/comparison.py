@@ -77,7 +77,7 @@ def compare(
 
     *past*: the windows before this one; by default, this is the first. *whole*: whether all records
     of the window can have been seen; otherwise it has no volume. Finite for every input; the
-    finding says if a series has no data or too little.
+    finding says if a series has no data or no volume.
     """
     x, n = baseline.plan.extract(window, whole=whole)
     calibration = baseline.calibration

@@ -27,9 +27,9 @@ class Calibration:
     ``error``: relative variance of the expected share of the *rarer* outcome; ``n``: records (or
     votes) behind it; ``curve``: how the variance of sums grows; ``season``: the daily and weekly
     cycles around p. ``freedom``: degrees of freedom of one window (windows × series that vary
-    independently), of all series or [S]; ``tails``: how far out sums got in the calibration itself;
-    ``left_out``: stretches treated as incidents, [from, until) in epoch ms. ``margins``: which
-    series are pairs, and which are the coverages of their LFs.
+    independently), [S] or for all series; ``tails``: how far out sums got in the calibration
+    itself; ``left_out``: stretches treated as incidents, [from, until) in epoch ms. ``margins``:
+    which series are pairs, and which are the coverages of their LFs.
     """
 
     p: Floats
