@@ -143,12 +143,17 @@ def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
 
 def _shifted(compared: _Comparison, baseline: Baseline, tested: Mask, detector: Detector) -> Mask:
     found = compared.scanned
-    worth = found.worth
+    worth = worth_a_page(found, baseline.calibration)
     if baseline.calibration.learning:
-        worth = worth & (np.abs(np.log(found.effect)) >= np.log(LEARNING_ODDS))
         # Nights and Sundays are not known yet; an odds ratio of 3 would be no news.
         worth = worth & [key.series is not SeriesKind.VOLUME for key in baseline.keys]
     return off(found.adjusted / baseline.weights, worth, tested, detector.alpha)
+
+
+def worth_a_page(found: Scanned, calibration: Calibration) -> Mask:
+    """Mark series whose shift is large enough to be reported, however certain it is, [S]."""
+    large = np.abs(np.log(found.effect)) >= np.log(LEARNING_ODDS)
+    return np.asarray(found.worth & large) if calibration.learning else found.worth
 
 
 def _verdicts(n: Ints, tested: Mask, shifted: Mask, *, learning: bool) -> list[Verdict]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -70,3 +70,21 @@ class Calibration:
     def freedom_of(self, windows: Ints) -> Floats:
         """Return the degrees of freedom for testing sums of this many windows, [J, S]."""
         return np.asarray(np.maximum(self.freedom / np.maximum(windows, 1), LEAST_FREEDOM))
+
+    def select(self, series: Ints) -> Calibration:
+        """Return what is known of some series, in this order; one may come twice.
+
+        Pairs are then compared with their own baseline alone: their LFs may not be among them.
+        """
+        tails = self.tails
+        return replace(
+            self,
+            p=self.p[series],
+            tau2=self.tau2[series],
+            error=self.error[series],
+            n=self.n[series],
+            curve=VarianceTime(self.curve.weights[:, series]),
+            season=self.season.select(series),
+            tails=None if tails is None else replace(tails, rare=tails.rare[series]),
+            margins=NO_MARGINS,
+        )
