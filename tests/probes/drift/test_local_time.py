@@ -75,12 +75,13 @@ def episodes(
 
 @pytest.mark.parametrize("change", ["2026-03-29T01:00", "2026-10-25T01:00"])
 def test_with_the_zone_a_clock_change_opens_far_fewer_episodes(change: str) -> None:
-    # How many open without it depends on the noise: 2 to 32 in one stream, over twelve seeds 12
-    # on average. So four streams are added up.
+    # How many open without it depends on the noise, from 2 upwards in one stream. So four streams
+    # are added up. Most of these episodes were of pairs, which are compared with what coverages
+    # explain: 24 are left of 48.
     streams = [traffic(change, seed) for seed in range(1, 5)]
     without = sum(episodes(windows, CivilTime()) for windows in streams)
     with_zone = sum(episodes(windows, BERLIN) for windows in streams)
-    assert without >= 8 * len(streams)
+    assert without >= 5 * len(streams)
     assert with_zone <= without / 8
 
 
