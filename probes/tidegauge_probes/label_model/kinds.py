@@ -90,7 +90,14 @@ def fit_if_identified(
     balance: Floats | None = None,
     gold: npt.ArrayLike | None = None,
 ) -> LabelModel | None:
-    """Return ``fit``'s model, or None of LFs too few to have one, or too many to be counted so."""
+    """Return ``fit``'s model, or None of LFs too few to have one, or too many to be counted so.
+
+    BaselineError as ``fit``, also where there is no model: a wrong label is never passed over.
+    """
+    if balance is not None:
+        checked_balance(balance, classes)
+    if gold is not None:
+        Labelled.of(outcomes, gold, classes)
     if not counts_pairs(outcomes.shape[1], classes):
         return None
     if not dawid_skene.identified(np.delete(outcomes, list(aside), axis=1)):
