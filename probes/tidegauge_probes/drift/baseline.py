@@ -123,6 +123,12 @@ class Baseline:
         return forecast_of(self._windows, self.calibration, self.weights)
 
     @property
+    def wandering(self) -> tuple[SeriesKey, ...]:
+        """The series without a level to return to: only gross shifts of them are reported."""
+        marked = self.calibration.wanders.tolist()
+        return tuple(key for key, wanders in zip(self.keys, marked, strict=True) if wanders)
+
+    @property
     def _windows(self) -> CalibrationWindows:
         return CalibrationWindows.of(self.starts, self.x, self.n, self.window_ms, self.civil)
 

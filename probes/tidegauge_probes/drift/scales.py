@@ -27,6 +27,10 @@ p < 10⁻⁴ sums of 1 and of 3 windows alone open .6·10⁻⁴ episodes a windo
 MIN_LOGIT: Final = 0.10
 """Shifts smaller than this (in logit p) are not worth a page, however certain."""
 
+GROSS_ODDS: Final = 3.0
+"""While the baseline is learning, and of series that wander, only shifts at least this large are
+reported."""
+
 MIN_RECORDS: Final = 20
 """A share of fewer records than this is not compared."""
 

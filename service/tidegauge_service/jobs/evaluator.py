@@ -139,6 +139,8 @@ class Evaluator:
             budget=self._scope.config.false_alarms.text,
             allowed=allowed,
             expected=baseline.forecast.per_window(allowed),
+            wandering=[str(key) for key in baseline.wandering],
+            left_out=baseline.calibration.left_out,
         )
 
     def _keep_for_baseline(

@@ -393,6 +393,8 @@ forecast = Table(
     Column("budget", String(40), nullable=False),  # as written: 1 per quarter
     Column("allowed", Float, nullable=False),  # the same per window
     Column("expected", Float),  # per window; null while learning
+    Column("wandering", Text, nullable=False),  # JSON: names of the series that wander
+    Column("left_out", Text, nullable=False),  # JSON: [from, until] of stretches not learned from
 )
 
 alert = Table(

@@ -27,6 +27,7 @@ class Calibration:
     records (or votes) behind it; ``curve``: how the variance of sums grows; ``season``: the daily
     and weekly cycles around p. ``freedom``: degrees of freedom of one window (windows × series
     that vary independently); ``tails``: how often sums went astray in the calibration itself;
+    ``wanders``: series without a level to return to, bool [S] (``random_walk``);
     ``left_out``: stretches that were taken for incidents, [from, until) in epoch ms.
     """
 
@@ -36,6 +37,7 @@ class Calibration:
     n: Floats
     learning: bool
     curve: VarianceTime
+    wanders: Mask
     season: Season = NO_SEASON
     freedom: float = math.inf
     tails: TailMaps | None = None

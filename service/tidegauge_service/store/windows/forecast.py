@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import sqlalchemy as sa
 
 from tidegauge_alerts.model import AlertKind
@@ -17,7 +19,8 @@ class ForecastRow:
 
     ``expected``: false incidents to expect per window; None while the baseline is learning.
     ``windows``: compared with it, as far as they are kept; ``incidents``: opened in them, right
-    or wrong.
+    or wrong. ``wandering``: names of its series without a level to return to. ``left_out``: what
+    of its windows it did not learn from, [from, until) in epoch ms.
     """
 
     baseline: str
@@ -26,6 +29,8 @@ class ForecastRow:
     expected: float | None
     windows: int
     incidents: int
+    wandering: tuple[str, ...] = ()
+    left_out: tuple[tuple[int, int], ...] = ()
 
     @property
     def predicted(self) -> float | None:
@@ -41,14 +46,18 @@ def save(
     budget: str,
     allowed: float,
     expected: float | None,
+    wandering: Sequence[str] = (),
+    left_out: Sequence[tuple[int, int]] = (),
 ) -> None:
-    """Write what to expect of windows that are compared with a baseline."""
+    """Write what to expect of windows that are compared with a baseline, and what it knows."""
     row = {
         "stream_id": stream.id,
         "baseline": baseline,
         "budget": budget,
         "allowed": allowed,
         "expected": expected,
+        "wandering": msgspec.json.encode(wandering).decode(),
+        "left_out": msgspec.json.encode(left_out).decode(),
     }
     upsert.replace(connection, schema.forecast, [row])
 
@@ -56,14 +65,25 @@ def save(
 def of_stream(connection: sa.Connection, stream: StreamRow) -> ForecastRow | None:
     """Return the forecast of the baseline in use; None if no window was compared with it."""
     t = schema.forecast
-    query = sa.select(t.c.baseline, t.c.budget, t.c.allowed, t.c.expected)
+    query = sa.select(
+        t.c.baseline, t.c.budget, t.c.allowed, t.c.expected, t.c.wandering, t.c.left_out
+    )
     query = query.where(t.c.stream_id == stream.id, t.c.baseline == stream.baseline)
     row = connection.execute(query).first()
     if row is None:
         return None
     first, windows = _compared(connection, stream, row.baseline)
     opened = 0 if first is None else _incidents(connection, stream, first)
-    return ForecastRow(row.baseline, row.budget, row.allowed, row.expected, windows, opened)
+    return ForecastRow(
+        row.baseline,
+        row.budget,
+        row.allowed,
+        row.expected,
+        windows,
+        opened,
+        msgspec.json.decode(row.wandering, type=tuple[str, ...]),
+        msgspec.json.decode(row.left_out, type=tuple[tuple[int, int], ...]),
+    )
 
 
 def _compared(

@@ -112,7 +112,9 @@ def detail(
         precision=precision_view(judged),
         compared=summary.last_window is not None and summary.last_window.baseline is not None,
         skew=skew_view(skew),
-        false_alarms=false_alarms.sentences(forecast, summary.stream.window_ms),
+        false_alarms=false_alarms.sentences(
+            forecast, summary.stream.window_ms, summary.stream.timezone
+        ),
         deployments=deployments_view(deployments, summary.stream.timezone),
         alerts=alerts.lists(summary.stream, open_, resolved, total),
     )
