@@ -98,7 +98,7 @@ def test_wandering_series_and_stretches_left_out_are_named(site: Site, client: T
     assert f"because it looks like an incident: {since} to {until}." in page.text
     told = client.get("/api/v1/streams/spam/false-alarms").json()
     assert told["wandering"] == names
-    assert told["left_out"] == [{"since": since, "until": until}]
+    assert told["left_out"] == [{"from": since, "until": until}]
     assert 'tidegauge_stream_wandering_series{stream="spam"} 7.0' in client.get("/metrics").text
 
 

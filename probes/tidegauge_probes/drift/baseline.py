@@ -26,7 +26,7 @@ from tidegauge_probes.drift.calibration.fit import calibrate, uncalibrated
 from tidegauge_probes.drift.calibration.fit import forecast as forecast_of
 from tidegauge_probes.drift.calibration.forecast import Forecast
 from tidegauge_probes.drift.calibration.model import Calibration
-from tidegauge_probes.drift.calibration.windows import CalibrationWindows
+from tidegauge_probes.drift.calibration.windows import CalibrationWindows, Stretches
 from tidegauge_probes.drift.civil_time import (
     UTC,
     UTC_TIME,
@@ -67,7 +67,8 @@ class Baseline:
     fitted from a vote matrix). ``x``, ``n``: int64 [W, S], the series of each window.
     ``source`` says where it came from, for the auditor. ``model``: None where its LFs are too few,
     or nobody has kept votes to fit it from. ``gold``: None without gold labels. ``civil``: the
-    clock and the calendar by which its windows are read. ``learned``: its calibration and its
+    clock and the calendar by which its windows are read. ``keep``: stretches that somebody has said
+    are no incidents, [from, until) in epoch ms. ``learned``: its calibration and its
     forecast, where they come from an archive; else they are fitted when they are first asked for.
     """
 
@@ -83,6 +84,7 @@ class Baseline:
     gold: Gold | None = None
     civil: CivilTime = UTC_TIME
     learned: tuple[Calibration, Forecast] | None = None
+    keep: Stretches = ()
 
     @cached_property
     def id(self) -> str:
@@ -130,7 +132,9 @@ class Baseline:
 
     @property
     def _windows(self) -> CalibrationWindows:
-        return CalibrationWindows.of(self.starts, self.x, self.n, self.window_ms, self.civil)
+        return CalibrationWindows.of(
+            self.starts, self.x, self.n, self.window_ms, self.civil, keep=self.keep
+        )
 
     @cached_property
     def weights(self) -> Floats:
@@ -197,6 +201,8 @@ class Baseline:
             header["timezone"] = self.civil.zone
         if self.civil.calendar:
             header["calendar"] = self.civil.calendar
+        if self.keep:
+            header["keep"] = self.keep
         parts = {}
         if self.model is not None:
             header |= {"model": facts(self.model)}
@@ -226,6 +232,7 @@ class _Header(msgspec.Struct):
     gold_model: int | None = None
     timezone: str = UTC_TIME.zone
     calendar: str | tuple[str, ...] = ""
+    keep: Stretches = ()
 
 
 def is_learning(windows: int, span_ms: int, window_ms: int) -> bool:
@@ -268,6 +275,7 @@ def decode(encoded: bytes) -> Baseline:
         gold,
         civil,
         learned,
+        header.keep,
     )
 
 
@@ -325,13 +333,14 @@ def fit(
     model: LabelModel | None = None,
     gold: Gold | None = None,
     civil: CivilTime = UTC_TIME,
+    keep: Stretches = (),
 ) -> Baseline:
     """Freeze a baseline from the counts of its windows (start in ms → counts).
 
     A vote matrix without times is one "window" at the key ``-1``: counted, not calibrated on.
     *model* was fitted from those records, or a sample of them: counts alone do not identify the
     class shares (two moments, one unknown too many). *gold*: those whose label is known.
-    *civil*: the clock and the calendar of the traffic.
+    *civil*: the clock and the calendar of the traffic. *keep*: stretches that are no incidents.
     """
     total = counts_.empty(len(layout.probes), len(layout.classes))
     for pane in windows.values():
@@ -348,7 +357,18 @@ def fit(
     starts = np.array(timed, dtype=np.int64)
     civil = civil if timed else UTC_TIME
     return Baseline(
-        probe_set, chosen, total, window_ms, starts, x, n, dict(source), model, gold, civil
+        probe_set,
+        chosen,
+        total,
+        window_ms,
+        starts,
+        x,
+        n,
+        dict(source),
+        model,
+        gold,
+        civil,
+        keep=keep if timed else (),
     )
 
 

@@ -115,7 +115,7 @@ def _incidents(windows: CalibrationWindows) -> Mask:
     for _ in range(2):
         level = level_of(used, weekly=False)
         typical = float(np.median(_noise(used, level, used.x).tau2))
-        found = episodes.left_out(windows, level.expected, typical)
+        found = episodes.left_out(windows, level.expected, typical) & ~windows.kept[:, None]
         used = windows.without(found)
     return found
 

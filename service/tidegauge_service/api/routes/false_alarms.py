@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tidegauge_service.api.context import Ctx, find_stream
 from tidegauge_service.clock import to_iso
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/api/v1/streams", tags=["streams"])
 class LeftOutStretch(BaseModel):
     """A stretch of time; `until` is exclusive."""
 
-    since: str
+    from_: str = Field(alias="from")
     until: str
 
 
@@ -64,7 +64,7 @@ def get_false_alarms(name: str, ctx: Ctx) -> FalseAlarmReport:
         incidents=row.incidents,
         wandering=list(row.wandering),
         left_out=[
-            LeftOutStretch(since=to_iso(since), until=to_iso(until))
+            LeftOutStretch(**{"from": to_iso(since), "until": to_iso(until)})
             for since, until in row.left_out
         ],
     )

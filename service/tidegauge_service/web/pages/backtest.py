@@ -113,7 +113,7 @@ def render(found: Backtest, made_ms: int, version: str) -> str:
         style=style,
         style_hash=style_hash,
         facts=_facts(found),
-        baseline=_baseline(found.baseline),
+        baseline=_baseline(found.baseline, found.zone),
         settings=found.settings,
         dead_letters=[Fact(r, count(n)) for r, n in sorted(found.summary.dead_letters.items())],
         late=_late(found),
@@ -163,7 +163,7 @@ def _alerts(alerts: Sequence[Alert]) -> str:
     return ", ".join(said)
 
 
-def _baseline(baseline: Baseline | None) -> list[Fact]:
+def _baseline(baseline: Baseline | None, zone: str) -> list[Fact]:
     if baseline is None:
         return []
     source = ", ".join(f"{name} {clean(str(value))}" for name, value in baseline.source.items())
@@ -174,6 +174,15 @@ def _baseline(baseline: Baseline | None) -> list[Fact]:
         Fact("Windows", count(len(baseline.starts))),
         Fact("Series", count(len(baseline.keys))),
         Fact("State", "learning: too few windows" if baseline.learning else "calibrated"),
+        *(
+            Fact("Not learned from", f"{moment(since, zone)} to {moment(until, zone)}")
+            for since, until in baseline.calibration.left_out
+        ),
+        *(
+            [Fact("Series that wander", count(len(baseline.wandering)))]
+            if baseline.wandering
+            else []
+        ),
     ]
 
 

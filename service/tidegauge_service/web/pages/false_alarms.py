@@ -38,7 +38,7 @@ def sentences(row: ForecastRow | None, window_ms: int, zone: str = UTC) -> tuple
     ]
     if row.expected > OVER * row.allowed:
         told.append("That is over the budget: a longer baseline usually helps.")
-    return (*told, *_wandering(row.wandering), *left_out(row.left_out, zone))
+    return (*told, *wandering(row.wandering), *left_out(row.left_out, zone))
 
 
 def left_out(stretches: Sequence[tuple[int, int]], zone: str = UTC) -> tuple[str, ...]:
@@ -53,7 +53,8 @@ def left_out(stretches: Sequence[tuple[int, int]], zone: str = UTC) -> tuple[str
     return (text,)
 
 
-def _wandering(names: Sequence[str]) -> tuple[str, ...]:
+def wandering(names: Sequence[str]) -> tuple[str, ...]:
+    """Say which series have no level to return to, if there are any."""
     if not names:
         return ()
     said = ", ".join(clean(name, MAX_SEGMENT) for name in names[:MOST_NAMED])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 from hypothesis import given, settings
@@ -60,6 +62,18 @@ def test_a_series_with_more_than_two_runs_is_never_touched(
     for series in range(len(RATES)):
         assert not (long_runs(windows, series) > 2 and chosen[:, series].any())
     assert len(episodes.runs(np.asarray(chosen.any(axis=1)))) <= episodes.STRETCHES
+
+
+def test_what_is_kept_by_hand_is_learned_from() -> None:
+    rates = np.tile([0.05, 0.05, 0.2, 0.1], (WINDOWS, 1))
+    rates[100:110, 1] *= 3
+    windows = windows_of(np.random.default_rng(1).binomial(RECORDS, rates))
+    assert calibrate(windows).left_out == ((99 * HOUR_MS, 111 * HOUR_MS),)
+    kept = calibrate(replace(windows, keep=((90 * HOUR_MS, 120 * HOUR_MS),)))
+    assert kept.left_out == ()
+    assert (kept.n == WINDOWS * RECORDS).all()
+    partly = calibrate(replace(windows, keep=((105 * HOUR_MS, 120 * HOUR_MS),)))
+    assert partly.left_out == ((99 * HOUR_MS, 105 * HOUR_MS),)
 
 
 def test_a_storm_within_an_incident_of_another_series_stays_in() -> None:
