@@ -407,6 +407,7 @@ alert = Table(
     Column("state", String(10), nullable=False),
     Column("severity", String(10), nullable=False),
     Column("kind", String(20), nullable=False),
+    Column("told", Boolean, nullable=False),  # whether receivers know that it fires
     Column("opened_window_ms", BigInteger, nullable=False),
     Column("resolved_window_ms", BigInteger),
     Column("content", Text, nullable=False),  # JSON of the whole Alert

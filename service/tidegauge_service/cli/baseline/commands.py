@@ -158,7 +158,10 @@ def accept(
     since: Annotated[
         str | None,
         typer.Option(
-            "--from", help="Start of the first window (default: when the oldest open alert opened)"
+            "--from",
+            help="Start of the first window (default: when the oldest open alert opened, or settled"
+            "; your own rules do not count). Give it if alerts opened one after the other: all "
+            "windows should be at the new level",
         ),
     ] = None,
     until: Annotated[
@@ -184,15 +187,26 @@ def accept(
             until_ms=moment(until, "--until"),
             balance=None if balance is None else parse_balance(balance),
         )
+        with database.read() as connection:
+            found = baselines.load(connection, made.baseline or "")
     if as_json:
         print_json({"stream": row.name, **asdict(made)})
         return
+    source, windows = found.source, len(found.starts)
     out.print(
         f"the windows of '{row.name}' from {to_iso(made.from_ms)} on will be compared with "
-        f"baseline {made.baseline}; open alerts resolve there",
+        f"baseline {found.id}, made of {windows} windows from {source['from']} until "
+        f"{source['until']}; open alerts resolve there",
         highlight=False,
     )
+    if found.learning:
+        out.print(_LEARNS, highlight=False)
 
+
+_LEARNS = (
+    f"learning: fewer than {LEARNING_WINDOWS} windows over two days, so only shifts of an odds "
+    "ratio of 3 or more will alert, until it has grown"
+)
 
 _NO_MODEL = (
     f"no label model, so no precision: fewer than {MIN_LFS} LFs have {MIN_VOTES} votes, or no "

@@ -61,6 +61,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("severity", sa.String(length=10), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("told", sa.Boolean(), nullable=False),
         sa.Column("opened_window_ms", sa.BigInteger(), nullable=False),
         sa.Column("resolved_window_ms", sa.BigInteger(), nullable=True),
         sa.Column("content", sa.Text(), nullable=False),
