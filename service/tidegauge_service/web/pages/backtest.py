@@ -243,7 +243,7 @@ def _timeline(found: Backtest) -> Picture | None:
     length = found.summary.stream.window_ms
     since, until = next(iter(found.states)), max(found.states) + length
     bars = [bar for alert in alerts for bar in _bars(alert, length, until)]
-    text = f"Timeline of {count(len(alerts), 'alert')}; the list below has the same in words."
+    text = f"Timeline of {count(len(alerts), 'alert')}; the list below describes each one."
     light, dark = (
         _svg(specs.timeline(bars, since, until, theme, zone=found.zone)) for theme in _themes()
     )
