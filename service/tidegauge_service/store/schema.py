@@ -394,6 +394,7 @@ forecast = Table(
     Column("allowed", Float, nullable=False),  # the same per window
     Column("expected", Float),  # per window; null while learning
     Column("wandering", Text, nullable=False),  # JSON: names of the series that wander
+    Column("silent_rules", Text, nullable=False),  # JSON: rules that cannot fire, and why
     Column("left_out", Text, nullable=False),  # JSON: [from, until] of stretches not learned from
 )
 

@@ -22,7 +22,8 @@ class ForecastRow:
     expect per window; None while the baseline is learning. ``windows``: how many of those kept
     were compared with it; ``incidents``: how many opened in them, right or wrong. ``wandering``:
     names of its series without a level to return to. ``left_out``: the stretches of its windows
-    that it did not learn from, [from, until) in epoch ms.
+    that it did not learn from, [from, until) in epoch ms. ``silent_rules``: user rules that cannot
+    fire, and why, a sentence each.
     """
 
     baseline: str
@@ -33,6 +34,7 @@ class ForecastRow:
     incidents: int
     wandering: tuple[str, ...] = ()
     left_out: tuple[tuple[int, int], ...] = ()
+    silent_rules: tuple[str, ...] = ()
 
     @property
     def predicted(self) -> float | None:
@@ -50,6 +52,7 @@ def save(
     expected: float | None,
     wandering: Sequence[str] = (),
     left_out: Sequence[tuple[int, int]] = (),
+    silent_rules: Sequence[str] = (),
 ) -> None:
     """Write the false incidents to expect in windows compared with a baseline, and its limits."""
     row = {
@@ -60,6 +63,7 @@ def save(
         "expected": expected,
         "wandering": msgspec.json.encode(wandering).decode(),
         "left_out": msgspec.json.encode(left_out).decode(),
+        "silent_rules": msgspec.json.encode(silent_rules).decode(),
     }
     upsert.replace(connection, schema.forecast, [row])
 
@@ -80,6 +84,7 @@ def of_stream(connection: sa.Connection, stream: StreamRow) -> ForecastRow | Non
         opened,
         msgspec.json.decode(row.wandering, type=tuple[str, ...]),
         msgspec.json.decode(row.left_out, type=tuple[tuple[int, int], ...]),
+        msgspec.json.decode(row.silent_rules, type=tuple[str, ...]),
     )
 
 

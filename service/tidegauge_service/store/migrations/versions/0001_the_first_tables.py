@@ -544,6 +544,7 @@ def upgrade() -> None:
         sa.Column("allowed", sa.Float(), nullable=False),
         sa.Column("expected", sa.Float(), nullable=True),
         sa.Column("wandering", sa.Text(), nullable=False),
+        sa.Column("silent_rules", sa.Text(), nullable=False),
         sa.Column("left_out", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["stream_id"], ["stream.id"], name=op.f("fk_forecast_stream_id_stream")
