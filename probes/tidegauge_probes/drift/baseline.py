@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from tidegauge_probes.drift.calibration.fit import calibrate, uncalibrated
 from tidegauge_probes.drift.calibration.fit import forecast as forecast_of
 from tidegauge_probes.drift.calibration.forecast import Forecast
 from tidegauge_probes.drift.calibration.model import Calibration
+from tidegauge_probes.drift.calibration.volume import VolumeWindows
 from tidegauge_probes.drift.calibration.windows import CalibrationWindows, Stretches
 from tidegauge_probes.drift.civil_time import (
     UTC,
@@ -37,10 +38,11 @@ from tidegauge_probes.drift.civil_time import (
 )
 from tidegauge_probes.drift.margins import Margins
 from tidegauge_probes.drift.pairs import Pairs
+from tidegauge_probes.drift.record_series import VOLUME
 from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS
 from tidegauge_probes.drift.series import SeriesPlan, plan
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.findings import SeriesKey
+from tidegauge_probes.findings import VOLUME_OF, SeriesKey
 from tidegauge_probes.label_model.accuracy import Gold
 from tidegauge_probes.label_model.consensus import Consensus
 from tidegauge_probes.label_model.model import LabelModel
@@ -62,6 +64,10 @@ _MODEL: Final = "model."
 _GOLD: Final = ("outcomes", "labels")
 
 
+def _no_windows() -> Ints:
+    return np.zeros(0, dtype=np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Baseline:
     """A frozen reference. ``id`` is the hash of its content, without what was learned from it.
@@ -71,8 +77,10 @@ class Baseline:
     ``source`` says where it came from, for auditors. ``model``: None if its LFs are too few, or if
     no votes were kept to fit it from. ``gold``: None without gold labels. ``civil``: the clock and
     the calendar by which its windows are read. ``learned``: its calibration and its forecast, if
-    they come from an archive; otherwise they are computed on first use. ``keep``: stretches that
-    people have declared normal, [from, until) in epoch ms.
+    they come from an archive; otherwise they are computed on first use. ``silent``: int64 [Z],
+    starts of the windows without records between those of ``starts``: zeros of the volume, and no
+    data of any other series. Empty if the volume is not followed. ``keep``: stretches that people
+    have declared normal, [from, until) in epoch ms.
     """
 
     probe_set: str
@@ -87,6 +95,7 @@ class Baseline:
     gold: Gold | None = None
     civil: CivilTime = UTC_TIME
     learned: tuple[Calibration, Forecast] | None = None
+    silent: Ints = field(default_factory=_no_windows)
     keep: Stretches = ()
 
     @cached_property
@@ -101,7 +110,7 @@ class Baseline:
     @cached_property
     def volumes(self) -> Mapping[SeriesKey, int]:
         """Records (or votes) behind each series."""
-        _, n = self.plan.extract(self.total)
+        _, n = self.totals
         return dict(zip(self.keys, n.tolist(), strict=True))
 
     @property
@@ -121,15 +130,36 @@ class Baseline:
         if self.learned is not None:
             return self.learned[0]
         if self.learning:
-            return uncalibrated(*self.plan.extract(self.total), len(self.starts))
-        return calibrate(self._windows)
+            return uncalibrated(*self.totals, len(self.starts))
+        volume = self._volume_windows
+        return calibrate(self._windows) if volume is None else volume.calibrate(self._windows)
 
     @cached_property
     def forecast(self) -> Forecast:
         """The false incidents to expect, estimated from its own windows."""
         if self.learned is not None:
             return self.learned[1]
-        return forecast_of(self._windows, self.calibration, self.weights)
+        volume, known = self._volume_windows, self.calibration
+        if volume is None:
+            return forecast_of(self._windows, known, self.weights)
+        return volume.forecast(self._windows, known, self.weights)
+
+    @property
+    def totals(self) -> tuple[Ints, Ints]:
+        """Return x and n of each series over all records, int64 [S] each.
+
+        The volume is that of all windows that are known whole.
+        """
+        x, n = self.plan.extract(self.total, whole=False)
+        place = self._volume_place
+        if place is not None:
+            x[place], n[place] = (int(part[:, place].sum()) for part in (self.x, self.n))
+            n[place] += VOLUME_OF * len(self.silent)
+        return x, n
+
+    @property
+    def _volume_place(self) -> int | None:
+        return self.keys.index(VOLUME) if self.plan.volume else None
 
     @property
     def wandering(self) -> tuple[SeriesKey, ...]:
@@ -139,9 +169,27 @@ class Baseline:
 
     @property
     def _windows(self) -> CalibrationWindows:
-        return CalibrationWindows.of(
-            self.starts, self.x, self.n, self.window_ms, self.civil, keep=self.keep
+        """The windows of all series but the volume."""
+        place = self._volume_place
+        x, n = (
+            part if place is None else np.delete(part, place, axis=1) for part in (self.x, self.n)
         )
+        return CalibrationWindows.of(self.starts, x, n, self.window_ms, self.civil, keep=self.keep)
+
+    @property
+    def _volume_windows(self) -> VolumeWindows | None:
+        """The windows of the volume, those without records among them; None without a volume."""
+        place = self._volume_place
+        if place is None:
+            return None
+        starts = np.concatenate([self.starts, self.silent])
+        nothing = np.zeros(len(self.silent), dtype=np.int64)
+        x = np.concatenate([self.x[:, place], nothing])
+        n = np.concatenate([self.n[:, place], nothing + VOLUME_OF])
+        order = np.argsort(starts)
+        of_time = starts[order], x[order, None], n[order, None]
+        windows = CalibrationWindows.of(*of_time, self.window_ms, self.civil, keep=self.keep)
+        return VolumeWindows(windows, place)
 
     @cached_property
     def weights(self) -> Floats:
@@ -209,6 +257,8 @@ class Baseline:
             header["timezone"] = self.civil.zone
         if self.civil.calendar:
             header["calendar"] = self.civil.calendar
+        if self.plan.volume:
+            header["volume"] = True
         if self.keep:
             header["keep"] = self.keep
         parts = {}
@@ -219,6 +269,8 @@ class Baseline:
         if self.gold is not None:
             header |= {"gold_model": self.gold.model}
             parts |= {f"gold.{name}": _npy(getattr(self.gold, name)) for name in _GOLD}
+        if self.plan.volume:
+            parts["silent"] = _npy(self.silent)
         return {
             "header.json": msgspec.json.encode(header, order="sorted"),
             "total.counts": self.total.encode(),
@@ -241,6 +293,7 @@ class _Header(msgspec.Struct):
     gold_model: int | None = None
     timezone: str = UTC_TIME.zone
     calendar: str | tuple[str, ...] = ""
+    volume: bool = False
     keep: Stretches = ()
 
 
@@ -258,10 +311,11 @@ def decode(encoded: bytes) -> Baseline:
         header = msgspec.json.decode(parts["header.json"], type=_Header)
         total = counts_.decode(parts["total.counts"])
         starts, x, n = (_array(parts[name]) for name in ("starts", "x", "n"))
+        silent = _array(parts["silent"]) if header.volume else _no_windows()
         model = _decode_model(parts, header, total)
         consensus = Consensus.of(model, total) if header.consensus else None
         pairs = (header.pairs, consensus, header.agreements)
-        chosen = SeriesPlan(Layout(*header.layout), header.segments, *pairs)
+        chosen = SeriesPlan(Layout(*header.layout), header.segments, *pairs, header.volume)
         _refuse_misfit(chosen, total, starts, (x, n))
         gold = _decode_gold(parts, header, total)
         civil = CivilTime(check_zone(header.timezone), check_calendar(header.calendar))
@@ -285,6 +339,7 @@ def decode(encoded: bytes) -> Baseline:
         gold,
         civil,
         learned,
+        silent,
         header.keep,
     )
 
@@ -343,6 +398,7 @@ def fit(
     model: LabelModel | None = None,
     gold: Gold | None = None,
     civil: CivilTime = UTC_TIME,
+    silent: Collection[int] | None = None,
     keep: Stretches = (),
 ) -> Baseline:
     """Freeze a baseline from the counts of its windows (start in ms → counts).
@@ -350,7 +406,9 @@ def fit(
     A vote matrix without times is one "window" at the key ``-1``: counted, but not calibrated on.
     *model* was fitted from the same records, or a sample of them: counts alone do not identify the
     class shares (two moments, one unknown too many). *gold*: the records whose label is known.
-    *civil*: the clock and the calendar of the traffic. *keep*: stretches that are no incidents.
+    *civil*: the clock and the calendar of the traffic. *silent*: starts of the windows of a stream
+    that had no records; the volume is followed then. None for training data, which are a sample:
+    how many there are says nothing about the traffic. *keep*: stretches that are no incidents.
     """
     total = counts_.empty(len(layout.probes), len(layout.classes))
     for pane in windows.values():
@@ -359,8 +417,11 @@ def fit(
         msg = "the baseline is empty: no records fall within it. Check its range, path and fields"
         raise BaselineError(msg)
     timed = sorted(start for start in windows if start >= 0 and windows[start].records)
-    chosen = plan(layout, total, slices, Consensus.of(model, total), windows=len(timed))
-    rows = [chosen.extract(windows[start]) for start in timed]
+    follows = silent is not None and bool(timed)
+    consensus = Consensus.of(model, total)
+    chosen = plan(layout, total, slices, consensus, windows=len(timed), volume=follows)
+    # A stream may begin in the middle of its first window.
+    rows = [chosen.extract(windows[start], whole=start != timed[0]) for start in timed]
     width = len(chosen.keys())
     x = np.array([x for x, _ in rows], dtype=np.int64).reshape(len(rows), width)
     n = np.array([n for _, n in rows], dtype=np.int64).reshape(len(rows), width)
@@ -378,8 +439,15 @@ def fit(
         model,
         gold,
         civil,
+        silent=_within(silent or (), timed),
         keep=keep if timed else (),
     )
+
+
+def _within(silent: Collection[int], timed: Sequence[int]) -> Ints:
+    """Return those of the *silent* windows that lie between the first and the last with records."""
+    between = sorted(start for start in silent if timed and timed[0] < start < timed[-1])
+    return np.array(between, dtype=np.int64)
 
 
 def _npy(array: Ints | Floats | npt.NDArray[np.bool_]) -> bytes:

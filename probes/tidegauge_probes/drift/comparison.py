@@ -20,7 +20,7 @@ from tidegauge_probes.drift.scales import GROSS_ODDS, LONGEST
 from tidegauge_probes.drift.scan import Past, Scanned, effective, scan
 from tidegauge_probes.drift.season import SeasonCounts
 from tidegauge_probes.drift.significance import off
-from tidegauge_probes.findings import Finding, Verdict
+from tidegauge_probes.findings import Finding, SeriesKind, Verdict
 from tidegauge_probes.lazy import LazyModule
 
 special = LazyModule("scipy.special", extra="statistics")
@@ -30,6 +30,9 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 BAND: Final = 0.99
+
+MOST_COUNTED: Final = 1e8
+"""Effective records from which the upper end of the band is that of a volume."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,16 @@ def compare(
     baseline: Baseline,
     detector: Detector,
     past: Past | None = None,
+    *,
+    whole: bool = True,
 ) -> list[Finding]:
     """Return one finding per series of the baseline, in its order.
 
-    *past*: the windows before this one; by default, this is the first. Finite for every input; the
-    finding says if a series has no data or no volume.
+    *past*: the windows before this one; by default, this is the first. *whole*: whether all records
+    of the window can have been seen; otherwise it has no volume. Finite for every input; the
+    finding says if a series has no data or too little.
     """
-    x, n = baseline.plan.extract(window)
+    x, n = baseline.plan.extract(window, whole=whole)
     calibration = baseline.calibration
     compared = _compare(window_start_ms, x, n, past or Past.none(len(x)), calibration)
     tested = compared.scanned.enough & (n > 0)
@@ -93,7 +99,7 @@ def compare(
 
 def describe(window_start_ms: int, window: PaneCounts, baseline: Baseline) -> list[Finding]:
     """Return the figures of a window that is part of the baseline: shown, never tested."""
-    x, n = baseline.plan.extract(window)
+    x, n = baseline.plan.extract(window, whole=window_start_ms != baseline.starts[0])
     compared = _compare(window_start_ms, x, n, Past.none(len(x)), baseline.calibration)
     return [
         _finding(
@@ -128,13 +134,18 @@ def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
     """Return the shares x/n beyond which Binomial(n, p) has (1 − BAND)/2 on either side."""
     tail = (1 - BAND) / 2
     fewest, fewest_others = special.bdtrik(tail, n, p), special.bdtrik(tail, n, 1 - p)
-    return np.clip(fewest / n, 0, p), np.clip(1 - fewest_others / n, p, 1)
+    # Of VOLUME_OF records, "not x" has too few digits left.
+    most = np.where(n > MOST_COUNTED, special.bdtrik(1 - tail, n, p) + 1, n - fewest_others)
+    return np.clip(fewest / n, 0, p), np.clip(most / n, p, 1)
 
 
 def _shifted(compared: _Comparison, baseline: Baseline, tested: Mask, detector: Detector) -> Mask:
     found, known = compared.scanned, baseline.calibration
     gross = np.abs(np.log(found.effect)) >= np.log(GROSS_ODDS)
     worth = found.worth & (gross | ~(known.wanders | known.learning))
+    if known.learning:
+        # Nights and Sundays are not known yet; an odds ratio of 3 would be no news.
+        worth = worth & [key.series is not SeriesKind.VOLUME for key in baseline.keys]
     return off(found.adjusted / baseline.weights, worth, tested, detector.alpha)
 
 

@@ -8,6 +8,7 @@ from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.calibration.windows import Stretches
+from tidegauge_probes.drift.record_series import silent_windows
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model import LabelModel, kinds
 from tidegauge_probes.labeling.contents import Contents
@@ -19,6 +20,7 @@ from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import precision as precisions
 from tidegauge_service.store.windows.counts import counted_span, counts_between
+from tidegauge_service.store.windows.evaluation import windows_with_records
 
 TRAINING = "training"
 """In the source of a baseline of live windows: id of the one of training data that it followed."""
@@ -92,6 +94,13 @@ def freeze(
         model=model,
         gold=before.gold if before else None,
         civil=config.civil,
+        silent=[
+            start
+            for start in silent_windows(
+                windows_with_records(connection, stream, since, until), stream.window_ms
+            ).tolist()
+            if not any(first <= start < end for first, end in left_out)
+        ],
         keep=keep,
     )
     return fitted, panes

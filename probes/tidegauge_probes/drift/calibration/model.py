@@ -27,10 +27,10 @@ class Calibration:
     ``error``: relative variance of the expected share of the *rarer* outcome; ``n``: records (or
     votes) behind it; ``curve``: how the variance of sums grows; ``season``: the daily and weekly
     cycles around p. ``freedom``: degrees of freedom of one window (windows × series that vary
-    independently); ``tails``: how far out sums got in the calibration itself; ``wanders``: series
-    without a level to return to, bool [S] (``random_walk``); ``left_out``: stretches treated as
-    incidents, [from, until) in epoch ms. ``margins``: which series are pairs, and which are the
-    coverages of their LFs.
+    independently), of all series or [S]; ``tails``: how far out sums got in the calibration itself;
+    ``wanders``: series without a level to return to, bool [S] (``random_walk``); ``left_out``:
+    stretches treated as incidents, [from, until) in epoch ms. ``margins``: which series are pairs,
+    and which are the coverages of their LFs.
     """
 
     p: Floats
@@ -41,10 +41,12 @@ class Calibration:
     curve: VarianceTime
     wanders: Mask
     season: Season = NO_SEASON
-    freedom: float = math.inf
+    freedom: Floats | float = math.inf
     tails: TailMaps | None = None
     left_out: tuple[tuple[int, int], ...] = ()
     margins: Margins = NO_MARGINS
+    unknown: Floats | float = 0.0
+    """The part of ``error`` that no calibration window can have shown: [S], or of all series."""
 
     @property
     def flip(self) -> Mask:
@@ -68,5 +70,5 @@ class Calibration:
         return self.season.variance(starts, len(self.p))
 
     def freedom_of(self, windows: Ints) -> Floats:
-        """Return the degrees of freedom for testing sums of this many windows."""
+        """Return the degrees of freedom for testing sums of this many windows, [J, S]."""
         return np.asarray(np.maximum(self.freedom / np.maximum(windows, 1), LEAST_FREEDOM))

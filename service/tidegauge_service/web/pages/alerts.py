@@ -8,7 +8,7 @@ from typing import Final
 
 from tidegauge_alerts.messages.phrases import because, episode, sentence
 from tidegauge_alerts.model import Alert, AlertState
-from tidegauge_probes.findings import ALL, SeriesKey
+from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.web import addresses
 from tidegauge_service.web.charts.pictures import Picture, series_picture
@@ -94,7 +94,7 @@ def _facts(alert: Alert, zone: str) -> tuple[Fact, ...]:
         Fact("Since", moment(alert.opened_window_ms, zone)),
         Fact("Segment", place(alert.key.segment)),
         *([Fact("Where", because(alert.cause).removeprefix(", "))] if alert.cause else []),
-        Fact("Observed", f"{share(alert.observed)} ({alert.x:,} of {alert.n:,})"),
+        Fact("Observed", _observed(alert)),
         Fact("Odds ratio", odds(alert.effect)),
         Fact("Chance at baseline", chance(alert.p_value)),
         Fact("Shifted windows", count(alert.streak)),
@@ -103,6 +103,12 @@ def _facts(alert: Alert, zone: str) -> tuple[Fact, ...]:
     if alert.resolved_window_ms is not None:
         shown.insert(1, Fact("Resolved", moment(alert.resolved_window_ms, zone)))
     return tuple(shown)
+
+
+def _observed(alert: Alert) -> str:
+    if alert.key.series is SeriesKind.VOLUME:
+        return count(alert.x, "record")
+    return f"{share(alert.observed)} ({alert.x:,} of {alert.n:,})"
 
 
 def _links(alert: Alert) -> tuple[Link, ...]:
