@@ -78,9 +78,9 @@ class Baseline:
     no votes were kept to fit it from. ``gold``: None without gold labels. ``civil``: the clock and
     the calendar by which its windows are read. ``learned``: its calibration and its forecast, if
     they come from an archive; otherwise they are computed on first use. ``silent``: int64 [Z],
-    starts of the windows without records between those of ``starts``: zeros of the volume, and no
-    data of any other series. Empty if the volume is not followed. ``keep``: stretches that people
-    have declared normal, [from, until) in epoch ms.
+    starts of the windows without records between those of ``starts``: they are zeros of the
+    volume, and nothing of any other series. Empty if the volume is not followed. ``keep``:
+    stretches that people have declared normal, [from, until) in epoch ms.
     """
 
     probe_set: str
@@ -315,7 +315,7 @@ def decode(encoded: bytes) -> Baseline:
         model = _decode_model(parts, header, total)
         consensus = Consensus.of(model, total) if header.consensus else None
         pairs = (header.pairs, consensus, header.agreements)
-        chosen = SeriesPlan(Layout(*header.layout), header.segments, *pairs, header.volume)
+        chosen = SeriesPlan(Layout(*header.layout), header.segments, *pairs, volume=header.volume)
         _refuse_misfit(chosen, total, starts, (x, n))
         gold = _decode_gold(parts, header, total)
         civil = CivilTime(check_zone(header.timezone), check_calendar(header.calendar))
@@ -406,9 +406,10 @@ def fit(
     A vote matrix without times is one "window" at the key ``-1``: counted, but not calibrated on.
     *model* was fitted from the same records, or a sample of them: counts alone do not identify the
     class shares (two moments, one unknown too many). *gold*: the records whose label is known.
-    *civil*: the clock and the calendar of the traffic. *silent*: starts of the windows of a stream
-    that had no records; the volume is followed then. None for training data, which are a sample:
-    how many there are says nothing about the traffic. *keep*: stretches that are no incidents.
+    *civil*: the clock and the calendar of the traffic. *silent*: starts of the windows without
+    records, if these are windows of a stream: its volume is followed then. None for training data,
+    which are a sample: how many there are says nothing about the traffic. *keep*: stretches that
+    are no incidents.
     """
     total = counts_.empty(len(layout.probes), len(layout.classes))
     for pane in windows.values():

@@ -13,10 +13,10 @@ from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
 Floats = npt.NDArray[np.float64]
 
 BLIND_SPOT, COVERAGE, REST = 0.15, 0.40, 0.45
-"""Shares of the budget for the blind spot of all records, the coverage of all records (and the
-volume), and the rest (segments and their shares, pairs, overlaps, conflicts, class shares), so that
-the many do not crowd out what matters most: with 700 series, the coverage of each of 15 LFs gets 19
-times the average weight."""
+"""Shares of the budget for the blind spot of all records, the coverage of all records, and the rest
+(segments and their shares, pairs, overlaps, conflicts, class shares), so that the many do not crowd
+out what matters most: with 700 series, the coverage of each of 15 LFs gets 19 times the average
+weight. The volume counts as one of the coverages."""
 
 _PARTS: Final = {SeriesKind.BLIND_SPOT: 0, SeriesKind.COVERAGE: 1, SeriesKind.VOLUME: 1}
 

@@ -75,7 +75,7 @@ def compare(
 
     *past*: the windows before this one; by default, this is the first. *whole*: whether all records
     of the window can have been seen; otherwise it has no volume. Finite for every input; the
-    finding says if a series has no data or too little.
+    finding says if a series has no data or no volume.
     """
     x, n = baseline.plan.extract(window, whole=whole)
     calibration = baseline.calibration
@@ -141,12 +141,17 @@ def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
 
 def _shifted(compared: _Comparison, baseline: Baseline, tested: Mask, detector: Detector) -> Mask:
     found, known = compared.scanned, baseline.calibration
-    gross = np.abs(np.log(found.effect)) >= np.log(GROSS_ODDS)
-    worth = found.worth & (gross | ~(known.wanders | known.learning))
+    worth = worth_a_page(found, known)
     if known.learning:
         # Nights and Sundays are not known yet; an odds ratio of 3 would be no news.
         worth = worth & [key.series is not SeriesKind.VOLUME for key in baseline.keys]
     return off(found.adjusted / baseline.weights, worth, tested, detector.alpha)
+
+
+def worth_a_page(found: Scanned, calibration: Calibration) -> Mask:
+    """Mark series whose shift is large enough to be reported, however certain it is, [S]."""
+    gross = np.abs(np.log(found.effect)) >= np.log(GROSS_ODDS)
+    return np.asarray(found.worth & (gross | ~(calibration.wanders | calibration.learning)))
 
 
 def _verdicts(n: Ints, tested: Mask, shifted: Mask, calibration: Calibration) -> list[Verdict]:

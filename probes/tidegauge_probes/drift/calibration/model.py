@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +27,10 @@ class Calibration:
     ``error``: relative variance of the expected share of the *rarer* outcome; ``n``: records (or
     votes) behind it; ``curve``: how the variance of sums grows; ``season``: the daily and weekly
     cycles around p. ``freedom``: degrees of freedom of one window (windows × series that vary
-    independently), of all series or [S]; ``tails``: how far out sums got in the calibration itself;
-    ``wanders``: series without a level to return to, bool [S] (``random_walk``); ``left_out``:
-    stretches treated as incidents, [from, until) in epoch ms. ``margins``: which series are pairs,
-    and which are the coverages of their LFs.
+    independently), [S] or for all series; ``tails``: how far out sums got in the calibration
+    itself; ``wanders``: series without a level to return to, bool [S] (``random_walk``);
+    ``left_out``: stretches treated as incidents, [from, until) in epoch ms. ``margins``: which
+    series are pairs, and which are the coverages of their LFs.
     """
 
     p: Floats
@@ -72,3 +72,21 @@ class Calibration:
     def freedom_of(self, windows: Ints) -> Floats:
         """Return the degrees of freedom for testing sums of this many windows, [J, S]."""
         return np.asarray(np.maximum(self.freedom / np.maximum(windows, 1), LEAST_FREEDOM))
+
+    def select(self, series: Ints) -> Calibration:
+        """Return what is known of some series, in this order; one may come twice.
+
+        Pairs are then compared with their own baseline alone: their LFs may not be among them.
+        """
+        tails = self.tails
+        return replace(
+            self,
+            p=self.p[series],
+            tau2=self.tau2[series],
+            error=self.error[series],
+            n=self.n[series],
+            curve=VarianceTime(self.curve.weights[:, series]),
+            season=self.season.select(series),
+            tails=None if tails is None else replace(tails, rare=tails.rare[series]),
+            margins=NO_MARGINS,
+        )
