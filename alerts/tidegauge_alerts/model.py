@@ -121,6 +121,8 @@ class Level:
     """The number that the baseline expects out of ``size``."""
     from_ms: int = 0
     """Start of the first window."""
+    growth: float = 1.0
+    """By how much more a sum of 64 windows of the series varies than 64 independent ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ it knows neither baseline nor volume. That is what the scan is for.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -92,6 +92,10 @@ class UserRule:
         broken = its > self.limit if self.above else its < self.limit
         verdict = Verdict.SHIFTED if broken else Verdict.OK
         return [replace(found, verdict=verdict, observed=share, scale=1, share=None)]
+
+    def is_followed(self, keys: Collection[SeriesKey], classes: Sequence[str] = ()) -> bool:
+        """Tell whether its series is one of *keys*: otherwise it never fires."""
+        return any(name in keys for name in self._names(classes))
 
     def _names(self, classes: Sequence[str]) -> tuple[SeriesKey, ...]:
         """Return the names that its series may have; of a pair either LF may come first."""

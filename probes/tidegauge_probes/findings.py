@@ -124,6 +124,7 @@ class Verdict(StrEnum):
     NO_DATA = "no_data"  # n = 0: no figure, never a zero drift
     LOW_VOLUME = "low_volume"  # too few records to tell
     LEARNING = "learning"  # too few baseline windows; only gross shifts are called
+    WANDERS = "wanders"  # has no level to return to; only gross shifts are called
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,8 @@ class Finding:
     share: float | None = None
     rank: float = 0.0
     """Signed evidence, 2·n_eff·KL(observed‖expected): how much of an incident it explains."""
+    growth: float = 1.0
+    """By how much more a sum of 64 windows varies than one of 64 independent windows."""
 
     @property
     def shifted(self) -> bool:

@@ -74,6 +74,7 @@ def _stream(name: str, step: int) -> StreamFigures:
             ("firing", "warning", "spike"): 1,
             ("resolved", "warning", "spike"): 4,
         },
+        told={("critical", "drift"): 1, ("warning", "spike"): 1},
         candidates={"proposed": 120 + step, "labeled": 7},
         notifications={"sent": 3, "waiting": 1},
         removed={"pane": 40},

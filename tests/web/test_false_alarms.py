@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from starlette.testclient import TestClient
 
+from tests.service.streams_for_tests import HOUR, START
 from tests.web.site_for_tests import BASELINE, Site, finding
+from tidegauge_service.clock import to_iso
 from tidegauge_service.store import deployments
 from tidegauge_service.store.streams import Role
 from tidegauge_service.store.windows import forecast
+from tidegauge_service.web.words import moment
 
 
-def record(site: Site, expected: float | None, windows: int = 4) -> None:
-    row = site.stream()
+def record(site: Site, expected: float | None, windows: int = 4, **known: Any) -> None:
+    row = site.stream(**known.pop("settings", {}))
     for window in range(windows):
         site.window(row, window, finding(window))
     with site.database.write() as connection:
@@ -26,6 +31,7 @@ def record(site: Site, expected: float | None, windows: int = 4) -> None:
             budget="1 per quarter",
             allowed=0.0005,
             expected=expected,
+            **known,
         )
 
 
@@ -44,6 +50,8 @@ def test_a_forecast_is_told_everywhere(site: Site, client: TestClient) -> None:
         "allowed": pytest.approx(0.002),
         "predicted": pytest.approx(0.0008),
         "incidents": 0,
+        "wandering": [],
+        "left_out": [],
     }
     metrics = client.get("/metrics").text
     assert 'tidegauge_stream_predicted_false_incidents{stream="spam"} 0.0008' in metrics
@@ -78,3 +86,22 @@ def test_incidents_since_the_baseline_are_counted(site: Site) -> None:
     row = site.stream()
     site.window(row, 4, finding(4, 0.4), finding(4, 0.4, probe="short"))
     assert "1 incident opened in 5 compared windows" in site.get().text
+
+
+def test_wandering_series_and_stretches_left_out_are_named(site: Site, client: TestClient) -> None:
+    names = [f"coverage(lf{n})" for n in range(7)]
+    record(site, 0.0002, wandering=names, left_out=[(START + 3 * HOUR, START + 9 * HOUR)])
+    page = site.get()
+    assert "7 series wander, without a level to return to: coverage(lf0), " in page.text
+    assert "coverage(lf4) and 2 more. No baseline fits that for long" in page.text
+    since, until = to_iso(START + 3 * HOUR), to_iso(START + 9 * HOUR)
+    assert f"because it looks like an incident: {since} to {until}." in page.text
+    told = client.get("/api/v1/streams/spam/false-alarms").json()
+    assert told["wandering"] == names
+    assert told["left_out"] == [{"from": since, "until": until}]
+    assert 'tidegauge_stream_wandering_series{stream="spam"} 7.0' in client.get("/metrics").text
+
+
+def test_stretches_are_named_by_the_clock_of_the_stream(site: Site) -> None:
+    record(site, None, left_out=[(START, START + HOUR)], settings={"timezone": "Europe/Berlin"})
+    assert f"looks like an incident: {moment(START, 'Europe/Berlin')} to " in site.get().text

@@ -2,14 +2,14 @@
 
 What a verdict does to an alert:
 
-================================  ==========================================================
-verdict                           effect
-================================  ==========================================================
-``shifted``                       opens, or sustains (in either direction)
-``ok``, ``learning``              quiet: clears a pending alert, counts towards recovery
-``no_data``, ``low_volume``       nothing: silence is no proof of health
-``baseline``, or no finding       nothing: the series was not compared
-================================  ==========================================================
+==================================  ========================================================
+verdict                             effect
+==================================  ========================================================
+``shifted``                         opens, or sustains (in either direction)
+``ok``, ``learning``, ``wanders``   quiet: clears a pending alert, counts towards recovery
+``no_data``, ``low_volume``         nothing: silence is no proof of health
+``baseline``, or no finding         nothing: the series was not compared
+==================================  ========================================================
 
 What is shifted soon after a resolve, to the same side, re-opens that alert (``memory``). What
 stays at one level off the baseline settles there, and is quiet until it leaves it (``level``).
@@ -45,7 +45,7 @@ from tidegauge_alerts.model import (
 )
 from tidegauge_probes.findings import Finding, SeriesKey, Verdict
 
-COMPARED: Final = frozenset({Verdict.SHIFTED, Verdict.OK, Verdict.LEARNING})
+COMPARED: Final = frozenset({Verdict.SHIFTED, Verdict.OK, Verdict.LEARNING, Verdict.WANDERS})
 """Verdicts that carry information about the series."""
 
 

@@ -18,12 +18,16 @@ from tidegauge_probes.findings import Finding
 
 SEES: Final = 4.8
 """Standard errors from which sums differ: what the scan asks of one of some ninety series. The
-sums are of effective samples, so that windows may vary as much as they did in the baseline."""
+sums are of effective samples, so that windows may vary as much as they did in the baseline, and
+for as long: noise that lasts makes sums of neighbours vary more (``_growth``)."""
 
 WORTH: Final = 0.10
 """Log odds below which no difference is worth a message, as in the scan."""
 
 NOTHING: Final = Level()
+
+REACH: Final = 64
+"""Windows that the baseline's curve reaches to."""
 
 LONGEST: Final = 64
 """Windows that are summed by a rule whose alerts never settle."""
@@ -40,6 +44,7 @@ def plus(level: Level, finding: Finding) -> Level:
         level.size + size,
         level.due + size * expected,
         level.from_ms if level.windows else finding.window_start_ms,
+        max(finite(finding.growth) or 1.0, 1.0),
     )
 
 
@@ -51,6 +56,7 @@ def merged(one: Level, later: Level) -> Level:
         one.size + later.size,
         one.due + later.due,
         one.from_ms if one.windows else later.from_ms,
+        max(one.growth, later.growth),
     )
 
 
@@ -154,7 +160,15 @@ def _deviance(level: Level, shift: float) -> float:
     expected = moved(inside(level.due / level.size), shift)
     rate = min(max(level.seen / level.size, 0.0), 1.0)
     apart = _term(rate, expected) + _term(1 - rate, 1 - expected)
-    return max(0.0, 2 * level.size * apart)
+    return max(0.0, 2 * level.size / _growth(level) * apart)
+
+
+def _growth(level: Level) -> float:
+    """Return by how much more the sum varies than one of independent windows, G(windows).
+
+    Of the baseline's curve G(64) is known; up to there it is taken to grow like a power.
+    """
+    return float(level.growth ** (math.log(max(level.windows, 1)) / math.log(REACH)))
 
 
 def _term(share: float, expected: float) -> float:

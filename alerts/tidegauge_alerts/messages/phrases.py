@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from tidegauge_alerts.model import Figures, Level
+from tidegauge_alerts.model import Alert, Figures, Level
 from tidegauge_probes.findings import (
     ALL,
     MISSING,
@@ -176,6 +176,24 @@ def settled(key: SeriesKey, level: Level) -> str:
     now, due = (figure(key, part / level.size) for part in (level.seen, level.due))
     at = f"has settled at {now}{_unit(key)}{_place(key)}"
     return f"{subject(key)} {at}, where the baseline expects {due}, for {level.windows} windows"
+
+
+def episode(alert: Alert) -> str:
+    """Return what an alert comes down to: its new level if it has settled, else its last shift."""
+    if alert.settled is not None:
+        return settled(alert.key, alert.settled)
+    return sentence(alert.key, alert, rule=alert.rule) + because(alert.cause)
+
+
+def reopenings(times: int) -> str:
+    """Return how often an alert reopened; empty if it never did.
+
+    >>> reopenings(0), reopenings(1), reopenings(3)
+    ('', 'reopened once', 'reopened 3 times')
+    """
+    if not times:
+        return ""
+    return "reopened once" if times == 1 else f"reopened {times} times"
 
 
 def skewed(skew: Skew) -> str:

@@ -27,7 +27,7 @@ from tidegauge_probes.drift.calibration.fit import forecast as forecast_of
 from tidegauge_probes.drift.calibration.forecast import Forecast
 from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.calibration.volume import VolumeWindows
-from tidegauge_probes.drift.calibration.windows import CalibrationWindows
+from tidegauge_probes.drift.calibration.windows import CalibrationWindows, Stretches
 from tidegauge_probes.drift.civil_time import (
     UTC,
     UTC_TIME,
@@ -79,7 +79,8 @@ class Baseline:
     the calendar by which its windows are read. ``learned``: its calibration and its forecast, if
     they come from an archive; otherwise they are computed on first use. ``silent``: int64 [Z],
     starts of the windows without records between those of ``starts``: they are zeros of the
-    volume, and nothing of any other series. Empty if the volume is not followed.
+    volume, and nothing of any other series. Empty if the volume is not followed. ``keep``:
+    stretches that people have declared normal, [from, until) in epoch ms.
     """
 
     probe_set: str
@@ -95,6 +96,7 @@ class Baseline:
     civil: CivilTime = UTC_TIME
     learned: tuple[Calibration, Forecast] | None = None
     silent: Ints = field(default_factory=_no_windows)
+    keep: Stretches = ()
 
     @cached_property
     def id(self) -> str:
@@ -160,13 +162,19 @@ class Baseline:
         return self.keys.index(VOLUME) if self.plan.volume else None
 
     @property
+    def wandering(self) -> tuple[SeriesKey, ...]:
+        """The series without a level to return to: only gross shifts of them are reported."""
+        marked = self.calibration.wanders.tolist()
+        return tuple(key for key, wanders in zip(self.keys, marked, strict=True) if wanders)
+
+    @property
     def _windows(self) -> CalibrationWindows:
         """The windows of all series but the volume."""
         place = self._volume_place
         x, n = (
             part if place is None else np.delete(part, place, axis=1) for part in (self.x, self.n)
         )
-        return CalibrationWindows.of(self.starts, x, n, self.window_ms, self.civil)
+        return CalibrationWindows.of(self.starts, x, n, self.window_ms, self.civil, keep=self.keep)
 
     @property
     def _volume_windows(self) -> VolumeWindows | None:
@@ -180,7 +188,8 @@ class Baseline:
         n = np.concatenate([self.n[:, place], nothing + VOLUME_OF])
         order = np.argsort(starts)
         of_time = starts[order], x[order, None], n[order, None]
-        return VolumeWindows(CalibrationWindows.of(*of_time, self.window_ms, self.civil), place)
+        windows = CalibrationWindows.of(*of_time, self.window_ms, self.civil, keep=self.keep)
+        return VolumeWindows(windows, place)
 
     @cached_property
     def weights(self) -> Floats:
@@ -250,6 +259,8 @@ class Baseline:
             header["calendar"] = self.civil.calendar
         if self.plan.volume:
             header["volume"] = True
+        if self.keep:
+            header["keep"] = self.keep
         parts = {}
         if self.model is not None:
             header |= {"model": facts(self.model)}
@@ -283,6 +294,7 @@ class _Header(msgspec.Struct):
     timezone: str = UTC_TIME.zone
     calendar: str | tuple[str, ...] = ""
     volume: bool = False
+    keep: Stretches = ()
 
 
 def is_learning(windows: int, span_ms: int, window_ms: int) -> bool:
@@ -328,6 +340,7 @@ def decode(encoded: bytes) -> Baseline:
         civil,
         learned,
         silent,
+        header.keep,
     )
 
 
@@ -386,6 +399,7 @@ def fit(
     gold: Gold | None = None,
     civil: CivilTime = UTC_TIME,
     silent: Collection[int] | None = None,
+    keep: Stretches = (),
 ) -> Baseline:
     """Freeze a baseline from the counts of its windows (start in ms → counts).
 
@@ -394,7 +408,8 @@ def fit(
     class shares (two moments, one unknown too many). *gold*: the records whose label is known.
     *civil*: the clock and the calendar of the traffic. *silent*: starts of the windows without
     records, if these are windows of a stream: its volume is followed then. None for training data,
-    which are a sample: how many there are says nothing about the traffic.
+    which are a sample: how many there are says nothing about the traffic. *keep*: stretches that
+    are no incidents.
     """
     total = counts_.empty(len(layout.probes), len(layout.classes))
     for pane in windows.values():
@@ -426,6 +441,7 @@ def fit(
         gold,
         civil,
         silent=_within(silent or (), timed),
+        keep=keep if timed else (),
     )
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.calibration.model import Calibration
+from tidegauge_probes.drift.scales import GROSS_ODDS, LONGEST
 from tidegauge_probes.drift.scan import Past, Scanned, effective, scan
 from tidegauge_probes.drift.season import SeasonCounts
 from tidegauge_probes.drift.significance import off
@@ -27,9 +28,6 @@ special = LazyModule("scipy.special", extra="statistics")
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-
-LEARNING_ODDS: Final = 3.0
-"""While the baseline is learning, only shifts at least this large are reported."""
 
 BAND: Final = 0.99
 
@@ -84,7 +82,7 @@ def compare(
     compared = _compare(window_start_ms, x, n, past or Past.none(len(x)), calibration)
     tested = compared.scanned.enough & (n > 0)
     shifted = _shifted(compared, baseline, tested, detector)
-    verdicts = _verdicts(n, tested, shifted, learning=calibration.learning)
+    verdicts = _verdicts(n, tested, shifted, calibration)
     return [
         _finding(
             baseline,
@@ -142,9 +140,9 @@ def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
 
 
 def _shifted(compared: _Comparison, baseline: Baseline, tested: Mask, detector: Detector) -> Mask:
-    found = compared.scanned
-    worth = worth_a_page(found, baseline.calibration)
-    if baseline.calibration.learning:
+    found, known = compared.scanned, baseline.calibration
+    worth = worth_a_page(found, known)
+    if known.learning:
         # Nights and Sundays are not known yet; an odds ratio of 3 would be no news.
         worth = worth & [key.series is not SeriesKind.VOLUME for key in baseline.keys]
     return off(found.adjusted / baseline.weights, worth, tested, detector.alpha)
@@ -152,12 +150,12 @@ def _shifted(compared: _Comparison, baseline: Baseline, tested: Mask, detector: 
 
 def worth_a_page(found: Scanned, calibration: Calibration) -> Mask:
     """Mark series whose shift is large enough to be reported, however certain it is, [S]."""
-    large = np.abs(np.log(found.effect)) >= np.log(LEARNING_ODDS)
-    return np.asarray(found.worth & large) if calibration.learning else found.worth
+    gross = np.abs(np.log(found.effect)) >= np.log(GROSS_ODDS)
+    return np.asarray(found.worth & (gross | ~(calibration.wanders | calibration.learning)))
 
 
-def _verdicts(n: Ints, tested: Mask, shifted: Mask, *, learning: bool) -> list[Verdict]:
-    quiet = Verdict.LEARNING if learning else Verdict.OK
+def _verdicts(n: Ints, tested: Mask, shifted: Mask, calibration: Calibration) -> list[Verdict]:
+    quiet = Verdict.LEARNING if calibration.learning else Verdict.OK
     return [
         Verdict.NO_DATA
         if not volume
@@ -165,8 +163,12 @@ def _verdicts(n: Ints, tested: Mask, shifted: Mask, *, learning: bool) -> list[V
         if not has_volume
         else Verdict.SHIFTED
         if moved
+        else Verdict.WANDERS
+        if wanders
         else quiet
-        for volume, has_volume, moved in zip(n, tested, shifted, strict=True)
+        for volume, has_volume, moved, wanders in zip(
+            n, tested, shifted, calibration.wanders, strict=True
+        )
     ]
 
 
@@ -199,4 +201,5 @@ def _finding(
         scale=int(found.scale[s]),
         share=float(found.share[s]),
         rank=float(found.rank[s]),
+        growth=float(baseline.calibration.curve.growth[LONGEST, s]),
     )

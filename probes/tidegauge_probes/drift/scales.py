@@ -27,6 +27,10 @@ p < 10⁻⁴: .6 episodes per 10⁴ windows for sums of 1 and of 3 windows, .4 f
 MIN_LOGIT: Final = 0.10
 """Shifts smaller than this (in logit p) are not worth a page, however certain."""
 
+GROSS_ODDS: Final = 3.0
+"""While the baseline is learning, and of series that wander, only shifts at least this large are
+reported."""
+
 MIN_RECORDS: Final = 20
 """Shares of fewer records than this are not compared."""
 

@@ -90,7 +90,14 @@ def fit_if_identified(
     balance: Floats | None = None,
     gold: npt.ArrayLike | None = None,
 ) -> LabelModel | None:
-    """Return ``fit``'s model, or None if the LFs are too few, or too many to count in pairs."""
+    """Return ``fit``'s model, or None if the LFs are too few, or too many to count in pairs.
+
+    BaselineError as ``fit``, even where there is no model: a wrong label is never ignored.
+    """
+    if balance is not None:
+        checked_balance(balance, classes)
+    if gold is not None:
+        Labelled.of(outcomes, gold, classes)
     if not counts_pairs(outcomes.shape[1], classes):
         return None
     if not dawid_skene.identified(np.delete(outcomes, list(aside), axis=1)):

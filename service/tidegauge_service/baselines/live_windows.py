@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.drift.calibration.windows import Stretches
 from tidegauge_probes.drift.record_series import silent_windows
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model import LabelModel, kinds
 from tidegauge_probes.labeling.contents import Contents
 from tidegauge_service.baselines.class_balance import Floats, class_balance
 from tidegauge_service.clock import to_iso
+from tidegauge_service.config.stream_file import BaselineRange, StreamConfig
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
@@ -43,17 +45,29 @@ def freeze(
     What the LFs and the deployed model are worth is not learned anew from windows that may well
     have drifted: label model and gold records are those of *before*, the same ProbeSet's.
     *balance*: the share of each class in the range, if somebody knows them.
-    *assumed*: what nobody has confirmed; kept with the baseline.
+    *assumed*: what nobody has confirmed; kept with the baseline. The stretches of the stream file
+    that are to be left out are in no baseline.
     Raises BaselineError if the ProbeSet has counted nothing in the range, or *balance* is none.
     """
+    config = streams.config_of(connection, stream.id)
     panes = counts_between(connection, stream, since, until)
     if not any(pane.records for pane in panes.values()):
         raise BaselineError(_nothing_counted(connection, stream, since, until))
+    left_out, keep = stretches_of(config, since, until)
+    panes = {w: p for w, p in panes.items() if not any(a <= w < b for a, b in left_out)}
+    if not any(pane.records for pane in panes.values()):
+        msg = (
+            "the baseline is empty: baseline.leave_out covers all records of its range. Leave out "
+            "less, or choose another range"
+        )
+        raise BaselineError(msg)
     contents = streams.contents_of(connection, stream.probe_set) or Contents()
     layout = streams.layout_of(connection, stream.probe_set)
     shares = class_balance(balance, layout.classes)
     if before is None:
-        votes, weights = precisions.kept_votes(connection, stream, since, until, len(layout.probes))
+        votes, weights = precisions.kept_votes(
+            connection, stream, since, until, len(layout.probes), left_out=left_out
+        )
         aside = contents.deployed
         model = kinds.fit_if_identified(votes, len(layout.classes), weights, aside, balance=shares)
     else:
@@ -73,16 +87,41 @@ def freeze(
             **_training(before, stream),
             **({} if balance is None else {"balance": dict(balance)}),
             **({} if assumed is None else {ASSUMED: assumed}),
+            **_written("leave_out", left_out),
+            **_written("keep", keep),
         },
         slices=[one.name for one in contents.slices],
         model=model,
         gold=before.gold if before else None,
-        civil=streams.config_of(connection, stream.id).civil,
-        silent=silent_windows(
-            windows_with_records(connection, stream, since, until), stream.window_ms
-        ).tolist(),
+        civil=config.civil,
+        silent=[
+            start
+            for start in silent_windows(
+                windows_with_records(connection, stream, since, until), stream.window_ms
+            ).tolist()
+            if not any(first <= start < end for first, end in left_out)
+        ],
+        keep=keep,
     )
     return fitted, panes
+
+
+def stretches_of(config: StreamConfig, since: int, until: int) -> tuple[Stretches, Stretches]:
+    """Return the stretches that people leave out of a range, and those they keep in it."""
+    chosen = config.baseline
+    if not isinstance(chosen, BaselineRange):
+        return (), ()
+    left_out, keep = (
+        tuple(s.span for s in given if s.from_ < until and s.until > since)
+        for given in (chosen.leave_out, chosen.keep)
+    )
+    return left_out, keep
+
+
+def _written(name: str, stretches: Stretches) -> dict[str, str]:
+    """Return stretches as the source of a baseline names them; nothing of none."""
+    said = [f"{to_iso(since)} to {to_iso(until)}" for since, until in stretches]
+    return {name: "; ".join(said)} if said else {}
 
 
 def _nothing_counted(connection: Connection, stream: StreamRow, since: int, until: int) -> str:

@@ -128,7 +128,7 @@ def replay(
         with database.write() as connection:
             find_stream(connection, config.name)
             row = streams.register(connection, config, probe_set, now_ms())
-        scope = StreamScope(config, row, database, now_ms)
+        scope = StreamScope(config, row, database, now_ms, settings.url or "")
         job = Replay(scope, probe_set, owner=owner, codec=codec)
         outcome = job.run(DeadLetterFilter(reason))
     if as_json:

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import late_advice
-from tidegauge_alerts.model import Alert
+from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_service.cli.console.database import opened
 from tidegauge_service.cli.console.sight import blind_lines
 from tidegauge_service.cli.console.terminal import out, print_json, progress, settings_of
@@ -160,12 +160,19 @@ def _show(summary: dict[str, object], alerts: Sequence[Alert], source: str) -> N
 
 def _cells(alert: Alert) -> tuple[str, str, str]:
     """Return an alert as the messages word it: the figures are those that were compared."""
-    what = phrases.sentence(alert.key, alert, rule=alert.rule) + phrases.because(alert.cause)
+    marks = filter(None, (alert.kind, alert.severity, phrases.reopenings(alert.reopened)))
     return (
         _minute(alert.opened_window_ms),
-        "" if alert.resolved_window_ms is None else _minute(alert.resolved_window_ms),
-        f"{what} ({alert.kind}, {alert.severity})",
+        _ended(alert),
+        f"{phrases.episode(alert)} ({', '.join(marks)})",
     )
+
+
+def _ended(alert: Alert) -> str:
+    """Return when an alert resolved, or that it has settled: it is open, but nobody is told."""
+    if alert.resolved_window_ms is not None:
+        return _minute(alert.resolved_window_ms)
+    return "settled" if alert.state is AlertState.SETTLED else ""
 
 
 def _minute(ms: int) -> str:

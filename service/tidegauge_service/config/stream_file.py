@@ -265,12 +265,11 @@ BALANCE = (
 )
 
 
-class BaselineRange(Spec):
-    """Windows of the stream itself, from … until (exclusive)."""
+class TimeStretch(Spec):
+    """Windows from … until (exclusive)."""
 
     from_: Moment = Field(alias="from")
     until: Moment
-    balance: dict[str, float] | None = Field(default=None, description=BALANCE)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -279,6 +278,24 @@ class BaselineRange(Spec):
             msg = f"`from` must be before `until` ({given})"
             raise ValueError(msg)
         return self
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The same in epoch ms."""
+        return self.from_, self.until
+
+
+class BaselineRange(TimeStretch):
+    """Windows of the stream itself, from … until (exclusive)."""
+
+    balance: dict[str, float] | None = Field(default=None, description=BALANCE)
+    leave_out: list[TimeStretch] = Field(
+        default=[], description="Stretches that are not normal, e.g. an outage: not learned from."
+    )
+    keep: list[TimeStretch] = Field(
+        default=[],
+        description="Stretches that are normal, though they look like an incident: learned from.",
+    )
 
 
 class BaselineName(Spec):
@@ -450,13 +467,19 @@ class StreamConfig(Spec):
     def _baseline_fits_windows(self) -> Self:
         chosen = self.baseline
         if isinstance(chosen, BaselineRange):
-            for name, moment in (("from", chosen.from_), ("until", chosen.until)):
-                start = window_start(moment, self.window)
-                if start != moment:
-                    near = f"{to_iso(start)} or {to_iso(start + self.window)}"
-                    msg = f"baseline.{name} is not the start of a window; the nearest are {near}"
-                    raise ValueError(msg)
+            self._check_stretch("baseline", chosen)
+            for name in ("leave_out", "keep"):
+                for number, stretch in enumerate(getattr(chosen, name)):
+                    self._check_stretch(f"baseline.{name}[{number}]", stretch)
         return self
+
+    def _check_stretch(self, where: str, stretch: TimeStretch) -> None:
+        for name, moment in (("from", stretch.from_), ("until", stretch.until)):
+            start = window_start(moment, self.window)
+            if start != moment:
+                near = f"{to_iso(start)} or {to_iso(start + self.window)}"
+                msg = f"{where}.{name} is not the start of a window; the nearest are {near}"
+                raise ValueError(msg)
 
 
 def load_stream(path: Path) -> StreamConfig:

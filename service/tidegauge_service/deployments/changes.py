@@ -153,8 +153,15 @@ def accept(
 
 
 def _onset(connection: Connection, stream: StreamRow) -> int:
-    """Return when the oldest alert that is open now opened."""
-    opened = [alert.opened_window_ms for alert in alerts.open_alerts(connection, stream.id)]
+    """Return when the oldest alert that is open now opened, or came to its level.
+
+    A rule that somebody wrote is broken whatever the baseline is: its alerts do not count.
+    """
+    opened = [
+        alert.opened_window_ms if alert.settled is None else alert.settled.from_ms
+        for alert in alerts.open_alerts(connection, stream.id)
+        if not alert.rule
+    ]
     if not opened:
         _refuse(stream, "no alert is open: say from when on the windows are the new normal")
     return min(opened)

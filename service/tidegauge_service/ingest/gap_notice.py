@@ -21,7 +21,8 @@ class GapNotice:
     receivers: Sequence[str]
     gap: Gap
     text: str
-    url: str = ""
+    url: str
+    """Address of the pages, for the link; empty if there is none."""
 
     def fire(self, connection: Connection, now_ms: int) -> None:
         """Tell receivers that there is a gap."""

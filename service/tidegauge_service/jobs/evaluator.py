@@ -11,6 +11,7 @@ from tidegauge_alerts.lifecycle.advance import withdraw
 from tidegauge_alerts.model import Rule, TransitionReason
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
+from tidegauge_service.baselines import silent_rules
 from tidegauge_service.config.stream_file import BaselineRange
 from tidegauge_service.jobs.evaluation import comparison, history, range_baseline
 from tidegauge_service.jobs.evaluation.alerts import (
@@ -139,6 +140,11 @@ class Evaluator:
             budget=self._scope.config.false_alarms.text,
             allowed=allowed,
             expected=baseline.forecast.per_window(allowed),
+            wandering=[str(key) for key in baseline.wandering],
+            left_out=baseline.calibration.left_out,
+            silent_rules=silent_rules.warn(
+                window.stream.name, self._scope.config.alerts.user_rules, baseline
+            ),
         )
 
     def _keep_for_baseline(

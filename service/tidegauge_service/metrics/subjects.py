@@ -84,6 +84,11 @@ def _alerts(s: StreamFigures) -> Iterator[Item[int]]:
         yield Item(labels, count)
 
 
+def _told(s: StreamFigures) -> Iterator[Item[int]]:
+    for labels, count in sorted(s.summary.told.items()):
+        yield Item(labels, count)
+
+
 def _firing(s: StreamFigures) -> Iterator[Item[Alert]]:
     for a in s.firing:
         key = a.key
@@ -148,6 +153,7 @@ MESSAGES: Final = Subject(("stream", "state"), _tally(lambda s: s.notifications)
 REMOVED: Final = Subject(("stream", "table"), _tally(lambda s: s.removed))
 QUARANTINE: Final = Subject(("stream", "probe"), _quarantined)
 ALERTS: Final = Subject(("stream", "state", "severity", "kind"), _alerts)
+NOTIFIED: Final = Subject(("stream", "severity", "kind"), _told)
 FIRING: Final = Subject(
     ("stream", "series", "probe", "other", "label", "segment", "severity", "kind", "rule"), _firing
 )
@@ -169,6 +175,7 @@ SUBJECTS: Final[tuple[Subject[Any], ...]] = (
     REMOVED,
     QUARANTINE,
     ALERTS,
+    NOTIFIED,
     FIRING,
     VOLUME,
     SEGMENT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from tidegauge_probes.documents.core_schema import dump
 from tidegauge_probes.drift.baseline import Baseline
@@ -86,7 +87,7 @@ def settings_text(config: StreamConfig) -> str:
         "lateness": _short(config.lateness),
         "timezone": config.timezone,
         **({"calendar": config.calendar} if config.calendar else {}),
-        "baseline": {"from": to_iso(chosen.from_), "until": to_iso(chosen.until)}
+        "baseline": _range(chosen)
         if isinstance(chosen, BaselineRange)
         else chosen.model_dump(mode="json"),
         "alerts": {
@@ -97,6 +98,14 @@ def settings_text(config: StreamConfig) -> str:
         "limits": limits,
     }
     return dump(shown)
+
+
+def _range(chosen: BaselineRange) -> dict[str, Any]:
+    written: dict[str, Any] = {"from": to_iso(chosen.from_), "until": to_iso(chosen.until)}
+    for name in ("leave_out", "keep"):
+        stretches = [one.model_dump(mode="json", by_alias=True) for one in getattr(chosen, name)]
+        written |= {name: stretches} if stretches else {}
+    return written
 
 
 def _short(ms: int) -> str:

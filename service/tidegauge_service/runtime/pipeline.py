@@ -19,6 +19,7 @@ from tidegauge_probes.counts.panes import MAX_PAIRED, counts_pairs
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.lifting.lifting import Lifting
 from tidegauge_probes.lifting.reader import readings
+from tidegauge_service.baselines import silent_rules
 from tidegauge_service.baselines.lookup import find_baseline
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.settings import Settings
@@ -212,6 +213,7 @@ def _attach_baseline(
     found = find_baseline(scope.config, probe_set, scope.database, scope.clock, fitted)
     if found is None:
         return
+    silent_rules.warn(stream.name, scope.config.alerts.user_rules, found)
     with scope.database.write() as connection:
         baselines.save(connection, found, None, scope.clock())
         live = deployments.current(deployments.of_stream(connection, stream.id), Role.LIVE)

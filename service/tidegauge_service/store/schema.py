@@ -393,6 +393,9 @@ forecast = Table(
     Column("budget", String(40), nullable=False),  # as written: 1 per quarter
     Column("allowed", Float, nullable=False),  # the same per window
     Column("expected", Float),  # per window; null while learning
+    Column("wandering", Text, nullable=False),  # JSON: names of the series that wander
+    Column("silent_rules", Text, nullable=False),  # JSON: rules that cannot fire, and why
+    Column("left_out", Text, nullable=False),  # JSON: [from, until] of stretches not learned from
 )
 
 alert = Table(
@@ -405,6 +408,7 @@ alert = Table(
     Column("state", String(10), nullable=False),
     Column("severity", String(10), nullable=False),
     Column("kind", String(20), nullable=False),
+    Column("told", Boolean, nullable=False),  # whether receivers know that it fires
     Column("opened_window_ms", BigInteger, nullable=False),
     Column("resolved_window_ms", BigInteger),
     Column("content", Text, nullable=False),  # JSON of the whole Alert

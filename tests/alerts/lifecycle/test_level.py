@@ -144,6 +144,24 @@ def test_levels_of_any_size_can_be_compared(
     assert log_odds(one) == log_odds(one)
 
 
+def test_noise_that_lasts_makes_sums_less_telling() -> None:
+    """The same two blocks differ as the baseline's own blocks do, if its noise lasts for days."""
+    one, other = (Level(32, share * 6_400, 6_400, 512) for share in (0.19, 0.23))
+    assert differ(one, other)
+    lasting = [replace(level, growth=20.0) for level in (one, other)]
+    assert not differ(*lasting)
+    single = replace(Level(1, 46, 200, 16), growth=20.0)
+    assert is_off(single), "of one window nothing is to be added"
+    assert total([replace(NEW, growth=20.0)] * 2).growth == 20.0
+
+
+def test_a_level_that_wavers_as_the_baseline_does_settles() -> None:
+    wavering = [shifted(0.18 if w < 32 else 0.24) for w in range(64)]
+    assert run(wavering).alert.state is AlertState.FIRING
+    lasting = [replace(one, growth=20.0) for one in wavering]
+    assert run(lasting).alert.state is AlertState.SETTLED
+
+
 def test_windows_without_data_are_in_no_sum() -> None:
     assert plus(NOTHING, replace(quiet(), n=0, x=0, n_eff=None)) == NOTHING
     assert plus(NOTHING, replace(quiet(), expected=None)) == NOTHING

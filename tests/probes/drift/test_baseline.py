@@ -100,6 +100,15 @@ def test_the_clock_and_the_calendar_are_part_of_the_content() -> None:
         assert again.in_time(CivilTime()).encode() == baseline.encode()
 
 
+def test_what_is_kept_by_hand_is_part_of_the_content() -> None:
+    baseline = small()
+    kept = dataclasses.replace(baseline, keep=((0, 3_600_000),))
+    assert kept.id != baseline.id
+    again = baselines.decode(kept.encode())
+    assert (again.keep, again.id) == (kept.keep, kept.id)
+    assert again.in_time(CivilTime("Europe/Berlin")).keep == kept.keep
+
+
 @given(st.integers(0, 10**6))
 def test_in_utc_a_baseline_has_the_bytes_that_it_had_before_there_were_zones(seed: int) -> None:
     pane = count(np.random.default_rng(seed), np.full(3, 0.3), 50)

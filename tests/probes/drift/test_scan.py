@@ -26,7 +26,9 @@ def calibration(*p: float, tau: float = 0.1, se: float = 0.01, phi: float = 0.0)
     same = np.ones(len(p))
     curve = VarianceTime(np.equal(PHIS, phi)[:, None] * same)
     error = (se * np.maximum(shares, 1 - shares)) ** 2
-    return Calibration(shares, tau**2 * same, error, 1e5 * same, learning=False, curve=curve)
+    return Calibration(
+        shares, tau**2 * same, error, 1e5 * same, learning=False, curve=curve, wanders=same < 0
+    )
 
 
 def past_of(x: np.ndarray, n: np.ndarray) -> Past:

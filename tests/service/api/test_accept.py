@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.service.jobs.evaluation.test_first_baseline import hours, live, sprea
 from tests.service.streams_for_tests import HOUR, START
 from tests.service.transactions import read
 from tests.web.document import Document
+from tidegauge_alerts.model import AlertState, Level
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.api.app import create_app
 from tidegauge_service.api.auth import TokenAuth
@@ -25,6 +27,7 @@ from tidegauge_service.cli.main import app
 from tidegauge_service.clock import to_iso
 from tidegauge_service.metrics.exposition import Collector
 from tidegauge_service.metrics.snapshot import take_snapshot
+from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Database
 from tidegauge_service.web.pages.routes import pages
 
@@ -68,6 +71,22 @@ def test_it_is_accepted_by_command(group: Judged) -> None:
         CliRunner().invoke(
             app, ["baseline", "accept", "test", "--from", "soon"], catch_exceptions=False
         )
+
+
+def test_without_a_start_the_oldest_alert_of_the_scan_tells_it(group: Judged) -> None:
+    """Alerts of rules do not count, and of one that has settled its level does."""
+    group.judge_until(50)
+    opened = [a for a in read(group.database, alerts.open_alerts, group.stream.id) if not a.rule]
+    oldest = min(opened, key=lambda alert: alert.opened_window_ms)
+    assert oldest.opened_window_ms > START + 2 * HOUR
+    early = replace(oldest, id="rule-1", rule="coverage of free above 1 %", opened_window_ms=START)
+    level = Level(64, 1.0, 2.0, 1.0, oldest.opened_window_ms + HOUR)
+    others = [replace(a, state=AlertState.SETTLED, settled=level) for a in opened]
+    with group.database.write() as connection:
+        alerts.save(connection, group.stream.id, [early, *others], [])
+    done = CliRunner().invoke(app, ["baseline", "accept", "test"], catch_exceptions=False)
+    assert f"7 windows from {to_iso(level.from_ms)} until " in done.stdout
+    assert "learning: fewer than 48 windows" in done.stdout
 
 
 def test_it_is_accepted_by_http(group: Judged, client: TestClient) -> None:

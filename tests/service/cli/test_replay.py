@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.alerts.builders import HOUR_MS, NOON_MS, fired, shifted
+from tests.alerts.builders import HOUR_MS, NOON_MS, fired, quiet, run, shifted
 from tests.service.streams_for_tests import record, write_jsonl, write_stream
 from tidegauge_service.cli import replay
 from tidegauge_service.cli.console.terminal import LiteralConsole
@@ -40,6 +40,18 @@ def test_a_table_of_80_columns_keeps_its_dates_and_says_what_was_compared(
     words = " ".join(said.replace("│", " ").split())
     assert "8 % → 2 % over the last 5 windows" in words
     assert "7.9" not in words, "the last window alone looks like the baseline"
+
+
+def test_what_has_settled_and_what_has_reopened_is_marked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settled = run([shifted(0.2)] * 64).alert
+    again = run([shifted(0.004), *[quiet()] * 4, shifted(0.004)]).alert
+    said = " ".join(shown(monkeypatch, settled, again).replace("│", " ").split())
+    assert "2020-03-15T12:00 settled Coverage of LF 'check_out' has settled at 20 %" in said
+    assert "(spike, critical, reopened once)" in said
+    assert said.count("settled") == 2, "the other one is open"
+    assert said.count("reopened") == 1
 
 
 def test_dates_are_cut_to_the_minute_only_where_they_are_whole() -> None:

@@ -155,6 +155,23 @@ def test_a_window_has_a_length_and_lateness_may_be_none(tmp_path: Path) -> None:
     assert load(tmp_path, lateness="0s").lateness == 0
 
 
+def test_stretches_are_left_out_and_kept_at_starts_of_windows(tmp_path: Path) -> None:
+    day = {"from": "2020-01-03", "until": "2020-01-04"}
+    chosen = {"from": "2020-01-01", "until": "2020-02-01", "leave_out": [day], "keep": [day]}
+    config = load(tmp_path, baseline=chosen)
+    assert isinstance(config.baseline, BaselineRange)
+    assert [s.span for s in config.baseline.keep] == [(1_578_009_600_000, 1_578_096_000_000)]
+    again = StreamConfig.model_validate_json(config.model_dump_json(by_alias=True))
+    assert again.baseline == config.baseline
+    for wrong, said in (
+        ({"from": "2020-01-03T00:30Z", "until": "2020-01-04"}, "baseline.keep[0].from is not the"),
+        ({"from": "2020-01-04", "until": "2020-01-03"}, "`from` must be before `until`"),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            load(tmp_path, baseline={**chosen, "keep": [wrong]})
+        assert said in str(caught.value)
+
+
 def test_a_range_must_start_before_it_ends_at_starts_of_windows(tmp_path: Path) -> None:
     backwards = {"from": "2020-02-19", "until": "2020-02-12"}
     said = refused(tmp_path, baseline=backwards)

@@ -61,6 +61,7 @@ def encode(
     )
     arrays = {name: getattr(calibration, name) for name in _SERIES}
     arrays |= {"curve": calibration.curve.weights, "rare": tails.rare}
+    arrays["wanders"] = calibration.wanders
     arrays["peaks"] = forecast.peaks
     arrays["maps"] = np.array([one.log_survival for one in maps if one is not None])
     for i, cycle in enumerate(cycles):
@@ -83,6 +84,7 @@ def decode(
     )
     known = [one for one in head.maps if one is not None]
     shapes = {**dict.fromkeys(_SERIES, (series,)), "curve": (len(PHIS), series), "rare": (series,)}
+    shapes["wanders"] = (series,)
     shapes["peaks"] = (len(arrays["peaks"]),)
     shapes["maps"] = (len(known), len(DISTANCES)) if known else (0,)
     for i, cycle in enumerate(cycles):
@@ -101,6 +103,7 @@ def decode(
         n=n,
         learning=False,
         curve=VarianceTime(arrays["curve"]),
+        wanders=arrays["wanders"].astype(np.bool_),
         season=Season(cycles, civil, window_ms),
         freedom=head.freedom,
         tails=_tails(head, arrays["maps"], arrays["rare"].astype(np.bool_)),

@@ -47,7 +47,7 @@ TOGETHER_P: Final = 1e-5
 def left_out(windows: CalibrationWindows, expected: Floats, tau2: float) -> Mask:
     """Return what belongs to an incident, bool [K, S]. *tau2*: of a typical series."""
     chosen = np.zeros(windows.shape, dtype=np.bool_)
-    found = _candidates(windows, expected, tau2)
+    found, recurring = _candidates(windows, expected, tau2)
     union = np.zeros(windows.shape[0], dtype=np.bool_)
     for spans in found.values():
         for begin, end in spans:
@@ -59,7 +59,9 @@ def left_out(windows: CalibrationWindows, expected: Floats, tau2: float) -> Mask
         for begin, end in spans:
             chosen[max(begin - 1, 0) : end + 1, series] = True
     for begin, end in stretches:
-        chosen[begin:end] |= _off_as_a_whole(windows, expected, tau2, slice(begin, end))
+        together = _off_as_a_whole(windows, expected, tau2, slice(begin, end))
+        # A storm that falls into another series' incident is a storm like the others.
+        chosen[begin:end] |= together & ~recurring
     return chosen
 
 
@@ -80,14 +82,15 @@ def runs(marked: Mask) -> list[tuple[int, int]]:
 
 def _candidates(
     windows: CalibrationWindows, expected: Floats, tau2: float
-) -> dict[int, Sequence[tuple[int, int]]]:
-    """Return the runs of each series, if it has few enough of them."""
+) -> tuple[dict[int, Sequence[tuple[int, int]]], Mask]:
+    """Return the runs of each series that has few enough, and which have too many, bool [S]."""
     p_value = _p_values(windows.x, windows.n, expected, tau2)
     seen = windows.n > 0
     off = seen & (p_value < 2 * special.ndtr(-OFF_Z))
     sure = seen & (p_value < 2 * special.ndtr(-SURE_Z))
     found: dict[int, Sequence[tuple[int, int]]] = {}
-    for series in np.flatnonzero(sure.any(axis=0)).tolist():
+    recurring = np.zeros(windows.shape[1], dtype=np.bool_)
+    for series in np.flatnonzero(off.any(axis=0)).tolist():
         every = runs(off[:, series])
         long = [
             (begin, end)
@@ -95,10 +98,11 @@ def _candidates(
             if off[begin:end, series].sum() >= LEAST and sure[begin:end, series].any()
         ]
         covered = sum(end - begin for begin, end in long)
-        few = 0 < len(long) <= RUNS and len(every) - len(long) <= RUNS
-        if few and covered <= OF_SERIES * len(off):
+        few = len(long) <= RUNS and len(every) - len(long) <= RUNS
+        recurring[series] = not few or covered > OF_SERIES * len(off)
+        if long and not recurring[series]:
             found[series] = long
-    return found
+    return found, recurring
 
 
 def _off_as_a_whole(

@@ -19,7 +19,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.drift.calibration import episodes, noise, tail_map, variance_time
+from tidegauge_probes.drift.calibration import (
+    episodes,
+    noise,
+    random_walk,
+    tail_map,
+    variance_time,
+)
 from tidegauge_probes.drift.calibration.forecast import NO_FORECAST, Forecast, incidents
 from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.calibration.sums import Sums
@@ -31,6 +37,7 @@ from tidegauge_probes.drift.calibration.windows import (
     level_of,
     smoothed,
 )
+from tidegauge_probes.drift.scales import GROSS_ODDS, MIN_LOGIT
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -55,6 +62,7 @@ class _Learned:
     tau2: Floats
     error: Floats
     curve: VarianceTime
+    wanders: Mask
     freedom: float
 
 
@@ -64,8 +72,15 @@ def uncalibrated(x: Ints, n: Ints, windows: int) -> Calibration:
     tau2 = np.full(len(p), PRIOR_TAU**2)
     se2 = 1 / (np.maximum(n, 1.0) * p * (1 - p)) + tau2 / max(windows, 1)
     error = se2 * np.maximum(p, 1 - p) ** 2
-    curve = VarianceTime.independent(len(p))
-    return Calibration(p, tau2, error, n.astype(np.float64), learning=True, curve=curve)
+    return Calibration(
+        p,
+        tau2,
+        error,
+        n.astype(np.float64),
+        learning=True,
+        curve=VarianceTime.independent(len(p)),
+        wanders=np.zeros(len(p), dtype=np.bool_),
+    )
 
 
 def calibrate(windows: CalibrationWindows) -> Calibration:
@@ -80,6 +95,7 @@ def calibrate(windows: CalibrationWindows) -> Calibration:
         n=used.size.sum(axis=0),
         learning=False,
         curve=learned.curve,
+        wanders=learned.wanders,
         season=learned.level.season,
         freedom=learned.freedom,
         tails=_tails(used, learned),
@@ -99,7 +115,7 @@ def _incidents(windows: CalibrationWindows) -> Mask:
     for _ in range(2):
         level = level_of(used, weekly=False)
         typical = float(np.median(_noise(used, level, used.x).tau2))
-        found = episodes.left_out(windows, level.expected, typical)
+        found = episodes.left_out(windows, level.expected, typical) & ~windows.kept[:, None]
         used = windows.without(found)
     return found
 
@@ -127,7 +143,9 @@ def _learn(windows: CalibrationWindows) -> _Learned:
     curve = variance_time.fit(u, windows.used, events, share)
     error = _error_of_mean(variance, events, curve.of_mean(windows.shape[0]))
     freedom = windows.shape[0] * variance_time.independent_series(u)
-    return _Learned(level, noisy.tau2, error, curve, freedom)
+    persistence = variance_time.persistence(u, windows.used)
+    wanders = random_walk.wanders(curve, persistence, events, windows.shape[0])
+    return _Learned(level, noisy.tau2, error, curve, wanders, freedom)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,12 +204,16 @@ def forecast(windows: CalibrationWindows, calibration: Calibration, weights: Flo
     if calibration.tails is None or len(windows.starts) < FOLDS:
         return NO_FORECAST
     used = windows.without(_incidents(windows))
-    peaks = [incidents(evidence) for evidence in _held_back(used, weights)]
+    least = np.where(calibration.wanders, math.log(GROSS_ODDS), MIN_LOGIT)
+    peaks = [incidents(evidence) for evidence in _held_back(used, weights, least)]
     return Forecast(np.concatenate(peaks), used.shape[0])
 
 
-def _held_back(windows: CalibrationWindows, weights: Floats) -> Iterator[Floats]:
-    """Yield the evidence in each fold, with level, noise and tails learned from the others."""
+def _held_back(windows: CalibrationWindows, weights: Floats, least: Floats) -> Iterator[Floats]:
+    """Yield the evidence in each fold, with level, noise and tails learned from the others.
+
+    *least*: the smallest shift worth an alert, in log odds, [S].
+    """
     fold = np.arange(windows.shape[0]) * FOLDS // windows.shape[0]
     for which in range(FOLDS):
         others, held = windows[fold != which], windows[fold == which]
@@ -199,18 +221,17 @@ def _held_back(windows: CalibrationWindows, weights: Floats) -> Iterator[Floats]
         level = learned.level
         expected = level.season.expected(level.p, held.starts, held.came)
         here = replace(learned, level=replace(level, expected=expected))
-        yield _evidence(held, here, _tails(others, learned), weights)
+        nothing = np.zeros(held.shape)
+        sums = _sums(held, here, np.full(held.shape[1], math.inf), nothing)
+        yield _evidence(replace(sums, least=least), _tails(others, learned), weights)
 
 
-def _evidence(
-    held: CalibrationWindows, learned: _Learned, tails: TailMaps, weights: Floats
-) -> Floats:
+def _evidence(sums: Sums, tails: TailMaps, weights: Floats) -> Floats:
     """Return the evidence of each series in each window, [K, S], in nats relative to its level."""
-    nothing = np.zeros(held.shape)
-    sums = _sums(held, learned, np.full(held.shape[1], math.inf), nothing)
-    best = np.full(held.shape, -np.inf)
+    windows, series = sums.shape
+    best = np.full(sums.shape, -np.inf)
     for j in tail_map.SCANNED:
-        if j <= len(held.starts):
-            counted = tails.through(sums.evidence(j), np.full((len(held.starts) - j + 1, 1), j))
+        if j <= windows:
+            counted = tails.through(sums.evidence(j), np.full((windows - j + 1, 1), j))
             best[j - 1 :] = np.maximum(best[j - 1 :], counted)
-    return np.asarray(best + np.log(weights) - math.log(held.shape[1]))
+    return np.asarray(best + np.log(weights) - math.log(series))

@@ -28,8 +28,9 @@ class Calibration:
     votes) behind it; ``curve``: how the variance of sums grows; ``season``: the daily and weekly
     cycles around p. ``freedom``: degrees of freedom of one window (windows × series that vary
     independently), [S] or for all series; ``tails``: how far out sums got in the calibration
-    itself; ``left_out``: stretches treated as incidents, [from, until) in epoch ms. ``margins``:
-    which series are pairs, and which are the coverages of their LFs.
+    itself; ``wanders``: series without a level to return to, bool [S] (``random_walk``);
+    ``left_out``: stretches treated as incidents, [from, until) in epoch ms. ``margins``: which
+    series are pairs, and which are the coverages of their LFs.
     """
 
     p: Floats
@@ -38,6 +39,7 @@ class Calibration:
     n: Floats
     learning: bool
     curve: VarianceTime
+    wanders: Mask
     season: Season = NO_SEASON
     freedom: Floats | float = math.inf
     tails: TailMaps | None = None

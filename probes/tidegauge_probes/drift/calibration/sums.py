@@ -53,6 +53,8 @@ class Sums:
     freedom: float
     learned_from: Floats
     pull: Floats
+    least: Floats | float = MIN_LOGIT
+    """The shift that is worth an alert, in log odds: of all series, or of each, [S]."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -79,7 +81,7 @@ class Sums:
         variance = np.maximum(variance + due**2 * self.error / (1 - own), 1e-12)
         seen = np.maximum(due + off, 0.0)
         enough = (due * LONGEST >= MIN_VOTES * j) | (seen >= MIN_VOTES)
-        worth = np.abs(np.log((seen + 0.5) / (due + 0.5))) > MIN_LOGIT
+        worth = np.abs(np.log((seen + 0.5) / (due + 0.5))) > self.least
         tested = enough & worth & (size >= MIN_RECORDS) & (due > 0)
         found = np.where(tested, 0.0, -np.inf)
         near = np.abs(seen - due) < NEAR_Z * np.sqrt(variance)

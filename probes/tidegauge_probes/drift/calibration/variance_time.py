@@ -188,6 +188,13 @@ def _own_weight(apart: Floats, events: Floats, windows: int, noise: Floats) -> F
     return np.asarray(between / (between + error))
 
 
+def persistence(u: Floats, used: Mask) -> Floats:
+    """Return the mean of each series' own C(1) … C(NEAR), [S]; 0 of windows too few for that."""
+    if len(u) <= NEAR:
+        return np.zeros(u.shape[1])
+    return np.asarray(_autocovariances(u, used, NEAR).mean(axis=0))
+
+
 def independent_series(u: Floats) -> float:
     """Return how many independent series would vary as much together: S² / Σ ρ², less chance."""
     windows, series = u.shape

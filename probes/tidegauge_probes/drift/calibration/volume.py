@@ -49,8 +49,11 @@ class VolumeWindows:
         series = len(weights)
         of_others = np.delete(weights, self.place) * (series - 1) / series
         own = weights[[self.place]] / series
-        first = fit.forecast(others, calibration, of_others)
-        second = fit.forecast(self.windows, calibration, own)
+        wanders = calibration.wanders
+        theirs = replace(calibration, wanders=np.delete(wanders, self.place))
+        mine = replace(calibration, wanders=wanders[[self.place]])
+        first = fit.forecast(others, theirs, of_others)
+        second = fit.forecast(self.windows, mine, own)
         return Forecast(np.concatenate([first.peaks, second.peaks]), first.windows)
 
     def _joined(self, others: Calibration, own: Calibration) -> Calibration:
@@ -75,6 +78,7 @@ class VolumeWindows:
             n=put(others.n, own.n),
             learning=False,
             curve=VarianceTime(put(others.curve.weights, own.curve.weights)),
+            wanders=np.insert(others.wanders, self.place, own.wanders[0]),
             season=replace(others.season, cycles=cycles),
             freedom=with_own(others.freedom, own.freedom, self.place, series),
             tails=self._tails(others.tails, own.tails),

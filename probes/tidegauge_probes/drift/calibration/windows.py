@@ -17,6 +17,7 @@ special = LazyModule("scipy.special", extra="statistics")
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Stretches = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,8 @@ class CalibrationWindows:
     """x of n, float64 [K, S], in windows that start at ``starts``, int64 [K].
 
     ``used``: bool [K, S], what calibration learns from; never where n = 0. ``civil``: the clock
-    and the calendar of the traffic.
+    and the calendar of the traffic. ``keep``: stretches that are never treated as incidents, [from,
+    until) in epoch ms.
     """
 
     starts: Ints
@@ -33,13 +35,22 @@ class CalibrationWindows:
     window_ms: int
     used: Mask
     civil: CivilTime = UTC_TIME
+    keep: Stretches = ()
 
     @classmethod
     def of(
-        cls, starts: Ints, x: Ints, n: Ints, window_ms: int, civil: CivilTime = UTC_TIME
+        cls,
+        starts: Ints,
+        x: Ints,
+        n: Ints,
+        window_ms: int,
+        civil: CivilTime = UTC_TIME,
+        *,
+        keep: Stretches = (),
     ) -> CalibrationWindows:
         """Return windows that are all used wherever they have a volume."""
-        return cls(starts, x.astype(np.float64), n.astype(np.float64), window_ms, n > 0, civil)
+        size = n.astype(np.float64)
+        return cls(starts, x.astype(np.float64), size, window_ms, n > 0, civil, keep)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -56,6 +67,14 @@ class CalibrationWindows:
         """What every window contains, used or not: on a holiday it decides what is expected."""
         return SeasonCounts(self.x, self.n)
 
+    @property
+    def kept(self) -> Mask:
+        """Windows that are never taken for an incident, bool [K]."""
+        found = np.zeros(len(self.starts), dtype=np.bool_)
+        for since, until in self.keep:
+            found |= (self.starts >= since) & (self.starts < until)
+        return found
+
     def without(self, left_out: Mask) -> CalibrationWindows:
         """Return the same windows with *left_out* [K, S] not used."""
         return replace(self, used=(self.n > 0) & ~left_out)
@@ -69,6 +88,7 @@ class CalibrationWindows:
             self.window_ms,
             self.used[windows],
             self.civil,
+            self.keep,
         )
 
 

@@ -72,6 +72,7 @@ class Stream(BaseModel):
     name: str
     window_seconds: float
     lateness_seconds: float
+    timezone: str
     probe_set: str
     baseline: str | None
     watermark: str | None
@@ -193,6 +194,7 @@ def _stream(summary: StreamSummary) -> Stream:
         name=row.name,
         window_seconds=row.window_ms / 1000,
         lateness_seconds=row.lateness_ms / 1000,
+        timezone=row.timezone,
         probe_set=row.probe_set,
         baseline=row.baseline,
         watermark=to_iso(summary.watermark_ms),

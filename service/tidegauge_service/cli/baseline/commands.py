@@ -35,6 +35,7 @@ from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.deployments import changes
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import baselines
+from tidegauge_service.web.pages import false_alarms
 
 app = typer.Typer(
     help="Fit, list and accept the baselines that windows are compared with.", no_args_is_help=True
@@ -101,6 +102,7 @@ def fit(
             f"fewer than {LEARNING_WINDOWS} windows, so only shifts of "
             "an odds ratio of 3 or more will alert",
         )
+    _show_calibration(fitted)
     out.print(_label_model(fitted), highlight=False)
     if fitted.gold is not None:
         out.print(_accuracy(fitted.gold))
@@ -135,6 +137,7 @@ def show(
         out.print(f"  {key}: {value}", highlight=False)
     for key in ("timezone", "calendar"):
         out.print(f"  {key}: {_facts(found)[key] or 'none'}", highlight=False)
+    _show_calibration(found)
     precision = _precision(found)
     figures = Table("LF", "coverage", "overlaps", "conflicts", "errors", "precision")
     for lf, row in lf_summary(found.total, found.plan.layout.probes).iterrows():
@@ -155,7 +158,10 @@ def accept(
     since: Annotated[
         str | None,
         typer.Option(
-            "--from", help="Start of the first window (default: when the oldest open alert opened)"
+            "--from",
+            help="Start of the first window (default: when the oldest open alert opened, or settled"
+            "; your own rules do not count). Give it if alerts opened one after the other: all "
+            "windows should be at the new level",
         ),
     ] = None,
     until: Annotated[
@@ -181,15 +187,26 @@ def accept(
             until_ms=moment(until, "--until"),
             balance=None if balance is None else parse_balance(balance),
         )
+        with database.read() as connection:
+            found = baselines.load(connection, made.baseline or "")
     if as_json:
         print_json({"stream": row.name, **asdict(made)})
         return
+    source, windows = found.source, len(found.starts)
     out.print(
         f"the windows of '{row.name}' from {to_iso(made.from_ms)} on will be compared with "
-        f"baseline {made.baseline}; open alerts resolve there",
+        f"baseline {found.id}, made of {windows} windows from {source['from']} until "
+        f"{source['until']}; open alerts resolve there",
         highlight=False,
     )
+    if found.learning:
+        out.print(_LEARNS, highlight=False)
 
+
+_LEARNS = (
+    f"learning: fewer than {LEARNING_WINDOWS} windows over two days, so only shifts of an odds "
+    "ratio of 3 or more will alert, until it has grown"
+)
 
 _NO_MODEL = (
     f"no label model, so no precision: fewer than {MIN_LFS} LFs have {MIN_VOTES} votes, or no "
@@ -209,6 +226,11 @@ def _facts(baseline: Baseline) -> dict[str, Any]:
         "source": dict(baseline.source),
         "timezone": baseline.civil.zone,
         "calendar": baseline.civil.calendar or None,
+        "left_out": [
+            {"from": to_iso(since), "until": to_iso(until)}
+            for since, until in baseline.calibration.left_out
+        ],
+        "wandering": [str(key) for key in baseline.wandering],
         "accuracy": None if baseline.gold is None else baseline.gold.accuracy,
         "label_model": None
         if model is None
@@ -221,6 +243,14 @@ def _facts(baseline: Baseline) -> dict[str, Any]:
             "withheld": withheld(model),
         },
     }
+
+
+def _show_calibration(baseline: Baseline) -> None:
+    """Say what the baseline did not learn from, and which series it cannot fit."""
+    stretches, names = baseline.calibration.left_out, [str(key) for key in baseline.wandering]
+    zone = baseline.civil.zone
+    for line in (*false_alarms.left_out(stretches, zone), *false_alarms.wandering(names)):
+        out.print(line, highlight=False)
 
 
 def _shares(baseline: Baseline) -> dict[str, float] | None:

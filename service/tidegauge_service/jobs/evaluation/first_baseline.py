@@ -17,10 +17,10 @@ from tidegauge_alerts.messages.model import Message, Status
 from tidegauge_alerts.model import Alert
 from tidegauge_probes.drift import skew
 from tidegauge_probes.drift.baseline import LEARNING_WINDOWS, Baseline, is_learning
-from tidegauge_service.baselines.live_windows import freeze, of_stream
+from tidegauge_service.baselines.live_windows import freeze, of_stream, stretches_of
 from tidegauge_service.clock import to_iso
 from tidegauge_service.jobs.evaluation.window import ClosedWindow
-from tidegauge_service.store import baselines, deployments
+from tidegauge_service.store import baselines, deployments, streams
 from tidegauge_service.store.alerting import alerts, outbox
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection
@@ -121,9 +121,19 @@ def _enough(
 ) -> _Chosen | None:
     """Return the windows since then, if they are enough to know how much is normal."""
     first, n = evaluation.with_records(connection, stream, since, until)
+    n -= _left_out(connection, stream, since, until)
     if first is None or is_learning(n, until - first, stream.window_ms):
         return None
     return _Chosen(first, n, assumed)
+
+
+def _left_out(connection: Connection, stream: StreamRow, since: int, until: int) -> int:
+    """Return how many of the windows with records people leave out of every baseline."""
+    stretches, _ = stretches_of(streams.config_of(connection, stream.id), since, until)
+    return sum(
+        evaluation.with_records(connection, stream, max(first, since), min(end, until))[1]
+        for first, end in stretches
+    )
 
 
 def _since(

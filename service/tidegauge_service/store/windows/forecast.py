@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import sqlalchemy as sa
 
 from tidegauge_alerts.model import AlertKind
@@ -18,7 +20,10 @@ class ForecastRow:
 
     ``budget``: as written; ``allowed``: the same per window. ``expected``: false incidents to
     expect per window; None while the baseline is learning. ``windows``: how many of those kept
-    were compared with it; ``incidents``: how many opened in them, right or wrong.
+    were compared with it; ``incidents``: how many opened in them, right or wrong. ``wandering``:
+    names of its series without a level to return to. ``left_out``: the stretches of its windows
+    that it did not learn from, [from, until) in epoch ms. ``silent_rules``: user rules that cannot
+    fire, and why, a sentence each.
     """
 
     baseline: str
@@ -27,6 +32,9 @@ class ForecastRow:
     expected: float | None
     windows: int
     incidents: int
+    wandering: tuple[str, ...] = ()
+    left_out: tuple[tuple[int, int], ...] = ()
+    silent_rules: tuple[str, ...] = ()
 
     @property
     def predicted(self) -> float | None:
@@ -42,14 +50,20 @@ def save(
     budget: str,
     allowed: float,
     expected: float | None,
+    wandering: Sequence[str] = (),
+    left_out: Sequence[tuple[int, int]] = (),
+    silent_rules: Sequence[str] = (),
 ) -> None:
-    """Write the false incidents to expect in windows compared with a baseline."""
+    """Write the false incidents to expect in windows compared with a baseline, and its limits."""
     row = {
         "stream_id": stream.id,
         "baseline": baseline,
         "budget": budget,
         "allowed": allowed,
         "expected": expected,
+        "wandering": msgspec.json.encode(wandering).decode(),
+        "left_out": msgspec.json.encode(left_out).decode(),
+        "silent_rules": msgspec.json.encode(silent_rules).decode(),
     }
     upsert.replace(connection, schema.forecast, [row])
 
@@ -61,7 +75,17 @@ def of_stream(connection: sa.Connection, stream: StreamRow) -> ForecastRow | Non
         return None
     first, windows = _compared(connection, stream, row.baseline)
     opened = 0 if first is None else _incidents(connection, stream, first)
-    return ForecastRow(row.baseline, row.budget, row.allowed, row.expected, windows, opened)
+    return ForecastRow(
+        row.baseline,
+        row.budget,
+        row.allowed,
+        row.expected,
+        windows,
+        opened,
+        msgspec.json.decode(row.wandering, type=tuple[str, ...]),
+        msgspec.json.decode(row.left_out, type=tuple[tuple[int, int], ...]),
+        msgspec.json.decode(row.silent_rules, type=tuple[str, ...]),
+    )
 
 
 def _compared(

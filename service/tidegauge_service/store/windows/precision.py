@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -145,16 +146,22 @@ def keep_votes(
 
 
 def kept_votes(
-    connection: sa.Connection, stream: StreamRow, since: int, until: int, lfs: int
+    connection: sa.Connection,
+    stream: StreamRow,
+    since: int,
+    until: int,
+    lfs: int,
+    *,
+    left_out: Sequence[tuple[int, int]] = (),
 ) -> tuple[Outcomes, npt.NDArray[np.float64]]:
     """Return outcomes kept of the windows in [since, until): int8 [n, m], and weights [n].
 
     The weight is the number of records that a row stands for: busy windows count as much more as
-    they have records.
+    they have records. *left_out*: stretches [from, until) without which they are returned.
     """
     t = schema.vote_sample
     query = (
-        sa.select(t.c.records, t.c.outcomes)
+        sa.select(t.c.records, t.c.outcomes, t.c.window_start_ms)
         .where(
             t.c.stream_id == stream.id,
             t.c.probe_set == stream.probe_set,
@@ -164,7 +171,9 @@ def kept_votes(
         .order_by(t.c.window_start_ms)
     )
     outcomes, weights = [np.empty((0, lfs), dtype=np.int8)], [np.empty(0)]
-    for records, encoded in connection.execute(query):
+    for records, encoded, start in connection.execute(query):
+        if any(first <= start < end for first, end in left_out):
+            continue
         part = np.frombuffer(encoded, dtype=np.int8).reshape(-1, lfs)
         outcomes.append(part)
         weights.append(np.full(len(part), records / len(part)))

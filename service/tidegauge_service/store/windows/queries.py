@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from tidegauge_alerts.model import AlertState
 from tidegauge_probes.drift.civil_time import ClockChange
 from tidegauge_probes.findings import ALL, Blindness, SeriesKind
 from tidegauge_service.store import schema, streams
@@ -94,6 +95,8 @@ class StreamSummary:
     """The daylight-saving change that its cycles follow although they are read in UTC."""
     source: str = ""
     """The kind of its source when it was last opened: ``file``, ``kafka`` …"""
+    told: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(severity, kind) → firing alerts that receivers were notified of."""
 
     @property
     def held(self) -> tuple[Decision, ...]:
@@ -285,6 +288,13 @@ def summary(connection: sa.Connection, stream: StreamRow) -> StreamSummary:
             for (state, severity, kind), n in _tally(
                 connection, schema.alert, stream, ("state", "severity", "kind")
             ).items()
+        },
+        told={
+            (severity, kind): n
+            for (state, told, severity, kind), n in _tally(
+                connection, schema.alert, stream, ("state", "told", "severity", "kind")
+            ).items()
+            if told and state == AlertState.FIRING
         },
         candidates=_by(connection, schema.candidate, stream, "state"),
         notifications=_by(connection, schema.notification, stream, "state"),

@@ -19,6 +19,7 @@ _VERDICTS = {
     Verdict.NO_DATA: "no data",
     Verdict.LOW_VOLUME: "too few to tell",
     Verdict.LEARNING: "as at baseline (short)",
+    Verdict.WANDERS: "wanders",
 }
 
 

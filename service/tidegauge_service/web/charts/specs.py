@@ -49,6 +49,7 @@ SMALL_SHARE, TINY_SHARE = 0.2, 0.02
 MAP_WIDTH, CELL_WIDTH, CELL_HEIGHT = 900, 24, 18
 SERIES_WIDTH, SERIES_HEIGHT = 420, 110
 LABEL_EVERY_PX: Final = 80
+SETTLED_OPACITY: Final = 0.4
 
 _DATA: Final = alt.NamedData("figures")
 """Filled in by :func:`_finished`: altair would check every row against its schema (1 s)."""
@@ -79,12 +80,14 @@ NO_MARKS: Final = Marks()
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One alert in a timeline. Times in epoch ms."""
+    """One alert in a timeline, or a part of it. Times in epoch ms."""
 
     row: str
     opened_ms: int
     until_ms: int
     critical: bool
+    settled: bool = False
+    """Whether the series stays at a new level: drawn pale."""
 
 
 def deviation_of(figure: SeriesFigure | None) -> float | None:
@@ -299,6 +302,7 @@ def timeline(
             "opened": at(bar.opened_ms),
             "until": at(bar.until_ms),
             "critical": bar.critical,
+            "settled": bar.settled,
         }
         for bar in bars
     ]
@@ -313,6 +317,7 @@ def timeline(
             alt.X2("until"),
             _down(list(shown.values())),
             color=colour,
+            opacity=alt.condition("datum.settled", alt.value(SETTLED_OPACITY), alt.value(1.0)),
         )
         .properties(width=MAP_WIDTH, height=alt.Step(CELL_HEIGHT))
     )

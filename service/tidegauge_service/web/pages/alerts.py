@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from tidegauge_alerts.messages.phrases import because, sentence, settled
+from tidegauge_alerts.messages.phrases import because, episode, sentence
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
 from tidegauge_service.store.streams import StreamRow
@@ -85,7 +85,7 @@ def card(alert: Alert, zone: str, picture: Picture | None = None) -> AlertCard:
 
 def _sentence(alert: Alert) -> str:
     if alert.settled is not None:
-        return settled(alert.key, alert.settled)
+        return episode(alert)
     return sentence(alert.key, alert, rule=alert.rule)
 
 

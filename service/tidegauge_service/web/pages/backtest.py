@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from importlib import resources
 from itertools import groupby
 
-from tidegauge_alerts.messages.phrases import because, clean, sentence
-from tidegauge_alerts.model import Alert, Severity
+from tidegauge_alerts.messages.phrases import clean, episode, reopenings, sentence
+from tidegauge_alerts.model import Alert, AlertState, Severity
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.findings import SeriesKey
 from tidegauge_service.store.states import WindowState
@@ -113,7 +113,7 @@ def render(found: Backtest, made_ms: int, version: str) -> str:
         style=style,
         style_hash=style_hash,
         facts=_facts(found),
-        baseline=_baseline(found.baseline),
+        baseline=_baseline(found.baseline, found.zone),
         settings=found.settings,
         dead_letters=[Fact(r, count(n)) for r, n in sorted(found.summary.dead_letters.items())],
         late=_late(found),
@@ -134,7 +134,6 @@ def _facts(found: Backtest) -> list[Fact]:
     compared = states[WindowState.COMPARED] + states[WindowState.LEARNING]
     incidents = len({alert.incident for alert in found.alerts})
     rate = f"{1000 * incidents / compared:.1f}" if compared else "–"
-    resolved = sum(alert.resolved_window_ms is not None for alert in found.alerts)
     starts = list(found.states)
     until = starts[-1] + summary.stream.window_ms if starts else None
     return [
@@ -144,7 +143,7 @@ def _facts(found: Backtest) -> list[Fact]:
         Fact("Until", moment(until, found.zone)),
         Fact("Compared with the baseline", count(compared, "window")),
         Fact("Incidents", count(incidents)),
-        Fact("Alerts", f"{len(found.alerts):,}, {resolved:,} resolved"),
+        Fact("Alerts", _alerts(found.alerts)),
         Fact("Incidents per 1,000 windows compared", rate),
         Fact("Late", count(summary.late)),
         Fact("Dead letters", count(sum(summary.dead_letters.values()))),
@@ -153,7 +152,18 @@ def _facts(found: Backtest) -> list[Fact]:
     ]
 
 
-def _baseline(baseline: Baseline | None) -> list[Fact]:
+def _alerts(alerts: Sequence[Alert]) -> str:
+    """Return how many alerts there are, and what became of them."""
+    ended = Counter(alert.state for alert in alerts)
+    said = [f"{len(alerts):,}", f"{ended[AlertState.RESOLVED]:,} resolved"]
+    if ended[AlertState.SETTLED]:
+        said.append(f"{ended[AlertState.SETTLED]:,} settled")
+    if reopened := sum(alert.reopened > 0 for alert in alerts):
+        said.append(f"{reopened:,} reopened")
+    return ", ".join(said)
+
+
+def _baseline(baseline: Baseline | None, zone: str) -> list[Fact]:
     if baseline is None:
         return []
     source = ", ".join(f"{name} {clean(str(value))}" for name, value in baseline.source.items())
@@ -164,6 +174,15 @@ def _baseline(baseline: Baseline | None) -> list[Fact]:
         Fact("Windows", count(len(baseline.starts))),
         Fact("Series", count(len(baseline.keys))),
         Fact("State", "learning: too few windows" if baseline.learning else "calibrated"),
+        *(
+            Fact("Not learned from", f"{moment(since, zone)} to {moment(until, zone)}")
+            for since, until in baseline.calibration.left_out
+        ),
+        *(
+            [Fact("Series that wander", count(len(baseline.wandering)))]
+            if baseline.wandering
+            else []
+        ),
     ]
 
 
@@ -187,16 +206,33 @@ def _incident(number: int, alerts: Sequence[Alert], zone: str) -> Incident:
 
 
 def _row(alert: Alert, zone: str) -> AlertRow:
-    ended = alert.resolved_window_ms
+    again = reopenings(alert.reopened)
     return AlertRow(
         opened=moment(alert.opened_window_ms, zone),
-        resolved="open" if ended is None else moment(ended, zone),
-        sentence=sentence(alert.key, alert, rule=alert.rule) + because(alert.cause),
+        resolved=_ended(alert, zone),
+        sentence=episode(alert) + (f" ({again})" if again else ""),
         kind=alert.kind.text,
         severity=str(alert.severity),
         odds=odds(alert.effect),
         chance=chance(alert.p_value),
     )
+
+
+def _ended(alert: Alert, zone: str) -> str:
+    if alert.resolved_window_ms is not None:
+        return moment(alert.resolved_window_ms, zone)
+    return "settled" if alert.state is AlertState.SETTLED else "open"
+
+
+def _bars(alert: Alert, length: int, until: int) -> list[Bar]:
+    """Return the bar of an alert; the windows at the level where it has settled are one more."""
+    ended = alert.resolved_window_ms
+    end = until if ended is None else ended + length
+    level = end if alert.settled is None else max(alert.settled.from_ms, alert.opened_window_ms)
+    name, critical = str(alert.key), alert.severity is Severity.CRITICAL
+    moving = Bar(name, alert.opened_window_ms, level, critical)
+    settled = Bar(name, level, end, critical, settled=True)
+    return [bar for bar in (moving, settled) if bar.opened_ms < bar.until_ms]
 
 
 def _timeline(found: Backtest) -> Picture | None:
@@ -206,16 +242,8 @@ def _timeline(found: Backtest) -> Picture | None:
         return None
     length = found.summary.stream.window_ms
     since, until = next(iter(found.states)), max(found.states) + length
-    bars = [
-        Bar(
-            str(alert.key),
-            alert.opened_window_ms,
-            until if alert.resolved_window_ms is None else alert.resolved_window_ms + length,
-            alert.severity is Severity.CRITICAL,
-        )
-        for alert in alerts
-    ]
-    text = f"Timeline of {count(len(bars), 'alert')}; the list below describes each one."
+    bars = [bar for alert in alerts for bar in _bars(alert, length, until)]
+    text = f"Timeline of {count(len(alerts), 'alert')}; the list below describes each one."
     light, dark = (
         _svg(specs.timeline(bars, since, until, theme, zone=found.zone)) for theme in _themes()
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tidegauge_alerts.messages.phrases import clean
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_probes.findings import ALL, Verdict
 from tidegauge_service.store.deployments import Deployment
@@ -23,6 +24,9 @@ from tidegauge_service.web.pages.precision import PrecisionView, precision_view
 from tidegauge_service.web.pages.skew import SkewView, skew_view
 from tidegauge_service.web.pages.streams import State, StreamCard
 from tidegauge_service.web.words import Link, moment, place
+
+MAX_RULE = 1_000
+"""Characters of the sentence about a rule that cannot fire."""
 
 WINDOW_CHOICES = (30, 60, 120)
 
@@ -56,6 +60,8 @@ class Detail:
     """Sentences; none before the first window was compared."""
     deployments: DeploymentsView
     alerts: AlertLists
+    silent_rules: tuple[str, ...] = ()
+    """Rules that cannot fire, and why: a sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,7 @@ def detail(
     """Return what the page shows of the chosen stream."""
     name = summary.stream.name
     total = sum(streams.number_of(summary, s) for s in alerts.OPEN)
+    silent = () if forecast is None else forecast.silent_rules
     return Detail(
         card=streams.card(summary, chosen=True),
         segment=place(choice.segment),
@@ -112,9 +119,12 @@ def detail(
         precision=precision_view(judged),
         compared=summary.last_window is not None and summary.last_window.baseline is not None,
         skew=skew_view(skew),
-        false_alarms=false_alarms.sentences(forecast, summary.stream.window_ms),
+        false_alarms=false_alarms.sentences(
+            forecast, summary.stream.window_ms, summary.stream.timezone
+        ),
         deployments=deployments_view(deployments, summary.stream.timezone),
         alerts=alerts.lists(summary.stream, open_, resolved, total),
+        silent_rules=tuple(clean(text, MAX_RULE) for text in silent),
     )
 
 

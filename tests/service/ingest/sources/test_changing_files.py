@@ -284,7 +284,7 @@ def test_files_with_the_same_beginning_are_told_apart(stream: FileStream) -> Non
 
 def test_receivers_are_told_of_a_rewritten_file(stream: FileStream) -> None:
     stream.changes = {"alerts": {"receivers": ["ops"]}}
-    stream.settings = Settings(receivers={"ops": {"kind": "log"}})
+    stream.settings = Settings(receivers={"ops": {"kind": "log"}}, url="https://gauge.example")
     stream.put("day-1.jsonl", rows(0, 4))
     stream.drain()
     stream.put("day-1.jsonl", rows(9, 8))
@@ -292,3 +292,4 @@ def test_receivers_are_told_of_a_rewritten_file(stream: FileStream) -> None:
     told = [m for m in stream.messages() if m["event"] == "data_gap"]
     assert [(m["status"], m["partition"]) for m in told] == [("firing", 0), ("resolved", 0)]
     assert "file 'day-1.jsonl' was rewritten after 4 of its rows" in told[0]["headline"]
+    assert [m["links"] for m in told] == [{"page": "https://gauge.example/"}] * 2

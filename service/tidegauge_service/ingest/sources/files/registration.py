@@ -110,7 +110,7 @@ def _record_losses(
         if None not in decided:
             log.error("data_gap", stream=stream.name, gap=said, decided_by=by)
             decisions.record(connection, stream, gap, by=by or "", now_ms=now_ms)
-            notice = GapNotice(stream, scope.receivers, gap, said)
+            notice = GapNotice(stream, scope.receivers, gap, said, scope.url)
             if halts:
                 notice.resolve(connection, now_ms)
             else:
@@ -118,7 +118,8 @@ def _record_losses(
         elif by is None:
             waiting.append(said)
             told = f"{said}. Nothing is read until you accept the gap: {notices.GAP_ADVICE}"
-            GapNotice(stream, scope.receivers, gap, told).fire(connection, now_ms)
+            notice = GapNotice(stream, scope.receivers, gap, told, scope.url)
+            notice.fire(connection, now_ms)
     return waiting
 
 

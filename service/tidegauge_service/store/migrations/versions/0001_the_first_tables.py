@@ -61,6 +61,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("severity", sa.String(length=10), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("told", sa.Boolean(), nullable=False),
         sa.Column("opened_window_ms", sa.BigInteger(), nullable=False),
         sa.Column("resolved_window_ms", sa.BigInteger(), nullable=True),
         sa.Column("content", sa.Text(), nullable=False),
@@ -542,6 +543,9 @@ def upgrade() -> None:
         sa.Column("budget", sa.String(length=40), nullable=False),
         sa.Column("allowed", sa.Float(), nullable=False),
         sa.Column("expected", sa.Float(), nullable=True),
+        sa.Column("wandering", sa.Text(), nullable=False),
+        sa.Column("silent_rules", sa.Text(), nullable=False),
+        sa.Column("left_out", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["stream_id"], ["stream.id"], name=op.f("fk_forecast_stream_id_stream")
         ),
