@@ -87,6 +87,12 @@ class Calibration:
             n=self.n[series],
             curve=VarianceTime(self.curve.weights[:, series]),
             season=self.season.select(series),
-            tails=None if tails is None else replace(tails, rare=tails.rare[series]),
+            tails=None if tails is None else tails.select(series),
+            freedom=_part(self.freedom, series),
+            unknown=_part(self.unknown, series),
             margins=NO_MARGINS,
         )
+
+
+def _part(values: Floats | float, series: Ints) -> Floats | float:
+    return values[series] if isinstance(values, np.ndarray) else values

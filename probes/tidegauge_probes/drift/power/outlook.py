@@ -99,7 +99,10 @@ class SeriesOutlook:
 
 @dataclass(frozen=True)
 class SegmentOutlook:
-    """A segment: its records a window, its series, and how many of them can ever alarm."""
+    """A segment: its records a window, the series of its votes, and how many can ever alarm.
+
+    Its own share of the records is not among them: what it grows by is found anyway.
+    """
 
     segment: str
     records: float
@@ -138,7 +141,9 @@ def of_segments(baseline: Baseline, alpha: float, for_windows: int = 1) -> list[
     found = []
     for outlook in _of_series(baseline, alpha, blind, for_windows):
         name = outlook.key.segment
-        mine = np.array([key.segment == name for key in keys])
+        mine = np.array(
+            [k.segment == name and k.series is not SeriesKind.SEGMENT_SHARE for k in keys]
+        )
         records, can = outlook.volume, int((mine & telling).sum())
         found.append(SegmentOutlook(name, records, int(mine.sum()), can, outlook))
     return found
