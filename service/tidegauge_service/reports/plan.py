@@ -119,7 +119,7 @@ def _series(one: SeriesOutlook) -> dict[str, Any]:
         "never": None if one.never is None else str(one.never),
         "no_rise": None if one.up is None else str(one.up),
         "no_fall": None if one.down is None else str(one.down),
-        "restless": one.restless,
+        "wanders": one.wanders,
     }
 
 

@@ -79,8 +79,9 @@ def test_benjamini_hochberg_is_the_step_up_procedure(values: list[float], alpha:
 
 
 def test_the_band_holds_99_percent_of_quiet_windows() -> None:
-    """About: counts are whole numbers, so the band of a rare LF holds a little more, and the noise
-    between windows is an estimate from 168 of them.
+    """About: the noise between windows is an estimate from 168 of them.
+
+    And counts are whole numbers, so the band of a rare LF holds a little more.
     """
     rng = np.random.default_rng(30)
     baseline = quiet(1)

@@ -85,6 +85,7 @@ class Calibration:
             tau2=self.tau2[series],
             error=self.error[series],
             n=self.n[series],
+            wanders=self.wanders[series],
             curve=VarianceTime(self.curve.weights[:, series]),
             season=self.season.select(series),
             tails=None if tails is None else tails.select(series),

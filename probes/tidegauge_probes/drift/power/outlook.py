@@ -40,13 +40,6 @@ FIRST: Final = "first"
 EVER: Final = "ever"
 """Within as many windows as the scan adds up. Smaller shifts are found only by luck."""
 
-RISING: Final = 1.5
-"""Growth of G(j) from 32 windows to 64 of a restless series: adding up twice as many windows makes
-its mean hardly more certain. Independent windows have 1, a random walk has 2."""
-
-FAR: Final = 4.0
-"""Least G(64) of a restless series: below, it varies little more than independent windows."""
-
 
 class Obstacle(StrEnum):
     """Why even the largest shift is not found."""
@@ -79,8 +72,8 @@ class SeriesOutlook:
     """A series: its expected share of *volume* records a window, and its smallest shifts.
 
     ``within``: ``first`` (window), ``1d``, ``1w``, ``ever``; None where no window ends in that
-    time. ``up``, ``down``: why a rise or a fall is never found; None where one is. ``restless``:
-    its level moves for longer than the scan adds up, so that longer sums hardly help.
+    time. ``up``, ``down``: why a rise or a fall is never found; None where one is. ``wanders``: it
+    has no level to return to (``calibration.random_walk``), so only large shifts are reported.
     """
 
     key: SeriesKey
@@ -89,7 +82,7 @@ class SeriesOutlook:
     within: Mapping[str, SmallestShifts | None]
     up: Obstacle | None
     down: Obstacle | None
-    restless: bool
+    wanders: bool
 
     @property
     def never(self) -> Obstacle | None:
@@ -163,9 +156,9 @@ def _of_series(
         {side: _obstacles(tried[len(tried) // 2], side) for side in (RISES, FALLS)},
     )
     share, volume = baseline.calibration.p[columns], baseline.n[:, columns].mean(axis=0)
-    restless = _restless(baseline, columns)
+    wanders = baseline.calibration.wanders[columns]
     return [
-        found.outlook(i, baseline.keys[s], float(share[i]), float(volume[i]), bool(restless[i]))
+        found.outlook(i, baseline.keys[s], float(share[i]), float(volume[i]), bool(wanders[i]))
         for i, s in enumerate(series)
     ]
 
@@ -192,7 +185,7 @@ class _Found:
         key: SeriesKey,
         share: float,
         volume: float,
-        restless: bool,  # noqa: FBT001
+        wanders: bool,  # noqa: FBT001
     ) -> SeriesOutlook:
         within = {
             name: None
@@ -203,7 +196,7 @@ class _Found:
         ever = self.reached[LATEST]
         up = None if math.isfinite(ever.up[i]) else self.obstacles[RISES][i]
         down = None if math.isfinite(ever.down[i]) else self.obstacles[FALLS][i]
-        return SeriesOutlook(key, share, volume, within, up, down, restless)
+        return SeriesOutlook(key, share, volume, within, up, down, wanders)
 
 
 def _shifts(found: SmallestRatios, i: int, share: float, windows: int) -> SmallestShifts:
@@ -213,12 +206,6 @@ def _shifts(found: SmallestRatios, i: int, share: float, windows: int) -> Smalle
         Shift(min(share * up, 1.0), up) if math.isfinite(up) else None,
         Shift(share * down, down) if math.isfinite(down) else None,
     )
-
-
-def _restless(baseline: Baseline, series: Ints) -> Mask:
-    growth = baseline.calibration.curve.growth[:, series]
-    rising: Mask = growth[LONGEST] >= RISING * growth[LONGEST // 2]
-    return np.asarray(rising & (growth[LONGEST] >= FAR))
 
 
 def _obstacles(future: Future, side: float) -> list[Obstacle]:

@@ -149,12 +149,12 @@ def _limits(plan: StreamPlan) -> Iterator[str]:
         if no_rise:
             listed = _listed(no_rise)
             yield f"No rise is ever found, not even to all records: {listed} ({WHY[why]})."
-    restless = [one for one in plan.series if one.restless]
-    if restless:
+    wanders = [one for one in plan.series if one.wanders]
+    if wanders:
         yield (
-            f"Hard to tell apart from noise: {_listed(restless)}. In the baseline itself, levels "
-            f"move for longer than {LONGEST} windows, so adding up windows hardly helps, and only "
-            "large shifts are found. Check whether the baseline holds a shift of its own."
+            f"Hard to tell apart from noise: {_listed(wanders)}. In the baseline itself, levels "
+            f"wander for longer than {LONGEST} windows, so adding up windows hardly helps, and "
+            "only large shifts are reported. Check whether the baseline holds a shift of its own."
         )
 
 

@@ -133,16 +133,16 @@ def test_a_short_baseline_sees_gross_shifts_only() -> None:
     assert up.share / (1 - up.share) * (1 - p) / p >= 2.9, "an odds ratio of 3"
 
 
-def test_a_series_without_a_level_is_restless() -> None:
+def test_a_series_without_a_level_wanders() -> None:
     rng = np.random.default_rng(5)
     steps = rng.normal(0, 0.15, size=(336, 3)).cumsum(axis=0)
     walk = 1 / (1 + np.exp(2 - steps))
     walking = of_all_records(simulation.fit(list(simulation.panes(rng, walk, 300))), ALPHA)
-    assert all(one.restless for one in walking)
+    assert all(one.wanders for one in walking)
 
 
 def test_a_series_with_a_level_is_not(outlooks: dict[str, SeriesOutlook]) -> None:
-    assert not any(one.restless for one in outlooks.values())
+    assert not any(one.wanders for one in outlooks.values())
 
 
 def test_an_lf_of_all_or_nothing_is_too_different_from_window_to_window() -> None:
