@@ -85,6 +85,8 @@ class Calibration:
             n=self.n[series],
             curve=VarianceTime(self.curve.weights[:, series]),
             season=self.season.select(series),
-            tails=None if tails is None else replace(tails, rare=tails.rare[series]),
+            freedom=np.broadcast_to(self.freedom, self.p.shape)[series],
+            unknown=np.broadcast_to(self.unknown, self.p.shape)[series],
+            tails=None if tails is None else tails.select(series),
             margins=NO_MARGINS,
         )
