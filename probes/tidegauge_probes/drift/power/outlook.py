@@ -138,7 +138,9 @@ def of_segments(baseline: Baseline, alpha: float, for_windows: int = 1) -> list[
     found = []
     for outlook in _of_series(baseline, alpha, blind, for_windows):
         name = outlook.key.segment
-        mine = np.array([key.segment == name for key in keys])
+        mine = np.array(
+            [key.segment == name and key.series is not SeriesKind.SEGMENT_SHARE for key in keys]
+        )
         records, can = outlook.volume, int((mine & telling).sum())
         found.append(SegmentOutlook(name, records, int(mine.sum()), can, outlook))
     return found
