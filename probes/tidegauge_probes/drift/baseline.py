@@ -157,6 +157,15 @@ class Baseline:
             n[place] += VOLUME_OF * len(self.silent)
         return x, n
 
+    def without_volume(self) -> Baseline:
+        """Return the same without its volume."""
+        place = self._volume_place
+        if place is None:
+            return self
+        x, n = (np.delete(part, place, axis=1) for part in (self.x, self.n))
+        chosen = replace(self.plan, volume=False)
+        return replace(self, plan=chosen, x=x, n=n, learned=None, silent=_no_windows())
+
     @property
     def _volume_place(self) -> int | None:
         return self.keys.index(VOLUME) if self.plan.volume else None

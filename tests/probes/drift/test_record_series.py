@@ -16,6 +16,7 @@ from tidegauge_probes.drift import comparison, record_series, skew
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.drift.new_values import MOST_NAMED, new_values
+from tidegauge_probes.drift.power import lengths
 from tidegauge_probes.drift.record_series import VOLUME, silent_windows
 from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.findings import (
@@ -316,3 +317,16 @@ def test_silent_windows_lie_between_those_with_records(hours: set[int]) -> None:
         between = np.count_nonzero((found > one) & (found < next_))
         gap = next_ - one - 1
         assert between == (gap if gap < record_series.MOST_SILENT else 0)
+
+
+def test_longer_windows_are_planned_without_the_volume_and_a_choice_of_series_keeps_it() -> None:
+    baseline = fit(counted(volumes(np.random.default_rng(1), 200), EVEN))
+    longer = lengths.added(baseline, 2 * HOUR)
+    assert VOLUME not in longer.keys
+    assert longer.calibration.p.shape == (len(longer.keys),)
+    place = baseline.keys.index(VOLUME)
+    some = baseline.calibration.select(np.array([place, 0]))
+    assert some.tails is not None
+    assert some.tails.alone is not None
+    assert some.tails.alone.tolist() == [True, False]
+    assert some.freedom_of(np.ones((1, 2), dtype=np.int64))[0, 0] < 300

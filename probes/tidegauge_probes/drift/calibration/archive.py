@@ -49,8 +49,8 @@ def encode(
     maps = [*(one for pair in tails.maps for one in pair), *tails.own]
     freedom = np.broadcast_to(calibration.freedom, calibration.p.shape)
     unknown = np.broadcast_to(calibration.unknown, calibration.p.shape)
-    others = np.delete(freedom, tails.place) if tails.own else freedom
-    place = tails.place
+    place = 0 if tails.alone is None else int(np.argmax(tails.alone))
+    others = np.delete(freedom, place) if tails.own else freedom
     header = _Header(
         float(others[0]),
         calibration.left_out,
@@ -129,4 +129,5 @@ def _tails(head: _Header, survivals: Array, rare: Array) -> TailMaps:
     maps = [None if one is None else Exceedance(*one, next(rows)) for one in head.maps]
     pooled, own = maps[: 2 * len(GROUPS)], maps[2 * len(GROUPS) :]
     pairs = tuple(zip(pooled[::2], pooled[1::2], strict=True))
-    return TailMaps(pairs, rare, tuple(own), 0 if head.volume is None else head.volume[0])
+    alone = None if head.volume is None else np.arange(len(rare)) == head.volume[0]
+    return TailMaps(pairs, rare, tuple(own), alone)

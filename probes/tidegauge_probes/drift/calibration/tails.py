@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -26,20 +26,24 @@ SLACK: Final = float(np.log(2.0))
 class TailMaps:
     """``maps``: for each group of scales, the map of frequent series and that of rare ones.
 
-    ``rare``: bool [S]. ``own``: for each group that of the series at ``place``, the volume, which
-    is unlike all others; where it has none it has theirs. Empty without such a series.
+    ``rare``: bool [S]. ``own``: for each group that of the series marked ``alone``, bool [S]: the
+    volume, which is unlike all others; where it has none it has theirs. Empty without a volume.
     """
 
     maps: tuple[tuple[Exceedance | None, Exceedance | None], ...]
     rare: Mask
     own: tuple[Exceedance | None, ...] = ()
-    place: int = 0
+    alone: Mask | None = None
+
+    def select(self, series: Ints) -> TailMaps:
+        """Return the maps of some series, in this order."""
+        alone = None if self.alone is None else self.alone[series]
+        return replace(self, rare=self.rare[series], alone=alone)
 
     def through(self, evidence: Floats, scale: Ints) -> Floats:
         """Return what *evidence* from sums of *scale* windows counts as, in nats, [J, S] each."""
         found = evidence.copy()
-        alone = np.zeros(len(self.rare), dtype=np.bool_)
-        alone[self.place] = bool(self.own)
+        alone = np.zeros(len(self.rare), dtype=np.bool_) if self.alone is None else self.alone
         for group, ((low, high), pair) in enumerate(zip(GROUPS, self.maps, strict=True)):
             here = (scale >= low) & (scale <= high) & (evidence > 0)
             kinds = [(pair[r] or pair[not r], ~alone & (self.rare == r)) for r in (False, True)]

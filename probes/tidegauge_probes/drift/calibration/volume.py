@@ -95,7 +95,8 @@ class VolumeWindows:
             return others
         is_rare = bool(own.rare[0])
         maps = tuple(pair[is_rare] or pair[not is_rare] for pair in own.maps)
-        return TailMaps(others.maps, np.insert(others.rare, self.place, is_rare), maps, self.place)
+        rare = np.insert(others.rare, self.place, is_rare)
+        return TailMaps(others.maps, rare, maps, np.arange(len(rare)) == self.place)
 
 
 def with_own(others: Floats | float, own: Floats | float, place: int, series: int) -> Floats:

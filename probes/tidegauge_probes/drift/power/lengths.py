@@ -141,10 +141,12 @@ class _Tried:
 def added(baseline: Baseline, window_ms: int) -> Baseline:
     """Return the baseline of longer windows, a multiple of its own, that begin where live ones do.
 
-    Calibration and forecast are learned anew; estimates (class shares) are added up, too.
+    Calibration and forecast are learned anew; estimates (class shares) are added up, too. The
+    volume is left out: longer windows of it have another n.
     """
     if window_ms == baseline.window_ms:
         return baseline
+    baseline = baseline.without_volume()
     starts, first = np.unique(baseline.starts - baseline.starts % window_ms, return_index=True)
     x, n = (np.add.reduceat(part, first, axis=0) for part in (baseline.x, baseline.n))
     return replace(baseline, window_ms=window_ms, starts=starts, x=x, n=n, learned=None)
