@@ -16,7 +16,7 @@ from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import precision as precisions
-from tidegauge_service.store.windows.counts import counted_span, counts_between
+from tidegauge_service.store.windows.counts import counted_span, with_distinct_texts
 
 TRAINING = "training"
 """In the source of a baseline of live windows: id of the one of training data that it followed."""
@@ -44,7 +44,7 @@ def freeze(
     *assumed*: what nobody has confirmed; kept with the baseline.
     Raises BaselineError if the ProbeSet has counted nothing in the range, or *balance* is none.
     """
-    panes = counts_between(connection, stream, since, until)
+    panes = with_distinct_texts(connection, stream, since, until)
     if not any(pane.records for pane in panes.values()):
         raise BaselineError(_nothing_counted(connection, stream, since, until))
     contents = streams.contents_of(connection, stream.probe_set) or Contents()
