@@ -32,6 +32,8 @@ class _Row:
 
     x: Ints
     n: Ints
+    distinct: None = None
+    records: int = 0
 
 
 @dataclass(frozen=True)

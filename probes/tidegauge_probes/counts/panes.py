@@ -157,12 +157,14 @@ class PaneCounts:
 class DistinctCounts:
     """Counts of the distinct texts of one window, or the sums over several.
 
-    ``counts``: of those in the sample, as of records. ``texts``: how many there are in all, about
+    ``counts``: of those in the sample, as of records. ``records``: how many there are.
+    ``texts``: how many there are in all, about
     all where the sample does not hold every one (``level`` above 0). ``frequent``: those in the
     sample that came most often, of one window; the most frequent first.
     """
 
     counts: PaneCounts
+    records: int
     texts: int
     level: int
     frequent: tuple[FrequentText, ...] = ()
@@ -174,12 +176,19 @@ class DistinctCounts:
         matrix = VoteMatrix(sample.outcomes, np.empty((n, 0), np.bool_), np.zeros(m))
         members = dict(zip(sample.segments, sample.members.T, strict=True))
         texts = min(sample.texts, records)
-        return cls(fold(matrix, classes, members), texts, sample.level, sample.frequent())
+        counts = fold(matrix, classes, members)
+        return cls(counts, records, texts, sample.level, sample.frequent())
+
+    @property
+    def copies(self) -> int:
+        """How many records are copies of an earlier one, all or about all."""
+        return self.records - self.texts
 
     def __add__(self, other: DistinctCounts) -> DistinctCounts:
         frequent = sorted((*self.frequent, *other.frequent), key=lambda text: -text.copies)
         return DistinctCounts(
             self.counts + other.counts,
+            self.records + other.records,
             self.texts + other.texts,
             max(self.level, other.level),
             tuple(frequent[: len(self.frequent)]),

@@ -19,14 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.counts import panes as counts_
-from tidegauge_probes.counts.panes import MAX_PAIRED, PaneCounts
+from tidegauge_probes.counts.panes import MAX_PAIRED, DistinctCounts, PaneCounts
 from tidegauge_probes.drift import budget, clock_change
 from tidegauge_probes.drift.calibration import archive
 from tidegauge_probes.drift.calibration.fit import calibrate, uncalibrated
 from tidegauge_probes.drift.calibration.fit import forecast as forecast_of
 from tidegauge_probes.drift.calibration.forecast import Forecast
 from tidegauge_probes.drift.calibration.model import Calibration
-from tidegauge_probes.drift.calibration.windows import CalibrationWindows
+from tidegauge_probes.drift.calibration.windows import CalibrationWindows, smoothed
 from tidegauge_probes.drift.civil_time import (
     UTC,
     UTC_TIME,
@@ -35,6 +35,7 @@ from tidegauge_probes.drift.civil_time import (
     check_calendar,
     check_zone,
 )
+from tidegauge_probes.drift.distinct import Mask, TextSeries, by_text
 from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS
 from tidegauge_probes.drift.series import SeriesPlan, plan
 from tidegauge_probes.errors import BaselineError
@@ -58,6 +59,8 @@ _MODEL: Final = "model."
 
 _GOLD: Final = ("outcomes", "labels")
 
+_DISTINCT: Final = "distinct.counts"
+
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
@@ -69,6 +72,7 @@ class Baseline:
     or nobody has kept votes to fit it from. ``gold``: None without gold labels. ``civil``: the
     clock and the calendar by which its windows are read. ``learned``: its calibration and its
     forecast, where they come from an archive; else they are fitted when they are first asked for.
+    ``texts``: the same series of distinct texts; None where those of a window are not known.
     """
 
     probe_set: str
@@ -83,6 +87,7 @@ class Baseline:
     gold: Gold | None = None
     civil: CivilTime = UTC_TIME
     learned: tuple[Calibration, Forecast] | None = None
+    texts: TextSeries | None = None
 
     @cached_property
     def id(self) -> str:
@@ -95,8 +100,8 @@ class Baseline:
 
     @cached_property
     def volumes(self) -> Mapping[SeriesKey, int]:
-        """Records (or votes) behind each series."""
-        _, n = self.plan.extract(self.total)
+        """Records (or votes) behind each series, or the texts where those are compared."""
+        _, n = self.tested(self.total)
         return dict(zip(self.keys, n.tolist(), strict=True))
 
     @property
@@ -112,7 +117,7 @@ class Baseline:
         if self.learned is not None:
             return self.learned[0]
         if self.learning:
-            return uncalibrated(*self.plan.extract(self.total), len(self.starts))
+            return uncalibrated(*self.tested(self.total), len(self.starts))
         return calibrate(self._windows)
 
     @cached_property
@@ -124,7 +129,45 @@ class Baseline:
 
     @property
     def _windows(self) -> CalibrationWindows:
-        return CalibrationWindows.of(self.starts, self.x, self.n, self.window_ms, self.civil)
+        x, n = self.x, self.n
+        if self.texts is not None:
+            x, n = (np.where(self.by_text, *of) for of in ((self.texts.x, x), (self.texts.n, n)))
+        return CalibrationWindows.of(self.starts, x, n, self.window_ms, self.civil)
+
+    @cached_property
+    def by_text(self) -> Mask:
+        """Which series are compared by distinct texts, bool [S]."""
+        if self.texts is None or self.total.distinct is None:
+            return np.zeros(len(self.keys), dtype=np.bool_)
+        return by_text(self.keys, self.x, self.n, self.texts, self.total.distinct)
+
+    def tested(self, counts: PaneCounts) -> tuple[Ints, Ints]:
+        """Return x and n of each series as they are compared, int64 [S] each."""
+        x, n = self.plan.extract(counts)
+        distinct = counts.distinct
+        if distinct is None or not self.by_text.any() or not (distinct.level or distinct.copies):
+            return x, n
+        of_texts = self.plan.extract(distinct.counts)
+        by_text = self.by_text
+        return np.where(by_text, of_texts[0], x), np.where(by_text, of_texts[1], n)
+
+    @cached_property
+    def off_texts(self) -> Floats:
+        """How far the share of records is off that of texts in it, in log odds, float64 [S].
+
+        An LF of a slogan that comes three times an hour votes on more records than texts: shares of
+        texts are shown moved by that, because what people see are records.
+        """
+        seen, compared = (
+            smoothed(x.astype(np.float64), n.astype(np.float64))
+            for x, n in (self.plan.extract(self.total), self.tested(self.total))
+        )
+        return np.asarray(np.log(seen / (1 - seen)) - np.log(compared / (1 - compared)))
+
+    @cached_property
+    def of_records(self) -> Baseline:
+        """The same, for windows whose distinct texts are not known: records are compared."""
+        return self if self.texts is None else replace(self, texts=None, learned=None)
 
     @cached_property
     def weights(self) -> Floats:
@@ -158,7 +201,8 @@ class Baseline:
         width = len(chosen.keys())
         nothing = np.zeros((0, width), dtype=np.int64)
         x, n = (part[:, :width] if len(self.starts) else nothing for part in (self.x, self.n))
-        return replace(self, plan=chosen, model=model, x=x, n=n, learned=None)
+        texts = self.texts and TextSeries(self.texts.x[:, :width], self.texts.n[:, :width])
+        return replace(self, plan=chosen, model=model, x=x, n=n, learned=None, texts=texts)
 
     @property
     def clock_change(self) -> ClockChange | None:
@@ -199,6 +243,11 @@ class Baseline:
         if self.gold is not None:
             header |= {"gold_model": self.gold.model}
             parts |= {f"gold.{name}": _npy(getattr(self.gold, name)) for name in _GOLD}
+        distinct = self.total.distinct
+        if self.texts is not None and distinct is not None:
+            header["distinct"] = [distinct.records, distinct.texts, distinct.level]
+            parts |= {"x_texts": _npy(self.texts.x), "n_texts": _npy(self.texts.n)}
+            parts |= {_DISTINCT: distinct.counts.encode()}
         return {
             "header.json": msgspec.json.encode(header, order="sorted"),
             "total.counts": self.total.encode(),
@@ -218,6 +267,8 @@ class _Header(msgspec.Struct):
     model: LabelModelFacts | None = None
     consensus: bool = False
     gold_model: int | None = None
+    distinct: tuple[int, int, int] | None = None
+    """Records, texts and level of the distinct texts, if they are known."""
     timezone: str = UTC_TIME.zone
     calendar: str | tuple[str, ...] = ""
 
@@ -234,12 +285,16 @@ def decode(encoded: bytes) -> Baseline:
         with zipfile.ZipFile(io.BytesIO(encoded)) as archive:
             parts = {name: archive.read(name) for name in archive.namelist()}
         header = msgspec.json.decode(parts["header.json"], type=_Header)
-        total = counts_.decode(parts["total.counts"])
+        total = _decode_total(parts, header)
         starts, x, n = (_array(parts[name]) for name in ("starts", "x", "n"))
         model = _decode_model(parts, header, total)
         consensus = Consensus.of(model, total) if header.consensus else None
-        chosen = SeriesPlan(Layout(*header.layout), header.segments, header.pairs, consensus)
-        _refuse_misfit(chosen, total, starts, (x, n))
+        known = header.distinct is not None
+        layout = Layout(*header.layout)
+        chosen = SeriesPlan(layout, header.segments, header.pairs, consensus, known)
+        texts = TextSeries(_array(parts["x_texts"]), _array(parts["n_texts"])) if known else None
+        series = (x, n) if texts is None else (x, n, texts.x, texts.n)
+        _refuse_misfit(chosen, total, starts, series)
         gold = _decode_gold(parts, header, total)
         civil = CivilTime(check_zone(header.timezone), check_calendar(header.calendar))
         learned = _decode_calibration(parts, len(chosen.keys()), civil, header.window_ms)
@@ -262,6 +317,16 @@ def decode(encoded: bytes) -> Baseline:
         gold,
         civil,
         learned,
+        texts,
+    )
+
+
+def _decode_total(parts: Mapping[str, bytes], header: _Header) -> PaneCounts:
+    total = counts_.decode(parts["total.counts"])
+    if header.distinct is None:
+        return total
+    return replace(
+        total, distinct=DistinctCounts(counts_.decode(parts[_DISTINCT]), *header.distinct)
     )
 
 
@@ -339,11 +404,33 @@ def fit(
     width = len(chosen.keys())
     x = np.array([x for x, _ in rows], dtype=np.int64).reshape(len(rows), width)
     n = np.array([n for _, n in rows], dtype=np.int64).reshape(len(rows), width)
+    texts = _text_series(chosen, [windows[start] for start in timed]) if timed else None
     starts = np.array(timed, dtype=np.int64)
     civil = civil if timed else UTC_TIME
     return Baseline(
-        probe_set, chosen, total, window_ms, starts, x, n, dict(source), model, gold, civil
+        probe_set,
+        chosen,
+        total,
+        window_ms,
+        starts,
+        x,
+        n,
+        dict(source),
+        model,
+        gold,
+        civil,
+        texts=texts,
     )
+
+
+def _text_series(chosen: SeriesPlan, windows: Sequence[PaneCounts]) -> TextSeries | None:
+    """Return the series of the windows' distinct texts; None if those of one are not known."""
+    known = [window.distinct for window in windows]
+    rows = [chosen.extract(distinct.counts) for distinct in known if distinct is not None]
+    if len(rows) < len(windows):
+        return None
+    x, n = (np.array(part, dtype=np.int64) for part in zip(*rows, strict=True))
+    return TextSeries(x, n)
 
 
 def _npy(array: Ints | Floats | npt.NDArray[np.bool_]) -> bytes:

@@ -42,6 +42,8 @@ class SeriesPlan:
     pairs: tuple[tuple[int, int], ...]
     consensus: DerivedSeries | None = None
     """None if no label model knows the class shares."""
+    copies: bool = False
+    """Whether it is known which records are copies."""
 
     def keys(self) -> tuple[SeriesKey, ...]:
         """Name the series, in the order of ``extract``."""
@@ -49,6 +51,8 @@ class SeriesPlan:
         names = self.layout.probes
         for kind in (SeriesKind.CO_VOTE, SeriesKind.AGREEMENT):
             keys += [SeriesKey(kind, ALL, names[i], names[j]) for i, j in self.pairs]
+        if self.copies:
+            keys.append(SeriesKey(SeriesKind.COPIES))
         if self.consensus is not None:
             keys += self.consensus.keys(self.layout, self.segments)
         return tuple(keys)
@@ -71,6 +75,8 @@ class SeriesPlan:
         ordered = [segments.get(s, nothing) for s in self.segments]
         columns = [_of_segment(segment, self.layout) for segment in ordered]
         columns.append(self._of_pairs(counts))
+        if self.copies:
+            columns.append(_of_copies(counts))
         if self.consensus is not None:
             columns.append(self.consensus.extract(counts, ordered))
         return (
@@ -100,7 +106,8 @@ def plan(
     *always* names segments (slicing functions) that are kept however small they are.
     """
     kept = [name for field in _fields(counts, always) for name in _largest(counts, field)]
-    return SeriesPlan(layout, (ALL, *sorted(always), *kept), _pairs(counts), consensus)
+    known = counts.distinct is not None
+    return SeriesPlan(layout, (ALL, *sorted(always), *kept), _pairs(counts), consensus, known)
 
 
 def _pairs(counts: PaneCounts) -> tuple[tuple[int, int], ...]:
@@ -174,6 +181,13 @@ def _of_segment(counts: SegmentCounts, layout: Layout) -> tuple[Ints, Ints]:
     x.append(counts.outcomes[polar[:, 0], polar[:, 1]])
     n.append(votes[polar[:, 0]])
     return np.concatenate(x).astype(np.int64), np.concatenate(n).astype(np.int64)
+
+
+def _of_copies(counts: PaneCounts) -> tuple[Ints, Ints]:
+    distinct = counts.distinct
+    found = (0, 0) if distinct is None else (distinct.copies, distinct.records)
+    x, n = np.array(found, dtype=np.int64)
+    return x[None], n[None]
 
 
 def _nothing(counts: PaneCounts) -> SegmentCounts:

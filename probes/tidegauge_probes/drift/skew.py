@@ -35,8 +35,10 @@ def compare(training: Baseline, live: Baseline) -> tuple[Skew, ...]:
     Worked example: 5 % of 20,000 training records, 10 % of the live ones, whose windows vary
     with τ = 0.1. The odds ratio is 2.1, log 0.75, and 0.1 explains no more than 0.4 of it.
     """
+    if training.total.distinct is None:
+        live = live.of_records
     calibration = replace(live.calibration, season=NO_SEASON)
-    x, n = live.plan.extract(training.total)
+    x, n = live.tested(training.total)
     found = scan(_NO_TIME, x, n, Past.none(len(x)), calibration)
     skewed = off(found.p_value, found.worth, found.enough, FALSE_SHARE)
     order = sorted(np.flatnonzero(skewed), key=lambda s: -abs(found.rank[s]))

@@ -176,6 +176,7 @@ distinct_texts = Table(
     _stream(),
     Column("window_start_ms", BigInteger, primary_key=True, autoincrement=False),
     Column("probe_set", String(16), primary_key=True),
+    Column("records", BigInteger, nullable=False),
     Column("texts", BigInteger, nullable=False),  # distinct ones, or about so many
     Column("level", Integer, nullable=False),  # one in 2^level was kept
     Column("counts", LargeBinary, nullable=False),  # of those: PaneCounts.encode

@@ -20,7 +20,8 @@ def compare(window: ClosedWindow, history: WindowHistory, detector: Detector) ->
     """Find the series of a window that have left the baseline. Pure."""
     baseline = history.baseline
     found = comparison.compare(window.start, window.counts, baseline, detector, history.past)
-    x, n = np.array([(f.x, f.n) for f in found], dtype=np.int64).T
+    compared = [f.texts or f for f in found]
+    x, n = np.array([(f.x, f.n) for f in compared], dtype=np.int64).T
     by_key = {finding.key: finding for finding in found}
     return ComparedWindow(window, history.with_window(window), by_key, x, n)
 

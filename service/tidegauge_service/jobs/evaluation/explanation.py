@@ -28,7 +28,7 @@ def explain_alerts(after: Advance, before: Sequence[Alert], compared: ComparedWi
         finding = compared.findings.get(alert.key)
         if finding is None or not finding.shifted or alert.state is AlertState.RESOLVED:
             return alert
-        cause = _cause(compared, finding, alert.reopened_window_ms or alert.opened_window_ms)
+        cause = _cause(compared, finding.tested, alert.reopened_window_ms or alert.opened_window_ms)
         if cause is not None and cause.same(known.get(alert.id)):
             cause = replace(cause, confirmed=True)
         return replace(alert, cause=cause)
@@ -41,9 +41,8 @@ def _cause(compared: ComparedWindow, finding: Finding, opened_ms: int) -> Cause 
     lasted = (finding.window_start_ms - opened_ms) // baseline.window_ms + 1
     last = max(finding.scale, lasted)
     found = _of_classes(compared, finding, compared.history.recent[:last])
-    return found or explain(
-        finding.key, compared.findings, _totals(compared, last), baseline.volumes
-    )
+    findings = {key: each.tested for key, each in compared.findings.items()}
+    return found or explain(finding.key, findings, _totals(compared, last), baseline.volumes)
 
 
 def _totals(compared: ComparedWindow, last: int) -> Totals:

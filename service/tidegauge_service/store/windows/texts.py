@@ -58,6 +58,7 @@ def _save(
         "stream_id": stream.id,
         "window_start_ms": start,
         "probe_set": probe_set,
+        "records": distinct.records,
         "texts": distinct.texts,
         "level": distinct.level,
         "counts": distinct.counts.encode(),
@@ -79,7 +80,11 @@ def settled(
     )
     return {
         row.window_start_ms: DistinctCounts(
-            panes.decode(row.counts), row.texts, row.level, _FREQUENT.decode(row.frequent)
+            panes.decode(row.counts),
+            row.records,
+            row.texts,
+            row.level,
+            _FREQUENT.decode(row.frequent),
         )
         for row in connection.execute(query)
     }

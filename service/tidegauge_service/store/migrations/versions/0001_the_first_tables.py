@@ -292,6 +292,7 @@ def upgrade() -> None:
         sa.Column("stream_id", sa.Integer(), nullable=False),
         sa.Column("window_start_ms", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("probe_set", sa.String(length=16), nullable=False),
+        sa.Column("records", sa.BigInteger(), nullable=False),
         sa.Column("texts", sa.BigInteger(), nullable=False),
         sa.Column("level", sa.Integer(), nullable=False),
         sa.Column("counts", sa.LargeBinary(), nullable=False),
