@@ -106,6 +106,19 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Copies:
+    """The text whose copies make up most of a shift.
+
+    ``text``: its key, 16 hex digits; ``records``: how many have it. ``share``: of the shift, what
+    all of them but one make up; of the series of copies itself, the records that have it.
+    """
+
+    text: str
+    records: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class TextCounts:
     """What was compared: x of n distinct texts, and the share of them that was expected."""
 

@@ -12,6 +12,7 @@ from tidegauge_probes.findings import (
     Blindness,
     Cause,
     CauseKind,
+    Copies,
     SeriesKey,
     SeriesKind,
     Skew,
@@ -103,6 +104,22 @@ def because(cause: Cause | None) -> str:
     return found if cause.confirmed else f"{found} (to be confirmed)"
 
 
+def copied(key: SeriesKey, copies: Copies | None) -> str:
+    """Return how much of a shift is copies of one text, to follow a sentence; or nothing.
+
+    >>> copied(SeriesKey(SeriesKind.COVERAGE, probe="a"), Copies("1f3c9a0b5d7e2468", 50, 0.38))
+    ', 38 % of it from 50 copies of one text (1f3c9a0b5d7e2468)'
+    >>> copied(SeriesKey(SeriesKind.COPIES), Copies("1f3c9a0b5d7e2468", 310, 0.3))
+    ': one text (1f3c9a0b5d7e2468) makes up 30 % of records (310)'
+    """
+    if copies is None:
+        return ""
+    share, text, records = percent(copies.share), clean(copies.text), f"{copies.records:,}"
+    if key.series is SeriesKind.COPIES:
+        return f": one text ({text}) makes up {share} % of records ({records})"
+    return f", {share} % of it from {records} copies of one text ({text})"
+
+
 def change(key: SeriesKey, figures: Figures) -> str:
     """Return what happened to a series, as a sentence without its end.
 
@@ -189,6 +206,7 @@ def subject(key: SeriesKey) -> str:
         SeriesKind.ERROR: f"Failures of {lf}",
         SeriesKind.CO_VOTE: f"Common votes of {pair}",
         SeriesKind.AGREEMENT: f"Agreement of {pair}",
+        SeriesKind.COPIES: "Copies of texts",
         SeriesKind.CLASS_SHARE: f"Estimated share of class '{clean(key.label)}'",
         SeriesKind.PRECISION: f"Estimated precision of {lf} for '{clean(key.label)}'",
     }
@@ -200,6 +218,7 @@ _OF_RECORDS: Final = (
     SeriesKind.BLIND_SPOT,
     SeriesKind.ERROR,
     SeriesKind.CO_VOTE,
+    SeriesKind.COPIES,
     SeriesKind.CLASS_SHARE,
 )
 

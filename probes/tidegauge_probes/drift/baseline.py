@@ -404,7 +404,8 @@ def fit(
     width = len(chosen.keys())
     x = np.array([x for x, _ in rows], dtype=np.int64).reshape(len(rows), width)
     n = np.array([n for _, n in rows], dtype=np.int64).reshape(len(rows), width)
-    texts = _text_series(chosen, [windows[start] for start in timed]) if timed else None
+    distinct = [windows[start].distinct for start in timed]
+    texts = _text_series(chosen, distinct) if chosen.copies and timed else None
     starts = np.array(timed, dtype=np.int64)
     civil = civil if timed else UTC_TIME
     return Baseline(
@@ -423,10 +424,9 @@ def fit(
     )
 
 
-def _text_series(chosen: SeriesPlan, windows: Sequence[PaneCounts]) -> TextSeries | None:
+def _text_series(chosen: SeriesPlan, windows: Sequence[DistinctCounts | None]) -> TextSeries | None:
     """Return the series of the windows' distinct texts; None if those of one are not known."""
-    known = [window.distinct for window in windows]
-    rows = [chosen.extract(distinct.counts) for distinct in known if distinct is not None]
+    rows = [chosen.extract(distinct.counts) for distinct in windows if distinct is not None]
     if len(rows) < len(windows):
         return None
     x, n = (np.array(part, dtype=np.int64) for part in zip(*rows, strict=True))

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.counts.panes import DistinctCounts
+from tidegauge_probes.counts.panes import DistinctCounts, PaneCounts
 from tidegauge_probes.findings import SeriesKey, SeriesKind
 
 Floats = npt.NDArray[np.float64]
@@ -21,7 +21,8 @@ OF_RECORDS: Final = frozenset({SeriesKind.COPIES})
 
 MOST_COPIES: Final = 0.5
 """Share of copies among the baseline's records above which a text is no message, but a kind of
-record, as log lines are: then records are what is to be counted."""
+record, as log lines are. Then records are what is to be counted, and the share of copies moves
+with the volume alone."""
 
 ENOUGH: Final = 13
 """Events a window that a sample must hold where it leaves out many. Of the 50 votes of a rare LF
@@ -36,6 +37,12 @@ class TextSeries:
     n: Ints
 
 
+def tells_copies(total: PaneCounts) -> bool:
+    """Whether texts are messages in the records of a baseline, so that copies are worth a word."""
+    distinct = total.distinct
+    return distinct is not None and distinct.copies <= MOST_COPIES * distinct.records
+
+
 def by_text(
     keys: Sequence[SeriesKey], x: Ints, n: Ints, texts: TextSeries, total: DistinctCounts
 ) -> Mask:
@@ -43,9 +50,6 @@ def by_text(
 
     *x*, *n*: int64 [W, S], of records; *total*: of all the baseline's windows.
     """
-    records = total.records
-    if records - total.texts > MOST_COPIES * records:
-        return np.zeros(len(keys), dtype=np.bool_)
     chosen = np.array([key.series not in OF_RECORDS for key in keys], dtype=np.bool_)
     if total.level:
         ours, theirs = _events(texts.x, texts.n), _events(x, n)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import BLIND, COVERED, RECORDS, PaneCounts, SegmentCounts
+from tidegauge_probes.drift.distinct import tells_copies
 from tidegauge_probes.findings import ALL, OTHER, SeriesKey, SeriesKind
 from tidegauge_probes.model import Layout
 
@@ -43,7 +44,7 @@ class SeriesPlan:
     consensus: DerivedSeries | None = None
     """None if no label model knows the class shares."""
     copies: bool = False
-    """Whether it is known which records are copies."""
+    """Whether copies are told from other records, and distinct texts compared."""
 
     def keys(self) -> tuple[SeriesKey, ...]:
         """Name the series, in the order of ``extract``."""
@@ -106,8 +107,8 @@ def plan(
     *always* names segments (slicing functions) that are kept however small they are.
     """
     kept = [name for field in _fields(counts, always) for name in _largest(counts, field)]
-    known = counts.distinct is not None
-    return SeriesPlan(layout, (ALL, *sorted(always), *kept), _pairs(counts), consensus, known)
+    copies = tells_copies(counts)
+    return SeriesPlan(layout, (ALL, *sorted(always), *kept), _pairs(counts), consensus, copies)
 
 
 def _pairs(counts: PaneCounts) -> tuple[tuple[int, int], ...]:

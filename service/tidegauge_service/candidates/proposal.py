@@ -48,6 +48,9 @@ _TOTALS = {
     SampleBucket.CONFLICT: CONFLICTED,
 }
 
+_NO_LABELS = {SeriesKind.ERROR, SeriesKind.COPIES}
+"""A broken LF needs a correction, and copies of a text are worth no more labels than the text."""
+
 _CONFLICTING = {
     SeriesKind.CONFLICT,
     SeriesKind.OVERLAP,
@@ -68,8 +71,8 @@ def wishes(firing: Sequence[Alert]) -> list[SampleRequest]:
 
 def _wish(alert: Alert) -> SampleRequest | None:
     key = alert.key
-    if key.series is SeriesKind.ERROR:
-        return None  # a broken LF needs a mend, not labels
+    if key.series in _NO_LABELS:
+        return None
     if key.series is SeriesKind.BLIND_SPOT:
         return SampleRequest(
             ProposalReason.BLIND_SPOT, SampleBucket.BLIND_SPOT, key.segment, alert.id

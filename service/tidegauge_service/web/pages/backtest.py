@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from itertools import groupby
 
-from tidegauge_alerts.messages.phrases import because, clean, sentence
+from tidegauge_alerts.messages.phrases import because, clean, copied, sentence
 from tidegauge_alerts.model import Alert, Severity
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.findings import SeriesKey
@@ -191,7 +191,9 @@ def _row(alert: Alert, zone: str) -> AlertRow:
     return AlertRow(
         opened=moment(alert.opened_window_ms, zone),
         resolved="open" if ended is None else moment(ended, zone),
-        sentence=sentence(alert.key, alert, rule=alert.rule) + because(alert.cause),
+        sentence=sentence(alert.key, alert, rule=alert.rule)
+        + copied(alert.key, alert.copies)
+        + because(alert.cause),
         kind=alert.kind.text,
         severity=str(alert.severity),
         odds=odds(alert.effect),
