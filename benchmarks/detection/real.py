@@ -60,15 +60,19 @@ class VotedRecords:
 
     def permuted(self, seed: int, run: int) -> Iterator[tuple[int, PaneCounts]]:
         """Yield start and counts of the windows that have records, their votes dealt out anew."""
-        dealt = self.outcomes[seeded(seed, self.name, run).permutation(len(self.outcomes))]
-        ends = np.flatnonzero(np.diff(self.place, append=self.place[-1] + 1)) + 1
-        for begin, end in zip(np.append(0, ends[:-1]), ends, strict=True):
-            votes = dealt[begin:end]
+        for start, votes in self.dealt(seed, run):
             matrix = VoteMatrix(
                 votes, np.zeros((len(votes), 0), np.bool_), np.zeros(votes.shape[1])
             )
-            start = MONDAY_MS + int(self.place[begin]) * self.window_ms
             yield start, panes.fold(matrix, len(self.layout.classes), {})
+
+    def dealt(self, seed: int, run: int) -> Iterator[tuple[int, Outcomes]]:
+        """Yield start and votes of the same windows."""
+        dealt = self.outcomes[seeded(seed, self.name, run).permutation(len(self.outcomes))]
+        ends = np.flatnonzero(np.diff(self.place, append=self.place[-1] + 1)) + 1
+        for begin, end in zip(np.append(0, ends[:-1]), ends, strict=True):
+            start = MONDAY_MS + int(self.place[begin]) * self.window_ms
+            yield start, dealt[begin:end]
 
 
 def fit(records: VotedRecords, windows: Sequence[tuple[int, PaneCounts]]) -> Baseline:
