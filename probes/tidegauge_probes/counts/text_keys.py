@@ -12,6 +12,7 @@ one pair that is taken for copies, and somebody who wants such a pair can make i
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 import unicodedata
 from collections.abc import Iterable
@@ -30,6 +31,13 @@ _FOLDED: Final = bytes.maketrans(
 )
 
 
+_FOREIGN: Final = re.compile(r"[^\0-\x7f]+")
+
+
+def _lower(found: re.Match[str]) -> str:
+    return found[0].lower()
+
+
 def of_texts(texts: Iterable[str], stream: str) -> Keys:
     """Return the key of each text, uint64 [n]."""
     return _keys(map(_fold, texts), stream)
@@ -45,17 +53,18 @@ def _fold(text: str) -> bytes:
     if ":" in text and "://" in text:
         text = _with_hosts(text)
     if not text.isascii():
-        text = "".join(unicodedata.normalize("NFKC", text).lower().split())
+        # Of most such texts little is not ASCII: to lower that alone takes a fifth of the time.
+        text = _FOREIGN.sub(_lower, unicodedata.normalize("NFKC", text))
     return text.encode("utf-8", "surrogatepass").translate(_FOLDED, _SPACE)
 
 
 def _with_hosts(text: str) -> str:
-    """Cut each URL behind its host. Without a pattern: that takes twice as long."""
-    head, *links = text.split("://")
-    parts = [head]
-    for link in links:
-        address, *after = link.split(None, 1) or [""]
-        parts += [address.partition("/")[0].partition("?")[0], *after]
+    """Cut each URL behind its host. Without a pattern: that takes four times as long."""
+    parts, rest = list[str](), text.replace("\n", " ")
+    while rest:
+        before, _, rest = rest.partition("://")
+        address, space, rest = rest.partition(" ")
+        parts += [before, address.partition("/")[0].partition("?")[0], space]
     return "".join(parts)
 
 

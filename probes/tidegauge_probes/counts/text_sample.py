@@ -14,7 +14,6 @@ distinct texts we say that there are about 1 · 2¹.
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -25,7 +24,7 @@ import numpy.typing as npt
 
 from tidegauge_probes.counts.text_keys import Keys, mixed
 from tidegauge_probes.errors import CountsError
-from tidegauge_probes.model import Outcomes
+from tidegauge_probes.model import ABSTAIN, ERROR, Outcomes
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -166,16 +165,18 @@ class TextSample:
         """Return the versioned, little-endian form; equal samples, equal bytes."""
         used = np.flatnonzero(self.members.any(axis=0))
         names = [self.segments[j] for j in used.tolist()]
-        # Column by column: most LFs abstain on most texts, and runs of one value pack well.
-        packed = [
+        voted, failed = self.outcomes > ABSTAIN, self.outcomes == ERROR
+        parts = [
+            self.keys.astype("<u8").tobytes(),
             self.copies.astype("<u4").tobytes(),
-            self.outcomes.T.tobytes(),
-            np.packbits(self.members[:, used], axis=0).T.tobytes(),
+            np.packbits(voted).tobytes(),
+            np.packbits(failed).tobytes() if failed.any() else b"",
+            self.outcomes[voted].tobytes(),
+            np.packbits(self.members[:, used]).tobytes(),
         ]
-        body = zlib.compress(msgspec.msgpack.encode([names, *packed]), level=1)
-        size = (self.level, *self.outcomes.shape)
-        head = _HEADER.pack(_MAGIC, _VERSION, *size)
-        return head + self.keys.astype("<u8").tobytes() + body
+        head = _HEADER.pack(_MAGIC, _VERSION, self.level, *self.outcomes.shape)
+        # Not compressed: it is written with every batch, and dropped when the window is evaluated.
+        return head + msgspec.msgpack.encode([names, *parts])
 
 
 _BY_TEXT: Final = ("keys", "copies", "outcomes", "members")
@@ -201,18 +202,22 @@ def decode(encoded: bytes) -> TextSample:
     """Read what ``encode`` wrote; CountsError for anything else."""
     try:
         magic, version, level, texts, lfs = _HEADER.unpack_from(encoded)
-        begin = _HEADER.size + 8 * texts
-        body = zlib.decompress(encoded[begin:])
-        names, copies, outcomes, members = msgspec.msgpack.decode(body, type=_Body)
+        names, keys, copies, voted, failed, votes, members = msgspec.msgpack.decode(
+            encoded[_HEADER.size :], type=_Body
+        )
+        outcomes = np.full((texts, lfs), ABSTAIN, dtype=np.int8)
+        if failed:
+            outcomes[_unpacked(failed, outcomes.shape)] = ERROR
+        outcomes[_unpacked(voted, outcomes.shape)] = np.frombuffer(votes, dtype=np.int8)
         sample = TextSample(
             level,
-            np.frombuffer(encoded[_HEADER.size : begin], dtype="<u8").astype(np.uint64),
+            np.frombuffer(keys, dtype="<u8").astype(np.uint64).reshape(texts),
             np.frombuffer(copies, dtype="<u4").astype(np.int64).reshape(texts),
-            np.ascontiguousarray(np.frombuffer(outcomes, dtype=np.int8).reshape(lfs, texts).T),
+            outcomes,
             tuple(names),
-            _unpacked(members, texts, len(names)),
+            _unpacked(members, (texts, len(names))),
         )
-    except (struct.error, zlib.error, msgspec.MsgspecError, ValueError) as error:
+    except (struct.error, msgspec.MsgspecError, ValueError) as error:
         msg = f"a stored sample of texts is broken ({error}): restore the database"
         raise CountsError(msg) from error
     if (magic, version) != (_MAGIC, _VERSION):
@@ -221,9 +226,9 @@ def decode(encoded: bytes) -> TextSample:
     return sample
 
 
-_Body = tuple[Sequence[str], bytes, bytes, bytes]
+_Body = tuple[Sequence[str], bytes, bytes, bytes, bytes, bytes, bytes]
 
 
-def _unpacked(members: bytes, texts: int, segments: int) -> Mask:
-    rows = np.frombuffer(members, dtype=np.uint8).reshape(segments, -(-texts // 8))
-    return np.unpackbits(rows, axis=1, count=texts).T.astype(np.bool_)
+def _unpacked(bits: bytes, shape: tuple[int, int]) -> Mask:
+    flat = np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=shape[0] * shape[1])
+    return flat.reshape(shape).astype(np.bool_)

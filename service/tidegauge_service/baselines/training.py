@@ -109,7 +109,7 @@ def count_by_window(
     for row, record in enumerate(records):
         start = window_start(record.timestamp_ms, config.window)
         by_window.setdefault(start, []).append(row)
-    found, keys = {}, keys_of(config.name, records)
+    found, keys = {}, keys_of(config, records)
     for start, rows in by_window.items():
         part = rows_of(matrix, np.array(rows))
         fields = [records[row].fields for row in rows]
@@ -122,7 +122,9 @@ def count_by_window(
             cap=config.limits.max_segments,
         )
         pane = panes.fold(part, probe_set.cardinality, kept)
-        found[start] = with_texts(pane, part, keys[rows], kept, running.get(start))
+        if keys is not None:
+            pane = with_texts(pane, part, keys[rows], kept, running.get(start))
+        found[start] = pane
     return found
 
 

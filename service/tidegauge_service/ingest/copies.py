@@ -10,14 +10,18 @@ import numpy as np
 from tidegauge_probes.counts import text_keys
 from tidegauge_probes.counts.text_keys import Keys
 from tidegauge_probes.model import Record
+from tidegauge_service.config.stream_file import StreamConfig
 
 
-def keys_of(stream: str, records: Sequence[Record]) -> Keys:
-    """Return the key of each record's text (field `text`), uint64 [n].
+def keys_of(config: StreamConfig, records: Sequence[Record]) -> Keys | None:
+    """Return the key of each record's text (field `text`), uint64 [n]; None with `copies: ignore`.
 
     A record without one is a copy only of a record whose fields are all the same: of numbers and
     codes nobody can say which of them matter.
     """
+    if config.copies == "ignore":
+        return None
+    stream = config.name
     texts = [record.fields.get("text") for record in records]
     if all(isinstance(text, str) for text in texts):
         return text_keys.of_texts(texts, stream)  # type: ignore[arg-type]

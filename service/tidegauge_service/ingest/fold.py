@@ -61,7 +61,7 @@ class Counting:
         Without them only the panes are made: the records are another deployment's to account for.
         """
         chosen = [records[row] for row in rows.tolist()]
-        keys = keys_of(self._config.name, chosen)
+        keys = keys_of(self._config, chosen)
         times = np.array([record.timestamp_ms for record in chosen], dtype=np.int64)
         starts = window_start(times, self._config.window)  # type: ignore[arg-type]
         panes: dict[PaneKey, PaneCounts] = {}
@@ -72,7 +72,8 @@ class Counting:
             mine = rows[here]
             part = rows_of(matrix, mine)
             group = [records[row] for row in mine.tolist()]
-            pane, segments = self._fold(group, part, keys[here], running.get((start, probe_set)))
+            its = None if keys is None else keys[here]
+            pane, segments = self._fold(group, part, its, running.get((start, probe_set)))
             panes[start, probe_set] = pane
             if samplers is None:
                 continue
@@ -82,7 +83,11 @@ class Counting:
         return Counted(panes, added, samples, latest)
 
     def _fold(
-        self, group: Sequence[Record], part: VoteMatrix, keys: Keys, running: PaneCounts | None
+        self,
+        group: Sequence[Record],
+        part: VoteMatrix,
+        keys: Keys | None,
+        running: PaneCounts | None,
     ) -> tuple[PaneCounts, Segments]:
         slices = [probe.name for probe in self._probe_set.slices]
         fields = [record.fields for record in group]
@@ -95,7 +100,8 @@ class Counting:
             cap=self._config.limits.max_segments,
         )
         pane = counts.fold(part, self._probe_set.cardinality, segments)
-        pane = with_texts(pane, part, keys, segments, running)
+        if keys is not None:
+            pane = with_texts(pane, part, keys, segments, running)
         return (running + pane if running else pane), segments
 
     def _sample(
