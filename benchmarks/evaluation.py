@@ -1,4 +1,4 @@
-"""What a window costs once it is counted: 30 LFs with all 435 pairs, and the 64 windows before it.
+"""What a window costs once it is counted: 30 LFs with their pairs and two slices, 64 windows.
 
 Contestants: `compare`, the multi-window scan over all series; `binomtest`, SciPy's exact test of
 each series on the newest window alone, which knows of no season, no overdispersion and no other
@@ -23,6 +23,7 @@ from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.model import ABSTAIN, Layout, VoteMatrix
 
 LFS, CLASSES, SEED = 30, 2, 20
+SLICES = ("even", "odd")
 RECORDS, CALIBRATION, PAST, HOUR_MS = 100_000, 168, 64, 3_600_000
 PER_WINDOW = 2_000
 """Records in a window of the calibration and of the past; the newest one has RECORDS."""
@@ -40,7 +41,7 @@ class Window:
         layout = Layout(names, ("ham", "spam"), ((0, 1),) * LFS)
         panes = {w * HOUR_MS: self._pane(rng, PER_WINDOW) for w in range(CALIBRATION)}
         self._baseline = baselines.fit(
-            panes, layout=layout, probe_set="", window_ms=HOUR_MS, source={}
+            panes, layout=layout, probe_set="", window_ms=HOUR_MS, source={}, slices=SLICES
         )
         self.series = len(self._baseline.keys)
         self._past = Past.none(self.series)
@@ -49,7 +50,7 @@ class Window:
             self._past = self._past.then(w * HOUR_MS, *self._baseline.plan.extract(pane))
         self._start = (CALIBRATION + PAST) * HOUR_MS
         self._matrix = self._votes(rng, RECORDS)
-        self._newest = counts.fold(self._matrix, CLASSES, {})
+        self._newest = self._counted(self._matrix)
 
     def _votes(self, rng: np.random.Generator, records: int) -> VoteMatrix:
         votes = np.full((records, LFS), ABSTAIN, dtype=np.int8)
@@ -59,7 +60,11 @@ class Window:
         return VoteMatrix(votes, np.zeros((records, 0), dtype=np.bool_), np.zeros(LFS))
 
     def _pane(self, rng: np.random.Generator, records: int) -> PaneCounts:
-        return counts.fold(self._votes(rng, records), CLASSES, {})
+        return self._counted(self._votes(rng, records))
+
+    def _counted(self, votes: VoteMatrix) -> PaneCounts:
+        even = np.arange(len(votes.outcomes)) % 2 == 0
+        return counts.fold(votes, CLASSES, dict(zip(SLICES, (even, ~even), strict=True)))
 
     def contestants(self) -> dict[str, Contestant]:
         """Name them. Each works on one window."""
@@ -78,7 +83,7 @@ class Window:
         return 1
 
     def _fold(self, _: int) -> int:
-        counts.fold(self._matrix, CLASSES, {})
+        self._counted(self._matrix)
         return 1
 
 

@@ -239,7 +239,7 @@ class Rule:
             raise ValueError("for_windows, quiet_windows and drift_after must be at least 1")
         low, high = self.step_clip
         if not low < 0 < high:
-            raise ValueError(f"step_clip must span 0, not {self.step_clip}: it could not resolve")
+            raise ValueError(f"step_clip must go from below to above 0, not {self.step_clip}")
         if not 0 <= self.resolve_nats < math.inf:
             raise ValueError(f"resolve_nats must not be negative, but is {self.resolve_nats}")
         if not self.critical_odds > 1:

@@ -75,19 +75,25 @@ class UserRule:
         """Return the finding of its series, by the rule's own verdict; none if it is not followed.
 
         Without data it says nothing, as the scan does. Of two *classes* one is followed: a rule
-        about the other looks at what is left of that one's share.
+        about the other looks at what is left of that one's share. A pair has its LFs in the order
+        of the baseline, whatever the rule's.
         """
-        key = self.key if self.key in findings else self._other_of_two(classes)
+        key = next((k for k in self._names(classes) if k in findings), self.key)
         found = findings.get(key)
         if found is None:
             return []
         if not found.n:
             return [replace(found, verdict=Verdict.NO_DATA)]
         share = found.x / found.n
-        its = share if key == self.key else 1 - share
+        its = share if key.label == self.key.label else 1 - share
         broken = its > self.limit if self.above else its < self.limit
         verdict = Verdict.SHIFTED if broken else Verdict.OK
         return [replace(found, verdict=verdict, observed=share, scale=1, share=None)]
+
+    def _names(self, classes: Sequence[str]) -> tuple[SeriesKey, ...]:
+        """Return the names that its series may have; of a pair either LF may come first."""
+        turned = replace(self.key, probe=self.key.other, other=self.key.probe)
+        return (self.key, turned if self.key.other else self._other_of_two(classes))
 
     def _other_of_two(self, classes: Sequence[str]) -> SeriesKey:
         others = [name for name in classes if name != self.key.label]

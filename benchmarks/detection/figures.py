@@ -154,16 +154,16 @@ QUIET_HEAD: Final = ("traffic", "false incidents per 1,000 (interval)", "predict
 
 def _nulls(found: Json) -> str:
     return f"""
-## Traffic that is hard to stay quiet in
+## Difficult traffic without drift
 
-Nothing drifts in any of it. *Predicted*: from the baseline's own calibration, before the live
-windows were seen.
+None of it drifts. *Predicted*: by the baseline's own calibration, before any live window was
+seen.
 
 {table(QUIET_HEAD, _quiet_rows(found["nulls"]))}
 
 Student t₃: the log odds of each window. AR(1), long memory: of the log odds, standard deviation
 10 %. All or nothing: half of the LFs of 5 and 30 % read what all records of an hour share. Copies:
-one record comes so many times over. Days drawn from twenty: days differ by as much as hours.
+in some windows, one record is repeated. Days drawn from twenty: days differ as much as hours do.
 """
 
 
@@ -190,11 +190,11 @@ def _real(found: Json) -> str:
     return f"""
 ## Real records, permuted in time
 
-What the LFs say of real records is dealt out anew, so that nothing drifts, and volumes stay as
-they were: tweets by six hours, headlines by the week, an electricity market by the day; of
+The votes on real records are permuted in time, so that nothing drifts and volumes stay the
+same: tweets by six hours, headlines by the week, an electricity market by the day; of
 comments and of three sets of other people's LFs, 200 records drawn an hour. All series are
-followed, pairs included. The records are not part of this repository; where they are read from is
-said in `benchmarks/detection/real.py`.
+followed, pairs included. The records are not part of this repository;
+`benchmarks/detection/real.py` says where they are read from.
 
 {table(QUIET_HEAD, _quiet_rows(found["real"]))}
 """

@@ -32,14 +32,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _head(found: Json) -> str:
     real = found["real"]
-    known = f"{', '.join(real)}: other people's LFs" if real else "No real set was at hand"
+    known = f"{', '.join(real)}: other people's LFs" if real else "No real data set was available"
     return f"""# Label model: figures
 
-Written by `python -m benchmarks.label_model --write docs --seed {found["seed"]}`. What they mean
-is in [label-model.md](label-model.md).
+Written by `python -m benchmarks.label_model --write docs --seed {found["seed"]}`.
+[label-model.md](label-model.md) explains what the figures mean.
 
-{known} (WRENCH), whose gold labels are used to score only. The model was designed
-with these sets at hand, so their rows are optimistic. The other rows are simulated, 12,000 records
+{known} (WRENCH), whose gold labels are only used for scoring. The model was designed
+on these data sets, so their rows are optimistic. The other rows are simulated, with 12,000 records
 each.
 """
 
@@ -53,14 +53,12 @@ def _labels(found: Json) -> str:
         cells += [_number(p.get(name)) for _, p in _peers(found)]
         rows.append([name, each["kind"], *cells])
     absent = ", ".join(PEERS[name] for name in PEERS if name not in peers)
-    missing = (
-        f"\nNot run here: {absent}; the command adds it with `--peers FOLDER`.\n" if absent else ""
-    )
+    missing = f"\nNot run: {absent}; the command adds it with `--peers FOLDER`.\n" if absent else ""
     notes = "".join(f"\n{error}\n" for error in errors)
     return f"""## Labels
 
-Share of the covered records whose class is named right; a tie counts as chance. *Dawid–Skene* is
-the model that takes an abstain for a symbol, which tidegauge used for all votes before.
+Share of the covered records whose class is predicted correctly; a tie counts as a random guess.
+*Dawid–Skene* is the model with abstain as a symbol, which tidegauge used to apply to all votes.
 
 {table(["votes", "kind", *MODELS, *peers.values()], rows)}
 {missing}{notes}"""
@@ -88,9 +86,9 @@ def _shares(found: Json) -> str:
     head = ["votes", "kind", "Dawid–Skene", "tidegauge", "shown", "error", "inside"]
     return f"""## Class shares and precision without labels
 
-Largest error of a class share of all records; *withheld* where the votes do not tell it. *shown*:
-precisions that are shown; *error*, *inside*: their mean error, and how many of their 95 % intervals
-hold the truth.
+Largest error of a class share of all records; *withheld* if the votes cannot tell it. *shown*:
+number of precisions that are shown; *error*, *inside*: their mean error, and the share of their
+95 % intervals that contain the truth.
 
 {table(head, rows)}
 """
@@ -107,8 +105,8 @@ def _gold(found: Json) -> str:
     head = ["votes", *(f"{n} labels" for n in next(iter(found["sets"].values()))["gold"])]
     return f"""## Class shares with gold labels
 
-Largest error of a class share of all records, the mean of several draws of labels; in brackets half
-of the 95 % interval, and how often it held the truth.
+Largest error of a class share of all records, averaged over several draws of labels; in brackets,
+half the width of the 95 % interval, and how often it contained the truth.
 
 {table(head, rows)}
 """
@@ -127,10 +125,10 @@ def _changes(found: Json) -> str:
     head += ["found at 2,000", "at 10,000", "another LF called"]
     return f"""## Changed LFs
 
-The model is fitted from one half of the rows. Windows of 500, 2,000 and 10,000 records are drawn
-from the other half, with replacement: nothing has changed, and the halves' own difference is in all
-of them. *found*: LFs that vote on at least 2 % of the records and are right on at least .75 of
-these, when they fall to .6 and vote as often.
+The model is fitted to one half of the rows. Windows of 500, 2,000 and 10,000 records are drawn from
+the other half, with replacement: nothing has changed, except for the difference between the halves.
+*found*: of the LFs that vote on at least 2 % of the records with a precision of at least .75, those
+that are found when their precision falls to .6 and they vote as often as before.
 
 {table(head, rows)}
 """
@@ -147,7 +145,7 @@ def _costs(found: Json) -> str:
     ]
     return f"""## Cost
 
-Seconds of CPU to fit 100,000 records of 50 LFs.
+CPU seconds to fit 100,000 records of 50 LFs.
 
 {table(["votes", "Dawid–Skene alone", "tidegauge", "ratio"], rows)}
 """

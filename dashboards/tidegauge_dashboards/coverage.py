@@ -38,7 +38,7 @@ STREAM: Final = 'stream="$stream"'
 SEGMENT: Final = f'{STREAM},segment="$segment"'
 PROBE: Final = f'{SEGMENT},probe="$probe"'
 
-WHEN: Final = "Drawn at the time of the scrape, which in a replay is not the records' own time."
+WHEN: Final = "Plotted at scrape time, which in a replay differs from the records' own time."
 
 
 def shared(metric: str, matchers: str, by: str = "") -> str:
@@ -119,7 +119,7 @@ def _now() -> list[Builder[dashboard.Panel]]:
     """Return the first row: is what follows worth reading."""
     return [
         figure(
-            PanelText("Firing alerts", "Alerts of this stream that fire now, of all severities."),
+            PanelText("Firing alerts", "Alerts of this stream that are firing, of any severity."),
             counted("alerts", "firing", "severity, kind"),
             COUNT,
             red_from=1,
@@ -132,7 +132,7 @@ def _now() -> list[Builder[dashboard.Panel]]:
             RATIO,
         ),
         figure(
-            PanelText("Records in the last window", "How many records the figures below stand on."),
+            PanelText("Records in the last window", "Number of records behind the figures below."),
             shared("window_records", SEGMENT),
             COUNT,
         ),
@@ -140,21 +140,20 @@ def _now() -> list[Builder[dashboard.Panel]]:
             PanelText(
                 "Since the last evaluation",
                 "Wall-clock time since a window was last evaluated. Longer than a few windows "
-                "while records arrive: the stream stands still.",
+                "while records arrive means that the stream is stuck.",
             ),
             f"time() - {shared('window_evaluated_timestamp_seconds', STREAM)}",
             SECONDS,
         ),
         figure(
-            PanelText(
-                "Candidates waiting", "Records proposed for labeling that nobody has taken yet."
-            ),
+            PanelText("Candidates waiting", "Records proposed for labeling."),
             counted("candidates", "proposed", "state"),
             COUNT,
         ),
         figure(
             PanelText(
-                "Learning", "Whether the baseline is not ready yet, so that nothing is compared."
+                "Learning",
+                "Whether the baseline is still learning: only large shifts are reported.",
             ),
             shared("stream_learning", STREAM),
             COUNT,
@@ -180,8 +179,8 @@ def _coverage() -> list[Builder[dashboard.Panel]]:
         band(
             PanelText(
                 "Blind spot against its baseline",
-                "Share of records on which every LF abstains: a rise is a topic that no LF knows. "
-                f"{WHEN}",
+                "Share of records on which every LF abstains: a rise means a topic that no LF "
+                f"knows. {WHEN}",
             ),
             band_of("blind_spot", SEGMENT),
         ),
@@ -207,7 +206,7 @@ def _quality() -> list[Builder[dashboard.Panel]]:
         series(
             PanelText(
                 "Agreement of each LF",
-                "Share of the votes overlapping with other LFs' that none of them contradicts.",
+                "Share of overlapping votes that no other LF contradicts.",
             ),
             [Query(shared("lf_agreement_ratio", SEGMENT, "probe"), "{{probe}}")],
             RATIO,
@@ -224,7 +223,7 @@ def _quality() -> list[Builder[dashboard.Panel]]:
         series(
             PanelText(
                 "Errors of each LF",
-                "Share of records on which the LF failed. Never counted as an abstain.",
+                "Share of records on which the LF failed. Failures are never counted as abstains.",
             ),
             [Query(shared("lf_error_ratio", SEGMENT, "probe"), "{{probe}}")],
             RATIO,
@@ -251,9 +250,7 @@ def _alerts() -> list[Builder[dashboard.Panel]]:
             COUNT,
         ),
         series(
-            PanelText(
-                "Candidates by state", "Records proposed for labeling, and what became of them."
-            ),
+            PanelText("Candidates by state", "Records proposed for labeling, by state."),
             [Query(shared("candidates", STREAM, "state"), "{{state}}")],
             COUNT,
         ),
@@ -289,8 +286,8 @@ def _pipeline() -> list[Builder[dashboard.Panel]]:
         series(
             PanelText(
                 "Age of the last window and of the watermark",
-                "How far event time is behind now: years in a replay of old records, about a "
-                "window in live traffic. The last evaluation is by the wall clock.",
+                "How far event time lags behind the clock: years in a replay of old records, about "
+                "a window in live traffic. The last evaluation is in wall-clock time.",
             ),
             [
                 Query(f"time() - {shared(end, STREAM)}", "end of the last window"),
@@ -302,7 +299,7 @@ def _pipeline() -> list[Builder[dashboard.Panel]]:
         series(
             PanelText(
                 "Records per second",
-                "Records counted, those that came after their window, and Kafka records without "
+                "Records counted, those that arrived too late, and Kafka records without "
                 "a value, which are skipped.",
             ),
             [
@@ -319,7 +316,9 @@ def _pipeline() -> list[Builder[dashboard.Panel]]:
             span=8,
         ),
         series(
-            PanelText("Dead letters per second", "Inputs that could not be records, by reason."),
+            PanelText(
+                "Dead letters per second", "Inputs that could not be read as records, by reason."
+            ),
             [Query(rate_of("dead_letters_total", "reason", ""), "{{reason}}")],
             RATE,
             span=8,

@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     names = differing()
     if names:
-        sys.stderr.write(f"not as generated: {', '.join(names)}; run `make dashboards`\n")
+        sys.stderr.write(f"out of date: {', '.join(names)}; run `make dashboards`\n")
     return 1 if names else 0
 
 

@@ -28,7 +28,7 @@ class SeriesKind(StrEnum):
     OVERLAP = "overlap"  # votes where another LF votes too, of the LF's votes
     CONFLICT = "conflict"  # votes that another LF contradicts, of the LF's votes
     ERROR = "error"  # failures of one LF, of records
-    CO_VOTE = "co_vote"  # records on which both LFs of a pair vote, of records
+    CO_VOTE = "co_vote"  # votes where the other LF votes too, of the votes of the rarer one
     AGREEMENT = "agreement"  # same vote, of the records on which both vote
     CLASS_SHARE = "class_share"  # records of one class, of records: an estimate of the LFs
     COPIES = "copies"  # records whose text came before in the window, of records
@@ -39,7 +39,8 @@ class SeriesKind(StrEnum):
 class SeriesKey:
     """Names one series. Empty strings where a part does not apply.
 
-    ``probe`` is the LF; ``other`` the second LF of a pair; ``label`` a class.
+    ``probe`` is the LF, of co-votes the one that is rarer at baseline; ``other`` the second LF of a
+    pair; ``label`` a class.
     """
 
     series: SeriesKind

@@ -32,7 +32,7 @@ def test_every_word_that_is_stored_fits_its_column() -> None:
         ({"for_windows": 0}, "for_windows"),
         ({"quiet_windows": 0}, "quiet_windows"),
         ({"drift_after": 0}, "drift_after"),
-        ({"step_clip": (-4.0, 0.0)}, "could not resolve"),
+        ({"step_clip": (-4.0, 0.0)}, "from below to above 0"),
         ({"step_clip": (0.0, 2.0)}, "step_clip"),
         ({"resolve_nats": -0.1}, "resolve_nats"),
         ({"resolve_nats": math.inf}, "resolve_nats"),

@@ -70,6 +70,18 @@ def test_of_two_classes_a_rule_may_name_either(
     assert {found.key for found in judged} <= {key}
 
 
+@pytest.mark.parametrize("named", ["a and b", "b and a"])
+def test_the_lfs_of_a_pair_may_be_named_in_either_order(named: str) -> None:
+    """Of a co-vote the baseline names the rarer one first, which nobody knows by heart."""
+    key = SeriesKey(SeriesKind.CO_VOTE, probe="b", other="a")
+    found = Finding(key, 0, 40, 100, Verdict.OK, observed=0.4)
+    [broken] = parse_rule(f"co_vote of {named} above 30 %").evaluate({key: found}, ("A", "B"))
+    assert (broken.key, broken.verdict, broken.observed) == (key, Verdict.SHIFTED, 0.4)
+    [kept] = parse_rule(f"co_vote of {named} above 50 %").evaluate({key: found}, ("A", "B"))
+    assert kept.verdict is Verdict.OK
+    assert parse_rule("co_vote of a and c above 1 %").evaluate({key: found}) == []
+
+
 def test_its_alerts_are_its_own() -> None:
     judged = BELOW.evaluate({COVERAGE: at(finding(Verdict.OK, 0.001), 0)})
     [alert] = advance((), judged, BELOW.rule, context(0)).alerts

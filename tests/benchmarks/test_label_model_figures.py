@@ -56,4 +56,4 @@ def test_everything_is_figures_and_a_page(tmp_path: Path) -> None:
     assert "| guesses | majority |" in page
     assert "withheld" in page
     assert "crowd-kit's Dawid–Skene: no wheel" in page
-    assert "No real set was at hand" in page
+    assert "No real data set was available" in page

@@ -156,7 +156,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
     stream = write_stream(tmp_path)
     done = tidegauge("replay", stream, "--report", target, cwd=tmp_path, check=False)
     assert done.returncode == 2
-    assert f"no report can be written to {target}" in " ".join(done.stderr.split())
+    assert f"cannot write a report to {target}" in " ".join(done.stderr.split())
 
 
 def test_a_stream_that_never_reached_its_windows_has_a_report_too(tmp_path: Path) -> None:

@@ -217,7 +217,6 @@ _OF_VOTES: Final = (SeriesKind.POLARITY, SeriesKind.OVERLAP, SeriesKind.CONFLICT
 _OF_RECORDS: Final = (
     SeriesKind.BLIND_SPOT,
     SeriesKind.ERROR,
-    SeriesKind.CO_VOTE,
     SeriesKind.COPIES,
     SeriesKind.CLASS_SHARE,
 )
@@ -227,6 +226,8 @@ def _unit(key: SeriesKey) -> str:
     """Return what the share is of, where the series' name does not say it."""
     if key.series in _OF_RECORDS:
         return " of records"
+    if key.series is SeriesKind.CO_VOTE:
+        return f" of the votes of '{clean(key.probe)}'"
     return " of its votes" if key.series in _OF_VOTES else ""
 
 

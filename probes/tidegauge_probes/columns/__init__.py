@@ -1,1 +1,1 @@
-"""A batch of records as columns: texts, words, patterns. Knows nothing of LFs."""
+"""A batch of records as columns: texts, words, patterns. It knows nothing about LFs."""

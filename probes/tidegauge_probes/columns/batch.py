@@ -1,7 +1,7 @@
-"""One batch of records, and what probes compute on it once and share.
+"""One batch of records, and what LFs compute on it once and share.
 
-Everything here is dropped with the batch: no cache survives it (Snorkel's memoised
-preprocessors keep every record they ever saw).
+Everything here is dropped with the batch; no cache survives it (Snorkel's memoised preprocessors
+keep every record they ever saw).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Chain = tuple[Callable[[Any], Any], ...]
 
 @dataclass(frozen=True, eq=False)
 class PreprocessedField:
-    """A field as the preprocessors of a chain leave it."""
+    """A field after the preprocessors of a chain."""
 
     name: str
     chain: Chain
@@ -45,8 +45,8 @@ ColumnRef = str | PreprocessedField
 """Where a column comes from: a field's path, or a field after preprocessors."""
 
 AT_ONCE: Final = 500
-"""Number of records whose fields are read together and passed to Python LFs one after another: this
-many fit in a processor's cache."""
+"""Number of records whose fields are read together and passed to Python LFs one after another: as
+many as fit in a processor's cache."""
 
 _NO_NEEDLES: Final[Mapping[ColumnRef, Needles]] = MappingProxyType({})
 
@@ -54,8 +54,8 @@ _NO_NEEDLES: Final[Mapping[ColumnRef, Needles]] = MappingProxyType({})
 class Batch:
     """*n* records with their columns and preprocessed views, computed on first use.
 
-    *needles*: field → the words that will be asked for, so that one pass can find them all.
-    *fields*: what will be read, so that each record is looked into once.
+    *needles*: field → the words that will be searched for, so that one pass finds them all.
+    *fields*: the fields that will be read, so that each record is visited once.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Batch:
 
     @cached_property
     def parts(self) -> Sequence[Batch]:
-        """The batch in parts of at most AT_ONCE records, whose views are the batch's own."""
+        """The batch in parts of at most AT_ONCE records, which share the batch's views."""
         if len(self) <= AT_ONCE:
             return (self,)
         starts = range(0, len(self), AT_ONCE)
@@ -87,7 +87,7 @@ class Batch:
         return parts
 
     def close(self) -> None:
-        """Drop what was computed, then what that lived on; the last thing done with a batch."""
+        """Drop what was computed, then what it depended on; call it last."""
         for computed in (self._found, self._columns, self._texts, self._views):
             computed.clear()
         self._log = Log()
@@ -99,7 +99,7 @@ class Batch:
         return len(self.records)
 
     def column(self, ref: ColumnRef) -> Column:
-        """Return the values at *ref*, ``ABSENT`` where a record has no such field."""
+        """Return the values at *ref*; ``ABSENT`` where a record has no such field."""
         if ref not in self._columns and ref in self._fields:
             self._read_ahead()
         if ref not in self._columns:
@@ -107,7 +107,7 @@ class Batch:
         return self._columns[ref]
 
     def _read_ahead(self) -> None:
-        """Read the fields some records at a time: memory is what this waits for."""
+        """Read the fields of some records at a time, because this is limited by memory access."""
         columns: dict[str, list[Any]] = {name: [] for name in self._fields if "." not in name}
         for start in range(0, len(self.records), AT_ONCE):
             some = self.records[start : start + AT_ONCE]
@@ -124,7 +124,7 @@ class Batch:
         return _of_each(self.records, ref)
 
     def texts(self, ref: ColumnRef, methods: tuple[str, ...] = ()) -> Texts:
-        """Return the texts at *ref*, after some methods of `str` without arguments."""
+        """Return the texts at *ref*, after applying *methods* of `str` that take no arguments."""
         if not methods:
             return self.column(ref).texts
         key = (ref, methods)
@@ -135,7 +135,7 @@ class Batch:
         return self._texts[key]
 
     def hits(self, ref: ColumnRef, needle: Needle) -> Mask:
-        """Return which texts of the column hold *needle*, bool [n]; not to be written to."""
+        """Return which texts of the column contain *needle*, bool [n]; do not write to it."""
         needles = self._needles.get(ref)
         if needles is None or needle not in needles.columns:
             alone: Mask = Needles([needle]).find(self.texts(ref))[0]
@@ -148,8 +148,8 @@ class Batch:
     def views(self, chain: Chain = ()) -> list[Any]:
         """Return what LFs see after the preprocessors of *chain*: a view, or the exception.
 
-        Each call undoes what was written to the views since the last one: an LF's writes are
-        its own.
+        Each call undoes whatever was written to the views since the last one, so that no LF sees
+        what another LF wrote.
         """
         self._log.restore()
         key = tuple(map(id, chain))  # user objects need not be hashable; the ProbeSet keeps them
@@ -174,7 +174,7 @@ def _of_each(records: Sequence[Fields], name: str) -> list[Any]:
 
 
 def _preprocess_all(views: list[Any], chain: Chain, scope: Scope) -> list[Any]:
-    """Run the chain on all records: record by record, but for the stages that take all at once."""
+    """Run the chain on all records, one by one except in stages that take them all at once."""
     if not any(map(_takes_all, chain)):
         return [_preprocess(view, chain) for view in views]
     for preprocess in chain:
@@ -190,7 +190,7 @@ def _preprocess_all(views: list[Any], chain: Chain, scope: Scope) -> list[Any]:
 
 
 def _takes_all(preprocess: Callable[[Any], Any]) -> bool:
-    """Whether it has a ``map_batch`` of its own: a subclass may do something else per record."""
+    """Whether it has its own ``map_batch``; a subclass may do something else for each record."""
     return "map_batch" in type(preprocess).__dict__
 
 

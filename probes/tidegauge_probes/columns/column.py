@@ -1,4 +1,4 @@
-"""One field of a batch: its values, and the same as texts and as numbers, made on first use."""
+"""One field of a batch: its values, also as texts and as numbers, computed on first use."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Column:
 
     @cached_property
     def types(self) -> set[type]:
-        """The types that occur: most columns need no check per value."""
+        """The types that occur; most columns then need no check per value."""
         return set(map(type, self.values))
 
     def among(self, types: Iterable[type]) -> Mask:
-        """Return which values are exactly of one of the types, bool [n]."""
+        """Return which values have exactly one of these types, bool [n]."""
         wanted = frozenset(types)
         if self.types <= wanted:
             return np.ones(len(self), dtype=np.bool_)
@@ -47,7 +47,7 @@ class Column:
 
     @cached_property
     def absent(self) -> Mask:
-        """Which are absent, bool [n]."""
+        """Which values are absent, bool [n]."""
         return self.among((Absent,))
 
     @cached_property
@@ -57,7 +57,7 @@ class Column:
 
     @cached_property
     def texts(self) -> Texts:
-        """The texts; "" where a value is none."""
+        """The texts; "" where a value is not a text."""
         return Texts(self.values, sure=self.types <= {str})
 
     @cached_property
@@ -67,7 +67,7 @@ class Column:
 
     @cached_property
     def numbers(self) -> npt.NDArray[np.float64]:
-        """The nearest floats, float64 [n]; NaN where a value is no number."""
+        """The nearest floats, float64 [n]; NaN where a value is not a number."""
         values = self.values
         if not self.types <= _NUMBERS:
             values = [value if type(value) in _NUMBERS else math.nan for value in values]
@@ -78,13 +78,13 @@ class Column:
 
     @cached_property
     def is_exact(self) -> Mask:
-        """Which values are numbers that are exactly in ``numbers``, bool [n]."""
-        small: Mask = ~(np.abs(self.numbers) > MOST_EXACT)  # not-a-number is exact, too
+        """Which values are numbers that ``numbers`` holds exactly, bool [n]."""
+        small: Mask = ~(np.abs(self.numbers) > MOST_EXACT)  # NaN counts as exact
         return self.is_number & small
 
     @cached_property
     def missing(self) -> Mask:
-        """Which are absent, null, or an empty text, bool [n]."""
+        """Which values are absent, null, or an empty text, bool [n]."""
         if self.types <= {str}:
             empty: Mask = self.texts.lengths == 0
             return empty
@@ -93,7 +93,7 @@ class Column:
 
 
 def _as_float(number: float) -> float:
-    """Return the nearest float; JSON knows integers beyond the largest."""
+    """Return the nearest float; JSON allows integers beyond the largest."""
     try:
         return float(number)
     except OverflowError:

@@ -1,8 +1,8 @@
-r"""What a text must hold for a regular expression to be found in it: a cheap look before `re`.
+r"""What a text must contain for a regular expression to match: a cheap check before `re`.
 
-`check\s.*\sout` is found only where `check` stands; `(viagra|cialis) now` only where one of the
-two does. `re` still decides about every text that holds one. Read from `re`'s own parse tree, so
-that it cannot mean something else by the pattern.
+`check\s.*\sout` can only match where `check` occurs; `(viagra|cialis) now` only where one of the
+two does. `re` still decides about every text that contains one. Literals are read from `re`'s own
+parse tree, which cannot interpret the pattern differently.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _REPEATS: Final = {op.MAX_REPEAT, op.MIN_REPEAT, getattr(op, "POSSESSIVE_REPEAT"
 
 @lru_cache(maxsize=4_096)
 def required(pattern: str, flags: int = 0) -> Literals | None:
-    """Return literals of which a match holds at least one; None where there are none.
+    """Return literals of which every match contains at least one; None if there are none.
 
-    Only ASCII literals, lowered: then `literal in text.lower()` is necessary for a match, case
-    ignored or not, in any text that holds none of ODD.
+    Literals are ASCII and lowered: `literal in text.lower()` is then necessary for a match, whether
+    or not case is ignored, in any text without characters of ODD.
     """
     try:
         tree = parser.parse(pattern, flags)
@@ -44,7 +44,7 @@ def required(pattern: str, flags: int = 0) -> Literals | None:
 
 
 def _of_sequence(items: Iterable[tuple[Any, Any]]) -> Literals | None:
-    """Return the best of what each part of a sequence requires."""
+    """Return the best of the literals that the parts of a sequence require."""
     found: list[Literals] = []
     run = ""
     for code, argument in items:
@@ -66,7 +66,7 @@ def _keep(found: list[Literals], run: str) -> None:
 
 
 def _worth(literals: Literals) -> tuple[int, int]:
-    """Few and long alternatives exclude the most texts."""
+    """Return a rank: few and long alternatives exclude the most texts."""
     return -len(literals), min(map(len, literals))
 
 
@@ -84,7 +84,7 @@ def _of_part(code: Any, argument: Any) -> Literals | None:
 
 
 def _of_branches(branches: Sequence[Iterable[tuple[Any, Any]]]) -> Literals | None:
-    """Return what one or another branch requires; None if any requires nothing."""
+    """Return what one branch or another requires; None if any branch requires nothing."""
     every: set[str] = set()
     for branch in branches:
         inner = _of_sequence(branch)

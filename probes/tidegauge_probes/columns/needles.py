@@ -1,8 +1,8 @@
 """All words that templates look for in one field, found in one pass over a batch.
 
-Aho and Corasick, "Efficient string matching" (1975), through ahocorasick-rs, over the joined texts
-of a batch (``texts.Texts``). What the pass cannot tell, Python does: texts with a character whose
-lower case is odd, and words beyond ASCII in texts beyond ASCII.
+It uses Aho and Corasick, "Efficient string matching" (1975), through ahocorasick-rs, over the
+joined texts of a batch (``texts.Texts``). Python handles what the pass cannot: texts with a
+character whose lower case is odd, and words beyond ASCII in texts beyond ASCII.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ AT_ONCE: Final = 100
 
 @dataclass(frozen=True, order=True)
 class Needle:
-    """A word to look for: in the texts as they are, or (*lowered*) in the lowered texts."""
+    """A word to search for: in the texts as they are, or (*lowered*) in the lowered texts."""
 
     word: str
     lowered: bool = True
@@ -36,7 +36,7 @@ class Needle:
     """Whether it must not be next to a word character."""
 
     def within(self, text: str) -> bool:
-        """Return whether it is in *text*, which is lowered if the needle is for lowered texts."""
+        """Return whether *text* contains it; *text* must be lowered if the needle is *lowered*."""
         if self.word not in text:
             return False
         return not self.whole or _whole(self.word)(text) is not None
@@ -48,14 +48,14 @@ def _whole(word: str) -> Callable[[str], Any]:
 
 
 class _Pass:
-    """ASCII words of one blob; each stands for the columns of one or two needles."""
+    """The ASCII words of one blob; each stands for the columns of one or two needles."""
 
     def __init__(self, columns: dict[Needle, int], *, lowered: bool) -> None:
         fit = [needle for needle in columns if needle.lowered is lowered and needle.word.isascii()]
         words = sorted({needle.word for needle in fit}, key=lambda word: (len(word) == 1, word))
         self._lowered = lowered
         self._long = [word.encode() for word in words if len(word) > 1]
-        # Found by a comparison with the whole blob: they may be in it very often.
+        # Found by comparing with the whole blob, since it may contain them very often.
         self._single = [ord(word) for word in words if len(word) == 1]
         self._anywhere = _columns_of(words, {n.word: columns[n] for n in fit if not n.whole})
         self._alone = _columns_of(words, {n.word: columns[n] for n in fit if n.whole})
@@ -65,7 +65,7 @@ class _Pass:
         return BytesAhoCorasick(self._long)
 
     def _pass(self, blob: bytes, edges: Sequence[int]) -> Matches:
-        """Pass over the blob, piece by piece: few matches at a time leave memory as it was."""
+        """Search the blob piece by piece, so that few matches are in memory at a time."""
         pieces = []
         view = memoryview(blob)
         for start, end in pairwise(edges):
@@ -87,10 +87,10 @@ class _Pass:
             yield np.full(len(starts), number), starts, starts + 1
 
     def mark(self, texts: Texts, found: Mask) -> None:
-        """Write into *found*, bool [columns + 1, n]; the last row takes what nobody asked for."""
+        """Write into *found*, bool [columns + 1, n]; the last row is for words not asked for."""
         for which, starts, ends in self._matches(texts):
             rows = texts.rows_of(starts)
-            # The texts "fr" and "ee" stand side by side in the blob, where "free" is found.
+            # The texts "fr" and "ee" are neighbours in the blob, where "free" is found.
             inside = ends <= texts.offsets[rows + 1]  # and not across the border of two texts
             found[self._anywhere[which[inside]], rows[inside]] = True
             columns = self._alone[which]
@@ -105,7 +105,7 @@ def _columns_of(words: Sequence[str], columns: dict[str, int]) -> Integers:
 
 
 class Needles:
-    """Words, and where they occur."""
+    """Words, and the texts that contain them."""
 
     def __init__(self, needles: Iterable[Needle]) -> None:
         """Take the needles; their words have at least one character."""
@@ -121,7 +121,7 @@ class Needles:
         return [needle for needle in self.columns if not needle.word.isascii()]
 
     def find(self, texts: Texts) -> Mask:
-        """Return which word is in which text, bool [needles, n]."""
+        """Return which text contains which word, bool [needles, n]."""
         found = np.zeros((len(self.columns) + 1, len(texts)), dtype=np.bool_)
         for each in self._passes:
             each.mark(texts, found)
@@ -131,7 +131,7 @@ class Needles:
         return found[:-1]
 
     def _look(self, texts: Texts, mask: Mask, needles: Sequence[Needle], found: Mask) -> None:
-        """Look with Python, in the texts that *mask* names."""
+        """Search with Python, in the texts that *mask* selects."""
         if not needles:
             return
         for row, text in texts.where(mask):

@@ -1,9 +1,9 @@
-r"""Regular expressions of Python's `re` for RE2, where both provably find the same.
+r"""Run regular expressions of Python's `re` on RE2, where both provably match the same.
 
-A pattern is translated from `re`'s own parse tree into one over the bytes of ``texts.Texts``. What
-a part matches that takes one character is not deduced but asked of `re`, byte by byte. What RE2
-lacks or means otherwise (backreferences, lookaround, atomic groups, `$` inside, `\B`, loops over
-nothing) is not translated: `re` itself runs then.
+A pattern is translated from `re`'s own parse tree to one over the bytes of ``texts.Texts``. What a
+part for one character matches is not derived from rules: `re` is asked about every byte. Whatever
+RE2 lacks or interprets differently (backreferences, lookaround, atomic groups, `$` inside, `\B`,
+loops over nothing) is not translated; `re` itself runs then.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ MOST_REPEATS: Final = 200
 """With more counted repetitions, RE2's program is too large to be fast."""
 
 WORTH_IT: Final = 16
-"""With fewer texts, preparing RE2 takes longer than running `re`."""
+"""With fewer texts, preparing RE2 takes longer than `re` does."""
 
 _ASCII_WORDS: Final = [b for b in range(_ASCII) if re.match(r"\w", chr(b))]
 
@@ -75,7 +75,7 @@ class Mode(Enum):
 
 
 class Reach(Enum):
-    """Which texts RE2 may decide (besides, none that holds one of ODD)."""
+    """Which texts RE2 may decide about (never those with a character of ODD)."""
 
     ALL = "all"
     NO_WORDS = "no word characters beyond ASCII"
@@ -83,23 +83,23 @@ class Reach(Enum):
 
 
 class _Untranslatable(Exception):  # noqa: N818  (a way out, not an error)
-    """The pattern holds something that RE2 lacks, or means otherwise."""
+    """The pattern contains something that RE2 lacks or interprets differently."""
 
 
 @dataclass(frozen=True)
 class Translation:
-    """A pattern for RE2 over bytes (Latin-1), and what it may be asked about."""
+    """A pattern for RE2 over bytes (Latin-1), and which texts it may decide about."""
 
     pattern: str
     reach: Reach
     table: bytes | None = None
-    r"""Where texts with word characters beyond ASCII must go through before (`bytes.translate`):
-    RE2's `\b` knows only ASCII's, so one that the pattern does not tell apart stands for them."""
+    r"""Table for `bytes.translate`, if texts with word characters beyond ASCII need it: RE2's `\b`
+    knows only ASCII word characters, so one that the pattern does not tell apart replaces them."""
 
 
 @dataclass
 class _Walk:
-    """A walk over a parse tree; it finds out how far the pattern reaches."""
+    """Walks over a parse tree, and finds out how far the translated pattern reaches."""
 
     mode: Mode
     ascii_only: bool = False
@@ -138,7 +138,7 @@ class _Walk:
             _, added, removed, body = argument
             if added & (re.ASCII | re.UNICODE):
                 # `re.search(r"(?a:\W)$", "\r\u4e00")` finds nothing, `(?a:\W)\Z` not either,
-                # though the last character fits: its search begins by the outer flags.
+                # though the last character fits: its search starts with the outer flags.
                 raise _Untranslatable
             flags = compiler._combine_flags(flags, added, removed)  # noqa: SLF001  (its own rule)
             return f"(?:{self.sequence(body, flags, last=last)})"
@@ -167,7 +167,7 @@ class _Walk:
         if where is op.AT_END and many:
             return "(?m:$)"
         if where is op.AT_END and last:
-            # Before a line's end at the very end; RE2 cannot look ahead, but may take it.
+            # This is before a final newline. RE2 cannot look ahead, but it may match the newline.
             return "" if self.mode is Mode.FULLMATCH else r"\n?\z"
         if where is op.AT_BOUNDARY:
             self.boundaries |= not flags & re.ASCII
@@ -175,7 +175,7 @@ class _Walk:
         raise _Untranslatable
 
     def one(self, code: Any, argument: Any, flags: int) -> str:
-        """Translate what takes one character: `re` says which."""
+        """Translate a part that matches one character: `re` says which."""
         state = parser.State()
         state.flags = flags
         fits = compiler.compile(parser.SubPattern(state, [(code, argument)]), flags).fullmatch
@@ -183,13 +183,13 @@ class _Walk:
         for byte, character in _WANTED.items():
             wanted[byte] = fits(character) is not None
         self.ascii_only |= _beyond_ascii(code, argument)
-        wanted[OTHER:-1] = wanted[OTHER]  # the rest of the bytes never occur: one range less
+        wanted[OTHER:-1] = wanted[OTHER]  # the other bytes never occur, so this saves a range
         self.parts.append(wanted)
         return _class_of(wanted)
 
 
 def _beyond_ascii(code: Any, argument: Any) -> bool:
-    """Return whether a part names a character beyond ASCII: stand-ins tell nothing of those."""
+    """Return whether a part names a character beyond ASCII, which stand-ins cannot tell apart."""
     if code in {op.LITERAL, op.NOT_LITERAL}:
         return bool(argument >= _ASCII)
     if code is op.RANGE:
@@ -223,7 +223,7 @@ def translate(pattern: str, flags: int, mode: Mode) -> Translation | None:
 
 @lru_cache(maxsize=4_096)
 def whole_word(pattern: str, flags: int) -> str | None:
-    r"""Return the ASCII word that `\bword\b` or `(?<!\w)word(?!\w)` looks for; else None."""
+    r"""Return the ASCII word that `\bword\b` or `(?<!\w)word(?!\w)` searches for, or None."""
     try:
         tree = parser.parse(pattern, flags)
     except (re.error, RecursionError, OverflowError):
@@ -248,7 +248,7 @@ def _decidable(texts: Texts, reach: Reach) -> Mask:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A pattern of `re`, found in the texts of a column."""
+    """A pattern of `re`, to be searched in the texts of a column."""
 
     pattern: str
     flags: int = 0
@@ -256,13 +256,13 @@ class Pattern:
 
     @property
     def _word(self) -> str | None:
-        """The word that it looks for, if it does nothing else."""
+        """The word that it searches for, if it does nothing else."""
         return whole_word(self.pattern, self.flags) if self.mode is Mode.SEARCH else None
 
     def needles(self, *, lowered: bool = False) -> tuple[Needle, ...]:
-        """Return words of which every text that it is found in holds one; none, if unknown.
+        """Return words of which every matching text contains one; none if they are unknown.
 
-        *lowered*: it is searched in texts that are in lower case.
+        *lowered*: the pattern is searched in lowered texts.
         """
         word, ignores_case = self._word, bool(self.flags & re.IGNORECASE)
         if word is not None:
@@ -271,9 +271,9 @@ class Pattern:
         return tuple(map(Needle, sorted(required(self.pattern, self.flags) or ())))
 
     def find(self, texts: Texts, hits: Sequence[Mask] = (), odd: Mask | None = None) -> Mask:
-        """Return in which texts it is found, bool [n].
+        """Return which texts it matches, bool [n].
 
-        *hits*: where each of its ``needles`` is, of which nothing is known where a text is *odd*.
+        *hits*: which texts contain each of its ``needles``; unknown for texts that are *odd*.
         """
         found = np.zeros(len(texts), dtype=np.bool_)
         wanted = np.ones(len(texts), dtype=np.bool_)
@@ -288,7 +288,7 @@ class Pattern:
         return found
 
     def _by_re2(self, texts: Texts, wanted: Mask, found: Mask) -> Mask:
-        """Decide about most of the *wanted* texts, and return which are left."""
+        """Decide about most of the *wanted* texts, and return the rest."""
         if np.count_nonzero(wanted) < WORTH_IT:
             return wanted
         translation = translate(self.pattern, self.flags, self.mode)
@@ -307,7 +307,7 @@ class Pattern:
 
 
 def _column(texts: Texts, rows: Integers, table: bytes | None = None) -> pa.LargeBinaryArray:
-    """Return some rows of the blob as an Arrow column, through `bytes.translate` if told."""
+    """Return rows of the blob as an Arrow column, after `bytes.translate` if *table* is given."""
     if texts not in _COLUMNS:
         _COLUMNS[texts] = _arrow(texts.offsets, texts.blob)
     whole = _COLUMNS[texts]

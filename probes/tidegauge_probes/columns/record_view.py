@@ -1,15 +1,15 @@
-"""A record as a Python LF sees it, which the LF may write to without anyone else noticing.
+"""A record as a Python LF sees it. The LF may write to it, and no one else sees the change.
 
 Segments, payloads, samples and the other LFs must see the record as it arrived. Copying every
 record for every LF would cost more than most LFs do, so a view costs nothing until it is touched:
 
 - Lists, dicts and other values that can be changed in place are not in the view. When an LF reads
   one, ``__getattr__`` puts a copy there.
-- Whatever happens to a view is noted in the log of its batch, which undoes it before the next LF
+- Changes to a view are noted in the log of its batch, which undoes them before the next LF
   runs.
 
-For example, ``x.tags.sort()`` sorts a copy of ``tags``, and the next LF gets another copy, in the
-order of the record.
+For example, ``x.tags.sort()`` sorts a copy of ``tags``, and the next LF gets a new copy in the
+record's order.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ import numpy as np
 from tidegauge_probes.model import ABSENT, Fields
 
 Held = Mapping[str, Callable[[], Any]]
-"""Fields not yet in a view because nobody has read them, each with the function that copies it."""
+"""Fields that nobody has read yet, so they are not in the view; each with its copy function."""
 
 _NOTHING: Final[Held] = MappingProxyType({})
 
@@ -76,7 +76,7 @@ class RecordView(SimpleNamespace):
 
 
 class GuardedView(RecordView):
-    """The view that LFs get. A copy of it is a plain ``RecordView``: nobody else sees that."""
+    """The view that LFs get. A copy of it is a plain ``RecordView``, which no one else sees."""
 
     __slots__ = ("__guard",)  # a mangled name is nobody's field
 
@@ -95,7 +95,7 @@ class GuardedView(RecordView):
             return default
 
     def __getattr__(self, name: str) -> Any:
-        """Copy in a field that can be changed; called for what is not in the view."""
+        """Copy in a field that can be changed; called for names that are not in the view."""
         try:
             return _copy_in(self, name)
         except KeyError:
@@ -113,11 +113,11 @@ class GuardedView(RecordView):
 
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
-        """All fields, for ``vars(x)``; they may be written to."""
+        """All fields, for ``vars(x)``; LFs may write to them."""
         return _open(self)
 
     def __reduce__(self) -> tuple[type[RecordView], tuple[()], dict[str, Any]]:
-        """Pickle, or copy, all fields."""
+        """Pickle or copy all fields."""
         return RecordView, (), _open(self)
 
     def __repr__(self) -> str:
@@ -129,7 +129,7 @@ class GuardedView(RecordView):
         return bool(_open(self) == vars(other))
 
     def __ne__(self, other: object) -> bool:
-        """Compare all fields; the base class would compare what is in the views."""
+        """Compare all fields; the base class would compare only what is in the views."""
         return not self == other
 
     __hash__ = None  # type: ignore[assignment]
@@ -145,7 +145,7 @@ class Log:
     """Views that were or may have been written to, and their guards."""
 
     def restore(self) -> None:
-        """Put all views back as they were made, and forget what happened."""
+        """Restore all views to what they were, and clear the log."""
         for inside, name in self.copied_in:
             inside.pop(name, None)
         for view, guard in self.opened:
@@ -168,7 +168,7 @@ _set_guard: Callable[[GuardedView, _Guard | None], None] = _SLOT.__set__
 
 
 def views_of(records: Sequence[Fields], log: Log) -> list[GuardedView]:
-    """Return a view of each record; what happens to it is noted in *log*, and not in the record."""
+    """Return a view of each record; changes to it are noted in *log* and never reach the record."""
     if _ATOMS.issuperset(map(type, chain.from_iterable(fields.values() for fields in records))):
         views = [GuardedView(**fields) for fields in records]
         for view, fields in zip(views, records, strict=True):
@@ -178,9 +178,9 @@ def views_of(records: Sequence[Fields], log: Log) -> list[GuardedView]:
 
 
 def sealed(results: Iterable[Any], log: Log) -> list[Any]:
-    """Return views of what preprocessors made of records; what is no namespace stays as it is.
+    """Return views of what preprocessors returned; a result that is no namespace stays as it is.
 
-    A memoized preprocessor returns the same object for equal records; each gets its own view.
+    A memoised preprocessor returns the same object for equal records; each gets its own view.
     """
     return [
         _view_of(dict(vars(result)), log) if type(result) in _NAMESPACES else result
@@ -192,15 +192,15 @@ _NAMESPACES: Final = frozenset({RecordView, GuardedView, SimpleNamespace})
 
 
 def original(view: Any, name: str) -> Any:
-    """Return a field of a sealed view, to be read only; ABSENT if there is none."""
+    """Return a field of a sealed view, only to be read; ABSENT if there is none."""
     guard = _get_guard(view) if type(view) is GuardedView else None
     return ABSENT if guard is None else guard[0].get(name, ABSENT)
 
 
 def copied(value: Any) -> Any:
-    """Return *value* with copies of all that can be changed in place; the rest is shared.
+    """Return *value* with copies of everything that can be changed in place; the rest is shared.
 
-    Objects of other classes are shared, too: a preprocessor may have added a spaCy ``Doc``.
+    Objects of other classes are also shared: a preprocessor may have added a spaCy ``Doc``.
     """
     kind = type(value)
     if kind is list:
@@ -228,7 +228,7 @@ def _view_of(fields: Fields, log: Log) -> GuardedView:
 
 
 def _first_copy(held: dict[str, Callable[[], Any]], name: str, value: Any) -> Any:
-    """Copy *value*, and remember how: most values are never read, so it is not found out before."""
+    """Copy *value* and remember how, only now, because most values are never read."""
     held[name] = _copier(value)
     return held[name]()
 
@@ -247,12 +247,12 @@ def _copier(value: Any) -> Callable[[], Any]:
 def _copied(value: Any) -> Any:
     try:
         return copied(value)
-    except RecursionError:  # a preprocessor made it hold itself
+    except RecursionError:  # a preprocessor made it contain itself
         return copy.deepcopy(value)
 
 
 def _copy_in(view: GuardedView, name: str) -> Any:
-    """Put a copy of a held field into the view; KeyError if there is none of that name."""
+    """Put a copy of a held field into the view; KeyError if there is none with that name."""
     guard = _get_guard(view)
     if guard is None:
         raise KeyError(name)
@@ -275,6 +275,6 @@ def _open(view: GuardedView) -> dict[str, Any]:
         whole = {n: inside[n] if n in inside else held[n]() for n in fields}  # in their order
         inside.clear()
         inside.update(whole)
-    _set_guard(view, None)  # what is deleted from now on stays away
+    _set_guard(view, None)  # a field that is deleted from now on stays away
     log.opened.append((view, guard))
     return inside

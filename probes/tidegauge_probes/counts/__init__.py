@@ -1,1 +1,1 @@
-"""What is added up per window: pane counts, LFAnalysis, gold labels."""
+"""What is counted per window and added up: pane counts, LFAnalysis, gold labels."""

@@ -42,19 +42,19 @@ def label_conflict(counts: PaneCounts) -> float:
 
 
 def polarities(counts: SegmentCounts) -> list[list[int]]:
-    """Classes each LF voted for, in order."""
+    """The classes that each LF voted for, in order."""
     return [[int(k) for k in np.flatnonzero(row)] for row in counts.outcomes[:, :-2]]
 
 
 def lf_coverages(counts: PaneCounts) -> Floats:
-    """Share of records each LF votes on, float64 [m]."""
+    """Share of the records that each LF votes on, float64 [m]."""
     return _share(counts.all.votes, counts.records)
 
 
 def lf_overlaps(counts: PaneCounts, *, normalize_by_coverage: bool = False) -> Floats:
-    """Share of records each LF votes on together with another LF, float64 [m].
+    """Share of the records that each LF votes on together with another LF, float64 [m].
 
-    Or the share of those that it votes on at all; NaN where it never does (Snorkel: 0).
+    Normalized, it is the share of the LF's own votes; NaN where it has none (Snorkel: 0).
     """
     if normalize_by_coverage:
         return _of(counts.all.overlaps, counts.all.votes)
@@ -62,9 +62,9 @@ def lf_overlaps(counts: PaneCounts, *, normalize_by_coverage: bool = False) -> F
 
 
 def lf_conflicts(counts: PaneCounts, *, normalize_by_overlaps: bool = False) -> Floats:
-    """Share of records each LF votes on against another LF, float64 [m].
+    """Share of the records where each LF votes against another LF, float64 [m].
 
-    Or the share of those on which another votes, too; NaN where none does (Snorkel: 0).
+    Normalized, it is the share of the LF's overlaps; NaN where it has none (Snorkel: 0).
     """
     if normalize_by_overlaps:
         return _of(counts.all.conflicts, counts.all.overlaps)
@@ -72,7 +72,7 @@ def lf_conflicts(counts: PaneCounts, *, normalize_by_overlaps: bool = False) -> 
 
 
 def lf_errors(counts: PaneCounts) -> Floats:
-    """Share of records each LF fails on, float64 [m]; NaN without records."""
+    """Share of the records that each LF fails on, float64 [m]; NaN without records."""
     return _share(counts.all.errors, counts.records)
 
 

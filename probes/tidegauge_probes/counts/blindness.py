@@ -1,8 +1,8 @@
 """What a stream cannot see, decided from its counts. Pure.
 
-This is the one place that decides it; page, API, metrics, log and messages show what is found
-here. A stream whose LFs fail, or none of whose inputs are counted, raises no drift alert: in what
-is not seen, nothing moves. So nothing here is compared with a baseline.
+This is the only place that decides it: page, API, metrics, log and messages show what it finds. A
+stream whose LFs fail, or that counts none of its inputs, raises no drift alert, because nothing
+moves in what is not seen. So nothing here is compared with a baseline.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from tidegauge_probes.findings import MISSING, BlindCause, Blindness
 from tidegauge_probes.model import Layout
 
 FEWEST: Final = 30
-"""Records, or inputs, below which nothing is said: shares of a few records mean little."""
+"""Minimum records, or inputs, for a finding: shares of a few records mean little."""
 
 FAILING: Final = 0.5
-"""Share of the records above which an LF that fails sees nothing."""
+"""Share of the records above which a failing LF is reported as blind."""
 
 UNSEEN: Final = 0.9
-"""Share of the records that no LF votes on, above which the LFs say little about the traffic."""
+"""Share of the records without votes above which the LFs say little about the traffic."""
 
 STAYS: Final = 0.8
-"""A finding stays until its share is below this part of its limit, so that it does not flap."""
+"""A finding stays until its share falls below this part of its limit, so that it does not flap."""
 
 _MISSING: Final = re.compile(
     r"the record has no field '(.+)'|'RecordView' object has no attribute '(.+)'|'(.+)'"
@@ -34,9 +34,9 @@ _MISSING_FAULTS: Final = frozenset({"missing_field", "AttributeError", "KeyError
 
 
 def uncounted(records: int, late: int, dead_letters: Mapping[str, int]) -> tuple[Blindness, ...]:
-    """Return whether inputs arrived and not one of them is in a window.
+    """Return a finding if inputs arrived but none of them is in a window.
 
-    *records*: all so far, of which *late* came too late. *dead_letters*: reason → how many so far.
+    *records*: total so far, of which *late* were too late. *dead_letters*: reason → total so far.
     """
     reasons = {**dead_letters, "late": late}
     if records > late or sum(reasons.values()) < FEWEST:
@@ -53,9 +53,9 @@ def blindness(
     text: str | None = None,
     segment_by: Sequence[str] = (),
 ) -> tuple[Blindness, ...] | None:
-    """Return what cannot be seen in the records behind *counts*; None if they are too few to say.
+    """Return what the records behind *counts* do not show; None if they are too few to tell.
 
-    *before*: what was found last time. *text*, *segment_by*: the paths in the stream file.
+    *before*: the previous findings. *text*, *segment_by*: the paths in the stream file.
     """
     if counts.records < FEWEST:
         return None
@@ -83,7 +83,7 @@ def blindness(
 
 
 def _is_nowhere(counts: PaneCounts, path: str) -> bool:
-    """Whether no record has a value at a path of ``segment_by``; null is none."""
+    """Whether no record has a value at a path of ``segment_by``; null is not a value."""
     without = counts.segments.get(f"{path}={MISSING}")
     return without is not None and int(without.totals[RECORDS]) == counts.records
 

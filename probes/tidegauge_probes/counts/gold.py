@@ -1,7 +1,7 @@
-"""LFs against gold labels: the numbers of Snorkel's ``LFAnalysis`` that need a truth.
+"""LFs against gold labels: the numbers of Snorkel's ``LFAnalysis`` that need the truth.
 
-Counts first, so that they add over batches and windows; shares are made of counts. A record whose
-gold label is unknown (−1) says nothing about any LF, nor does one on which the LF failed.
+Counts add over batches and windows; shares are computed from them. A record whose gold label is
+unknown (−1) says nothing about any LF, and a record on which an LF failed nothing about that LF.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _BELOW_ZERO: Final = 2
-"""Outcomes that are no class: ``ABSTAIN`` and ``ERROR``."""
+"""Outcomes that are not classes: ``ABSTAIN`` and ``ERROR``."""
 
 
 def confusions(outcomes: Outcomes, gold: npt.ArrayLike, classes: int) -> Ints:
-    """Count what each LF said by what is true, int64 [m, K + 2, K].
+    """Count what each LF said against the truth, int64 [m, K + 2, K].
 
     The second axis is that of ``SegmentCounts.outcomes``: votes, then abstains, then errors.
-    *gold*: integers [n], a class or −1 where nobody knows. CountsError if it does not fit.
+    *gold*: integers [n], a class, or −1 where it is unknown. CountsError if it does not fit.
     """
     truth = np.asarray(gold)
     n, m = outcomes.shape
     if truth.shape != (n,) or truth.dtype.kind not in "iu":
-        msg = f"gold labels must be {n} integers, one a record, not {truth.dtype}{truth.shape}"
+        msg = f"gold labels must be {n} integers, one per record, not {truth.dtype}{truth.shape}"
         raise CountsError(msg)
     if n and not ABSTAIN <= truth.min() <= truth.max() < classes:
         msg = f"gold labels must be in -1…{classes - 1}, not {truth.min()} to {truth.max()}"
@@ -69,7 +69,7 @@ def empirical_probs(counted: Ints) -> Floats:
     """Return P(LF i says s | class k), float64 [m, K + 1, K], laid out as ``LabelModel.emission``.
 
     Symbol K is an abstain, which Snorkel's ``lf_empirical_probs`` has in row 0. NaN for a class
-    that no record has.
+    without records.
     """
     cast = counted[:, :-1]
     return _divided(cast, np.broadcast_to(cast.sum(axis=1, keepdims=True), cast.shape))

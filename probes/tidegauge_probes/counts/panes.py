@@ -1,4 +1,4 @@
-"""Counts of one pane: what is added up per window, and nothing else.
+"""Counts of one pane: everything that is added up per window, and nothing else.
 
 Everything is an integer and additive, so that counts of partitions, workers, batches and
 windows add to the same bytes in any order. Formulas follow Snorkel's ``LFAnalysis``.
@@ -25,18 +25,18 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MOST_EXACT: Final = 2**24
-"""Records whose float32 sums are still exact: batches are added up in slices of so many."""
+"""Number of records whose float32 sums are still exact: batches are summed in slices of it."""
 
 MAX_PAIRED: Final = 2_048
-"""LFs × classes up to which it is counted how often any two vote together: 34 MB. Snorkel runs out
-of memory with 1,200 LFs and 56 classes, of which this would be 36 GB (snorkel#1656)."""
+"""Maximum LFs × classes for which co-votes of any two votes are counted: 34 MB. Snorkel runs out
+of memory with 1,200 LFs and 56 classes; counts for that would take 36 GB (snorkel#1656)."""
 
 _CELLS: Final = 2**24
-"""Of one-hot votes, float32, that are in memory at once."""
+"""Maximum number of one-hot votes, float32, in memory at once."""
 
 RECORDS, COVERED, BLIND, OVERLAPPED, CONFLICTED = range(5)
-"""Places in ``SegmentCounts.totals``. A record with errors and no vote is neither covered
-nor blind: nobody knows."""
+"""Indexes into ``SegmentCounts.totals``. A record with errors and no vote is neither covered
+nor blind, since that is unknown."""
 
 _MAGIC: Final = b"TGC"
 _VERSION: Final = 1
@@ -81,7 +81,7 @@ class PaneCounts:
 
     ``gram``: int64 [mK, mK], ψᵀψ of the one-hot votes, column j·K + k for LF j and class k:
     how often each pair of (LF, class) votes on the same record; [0, 0] where mK is beyond
-    ``MAX_PAIRED``: then nobody knows.
+    ``MAX_PAIRED`` and pairs are not counted.
     ``faults``: (LF, exception type) → (count, the smallest message): the smallest, because a
     first or last one would depend on the order of adding.
     ``texts``: a sample of the distinct texts, while a window is open; ``distinct``: what it comes
@@ -101,7 +101,7 @@ class PaneCounts:
         """Add counts made over the same layout; CountsError otherwise."""
         if (self.lfs, self.classes) != (other.lfs, other.classes):
             mine, theirs = f"{self.lfs}×{self.classes}", f"{other.lfs}×{other.classes}"
-            msg = f"counts of {mine} LFs×classes cannot be added to {theirs}: another ProbeSet"
+            msg = f"counts of {mine} LFs×classes cannot be added to {theirs}: the ProbeSets differ"
             raise CountsError(msg)
         segments = dict(self.segments)
         for name, counts in other.segments.items():
@@ -218,7 +218,7 @@ def fold(matrix: VoteMatrix, classes: int, segments: Mapping[str, Mask]) -> Pane
     counted = dict.fromkeys(taken, _nothing(m, classes))
     side = _side(m, classes)
     gram = np.zeros((side, side), dtype=np.int64)
-    # A float32 counts exactly up to 2²⁴ only, and ψ of all records at once would fill the memory.
+    # A float32 counts exactly only up to 2²⁴, and ψ of all records at once would fill the memory.
     step = max(1, min(MOST_EXACT, _CELLS // max(m * classes, 1)))
     for start in range(0, n, step):
         part = slice(start, start + step)
@@ -235,7 +235,7 @@ def fold(matrix: VoteMatrix, classes: int, segments: Mapping[str, Mask]) -> Pane
 
 
 def counts_pairs(lfs: int, classes: int) -> bool:
-    """Whether it is counted how often any two vote together."""
+    """Whether co-votes of any two votes are counted."""
     return lfs * classes <= MAX_PAIRED
 
 
@@ -252,7 +252,7 @@ def _nothing(lfs: int, classes: int) -> SegmentCounts:
 
 @dataclass(frozen=True, eq=False)
 class _Votes:
-    """The votes of a batch as numbers that one matrix product adds up: most of the work.
+    """The votes of a batch as numbers that a single matrix product adds up: most of the work.
 
     ``psi``: float32 [n, K·m], 1 where LF j votes k, in column k·m + j (the records of a class
     are written m at a time). ``failed``: bool [n, m], or None without a failure.
@@ -298,7 +298,7 @@ class _Votes:
         return np.asarray(by_class.transpose(1, 0, 3, 2).reshape(m * k, m * k))
 
     def count(self, rows: Ints | None) -> SegmentCounts:
-        """Count some records; None: all."""
+        """Count the records in *rows*; all of them if None."""
         some = slice(None) if rows is None else rows
         psi, marks, m = self.psi[some], self.marks[:, some], self.lfs
         sums = np.rint(_product(marks, psi)).astype(np.int64).reshape(3, -1, m)  # [mark, class, LF]
@@ -320,9 +320,9 @@ class _Votes:
 def _product(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return a @ b without the warning "invalid value encountered in matmul".
 
-    Some builds of OpenBLAS raise the processor's flag for it though every number is finite (ψᵀψ is
-    a syrk: OpenBLAS#1924, numpy#24067). Here all are zeros, ones and their sums: ψ is written whole
-    before it is read. A NaN would still be told of, by the cast of the sums to integers.
+    Some builds of OpenBLAS raise the processor's flag for it even if every number is finite (ψᵀψ is
+    a syrk: OpenBLAS#1924, numpy#24067). Here all are zeros, ones and their sums, since ψ is written
+    in full before it is read. The cast of the sums to integers would still report a NaN.
     """
     with np.errstate(invalid="ignore"):
         return np.asarray(a @ b, dtype=np.float32)
@@ -359,10 +359,10 @@ def decode(encoded: bytes) -> PaneCounts:
     try:
         magic, version, lfs, classes = _HEADER.unpack_from(encoded)
     except struct.error as error:
-        msg = "stored counts are cut short: restore the database or drop the pane"
+        msg = "stored counts are truncated: restore the database or drop the pane"
         raise CountsError(msg) from error
     if magic != _MAGIC:
-        msg = "stored counts do not start with tidegauge's mark: something else wrote them"
+        msg = "stored counts were not written by tidegauge: restore the database or drop the pane"
         raise CountsError(msg)
     if version != _VERSION:
         msg = f"stored counts have version {version}, this tidegauge reads {_VERSION}: upgrade it"

@@ -1,7 +1,7 @@
 """Scalars of the YAML 1.2 core schema (YAML 1.2.2, chapter 10.3), read and written.
 
-PyYAML resolves scalars as YAML 1.1 does, where ``NO`` is false, ``1:30`` is 90 and ``01234`` is
-668. Here only null, booleans, numbers and texts exist, and ``NO``, dates and ``1:30`` are texts.
+PyYAML resolves scalars by YAML 1.1, where ``NO`` is false, ``1:30`` is 90 and ``01234`` is 668.
+Here there are only null, booleans, numbers and strings; ``NO``, dates and ``1:30`` are strings.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _NUMBERS: Final = (_INTEGER, _OCTAL, _HEXADECIMAL, _FLOAT, _INFINITE)
 _BREAKS: Final = frozenset("\x85\u2028\u2029\ufeff")
 
 _DIGITS: Final = 4_000
-"""Python refuses to read longer integers, as that takes quadratic time."""
+"""Python refuses to read longer integers, because that takes quadratic time."""
 
 
 def resolve(text: str) -> Scalar:
     """Return what a plain (unquoted) scalar stands for.
 
-    Raises ValueError, with the fix, for numbers that would not be what was written: ``01234`` is
-    1234 to YAML, but people write it for postal codes.
+    Raises ValueError, with the fix, for numbers that would not mean what was written: ``01234`` is
+    1234 in YAML, but people write it for postal codes.
 
     >>> [resolve(text) for text in ("NO", "1:30", "2026-01-01", "0o17", "1e3", "~")]
     ['NO', '1:30', '2026-01-01', 15, 1000.0, None]
@@ -84,7 +84,7 @@ def tag_of(value: Scalar) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes texts that YAML 1.1 or YAML 1.2 takes for something else, and never writes aliases."""
+    """Quotes strings that YAML 1.1 or 1.2 would read as something else, and writes no aliases."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
         return True
@@ -92,7 +92,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     style = "'" if any(pattern.fullmatch(text) for pattern in _NUMBERS) else None
-    if _BREAKS.intersection(text):  # PyYAML writes them as they are, and reads spaces
+    if _BREAKS.intersection(text):  # PyYAML writes them unescaped, and reads them as spaces
         style = '"'
     return dumper.represent_scalar(f"{PREFIX}str", text, style=style)
 
@@ -101,7 +101,7 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def dump(data: Any, **options: Any) -> str:
-    """Return *data* as YAML that this module, and readers of YAML 1.1, read alike.
+    """Return *data* as YAML that this module and YAML 1.1 readers read in the same way.
 
     *options* are those of ``yaml.dump``.
     """

@@ -1,8 +1,8 @@
 """Say what is wrong with a file in plain words: where, what, and the nearest known key.
 
-Pydantic reports a problem for each branch of a union, and puts the branch's name into the
-location. A reader wants one: that of the branch that was most likely meant. And what was written
-may be a password, so a secret field's value is never shown, nor is any list or mapping.
+Pydantic reports a problem for each branch of a union, and puts the branch's name into the location.
+Readers want one: that of the branch they most likely meant. What they wrote may be a password, so
+the value of a secret field is never shown, nor is any list or mapping.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from tidegauge_probes.errors import nearest
 
 SECRET: Final[dict[str, JsonValue]] = {"secret": True}
-"""``json_schema_extra`` of a field that holds secrets without being one."""
+"""``json_schema_extra`` of a field that contains secrets but has no secret type."""
 
 _SHOWN: Final = 80
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^\s]*@")
@@ -52,7 +52,7 @@ _WORDS: Final = (
 
 @dataclass(frozen=True)
 class _Branch:
-    """One way to read a value, where there are several; ``at`` is the path of that value."""
+    """One of several ways to read a value; ``at`` is the path of that value."""
 
     at: tuple[str, ...]
     annotation: Any
@@ -61,7 +61,7 @@ class _Branch:
 
 @dataclass(frozen=True)
 class _Problem:
-    """A problem of pydantic's, its location without the names of branches."""
+    """A pydantic problem, with a location that has no branch names."""
 
     kind: str
     message: str
@@ -74,7 +74,7 @@ class _Problem:
 
 
 def explain(error: ValidationError, spec: type[BaseModel]) -> str:
-    """Return one line per problem; none holds the value of a secret field."""
+    """Return one line per problem; none shows the value of a secret field."""
     found = [_placed(problem, spec) for problem in error.errors(include_url=False)]
     return "\n".join(_line(problem) for problem in _chosen(found, 0))
 
@@ -90,7 +90,7 @@ def _placed(problem: Any, spec: type[BaseModel]) -> _Problem:
 
 
 def _walk(found: _Problem, annotation: Any, location: tuple[Any, ...]) -> _Problem:
-    """Follow a location through the types, and drop what names a branch."""
+    """Follow a location through the types, and drop the parts that name a branch."""
     if not location:
         return found
     annotation = _bare(annotation)
@@ -146,7 +146,7 @@ def _options(annotation: Any) -> tuple[Any, ...]:
 
 
 def _tags(option: Any) -> set[str]:
-    """Return the values of a model's literal fields: what tells one kind from another."""
+    """Return the values of a model's literal fields, which tell one kind from another."""
     if not (isinstance(option, type) and issubclass(option, BaseModel)):
         return set()
     literals = (info.annotation for info in option.model_fields.values() if info.is_required())
@@ -203,12 +203,12 @@ def _of_union(group: list[_Problem], depth: int) -> list[_Problem]:
 
 
 def _distance(problems: Sequence[_Problem]) -> tuple[int, int]:
-    """Fewest unknown keys, then fewest problems: keys that are there say most of what is meant."""
+    """Fewest unknown keys, then fewest problems: the keys given say most about what was meant."""
     return sum(p.kind == "extra_forbidden" for p in problems), len(problems)
 
 
 def _knows_any(problems: Sequence[_Problem]) -> bool:
-    """Whether a key of the branch was given, or one that is nearly so."""
+    """Whether a key of the branch was given, or one with nearly the same name."""
     missing = [p for p in problems if p.kind == "missing"]
     strange = [p for p in problems if p.kind == "extra_forbidden"]
     given = missing[0].given if missing else None
@@ -231,7 +231,7 @@ def _described(option: Any) -> str:
     return _KINDS.get(get_origin(option) or option, _label(option))
 
 
-# -- What is said -----------------------------------------------------------------------------
+# -- Wording ----------------------------------------------------------------------------------
 
 
 def _line(problem: _Problem) -> str:
@@ -271,7 +271,7 @@ def _plain(message: str) -> str:
 
 
 def _got(given: Any) -> str:
-    """Return what was written, if that may be shown: no parts of addresses that let one in."""
+    """Return what was written, if it may be shown: never credentials in an address."""
     if isinstance(given, dict):
         return " (got a mapping)" if given else ""
     if isinstance(given, list | tuple):

@@ -1,9 +1,9 @@
-"""Read the YAML and JSON that people write: the only place where that is done.
+"""Read YAML and JSON files that people write. This is the only place that does.
 
-Read safely: no tags but those of the core schema, no key twice, and no document that is small on
-disk and huge in memory. The events come from PyYAML's parser (libyaml, where it is there), which
-knows the grammar; what they stand for is decided here and in
-:mod:`tidegauge_probes.documents.core_schema`.
+Reading is safe: no tags except those of the core schema, no duplicate keys, and no document that is
+small on disk but huge in memory. The events come from PyYAML's parser (libyaml, if available),
+which knows the grammar; :mod:`tidegauge_probes.documents.core_schema` decides what scalars stand
+for.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tidegauge_probes.errors import DocumentError
 MAX_BYTES: Final = 32 * 2**20
 MAX_DEPTH: Final = 100
 MAX_ALIASED: Final = 10_000
-"""Values that all aliases of a document stand for. Nine lines of nine aliases make 9⁹ of them."""
+"""Maximum number of values from aliases in a document; nine lines of nine aliases make 9⁹."""
 
 Text = Callable[[str], str]
-"""What is done with each text that is a value; ValueError says what is wrong with it."""
+"""Applied to each string that is a value; ValueError says what is wrong with it."""
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -41,7 +41,7 @@ def read_file(path: Path, text: Text = str) -> Any:
 def read_yaml(data: bytes | str, origin: str, text: Text = str) -> Any:
     """Return the value of one YAML 1.2 document; None if it is empty.
 
-    *origin* names the document in messages. DocumentError gives line, column and what to do.
+    *origin* names the document in messages. DocumentError gives line, column and the fix.
     """
     source = _decoded(data, origin, "YAML")
     try:
@@ -49,13 +49,13 @@ def read_yaml(data: bytes | str, origin: str, text: Text = str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise _problem(origin, mark, _explained(error, source)) from error
-    except yaml.YAMLError as error:  # a character that no YAML holds
+    except yaml.YAMLError as error:  # a character that YAML does not allow
         msg = f"{origin} is not valid YAML: {' '.join(str(error).split())}"
         raise DocumentError(msg) from error
 
 
 def read_json(data: bytes | str, origin: str, text: Text = str) -> Any:
-    """Return the value of a JSON document, read as strictly as YAML is; DocumentError."""
+    """Return the value of a JSON document, read as strictly as YAML; DocumentError."""
     source = _decoded(data, origin, "JSON")
     try:
         found = json.loads(source, object_pairs_hook=_object, parse_constant=_constant)
@@ -86,13 +86,13 @@ def _decoded(data: bytes | str, origin: str, kind: str) -> str:
 
 
 class FromVariable(str):
-    """A text with values of variables in it, which shows as it was written."""
+    """A string with variables filled in; its repr shows what was written."""
 
     __slots__ = ("written",)
     written: str
 
     def __new__(cls, value: str, written: str) -> Self:
-        """Make the text *value*, written ``${NAME}``."""
+        """Make the string *value*, written as ``${NAME}``."""
         made = super().__new__(cls, value)
         made.written = written
         return made
@@ -109,7 +109,7 @@ class FromVariable(str):
 
 @dataclass(frozen=True)
 class _Node:
-    """A value, how many values it holds (itself included), and how deeply they are nested."""
+    """A value, how many values it contains (itself included), and how deeply they are nested."""
 
     value: Any
     size: int = 1
@@ -157,7 +157,7 @@ class _Reader:
 
     def _alias(self, event: Any, depth: int) -> _Node:
         node = self._anchors.get(event.anchor)
-        if node is None:  # also inside of what it names: that would never end
+        if node is None:  # also inside the value that it names, which would never end
             raise self._wrong(event, f"there is no complete value &{event.anchor} above this line")
         self._aliased += node.size
         if self._aliased > MAX_ALIASED:
@@ -209,7 +209,7 @@ class _Reader:
             raise self._wrong(event, str(error)) from error
 
     def _resolved(self, event: Any) -> Scalar:
-        """Return what a scalar stands for: quotes and ``!!str`` make a text of anything."""
+        """Return what a scalar stands for; quotes and ``!!str`` make anything a string."""
         text: str = event.value
         tag = None if event.tag in {None, "!"} else event.tag
         if tag in {None, f"{PREFIX}str"} and not (tag is None and event.implicit[0]):
@@ -244,7 +244,7 @@ def _problem(origin: str, mark: Any, problem: str) -> DocumentError:
 
 
 def _explained(error: yaml.MarkedYAMLError, source: str) -> str:
-    """Return the parser's message, with the fix for the most common mistakes."""
+    """Return the parser's message, with a fix for the most common mistakes."""
     parts = [part for part in (error.context, error.problem) if part]
     message = f"not valid YAML: {', '.join(parts)}"
     mark = error.problem_mark

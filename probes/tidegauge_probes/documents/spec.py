@@ -12,7 +12,7 @@ from typing_extensions import Self
 class Spec(BaseModel):
     """A frozen model that refuses unknown keys.
 
-    Pydantic's own text of an error holds no values, as they may be secret: ``explain`` decides
+    Pydantic's own error text contains no values, because they may be secret: ``explain`` decides
     what is shown.
     """
 
@@ -22,10 +22,10 @@ class Spec(BaseModel):
 
 
 class ExactSpec(Spec):
-    """A model whose JSON Schema rejects exactly what it rejects: text never passes as a number.
+    """A model whose JSON Schema rejects exactly what it rejects: no string passes as a number.
 
-    ``EXACTLY_ONE``: fields of which exactly one is given; ``AT_LEAST_ONE``: of which at least one
-    is. Null is as good as not given.
+    ``EXACTLY_ONE``: fields of which exactly one must be given; ``AT_LEAST_ONE``: at least one.
+    Null counts as not given.
     """
 
     model_config = ConfigDict(strict=True, populate_by_name=False)
@@ -56,7 +56,7 @@ class ExactSpec(Spec):
     def __get_pydantic_json_schema__(
         cls, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Say in the schema, too, how many of the fields are given."""
+        """Say in the schema, too, how many of the fields must be given."""
         schema = handler(core)
         document = handler.resolve_ref_schema(schema)
         for word, names in (("oneOf", cls.EXACTLY_ONE), ("anyOf", cls.AT_LEAST_ONE)):

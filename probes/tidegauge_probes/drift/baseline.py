@@ -1,7 +1,7 @@
 """The baseline: what the LFs did on training data, or on quiet traffic, frozen.
 
-It holds the raw counts of its windows, by which its id names it, and what calibration has learned
-from them (``calibration``), so that nobody learns it again.
+It holds the raw counts of its windows, whose hash is its id, and what calibration learned from them
+(``calibration``), so that nothing has to be learned again.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from tidegauge_probes.drift.civil_time import (
     check_zone,
 )
 from tidegauge_probes.drift.distinct import Mask, TextSeries, by_text
+from tidegauge_probes.drift.margins import Margins
+from tidegauge_probes.drift.pairs import Pairs
 from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS
 from tidegauge_probes.drift.series import SeriesPlan, plan
 from tidegauge_probes.errors import BaselineError
@@ -52,7 +54,8 @@ Ints = npt.NDArray[np.int64]
 LEARNING_WINDOWS: Final = 48
 """With fewer calibration windows, a baseline is still learning what is normal."""
 
-_VERSION: Final = 3
+_VERSION: Final = 4
+"""Of baselines before 4 co-votes are of all records, not of the votes of the rarer LF."""
 
 _MODEL: Final = "model."
 """Prefix of the names of the label model's arrays."""
@@ -64,15 +67,15 @@ _DISTINCT: Final = "distinct.counts"
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """A frozen reference. ``id`` is the hash of its content, without what was learned from that.
+    """A frozen reference. ``id`` is the hash of its content, without what was learned from it.
 
     ``total``: counts of all its records. ``starts``: int64 [W], its windows (none when it was
     fitted from a vote matrix). ``x``, ``n``: int64 [W, S], the series of each window.
-    ``source`` says where it came from, for the auditor. ``model``: None where its LFs are too few,
-    or nobody has kept votes to fit it from. ``gold``: None without gold labels. ``civil``: the
-    clock and the calendar by which its windows are read. ``learned``: its calibration and its
-    forecast, where they come from an archive; else they are fitted when they are first asked for.
-    ``texts``: the same series of distinct texts; None where those of a window are not known.
+    ``source`` says where it came from, for auditors. ``model``: None if its LFs are too few, or if
+    no votes were kept to fit it from. ``gold``: None without gold labels. ``civil``: the clock and
+    the calendar by which its windows are read. ``learned``: its calibration and its forecast, if
+    they come from an archive; otherwise they are computed on first use. ``texts``: the same series
+    of distinct texts; None if those of a window are not known.
     """
 
     probe_set: str
@@ -113,7 +116,11 @@ class Baseline:
 
     @cached_property
     def calibration(self) -> Calibration:
-        """What comparing needs to know of each series."""
+        """What a comparison needs to know about each series."""
+        return replace(self._calibration, margins=Margins.of(self.keys))
+
+    @property
+    def _calibration(self) -> Calibration:
         if self.learned is not None:
             return self.learned[0]
         if self.learning:
@@ -122,7 +129,7 @@ class Baseline:
 
     @cached_property
     def forecast(self) -> Forecast:
-        """The false incidents to expect, from its own windows."""
+        """The false incidents to expect, estimated from its own windows."""
         if self.learned is not None:
             return self.learned[1]
         return forecast_of(self._windows, self.calibration, self.weights)
@@ -175,20 +182,20 @@ class Baseline:
         return budget.weights(self.keys)
 
     def in_time(self, civil: CivilTime) -> Baseline:
-        """Return the same windows read by another clock or calendar: its cycles are fitted again.
+        """Return the same windows read by another clock or calendar, with the cycles fitted again.
 
-        Without windows there is nothing to read by a clock, and it stays what it is.
+        Without windows there is nothing to read by a clock, and the baseline stays as it is.
         """
         if civil == self.civil or not len(self.starts):
             return self
         return replace(self, civil=civil, learned=None)
 
     def with_model(self, model: LabelModel) -> Baseline:
-        """Return the same with another label model.
+        """Return the same baseline with another label model.
 
-        What that says of its windows is not known, for of those it holds the series, not the
-        counts: so where it has windows nothing of it is compared. BaselineError where it was not
-        counted how often votes come together (``counts.MAX_PAIRED``).
+        A baseline keeps the series of its windows, not their counts, so what the new model says
+        about them is unknown: if it has windows, no series of the model is compared.
+        BaselineError if co-votes were not counted (``counts.MAX_PAIRED``).
         """
         if not self.total.gram.size:
             msg = (
@@ -206,13 +213,13 @@ class Baseline:
 
     @property
     def clock_change(self) -> ClockChange | None:
-        """The clock change that its daily cycle follows, if it is read in UTC."""
+        """The clock change that its daily cycle follows, if its windows are read in UTC."""
         if self.civil.zone != UTC:
             return None
         return clock_change.find(self.starts, self.x, self.n, self.window_ms)
 
     def encode(self) -> bytes:
-        """Return the stored form: a zip of JSON headers and arrays, equal for equal content."""
+        """Return the stored form, a zip of JSON headers and arrays; equal content, equal bytes."""
         content = self._content()
         if self.calibration.tails is not None:
             header, arrays = archive.encode(self.calibration, self.calibration.tails, self.forecast)
@@ -228,9 +235,10 @@ class Baseline:
             "layout": [self.plan.layout.probes, self.plan.layout.classes, self.plan.layout.labels],
             "segments": self.plan.segments,
             "pairs": self.plan.pairs,
+            "agreements": self.plan.agreements,
             "source": dict(self.source),
         }
-        # In UTC and without a calendar the same bytes, and so the same id, as ever.
+        # In UTC and without a calendar, bytes and id must stay the same as before these existed.
         if self.civil.zone != UTC_TIME.zone:
             header["timezone"] = self.civil.zone
         if self.civil.calendar:
@@ -262,10 +270,11 @@ class _Header(msgspec.Struct):
     window_ms: int
     layout: tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[int, ...], ...]]
     segments: tuple[str, ...]
-    pairs: tuple[tuple[int, int], ...]
+    pairs: Pairs
     source: dict[str, Any]
     model: LabelModelFacts | None = None
     consensus: bool = False
+    agreements: Pairs = ()
     gold_model: int | None = None
     distinct: tuple[int, int, int] | None = None
     """Records, texts and level of the distinct texts, if they are known."""
@@ -274,7 +283,7 @@ class _Header(msgspec.Struct):
 
 
 def is_learning(windows: int, span_ms: int, window_ms: int) -> bool:
-    """Tell whether so many windows with records, over such a time, are too few to know."""
+    """Tell whether this many windows with records, over such a span, are too few to learn from."""
     days = window_ms >= DAY_MS or span_ms >= MIN_PERIODS * DAY_MS
     return windows < LEARNING_WINDOWS or not days
 
@@ -290,15 +299,15 @@ def decode(encoded: bytes) -> Baseline:
         model = _decode_model(parts, header, total)
         consensus = Consensus.of(model, total) if header.consensus else None
         known = header.distinct is not None
-        layout = Layout(*header.layout)
-        chosen = SeriesPlan(layout, header.segments, header.pairs, consensus, known)
+        pairs = (header.pairs, consensus, header.agreements)
+        chosen = SeriesPlan(Layout(*header.layout), header.segments, *pairs, copies=known)
         texts = TextSeries(_array(parts["x_texts"]), _array(parts["n_texts"])) if known else None
         series = (x, n) if texts is None else (x, n, texts.x, texts.n)
         _refuse_misfit(chosen, total, starts, series)
         gold = _decode_gold(parts, header, total)
         civil = CivilTime(check_zone(header.timezone), check_calendar(header.calendar))
         learned = _decode_calibration(parts, len(chosen.keys()), civil, header.window_ms)
-    except Exception as error:  # zipfile and zlib alone have seven ways to say so
+    except Exception as error:  # zipfile and zlib alone raise seven different types
         msg = f"the baseline cannot be read ({error}): fit it again"
         raise BaselineError(msg) from error
     if header.version != _VERSION:
@@ -387,9 +396,9 @@ def fit(
 ) -> Baseline:
     """Freeze a baseline from the counts of its windows (start in ms → counts).
 
-    A vote matrix without times is one "window" at the key ``-1``: counted, not calibrated on.
-    *model* was fitted from those records, or a sample of them: counts alone do not identify the
-    class shares (two moments, one unknown too many). *gold*: those whose label is known.
+    A vote matrix without times is one "window" at the key ``-1``: counted, but not calibrated on.
+    *model* was fitted from the same records, or a sample of them: counts alone do not identify the
+    class shares (two moments, one unknown too many). *gold*: the records whose label is known.
     *civil*: the clock and the calendar of the traffic.
     """
     total = counts_.empty(len(layout.probes), len(layout.classes))
@@ -398,8 +407,8 @@ def fit(
     if not total.records:
         msg = "the baseline is empty: no records fall within it. Check its range, path and fields"
         raise BaselineError(msg)
-    chosen = plan(layout, total, slices, Consensus.of(model, total))
     timed = sorted(start for start in windows if start >= 0 and windows[start].records)
+    chosen = plan(layout, total, slices, Consensus.of(model, total), windows=len(timed))
     rows = [chosen.extract(windows[start]) for start in timed]
     width = len(chosen.keys())
     x = np.array([x for x, _ in rows], dtype=np.int64).reshape(len(rows), width)

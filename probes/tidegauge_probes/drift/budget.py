@@ -1,4 +1,4 @@
-"""How the budget of false incidents (``false_alarms``) is shared among the series."""
+"""How the budget of false incidents (``false_alarms``) is divided among the series."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
 Floats = npt.NDArray[np.float64]
 
 BLIND_SPOT, COVERAGE, REST = 0.15, 0.40, 0.45
-"""Shares of the budget: the blind spot of all records, the coverage of all records, and the rest
-(segments, pairs, overlaps, conflicts, class shares). What matters most is not to be crowded out by
-what is many: with 700 series each of 15 LFs may be 19 times as easily believed."""
+"""Shares of the budget for the blind spot of all records, the coverage of all records, and the rest
+(segments, pairs, overlaps, conflicts, class shares), so that the many do not crowd out what matters
+most: with 700 series, the coverage of each of 15 LFs gets 19 times the average weight."""
 
 
 def weights(keys: Sequence[SeriesKey]) -> Floats:
     """Return each series' weight in the budget, [S], mean 1 (Genovese, Roeder & Wasserman 2006).
 
-    The share of a part without series goes to the others.
+    A part without series leaves its share to the others.
     """
     part = np.array([_part(key) for key in keys], dtype=np.int64)
     size = np.bincount(part, minlength=3)

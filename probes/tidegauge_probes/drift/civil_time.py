@@ -1,7 +1,7 @@
 """The clock and the calendar that traffic follows: a time zone, and holidays in it.
 
-People get up by their own clock, so a daily cycle is one of local time. Windows stay what they
-are, stretches of UTC: only their place in the day, the week and the month is local.
+People get up by their own clock, so a daily cycle follows local time. Windows themselves remain
+stretches of UTC: only their position in the day, the week and the month is local.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _COUNTRY: Final = re.compile(r"[A-Z]{2,3}(-[A-Za-z0-9 ]{1,40})?")
 class ClockChange:
     """The daily cycle comes ``hours`` earlier by UTC (negative: later) from ``at_ms`` on.
 
-    ``zone``: one in which clocks were changed then.
+    ``zone``: a zone whose clocks changed then.
     """
 
     at_ms: int
@@ -66,7 +66,7 @@ class CivilTime:
     calendar: str | tuple[str, ...] = ""
 
     def local(self, starts: Ints, window_ms: int) -> Ints:
-        """Return the local times of windows that start then, in ms as if the zone were UTC.
+        """Return the local times of windows with these starts, in ms as if the zone were UTC.
 
         A window of a day or longer cannot begin at local midnight, so it counts as the local day
         that most of it lies in: its offset is rounded to whole days. 2026-07-06T00:00Z is Sunday
@@ -120,9 +120,9 @@ def check_zone(name: str) -> str:
 
 
 def check_calendar(calendar: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    """Return *calendar* if it is written like one; CivilTimeError otherwise.
+    """Return *calendar* if it has the form of one; CivilTimeError otherwise.
 
-    Whether a country has holidays, ``check_country`` knows.
+    ``check_country`` says whether holidays are known for a country.
     """
     if isinstance(calendar, str):
         if calendar and not _COUNTRY.fullmatch(calendar):
@@ -138,9 +138,9 @@ def check_calendar(calendar: str | tuple[str, ...]) -> str | tuple[str, ...]:
 
 
 def check_country(calendar: str | tuple[str, ...]) -> None:
-    """CivilTimeError if no holidays are known for the country; the nearest are named.
+    """CivilTimeError, with the nearest countries, if no holidays are known for the country.
 
-    MissingExtraError without the package that knows them. A list of dates needs neither.
+    MissingExtraError without the package that knows them. A list of dates needs no check.
     """
     if not calendar or isinstance(calendar, tuple):
         return
@@ -167,7 +167,7 @@ def _package(calendar: str) -> ModuleType:
     try:
         return import_module("holidays")
     except ModuleNotFoundError as error:
-        if error.name != "holidays":  # it is there, but something that it needs is not
+        if error.name != "holidays":  # it is installed, but something it needs is not
             raise
         msg = (
             f"the holidays of {calendar} need the package 'holidays': "
@@ -195,7 +195,7 @@ def _date(day: int) -> date:
 
 
 def _near_zones(name: str, known: Collection[str]) -> str:
-    """Return zones with that city, however it is written, else those spelled alike."""
+    """Return the zones of that city, however it is spelled; otherwise zones spelled alike."""
     city = name.rpartition("/")[2].strip().lower().replace(" ", "_")
     found = sorted(zone for zone in known if zone.rpartition("/")[2].lower() == city)
     return _meant(found[:_NEAR]) or _near(name, known) or "; for example, Europe/Berlin"

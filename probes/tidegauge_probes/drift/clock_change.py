@@ -1,9 +1,9 @@
 """Whether a daily cycle that is read in UTC follows a clock that was changed.
 
-People who get up an hour earlier by UTC after 29 March shift every bin of the day. That is seen day
-by day: until the change each day is nearer to the usual day than to one an hour off, from then on
+People who get up an hour earlier by UTC after 29 March shift every bin of the day. Single days show
+it: before the change, each day is nearer to the usual day than to one shifted by an hour; after it,
 the other way round. Both are sign tests over whole days, so hours that vary together do no harm,
-and a cycle that is steady in UTC fails the second one whatever its form.
+and a cycle that is steady in UTC fails the second test whatever its shape.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ZONES: Final = (
 """One zone from each group that changes its clocks on the same day."""
 
 MOST_DAYS: Final = 28
-"""Days examined on either side; over so few, the sun moves a cycle very little."""
+"""Days examined on either side; over this few, the sun moves a cycle very little."""
 
 SURE: Final = 1e-3
 """Probability that days agree this well by chance; ten of ten days pass."""
@@ -44,8 +44,8 @@ HOURS: Final = 24
 def find(starts: Ints, x: Ints, n: Ints, window_ms: int) -> ClockChange | None:
     """Return the clock change that the daily cycle of windows read in UTC follows.
 
-    *starts*: int64 [W]; *x*, *n*: int64 [W, S]. None where nothing tells: windows longer than an
-    hour, fewer than ten days on either side, no cycle that differs from hour to hour.
+    *starts*: int64 [W]; *x*, *n*: int64 [W, S]. None where nothing can be told: windows longer than
+    an hour, fewer than ten days on either side, no cycle that differs from hour to hour.
     """
     if HOUR_MS % window_ms or len(starts) < HOURS:
         return None
@@ -54,12 +54,12 @@ def find(starts: Ints, x: Ints, n: Ints, window_ms: int) -> ClockChange | None:
         for change in changes(int(starts[0]), int(starts[-1]))
         if (days := _days_that_agree(starts, x, n, change)) is not None
     ]
-    # Clocks change in Jerusalem two days before those in Berlin: more days agree with the true one.
+    # Jerusalem changes its clocks two days before Berlin: more days agree with the true change.
     return max(found, key=lambda pair: pair[0], default=(0, None))[1]
 
 
 def changes(since_ms: int, until_ms: int) -> list[ClockChange]:
-    """Return the clock changes of the known zones within a time."""
+    """Return the clock changes of the known zones between two times."""
     found = []
     for zone in ZONES:
         for day in range(since_ms // DAY_MS * DAY_MS, until_ms, DAY_MS):
@@ -72,7 +72,7 @@ def changes(since_ms: int, until_ms: int) -> list[ClockChange]:
 
 
 def _days_that_agree(starts: Ints, x: Ints, n: Ints, change: ClockChange) -> int | None:
-    """Return how many days lie as the change would have them; None if too few do."""
+    """Return how many days agree with the change; None if too few days can be compared."""
     days = (starts - change.at_ms) // DAY_MS
     near = (days >= -MOST_DAYS) & (days < MOST_DAYS)
     hours = (starts[near] - change.at_ms) % DAY_MS // HOUR_MS
@@ -92,7 +92,7 @@ def _days_that_agree(starts: Ints, x: Ints, n: Ints, change: ClockChange) -> int
 
 
 def _by_hour(days: Ints, hours: Ints, x: Ints, n: Ints) -> tuple[Floats, Floats]:
-    """Return shares and volumes, float64 [2 · MOST_DAYS, 24, S]; 0 of 0 where nothing came."""
+    """Return shares and volumes, float64 [2 · MOST_DAYS, 24, S]; 0 of 0 where there is no data."""
     came = np.zeros((2 * MOST_DAYS, HOURS, x.shape[1]))
     size = np.zeros_like(came)
     np.add.at(came, (days, hours), x)
@@ -116,10 +116,10 @@ class _Usual:
         return cls(came, total, noise)
 
     def prefers(self, share: Floats, size: Floats, hours: int, *, own: bool) -> float:
-        """Return by how much nearer a day, [24, S], is to the usual one *hours* off than to it.
+        """Return how much nearer a day, [24, S], is to the usual day shifted by *hours* than to it.
 
-        *own*: it is part of the usual day, and is taken out of that first. The level of the day is
-        not compared: a step in a series is no change of its clock.
+        *own*: the day is part of the usual day, and is taken out of it first. The level of the day
+        is not compared: a step in a series is not a change of its clock.
         """
         came, total = self.came, self.size
         if own:
@@ -138,6 +138,6 @@ def _distance(off: Floats, weight: Floats) -> Floats:
 
 
 def _sure(agree: int, days: int) -> bool:
-    """Tell whether so many of the days agree by more than chance."""
+    """Tell whether this many of the days agree beyond chance."""
     at_least = sum(math.comb(days, k) for k in range(agree, days + 1))
     return bool(at_least < SURE * 2**days)

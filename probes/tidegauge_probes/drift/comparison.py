@@ -1,8 +1,8 @@
 """A window, and those before it, against the baseline: the scan with false-alarm control.
 
-Each series has the smallest p-value over its scales, each paid for (``scan``); weighted
-Benjamini–Hochberg over all series holds the expected number of false incidents to a budget. The
-same function serves the stream, replays and trials.
+Each series has the smallest p-value over its scales, multiplied by their price (``scan``); weighted
+Benjamini–Hochberg over all series keeps the expected number of false incidents within a budget. The
+stream, replays and trials all use this function.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BAND: Final = 0.99
 class Detector:
     """Settings of the detector. ``budget``: expected false incidents per 1,000 windows.
 
-    The stream file gives it by time (``budget.FalseAlarms``).
+    The stream file gives it per period (``false_alarms.FalseAlarms``).
     """
 
     budget: float = 0.5
@@ -52,7 +52,7 @@ class Detector:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """The window itself (x … n_eff), and the most telling sum that it ends.
+    """The window itself (x … n_eff), and the most significant sum that ends with it.
 
     ``x``, ``n``: as they are compared, int64 [S].
     """
@@ -90,8 +90,8 @@ def compare(
 ) -> list[Finding]:
     """Return one finding per series of the baseline, in its order.
 
-    *past*: the windows before this one; without, it is the first. Finite for every input; series
-    without data or volume are said to be so.
+    *past*: the windows before this one; by default, this is the first. Finite for every input; the
+    finding says if a series has no data or no volume.
     """
     baseline = _comparable(baseline, window)
     x, n = baseline.plan.extract(window)
@@ -119,7 +119,7 @@ def compare(
 
 
 def describe(window_start_ms: int, window: PaneCounts, baseline: Baseline) -> list[Finding]:
-    """Return the figures of a window that belongs to the baseline: shown, never tested."""
+    """Return the figures of a window that is part of the baseline: shown, never tested."""
     baseline = _comparable(baseline, window)
     x, n = baseline.plan.extract(window)
     counted = baseline.tested(window)
@@ -152,9 +152,13 @@ def _compare(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration)
     came = SeasonCounts(x[None].astype(np.float64), n[None].astype(np.float64))
     [p], [cycles] = calibration.expected(here, came), calibration.season_variance(here)
     size = np.maximum(n, 1).astype(np.float64)
+    scanned = scan(start, x, n, past, calibration)
+    if calibration.margins:
+        # Of a pair, as far off the baseline as the coverages of its LFs explain.
+        p = moved(p, scanned.explained)
     n_eff = effective(calibration, size, p, cycles)
     low, high = _band(n_eff, p)
-    return _Comparison(x, n, p, low, high, n_eff, scan(start, x, n, past, calibration))
+    return _Comparison(x, n, p, low, high, n_eff, scanned)
 
 
 def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:

@@ -5,11 +5,11 @@ now (1), and R₀ the rate of the whole before,
 
     R₁ − R₀ = Σ_s (w₁ − w₀)(r₀ − R₀)  [mix]  +  Σ_s w₁ (r₁ − r₀)  [within]
 
-(the decomposition of Kitagawa 1955, weighted by the present). Rates now are shrunk to those before
-by a few records, and only a segment whose own series is significant is named.
+(the decomposition of Kitagawa 1955, weighted by the present). Rates now are shrunk towards those
+before by a few records, and only a segment whose own series is significant is named.
 
-Before all that: another mix of classes, of which the other LFs tell (``label_model.ratios``). An LF
-that is right as often as ever votes less where its class has become rare.
+A changed mix of classes, which the other LFs show (``label_model.ratios``), is considered first. An
+LF that is right as often as ever votes less often where its class has become rare.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from tidegauge_probes.label_model.precision import MIN_RECORDS, PairCounts
 from tidegauge_probes.label_model.ratios import Ratios, ratios, sharpened
 
 MOST: Final = 0.8
-"""The smallest segment that explains so much of a change is named; so much by mix is a mix."""
+"""Share of a change that the named segment, or a changed mix, must explain."""
 
 SHRINKAGE: Final = 20.0
-"""Prior records at the "as before" rate, towards which each segment's rate shrinks."""
+"""Prior records at the old rate, towards which each segment's rate is shrunk."""
 
 SIGNIFICANT: Final = 0.05
 """False-discovery rate across the segments of a field."""
@@ -41,16 +41,16 @@ OVERSHOT: Final = 1.5
 """A class mix that would have moved an LF this much further than it did is not the cause."""
 
 MOVED_Z: Final = 3.0
-"""Standard errors of counting by which the ratio of a class must differ from 1."""
+"""Standard errors from 1 at which the ratio of a class has moved."""
 
 LEAST_MOVE: Final = 0.5
-"""So much of the class's own move (of its logarithm) an LF must have made to have moved with it."""
+"""Share of the class's own move (in logarithms) that an LF must have made to have moved with it."""
 
 AS_FAR: Final = 0.9
-"""Classes whose share moved at least this fraction of the largest move are examined, too."""
+"""Classes whose share moved at least this fraction of the largest move are also examined."""
 
 ALIKE: Final = 0.8
-"""Share of the votes for a class whose LFs must have moved with it."""
+"""Share of the votes for a class that must come from LFs that moved with it."""
 
 TOO_WIDE: Final = 0.95
 """A segment that covers nearly all records explains nothing."""
@@ -77,12 +77,12 @@ def explain(
     totals: Totals,
     before: Mapping[SeriesKey, int],
 ) -> Cause | None:
-    """Return where a shift of the series of all records comes from; None if nowhere in particular.
+    """Return where a shift in the series of all records comes from; None if nowhere in particular.
 
     Args:
         key: the series; only those over all records are explained.
-        findings: of the window, by series: what is expected, and how sure each is.
-        totals: over the windows of the shift: one window alone says little of small segments.
+        findings: of the window, by series: what is expected, and how certain each one is.
+        totals: over the windows of the shift: a single window says little about small segments.
         before: volume of each series in the baseline.
     """
     if key.segment != ALL or key not in findings:
@@ -94,7 +94,7 @@ def explain(
             fields.setdefault(name, []).append(finding)
     causes = [_of_field(name, parts, totals, before) for name, parts in sorted(fields.items())]
     known = [cause for cause in causes if cause is not None]
-    # What is within one small segment tells most; a mix least.
+    # A change within one small segment says most, a changed mix least.
     return min(known, key=lambda c: (c.kind is not CauseKind.WITHIN, c.weight), default=None)
 
 
@@ -105,10 +105,10 @@ def of_classes(
     classes: Sequence[str],
     now: PairCounts,
 ) -> Cause | None:
-    """Return another mix of classes as the cause of a shift of an LF's coverage, or None.
+    """Return a changed mix of classes as the cause of a shift in an LF's coverage, or None.
 
-    It must explain most of the change as the other LFs tell it, beyond chance, and nearly all LFs
-    of the class that moved must have moved with it: one LF that broke, or three, are no class.
+    It must explain most of the change, as the other LFs show it, beyond chance, and nearly all LFs
+    of the class that moved must have moved with it: one broken LF, or three, are not a class.
 
     Args:
         lf: its column. The ratios of the classes are told by the other LFs alone.
@@ -131,7 +131,7 @@ def of_classes(
     if not MOST <= share <= OVERSHOT:
         return None
     by = np.abs(model.prior * (told.value - 1))
-    # Of two classes one gains what the other loses: either is the one that moved.
+    # With two classes, one gains what the other loses: either may be the one that moved.
     for moved in np.flatnonzero(by >= AS_FAR * by.max()).tolist():
         if _moved_together(model, now, np.flatnonzero(used & (model.own == moved)), told, moved):
             level = float(told.shares(model.prior)[moved]) if model.shares_known else 0.0
@@ -144,10 +144,10 @@ def of_classes(
 def _moved_together(
     model: LabelModel, now: PairCounts, votes: npt.NDArray[np.int64], told: Ratios, moved: int
 ) -> bool:
-    """Tell whether a class moved beyond chance, against the others, and its LFs with it.
+    """Tell whether a class moved beyond chance, against the others, and its LFs moved with it.
 
-    Three LFs at least, and those that cast most of its votes. Where all classes became as rare, no
-    mix has changed: records came that no LF knows, and the blind spot says so.
+    It takes at least three LFs that cast most of its votes. If all classes became rarer, the mix
+    has not changed: records arrived that no LF knows, which the blind spot reports.
     """
     ratio, sd = float(told.value[moved]), float(np.sqrt(told.covariance[moved, moved]))
     if abs(np.log(ratio)) < max(MOVED_Z * sd / ratio, 1e-9) or not len(votes):

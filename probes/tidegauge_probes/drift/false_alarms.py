@@ -1,7 +1,7 @@
-"""The budget of false alarms: so many false incidents in a time, whatever the windows' length.
+"""The budget of false alarms: false incidents per period, whatever the length of windows.
 
-Not in windows, because .5 in 1,000 of them is one false incident in 12 weeks of hours, but in 38
-years of weeks: no shift of weekly counts can be that sure.
+It is not given per window, because .5 per 1,000 windows means one false incident in 12 weeks if
+they are hours, but in 38 years if they are weeks: no shift of weekly counts can be that certain.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ PERIODS_MS: Final[Mapping[str, int]] = {
 _WRITTEN: Final = re.compile(r"(\d+(?:\.\d+)?) per (day|week|month|quarter|year)")
 
 MOST_PER_WINDOW: Final = 0.5
-"""Maximum α: above it, nearly every window would open something."""
+"""Upper bound of α: above it, nearly every window would open something."""
 
 
 @dataclass(frozen=True)
 class FalseAlarms:
-    """So many false incidents are accepted in a period: ``1 per quarter``."""
+    """The number of false incidents accepted per period: ``1 per quarter``."""
 
     incidents: float
     period: str
 
     @property
     def text(self) -> str:
-        """As it is written in the stream file."""
+        """The budget as the stream file writes it."""
         return f"{self.incidents:g} per {self.period}"
 
     def per_window(self, window_ms: int) -> float:
@@ -51,7 +51,7 @@ class FalseAlarms:
 
 
 def parse(text: str) -> FalseAlarms:
-    """Read ``2 per month``; BudgetError says how it is written."""
+    """Read ``2 per month``; BudgetError shows the right form."""
     written = _WRITTEN.fullmatch(" ".join(text.split()))
     incidents = float(written[1]) if written else 0.0
     if written is None or not 0 < incidents < math.inf:
@@ -62,5 +62,5 @@ def parse(text: str) -> FalseAlarms:
 
 
 def default(window_ms: int) -> FalseAlarms:
-    """Return one per quarter of a year, of windows of a day or longer one per year."""
+    """Return one per quarter, or one per year if windows are a day or longer."""
     return FalseAlarms(1, "year" if window_ms >= DAY_MS else "quarter")

@@ -1,13 +1,13 @@
 """Daily and weekly cycles of a series, on the logit scale.
 
-Each time of day gets its own deviation from the mean, then each time of week what is left, then
-the beginning and the end of the month. A deviation is shrunk by its own signal to noise,
-d · σ²/(σ² + v): where a series has no cycle, or too few votes to show it, next to nothing is left
-of the noise. Times are local (``civil_time``): on the days of a clock change a bin comes twice, or
-not at all.
+Each time of day gets its own deviation from the mean; then each time of week gets one from what is
+left, and then the beginning and the end of the month. A deviation is shrunk by its own signal to
+noise, d · σ²/(σ² + v): where a series has no cycle, or too few votes to show it, next to none of
+the noise is left. Times are local (``civil_time``): on days when clocks change, a bin occurs twice,
+or not at all.
 
-On a holiday some series do as on its weekday, others as on a Sunday. Which of them is not learned
-from so few days: each is expected to do what is nearer to what came.
+On a holiday, some series behave as on its weekday, others as on a Sunday. There are too few
+holidays to learn which, so each series is expected to do whichever is nearer to what was counted.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ MONTH_MS: Final = 31 * DAY_MS
 """The calendar month as a period: its bins differ in length."""
 
 MONTH_BEGINS: Final = (3, 28)
-"""Days of the month on which its second and third bins begin: 1–2, 3–27, 28–end."""
+"""Days of the month on which its second and third bins start: 1–2, 3–27, 28–end."""
 
 MONTHS_SEEN_MS: Final = 182 * DAY_MS
-"""Half a year: with fewer months, too little is known."""
+"""Half a year; with fewer months, too little is known."""
 
 MONDAY_MS: Final = 4 * DAY_MS
-"""The epoch was a Thursday; weeks begin on Monday."""
+"""The epoch was a Thursday; weeks start on Monday."""
 
 MIN_PERIODS: Final = 2
 """A cycle must be seen twice before it is used."""
@@ -51,10 +51,10 @@ MOST_SHIFT: Final = 3.0
 """Cycles larger than this, in logits, are capped: odds of 20 to 1."""
 
 CHANCE: Final = 1.0
-"""Standard errors by which the strength of a cycle is taken to be less than it looks."""
+"""Standard errors subtracted from the apparent strength of a cycle."""
 
 POOLED: Final = 10
-"""Degrees of freedom that the typical series lends to each."""
+"""Degrees of freedom that the typical series contributes to each series."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +65,9 @@ class Cycle:
     bin_ms: int
     shift: Floats
     variance: Floats
-    """Variance of what was estimated, float64 [bins, S]."""
+    """Variance of the estimate, float64 [bins, S]."""
     pull: Floats
-    """By how much a window has drawn its own bin's deviation towards itself, [bins, S]."""
+    """How far a window has pulled its own bin's deviation towards itself, [bins, S]."""
 
     def bins(self, local: Ints) -> Ints:
         """Return the bin of each local time."""
@@ -80,10 +80,10 @@ class Cycle:
 
 @dataclass(frozen=True, eq=False)
 class Season:
-    """What a series does by time of day and of week; ``cycles`` is empty where nothing is known.
+    """A series by time of day and of week; ``cycles`` is empty where nothing is known.
 
-    Windows are as long as ``window_ms`` and are placed by ``civil``. All *starts* are int64 [W],
-    epoch ms.
+    Windows are ``window_ms`` long; ``civil`` places them in the day and the week. All *starts* are
+    int64 [W], epoch ms.
     """
 
     cycles: tuple[Cycle, ...] = ()
@@ -91,10 +91,10 @@ class Season:
     window_ms: int = HOUR_MS
 
     def expected(self, p: Floats, starts: Ints, came: SeasonCounts | None = None) -> Floats:
-        """Return the share to expect in windows that start then, float64 [W, S], from the mean.
+        """Return the expected share in windows with these starts, float64 [W, S], from the mean.
 
-        *came*: what they hold. On a holiday that decides whether a series is held against its own
-        weekday or against a Sunday; without, it is its own weekday.
+        *came*: what the windows contain. On a holiday that decides whether a series is compared
+        with its own weekday or with a Sunday; by default, with its own weekday.
         """
         if not self.cycles:
             return np.broadcast_to(p, (len(starts), len(p)))
@@ -108,9 +108,9 @@ class Season:
         return np.where(holiday[:, None] & near, rest, own)
 
     def leverage(self, starts: Ints, series: int) -> Floats:
-        """Return by how much each calibration window has drawn its expected value to itself.
+        """Return how far each calibration window has pulled its expected value towards itself.
 
-        Holidays teach no cycle, so they have drawn nothing.
+        Holidays teach no cycle, so they have no pull.
         """
         local = self._local(starts)
         total = np.zeros((len(starts), series))
@@ -122,7 +122,7 @@ class Season:
     def variance(self, starts: Ints, series: int) -> Floats:
         """Return the variance of the expected logit that comes from the cycles, [W, S].
 
-        On a holiday, that of its weekday, be it held against a Sunday or not.
+        On a holiday, that of its weekday, whether it is compared with a Sunday or not.
         """
         local = self._local(starts)
         total = np.zeros((len(starts), series))
@@ -133,8 +133,8 @@ class Season:
     def variance_of_sums(self, starts: Ints, n: Floats, last: Ints) -> Floats:
         """Return the same for sums of windows, [J, S]: sum j is of the windows 0 … ``last[j]``.
 
-        *n*: their volumes, float64 [W, S]. Windows in one bin share its error, those in different
-        bins average it out: Σ_b (n_b/N)² v_b. Sixteen hours of a Sunday are all off by as much as
+        *n*: their volumes, float64 [W, S]. Windows in one bin share its error; across bins it
+        averages out: Σ_b (n_b/N)² v_b. Sixteen hours of a Sunday are all off by as much as
         Sundays are.
         """
         total = np.maximum(np.cumsum(n, axis=0)[last], 1.0)
@@ -142,7 +142,7 @@ class Season:
         for cycle in self.cycles:
             bin_of = cycle.bins(local)
             known, which = np.unique(bin_of, return_inverse=True)
-            # The sums are nested, so each adds only the windows that the one before it lacks.
+            # The sums are nested, so each adds only the windows that the previous one lacks.
             held, done = np.zeros((len(known), n.shape[1])), 0
             for j, end in enumerate(last):
                 np.add.at(held, which[done : end + 1], n[done : end + 1])
@@ -163,7 +163,7 @@ NO_SEASON: Final = Season()
 
 
 def bins(local: Ints, period_ms: int, bin_ms: int) -> Ints:
-    """Return the place of each local time within its period."""
+    """Return the position of each local time within its period."""
     if period_ms == MONTH_MS:
         days = local // DAY_MS
         return np.searchsorted(MONTH_BEGINS, days - _month_starts(days) + 1, side="right")
@@ -189,11 +189,11 @@ def fit(
     *,
     weekly: bool = True,
 ) -> Season:
-    """Fit the cycles of windows that start then, around the mean shares *p*.
+    """Fit the cycles of windows with these starts, around the mean shares *p*.
 
-    First by time of day, then by day of week, then by time of week: what few windows of each hour
-    of the week cannot show, all windows of a Sunday can. Last by day of the month, after half a
-    year. Without *weekly*, the day alone.
+    First by time of day, then by day of week, then by time of week: all windows of a Sunday can
+    show what the few windows of each hour of the week cannot. Last by day of the month, after half
+    a year. Without *weekly*, by time of day alone.
     """
     local = civil.local(starts, window_ms)
     counted = counted.without(civil.holidays(local))
@@ -206,9 +206,9 @@ def fit(
 
 
 def _wanted(window_ms: int, span: int, *, weekly: bool) -> list[tuple[int, int]]:
-    """Return the period and the bins of each cycle that so long a time can show."""
+    """Return the period and the bins of each cycle that such a span can show."""
     fine = max(window_ms, HOUR_MS)
-    # With windows of an hour: 24 bins of the day, 7 days of the week, 168 hours of the week.
+    # With hourly windows: 24 bins of the day, 7 days of the week, 168 hours of the week.
     wanted = [(DAY_MS, fine), (WEEK_MS, max(fine, DAY_MS)), (WEEK_MS, fine)]
     found = [
         (period, bin_ms)
@@ -236,7 +236,7 @@ class SeasonCounts:
 
 
 def _month_starts(days: Ints) -> Ints:
-    """Return the first day of the month of each day since 1970, as such a day."""
+    """Return the first day of the month of each day; all days are counted since 1970."""
     months = days.astype("datetime64[D]").astype("datetime64[M]")
     return np.asarray(months.astype("datetime64[D]").astype(np.int64))
 
@@ -288,10 +288,10 @@ def _cycle(
 def _deviation(
     counted: SeasonCounts, expected: Floats, bin_of: Ints, count: int, dispersion: Floats
 ) -> Floats:
-    """Return by how much each bin is off what was expected, logit, [bins, S].
+    """Return how far each bin is from what was expected, logit, [bins, S].
 
-    Half an event is added, of as many as count: *dispersion* records that say the same are one. An
-    LF of all or nothing that was silent on 14 Mondays has been silent 14 times, not 14,000.
+    Half an event is added, but *dispersion* records that say the same count as one. An
+    all-or-nothing LF that was silent on 14 Mondays has been silent 14 times, not 14,000.
     """
     x, n, due = (np.zeros((count, expected.shape[1])) for _ in range(3))
     np.add.at(x, bin_of, counted.x)
@@ -306,9 +306,9 @@ def _deviation(
 def _dispersion(off: Floats, information: Floats) -> Floats:
     """Return how much each series' periods differ in a bin, as a multiple of counting, [S].
 
-    So it holds whatever varies from period to period, neighbours that vary together included.
-    Few periods tell little of one series, so the series are pooled: by the ratio to what
-    counting alone explains.
+    It covers whatever varies from period to period, also neighbours that vary together. Few
+    periods say little about one series, so the series are pooled, as ratios to what counting alone
+    explains.
     """
     seen = information > 0
     times = seen.sum(axis=1)
@@ -323,7 +323,7 @@ def _dispersion(off: Floats, information: Floats) -> Floats:
     freedom = np.where(again, times - 1, 0).sum(axis=0)
     informative = freedom > 0
     typical = float(np.median(ratio[informative])) if informative.any() else 1.0
-    # A series seen twice (1 degree of freedom) at 5 times the counting noise, beside a typical 2:
+    # A series seen twice (1 degree of freedom) at 5 times the counting noise, with a typical 2:
     # (1·5 + 10·2)/11 = 2.3. One wild pair of days does not make a series wild.
     pooled = (freedom * ratio + POOLED * typical) / (freedom + POOLED)
     return np.asarray(np.maximum(pooled, 1.0))

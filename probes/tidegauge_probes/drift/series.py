@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Protocol
 
 import numpy as np
@@ -12,20 +11,18 @@ import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import BLIND, COVERED, RECORDS, PaneCounts, SegmentCounts
 from tidegauge_probes.drift.distinct import tells_copies
+from tidegauge_probes.drift.pairs import Pairs, contestable, informative, pair_counts
 from tidegauge_probes.findings import ALL, OTHER, SeriesKey, SeriesKind
 from tidegauge_probes.model import Layout
 
 Ints = npt.NDArray[np.int64]
 
-MAX_PAIRS = 200
-"""Maximum number of pairs to follow: those that vote together most often at baseline."""
-
 MAX_SEGMENTS = 20
-"""Values of a segment field that are followed separately; the rest is ``field=_other``."""
+"""Values of a segment field that are followed separately; the others form ``field=_other``."""
 
 
 class DerivedSeries(Protocol):
-    """Series that no LF shows by itself (``label_model.consensus``)."""
+    """Series that no single LF shows (``label_model.consensus``)."""
 
     def keys(self, layout: Layout, segments: Sequence[str]) -> list[SeriesKey]:
         """Name the series, in the order of ``extract``."""
@@ -36,13 +33,18 @@ class DerivedSeries(Protocol):
 
 @dataclass(frozen=True)
 class SeriesPlan:
-    """Which series to follow: fixed with the baseline, so that every window has the same."""
+    """Which series to follow: fixed with the baseline, so that every window has the same ones.
+
+    ``pairs``: LFs that vote together, the one that is rarer at baseline first; ``agreements``:
+    those of them whose agreement is followed, too.
+    """
 
     layout: Layout
     segments: tuple[str, ...]
-    pairs: tuple[tuple[int, int], ...]
+    pairs: Pairs
     consensus: DerivedSeries | None = None
-    """None if no label model knows the class shares."""
+    """None unless a label model knows the class shares."""
+    agreements: Pairs = ()
     copies: bool = False
     """Whether copies are told from other records, and distinct texts compared."""
 
@@ -50,8 +52,10 @@ class SeriesPlan:
         """Name the series, in the order of ``extract``."""
         keys = [key for segment in self.segments for key in self._segment_keys(segment)]
         names = self.layout.probes
-        for kind in (SeriesKind.CO_VOTE, SeriesKind.AGREEMENT):
-            keys += [SeriesKey(kind, ALL, names[i], names[j]) for i, j in self.pairs]
+        keys += [SeriesKey(SeriesKind.CO_VOTE, ALL, names[i], names[j]) for i, j in self.pairs]
+        # Agreement is of both alike, so it keeps its name when another of the two is rarer.
+        both = [sorted(pair) for pair in self.agreements]
+        keys += [SeriesKey(SeriesKind.AGREEMENT, ALL, names[i], names[j]) for i, j in both]
         if self.copies:
             keys.append(SeriesKey(SeriesKind.COPIES))
         if self.consensus is not None:
@@ -90,10 +94,14 @@ class SeriesPlan:
             none = np.empty(0, dtype=np.int64)
             return none, none
         together, agreeing = pair_counts(counts)
-        i, j = np.array(self.pairs, dtype=np.int64).reshape(-1, 2).T
-        records = np.full(len(self.pairs), counts.records, dtype=np.int64)
-        x = np.concatenate([together[i, j], agreeing[i, j]])
-        return x, np.concatenate([records, together[i, j]])
+        rarer, commoner = _columns(self.pairs)
+        one, other = _columns(self.agreements)
+        x = np.concatenate([together[rarer, commoner], agreeing[one, other]])
+        return x, np.concatenate([together[rarer, rarer], together[one, other]])
+
+
+def _columns(pairs: Pairs) -> Ints:
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2).T
 
 
 def plan(
@@ -101,27 +109,23 @@ def plan(
     counts: PaneCounts,
     always: Sequence[str] = (),
     consensus: DerivedSeries | None = None,
+    *,
+    windows: int = 0,
 ) -> SeriesPlan:
-    """Choose the series to follow from the baseline's counts; those of its label model are given.
+    """Choose which series to follow from the baseline's counts; the label model's are given.
 
-    *always* names segments (slicing functions) that are kept however small they are.
+    *always* names segments (slicing functions) that are kept however small they are. *windows*:
+    how many windows with records were counted; 0 if the records have no times.
     """
     kept = [name for field in _fields(counts, always) for name in _largest(counts, field)]
-    copies = tells_copies(counts)
-    return SeriesPlan(layout, (ALL, *sorted(always), *kept), _pairs(counts), consensus, copies)
-
-
-def _pairs(counts: PaneCounts) -> tuple[tuple[int, int], ...]:
-    """Return the pairs to follow: those that vote together most, if that was counted."""
-    if not counts.gram.size:
-        return ()
-    together, _ = pair_counts(counts)
-    pairs = sorted(combinations(range(counts.lfs), 2), key=lambda pair: (-together[pair], pair))
-    return tuple(sorted(pairs[:MAX_PAIRS]))
+    pairs = informative(counts, windows)
+    told = contestable(pairs, counts, layout, windows)
+    segments, copies = (ALL, *sorted(always), *kept), tells_copies(counts)
+    return SeriesPlan(layout, segments, pairs, consensus, told, copies)
 
 
 def other(name: str) -> str:
-    """Return the segment that takes the values of *name*'s field beyond the cap."""
+    """Return the segment for values of *name*'s field beyond the limit."""
     return f"{name.partition('=')[0]}={OTHER}"
 
 
@@ -149,20 +153,8 @@ def fold_segments(
     return folded
 
 
-def pair_counts(counts: PaneCounts) -> tuple[Ints, Ints]:
-    """Return how often LFs i and j both vote, and vote the same: int64 [m, m] each.
-
-    Not to be asked of counts without a Gram matrix (``counts.MAX_PAIRED``).
-    """
-    m, k = counts.lfs, counts.classes
-    blocks = counts.gram.reshape(m, k, m, k)
-    together = blocks.sum(axis=(1, 3))
-    agreeing = np.einsum("ikjk->ij", blocks)
-    return together, agreeing
-
-
 def _polar(layout: Layout) -> list[tuple[int, int]]:
-    """(LF, class) pairs whose share can move; with two classes one says it all."""
+    """(LF, class) pairs whose share can move; with two classes, one is enough."""
     return [
         (j, k)
         for j, labels in enumerate(layout.labels)

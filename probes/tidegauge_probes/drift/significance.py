@@ -1,4 +1,4 @@
-"""Many tests at once: which of them are taken for more than chance."""
+"""Many tests at once: which of them are more than chance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def off(p_value: Floats, worth: Mask, tested: Mask, alpha: float) -> Mask:
-    """Return the series that are off: of those *tested* rejected at *alpha*, and worth a page."""
+    """Return the series that are off: worth a page, and rejected at *alpha* of those *tested*."""
     rejected = np.zeros(len(tested), dtype=np.bool_)
     rejected[tested] = benjamini_hochberg(np.where(worth, p_value, 1.0)[tested], alpha)
     return np.asarray(rejected & worth)

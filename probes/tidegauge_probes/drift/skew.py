@@ -1,8 +1,8 @@
-"""Training/serving skew: what of the training data was never like the live traffic.
+"""Training/serving skew: how the training data always differed from live traffic.
 
-Drift is a change since the model went live; skew was there on its first day, and has other causes:
-training data of other sources, another time, another preparation. So the two are told apart, and
-skew is tested once, when enough live windows are known to say how much is normal there.
+Drift is a change since the model went live. Skew was there on the first day, and has other causes:
+training data from other sources, from another time, or prepared differently. So the two are kept
+apart, and skew is tested once, when enough live windows show how much variation is normal.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from tidegauge_probes.drift.significance import off
 from tidegauge_probes.findings import Skew
 
 FALSE_SHARE: Final = 0.01
-"""Maximum share of the named series that are expected to be false (false-discovery rate)."""
+"""Maximum expected share of false series among those named (false-discovery rate)."""
 
 _NO_TIME: Final = 0
 
 
 def compare(training: Baseline, live: Baseline) -> tuple[Skew, ...]:
-    """Return the series in which they differ, the surest first.
+    """Return the series in which they differ, the most certain first.
 
-    The training data are taken for one window of the live traffic, of any time of day: if such a
+    The training data are treated as one window of the live traffic, at any time of day: if such a
     window would be out of the ordinary there (two-sided mid-p, Benjamini–Hochberg over the
-    series; |Δ logit p| ≥ 0.10), they are of another kind. That supposes them to be as restless
-    as one live window, which is cautious: their own restlessness is mostly unknown.
+    series; |Δ logit p| ≥ 0.10), the training data differ. This assumes that they vary as much as
+    one live window, which is cautious: how much they really vary is mostly unknown.
 
-    Worked example: 5 % of 20,000 training records, 10 % of the live ones, whose windows vary
-    with τ = 0.1. The odds ratio is 2.1, log 0.75, and 0.1 explains no more than 0.4 of it.
+    Worked example: 5 % of 20,000 training records and 10 % of the live ones, whose windows vary
+    with τ = 0.1. The odds ratio is 2.1, its logarithm 0.75, of which 0.1 explains at most 0.4.
     """
     if training.total.distinct is None:
         live = live.of_records

@@ -1,16 +1,16 @@
 """How unlikely a sum of counts is, far out: laws with the right mean *and* variance.
 
-Three laws have a say, each where the others promise too much or too little:
+Three laws are combined, each where the others promise too much or too little:
 
 1. The (a, b, 0) law of mean M and variance V (Panjer 1981): negative binomial where V > M,
-   P(X ≥ x) = I_{1−M/V}(x, r) with r = M²/(V − M); binomial where V < M. Of rare events it is the
+   P(X ≥ x) = I_{1−M/V}(x, r) with r = M²/(V − M); binomial where V < M. For rare events it is the
    exact Gamma–Poisson prediction, 10 to 20 times as heavy as a shrunk binomial.
-2. Binomial(n_eff, M/N) of the same relative variance; the greater of the two counts.
-3. Deaths. Both give silence too much chance where the rate itself varies a lot, so for low counts
+2. Binomial(n_eff, M/N) with the same relative variance; the larger of the two p-values counts.
+3. Deaths. Both make silence too likely where the rate itself varies a lot, so for low counts
    P(X ≤ x) ≤ P(rate < m) + P(Poisson(m) ≤ x) for any m, with a log-normal rate.
 
-Then Student's t instead of the normal law, with the degrees of freedom that the calibration has.
-All are mid-p (Lancaster 1961) and two-sided.
+Student's t then replaces the normal law, with the calibration's degrees of freedom. All p-values
+are mid-p (Lancaster 1961) and two-sided.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 LEAST_P: Final = 1e-290
-"""No p-value is 0: what has never been seen is not impossible."""
+"""No p-value is 0: what was never seen is not impossible."""
 
 EXACT_Z: Final = 2.0
 FEW_Z, FEW = 1.0, 64.0
-"""Nearer to the expected, the normal law will do: no threshold is anywhere near. Where fewer than
-FEW are expected it is further off, and exact tails are computed from FEW_Z on."""
+"""Near the expected value, the normal law is good enough: no threshold is anywhere near. With fewer
+than FEW expected it is less accurate, so exact tails are computed from FEW_Z on."""
 
 POISSON: Final = 1e-6
-"""Relative difference of mean and variance below which the law is taken for a Poisson law's
-neighbour: its second parameter would be too large to compute with."""
+"""Relative difference of mean and variance below which the law is treated as next to Poisson: its
+second parameter would be too large to compute with."""
 
 DEATH_MEAN, DEATH_SPREAD, DEATH_P = 2.0, 0.002, 0.02
-"""The third law is asked where more than 2 were expected, the rate varies by more than 4 %, and
-counting alone makes so few this unlikely."""
+"""The third law applies where more than 2 were expected, the rate varies by more than 4 %, and
+counting alone makes such a low count this unlikely."""
 
 FALLEN: Final = 4.0
-"""Below a quarter of what was expected; with τ = .6 even none of 100 is within two deviations."""
+"""Less than 1/4 of what was expected; with τ = .6, even 0 of 100 is within two deviations."""
 
 SPLITS: Final = 13
 """Values of m that the third law tries."""
@@ -56,7 +56,7 @@ NORMAL_FREEDOM: Final = 400.0
 def p_values(x: Floats, n: Floats, mean: Floats, variance: Floats, freedom: Floats) -> Floats:
     """Return the two-sided p-values of x of n, real and of any shape, all in (0, 1].
 
-    ``mean`` and ``variance``: of x, positive; ``freedom``: degrees of freedom.
+    ``mean`` and ``variance`` of x are positive; ``freedom``: degrees of freedom.
     """
     z = np.abs(x - mean) / np.sqrt(variance)
     found = 2 * special.ndtr(-z)
@@ -67,7 +67,7 @@ def p_values(x: Floats, n: Floats, mean: Floats, variance: Floats, freedom: Floa
 
 
 def fallen(x: Floats, mean: Floats) -> Mask:
-    """Mark counts so low that the law of deaths is asked, however restless the rate is."""
+    """Mark counts so low that the law of deaths applies, however much the rate varies."""
     return np.asarray((x < mean / FALLEN) & (mean > DEATH_MEAN))
 
 
@@ -79,7 +79,7 @@ def two_sided_mid_p(x: Floats, n: Floats, p: Floats) -> Floats:
 
 
 def _two_sided(tail: Floats) -> Floats:
-    """Mid-p tails of both sides add up to 1, so one of them tells both."""
+    """The mid-p tails of both sides add up to 1, so one is enough to know both."""
     return np.asarray(2 * np.minimum(tail, 1 - tail))
 
 
@@ -98,7 +98,7 @@ def _binomial(x: Floats, n: Floats, p: Floats) -> Floats:
 
 
 def _panjer(x: Floats, mean: Floats, variance: Floats) -> Floats:
-    """Return the two-sided mid-p value of the (a, b, 0) law of that mean and variance."""
+    """Return the two-sided mid-p value of the (a, b, 0) law with that mean and variance."""
     found = np.empty_like(mean)
     over = variance > mean * (1 + POISSON)
     found[over] = _negative_binomial(x[over], mean[over], variance[over])
@@ -140,7 +140,7 @@ def _death(x: Floats, mean: Floats, variance: Floats, p: Floats) -> Floats:
 
 
 def _students(p_value: Floats, freedom: Floats) -> Floats:
-    """Return the p-values that the same z has by Student's law."""
+    """Return the p-values of the same z under Student's law."""
     freedom = np.broadcast_to(freedom, p_value.shape)
     heavier = (p_value < 2 * special.ndtr(-1.0)) & (freedom < NORMAL_FREEDOM)
     z = special.ndtri(np.clip(p_value[heavier] / 2, LEAST_P, 0.5))

@@ -1,21 +1,21 @@
-"""How right the deployed model is on live traffic, without labels: from gold labels at baseline.
+"""Accuracy of the deployed model on live, unlabelled traffic, from gold labels at baseline.
 
-Mandoline (Chen, Goel, Sohoni, Poms, Fatahalian & Ré 2021): records with gold labels are weighted so
-that the LFs see the same traffic in them as in the window, and the model's accuracy on them is
-averaged by those weights. Here in two steps, the first of which is for the mix of classes:
+Mandoline (Chen, Goel, Sohoni, Poms, Fatahalian & Ré 2021) weights the gold records so that the LFs
+see the same traffic in them as in the window, and averages the model's accuracy by those weights.
+Here the weights have two factors, the first of which corrects for the mix of classes:
 
     w(x) ∝ r(y) · exp(θ·ψ(x))
 
-with y the gold label, r how many times as common its class is as at baseline, as the label model
-finds it (``ratios``), and ψ the one-hot votes. The ratio, not the shares: where the label model is
-wrong about a share, it is wrong about it then and now, and the accuracy must not move for that. θ
-has the largest likelihood (KLIEP): it maximises θ·μ − ln Σ w₀ exp(θ·ψ), where μ are the window's
-shares of each vote. So the window need only be counted. Without the first step weak LFs follow
-another mix of classes halfway only, for the ratio of densities is no exponential of their votes
-then.
+where y is the gold label, r how many times as common its class is as at baseline, as the label
+model estimates it (``ratios``), and ψ the one-hot votes. We use the ratio rather than the shares:
+where the label model is wrong about a share, it is wrong at baseline and now, and that must not
+move the accuracy. θ maximises the likelihood (KLIEP), θ·μ − ln Σ w₀ exp(θ·ψ), where μ are the
+window's shares of each vote, so the window only has to be counted. Without the first factor, weak
+LFs would follow a changed mix of classes only halfway, because the ratio of densities is then not
+an exponential function of their votes.
 
-What no LF sees cannot be weighed: where the model fails on records that look to all LFs like those
-it is right on, the estimate stays as it was.
+What no LF sees cannot be weighted: where the model fails on records that look, to every LF, like
+the ones it gets right, the estimate does not change.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ MIN_GOLD: Final = 200
 """With fewer gold records, no accuracy is reported."""
 
 MIN_EFFECTIVE: Final = 50.0
-"""Gold records, as many as the weighted ones are worth. Below it the window is traffic that the
-gold records hardly hold."""
+"""Effective number of gold records that is required. Below it, the gold records contain hardly any
+traffic like the window's."""
 
 MIN_SHARE: Final = 0.002
-"""A vote cast on a smaller share of the gold records is not matched: a handful would carry it."""
+"""Votes cast on a smaller share of the gold records are not matched: a handful would decide."""
 
 RIDGE: Final = 1e-3
-"""Penalty on θ: votes that nearly always come together have no weights of their own."""
+"""Penalty on θ: votes that nearly always come together cannot be weighted separately."""
 
 _Z95: Final = 1.959964
 
@@ -62,7 +62,7 @@ class Gold:
     """Records whose label is known.
 
     ``outcomes``: int8 [n, m]. ``labels``: int64 [n]. ``model``: the column of the deployed model,
-    which votes on each of them. ``classes``: K.
+    which votes on every record. ``classes``: K.
     """
 
     outcomes: Outcomes
@@ -84,16 +84,16 @@ class Gold:
 
     @property
     def accuracy(self) -> float:
-        """Accuracy on the gold records as they are; NaN without any."""
+        """Unweighted accuracy on the gold records; NaN without any."""
         return float(self.right.mean()) if len(self.labels) else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """What a window says of the model: ``value`` with its 95 % interval.
+    """The model's accuracy in a window: ``value`` with its 95 % interval.
 
-    ``baseline``: on the gold records as they are. ``effective``: as many gold records as the
-    weighted ones are worth (Kish).
+    ``baseline``: unweighted accuracy on the gold records. ``effective``: how many unweighted gold
+    records would tell as much (Kish).
     """
 
     baseline: float
@@ -104,13 +104,13 @@ class Accuracy:
 
 
 def estimate(gold: Gold, shares: Floats, ratios: Floats, working: Mask) -> Accuracy | None:
-    """Return the accuracy on traffic of those votes and classes, or None if it is unknown.
+    """Return the accuracy on traffic with these votes and classes, or None if it is unknown.
 
-    *shares*: of each vote in the window, float64 [mK]; *ratios*: of each class, float64 [K], to its
-    share among the gold records, all 1 where the label model tells no classes apart;
-    *working*: bool [m], LFs whose votes are to be matched, for they hardly failed. The interval
-    is Wilson's at the effective number of records: it holds the chance of the gold records, not
-    that of the window.
+    *shares*: of each vote in the window, float64 [mK]. *ratios*: of each class to its share among
+    the gold records, float64 [K], all 1 where the label model cannot tell classes apart.
+    *working*: bool [m], LFs whose votes are matched because they hardly failed. The interval is
+    Wilson's at the effective number of records: it covers the chance in the gold records, not
+    that in the window.
     """
     if len(gold.labels) < MIN_GOLD or not working[gold.model] or working.sum() <= MIN_LFS:
         return None
@@ -128,7 +128,7 @@ def estimate(gold: Gold, shares: Floats, ratios: Floats, working: Mask) -> Accur
 
 def _weights(start: Floats, psi: Floats, shares: Floats) -> Floats:
     """Return weights of the rows, float64 [n], Σ = 1; *start*: the logarithms of w₀."""
-    centred = psi - shares  # the likelihood is the same, and its scale is near 0
+    centred = psi - shares  # the likelihood is the same, and its scale stays near 0
 
     def loss(theta: Floats) -> tuple[float, Floats]:
         score = start + centred @ theta

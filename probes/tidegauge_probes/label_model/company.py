@@ -1,9 +1,9 @@
-"""A vote is evaluated by its company: what the other LFs say on the records on which it is cast.
+"""Evaluate a vote by its company: what the other LFs say on the records where it is cast.
 
-On records of class k the co-votes w of vote v come with the shares θ_wk over v's witnesses, so v's
-own company has the shares f ∝ Σ_k π_vk size_k θ_wk, with size_k co-votes on a record of class k.
-With a the class that v names, h = f_a − f_rest is the direction in which its company moves when it
-is right more often, and Σ h²/f what one co-vote tells of that.
+On records of class k, vote v's witnesses cast co-votes w with shares θ_wk, so v's own company has
+the shares f ∝ Σ_k π_vk size_k θ_wk, where size_k is the number of co-votes on a record of class k.
+With a the class that v votes for, h = f_a − f_rest is the direction in which the company moves when
+v is right more often, and Σ h²/f is the information in one co-vote.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 SD_SHARE: Final = 0.06
-"""Least standard deviation of a class share of covered records."""
+"""Lower bound for the standard deviation of a class share of covered records."""
 
 LEAST_COMPANY: Final = 5.0
-"""Co-votes; with fewer the scatter of rows is not estimated."""
+"""Minimum co-votes; with fewer, the scatter of rows is not estimated."""
 
 
 @dataclass(frozen=True, eq=False)
 class Company:
-    """What vote v's co-votes are drawn from.
+    """The distribution that vote v's co-votes are drawn from.
 
-    ``votes``: int64 [w], the witnesses. ``theta``: float64 [w, K], a co-vote's shares by class;
-    columns add up to 1. ``size``: float64 [K], how many co-votes a record has by its class: all 1
-    where their number tells nothing of the class, as in kind ``votes``.
+    ``votes``: int64 [w], the witnesses. ``theta``: float64 [w, K], shares of the co-votes by class;
+    columns add up to 1. ``size``: float64 [K], number of co-votes on a record, by its class: all 1
+    where that number says nothing about the class, as in kind ``votes``.
     """
 
     votes: Ints
@@ -47,7 +47,7 @@ class Company:
 
     @classmethod
     def of(cls, model: LabelModel, vote: int, trusted: Mask | None = None) -> Company:
-        """Return the witnesses: votes cast often enough, of LFs that may judge this one."""
+        """Return the company of the witnesses: common votes of LFs that may evaluate this one."""
         judges = ~model.dependent[vote // model.classes]
         if trusted is not None:
             judges = judges & trusted
@@ -59,18 +59,18 @@ class Company:
 
     @classmethod
     def drawn_by(cls, votes: Ints, by_class: Floats, size: Floats | None) -> Company:
-        """Return the company of votes cast so often on each class, float64 [w, K].
+        """Return the company of votes that are cast this often on each class, float64 [w, K].
 
-        *size*: not given, the records of a class have as many co-votes as there are votes on it.
+        *size*: by default, the records of a class have as many co-votes as votes are cast on it.
         """
         total = by_class.sum(axis=0)
         size = total if size is None else size
         return cls(votes, by_class / np.maximum(total, 1e-12), np.maximum(size, 1e-12))
 
     def moved(self, chosen: Mask, factor: Floats, *, counts: bool) -> Company:
-        """Return the company of some of the witnesses, each cast *factor* times as often.
+        """Return the company of the *chosen* witnesses, each cast *factor* times as often.
 
-        *counts*: whether a record has more co-votes for that.
+        *counts*: whether that changes the number of co-votes on a record.
         """
         by_class = (self.theta * self.size)[chosen] * factor[chosen, None]
         return self.drawn_by(self.votes[chosen], by_class, None if counts else self.size)
@@ -85,11 +85,12 @@ class Company:
         return np.asarray(self.theta[:, own] - self.shares(_rest(classes, own)))
 
     def precision(self, classes: Floats, own: int, moved: float) -> float:
-        """Return P(class *own* | vote) where the share of co-votes on *own* has *moved*.
+        """Return P(class *own* | vote) after the share of co-votes on *own* has *moved*.
 
         A vote that is right on p of its records has q = p size_own / (p size_own + (1 − p)
-        size_rest) of its co-votes there: 50 % of the records, with three co-votes on each of them
-        and one on the others, are 75 % of the co-votes. May be beyond 0…1 where sizes are alike.
+        size_rest) of its co-votes there. With three co-votes on each record where it is right and
+        one on each of the others, p = 50 % gives q = 75 %. May lie outside 0…1 where sizes are
+        equal.
         """
         right, wrong = self.size[own], float(self.size @ _rest(classes, own))
         p = float(classes[own])
@@ -100,23 +101,23 @@ class Company:
         return float(q * wrong / max(q * wrong + (1 - q) * right, 1e-12))
 
     def slope(self, classes: Floats, own: int) -> float:
-        """Return dp/dq, how much of a change of its co-votes a vote's precision changes."""
+        """Return dp/dq: how far a vote's precision moves when its share of co-votes does."""
         right, wrong = self.size[own], float(self.size @ _rest(classes, own))
         p = float(classes[own])
         return float((p * right + (1 - p) * wrong) ** 2 / max(right * wrong, 1e-12))
 
 
 def _rest(classes: Floats, own: int) -> Floats:
-    """Return the shares of the other classes among themselves."""
+    """Return the shares of the other classes, scaled to add up to 1."""
     rest = classes.copy()
     rest[own] = 0.0
     return np.asarray(rest / max(rest.sum(), 1e-12))
 
 
 def spreads(model: LabelModel, rows: DistinctRows) -> Floats:
-    """Return D, float64 [mK]: scatter of rows' summed scores over that of independent co-votes.
+    """Return D, float64 [mK]: scatter of the rows' summed scores, relative to independent co-votes.
 
-    The co-votes of one record are not independent: D is by how many fewer they count.
+    The co-votes of one record are not independent: D of them count as one.
     """
     found = np.ones(len(model.pi))
     psi = rows.psi
@@ -169,7 +170,7 @@ def precision_sd(model: LabelModel, misfit: Floats, shared: float = SD_SHARED) -
 def share_sd(model: LabelModel) -> Floats:
     """Return the standard deviations of the covered records' class shares, float64 [K].
 
-    The error of each LF alone, one that all LFs of a class share, and a floor.
+    They combine an error of each LF alone, one that all LFs of a class share, and a floor.
     """
     own = model.own[:, None] == np.arange(model.classes)
     weight = model.cast * np.repeat(model.witnesses, model.classes)

@@ -1,9 +1,10 @@
-"""Series that no LF shows by itself: the mix of classes, and how right the deployed model is.
+"""Series that no single LF shows: the mix of classes, and the deployed model's precision.
 
-Both are what the LFs say together (``ratios``, ``precision``), as x of n like all other series, so
-that one scan watches all. They are estimates, not counts: n is how many records of known class
-would tell as much, and x the estimated share of those. A label model that does not know the shares
-of all records has no such series (``LabelModel.shares_followed``).
+Both are estimated from all LFs together (``ratios``, ``precision``) and stored as x of n like all
+other series, so that one scan watches everything. Since they are estimates and not counts, n is how
+many records of known class would tell as much, and x is the estimated share of those. A label model
+that does not know the class shares of all records has no such series
+(``LabelModel.shares_followed``).
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Consensus:
-    """A label model, as far as series come from it.
+    """A label model, reduced to what these series need.
 
-    ``worth``: float64 [K], of how many records of known class one record is worth when the share
-    of a class is estimated.
+    ``worth``: float64 [K], how many records of known class one record is worth when the share of a
+    class is estimated.
     """
 
     model: LabelModel
@@ -40,9 +41,9 @@ class Consensus:
 
     @classmethod
     def of(cls, model: LabelModel | None, total: PaneCounts) -> Consensus | None:
-        """Take the worth from the baseline's *total*, where votes that depend have been seen to.
+        """Compute the worth from the baseline's *total*, which allows for dependent votes.
 
-        None without a label model, or of one whose class shares are not known well enough.
+        None without a label model, or if its class shares are not known well enough.
         """
         if model is None or not model.shares_followed:
             return None
@@ -60,7 +61,7 @@ class Consensus:
         whole = PairCounts.of(counts)
         found = of_window(self.model, whole)
         shares = [self._of_segment(segment, found.trusted) for segment in segments]
-        # Of so many labelled votes the precision would be as sure, but never of more than were
+        # That many labelled votes would make the precision as certain; never more than were
         # cast.
         votes = np.diag(whole.gram).reshape(found.value.shape)
         sure = found.expected * (1 - found.expected) / np.maximum(found.sampling, 1e-6) ** 2
@@ -74,13 +75,13 @@ class Consensus:
 
     @property
     def _followed(self) -> Sequence[int]:
-        """Classes whose share is followed; of two classes one says it all."""
+        """Classes whose share is followed; with two classes, one is enough."""
         classes = self.model.classes
         return range(classes) if classes > 2 else range(1, classes)  # noqa: PLR2004
 
     @property
     def _judged(self) -> list[tuple[int, int]]:
-        """(LF, class): votes of the LFs that are judged, and judge none: the deployed model's."""
+        """(LF, class) of LFs that are evaluated but evaluate no others: the deployed model."""
         known = self.model.known & ~self.model.witnesses[:, None]
         return [(int(i), int(k)) for i, k in np.argwhere(known)]
 
@@ -101,9 +102,9 @@ class Consensus:
 def _worth(model: LabelModel, total: PairCounts) -> Floats:
     """Return p(1 − p)/(n·Var p̂) of each class share that ``ratios`` finds, float64 [K].
 
-    The variance is the sandwich of its weighted least squares at r = 1: r̂ = 1 + F t, where F spans
-    what leaves Σ p r = 1 (where that is held), t̂ = (AᵀA)⁻¹ AᵀW^½ (μ − B 1), A = W^½ B F, B_vk =
-    μ_v π_vk, cov μ = (Gram/n − μμᵀ)/n, and p̂_k = p_k r_k/Σ p r.
+    The variance is the sandwich estimator of its weighted least squares at r = 1: r̂ = 1 + F t,
+    where F spans the directions that keep Σ p r = 1 (where that holds), t̂ = (AᵀA)⁻¹ AᵀW^½
+    (μ − B 1), A = W^½ B F, B_vk = μ_v π_vk, cov μ = (Gram/n − μμᵀ)/n, and p̂_k = p_k r_k/Σ p r.
     """
     used = np.repeat(total.working & model.witnesses, model.classes) & (model.cast >= MIN_VOTES)
     mu = total.shares[used]

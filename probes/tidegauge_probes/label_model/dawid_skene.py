@@ -1,10 +1,10 @@
 """Dawid & Skene (1979), fitted by EM, with *abstain as a symbol of its own*.
 
-That an LF keeps silent tells of the class, too, and it is the only thing that does for LFs that
-vote for one class each. On real votes it also tells of much else: long texts wake many LFs, a blind
-spot wakes none. So this model is used only where its predictions of silence hold (``checks``).
-All accuracies are relative to the consensus of the LFs: a shift that fools every LF alike is not
-seen without gold labels.
+An LF's silence says something about the class, too; for LFs that vote for one class each, nothing
+else does. But on real votes silence depends on much else: long texts wake many LFs, a blind spot
+wakes none. So this model is used only where its predictions of silence hold (``silence``). All
+accuracies are relative to the consensus of the LFs: without gold labels, a shift that fools every
+LF in the same way is not seen.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 DEPENDENT_Z: Final = 10.0
-"""LFs that vote together this much more than their model predicts are not compared with each
-other."""
+"""LFs that vote together this much more often than their model predicts are not used to evaluate
+each other."""
 
 PRIOR_COUNT: Final = 0.1
 """Records added to each cell, so that no probability is 0."""
 
 START_ACCURACY: Final = 0.7
-"""Precision of every vote that the first step assumes; it also says which class is which."""
+"""Precision of every vote that the first step assumes; it also fixes which class is which."""
 
 TOLERANCE: Final = 1e-5
 MOST_STEPS: Final = 500
@@ -47,13 +47,13 @@ MOST_STEPS: Final = 500
 
 @dataclass(frozen=True, eq=False)
 class DawidSkene:
-    """Class shares, and what each LF says of each class.
+    """Class shares, and how often each LF says what about each class.
 
     ``prior``: float64 [K]. ``emission``: float64 [m, K + 1, K], P(LF i says s | class k), where
     symbol K is an abstain; columns over s sum to 1. ``votes``: int64 [m, K], votes it was fitted
-    from. ``records``: how many records those were; if they had weights, how many equally weighted
-    ones are worth the same (Kish). ``dependent``: bool [m, m], LFs that are not independent given
-    the class; the diagonal is True.
+    from. ``records``: how many records it was fitted from; if they had weights, the number of
+    equally weighted records that are worth the same (Kish). ``dependent``: bool [m, m], LFs that
+    are not independent given the class; the diagonal is True.
     """
 
     prior: Floats
@@ -74,7 +74,7 @@ class DawidSkene:
 
     @property
     def witnesses(self) -> npt.NDArray[np.bool_]:
-        """LFs that others are evaluated by, bool [m]: not those that depend on all."""
+        """LFs that may evaluate others, bool [m]: not those that depend on all."""
         return np.asarray(~self.dependent.all(axis=0))
 
     @property
@@ -88,9 +88,9 @@ class DawidSkene:
         return self.emission[:, : self.classes].reshape(-1, self.classes)
 
     def precision(self, prior: Floats | None = None) -> Floats:
-        """Return P(class k | LF i votes k), float64 [m, K]; NaN where it hardly ever does.
+        """Return P(class k | LF i votes k), float64 [m, K]; NaN for votes that are too rare.
 
-        *prior*: class shares, float64 [K], if they are not those of the model.
+        *prior*: class shares to use instead of the model's, float64 [K].
         """
         says = self.emission[:, : self.classes] * (self.prior if prior is None else prior)
         right, of = np.einsum("ikk->ik", says), says.sum(axis=2)  # says: [m, symbol, class]
@@ -98,9 +98,10 @@ class DawidSkene:
         return np.asarray(np.divide(right, of, out=np.full_like(of, np.nan), where=known))
 
     def gain(self, rows: DistinctRows) -> float:
-        """Return by how many standard errors classes explain more than independent votes do.
+        """Return by how many standard errors classes explain more than independent votes would.
 
-        Of each record's log Σ_k p_k Π_i e_{i, symbol, k} / Π_i Σ_k p_k e_{i, symbol, k}, the mean.
+        That is the mean over records of log Σ_k p_k Π_i e_{i, symbol, k} / Π_i Σ_k p_k
+        e_{i, symbol, k}.
         """
         said, one = _Said.of_rows(rows), np.zeros(1)
         together = (self.emission @ self.prior)[:, :, None]
@@ -112,7 +113,7 @@ class DawidSkene:
         return mean / float(np.sqrt(spread / rows.weight.sum() + 1e-12))
 
     def posterior(self, outcomes: Outcomes) -> Floats:
-        """Return P(class | what the LFs said), float64 [n, K]; a failed LF says nothing."""
+        """Return P(class | outcomes), float64 [n, K]; a failed LF says nothing."""
         said = _Said.of(outcomes, self.classes)
         return _posterior(said, np.log(self.prior), np.log(self.emission), self.usable)
 
@@ -132,10 +133,10 @@ def fit(
 ) -> DawidSkene:
     """Fit by EM from int8 [n, m] outcomes; *balance* holds the class shares, if they are known.
 
-    *aside*: columns that are judged, and judge nobody: a model that was trained on the other LFs
-    says what they say, on every record, and would be taken for the truth.
-    *weights*: positive float64 [n], how many records each row stands for; not given, all alike.
-    BaselineError if there are fewer than three LFs that vote, or *balance* is not one of shares.
+    *aside*: columns that are evaluated but evaluate no others: a model trained on the other LFs
+    repeats what they say on every record, and would be mistaken for the truth.
+    *weights*: positive float64 [n], how many records each row stands for; all equal by default.
+    BaselineError if fewer than three LFs vote, or if *balance* does not hold class shares.
     """
     rows = DistinctRows.of(outcomes, classes, weights)
     return fit_rows(rows, balance=balance, aside=aside)
@@ -148,7 +149,7 @@ def fit_rows(
     aside: Sequence[int] = (),
     start: Floats | None = None,
 ) -> DawidSkene:
-    """Fit as ``fit`` does. *start*: P(class | row) to begin with, float64 [u, K]."""
+    """Fit as ``fit`` does. *start*: the initial P(class | row), float64 [u, K]."""
     said, weight, classes = _Said.of_rows(rows), rows.weight, rows.classes
     votes = said.votes(rows.times)
     usable = votes.sum(axis=1) >= MIN_VOTES
@@ -183,7 +184,7 @@ def fit_rows(
 def dependence(
     together: Floats, says: Floats, prior: Floats, records: int
 ) -> npt.NDArray[np.bool_]:
-    """Return which LFs vote together more, or less, than their model says, bool [m, m].
+    """Return which LFs vote together more, or less, often than their model predicts, bool [m, m].
 
     *together*: float64 [mK, mK], share of the records on which both votes are cast.
     """
@@ -228,10 +229,11 @@ def _failures(outcomes: Outcomes) -> sparse.csr_array:
 
 
 def _beside(outcomes: Outcomes, others: Floats, weight: Floats, start: Floats) -> Floats:
-    """Return what one LF says of each class, float64 [K + 1, K], the others being as they are.
+    """Return one LF's emissions, float64 [K + 1, K], with the other LFs fixed.
 
-    *others*: P(class | what they said), float64 [n, K]. Counting its votes by that would make it
-    look the less right the less they know; so what it says itself is weighed, too, by EM.
+    *others*: P(class | what the others said), float64 [n, K]. Counting this LF's votes by that
+    alone would make it look less accurate the less the others know, so EM weighs in its own votes,
+    too.
     """
     said = _Said.of(outcomes, others.shape[1])
     known = np.log(np.maximum(others, 1e-300))
@@ -257,7 +259,7 @@ def checked_balance(balance: Floats | None, classes: int) -> Floats:
 
 
 def _assumed(said: _Said, weight: Floats, prior: Floats) -> Floats:
-    """Return emissions of LFs that vote as often as they do, and are right at START_ACCURACY."""
+    """Return emissions of LFs with these numbers of votes, each with precision START_ACCURACY."""
     k = said.classes
     share = np.asarray(said.psi.T @ weight).reshape(said.lfs, k) / weight.sum()
     wrong = (1 - START_ACCURACY) / max(k - 1, 1)
@@ -269,7 +271,7 @@ def _assumed(said: _Said, weight: Floats, prior: Floats) -> Floats:
 
 
 def _emission(said: _Said, q: Floats) -> Floats:
-    """M step: how often each LF said what, by class; *q* holds the weights, too."""
+    """M step: how often each LF said what, by class; *q* already includes the weights."""
     k = said.classes
     votes = (said.psi.T @ q).reshape(said.lfs, k, k)
     present = q.sum(axis=0) - said.failed.T @ q  # [m, K]: records on which it did not fail
@@ -281,9 +283,9 @@ def _emission(said: _Said, q: Floats) -> Floats:
 def _posterior(
     said: _Said, log_prior: Floats, log_emission: Floats, usable: npt.NDArray[np.bool_]
 ) -> Floats:
-    """E step. Each record starts from all LFs silent; votes and failures are the difference.
+    """E step: start from all LFs silent, then add the difference that votes and failures make.
 
-    *log_prior*: [K], or [n, K] where more is known of each record.
+    *log_prior*: [K], or [n, K] where more is known about each record.
     """
     return softmax(_scores(said, log_prior, log_emission, usable))
 
@@ -291,7 +293,7 @@ def _posterior(
 def _scores(
     said: _Said, log_prior: Floats, log_emission: Floats, usable: npt.NDArray[np.bool_]
 ) -> Floats:
-    """Return the logarithm of the chance of each record's symbols and class, [n, K]."""
+    """Return the log-probability of each record's symbols together with each class, [n, K]."""
     k = said.classes
     logs = np.where(usable[:, None, None], log_emission, 0.0)
     silent = logs[:, k]

@@ -1,4 +1,4 @@
-"""A label model of some votes: which kind they allow, and its figures."""
+"""Fit a label model: decide which kind the votes allow, and compute its figures."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def fit(
     """Fit a label model from int8 [n, m] outcomes, of the kind that they allow.
 
     *balance*: float64 [K], class shares of all records, if they are known. *weights*: positive
-    float64 [n], how many records each row stands for. *aside*: columns that are judged and judge
-    nobody: the deployed model, and whatever else is not an opinion of its own. *gold*: integers
-    [n], the true class or −1; the records that have one must be drawn uniformly.
+    float64 [n], how many records each row stands for. *aside*: columns that are evaluated but
+    evaluate no others: the deployed model, and anything else without an opinion of its own.
+    *gold*: integers [n], the true class or −1; the labelled records must be drawn uniformly.
 
-    BaselineError if the shares are none, or the gold labels name one class only.
+    BaselineError if *balance* does not hold class shares, or the gold labels name only one class.
     """
     given = None if balance is None else checked_balance(balance, classes)
     labelled = None if gold is None else Labelled.of(outcomes, gold, classes)
@@ -90,7 +90,7 @@ def fit_if_identified(
     balance: Floats | None = None,
     gold: npt.ArrayLike | None = None,
 ) -> LabelModel | None:
-    """Return ``fit``'s model, or None of LFs too few to have one, or too many to be counted so."""
+    """Return ``fit``'s model, or None if the LFs are too few, or too many to count in pairs."""
     if not counts_pairs(outcomes.shape[1], classes):
         return None
     if not dawid_skene.identified(np.delete(outcomes, list(aside), axis=1)):
@@ -99,7 +99,7 @@ def fit_if_identified(
 
 
 def _of_votes(rows: DistinctRows, judges: Mask, fitted: VoteFit, gold: Floats | None) -> LabelModel:
-    """Return the model of kind ``votes``, or ``majority`` where its classes explain too little."""
+    """Return the model of kind ``votes``, or ``majority`` if its classes explain too little."""
     kind = LabelModelKind.VOTES
     if fitted.gain < silence.IDENTIFIED_Z * fitted.gain_error:
         kind, fitted = LabelModelKind.MAJORITY, _majority(rows, judges, fitted, gold)
@@ -126,16 +126,16 @@ def _of_votes(rows: DistinctRows, judges: Mask, fitted: VoteFit, gold: Floats | 
 
 
 def _with_doubt(model: LabelModel, rows: DistinctRows, fitted: VoteFit) -> LabelModel:
-    """Return the same with the standard deviations of its figures."""
+    """Return the same model with the standard deviations of its figures."""
     model = replace(model, spread=spreads(model, rows))
     model = replace(model, sd=precision_sd(model, fitted.misfit))
     return replace(model, prior_sd=share_sd(model))
 
 
 def _majority(rows: DistinctRows, judges: Mask, fitted: VoteFit, gold: Floats | None) -> VoteFit:
-    """Return votes that are all worth the same: the majority's, and a tie stays a tie.
+    """Return votes of equal worth, so that the majority decides and a tie stays a tie.
 
-    Of gold labels, if there are any, each vote is worth what they say.
+    With gold labels, each vote is worth what they show.
     """
     k = rows.classes
     own = np.tile(np.arange(k), len(judges))
@@ -164,7 +164,7 @@ def _shares(model: LabelModel, rows: DistinctRows) -> Floats:
 
 
 def full(rows: DistinctRows, tables: DawidSkene) -> LabelModel:
-    """Return the model of kind ``full`` of tables that hold for the *rows*."""
+    """Return the model of kind ``full`` for tables that hold on the *rows*."""
     every = len(tables.votes) * tables.classes
     pi, mix = _given_votes(tables, np.diag(rows.together), vote_model.PRIOR_VOTES)
     found = LabelModel(
@@ -187,10 +187,10 @@ def full(rows: DistinctRows, tables: DawidSkene) -> LabelModel:
 
 
 def _given_votes(tables: DawidSkene, cast: Floats, pseudo: float = 0.0) -> tuple[Floats, Floats]:
-    """Return π and T of tables of P(vote | class).
+    """Return π and T for tables of P(vote | class).
 
-    *pseudo*: votes of no particular precision that are added to each: where one was cast a hundred
-    times and was never wrong, it is not certain that it never is.
+    *pseudo*: votes of no particular precision to add to each: a vote that was cast a hundred times
+    and was never wrong may still be wrong one day.
     """
     k = tables.classes
     joint = tables.vote_emission * tables.prior
@@ -203,10 +203,10 @@ def _given_votes(tables: DawidSkene, cast: Floats, pseudo: float = 0.0) -> tuple
 
 
 def imported(tables: DawidSkene, together: Floats) -> LabelModel:
-    """Return the label model of tables that were fitted elsewhere: there are no rows to check it.
+    """Return the label model of tables fitted elsewhere, which no rows are available to check.
 
     *together*: float64 [mK, mK], shares of the records on which both votes were cast. It is treated
-    as one of kind ``votes`` whose precisions are as unsure as any.
+    as kind ``votes``, with precisions as uncertain as they can be.
     """
     gram = together * tables.records
     pi, mix = _given_votes(tables, np.diag(gram))

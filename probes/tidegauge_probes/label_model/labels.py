@@ -1,8 +1,8 @@
-"""Gold labels of some records: class shares and precision by counting, with what the votes add.
+"""Class shares and precision counted from gold labels, and refined by the votes.
 
-Class shares are the mean of what the model predicts plus its mean error on the labelled records
+Class shares are the mean of the model's predictions plus its mean error on the labelled records
 (prediction-powered inference, Angelopoulos et al. 2023). The labelled records must be drawn
-uniformly: a label that people gave only to what looked odd says nothing of all records.
+uniformly: labels given only to records that looked odd say nothing about the rest.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Labelled:
 
     @classmethod
     def of(cls, outcomes: Outcomes, gold: npt.ArrayLike, classes: int) -> Labelled:
-        """Take the records whose label is known; BaselineError if they cannot be used.
+        """Keep the records whose label is known; BaselineError if they cannot be used.
 
-        *gold*: integers [n], a class or −1 where nobody knows.
+        *gold*: integers [n], a class, or −1 where the label is unknown.
         """
         truth = np.asarray(gold)
         if truth.shape != (len(outcomes),) or truth.dtype.kind not in "iu":
@@ -68,16 +68,16 @@ class Labelled:
 
 
 def with_labels(model: LabelModel, rows: DistinctRows, labelled: Labelled) -> LabelModel:
-    """Return the model with class shares of all records, and precisions, that were counted."""
+    """Return the model with counted class shares of all records, and counted precisions."""
     k = model.classes
     truth, silent = labelled.one_hot(k), np.asarray((labelled.outcomes < 0).all(axis=1))
-    # What no LF knows has the classes of the labelled records that no LF knows.
+    # Records that no LF votes on are assumed to have the classes of the labelled ones like them.
     blind = truth[silent].mean(axis=0) if silent.any() else model.mix
     predicted = np.where(rows.covered[:, None], model.posterior(rows.outcomes), blind)
     off = truth - np.where(silent[:, None], blind, model.posterior(labelled.outcomes))
     n = len(truth)
     shares = np.average(predicted, axis=0, weights=rows.weight) + off.mean(axis=0)
-    shares = np.maximum(shares, 1 / (2 * n))  # a class that nobody has met may still be there
+    shares = np.maximum(shares, 1 / (2 * n))  # a class that was not seen may still exist
     return replace(
         model,
         prior=shares / shares.sum(),
@@ -90,7 +90,7 @@ def with_labels(model: LabelModel, rows: DistinctRows, labelled: Labelled) -> La
 def _sd(model: LabelModel, labelled: Floats) -> Floats:
     """Return the standard deviation of P(the vote is right), float64 [mK].
 
-    *labelled*: votes with a label, [mK]; what the votes say is worth GOLD_AGAINST more of them.
+    *labelled*: labelled votes, [mK]; the unlabelled votes are worth GOLD_AGAINST more of them.
     """
     of = labelled + GOLD_AGAINST
     variance = np.maximum(model.right * (1 - model.right), LEAST_VARIANCE) / of

@@ -1,4 +1,4 @@
-"""From how much on the votes are believed, and how sure they make of anything."""
+"""How many votes it takes to believe an estimate, and how certain one can be."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ MIN_LFS: Final = 3
 """With fewer LFs, accuracies are not identified: use the majority vote."""
 
 MIN_VOTES: Final = 20
-"""The votes of an LF with fewer are too few to be trusted."""
+"""An LF with fewer votes is not trusted."""
 
 SD_ALONE: Final = 0.25
-"""Standard deviation of a precision of which nothing is known; set so that intervals covered the
-truth on three real sets and ten simulated worlds, like the one below."""
+"""Standard deviation of a precision about which nothing is known; set, like the next one, so that
+intervals covered the truth on three real data sets and ten simulated worlds."""
 
 SD_SHARED: Final = 0.10
-"""Of all precisions together: what votes alone cannot see."""
+"""Standard deviation common to all precisions: the error that votes alone cannot show."""

@@ -1,7 +1,7 @@
-"""The label model of a baseline: what its votes tell of the classes, and how much of it is told.
+"""The label model of a baseline: what votes say about classes, and how much of it is reported.
 
-Vote v = (LF i says a) is column i·K + a. A baseline has one of three kinds, by what its votes can
-show without a label; gold labels take any of them to figures that were counted.
+Vote v = (LF i says a) is column i·K + a. A label model is of one of three kinds, depending on what
+the votes can show without labels; with gold labels, any kind gets counted figures.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MOST_SD: Final = 0.15
-"""A precision less certain than this is not shown."""
+"""Precisions less certain than this are not shown."""
 
 FOLLOWED_FROM: Final = 200
-"""Gold labels from which the class shares are watched by alerts: at 100 they were off by .05, at
-200 by .03 on real votes."""
+"""Gold labels from which alerts watch the class shares: on real votes, the shares were off by .05
+with 100 labels and by .03 with 200."""
 
 
 class LabelModelKind(StrEnum):
     """What the votes of a baseline can show by themselves."""
 
-    FULL = "full"  # votes and silence both fit: shares of all records, precision, alerts
-    VOTES = "votes"  # only the votes fit: who has changed, but no class shares of all records
+    FULL = "full"  # votes and silence both fit: class shares of all records, precision, alerts
+    VOTES = "votes"  # only the votes fit: which LFs changed, but no class shares of all records
     MAJORITY = "majority"  # LFs agree no more than independent ones would: majority vote
 
 
 class ClassTables(Protocol):
-    """What the LFs say of each class, silence included (``dawid_skene``)."""
+    """How often each LF says what about each class, silence included (``dawid_skene``)."""
 
     @property
     def prior(self) -> Floats:
@@ -61,23 +61,23 @@ class ClassTables(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LabelModel:
-    """What a vote tells of the class, frozen.
+    """What each vote says about the class, frozen.
 
     ``prior``, ``prior_sd``: float64 [K], class shares and their standard deviations: of all records
-    where ``shares_known``, else of the covered ones. ``pi``: float64 [mK, K], P(class | vote).
+    where ``shares_known``, otherwise of the covered ones. ``pi``: float64 [mK, K], P(class | vote).
     ``mix``: float64 [K], shares of all votes that are cast on each class; with it
 
         P(class k | votes v₁ … v_V) ∝ mix_k Π_j pi[v_j, k] / mix_k
 
-    ``gram``: float64 [mK, mK], how often votes came together in the records it was fitted from;
-    if those had weights, scaled to the equally weighted ones that are worth the same (Kish):
-    ``records``. ``votes``: int64 [m, K]. ``dependent``: bool [m, m]: LF j (column) does not judge
-    LF i (row); the diagonal is True, and so is the column of an LF that judges nobody.
-    ``similar``: float64 [mK, mK], sparse, 0…1: by how much two votes for one class are one.
-    ``spread``: float64 [mK], how much more the co-votes of a vote scatter than independent ones.
-    ``sd``: float64 [mK], of ``pi`` for the vote's own class; NaN where too few were cast.
-    ``labels``: gold labels that it has seen. ``given``: the class shares were given, not estimated.
-    ``tables``: P(LF i says s | class) over all records: of kind ``full``, and of imported models.
+    ``records``: how many records it was fitted from; if they had weights, the number of equally
+    weighted records that are worth the same (Kish). ``gram``: float64 [mK, mK], how often votes
+    came together in those. ``votes``: int64 [m, K]. ``dependent``: bool [m, m]: LF j (column) is
+    not used to evaluate LF i (row); the diagonal is True, and so is the whole column of an LF that
+    evaluates no others. ``similar``: float64 [mK, mK], sparse, 0…1: how far two votes for one class
+    are the same vote. ``spread``: float64 [mK], scatter of a vote's co-votes relative to
+    independent ones. ``sd``: float64 [mK], of ``pi`` for the vote's own class; NaN for rare votes.
+    ``labels``: number of gold labels used. ``given``: the class shares were given, not estimated.
+    ``tables``: P(LF i says s | class) over all records: for kind ``full``, and for imported models.
     """
 
     kind: LabelModelKind
@@ -118,23 +118,23 @@ class LabelModel:
 
     @cached_property
     def cast(self) -> Floats:
-        """How often each vote was cast, float64 [mK], as ``gram`` has it."""
+        """How often each vote was cast, float64 [mK], as in ``gram``."""
         return np.asarray(np.diag(self.gram))
 
     @cached_property
     def cast_on(self) -> Floats:
-        """Records of each class that it was fitted from, float64 [K]; of all of them if known."""
+        """Records of each class that it was fitted from, float64 [K]; all, if shares are known."""
         prior = self.prior if self.tables is None else self.tables.prior
         return np.asarray(prior * self.records)
 
     @cached_property
     def copies(self) -> Floats:
-        """How many votes say the same as each, itself included, float64 [mK]."""
+        """How many votes say the same as each vote, itself included, float64 [mK]."""
         return np.asarray(1 + self.similar.sum(axis=1)).ravel()
 
     @property
     def witnesses(self) -> Mask:
-        """LFs that others are evaluated by, bool [m]."""
+        """LFs that may evaluate others, bool [m]."""
         return np.asarray(~self.dependent.all(axis=0))
 
     @property
@@ -144,50 +144,50 @@ class LabelModel:
 
     @property
     def compares(self) -> bool:
-        """Whether a window can be evaluated: not if the LFs cannot tell classes apart."""
+        """Whether windows can be evaluated; they cannot if the LFs do not tell classes apart."""
         return self.kind is not LabelModelKind.MAJORITY or self.labels > 0
 
     @property
     def levels(self) -> bool:
-        """Whether levels may be shown to everybody, not differences alone."""
+        """Whether levels may be shown, not only differences."""
         return self.kind is LabelModelKind.FULL or self.labels > 0
 
     @property
     def shares_known(self) -> bool:
-        """Whether ``prior`` are shares of all records."""
+        """Whether ``prior`` holds the shares of all records."""
         return self.levels or self.given
 
     @property
     def shares_followed(self) -> bool:
-        """Whether the class shares are sure enough to raise alerts."""
+        """Whether the class shares are certain enough to raise alerts."""
         return self.kind is LabelModelKind.FULL or self.labels >= FOLLOWED_FROM
 
     def with_shares(self, shares: Floats) -> LabelModel:
-        """Return the same where the class shares of all records are known, float64 [K]."""
+        """Return the same model with known class shares of all records, float64 [K]."""
         return replace(self, prior=shares, prior_sd=np.zeros(len(shares)), given=True)
 
     def precision(self) -> Floats:
-        """Return P(class k | LF i votes k), float64 [m, K]; NaN where it hardly ever does."""
+        """Return P(class k | LF i votes k), float64 [m, K]; NaN for votes that are too rare."""
         found = self.right.reshape(self.lfs, self.classes)
         return np.asarray(np.where(self.known, found, np.nan))
 
     @property
     def shown(self) -> Floats:
-        """``precision`` where it may be shown: sure enough, of a model that tells levels at all."""
+        """``precision`` where it may be shown: certain enough, from a model that shows levels."""
         sure = np.nan_to_num(self.sd, nan=1.0).reshape(self.lfs, self.classes) <= MOST_SD
         return np.asarray(np.where(sure & self.levels, self.precision(), np.nan))
 
     def posterior(self, outcomes: Outcomes) -> Floats:
         """Return P(class | votes), float64 [n, K]; a failed LF says nothing.
 
-        Of kind ``majority`` the largest is the majority's vote, and a tie stays one.
+        For kind ``majority``, the majority's class is the largest, and a tie stays a tie.
         """
         if self.kind is LabelModelKind.FULL and self.tables is not None:
             return self.tables.posterior(outcomes)
         return self.of_one_hot(one_hot(outcomes, self.classes))
 
     def of_one_hot(self, psi: sparse.csr_array) -> Floats:
-        """Return P(class | votes) of one-hot votes, by the votes alone, float64 [n, K]."""
+        """Return P(class | votes) from one-hot votes alone, float64 [n, K]."""
         judges = np.repeat(self.witnesses, self.classes).astype(np.float64)
         if not judges.all():
             psi = (psi * judges[None, :]).tocsr()
@@ -196,6 +196,6 @@ class LabelModel:
 
 
 def of_votes(weighed: sparse.csr_array, pi: Floats, mix: Floats) -> Floats:
-    """Return P(class | votes), float64 [n, K], of votes with weights, [n, mK]."""
+    """Return P(class | votes), float64 [n, K], for weighted votes, [n, mK]."""
     logs = np.log(pi) - np.log(mix)
     return softmax(np.asarray(weighed @ logs + np.log(mix)))

@@ -1,4 +1,4 @@
-"""A label model as arrays and facts, as a baseline stores it."""
+"""A label model as arrays and facts: the form in which a baseline stores it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FIELDS: Final = (
 
 
 class LabelModelFacts(msgspec.Struct, frozen=True):
-    """What is no array."""
+    """Everything that is not an array."""
 
     kind: LabelModelKind
     records: int
@@ -36,7 +36,7 @@ class LabelModelFacts(msgspec.Struct, frozen=True):
 
 
 def facts(model: LabelModel) -> LabelModelFacts:
-    """Return what is no array."""
+    """Return everything that is not an array."""
     return LabelModelFacts(model.kind, model.records, model.labels, model.given)
 
 
@@ -52,7 +52,7 @@ def arrays(model: LabelModel) -> dict[str, npt.NDArray[Any]]:
 
 
 def of_parts(found: LabelModelFacts, parts: Arrays, lfs: int, classes: int) -> LabelModel:
-    """Return the model; ValueError if the parts are of other LFs or classes."""
+    """Return the model; ValueError if the parts belong to other LFs or classes."""
     given = {name: parts[name] for name in _FIELDS}
     m, k, every = lfs, classes, lfs * classes
     shapes = {

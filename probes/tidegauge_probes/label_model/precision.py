@@ -1,14 +1,14 @@
-"""How right each LF is in a window, by how it differs from the baseline: from counts alone.
+"""Precision of each LF in a window, from how its counts differ from the baseline.
 
-A label model never fits real votes. What it gets wrong at baseline it gets wrong in a window, too,
-so a vote's company is not held against the model's, but against its own at baseline, moved by what
-the model says of the window: the misfit cancels while nothing changes.
+A label model never fits real votes exactly. But what it gets wrong at baseline it gets wrong in a
+window, too. So a vote's company is not compared with the model's prediction, but with its own at
+baseline, moved as the model predicts for the window: while nothing changes, the misfit cancels.
 
     expected company f = observed at baseline × model now / model then
     δ = Σ_w (observed_w − co f_w) c_w / (co Σ_w h_w c_w),   c = h/f, clipped and centred
     precision now = what the mix of classes explains + δ
 
-with h the direction in which the company moves when the vote is right more often (``company``).
+where h is the direction in which the company moves when the vote is right more often (``company``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MIN_RECORDS: Final = 2_000
 """With fewer, the intervals are too wide to be useful: add earlier windows (``pooled``)."""
 
 MOST_WINDOWS: Final = 24
-"""Maximum number of windows added up; what was true a day ago may not be now."""
+"""Maximum number of windows added up; what was true a day ago may no longer be."""
 
 MOST_ERRORS: Final = 0.05
 """An LF that failed on a larger share of the records is neither evaluated nor used to evaluate
@@ -45,37 +45,37 @@ LEAST_COMPANY: Final = 5.0
 """Minimum co-votes in the window and at baseline; with fewer, nothing is reported about a vote."""
 
 ENOUGH_COMPANY: Final = 20.0
-"""Independent co-votes, in the window and at baseline, from which a vote may be called changed."""
+"""Independent co-votes, in the window and at baseline, that it takes to call a vote changed."""
 
 CHANGED_Z: Final = 4.0
 LEAST_CHANGE: Final = 0.10
-"""A vote this many standard errors, and this far, off what the baseline explains has changed."""
+"""A vote has changed if it is off by this many standard errors, and by at least this much."""
 
 SAME_WORLD: Final = 4.0
 SAME_WORLD_SHARE: Final = 0.02
-"""Where a class of at least this share is so many times as common, or as rare, the window is
-another world: nothing is called changed, a new baseline is needed."""
+"""Where a class of at least this share has become so many times as common, or as rare, the window
+is another world: no vote is called changed, and a new baseline is needed."""
 
 PSEUDO_COMPANY: Final = 5.0
 """Co-votes of the model that are added to those observed at baseline."""
 
 SMOOTHED: Final = 20.0
-"""Co-votes of the model that are added where the scatter of the baseline's is estimated."""
+"""Co-votes of the model that are added when the scatter at baseline is estimated."""
 
 MOST_SCORE: Final = 4.0
 """Scores are clipped at this many times their root mean square."""
 
 LEAST_DIRECTION: Final = 1e-3
-"""Of Σ h c: below it the witnesses tell the classes not apart."""
+"""Minimum Σ h c; below it, the witnesses cannot tell the classes apart."""
 
 LEAST_MOVE: Final = 1e-6
-"""Of co-votes; a smaller one has the slope where it starts."""
+"""Minimum move of co-votes; for a smaller one, the slope at its start is used."""
 
 MIX_DOUBT: Final = 0.5
-"""So much of what another mix explains may be explained wrongly."""
+"""Share of what a changed mix explains that may be explained wrongly."""
 
 CHANGE_DOUBT: Final = 0.3
-"""So much of a change may be a change of the company instead."""
+"""Share of a change that may be a change of the company instead."""
 
 UNKNOWN_SD: Final = 0.3
 """Standard deviation to assume where none is known."""
@@ -85,9 +85,10 @@ Z95: Final = 1.959964
 
 @dataclass(frozen=True, eq=False)
 class PairCounts:
-    """What precision is estimated from: additive, and far smaller than a pane.
+    """The counts that precision is estimated from: additive, and far smaller than a pane.
 
-    ``gram``: int64 [mK, mK], as in ``PaneCounts``. ``errors``: int64 [m]. ``windows``: how many.
+    ``gram``: int64 [mK, mK], as in ``PaneCounts``. ``errors``: int64 [m]. ``windows``: number of
+    windows.
     """
 
     records: int
@@ -97,7 +98,7 @@ class PairCounts:
 
     @classmethod
     def of(cls, counts: PaneCounts) -> PairCounts:
-        """Take it from the counts of a window."""
+        """Take them from the counts of a window."""
         return cls(counts.records, counts.gram, counts.all.errors)
 
     @property
@@ -107,7 +108,7 @@ class PairCounts:
 
     @property
     def working(self) -> Mask:
-        """LFs that did not fail too often to be judged, or used on others, bool [m]."""
+        """LFs that failed rarely enough to be evaluated and to evaluate others, bool [m]."""
         return np.asarray(self.errors <= MOST_ERRORS * self.records)
 
     def __add__(self, other: PairCounts) -> PairCounts:
@@ -121,7 +122,7 @@ class PairCounts:
 
 
 def pooled(newest_first: Iterable[PairCounts]) -> PairCounts | None:
-    """Add up windows, the newest first, until there are MIN_RECORDS; None if there are not."""
+    """Add up windows, the newest first, until there are MIN_RECORDS; None if there are too few."""
     total: PairCounts | None = None
     for window in islice(newest_first, MOST_WINDOWS):
         total = window if total is None else total + window
@@ -132,17 +133,17 @@ def pooled(newest_first: Iterable[PairCounts]) -> PairCounts | None:
 
 @dataclass(frozen=True, eq=False)
 class Precision:
-    """What a window says of its LFs.
+    """Precision of the LFs in a window.
 
     ``prior``: float64 [K], class shares. ``value``, ``low``, ``high``: float64 [m, K], P(class is
-    k | LF i votes k) and its 95 % interval, NaN where too little is known. ``expected``: the same
+    k | LF i votes k) and its 95 % interval, NaN where too little is known. ``expected``: the value
     at the baseline's accuracies under this window's mix of classes: what the mix alone explains.
-    ``off``: how many standard errors, of window and baseline, lie between value and expected; NaN
-    where too little is known to call a change. ``changed``: bool [m, K], what neither chance nor
-    the mix explains. ``shown``: bool [m, K], where the value is sure enough to be shown.
-    ``strength``: float64 [m, K], as many co-votes as would tell as much if each were certain.
-    ``sampling``: float64 [m, K], standard error of the value from the window's own scatter.
-    ``trusted``: bool [m], the LFs that others were judged by. ``ratios``: of the classes.
+    ``off``: standard errors (of window and baseline together) between value and expected; NaN where
+    too little is known to call a change. ``changed``: bool [m, K], where neither chance nor the mix
+    explains the value. ``shown``: bool [m, K], where the value is certain enough to be shown.
+    ``strength``: float64 [m, K], how many certain co-votes would tell as much. ``sampling``:
+    float64 [m, K], standard error of the value from the window's own scatter. ``trusted``: bool
+    [m], the LFs used to evaluate others. ``ratios``: of the classes.
     """
 
     prior: Floats
@@ -160,16 +161,16 @@ class Precision:
 
     @property
     def judged(self) -> Mask:
-        """Votes that would have been called changed if they had, bool [m, K]."""
+        """Votes with enough data to be called changed, whether they are or not, bool [m, K]."""
         return np.asarray(~np.isnan(self.off))
 
 
 def of_window(model: LabelModel, counts: PairCounts) -> Precision:
-    """Estimate the mix of classes, and every LF's precision, in a window or several.
+    """Estimate the mix of classes, and every LF's precision, in one window or several.
 
-    An LF that has changed would spoil the figures of all others, which are measured by it. So the
-    one that is furthest off is not used on others any more, and the rest is estimated again, until
-    none is off by more than chance.
+    An LF that has changed would spoil the figures of all the others, which are measured against it.
+    So the LF that is furthest off no longer evaluates others, and everything is estimated again,
+    until no LF is off by more than chance.
     """
     trusted = counts.working & model.witnesses
     while True:
@@ -185,9 +186,9 @@ def of_window(model: LabelModel, counts: PairCounts) -> Precision:
 
 @dataclass(frozen=True, eq=False)
 class _Window:
-    """The window under the model.
+    """The window as the model sees it.
 
-    ``moved``: float64 [mK], by how much each vote is cast more often than the mix explains;
+    ``moved``: float64 [mK], how many times as often as the mix explains each vote is cast;
     ``expected``: float64 [mK, K], P(class | vote) under the mix.
     """
 
@@ -218,7 +219,7 @@ class _Window:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """Of one vote: δ, its standard error, that from the window's co-votes alone, and ``strength``.
+    """One vote's δ, its standard error, the part due to the window's co-votes, and ``strength``.
 
     ``enough``: whether there are enough co-votes, then and now, to call it changed.
     """
@@ -285,8 +286,8 @@ def _figures(  # noqa: PLR0917
 def _value_sd(model: LabelModel, delta: Floats, error: Floats, sampling: Floats) -> Floats:
     """Return the standard deviation of each value, float64 [mK].
 
-    Of kind ``full`` the votes passed the check that the model holds. What the window's company
-    tells then does not depend on the mix, and the baseline's scatter is in its own error already.
+    For kind ``full``, the votes passed the check that the model holds. What the window's company
+    says then does not depend on the mix, and the baseline's scatter is already in its own error.
     """
     checked = model.kind is LabelModelKind.FULL
     doubt = sampling if checked else error
@@ -297,7 +298,7 @@ def _value_sd(model: LabelModel, delta: Floats, error: Floats, sampling: Floats)
 
 
 def _change(window: _Window, v: int) -> _Change | None:
-    """Compare the company of vote *v* with its own at baseline; None if there is too little."""
+    """Compare the company of vote *v* with its own at baseline; None if data are too few."""
     model, own = window.model, int(window.model.own[v])
     full = model.kind is LabelModelKind.FULL
     company = Company.of(model, v, window.trusted)
@@ -309,7 +310,7 @@ def _change(window: _Window, v: int) -> _Change | None:
     co, co_then = float(now.sum()), float(then.sum())
     if min(co, co_then) < LEAST_COMPANY:
         return None
-    # The model's company then and now, and the one observed then, moved as the model moves.
+    # The model's company then and now, and the one observed then, moved as the model predicts.
     due_then = company.shares(model.pi[v])
     company = company.moved(np.ones(len(votes), np.bool_), window.moved[votes], counts=full)
     due_now = company.shares(window.expected[v])
@@ -323,23 +324,23 @@ def _change(window: _Window, v: int) -> _Change | None:
         return None
     moved = float((now - co * due) @ score) / (co * direction)
     delta = company.precision(window.expected[v], own, moved) - float(window.expected[v, own])
-    # Where their number tells of the class, too, a change of co-votes is not one of precision.
+    # Where their number depends on the class, too, more co-votes do not mean more precision.
     slope = delta / moved if abs(moved) > LEAST_MOVE else company.slope(window.expected[v], own)
     direction /= slope
     squared, both = score**2, then + now
-    # Copies among the witnesses say one thing several times, however rarely they did at baseline.
+    # Copies among the witnesses repeat one thing, however rarely they did at baseline.
     copied = float(both @ (squared * model.copies[votes])) / max(float(both @ squared), 1e-12)
     spread = max(float(model.spread[v]), copied)
     due_scatter = co * float(due @ squared)
     scatter = spread * max(float(now @ squared), due_scatter) / co**2
-    # If nothing changed, both were drawn alike, so the window tells how much the baseline scatters.
+    # If nothing changed, both were drawn alike, so the window shows how much the baseline scatters.
     smooth = float((then + SMOOTHED * due_then) @ squared) / (co_then + SMOOTHED)
     smooth = max(smooth, float(both @ squared) / (co_then + co))
     scatter_then = spread * smooth * (1 + 10 / co_then) / co_then
     pairs = np.ix_(votes, votes)
     rates_now = _rates(window.counts.gram[pairs], due * score)
     rates_then = _rates(model.gram[pairs], due * score)
-    one = float(np.abs(score).max()) / min(co, co_then)  # what one record may do
+    one = float(np.abs(score).max()) / min(co, co_then)  # the effect of a single record
     variance = (scatter + scatter_then + rates_now + rates_then + one**2) / direction**2
     return _Change(
         delta,
@@ -351,10 +352,10 @@ def _change(window: _Window, v: int) -> _Change | None:
 
 
 def _rates(gram: Floats | Ints, weight: Floats) -> float:
-    """Return the variance that comes of how often the witnesses vote at all.
+    """Return the variance that comes from how often the witnesses vote at all.
 
     Copies vote alike, so they scatter together: Σ_vw a_v G_vw a_w, with a the *weight* of each
-    witness over its votes. (Their mean is 0, so what makes G a covariance drops out.)
+    witness over its votes. (The mean is 0, so the term that makes G a covariance drops out.)
     """
     each = weight / np.maximum(np.diag(gram), 1)
     return max(float(each @ gram @ each), 0.0)

@@ -1,12 +1,12 @@
-"""How many times as common as at baseline each class is, from the counts of votes alone.
+"""How many times as common as at baseline each class is, from vote counts alone.
 
 With μ_v the share of records on which vote v is cast, now and at baseline (0),
 
     μ_v ≈ μ0_v Σ_k π_vk r_k
 
-by robust least squares (Huber 1964) with r ≥ 0: LFs that died, or vote unlike all others, hardly
-pull the ratios. That r is 1 is one more, weak observation. No class shares are needed: a wrong
-share at baseline does not spoil the ratio.
+is solved by robust least squares (Huber 1964) with r ≥ 0: LFs that died, or that vote unlike all
+the others, hardly pull the ratios. One more, weak observation says that r is 1. No class shares are
+needed: a wrong share at baseline does not spoil the ratio.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 HUBER: Final = 1.345
-"""Standard errors beyond which a vote is weighed by its distance, not by its square."""
+"""Standard errors beyond which a vote is weighted by its distance, not by its square."""
 
 MOST_ROUNDS: Final = 30
-"""Of reweighting, until the ratios change by less than ENOUGH."""
+"""Maximum rounds of reweighting; it ends when the ratios change by less than ENOUGH."""
 
 ENOUGH: Final = 1e-4
 LEAST: Final = 1e-3
-"""Ratio of a class that has gone."""
+"""Ratio of a class that has disappeared."""
 
 MOST_RIGHT: Final = 0.98
-"""Precision that a vote is taken to have at most where mixes are told apart."""
+"""Highest precision assumed of a vote when mixes are told apart."""
 
 MOST_OFF: Final = 10.0
-"""Standard errors that one vote adds to the doubt at most."""
+"""Maximum standard errors that one vote adds to the doubt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Ratios:
     covariance: Floats
 
     def shares(self, prior: Floats) -> Floats:
-        """Return the class shares now, float64 [K], of those at baseline."""
+        """Return the class shares now, float64 [K], given those at baseline."""
         if (self.value == 1).all():
             return prior
         moved = prior * self.value
@@ -59,15 +59,15 @@ class Ratios:
 
 
 def unmoved(model: LabelModel) -> Ratios:
-    """Return the ratios of a window that says nothing."""
+    """Return the ratios for a window that says nothing."""
     return Ratios(np.ones(model.classes), np.eye(model.classes))
 
 
 def ratios(model: LabelModel, shares: Floats, records: int, used: Mask) -> Ratios:
     """Return the ratios of a window.
 
-    *shares*: μ, float64 [mK], of its *records*; *used*: bool [mK], the votes that may tell. Those
-    that were rarely cast at baseline do not.
+    *shares*: μ, float64 [mK], of its *records*; *used*: bool [mK], the votes to use. Votes that
+    were rare at baseline are left out.
     """
     used = used & (model.cast >= MIN_VOTES)
     if not shares[used].any():
@@ -76,7 +76,7 @@ def ratios(model: LabelModel, shares: Floats, records: int, used: Mask) -> Ratio
     by_class = (model.cast[used] / before)[:, None] * sharpened(model)[used]
     found, weight = np.ones(model.classes), np.ones(len(by_class))
     off = root = weight
-    # What adds up to 1 at baseline adds up to 1 now, where the shares are those of all records.
+    # What adds up to 1 at baseline still does, if the shares are those of all records.
     fixed = model.prior[None] if model.kind is LabelModelKind.FULL else None
     for _ in range(MOST_ROUNDS):
         last = found
@@ -87,7 +87,7 @@ def ratios(model: LabelModel, shares: Floats, records: int, used: Mask) -> Ratio
         weight = HUBER / np.maximum(off, HUBER)
         if np.abs(found - last).max() < ENOUGH:
             break
-    # LFs that do not move alike tell so much less.
+    # The less the LFs agree on a move, the less certain it is.
     doubt = max(1.0, float(np.mean(np.minimum(off, MOST_OFF) ** 2)))
     told = by_class * root[:, None]
     information = told.T @ told + np.eye(model.classes)
@@ -106,8 +106,8 @@ def _solved(left: Floats, right: Floats, fixed: Floats | None, heavy: float) -> 
 def sharpened(model: LabelModel) -> Floats:
     """Return π with each vote's own class raised by one standard deviation, float64 [mK, K].
 
-    Errors of a vote that are not known for sure must not be charged to the other classes: those
-    would lose them twice, and their ratio fall to 0.
+    A vote's errors that are not known for sure must not be charged to the other classes: those
+    would lose them twice, and their ratio would fall to 0.
     """
     if model.kind is LabelModelKind.FULL:
         return model.pi

@@ -1,4 +1,4 @@
-"""Votes as sparse one-hot rows, each different row once."""
+"""Votes as sparse one-hot rows, each distinct row once."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def one_hot(outcomes: Outcomes, classes: int) -> sparse.csr_array:
 
 @dataclass(frozen=True, eq=False)
 class DistinctRows:
-    """Each different row once.
+    """Each distinct row once.
 
-    ``outcomes``: int8 [u, m]. ``weight``: float64 [u], how many records of equal weight each stands
-    for; they add up to ``records`` (Kish's number, where the records had weights). ``times``: int64
-    [u], how often each came. ``which``: int64 [n], the row that each record became.
+    ``outcomes``: int8 [u, m]. ``weight``: float64 [u], how many records of equal weight each row
+    stands for; they add up to ``records`` (Kish's number, if the records had weights). ``times``:
+    int64 [u], how often each row occurred. ``which``: int64 [n], the row of each record.
     """
 
     outcomes: Outcomes
@@ -47,7 +47,7 @@ class DistinctRows:
 
     @classmethod
     def of(cls, outcomes: Outcomes, classes: int, weights: Floats | None = None) -> DistinctRows:
-        """Group the rows of int8 [n, m]. The order of the records changes nothing."""
+        """Group the rows of int8 [n, m]. The order of the records does not matter."""
         n = len(outcomes)
         first, which = _grouped(np.ascontiguousarray(outcomes, dtype=np.int8))
         times = np.bincount(which, minlength=len(first)).astype(np.int64)
@@ -77,7 +77,7 @@ class DistinctRows:
 
 
 def _grouped(rows: Outcomes) -> tuple[Ints, Ints]:
-    """Return where each different row first stands, and which of them each row is."""
+    """Return the index of each distinct row's first occurrence, and which of them each row is."""
     if not rows.size:
         return np.arange(min(len(rows), 1)), np.zeros(len(rows), dtype=np.int64)
     whole = rows.view(np.dtype((np.void, rows.shape[1]))).ravel()
@@ -88,7 +88,7 @@ def _grouped(rows: Outcomes) -> tuple[Ints, Ints]:
 def thinned(psi: sparse.csr_array, similar: sparse.csr_array) -> sparse.csr_array:
     """Return each vote's weight: 1 / (1 + its similarity to the other votes of its row).
 
-    Three LFs that always say the same have a third of a vote each.
+    Three LFs that always say the same get a third of a vote each.
     """
     if not similar.nnz:
         return psi
@@ -100,8 +100,8 @@ def thinned(psi: sparse.csr_array, similar: sparse.csr_array) -> sparse.csr_arra
 def softmax(scores: Floats) -> Floats:
     """Return e^scores, each row scaled to add up to 1, float64 [n, K].
 
-    As ``scipy.special.softmax`` of axis 1, and several times as fast where K is small: EM spends
-    most of its time here.
+    Like ``scipy.special.softmax`` over axis 1, but several times as fast where K is small: EM
+    spends most of its time here.
     """
     found = np.exp(scores - largest(scores)[:, None])
     found /= (found @ np.ones(scores.shape[1]))[:, None]

@@ -1,6 +1,6 @@
-"""Whether silence may be counted: Dawid-Skene is kept only where its predictions hold.
+"""Decide whether silence counts: Dawid–Skene is used only where its predictions hold.
 
-No real set passed; simulated LFs that are independent given the class did.
+No real data set passed; simulated LFs that are independent given the class did.
 """
 
 from __future__ import annotations
@@ -20,38 +20,37 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 ENOUGH_EXPECTED: Final = 5.0
-"""Co-votes that a pair must be due to be compared."""
+"""Minimum expected co-votes for a pair to be compared."""
 
 ENOUGH_PAIRS: Final = 30
 FEWER_PAIRS: Final = 10
 FEWER_NEED: Final = 2_000.0
-"""Fewer pairs will do where so many co-votes are due in all."""
+"""With this many expected co-votes in total, fewer pairs are enough."""
 
 FITS: Final = 1.0
-"""χ² per pair of a model that holds; the mean of so many pairs may be above by 1/√pairs. In
+"""χ² per pair of a model that holds; the mean over so many pairs may exceed it by 1/√pairs. In
 simulated worlds it was .3 to .8 where LFs were independent given the class, 1.1 where some records
-woke a few more LFs than others, which put class shares off by .07, and 2.6 and more elsewhere."""
+woke a few more LFs than others (class shares were then off by .07), and 2.6 or more elsewhere."""
 
 MOST_Z: Final = 4.0
 MOST_APART: Final = 0.03
 IDENTIFIED_Z: Final = 5.0
-"""Standard errors by which classes must explain more of the votes than independence does. Below it
-nothing tells a right LF from a wrong one: guesses are predicted perfectly by one class, or by two
-that are alike."""
+"""Standard errors by which classes must explain the votes better than independence does. Below it,
+nothing tells an LF that is right from one that is wrong: one class, or two that are alike, predict
+mere guesses perfectly."""
 
 SURE: Final = 0.8
 LEAST_AGREEMENT: Final = 0.9
 COUNTED_VOTES: Final = 5
-"""Records with 0 … 4 votes are counted."""
+"""Records with 0 … 4 votes are counted separately."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
     """How well a model predicts what it was not fitted to.
 
-    ``pairs``, ``due``: pairs of votes that were compared, and co-votes due in all of them.
-    ``misfit``: their χ² per pair. ``silence``: the largest z of the shares of records with 0 … 4
-    votes.
+    ``pairs``, ``due``: pairs of votes that were compared, and their total expected co-votes.
+    ``misfit``: χ² per pair. ``silence``: the largest z of the shares of records with 0 … 4 votes.
     """
 
     pairs: int
@@ -61,20 +60,20 @@ class Predictions:
 
     @property
     def hold(self) -> bool:
-        """Whether enough is predicted, and rightly."""
+        """Whether enough is predicted, and predicted correctly."""
         few = self.pairs >= FEWER_PAIRS and self.due >= FEWER_NEED
         enough = self.pairs >= ENOUGH_PAIRS or few
         return enough and self.misfit <= FITS + self.pairs**-0.5 and self.silence <= MOST_Z
 
     @property
     def doubtful(self) -> bool:
-        """Whether they hold by a little: then a second opinion is asked for."""
+        """Whether they hold only just, so that a second opinion is needed."""
         return self.misfit > FITS
 
 
 @dataclass(frozen=True, eq=False)
 class SilenceFit:
-    """Dawid-Skene with the abstain as a symbol, and how well it predicts."""
+    """Dawid–Skene with abstain as a symbol, and how well it predicts."""
 
     tables: DawidSkene
     predicts: Predictions
@@ -83,10 +82,10 @@ class SilenceFit:
 def counted(
     rows: DistinctRows, aside: Sequence[int] = (), balance: Floats | None = None
 ) -> SilenceFit | None:
-    """Return the model in which silence is counted, or None where it does not hold.
+    """Return the model in which silence counts, or None where it does not hold.
 
-    Its predictions must hold, its classes explain more than independence, and two starts end alike:
-    that all votes are right as often, and half of what the majority says of each record.
+    Its predictions must hold, its classes must explain more than independence does, and two starts
+    must end alike: equal precision of all votes, and half of what the majority says of each record.
     """
     model = dawid_skene.fit_rows(rows, balance=balance, aside=aside)
     found = predictions(model, rows, aside)
@@ -100,7 +99,7 @@ def counted(
 
 
 def _half_the_majority(rows: DistinctRows, aside: Sequence[int]) -> Floats:
-    """Return half of the majority's say of each row and half of ignorance, float64 [u, K]."""
+    """Return the mean of the majority's opinion on each row and of ignorance, float64 [u, K]."""
     k = rows.classes
     votes = np.repeat(1.0, rows.psi.shape[1])
     votes[np.flatnonzero(np.isin(np.arange(len(votes)) // k, list(aside)))] = 0.0
@@ -111,7 +110,7 @@ def _half_the_majority(rows: DistinctRows, aside: Sequence[int]) -> Floats:
 
 
 def predictions(model: DawidSkene, rows: DistinctRows, aside: Sequence[int] = ()) -> Predictions:
-    """Compare co-votes and numbers of votes with those that the model predicts."""
+    """Compare co-votes, and the number of votes per record, with what the model predicts."""
     judges = np.ones(len(model.votes), dtype=np.bool_)
     judges[list(aside)] = False
     lf = np.repeat(np.arange(len(judges)), model.classes)
@@ -148,10 +147,10 @@ def _votes_of_independent(chances: Floats) -> Floats:
 
 
 def agrees(model: DawidSkene, rows: DistinctRows, by_votes: Floats) -> bool:
-    """Tell whether it says of most records what the votes alone are sure of.
+    """Tell whether the model agrees, on most records, with what the votes alone are sure of.
 
-    *by_votes*: P(class | votes), float64 [u, K], of the model of kind ``votes``. Where a class is
-    rare those are sure of what is wrong, so they are asked where predictions are doubtful only.
+    *by_votes*: P(class | votes), float64 [u, K], from the model of kind ``votes``. Where a class is
+    rare, that model can be sure and wrong, so it is only asked where predictions are doubtful.
     """
     sure = rows.covered & (by_votes.max(axis=1) >= SURE)
     weight = rows.weight[sure]

@@ -1,19 +1,20 @@
-"""What a vote tells of the class, given that it was cast: the model of kind ``votes``.
+"""What a vote says about the class, given that it was cast: the model of kind ``votes``.
 
 N_v is how often vote v = (LF i says a) is cast, π_vk = P(class k | v), and T_k = Σ_v N_v π_vk / Σ N
-the share of all votes that are cast on class k. *Given how many* votes a record has, each is drawn
-from its class's distribution θ_vk = N_v π_vk / (T_k Σ N), so
+is the share of all votes that are cast on class k. *Given how many* votes a record has, each is
+drawn from its class's distribution θ_vk = N_v π_vk / (T_k Σ N), so
 
     P(k | v₁ … v_V) ∝ T_k Π_j π_{v_j, k} / T_k
 
-Silence carries no information, nor does the number of votes: a long text wakes many LFs, a blind
-spot wakes none, whatever the class. T must stay the normaliser: tied to a prior, all votes end up
-in the rarest class. Three things keep a wrong model from winning by much data:
+Neither silence nor the number of votes carries information: whatever the class, a long text wakes
+many LFs and a blind spot wakes none. T must remain the normaliser: tied to a prior, all votes end
+up in the rarest class. Three things keep a wrong model from winning by sheer volume of data:
 
-- π_v ~ Dirichlet with a_v pseudo-votes, its own class at ā, which all votes share;
+- π_v ~ Dirichlet with a_v pseudo-votes, of which a share ā, common to all votes, is on its own
+  class;
 - a_v = 5 φ_v + ½ N2_v, with φ_v the misfit of v's company (a power likelihood, Miller & Dunson
-  2019) and N2_v the votes v that were cast on records with two or more;
-- votes for one class that come together far too often count less, and do not judge each other.
+  2019) and N2_v how often v was cast on records with two or more votes;
+- votes for one class that come together far too often count less, and do not evaluate each other.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 START: Final = 0.75
-"""Precision of a vote before anything is known; the prior holds START_VOTES votes of it."""
+"""Precision assumed of a vote before any data; the prior holds START_VOTES votes of it."""
 
 START_VOTES: Final = 20.0
 LEAST_RIGHT, MOST_RIGHT = 0.55, 0.95
-"""Bounds of ā, what votes are right on average."""
+"""Bounds of ā, the average precision of votes."""
 
 PRIOR_VOTES: Final = 5.0
 PRIOR_SHARE: Final = 0.5
@@ -55,7 +56,7 @@ DEPENDENT_Z: Final = 10.0
 """Two votes for one class that come together this much more often than expected are dependent."""
 
 GOLD_AGAINST: Final = 10.0
-"""Labelled votes that what the votes say among themselves is worth."""
+"""Labelled votes that the evidence among the votes themselves is worth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ class VoteFit:
 
 
 def fit(rows: DistinctRows, judges: Mask, gold: Floats | None = None) -> VoteFit:
-    """Fit from different rows. *judges*: bool [m], LFs that others are judged by.
+    """Fit from distinct rows. *judges*: bool [m], LFs that may evaluate others.
 
     *gold*: float64 [mK, K], labelled votes by vote and true class. No random numbers: equal rows
     give equal bytes.
@@ -102,12 +103,13 @@ def fit(rows: DistinctRows, judges: Mask, gold: Floats | None = None) -> VoteFit
 
 @dataclass(frozen=True, eq=False)
 class _Votes:
-    """The votes that were cast, v of them, on the records on which a judge voted.
+    """The votes that were cast, v of them, on the records where a judge voted.
 
-    ``psi``: [u, v], ones where a judge votes. ``beside``: the same of the LFs that judge nobody.
+    ``psi``: [u, v], ones where a judge votes. ``beside``: the same for LFs that evaluate no others.
     ``weight``: float64 [u]. ``size``: float64 [u], votes of judges on the row. ``columns``: int64
-    [v], the number of each vote among all mK. ``cast``: float64 [v]; ``company``: of those, on rows
-    where another judge votes, too. ``together``: float64 [v, v], co-votes with judges' votes.
+    [v], the number of each vote among all mK. ``cast``: float64 [v]; ``company``: how many of those
+    are on rows where another judge votes. ``together``: float64 [v, v], co-votes with judges'
+    votes.
     """
 
     psi: sparse.csr_array
@@ -127,7 +129,7 @@ class _Votes:
         classes = rows.classes
         m, every = rows.outcomes.shape[1], rows.psi
         judging = np.repeat(judges, classes)
-        # Silent rows do no harm: all of them are one row.
+        # Silent rows cost nothing: they are all one row.
         columns = np.flatnonzero(every.T @ (rows.weight * (every @ judging > 0)) > 0)
         if len(columns) < every.shape[1]:
             every, judging = every[:, columns].tocsr(), judging[columns]
@@ -154,7 +156,7 @@ class _Votes:
         return sparse.csr_array((len(self.columns), len(self.columns)))
 
     def anchored(self, right: float) -> Floats:
-        """Return P(class | vote) where all votes are right as often, float64 [v, K]."""
+        """Return P(class | vote) if all votes have the same precision, float64 [v, K]."""
         return anchored(self.own, right, self.classes)
 
     def mix(self, weighed: Floats, pi: Floats) -> Floats:
@@ -164,7 +166,7 @@ class _Votes:
         return np.asarray(total / whole) if whole > 0 else np.full(self.classes, 1 / self.classes)
 
     def expected(self, pi: Floats, mix: Floats) -> Floats:
-        """Return the co-votes due, E_vw ∝ Σ_k N_v π_vk N_w π_wk / T_k, scaled to v's total."""
+        """Return expected co-votes, E_vw ∝ Σ_k N_v π_vk N_w π_wk / T_k, scaled to v's total."""
         by_class = self.cast[:, None] * pi
         due = (by_class / mix) @ by_class.T
         due[(self.lf[:, None] == self.lf) | ~self.judges] = 0.0
@@ -172,7 +174,7 @@ class _Votes:
         return np.asarray(due * scale[:, None])
 
     def spread_out(self, found: VoteFit) -> VoteFit:
-        """Return figures of all mK votes; those that were never cast are as good as any."""
+        """Return figures of all mK votes; those that were never cast say nothing."""
         every = self.lfs * self.classes
         pi = np.full((every, self.classes), 1 / self.classes)
         misfit = np.ones(every)
@@ -184,7 +186,7 @@ class _Votes:
 
 
 def anchored(own: Ints, right: float, classes: int) -> Floats:
-    """Return π of votes for the classes *own* that are all right as often, float64 [v, K]."""
+    """Return π of votes for the classes *own* that all have the same precision, float64 [v, K]."""
     wrong = (1 - right) / max(classes - 1, 1)
     pi = np.full((len(own), classes), wrong)
     pi[np.arange(len(own)), own] = right if classes > 1 else 1.0
@@ -192,7 +194,7 @@ def anchored(own: Ints, right: float, classes: int) -> Floats:
 
 
 def _only(psi: sparse.csr_array, kept: Mask) -> sparse.csr_array:
-    """Return the same with nothing in the columns that are not *kept*."""
+    """Return the same matrix with the columns that are not *kept* emptied."""
     if kept.all():
         return psi
     if not kept.any():
@@ -205,7 +207,7 @@ def _only(psi: sparse.csr_array, kept: Mask) -> sparse.csr_array:
 def _em(
     votes: _Votes, weighed: sparse.csr_array, pi: Floats, alpha: Floats, gold: Floats | None
 ) -> tuple[Floats, Floats]:
-    """Return π, [v, K], and T, [K]. Rows with one vote tell nothing of π."""
+    """Return π, [v, K], and T, [K]. Rows with a single vote say nothing about π."""
     counted = np.asarray(weighed.T @ votes.weight)
     pairs = votes.weight * (votes.size > 1)
     company = np.where(votes.judges, votes.company, 0.0)
@@ -224,7 +226,7 @@ def _em(
 
 
 def with_gold(pi: Floats, gold: Floats | None) -> Floats:
-    """Return π where labelled votes are counted, and what the votes say is a few more of them."""
+    """Return π with labelled votes counted, and the votes' own evidence as a few more of them."""
     if gold is None:
         return pi
     of = gold.sum(axis=1) + GOLD_AGAINST
@@ -234,10 +236,10 @@ def with_gold(pi: Floats, gold: Floats | None) -> Floats:
 def _beside(
     votes: _Votes, weighed: sparse.csr_array, pi: Floats, mix: Floats, gold: Floats | None
 ) -> Floats:
-    """Return π with that of the votes that judge nobody, found by EM with the others as they are.
+    """Return π, with that of the votes that evaluate no others found by EM, all others fixed.
 
-    Counting them by what the others say alone would make them look the less right the less those
-    know; so each weighs in on its own rows.
+    Counting those votes only by what the others say would make them look less accurate the less
+    the others know, so each also weighs in on its own rows.
     """
     logs = np.log(of_votes(weighed, pi, mix))
     found = pi.copy()
@@ -260,7 +262,7 @@ def _beside(
 def _misfit(together: Floats, expected: Floats, classes: int) -> Floats:
     """Return φ, float64 [v], at least 1: χ² per degree of freedom of each vote's company.
 
-    Cells that expect less than one co-vote are one cell.
+    Cells that expect less than one co-vote are merged into one.
     """
     large = expected >= 1
     off = np.where(large, (together - expected) ** 2 / np.maximum(expected, 1e-12), 0.0)

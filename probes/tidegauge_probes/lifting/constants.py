@@ -124,7 +124,7 @@ def _content(values: Any) -> tuple[Any, ...]:
     content = tuple(values)
     if all(type(value) in PLAIN or isinstance(value, re.Pattern) for value in content):
         return content
-    raise Unknown("holds more than plain constants")
+    raise Unknown("contains more than plain constants")
 
 
 def _contents(cell: CellType) -> Any:

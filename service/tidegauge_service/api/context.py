@@ -48,7 +48,7 @@ async def refuse_nul(request: Request) -> None:
     """Problem 422 for U+0000 in the address: PostgreSQL refuses even to be asked for it."""
     query = request.scope["query_string"].decode("latin-1")
     if "\0" in request.scope["path"] + unquote(query):
-        raise Problem(422, "invalid_parameter", "a NUL character is in no name and no id")
+        raise Problem(422, "invalid_parameter", "names and ids cannot contain a NUL character")
 
 
 def find_stream(connection: Connection, name: str) -> StreamRow:
@@ -73,5 +73,5 @@ def moment(text: str | None, name: str) -> int | None:
 
 Since = Annotated[str | None, Query(description="From this time on (ISO-8601), inclusive.")]
 Until = Annotated[str | None, Query(description="Up to this time (ISO-8601), exclusive.")]
-Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=1000, description="Most items on a page.")]
+Cursor = Annotated[str | None, Query(description="The `next` of the previous page.")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of items on a page.")]

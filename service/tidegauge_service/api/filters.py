@@ -37,7 +37,8 @@ def check_segment(connection: Connection, stream: StreamRow | None, segment: str
     found = names.has_segment(connection, stream.id if stream else None, segment)
     if not found:
         detail = (
-            f"'{segment}' is in no evaluated window; segments are '{ALL}', FIELD=VALUE or slices"
+            f"no evaluated window has the segment '{segment}'; segments are '{ALL}', "
+            "FIELD=VALUE or slices"
         )
         raise Problem(404, "unknown_segment", detail)
 

@@ -40,4 +40,4 @@ def from_cursor(cursor: str | None) -> Place | None:
 
 def not_ours() -> Problem:
     """Return the problem of a cursor that no page gave out."""
-    return Problem(422, "invalid_cursor", "give back the `next` of the page before, unchanged")
+    return Problem(422, "invalid_cursor", "pass the `next` of the previous page unchanged")

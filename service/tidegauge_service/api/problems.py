@@ -45,7 +45,7 @@ CODES: dict[str, str] = {
     "invalid_cursor": "The cursor did not come from a page of this list.",
     "overloaded": "Too many connections are open; try again.",
     "database_unavailable": "The database cannot be used right now; try again.",
-    "internal_error": "An unexpected error; the log says more.",
+    "internal_error": "An unexpected error; see the log.",
 }
 
 
@@ -94,7 +94,7 @@ def of_http(error: HTTPException, path: str) -> Problem:
     if error.status_code == HTTPStatus.NOT_FOUND and path.endswith("/"):
         detail = f"{path}: addresses do not end with a slash"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"{path} takes {(error.headers or {}).get('Allow', 'another method')}"
+        detail = f"{path} only allows {(error.headers or {}).get('Allow', 'another method')}"
     fallback = "invalid_body" if error.status_code == HTTPStatus.BAD_REQUEST else "internal_error"
     code = known.get(error.status_code, fallback)
     return Problem(error.status_code, code, detail, headers=error.headers)
@@ -138,5 +138,5 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _unexpected(_request: Request, _error: Exception) -> Response:
         # The server writes the traceback to the log: Starlette raises the error again.
-        detail = "an unexpected error: the log of tidegauge says more"
+        detail = "an unexpected error: see the log of tidegauge"
         return problem_response(Problem(500, "internal_error", detail))

@@ -32,7 +32,7 @@ def parse_balance(text: str) -> dict[str, float]:
             name = ""
             value = 0.0
         if not name.strip() or name.strip() in found:
-            msg = f"'{text}' is no class balance; write one share for each class, e.g. {EXAMPLE}"
+            msg = f"'{text}' is not a class balance: write one share per class, e.g. {EXAMPLE}"
             raise BaselineError(msg)
         found[name.strip()] = value
     return found

@@ -203,7 +203,7 @@ class _Labelled:
             label = value
         if label is None:
             msg = (
-                f"record '{record.id}' has {value!r} at '{self._field}', which is none of the "
+                f"record '{record.id}' has {value!r} at '{self._field}', which is not one of the "
                 f"classes {', '.join(self._classes)}"
             )
             raise BaselineError(msg)
@@ -264,7 +264,7 @@ def _read_votes(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]
             if isinstance(loaded, np.ndarray):
                 return loaded
             if not loaded.files:
-                msg = f"{path} holds no array"
+                msg = f"{path} contains no array"
                 raise BaselineError(msg)
             return np.asarray(loaded[loaded.files[0]])
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:

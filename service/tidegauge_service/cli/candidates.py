@@ -98,8 +98,8 @@ def _check(connection: Connection, row: StreamRow | None, wanted: CandidateFilte
     stream = None if row is None else row.id
     if wanted.alert_id is not None and alerts.get(connection, wanted.alert_id) is None:
         msg = (
-            f"there is no alert '{wanted.alert_id}' in this database: the page and the API list "
-            "them"
+            f"there is no alert '{wanted.alert_id}' in this database: find its id on the page or "
+            "in the API"
         )
         raise SettingsError(msg)
     if wanted.lf is not None and wanted.lf not in (known := names.lfs(connection, stream)):
@@ -108,7 +108,7 @@ def _check(connection: Connection, row: StreamRow | None, wanted: CandidateFilte
     segment = wanted.segment
     if segment not in {None, ALL} and not names.has_segment(connection, stream, segment):
         msg = (
-            f"segment '{segment}' is in no evaluated window; segments are '{ALL}', FIELD=VALUE or "
-            "slices"
+            f"no evaluated window has the segment '{segment}'; segments are '{ALL}', "
+            "FIELD=VALUE or slices"
         )
         raise SettingsError(msg)

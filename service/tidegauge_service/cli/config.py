@@ -1,4 +1,4 @@
-"""``tidegauge config``: what the files may hold."""
+"""``tidegauge config``: the schemas of the configuration files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tidegauge_service.cli.console.options import argument_of
 from tidegauge_service.config import settings, stream_file
 
 app = typer.Typer(help="Print the schemas of the configuration files.", no_args_is_help=True)
@@ -27,7 +28,7 @@ def group() -> None:
 
 @app.command()
 def schema(
-    file: Annotated[File, typer.Argument(help="Kind of file.")] = File.STREAM,
+    file: Annotated[File, argument_of(File, "config schema", "Kind of file.")] = File.STREAM,
 ) -> None:
     """Print the JSON Schema of a stream file or the settings; `probes schema` has a ProbeSet's."""
     schemas = {File.STREAM: stream_file.schema, File.SETTINGS: settings.schema}

@@ -47,7 +47,7 @@ COMMANDS = (
     ),
     LazyCommand(
         "doctor",
-        "doctor:doctor",
+        "doctor.command:doctor",
         "Check settings, clock, database, receivers, codecs and streams.",
     ),
     LazyCommand(

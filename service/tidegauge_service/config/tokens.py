@@ -25,7 +25,8 @@ def check_token(token: str) -> None:
         msg = "is empty: set a token, or leave it out to use the one that is printed at start"
     elif any(not "!" <= c <= "~" or c in '",;\\' for c in token):
         msg = (
-            "can hold only ASCII letters, digits and signs, and no spaces, quotes, commas, ; or \\"
+            "may contain only ASCII letters, digits and symbols, and no spaces, quotes, commas, "
+            "; or \\"
         )
     elif len(token) < SHORTEST:
         msg = (

@@ -48,7 +48,7 @@ def deploy(database: Database, stream: StreamRow, wanted: Wanted, by: Author) ->
     with database.write() as connection:
         pending = _PendingChange.begin(connection, stream, by)
         if _same(pending.live, wanted.probe_set.id, wanted.compared):
-            what = f"ProbeSet {wanted.probe_set.id} is live already, with the same baseline"
+            what = f"ProbeSet {wanted.probe_set.id} is already live, with the same baseline"
             _refuse(stream, what)
         pending.check_range(wanted.compared)
         streams.keep_probe_set(connection, wanted.probe_set, by.now_ms)
@@ -61,9 +61,9 @@ def shadow(database: Database, stream: StreamRow, wanted: Wanted, by: Author) ->
     with database.write() as connection:
         pending = _PendingChange.begin(connection, stream, by)
         if name == pending.live.probe_set:
-            _refuse(stream, f"ProbeSet {name} is live: it counts already")
+            _refuse(stream, f"ProbeSet {name} is live, so it already counts")
         if pending.shadow is not None and pending.shadow.probe_set == name:
-            _refuse(stream, f"ProbeSet {name} is the shadow already")
+            _refuse(stream, f"ProbeSet {name} is already the shadow")
         streams.keep_probe_set(connection, wanted.probe_set, by.now_ms)
         pending.end(pending.shadow)
         return pending.add(wanted.new, Change.SHADOW)
@@ -93,7 +93,7 @@ def promote(
     with database.write() as connection:
         pending = _PendingChange.begin(connection, stream, by)
         if pending.shadow != chosen:
-            _refuse(stream, "somebody else has just changed the shadow: look again")
+            _refuse(stream, "someone else has just changed the shadow: check and try again")
         new = New(chosen.probe_set, chosen.reference, Reference(found))
         return pending.make_live(new, Change.PROMOTE)
 
@@ -143,7 +143,9 @@ def accept(
     with database.write() as connection:
         pending = _PendingChange.begin(connection, stream, by)
         if pending.live != chosen:
-            _refuse(stream, "somebody else has just changed the live deployment: look again")
+            _refuse(
+                stream, "someone else has just changed the live deployment: check and try again"
+            )
         if found.id == chosen.baseline:
             _refuse(stream, f"{found.id} is its baseline already")
         new = New(chosen.probe_set, chosen.reference, Reference(found.id))
@@ -268,7 +270,7 @@ def _frozen(connection: Connection, stream: StreamRow, deployment: Deployment, n
     if closed is None or closed <= deployment.from_ms:
         _refuse(
             stream,
-            "the shadow has no closed window to freeze a baseline from: wait for some, or give "
+            "the shadow has no closed window to freeze a baseline from: wait for one, or give "
             "one that was fitted with its LFs (`tidegauge baseline fit`, then --baseline NAME)",
         )
     seen = deployments.seen_from(stream, deployment)

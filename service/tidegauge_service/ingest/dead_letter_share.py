@@ -62,7 +62,7 @@ class DeadLetterShare:
         advice = f"Check `{_KEYS.get(most, 'record')}` in the stream file"
         advice += ", or raise that limit" if total < self.inputs else ""
         return (
-            f"{total} of {self.inputs} inputs are no records ({reasons}), more than "
-            f"limits.dead_letter_share ({self.share}): stopped, so that no window is judged on a "
-            f"fragment. The first with {most}: {self.details[most]}. {advice}"
+            f"{total} of {self.inputs} inputs could not be read as records ({reasons}), more than "
+            f"limits.dead_letter_share ({self.share}): stopped, so that no window is compared on "
+            f"part of its records. The first with {most}: {self.details[most]}. {advice}"
         )

@@ -142,7 +142,7 @@ class Worker:
         inputs = self._gather(timeout_s)
         if finite and self._assignment.held:
             held = ", ".join(map(str, self._assignment.held))
-            msg = f"the source does not hold what comes next in partition {held}: {GAP_ADVICE}"
+            msg = f"the source no longer has the next inputs of partition {held}: {GAP_ADVICE}"
             raise StreamHalted(msg)
         try:
             progress = self._count_and_commit(inputs, finite=finite)

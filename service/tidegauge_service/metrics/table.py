@@ -233,7 +233,7 @@ TABLE: Final[tuple[Metric, ...]] = (
     _gauge(QUARANTINE, "lf_quarantined", "1 for a quarantined LF, which is no longer called.",
            _itself),
     _own(GAUGE, "", "series_dropped", "Series left out: beyond the cap, or duplicate."),
-    _own(GAUGE, "", "snapshot_up", "1 if the shared state could be read; else it is not shown."),
+    _own(GAUGE, "", "snapshot_up", "1 if the shared state could be read; 0 if not."),
     _own(GAUGE, "", "snapshot_timestamp_seconds", "When the shared state was read."),
     _own(GAUGE, "", "snapshot_duration_seconds", "Time taken to read the shared state."),
     _own(COUNTER, "", "snapshot_failures_total", "Reads of the shared state that failed."),

@@ -28,7 +28,7 @@ MOST_WINDOWS = 25_000
 def check_writable(path: Path) -> None:
     """SettingsError unless a report can be written to *path*: said before the work, not after."""
     if path.is_dir() or not path.parent.is_dir():
-        msg = f"no report can be written to {path}: name a file in a folder that exists"
+        msg = f"cannot write a report to {path}: choose a file in an existing folder"
         raise SettingsError(msg)
 
 

@@ -159,7 +159,7 @@ def open_pipeline(
             log.warning(
                 "pairs_not_counted",
                 stream=stream.name,
-                advice=f"LFs × classes are more than {MAX_PAIRED}: no pairs, no label model",
+                advice=f"more than {MAX_PAIRED} LFs × classes: no pairs, no label model",
             )
         worker = Worker(
             scope,

@@ -52,7 +52,7 @@ def test_a_shift_that_many_windows_show_says_how_many() -> None:
         ),
         (
             SeriesKey(SeriesKind.CO_VOTE, probe="a", other="b"),
-            "Common votes of LFs 'a' and 'b' 34.8 % → 63.1 % of records",
+            "Common votes of LFs 'a' and 'b' 34.8 % → 63.1 % of the votes of 'a'",
         ),
         (
             SeriesKey(SeriesKind.AGREEMENT, probe="a", other="b"),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.probes.strategies import matrix, outcomes
 from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import BLIND, CONFLICTED, COVERED, OVERLAPPED, PaneCounts
-from tidegauge_probes.drift.series import pair_counts
+from tidegauge_probes.drift.pairs import pair_counts
 from tidegauge_probes.errors import CountsError
 from tidegauge_probes.model import ABSTAIN, ERROR, Fault, Outcomes, VoteMatrix
 
@@ -109,8 +109,8 @@ def test_faults_add_up_and_keep_the_smallest_message() -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda b: b[:5], "cut short"),
-        (lambda b: b"XXX" + b[3:], "something else wrote them"),
+        (lambda b: b[:5], "truncated"),
+        (lambda b: b"XXX" + b[3:], "not written by tidegauge"),
         (lambda b: b[:3] + b"\x09" + b[4:], "version 9"),
         (lambda b: b[:-3], "broken"),
         (lambda b: b[:20] + bytes([b[20] ^ 1]) + b[21:], "broken"),
@@ -141,7 +141,7 @@ def test_damaged_counts_are_an_error_never_other_counts(at: int, change: int, cu
 
 
 def test_counts_of_another_probe_set_do_not_add() -> None:
-    with pytest.raises(CountsError, match="another ProbeSet"):
+    with pytest.raises(CountsError, match="the ProbeSets differ"):
         panes.empty(2, 2) + panes.empty(3, 2)
 
 

@@ -174,7 +174,7 @@ def test_the_id_is_of_what_was_counted_not_of_what_was_learned_from_it() -> None
         learned = {name for name in archive.namelist() if name.startswith("calibration.")}
     assert "calibration.json" in learned
     with zipfile.ZipFile(io.BytesIO(ENCODED)) as archive:
-        assert b'"version":3' in archive.read("header.json")
+        assert b'"version":4' in archive.read("header.json")
         assert archive.namelist() == ["header.json", "total.counts", "starts", "x", "n"]
     other = dataclasses.replace(whole.calibration, error=whole.calibration.error * 1.01)
     again = dataclasses.replace(whole, learned=(other, whole.forecast))
@@ -297,8 +297,8 @@ def test_a_zip_of_something_else_is_a_baseline_error(changes: dict[str, bytes | 
 
 def test_a_baseline_of_another_version_says_so() -> None:
     with zipfile.ZipFile(io.BytesIO(ENCODED)) as archive:
-        header = archive.read("header.json").replace(b'"version":3', b'"version":7')
-    with pytest.raises(BaselineError, match="has version 7, not 3: fit it again"):
+        header = archive.read("header.json").replace(b'"version":4', b'"version":7')
+    with pytest.raises(BaselineError, match="has version 7, not 4: fit it again"):
         baselines.decode(rezipped(**{"header.json": header}))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ from tests.probes.strategies import matrix, outcomes
 from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import series
-from tidegauge_probes.drift.series import MAX_PAIRS, MAX_SEGMENTS
+from tidegauge_probes.drift.series import MAX_SEGMENTS
 from tidegauge_probes.findings import ALL, OTHER, SeriesKey, SeriesKind
 from tidegauge_probes.model import ABSTAIN, ERROR, Layout, Outcomes
 
@@ -54,7 +56,7 @@ def slow(rows: list[list[int]], key: SeriesKey, names: tuple[str, ...]) -> tuple
     j = names.index(key.other)
     both = [row for row in rows if row[i] >= 0 and row[j] >= 0]
     if key.series is SeriesKind.CO_VOTE:
-        return len(both), len(rows)
+        return len(both), sum(row[i] >= 0 for row in rows)
     return sum(row[i] == row[j] for row in both), len(both)
 
 
@@ -66,7 +68,9 @@ def test_each_series_is_what_a_loop_counts(votes: Outcomes, data: st.DataObject)
     masks = {"side=l": side, "side=r": ~side, "asks": slice_}
     pane = panes.fold(matrix(votes), 3, masks)
     layout = layout_of(m)
-    chosen = series.plan(layout, pane, ["asks"])
+    # The strategy's few records hold no pair that is worth following: all are.
+    every = tuple(combinations(range(m), 2))
+    chosen = replace(series.plan(layout, pane, ["asks"]), pairs=every, agreements=every[1:])
     x, n_ = chosen.extract(pane)
     assert x.dtype == n_.dtype == np.int64
     keys = chosen.keys()
@@ -78,7 +82,8 @@ def test_each_series_is_what_a_loop_counts(votes: Outcomes, data: st.DataObject)
 
 
 def test_a_plan_names_every_kind_in_a_fixed_order() -> None:
-    pane = panes.fold(matrix(np.array([[0, 1]], dtype=np.int8)), 3, {})
+    votes = np.array([[0, 1]] * 26 + [[0, -1]], dtype=np.int8)
+    pane = panes.fold(matrix(votes), 3, {})
     keys = [str(key) for key in series.plan(layout_of(2), pane).keys()]  # noqa: SIM118
     assert keys == [
         "blind_spot",
@@ -88,7 +93,7 @@ def test_a_plan_names_every_kind_in_a_fixed_order() -> None:
             for j in (0, 1)
         ),
         *(f"polarity(lf{j}, {k})" for j in (0, 1) for k in "ABC"),
-        "co_vote(lf0, lf1)",
+        "co_vote(lf1, lf0)",
         "agreement(lf0, lf1)",
     ]
 
@@ -146,23 +151,6 @@ def test_of_equal_segments_the_first_by_name_are_kept() -> None:
     kept = series.plan(layout_of(1), pane).segments
     assert f"city={MAX_SEGMENTS:02}" not in kept
     assert "city=00" in kept
-
-
-def test_the_pairs_that_vote_together_most_are_followed() -> None:
-    lfs = 25  # 300 pairs
-    votes = np.full((60, lfs), ABSTAIN, dtype=np.int8)
-    votes[:, [3, 20]] = 1
-    votes[:30, [4, 24]] = 1
-    pane = panes.fold(matrix(votes), 3, {})
-    pairs = series.plan(layout_of(lfs), pane).pairs
-    assert len(pairs) == MAX_PAIRS
-    assert {(3, 20), (4, 24), (3, 4), (20, 24)} <= set(pairs)
-    assert list(pairs) == sorted(pairs)
-    assert all(i < j for i, j in pairs)
-    # The rest votes together never: of equals the first are kept.
-    assert set(pairs) - {(3, 20), (4, 24), (3, 4), (20, 24), (3, 24), (4, 20)} < {
-        (i, j) for i in range(11) for j in range(lfs)
-    }
 
 
 def test_one_lf_has_no_pairs() -> None:

@@ -156,7 +156,7 @@ def test_another_method_says_which_there_are(site: Site, method: str) -> None:
     answer = site.client.request(method, "/api/v1/streams/test/events")
     assert code(answer) == (405, "method_not_allowed")
     assert answer.headers["allow"] == "POST"
-    assert "takes POST" in answer.json()["detail"]
+    assert "only allows POST" in answer.json()["detail"]
 
 
 def test_an_error_of_our_own_is_a_problem_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

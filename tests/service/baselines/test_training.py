@@ -299,7 +299,7 @@ def test_gold_labels_that_cannot_be_used_are_refused(
     with pytest.raises(BaselineError, match=r"the 150 gold labels cover only 1 of 2 classes"):
         fit_gold(predicting, write(tmp_path / "one.jsonl", one))
     wrong = [{**record, "truth": "eggs"} for record in labelled(3)]
-    with pytest.raises(BaselineError, match=r"'eggs' at 'truth', which is none of .* HAM, SPAM"):
+    with pytest.raises(BaselineError, match=r"'eggs' at 'truth', which is not one of .* HAM, SPAM"):
         fit_gold(predicting, write(tmp_path / "wrong.jsonl", wrong))
     other = CliRunner().invoke(
         app, ["baseline", "fit", "s.yaml", "--name", "b", "--votes", "L.npy", "--gold", "truth"]
@@ -367,7 +367,7 @@ def test_a_class_balance_is_taken_from_the_command_line_and_the_stream_file(
     assert facts["label_model"]["class_shares"] == pytest.approx({"HAM": 0.9, "SPAM": 0.1})
     assert facts["source"]["balance"] == {"HAM": 0.9, "SPAM": 0.1}
     wrong = runner.invoke(app, [*votes, "--balance", "HAM:.9"])
-    assert "'HAM:.9' is no class balance; write one share for each class" in str(wrong.exception)
+    assert "'HAM:.9' is not a class balance: write one share per class" in str(wrong.exception)
     a_range = {"from": to_iso(START), "until": to_iso(START + HOUR), "balance": {"HAM": 1.0}}
     early = load_stream(write_stream(tmp_path, baseline=a_range))
     with pytest.raises(BaselineError, match="leaves out 'SPAM'"):
@@ -461,4 +461,4 @@ def test_an_archive_without_arrays_is_refused(
     config: StreamConfig, probe_set: ProbeSet, tmp_path: Path
 ) -> None:
     np.savez(tmp_path / "L.npz")
-    assert "holds no array" in refused(config, probe_set, tmp_path / "L.npz")
+    assert "contains no array" in refused(config, probe_set, tmp_path / "L.npz")

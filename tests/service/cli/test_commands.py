@@ -94,7 +94,7 @@ def refused(*arguments: str) -> str:
         ("candidates export --format cvs", "did you mean 'csv'?"),
         ("candidates export nope", "--stream nope"),
         ("candidates export --lf mentions_fre", "did you mean 'mentions_free'?"),
-        ("candidates export --segment a=b", "is in no evaluated window"),
+        ("candidates export --segment a=b", "no evaluated window has the segment 'a=b'"),
         ("candidates export --state nope", "proposed"),
         ("candidates export --limit 0", "greater than or equal to 1"),
         ("candidates export --alert nope", "there is no alert 'nope'"),

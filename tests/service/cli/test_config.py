@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from tidegauge_service.cli.main import app
 from tidegauge_service.config import settings, stream_file
+from tidegauge_service.errors import SettingsError, exit_code_of
 
 
 @pytest.mark.parametrize(
@@ -26,5 +27,12 @@ def test_the_schema_is_that_of_the_reader(arguments: tuple[str, ...], schema: An
 
 
 def test_a_probe_sets_schema_has_one_command() -> None:
-    assert CliRunner().invoke(app, ["config", "schema", "probes"]).exit_code == 2
+    refused = CliRunner().invoke(app, ["config", "schema", "probes"]).exception
+    assert isinstance(refused, SettingsError)
+    assert exit_code_of(refused) == 2
     assert CliRunner().invoke(app, ["probes", "schema"]).exit_code == 0
+
+
+def test_an_unknown_file_is_named_with_the_nearest_one() -> None:
+    refused = CliRunner().invoke(app, ["config", "schema", "strem"]).exception
+    assert str(refused) == "config schema: unknown value 'strem'; did you mean 'stream'?"

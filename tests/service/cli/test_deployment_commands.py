@@ -191,7 +191,7 @@ def test_what_cannot_count_is_refused_and_nothing_is_changed(
     )
     write_stream(tmp_path, alerts={"rules": ["coverage of thanks below 1 %"]})
     assert "no LF 'thanks'" in refused("probes", "shadow", file, "probes_1.yaml")
-    assert "is live: it counts already" in refused("probes", "shadow", file)
+    assert "is live, so it already counts" in refused("probes", "shadow", file)
     write_stream(tmp_path, name="another")
     assert "there is no stream 'another'" in refused("probes", "deploy", file)
     assert group.known() == before
@@ -354,7 +354,7 @@ def test_what_is_sent_neither_imports_nor_reads(
 def test_what_is_refused_is_a_conflict(group: Redeployed, client: TestClient) -> None:
     before = group.known()
     live = posted(client, 409, role="shadow", probes=only(ALL))
-    assert "is live: it counts already" in live["detail"]
+    assert "is live, so it already counts" in live["detail"]
     assert "no baseline" in posted(client, 409, role="live", probes=only(ONE))["detail"]
     none = posted(client, 409, role="live", probes=only(ONE), baseline="none")
     assert "there is no baseline 'none'" in none["detail"]

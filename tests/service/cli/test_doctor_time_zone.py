@@ -10,7 +10,7 @@ from tests.service.streams_for_tests import write_stream
 from tests.service.transactions import write
 from tidegauge_probes import load
 from tidegauge_probes.drift.civil_time import ClockChange
-from tidegauge_service.cli import doctor
+from tidegauge_service.cli.doctor import stream_state
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.store import streams
@@ -25,9 +25,9 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_the_zone_is_named_before_a_first_run(tmp_path: Path, settings: Settings) -> None:
-    assert doctor._time_zone(write_stream(tmp_path), settings) == "UTC"
+    assert stream_state.time_zone(write_stream(tmp_path), settings) == "UTC"
     berlin = write_stream(tmp_path, timezone="Europe/Berlin")
-    assert doctor._time_zone(berlin, settings) == "Europe/Berlin"
+    assert stream_state.time_zone(berlin, settings) == "Europe/Berlin"
 
 
 def test_a_cycle_that_follows_a_clock_is_warned_about_until_the_file_has_a_zone(
@@ -39,7 +39,7 @@ def test_a_cycle_that_follows_a_clock_is_warned_about_until_the_file_has_a_zone(
     database.upgrade()
     write(database, streams.register, config, load(config.probes, tmp_path), 0)
     database.close()
-    monkeypatch.setattr(doctor, "followed_clock", lambda _connection, _stream: FOLLOWED)
-    assert doctor._time_zone(path, settings) == f"UTC. Warning: {FOLLOWED.advice}"
+    monkeypatch.setattr(stream_state, "followed_clock", lambda _connection, _stream: FOLLOWED)
+    assert stream_state.time_zone(path, settings) == f"UTC. Warning: {FOLLOWED.advice}"
     berlin = write_stream(tmp_path, timezone="Europe/Berlin")
-    assert doctor._time_zone(berlin, settings) == "Europe/Berlin"
+    assert stream_state.time_zone(berlin, settings) == "Europe/Berlin"

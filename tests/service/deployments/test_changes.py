@@ -327,10 +327,10 @@ def test_a_shadow_ends_with_a_window(database: Database, tmp_path: Path) -> None
 
 def test_what_is_live_is_no_shadow_of_itself(database: Database, tmp_path: Path) -> None:
     group = Redeployed(tmp_path, database, oracle.topic(1, 6))
-    with pytest.raises(ChangeRefused, match="is live: it counts already"):
+    with pytest.raises(ChangeRefused, match="is live, so it already counts"):
         group.shadow(0)
     group.shadow(1)
-    with pytest.raises(ChangeRefused, match="is the shadow already"):
+    with pytest.raises(ChangeRefused, match="is already the shadow"):
         group.shadow(1)
     group.deploy(1)
     assert [(d.role, d.until_ms) for d in group.known() if d.probe_set == group.sets[1].id] == [

@@ -18,7 +18,7 @@ from tests.service import transactions
 from tests.service.metrics.scrape import shown
 from tests.service.streams_for_tests import HOUR, START, Reading, reading, record, write_stream
 from tidegauge_probes.findings import BlindCause
-from tidegauge_service.cli import doctor
+from tidegauge_service.cli.doctor import stream_state
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.errors import ServiceError
 from tidegauge_service.jobs.sight import SightCheck
@@ -192,7 +192,7 @@ def test_a_misspelled_segment_is_shown_and_nobody_is_told(
     assert transactions.read(read.database, sight.blind_streams) == {"test": ["no_segments"]}
     settings = Settings(database=SecretStr(database_url))
     with pytest.raises(ServiceError, match="at 'chanel'"):
-        doctor._sight(tmp_path / "stream.yaml", settings)
+        stream_state.sight(tmp_path / "stream.yaml", settings)
 
 
 def test_of_an_lf_in_quarantine_receivers_know_already(counted: Counted) -> None:
@@ -229,7 +229,9 @@ def test_everything_that_people_look_at_says_the_same(
     settings = Settings(database=SecretStr(database_url))
     assert client.get("/readyz").json() == {"status": "ready"}
     assert client.get("/api/v1/streams/test").json()["blind"] is None
-    assert doctor._sight(tmp_path / "stream.yaml", settings) == "too few records counted to tell"
+    assert (
+        stream_state.sight(tmp_path / "stream.yaml", settings) == "too few records counted to tell"
+    )
 
     check(read).tick()
     why = "fails on 100 % of the records: `record.text` finds nothing at 'bdy'"
@@ -242,7 +244,7 @@ def test_everything_that_people_look_at_says_the_same(
     assert 'tidegauge_stream_blind{reason="blind_spot",stream="test"} 0.0' in metrics
     assert "nothing at &#39;bdy&#39;" in client.get("/").text
     with pytest.raises(ServiceError, match="nothing at 'bdy'"):
-        doctor._sight(tmp_path / "stream.yaml", settings)
+        stream_state.sight(tmp_path / "stream.yaml", settings)
 
 
 def test_doctor_takes_a_large_blind_spot_for_no_fault(
@@ -252,11 +254,11 @@ def test_doctor_takes_a_large_blind_spot_for_no_fault(
     read = counted(quiet)
     check(read).tick()
     settings = Settings(database=SecretStr(database_url))
-    said = doctor._sight(tmp_path / "stream.yaml", settings)
+    said = stream_state.sight(tmp_path / "stream.yaml", settings)
     assert said.startswith("No LF votes on 100 % of the records")
 
 
 def test_doctor_before_the_first_run(tmp_path: Path) -> None:
     path = write_stream(tmp_path)
     settings = Settings(database=SecretStr(f"sqlite:///{tmp_path}/new.db"))
-    assert doctor._sight(path, settings) == "nothing counted yet"
+    assert stream_state.sight(path, settings) == "nothing counted yet"

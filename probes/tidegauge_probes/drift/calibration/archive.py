@@ -1,6 +1,6 @@
 """The stored form of a calibration: a JSON header and arrays, for a baseline's archive.
 
-Learning takes seconds where series are many, so it is done once, when a baseline is frozen.
+Calibration takes seconds if there are many series, so it runs once, when a baseline is frozen.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Header(msgspec.Struct):
 def encode(
     calibration: Calibration, tails: TailMaps, forecast: Forecast
 ) -> tuple[bytes, dict[str, Array]]:
-    """Return the header and the arrays by name. *tails*: those of the calibration."""
+    """Return the header and the arrays by name. *tails*: the tail maps of the calibration."""
     cycles = calibration.season.cycles
     maps = [one for pair in tails.maps for one in pair]
     header = _Header(
@@ -61,9 +61,9 @@ def encode(
 def decode(
     header: bytes, stored: Mapping[str, Array], series: int, civil: CivilTime, window_ms: int
 ) -> tuple[Calibration, Forecast]:
-    """Read what ``encode`` wrote; ValueError or KeyError for what does not fit *series*.
+    """Read what ``encode`` wrote; ValueError or KeyError if it does not fit *series*.
 
-    *civil*, *window_ms*: those of the baseline, by which its cycles are read.
+    *civil*, *window_ms*: those of the baseline; its cycles are read with them.
     """
     head = msgspec.json.decode(header, type=_Header)
     arrays = {name.removeprefix(_PREFIX): part for name, part in stored.items()}

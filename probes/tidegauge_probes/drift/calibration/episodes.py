@@ -1,8 +1,8 @@
-"""Incidents in the calibration, which are left out: few, long, and sure.
+"""Leave incidents out of the calibration: few, long and certain ones.
 
-What recurs is how the stream is, and stays in: trimming it would promise a quiet that is not
-there. Single windows are never left out; winsorising bounds what they do to the mean (``noise``),
-and the tail map counts them (``tail_map``).
+Whatever recurs is normal for the stream, and stays in: trimming it would promise a stream calmer
+than it is. Single windows are never left out; winsorising bounds their effect on the mean
+(``noise``), and the tail map counts them (``tail_map``).
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 OFF_Z, SURE_Z = 4.0, 5.0
-"""A window is off, or surely off, from so many standard deviations; by its exact tail."""
+"""A window is off, or surely off, from this many standard deviations on, by its exact tail."""
 
 GAP: Final = 4
-"""Windows that may lie between two of one run."""
+"""Maximum number of windows in a gap inside a run."""
 
 LEAST: Final = 3
-"""Windows that are off in a run that counts."""
+"""Minimum number of windows that are off in a run."""
 
 RUNS: Final = 2
-"""Maximum runs, including lesser ones, that are left out of one series."""
+"""Maximum number of runs, minor ones included, that are left out of one series."""
 
 STRETCHES: Final = 3
-"""Stretches of time that are left out of a stream, at most."""
+"""Maximum number of stretches of time that are left out of a stream."""
 
 OF_SERIES, OF_STREAM = 0.15, 0.20
-"""Share of the windows that may be left out."""
+"""Maximum share of the windows that may be left out."""
 
 TOGETHER_P: Final = 1e-5
-"""What is as unlikely over a stretch, as one sum, is of the same incident."""
+"""A series whose sum over a stretch is at least this unlikely belongs to the same incident."""
 
 
 def left_out(windows: CalibrationWindows, expected: Floats, tau2: float) -> Mask:
-    """Return what belongs to an incident, bool [K, S]. *tau2*: that of the typical series."""
+    """Return what belongs to an incident, bool [K, S]. *tau2*: of a typical series."""
     chosen = np.zeros(windows.shape, dtype=np.bool_)
     found = _candidates(windows, expected, tau2)
     union = np.zeros(windows.shape[0], dtype=np.bool_)
@@ -81,7 +81,7 @@ def runs(marked: Mask) -> list[tuple[int, int]]:
 def _candidates(
     windows: CalibrationWindows, expected: Floats, tau2: float
 ) -> dict[int, Sequence[tuple[int, int]]]:
-    """Return the runs of each series that has few of them."""
+    """Return the runs of each series, if it has few enough of them."""
     p_value = _p_values(windows.x, windows.n, expected, tau2)
     seen = windows.n > 0
     off = seen & (p_value < 2 * special.ndtr(-OFF_Z))
@@ -104,7 +104,7 @@ def _candidates(
 def _off_as_a_whole(
     windows: CalibrationWindows, expected: Floats, tau2: float, stretch: slice
 ) -> Mask:
-    """Return which series are off over a stretch, as one sum, bool [S]."""
+    """Return which series are off over a stretch, taken as one sum, bool [S]."""
     n, x = windows.n[stretch].sum(axis=0), windows.x[stretch].sum(axis=0)
     due = (windows.n[stretch] * expected[stretch]).sum(axis=0)
     p = np.clip(due / np.maximum(n, 1), 1e-12, 1 - 1e-12)
@@ -113,6 +113,6 @@ def _off_as_a_whole(
 
 
 def _p_values(x: Floats, n: Floats, p: Floats, tau2: float) -> Floats:
-    """Two-sided mid-p of Binomial(n_eff, p), the yardstick of a stretch or a window."""
+    """Two-sided mid-p of Binomial(n_eff, p), by which a stretch or a window is measured."""
     n_eff = 1 / (1 / np.maximum(n, 1) + tau2 * p * (1 - p))
     return two_sided_mid_p(x / np.maximum(n, 1) * n_eff, n_eff, p)

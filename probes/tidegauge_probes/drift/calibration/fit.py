@@ -1,10 +1,10 @@
-"""The order of calibration: what is learned, from what, and how often.
+"""The order of calibration: what is learned from what, and how often.
 
-1. Incidents are left out (``episodes``), twice, by a first mean and the typical noise.
-2. Mean, season and noise are fitted to winsorised counts, five rounds, from unclipped ones on: a
-   series of all or nothing keeps its variance, single clumps are clipped more with each round.
-3. The variance–time curve, the error of the mean, and the degrees of freedom.
-4. The tail maps, from a scan of the calibration.
+1. Incidents are left out (``episodes``), in two passes, by a first mean and the typical noise.
+2. Mean, season and noise are fitted to winsorised counts in five rounds, starting unclipped: an
+   all-or-nothing series keeps its variance, while single clumps are clipped more in each round.
+3. The variance–time curve, the error of the mean, and the degrees of freedom are estimated.
+4. The tail maps are fitted to a scan of the calibration.
 
 ``forecast`` does the same with parts of the calibration held back.
 """
@@ -38,18 +38,18 @@ Mask = npt.NDArray[np.bool_]
 
 ROUNDS: Final = 5
 LEAST_FREE: Final = 0.3
-"""A window does not draw more than the rest of its expected value towards itself."""
+"""A window's pull on its own expected value leaves at least this share of it free."""
 
 PRIOR_TAU: Final = 0.20
-"""Between-window sd assumed where a baseline has no windows to learn it from."""
+"""Between-window sd assumed if a baseline has no windows to learn it from."""
 
 FOLDS: Final = 4
-"""Stretches of the calibration that are held back in turn."""
+"""Number of stretches of the calibration that are held back in turn."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Learned:
-    """What windows teach, before their tails; the parts of :class:`Calibration`."""
+    """What windows teach before the tails are fitted; the parts of :class:`Calibration`."""
 
     level: SeriesLevel
     tau2: Floats
@@ -59,7 +59,7 @@ class _Learned:
 
 
 def uncalibrated(x: Ints, n: Ints, windows: int) -> Calibration:
-    """Return what too few windows, or none, say: x of n [S] over all of them."""
+    """Return the calibration for too few windows, or none: x of n [S] over all of them."""
     p = smoothed(x.astype(np.float64), n.astype(np.float64))
     tau2 = np.full(len(p), PRIOR_TAU**2)
     se2 = 1 / (np.maximum(n, 1.0) * p * (1 - p)) + tau2 / max(windows, 1)
@@ -69,7 +69,7 @@ def uncalibrated(x: Ints, n: Ints, windows: int) -> Calibration:
 
 
 def calibrate(windows: CalibrationWindows) -> Calibration:
-    """Learn all there is to know of each series."""
+    """Learn everything there is to know about each series."""
     incident = _incidents(windows)
     used = windows.without(incident)
     learned = _learn(used)
@@ -88,13 +88,13 @@ def calibrate(windows: CalibrationWindows) -> Calibration:
 
 
 def _tails(windows: CalibrationWindows, learned: _Learned) -> TailMaps:
-    """Scan the windows that taught what is known."""
+    """Scan the windows from which the rest was learned."""
     pull = learned.level.season.leverage(windows.starts, windows.shape[1])
     return tail_map.fit(_sums(windows, learned, windows.size.sum(axis=0), pull))
 
 
 def _incidents(windows: CalibrationWindows) -> Mask:
-    # Without weeks: two of them would take an incident for half a cycle, and hide it.
+    # No weekly cycle: over two weeks, it would mistake an incident for half a cycle, and hide it.
     used, found = windows, np.zeros(windows.shape, dtype=np.bool_)
     for _ in range(2):
         level = level_of(used, weekly=False)
@@ -132,7 +132,7 @@ def _learn(windows: CalibrationWindows) -> _Learned:
 
 @dataclass(frozen=True, eq=False)
 class _Noise:
-    """``off``: residuals, [K, S]; ``free``: how much of its own each window has not drawn away."""
+    """``off``: residuals, [K, S]; ``free``: 1 less the window's pull on its own expected value."""
 
     tau2: Floats
     off: Floats
@@ -140,7 +140,7 @@ class _Noise:
 
 
 def _noise(windows: CalibrationWindows, level: SeriesLevel, seen: Floats) -> _Noise:
-    """Return the noise around *level* of counts *seen*, [K, S]."""
+    """Return the noise of the counts *seen*, [K, S], around *level*."""
     size = windows.size
     y, e = noise.oriented(seen, windows.n, level.expected, level.flip)
     off = np.where(windows.used, y - windows.n * e, 0.0)
@@ -150,7 +150,7 @@ def _noise(windows: CalibrationWindows, level: SeriesLevel, seen: Floats) -> _No
 
 
 def _clipped(windows: CalibrationWindows, level: SeriesLevel, tau2: Floats) -> Floats:
-    """Return x of all windows, winsorised around what was expected, [K, S]."""
+    """Return x of all windows, winsorised around what is expected, [K, S]."""
     y, e = noise.oriented(windows.x, windows.n, level.expected, level.flip)
     due = windows.n * e
     y = due + noise.winsorised(y - due, noise.variance(windows.n, e, tau2))
@@ -158,7 +158,7 @@ def _clipped(windows: CalibrationWindows, level: SeriesLevel, tau2: Floats) -> F
 
 
 def _error_of_mean(variance: Floats, events: Floats, growth: Floats) -> Floats:
-    """Return the relative variance of the share expected of the rarer outcome, [S]."""
+    """Return the relative variance of the rarer outcome's expected share, [S]."""
     seen = np.maximum(events, 0.5)
     found = variance.sum(axis=0) * growth / seen**2
     return np.asarray(np.where(events < 1, np.maximum(found, 1 / seen), found))
@@ -181,7 +181,7 @@ def forecast(windows: CalibrationWindows, calibration: Calibration, weights: Flo
     """Compare each quarter of the windows with what the other three teach.
 
     *weights*: of the series in the budget, [S], mean 1. A calibration that is still learning has
-    no tails, and no windows to tell of.
+    no tails, and so no windows to compare.
     """
     if calibration.tails is None or len(windows.starts) < FOLDS:
         return NO_FORECAST
@@ -191,7 +191,7 @@ def forecast(windows: CalibrationWindows, calibration: Calibration, weights: Flo
 
 
 def _held_back(windows: CalibrationWindows, weights: Floats) -> Iterator[Floats]:
-    """Yield the evidence in each fold, by what the others teach of level, noise and tails."""
+    """Yield the evidence in each fold, with level, noise and tails learned from the others."""
     fold = np.arange(windows.shape[0]) * FOLDS // windows.shape[0]
     for which in range(FOLDS):
         others, held = windows[fold != which], windows[fold == which]
@@ -205,7 +205,7 @@ def _held_back(windows: CalibrationWindows, weights: Floats) -> Iterator[Floats]
 def _evidence(
     held: CalibrationWindows, learned: _Learned, tails: TailMaps, weights: Floats
 ) -> Floats:
-    """Return the evidence of each series in each window, in nats of the stream's α, [K, S]."""
+    """Return the evidence of each series in each window, [K, S], in nats relative to its level."""
     nothing = np.zeros(held.shape)
     sums = _sums(held, learned, np.full(held.shape[1], math.inf), nothing)
     best = np.full(held.shape, -np.inf)

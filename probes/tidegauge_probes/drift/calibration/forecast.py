@@ -1,8 +1,8 @@
 """False incidents to expect: what the detector would have opened in its own calibration.
 
-The windows are held back in turn: a stretch of them is compared with what the others teach, by the
-very test that live windows meet. No calibration is long enough to see one false incident in a
-quarter of a year, so the rate at the budget's level is extrapolated from lower ones.
+Windows are held back in turn: each stretch is compared with what the others teach, by the same
+test as live windows. No calibration is long enough to show one false incident in a quarter of a
+year, so the rate at the budget's level is extrapolated from lower levels.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from tidegauge_probes.drift.calibration.generalised_pareto import Exceedance
 Floats = npt.NDArray[np.float64]
 
 SEEN: Final = 5
-"""Incidents that were seen at a level are counted; of fewer the rate is extrapolated."""
+"""If this many incidents were seen at a level, they are counted; otherwise extrapolated."""
 
 HEAVINESS: Final = 5.0
-"""Prior mean of ξ times the windows: fewer of them have seen less of what may come."""
+"""Prior mean of ξ, times the number of windows: the fewer there are, the less has been seen."""
 
 APART: Final = 8
-"""A series opens an incident where its evidence is the greatest in so many windows around."""
+"""A series opens an incident where its evidence is the largest within this many windows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """``peaks``: evidence of each possible incident in nats, [N], of *windows* windows."""
+    """``peaks``: evidence of each possible incident in nats, [N], out of *windows* windows."""
 
     peaks: Floats
     windows: int
 
     def per_window(self, alpha: float) -> float | None:
-        """Return the incidents to expect a window where one is opened at the level *alpha*.
+        """Return the expected incidents per window if one is opened at the level *alpha*.
 
-        None where there were no windows to tell.
+        None if there are no windows to tell from.
         """
         if not self.windows:
             return None
@@ -60,10 +60,10 @@ NO_FORECAST: Final = Forecast(np.zeros(0), 0)
 
 
 def incidents(evidence: Floats) -> Floats:
-    """Return the peaks of possible incidents, at most one a window, from evidence [K, S].
+    """Return the peaks of possible incidents, at most one per window, from evidence [K, S].
 
-    Series that peak in the same window are one incident. Their evidence is relative to the level
-    of the stream, so that one that exceeds −ln α opens at α.
+    Series that peak in the same window are one incident. Evidence is relative to the level of the
+    stream, so that a peak above −ln α opens at α.
     """
     most = evidence.copy()
     for lag in range(1, min(APART, len(evidence))):

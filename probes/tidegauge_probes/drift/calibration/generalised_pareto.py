@@ -1,12 +1,12 @@
 """How often a level is exceeded that was hardly ever reached: peaks over a threshold.
 
 Excesses over a high threshold u follow a generalised Pareto law, (1 + ξ d/σ)^(−1/ξ) (Pickands
-1975; Coles 2001). With few of them σ and ξ are not known, so the answer is the posterior mean over
-a grid of both: little data makes a heavier tail, and so less power, not more false alarms.
+1975; Coles 2001). With few of them, σ and ξ are uncertain, so the result is the posterior mean over
+a grid of both: little data means a heavier tail, and so less power, not more false alarms.
 
-Peaks may come in heaps, as of a series that is all or nothing, and no one law fits two heaps. So
-the tail is never lighter than what was seen: from each level that was exceeded five times or more
-it falls by 1 in e a nat, as honest evidence does.
+Peaks may come in clusters, as in an all-or-nothing series, and no single law fits two clusters. So
+the tail is never lighter than what was seen: from each level that was exceeded five times or more,
+it falls by a factor of e per nat, as honest evidence does.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 LEAST_PEAKS: Final = 20
-"""Peaks without which nothing is fitted."""
+"""Minimum number of peaks; with fewer, nothing is fitted."""
 
 LEAST_LEVEL: Final = 1.0
-"""Nats. No threshold is lower."""
+"""Nats. Lower bound of the threshold."""
 
 LEAST_HEAP: Final = 5
-"""Peaks beyond a level that make it certain to be reached again."""
+"""Number of peaks beyond a level from which it is certain to be reached again."""
 
 SIGMAS: Final = np.exp(np.linspace(np.log(0.5), np.log(8.0), 30))[:, None]
 SHAPES: Final = np.linspace(0.0, 1.2, 25)[None, :]
 SIGMA_SPREAD: Final = 0.2
-"""Prior sd of ln σ: a p-value that is right has σ = 1."""
+"""Prior sd of ln σ: p-values that are right have σ = 1."""
 
 REACH: Final = 120.0
 STEPS: Final = 241
 DISTANCES: Final = REACH * np.linspace(0, 1, STEPS) ** 2
-"""Nats beyond the threshold at which the law is kept, denser where it matters."""
+"""Nats beyond the threshold at which the law is tabulated, denser where it matters."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +51,15 @@ class Exceedance:
     log_survival: Floats
 
     def log_rate(self, evidence: Floats) -> Floats:
-        """Return ln of how often *evidence* is exceeded; below the threshold: as often as that."""
+        """Return ln of how often *evidence* is exceeded; at most as often as the threshold is."""
         beyond = np.interp(evidence - self.level, DISTANCES, self.log_survival)
         return np.asarray(np.log(self.rate) + beyond)
 
 
 def fit(peaks: Floats, exposure: float, heaviness: float) -> Exceedance | None:
-    """Fit the law of *peaks*, [N], one for each possible episode; None of fewer than 20.
+    """Fit the law of *peaks*, [N], one per possible episode; None if they are fewer than 20.
 
-    *exposure*: series × windows that they are of. *heaviness*: prior mean of ξ.
+    *exposure*: series × windows that they come from. *heaviness*: prior mean of ξ.
     """
     if len(peaks) < LEAST_PEAKS:
         return None
@@ -81,7 +81,7 @@ def _log_survival(excess: Floats, heaviness: float) -> Floats:
 
 
 def _seen(excess: Floats) -> Floats:
-    """Return the share of *excess* beyond DISTANCES, continued by e⁻¹ a nat, [241]."""
+    """Return the share of *excess* beyond DISTANCES, continued by e⁻¹ per nat, [241]."""
     highest = np.sort(excess)[::-1]
     beyond = (highest[:, None] > DISTANCES).sum(axis=0)
     counted = np.where(beyond >= LEAST_HEAP, beyond, 0) / max(len(excess), 1)

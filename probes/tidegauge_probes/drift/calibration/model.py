@@ -1,4 +1,4 @@
-"""What is known of a stream after calibration. Frozen values; nothing here computes much."""
+"""What is known about a stream after calibration. Frozen values with little computation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tidegauge_probes.drift.calibration.tails import TailMaps
 from tidegauge_probes.drift.calibration.variance_time import VarianceTime
+from tidegauge_probes.drift.margins import NO_MARGINS, Margins
 from tidegauge_probes.drift.scales import LEAST_FREEDOM
 from tidegauge_probes.drift.season import NO_SEASON, Season, SeasonCounts
 
@@ -20,14 +21,15 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What comparing needs to know of each series, float64 [S] each.
+    """What a comparison needs to know about each series, float64 [S] each.
 
-    ``p``: share expected, on average over the cycles; ``tau2``: variance of logit p between
-    windows; ``error``: relative variance of the share expected of the *rarer* outcome; ``n``:
-    records (or votes) behind it; ``curve``: how the variance of sums grows; ``season``: the daily
-    and weekly cycles around p. ``freedom``: degrees of freedom of one window (windows × series
-    that vary independently); ``tails``: how often sums went astray in the calibration itself;
-    ``left_out``: stretches that were taken for incidents, [from, until) in epoch ms.
+    ``p``: expected share, averaged over the cycles; ``tau2``: variance of logit p between windows;
+    ``error``: relative variance of the expected share of the *rarer* outcome; ``n``: records (or
+    votes) behind it; ``curve``: how the variance of sums grows; ``season``: the daily and weekly
+    cycles around p. ``freedom``: degrees of freedom of one window (windows × series that vary
+    independently); ``tails``: how far out sums got in the calibration itself; ``left_out``:
+    stretches treated as incidents, [from, until) in epoch ms. ``margins``: which series are pairs,
+    and which are the coverages of their LFs.
     """
 
     p: Floats
@@ -40,6 +42,7 @@ class Calibration:
     freedom: float = math.inf
     tails: TailMaps | None = None
     left_out: tuple[tuple[int, int], ...] = ()
+    margins: Margins = NO_MARGINS
 
     @property
     def flip(self) -> Mask:
@@ -52,9 +55,9 @@ class Calibration:
         return np.asarray(self.error / np.maximum(self.p, 1 - self.p) ** 2)
 
     def expected(self, starts: Ints, came: SeasonCounts | None = None) -> Floats:
-        """Return the shares to expect in windows that start then, float64 [W, S].
+        """Return the expected shares in windows with these starts, float64 [W, S].
 
-        *came*: what they hold, which on a holiday tells a weekday from a Sunday.
+        *came*: what the windows contain, which on a holiday tells a weekday from a Sunday.
         """
         return self.season.expected(self.p, starts, came)
 
@@ -63,5 +66,5 @@ class Calibration:
         return self.season.variance(starts, len(self.p))
 
     def freedom_of(self, windows: Ints) -> Floats:
-        """Return the degrees of freedom that sums of so many windows are tested with."""
+        """Return the degrees of freedom for testing sums of this many windows."""
         return np.asarray(np.maximum(self.freedom / np.maximum(windows, 1), LEAST_FREEDOM))

@@ -1,16 +1,17 @@
 """How much each series varies from window to window beyond counting: τ², the variance of logit p.
 
-All is of the *rarer* outcome: y of n with expected share e ≤ ½ (``oriented``). One window has
+Everything refers to the *rarer* outcome: y of n, expected share e ≤ ½ (``oriented``). A window has
 
     s² = n e (1 − e) + n (n − 1) e² (1 − e)² τ²
 
-(Williams 1982). Wild windows would decide τ² and the mean alone, so residuals are winsorised
-(Huber 1964): beyond 4 s they count as 4 s. Counts are skew, √Poisson is not: (√μ + 2)² =
-μ + 4 √μ + 4, hence the constant 4 above. Of the rarest series four events count in full.
+(Williams 1982). Wild windows would otherwise decide τ² and the mean alone, so residuals are
+winsorised (Huber 1964): beyond 4 s they count as 4 s. Counts are skewed, their square roots are
+not: (√μ + 2)² = μ + 4 √μ + 4, hence the constant 4 above. In the rarest series, four events count
+in full.
 
-Single series tell τ² badly, so each is shrunk to the others, as far as they are alike; one that
-clearly differs is believed (limited translation, Efron & Morris 1972). Half a posterior standard
-deviation is added for caution.
+A single series says little about its τ², so each is shrunk towards the others as far as they are
+alike; one that clearly differs is believed (limited translation, Efron & Morris 1972). Half a
+posterior standard deviation is added for caution.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 FLOOR_TAU: Final = 0.03
-"""No stream repeats itself exactly: the least between-window sd of logit p."""
+"""Lower bound of the between-window sd of logit p: no stream repeats itself exactly."""
 
 CLIP: Final = 4.0
-"""Standard deviations that a window may count for."""
+"""Maximum standard deviations that a window counts for."""
 
 PRIOR_CV: Final = 0.5
-"""How far single series may lie from the pooled variance, at least (coefficient of variation)."""
+"""Lower bound of the coefficient of variation between single series and the pooled variance."""
 
 BELIEVED: Final = 3.0
-"""Standard errors from the pooled τ² beyond which a series is not drawn towards it."""
+"""Standard errors from the pooled τ² beyond which a series is not shrunk towards it."""
 
 UNKNOWN: Final = 1e12
-"""Variance of a τ² that nothing tells of."""
+"""Variance of a τ² about which nothing is known."""
 
 
 def oriented(x: Floats, n: Floats, expected: Floats, flip: Mask) -> tuple[Floats, Floats]:
@@ -51,7 +52,7 @@ def variance(n: Floats, e: Floats, tau2: Floats | float) -> Floats:
 
 
 def winsorised(residuals: Floats, variances: Floats) -> Floats:
-    """Return residuals of counts, none further out than 4 standard deviations (and 4 above).
+    """Return residuals of counts, limited to 4 standard deviations (plus 4 above).
 
     >>> winsorised(np.array([-50.0, 3.0, 50.0]), np.array([25.0, 0.01, 25.0])).tolist()
     [-20.0, 3.0, 24.0]
@@ -66,8 +67,8 @@ def tau2_of(residuals: Floats, size: Floats, e: Floats, free: Floats) -> Floats:
     Args:
         residuals: y − n e, winsorised, [K, S]; 0 where a window is not used.
         size: n, 0 where a window is not used.
-        e: the shares expected.
-        free: 1 less what a window has drawn its own expected value towards itself.
+        e: the expected shares.
+        free: 1 less the window's pull on its own expected value.
     """
     spread = e * (1 - e)
     between = (size * np.maximum(size - 1, 0) * spread**2).sum(axis=0)
@@ -87,7 +88,7 @@ def tau2_of(residuals: Floats, size: Floats, e: Floats, free: Floats) -> Floats:
         noise = error(pooled) if again else noise
         pooled = max(float((raw / noise).sum() / (1 / noise).sum()), FLOOR_TAU**2)
     apart = (raw - pooled) ** 2
-    # The variance between series that the errors of their estimates do not explain.
+    # The variance between series that their estimation errors do not explain.
     alike = max(float(np.clip(apart / noise - 1, -1, 8).sum() / (1 / noise).sum()), 0.0)
     prior = np.full(len(raw), max((PRIOR_CV * pooled) ** 2, alike if len(raw) > 3 else 0.0))  # noqa: PLR2004
     differs = raw - pooled > BELIEVED * np.sqrt(noise)

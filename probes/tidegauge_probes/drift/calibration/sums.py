@@ -1,7 +1,7 @@
-"""All sums of j consecutive windows, tested as the live scan tests the newest.
+"""All sums of j consecutive windows, tested the way the live scan tests the newest.
 
-What a calibration window has contributed to its own expected value is taken out: residuals are
-divided by 1 − h, with h = N/N₀ of the mean, and by 1 − half of the season's leverage.
+A calibration window's contribution to its own expected value is taken out: residuals are divided
+by 1 − h, with h = N/N₀ for the mean, and by 1 − half of the season's leverage.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 MOST_OWN: Final = 0.5
-"""Share of the mean that a sum is taken to have contributed itself, at most."""
+"""Maximum share of the mean that a sum is assumed to have contributed itself."""
 
 
 NEAR_Z: Final = 1.5
-"""Standard deviations within which a sum has no evidence, 0 nats: its p-value is not looked at."""
+"""A sum within this many standard deviations has no evidence, 0 nats; no p-value is computed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """Windows around what is expected of them; see ``Calibration`` for most of the parts.
+    """Windows and what is expected of them; most of the parts are described in ``Calibration``.
 
-    ``level.expected``: [K, S], of these windows. ``learned_from``: N₀, [S], and ``pull``, [K, S],
-    of windows that the level was learned from; infinity and 0 of others.
+    ``level.expected``: [K, S], for these windows. ``learned_from``: N₀, [S], and ``pull``, [K, S],
+    for windows that the level was learned from; infinity and 0 for others.
     """
 
     calibrated: CalibrationWindows
@@ -104,7 +104,7 @@ class Sums:
 
     @cached_property
     def _season(self) -> Floats:
-        """Variance that the error of the season adds to one window's count."""
+        """Variance that the error of the season adds to the count of one window."""
         of_logit = self.level.season.variance(self.calibrated.starts, self.shape[1])
         return np.asarray((self._due * (1 - self._shares)) ** 2 * of_logit)
 

@@ -1,9 +1,9 @@
 """The calibration's own false-alarm rate: how often sums of quiet windows get that far out.
 
-No law is trusted in the far tail. The calibration windows are scanned as live ones are, and the
-rate λ(E) at which a series' evidence exceeds E is fitted there (``generalised_pareto``), for four
-groups of scales and for rare and frequent series apart: single windows have one big jump, sums
-are of many bounded terms (Embrechts, Klüppelberg & Mikosch 1997). Live evidence E then counts for
+No law is trusted in the far tail. The calibration windows are scanned the way live ones are, and
+the rate λ(E) at which a series' evidence exceeds E is fitted (``generalised_pareto``), for four
+groups of scales, and for rare and frequent series separately: single windows make one big jump,
+sums have many bounded terms (Embrechts, Klüppelberg & Mikosch 1997). Live evidence E then counts as
 
     E' = min(E, −ln λ(E) − ln 2)
 
@@ -25,13 +25,13 @@ from tidegauge_probes.drift.calibration.tails import GROUPS, TailMaps
 Floats = npt.NDArray[np.float64]
 
 SCANNED: Final = (1, 2, 3, 5, 6, 8, 11, 16, 20, 32, 48)
-"""Scales that are looked at, as far as a quarter of the calibration."""
+"""Scales that are scanned, up to a quarter of the calibration."""
 
 HEAVY, LIGHT = 0.15, 0.03
-"""Prior mean of ξ, of single windows and of sums."""
+"""Prior mean of ξ, for single windows and for sums."""
 
 RARE: Final = 1.0
-"""Events expected a window, below which a series is rare."""
+"""Expected events per window below which a series is rare."""
 
 
 def fit(sums: Sums) -> TailMaps:
@@ -52,7 +52,7 @@ def fit(sums: Sums) -> TailMaps:
 
 
 def _fit_one(evidence: Floats, block: int, heaviness: float) -> Exceedance | None:
-    """Fit the map of some series: one peak for each block of windows that one episode fills."""
+    """Fit the map of some series to one peak per block of windows, the size of one episode."""
     windows, series = evidence.shape
     blocks = windows // block
     kept = evidence[windows - blocks * block :].reshape(blocks, block, series)

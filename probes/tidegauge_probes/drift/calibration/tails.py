@@ -1,4 +1,4 @@
-"""What evidence counts for, once calibration has shown how far quiet windows get (``tail_map``)."""
+"""How much evidence counts, given how far quiet windows get in the calibration (``tail_map``)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 GROUPS: Final = ((1, 1), (2, 5), (6, 16), (17, LONGEST))
-"""Scales that have a map in common."""
+"""Groups of scales that share a map."""
 
 SLACK: Final = float(np.log(2.0))
-"""Nats: both sides of a series, and two of the overlapping groups, may go astray."""
+"""Nats: either side of a series, and two of the overlapping groups, may give a false alarm."""
 
 
 @dataclass(frozen=True, eq=False)
 class TailMaps:
-    """``maps``: for each group of scales that of the frequent and that of the rare series.
+    """``maps``: for each group of scales, the map of frequent series and that of rare ones.
 
     ``rare``: bool [S].
     """
@@ -33,7 +33,7 @@ class TailMaps:
     rare: Mask
 
     def through(self, evidence: Floats, scale: Ints) -> Floats:
-        """Return what *evidence* of sums of *scale* windows counts for, nats, [J, S] each."""
+        """Return what *evidence* from sums of *scale* windows counts as, in nats, [J, S] each."""
         found = evidence.copy()
         for (low, high), pair in zip(GROUPS, self.maps, strict=True):
             here = (scale >= low) & (scale <= high) & (evidence > 0)

@@ -1,13 +1,13 @@
 """The variance–time curve: how the variance of a sum grows with the number of its windows.
 
 Autocovariances of the *whole* standardised residual are fitted by a mixture of exponentials,
-Σ a_m φ_m^k with a_m ≥ 0 (non-negative least squares, Lawson & Hanson 1974); long memory, and
-records that stay for days, are both in it. A sum of j windows then varies by G(j) Σ s²,
+Σ a_m φ_m^k with a_m ≥ 0 (non-negative least squares, Lawson & Hanson 1974), which covers both long
+memory and records that stay for days. A sum of j windows then varies by G(j) Σ s²,
 
     G(j) = 1 + Σ_m a_m (g_j(φ_m) − 1),   g_j(φ) = (1 + φ)/(1 − φ) − 2 φ (1 − φ^j)/(j (1 − φ)²)
 
-Taking the mean out of K windows makes autocovariances too small by g_K(φ)/K (Marriott & Pope
-1954); that is part of what is fitted, or persistent noise would always be underrated.
+Subtracting the mean of K windows makes autocovariances too small by g_K(φ)/K (Marriott & Pope
+1954). The fit includes that; otherwise it would always underrate persistent noise.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ PHIS: Final = np.array([0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 0.995])
 
 LAGS: Final = 63
 NEAR: Final = 8
-"""Lags whose mean says how persistent a series is, compared with others."""
+"""Number of lags whose mean says how persistent a series is, compared with others."""
 
 BIAS: Final = 0.9
-"""Share of the bias from the mean that is corrected: cycles take some of it away already."""
+"""Share of the bias from the mean that is corrected: the cycles remove some of it already."""
 
 OWN_LEAST: Final = 0.05
-"""A series whose own curve would weigh less has the pooled one."""
+"""A series whose own curve would get less weight than this uses the pooled one."""
 
 ERROR: Final = 1.5
-"""By how much more autocovariances vary by chance than Bartlett's formula says: cycles are fitted,
-too, and the rarest counts are not normal."""
+"""How many times as much autocovariances vary by chance as Bartlett's formula says: cycles are
+fitted, too, and the rarest counts are not normal."""
 
 RIDGE: Final = 0.25
-"""Spread of the shares of variance, mass times squared, that draws the line through them level."""
+"""Spread of the shares of variance (mass times squared) that flattens the line through them."""
 
 REACH: Final = 256
-"""Lags that Bartlett's sum goes to."""
+"""Number of lags in Bartlett's sum."""
 
 COMPARABLE: Final = 4
-"""Series of a volume that tells, at least, to say how much curves differ between series."""
+"""Minimum number of large enough series for saying how much curves differ between series."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class VarianceTime:
 
     @classmethod
     def independent(cls, series: int) -> VarianceTime:
-        """Return the curve of windows that know nothing of each other."""
+        """Return the curve of independent windows."""
         return cls(np.zeros((len(PHIS), series)))
 
     @cached_property
@@ -73,28 +73,28 @@ class VarianceTime:
         return np.asarray(1 + np.maximum(beyond, 0.0))
 
     def of_mean(self, windows: int) -> Floats:
-        """Return G(K), [S]: the curve goes on as between 32 and 64 windows, to three times 64."""
+        """Return G(K), [S]: beyond 64 windows it grows as from 32 to 64, up to three times 64."""
         end, half = self.growth[LONGEST], self.growth[LONGEST // 2]
         power = np.clip(np.log2(end / half), 0, 1)
         return np.asarray(end * min(windows / LONGEST, 3.0) ** power)
 
 
 def growth(phi: Floats | float, j: Ints | int) -> Floats:
-    """Return g_j(φ): by how much a mean of j windows of AR(1) noise varies more."""
+    """Return g_j(φ): how many times as much a mean of j windows varies with AR(1) noise."""
     return np.asarray((1 + phi) / (1 - phi) - 2 * phi * (1 - phi**j) / (j * (1 - phi) ** 2))
 
 
 def fit(u: Floats, used: Mask, events: Floats, share: Floats) -> VarianceTime:
     """Fit the curve of each series.
 
-    What a series says of its own is drawn towards what series of its kind say: where more of the
-    variance lies between windows (*share*), less of it is counting, which mostly is independent.
+    What a series says is shrunk towards what series of its kind say: the more of the variance lies
+    between windows (*share*), the less comes from counting, which is mostly independent.
 
     Args:
         u: standardised residuals, [K, S]; 0 where not used.
         used: bool [K, S].
-        events: of the rarer outcome expected, [S]: rare series say little of their own.
-        share: of the variance that is not counting, [S], 0 … 1.
+        events: expected, of the rarer outcome, [S]: rare series say little on their own.
+        share: of the variance that does not come from counting, [S], 0 … 1.
     """
     windows, series = u.shape
     lags = min(LAGS, windows // 3)
@@ -134,8 +134,8 @@ class _Exponentials:
 def _by_kind(found: Floats, mass: Floats, share: Floats) -> tuple[Ints, Floats]:
     """Return the kind of each series, [S], and what each kind says, [lags, kinds].
 
-    Kinds are of one *share*; what they say is a straight line in it, fitted to all series by
-    their *mass*.
+    A kind has one *share*; what the kinds say is a straight line in it, fitted to all series,
+    weighted by their *mass*.
     """
     kinds, kind = np.unique(share, return_inverse=True)
     total = max(float(mass.sum()), 1e-9)
@@ -149,7 +149,7 @@ def _by_kind(found: Floats, mass: Floats, share: Floats) -> tuple[Ints, Floats]:
 def _error(weights: Floats, windows: int, near: int) -> float:
     """Return the variance of the mean of C(1) … C(near), by Bartlett's formula (1946).
 
-    Of independent windows it is 1/(near · K). Persistent ones tell much less of themselves.
+    For independent windows it is 1/(near · K). Persistent ones say much less about themselves.
     """
     lag = np.arange(REACH + 1)
     c = (weights[:, None] * PHIS[:, None] ** lag).sum(axis=0)
@@ -176,7 +176,7 @@ def _autocovariances(u: Floats, used: Mask, lags: int) -> Floats:
 def _own_weight(apart: Floats, events: Floats, windows: int, noise: Floats) -> Floats:
     """Return how much each series' own autocovariances count, [S].
 
-    *apart*: them less those of its kind, [lags, S]; *noise*: their variance by chance, [S].
+    *apart*: the same less those of its kind, [lags, S]; *noise*: their variance by chance, [S].
     """
     persistence = apart[: min(NEAR, len(apart))].mean(axis=0)
     telling = events >= windows
@@ -189,10 +189,10 @@ def _own_weight(apart: Floats, events: Floats, windows: int, noise: Floats) -> F
 
 
 def independent_series(u: Floats) -> float:
-    """Return how many independent series vary as much together: S² / Σ ρ², less chance."""
+    """Return how many independent series would vary as much together: S² / Σ ρ², less chance."""
     windows, series = u.shape
     scaled = u / np.sqrt(np.maximum((u**2).sum(axis=0), 1e-300))
-    # ‖UᵀU‖² = ‖UUᵀ‖²: of two products the smaller, for there may be 30,000 series.
+    # ‖UᵀU‖² = ‖UUᵀ‖²: use the smaller of the two products, since there may be 30,000 series.
     squares = float(((scaled @ scaled.T) ** 2).sum()) - float((scaled**2).sum())
     together = max(squares - series * (series - 1) / windows, 0.0)
     return float(series**2 / (series + together))

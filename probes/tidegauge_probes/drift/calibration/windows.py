@@ -1,4 +1,4 @@
-"""The calibration windows: what was counted, and which of it is used."""
+"""The calibration windows: what was counted, and which of it calibration uses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Mask = npt.NDArray[np.bool_]
 class CalibrationWindows:
     """x of n, float64 [K, S], in windows that start at ``starts``, int64 [K].
 
-    ``used``: bool [K, S], what calibration learns from; always without n = 0. ``civil``: the clock
+    ``used``: bool [K, S], what calibration learns from; never where n = 0. ``civil``: the clock
     and the calendar of the traffic.
     """
 
@@ -38,7 +38,7 @@ class CalibrationWindows:
     def of(
         cls, starts: Ints, x: Ints, n: Ints, window_ms: int, civil: CivilTime = UTC_TIME
     ) -> CalibrationWindows:
-        """Return windows that are all used where they have a volume."""
+        """Return windows that are all used wherever they have a volume."""
         return cls(starts, x.astype(np.float64), n.astype(np.float64), window_ms, n > 0, civil)
 
     @property
@@ -48,20 +48,20 @@ class CalibrationWindows:
 
     @property
     def size(self) -> Floats:
-        """The volumes that are used, float64 [K, S]; 0 elsewhere."""
+        """Volumes of the windows that are used, float64 [K, S]; 0 elsewhere."""
         return np.where(self.used, self.n, 0.0)
 
     @property
     def came(self) -> SeasonCounts:
-        """What every window holds, used or not: on a holiday it decides what is expected."""
+        """What every window contains, used or not: on a holiday it decides what is expected."""
         return SeasonCounts(self.x, self.n)
 
     def without(self, left_out: Mask) -> CalibrationWindows:
-        """Return the same, with *left_out* [K, S] not used."""
+        """Return the same windows with *left_out* [K, S] not used."""
         return replace(self, used=(self.n > 0) & ~left_out)
 
     def __getitem__(self, windows: Mask) -> CalibrationWindows:
-        """Return some of the windows."""
+        """Return only these windows."""
         return CalibrationWindows(
             self.starts[windows],
             self.x[windows],
@@ -74,7 +74,7 @@ class CalibrationWindows:
 
 @dataclass(frozen=True, eq=False)
 class SeriesLevel:
-    """The mean share of each series, [S], the cycles around it, and what they expect, [K, S]."""
+    """The mean share of each series, [S], the cycles around it, and the expected shares, [K, S]."""
 
     p: Floats
     season: Season
@@ -89,7 +89,7 @@ class SeriesLevel:
 def level_of(windows: CalibrationWindows, *, weekly: bool) -> SeriesLevel:
     """Fit mean and cycles.
 
-    A second round takes the cycles out of the mean: volumes differ by time of day, too.
+    The second round takes the cycles out of the mean: volumes, too, differ by time of day.
     """
     size = windows.size
     seen, total = np.where(windows.used, windows.x, 0.0), size.sum(axis=0)
@@ -106,5 +106,5 @@ def level_of(windows: CalibrationWindows, *, weekly: bool) -> SeriesLevel:
 
 
 def smoothed(x: Floats, n: Floats) -> Floats:
-    """Jeffreys' estimate: an LF that never voted has a small share, not an impossible one."""
+    """Apply Jeffreys' estimate: an LF that never voted has a small share, not an impossible one."""
     return np.asarray((x + 0.5) / (n + 1.0))

@@ -1,10 +1,11 @@
-"""A pickle read without being run: its opcodes build plain values, and nothing is ever called.
+"""Read a pickle without running it: opcodes build plain values, and nothing is ever called.
 
-`pickle.Unpickler` is no base for that, whatever `find_class` refuses. A `BUILD` hands the file's
-state to numpy's C code, which follows the pointers in it; `LONG_BINPUT` allocates as many places as
-the file says; a tuple that is nested deeply, or in itself twice at each level, crashes or hangs
-when it is hashed. Here names stay names, arrays come of plain numbers (`Makers`), keys are texts
-and small integers, and the opcodes are counted. `pickletools.genops` parses them and runs none.
+`pickle.Unpickler` is not safe for that, whatever `find_class` refuses. `BUILD` hands the file's
+state to numpy's C code, which follows the pointers in it; `LONG_BINPUT` allocates as many slots as
+the file says; a tuple that is nested deeply, or that contains the level below twice, crashes or
+hangs when it is hashed. Here names stay names, arrays are made of plain numbers (`Makers`), keys
+are strings and small integers, and opcodes are counted. `pickletools.genops` parses, but runs
+nothing.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ MOST_OPCODES: Final = 1_000_000
 """A second or two of work; a model of a hundred LFs takes a few thousand."""
 
 _MOST_BITS: Final = 512
-"""Maximum bits of an integer: longer ones are slow to hash, and a program may ask for that
+"""Maximum bits of an integer: longer ones are slow to hash, and a pickle may ask for that
 often."""
 
 
 @dataclass
 class Budget:
-    """Opcodes that may still be read, of a file and the pickles inside it."""
+    """Opcodes that may still be read, in a file and the pickles inside it."""
 
     opcodes: int = MOST_OPCODES
 
     def spend(self) -> None:
-        """Take one; BaselineError if none is left."""
+        """Use up one; BaselineError if none is left."""
         self.opcodes -= 1
         if self.opcodes < 0:
             msg = "its pickle is too long for a saved LabelModel"
@@ -48,25 +49,25 @@ class Name:
 
 
 class Inert:
-    """Stands for an object of a class that is not needed: takes any state, does nothing."""
+    """Stands in for an object of a class that is not needed: accepts any state, does nothing."""
 
     def __init__(self, state: object = None) -> None:
-        """Keep the attributes: a LabelModel may have been pickled whole."""
+        """Keep the attributes: a LabelModel may have been pickled as a whole."""
         self.state = state
 
     def build(self, state: object) -> None:
-        """Take the attributes."""
+        """Keep the attributes."""
         self.state = state
 
 
 class Makers(Protocol):
-    """What is made of the names of a file."""
+    """What to make of the names in a file."""
 
     def named(self, name: Name) -> None:
-        """BaselineError if no file that is wanted has the name."""
+        """Accept a name; BaselineError if no file that we read contains it."""
 
     def made(self, name: Name, arguments: tuple[Any, ...]) -> Any:
-        """Return what stands for a call."""
+        """Return the value that stands for a call."""
 
 
 _MARK: Final = object()
@@ -90,7 +91,7 @@ _IGNORED: Final = frozenset({"PROTO", "FRAME"})
 
 @dataclass
 class Machine:
-    """Reads one pickle after the other from a file. Sets and frozen sets become `Inert`."""
+    """Reads pickles from a file, one after another. Sets and frozen sets become `Inert`."""
 
     makers: Makers
     budget: Budget
@@ -98,7 +99,7 @@ class Machine:
     _memo: dict[int, Any] = field(default_factory=dict)
 
     def load(self, file: io.BytesIO) -> Any:
-        """Return the value of the next pickle; BaselineError, or what a broken one runs into."""
+        """Return the value of the next pickle; BaselineError, or whatever a broken one raises."""
         self._stack, self._memo = [], {}
         for opcode, argument, _place in pickletools.genops(file):
             self.budget.spend()
@@ -232,14 +233,14 @@ class Machine:
         state = self._pop()
         target = self._stack[-1]
         if isinstance(target, dict):
-            return  # an OrderedDict with attributes: those of torch have some
+            return  # an OrderedDict with attributes: torch's have some
         if not hasattr(target, "build"):
             msg = f"it changes a {type(target).__name__}, which no saved LabelModel does"
             raise BaselineError(msg)
         target.build(state)
 
     def _on_binpersid(self, _argument: Any) -> None:
-        """Leave what stands for a storage as it is: its type's name, key and size."""
+        """Leave the tuple that identifies a storage as it is: its type's name, key and size."""
         pid = self._stack[-1]
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage":  # noqa: PLR2004
             msg = "it refers to something outside the file"
@@ -281,9 +282,9 @@ def _extend(target: Any, some: list[Any]) -> None:
 
 
 def _set_items(target: Any, some: list[Any]) -> None:
-    """Set keys and values that take turns; a key that is neither text nor integer is forgotten.
+    """Set alternating keys and values, and drop keys that are neither strings nor integers.
 
-    It would have to be hashed. (A tensor is a key in the state of an optimizer.)
+    They would have to be hashed. (In an optimizer's state, tensors are keys.)
     """
     if not isinstance(target, dict | Inert) or len(some) % 2:
         msg = f"it sets items of a {type(target).__name__}"

@@ -1,11 +1,11 @@
-"""Snorkel's LabelModel as a label model of a baseline.
+"""Convert Snorkel's LabelModel to the label model of a baseline.
 
 Snorkel (0.10.0, `LabelModel._init_params`) keeps
 
     mu[i·K + l, y] = P(λ_i = l | Y = y),   p[y] = P(Y = y),   O = E[ψψᵀ]
 
-with ψ the one-hot votes; that LF i abstains has the probability that is left. Snorkel itself leaves
-abstains out when it predicts; here they are a symbol of their own.
+with ψ the one-hot votes; LF i abstains with the remaining probability. Snorkel itself ignores
+abstains when it predicts; here they are a symbol of their own.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from tidegauge_probes.label_model.kinds import imported
 from tidegauge_probes.label_model.model import LabelModel
 
 LEAST: Final = 1e-6
-"""No probability is 0 or 1: what Snorkel has learned may add up to more than one."""
+"""No probability is 0 or 1: what Snorkel has learned may add up to more than 1."""
 
 MOST_NUMBERS: Final = 50_000_000
 """Maximum numbers in a matrix, 8 bytes each; 3,500 LFs with two classes have this many."""
 
 _WHOLE: Final = 0.01
-"""How far a count may be from a whole number: shares are stored as 32-bit floats."""
+"""How far a count may be from a whole number, since shares are stored as 32-bit floats."""
 
 
 def label_model(state: Mapping[str, Any], records: int | None = None) -> LabelModel:
-    """Return the label model of a fitted Snorkel LabelModel's attributes.
+    """Return the label model for the attributes of a fitted Snorkel LabelModel.
 
-    Nothing can be checked without the votes, so it is one of kind ``votes``, whose precisions are
-    as unsure as any: who has changed is told, levels are not. *records*: how many it was fitted on;
-    not given, as it says itself. BaselineError if it was not fitted, or says otherwise
-    (`predict_proba` writes another number there).
+    Without the votes nothing can be checked, so it gets kind ``votes``, with precisions as
+    uncertain as they can be: it shows which LFs changed, but no levels. *records*: how many it was
+    fitted on; by default, what it says itself. BaselineError if it was not fitted, or contradicts
+    *records* (`predict_proba` overwrites its number).
     """
     parameters = state.get("_parameters")
     held = parameters if isinstance(parameters, Mapping) else {}
@@ -52,7 +52,7 @@ def label_model(state: Mapping[str, Any], records: int | None = None) -> LabelMo
     if not (np.isfinite(mu).all() and (mu >= 0).all() and (prior > 0).all()):
         msg = "mu or p holds values that are not probabilities: fit it again"
         raise BaselineError(msg)
-    if not (np.abs(together) <= 1 + _WHOLE).all():  # NaN is not, either
+    if not (np.abs(together) <= 1 + _WHOLE).all():  # false for NaN, too
         msg = "O holds values that are not shares of the records: fit it again"
         raise BaselineError(msg)
     prior = prior / prior.sum()
@@ -71,7 +71,7 @@ def _array(value: Any, name: str) -> Floats:
     if value.size > MOST_NUMBERS:
         msg = f"its {name} has {value.size} numbers; at most {MOST_NUMBERS} are supported"
         raise BaselineError(msg)
-    with np.errstate(invalid="ignore"):  # a signalling NaN, which is refused as any other
+    with np.errstate(invalid="ignore"):  # a signalling NaN, which is refused like any other
         return np.array(value, dtype=np.float64)
 
 

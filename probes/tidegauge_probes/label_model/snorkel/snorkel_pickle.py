@@ -1,9 +1,9 @@
-"""What `snorkel.labeling.model.LabelModel.save` wrote, read without running what is in it.
+"""Read what `snorkel.labeling.model.LabelModel.save` wrote, without running anything in it.
 
-A pickle may call anything. Here only arrays of plain numbers, tensors and containers are made; of
-all other classes of snorkel, torch and networkx nothing is kept but that they were there, and
-whatever else a file names is refused. Neither snorkel nor torch is needed: a tensor is an array and
-its strides. Numbers are never copied while a file is read, so it takes about its own size twice.
+A pickle may call anything. Here only arrays of plain numbers, tensors and containers are made.
+Objects of all other classes of snorkel, torch and networkx become empty ones, and any other name in
+a file is refused. Neither snorkel nor torch is needed: a tensor is an array and its strides.
+Numbers are never copied while a file is read, so reading takes about twice its size in memory.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _KINDS: Final = {
 }  # fmt: skip
 
 _INERT: Final = frozenset({"snorkel", "torch", "networkx"})
-"""Packages whose objects may be named; they are replaced by empty ones."""
+"""Packages whose objects may be named; empty ones replace them."""
 
 _PLAIN: Final = re.compile(r"f[248]|[iu][1248]|b1|\?")
-"""Types of numbers. No objects (pointers), structures, texts or dates."""
+"""Numeric types: no objects (pointers), structures, strings or dates."""
 
 _MOST_AXES: Final = 32
 
@@ -68,7 +68,7 @@ _CALLED: Final[dict[tuple[str, str], str]] = {
 def read(content: bytes) -> Mapping[str, Any]:
     """Return the attributes of a saved LabelModel: arrays, numbers, containers, `Inert`.
 
-    BaselineError for anything else, and for a file that names what is not on the list.
+    BaselineError for anything else, and for a file with a name that is not on the list.
     """
     if content.startswith(_ZIP):
         msg = "it was written by torch.save: save it with Snorkel's `label_model.save(path)`"
@@ -91,7 +91,7 @@ def read(content: bytes) -> Mapping[str, Any]:
 
 
 def _finished(value: Any) -> Any:
-    """Return the arrays themselves, those in a dictionary of attributes too (`_parameters`)."""
+    """Return the arrays themselves, also inside a dictionary of attributes (`_parameters`)."""
     if isinstance(value, dict):
         return {key: _numbers(inner) for key, inner in value.items()}
     return _numbers(value)
@@ -102,7 +102,7 @@ def _numbers(value: Any) -> Any:
 
 
 class Dtype:
-    """A plain type of numbers. Its byte order comes afterwards, as the state."""
+    """A plain numeric type. Its byte order follows later, as its state."""
 
     def __init__(self, code: Any, *_flags: Any) -> None:
         if not isinstance(code, str) or not _PLAIN.fullmatch(code):
@@ -112,7 +112,7 @@ class Dtype:
         self.code, self.order = code, "<"
 
     def build(self, state: Any) -> None:
-        """Take the byte order; no fields, no shape of its own, whatever the flags say."""
+        """Set the byte order; no fields and no shape of its own, whatever the flags say."""
         if not isinstance(state, tuple) or state[2:5] != (None, None, None):
             msg = "it holds an array of structures, not of plain numbers"
             raise BaselineError(msg)
@@ -123,24 +123,24 @@ class Dtype:
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        """Return the type as numpy makes it of its name."""
+        """Return the type that numpy makes of its name."""
         return np.dtype(self.code if self.code == "?" else self.order + self.code)
 
 
 @dataclass
 class Array:
-    """An array of numpy; empty until its state came."""
+    """A numpy array; empty until its state arrives."""
 
     numbers: npt.NDArray[Any]
 
     def build(self, state: Any) -> None:
-        """Take version, shape, type, whether it is in Fortran's order, and the bytes."""
+        """Set version, shape, type, whether it is in Fortran order, and the bytes."""
         _version, shape, dtype, fortran, data = state
         self.numbers = _of_bytes(data, dtype, shape, "F" if fortran else "C")
 
 
 def _of_bytes(data: Any, dtype: Any, shape: Any, order: Any) -> npt.NDArray[Any]:
-    """Return a view of the bytes, which must be exactly those of the shape."""
+    """Return a view of the bytes, which must match the shape exactly."""
     if not (isinstance(data, bytes) and isinstance(dtype, Dtype) and order in ("C", "F")):
         msg = "it holds an array that is not made of plain numbers"
         raise BaselineError(msg)
@@ -151,7 +151,7 @@ def _of_bytes(data: Any, dtype: Any, shape: Any, order: Any) -> npt.NDArray[Any]
 
 
 def _size(shape: Any) -> int:
-    """Return the product of a shape, exactly; BaselineError if it is none."""
+    """Return the exact product of a shape; BaselineError if it is not a shape."""
     plain = isinstance(shape, tuple) and len(shape) <= _MOST_AXES
     if not plain or not all(type(n) is int and n >= 0 for n in shape):
         msg = "it holds an array without a valid shape"
@@ -163,13 +163,13 @@ def _size(shape: Any) -> int:
 
 
 class _Makers:
-    """Makes values of the names of a file; nothing is imported by name, and nothing called."""
+    """Makes values for the names in a file; nothing is imported by name, and nothing is called."""
 
     def __init__(self, budget: Budget, *, nested: bool = False) -> None:
         self._budget, self._nested = budget, nested
 
     def named(self, name: Name) -> None:
-        """BaselineError unless it is listed, or of a package whose objects become empty."""
+        """Accept a name that is listed, or in a package whose objects become empty."""
         listed = (name.module, name.name) in _CALLED
         if not listed and name.module.partition(".")[0] not in _INERT:
             shown = f"{name.module}.{name.name}"
@@ -177,13 +177,13 @@ class _Makers:
             raise BaselineError(msg)
 
     def made(self, name: Name, arguments: tuple[Any, ...]) -> Any:
-        """Return what stands for a call."""
+        """Return the value that stands for a call."""
         stands_for = _CALLED.get((name.module, name.name), "inert")
         make = getattr(self, f"_{stands_for}")
         return make(*arguments)
 
     def _dict(self, *arguments: Any) -> dict[Any, Any]:
-        """Return an empty one: items come by opcodes; a defaultdict's type is not needed."""
+        """Return an empty one: its items follow as opcodes; a defaultdict's type is not needed."""
         if any(not isinstance(argument, Name) for argument in arguments):
             msg = "it copies a dictionary, which no saved LabelModel does"
             raise BaselineError(msg)
@@ -212,7 +212,7 @@ class _Makers:
         return data
 
     def _storage(self, content: Any) -> Array:
-        """Return the numbers of a storage, as `torch.save` wrote them before it wrote zip files."""
+        """Return the numbers of a storage in the format of `torch.save` before zip files."""
         if self._nested or not isinstance(content, bytes):
             msg = "it holds a storage inside a storage"
             raise BaselineError(msg)
@@ -231,7 +231,7 @@ def _storage(content: bytes, budget: Budget) -> npt.NDArray[Any]:
     magic, _version, _system, reference, keys = (machine.load(file) for _ in range(5))
     referred = isinstance(reference, tuple) and isinstance(reference[1], Name)
     plain = isinstance(keys, list) and len(keys) == 1 and type(keys[0]) is str
-    # Only texts are compared: two tuples nested alike would be compared for ever.
+    # Only strings are compared: comparing two deeply nested tuples would take forever.
     if magic != _MAGIC or not (referred and plain and type(reference[2]) is str):
         msg = "it holds a tensor in an unknown form: save it with an older torch"
         raise BaselineError(msg)
@@ -247,9 +247,9 @@ def _storage(content: bytes, budget: Budget) -> npt.NDArray[Any]:
 
 
 def _tensor(storage: npt.NDArray[Any], offset: Any, shape: Any, strides: Any) -> npt.NDArray[Any]:
-    """Return a tensor as a view of its storage, within which its strides must stay.
+    """Return a tensor as a view of its storage; its strides must stay inside.
 
-    It has no more numbers than the storage: a stride of 0 could make 10^9 of one.
+    It has no more numbers than the storage: a stride of 0 could turn one into 10^9.
     """
     sizes = _size(shape), _size(strides), _size((offset,))
     if storage.ndim != 1 or len(shape) != len(strides) or sizes[0] > len(storage):

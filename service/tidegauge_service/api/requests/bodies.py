@@ -29,7 +29,7 @@ Advice = Callable[[int], str]
 
 
 def _send_less(most: int) -> str:
-    return f"the body has more than {most} bytes, which is the most that is read"
+    return f"the body is larger than {most} bytes, the maximum"
 
 
 class Bodies:
@@ -114,5 +114,5 @@ class Body:
 
 
 def _too_slow() -> Problem:
-    detail = "the body came too slowly: send it again, and faster"
+    detail = "the body arrived too slowly: send it again, faster"
     return Problem(408, "body_too_slow", detail, headers={"Connection": "close"})

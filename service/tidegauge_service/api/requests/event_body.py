@@ -31,7 +31,7 @@ def parse(body: bytes, content_type: str, config: StreamConfig) -> list[Event]:
     elif kind == JSON:
         values = _elements(body)
     else:
-        detail = f"'{kind}' is not read: send Content-Type {JSON} (an array) or {NDJSON[0]}"
+        detail = f"'{kind}' is not supported: send Content-Type {JSON} (an array) or {NDJSON[0]}"
         raise Problem(415, "unsupported_media_type", detail)
     if len(values) > MAX_EVENTS:
         detail = f"{len(values)} events: send at most {MAX_EVENTS} in one request"

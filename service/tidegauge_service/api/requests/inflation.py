@@ -37,7 +37,9 @@ def coding(header: str) -> Coding | None:
     try:
         return Coding(name)
     except ValueError:
-        detail = f"Content-Encoding '{header}' is not read: send gzip, deflate, or nothing of it"
+        detail = (
+            f"Content-Encoding '{header}' is not supported: send gzip or deflate, or leave it out"
+        )
         raise Problem(
             415, "unsupported_media_type", detail, headers={"Accept-Encoding": ACCEPTED}
         ) from None
@@ -72,7 +74,7 @@ def _deflate(packed: bytes, most: int) -> bytes:
     if len(found) < most and not engine.eof:
         raise EOFError("it ends too early")
     if engine.unused_data:
-        raise EOFError("something follows its end")
+        raise EOFError("there is data after its end")
     return found
 
 

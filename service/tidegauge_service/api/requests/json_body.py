@@ -18,7 +18,7 @@ from tidegauge_service.api.problems import Problem
 def _storable(text: str) -> str:
     """ValueError for what no database takes: U+0000, or half of a surrogate pair."""
     if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
-        raise ValueError("a NUL character or a lone surrogate is in no name and no id")
+        raise ValueError("names and ids cannot contain a NUL character or a lone surrogate")
     return text
 
 

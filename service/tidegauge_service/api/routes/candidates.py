@@ -52,19 +52,23 @@ def list_candidates(
         ProposalReason | None,
         Query(description="Why the record was chosen."),
     ] = None,
-    alert: Annotated[str | None, Query(description="Id of the alert that asked for it.")] = None,
+    alert: Annotated[
+        str | None, Query(description="Id of the alert that it was proposed for.")
+    ] = None,
     segment: Annotated[str | None, Query(description="e.g. party=D")] = None,
     lf: Annotated[str | None, Query(description="An LF that voted on it.")] = None,
-    state: Annotated[CandidateState | None, Query(description="What became of it.")] = None,
+    state: Annotated[CandidateState | None, Query(description="State of the candidate.")] = None,
     since: Since = None,
     until: Until = None,
     limit: Annotated[
         int | None,
-        Query(ge=1, lt=2**31, description="Most items; a JSON page has 1,000 at most."),
+        Query(
+            ge=1, lt=2**31, description="Maximum number of items; a JSON page has at most 1,000."
+        ),
     ] = None,
     cursor: Cursor = None,
     format: Annotated[  # noqa: A002  (the parameter's public name)
-        Format | None, Query(description="Wins over the Accept header.")
+        Format | None, Query(description="Overrides the Accept header.")
     ] = None,
 ) -> Response:
     """List candidates by window. NDJSON, CSV and Parquet hold all of them, or `limit`."""

@@ -103,7 +103,9 @@ def show_dead_letter(
     with ctx.database.read() as connection:
         found = dead_letters.find(connection, find_stream(connection, name), partition, offset)
     if found is None:
-        detail = f"partition {partition}, offset {offset}: replayed, dropped, or never there"
+        detail = (
+            f"partition {partition}, offset {offset}: it was replayed or dropped, or never existed"
+        )
         raise Problem(404, "unknown_dead_letter", detail)
     return _letter(found)
 

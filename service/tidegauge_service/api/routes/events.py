@@ -52,7 +52,7 @@ async def append_events(
         Header(
             min_length=1,
             max_length=255,
-            description="A request that is sent again with its key is answered as before.",
+            description="Repeating a request with its key returns the first answer.",
         ),
     ] = None,
 ) -> Response:
@@ -87,8 +87,8 @@ def _log(ctx: ApiContext, name: str) -> tuple[StreamRow, StreamConfig]:
         config = streams.config_of(connection, stream.id)
     if not isinstance(config.source, LogSource):
         detail = (
-            f"'{name}' reads a {config.source.kind}: send its records there, or make a stream of "
-            "another name with `source: {kind: log}`"
+            f"'{name}' reads a {config.source.kind}: send its records there, or create another "
+            "stream with `source: {kind: log}`"
         )
         raise Problem(409, "not_a_log", detail)
     return stream, config

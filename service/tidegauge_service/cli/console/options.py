@@ -1,7 +1,8 @@
-"""How options are read where Typer's own words would not help."""
+"""How options and arguments are read where Typer's own words would not help."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
@@ -14,6 +15,15 @@ from tidegauge_service.errors import SettingsError
 
 def one_of(kind: type[StrEnum], name: str, help: str) -> Any:  # noqa: A002  (as Typer has it)
     """Return an option that takes a value of *kind*; SettingsError names the nearest one."""
+    return typer.Option(name, help=help, parser=_parser(kind, name), metavar=f"[{'|'.join(kind)}]")
+
+
+def argument_of(kind: type[StrEnum], name: str, help: str) -> Any:  # noqa: A002
+    """Return the same as an argument, which messages call *name*."""
+    return typer.Argument(help=help, parser=_parser(kind, name), metavar="|".join(kind))
+
+
+def _parser(kind: type[StrEnum], name: str) -> Callable[[str], StrEnum]:
     values = [str(value) for value in kind]
 
     def parsed(text: str) -> StrEnum:
@@ -22,16 +32,16 @@ def one_of(kind: type[StrEnum], name: str, help: str) -> Any:  # noqa: A002  (as
             raise SettingsError(msg)
         return kind(text)
 
-    return typer.Option(name, help=help, parser=parsed, metavar=f"[{'|'.join(values)}]")
+    return parsed
 
 
 class OptionsOnly(TyperCommand):
-    """A command without arguments: a value that is given all the same has lost its option."""
+    """A command without arguments: a bare value is one whose option is missing."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the options; SettingsError names the one that a bare value most likely belongs to.
 
-        That is the one which has it among its values, else ``--stream``.
+        That is the option with this value among its own, or ``--stream``.
         """
         ctx.allow_extra_args = True
         left = super().parse_args(ctx, args)

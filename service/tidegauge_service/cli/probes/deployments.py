@@ -1,7 +1,8 @@
-"""``tidegauge probes deploy``, ``shadow``, ``promote`` …: which ProbeSet counts, and when."""
+"""``tidegauge probes deploy``, ``shadow``, ``promote`` …: change which ProbeSet counts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -17,11 +18,11 @@ from tidegauge_service.cli.console.terminal import (
     table,
 )
 from tidegauge_service.clock import now_ms, to_iso
-from tidegauge_service.config.stream_file import load_stream
+from tidegauge_service.config.stream_file import StreamConfig, load_stream
 from tidegauge_service.deployments import candidate, changes
 from tidegauge_service.deployments.changes import Wanted
 from tidegauge_service.store import deployment_counts, deployments, streams
-from tidegauge_service.store.deployments import Deployment
+from tidegauge_service.store.deployments import Author, Deployment
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import Role, StreamRow
 
@@ -30,7 +31,7 @@ Name = Annotated[str, typer.Argument(metavar="STREAM", help="Stream name or stre
 Ref = Annotated[
     str | None,
     typer.Argument(
-        metavar="[REF]",
+        metavar="REF",
         help="ProbeSet file or module:attribute (default: `probes` in the stream file)",
     ),
 ]
@@ -43,63 +44,67 @@ BaselineOption = Annotated[
 By = Annotated[str | None, typer.Option(help="Name to record for the change (default: your login)")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
-
-def deploy(
-    context: typer.Context,
-    stream: File,
-    ref: Ref = None,
-    baseline: BaselineOption = None,
-    by: By = None,
-    as_json: AsJson = False,  # noqa: FBT002
-) -> None:
-    """Make a ProbeSet live from the next window on."""
-    _begin(context, stream, ref, baseline, by, shadow=False, as_json=as_json)
+DeployChange = Callable[[Database, StreamRow, Wanted, Author], Deployment]
+"""Deploys a ProbeSet: ``changes.deploy`` or ``changes.shadow``."""
 
 
-def shadow(
-    context: typer.Context,
-    stream: File,
-    ref: Ref = None,
-    baseline: BaselineOption = None,
-    by: By = None,
-    as_json: AsJson = False,  # noqa: FBT002
-) -> None:
-    """Run a ProbeSet alongside the live one, without alerts, from the next window on."""
-    _begin(context, stream, ref, baseline, by, shadow=True, as_json=as_json)
+def _command(role: Role, change: DeployChange, summary: str) -> Callable[..., None]:
+    """Return the command that deploys a ProbeSet in a role; *summary* is its help."""
+
+    def command(
+        context: typer.Context,
+        stream: File,
+        ref: Ref = None,
+        baseline: BaselineOption = None,
+        by: By = None,
+        as_json: AsJson = False,  # noqa: FBT002
+    ) -> None:
+        config = load_stream(stream)
+        with opened(settings_of(context)) as database:
+            row = _find(database, config.name)
+            reference = ref or config.probes
+            wanted = _wanted(database, row, config, reference, baseline=baseline, role=role)
+            made = change(database, row, wanted, author(by))
+        _tell(row, made, as_json=as_json)
+
+    command.__doc__ = summary
+    return command
 
 
-def _begin(
-    context: typer.Context,
-    file: Path,
-    ref: str | None,
-    baseline: str | None,
-    by: str | None,
+deploy = _command(Role.LIVE, changes.deploy, "Make a ProbeSet live from the next window on.")
+shadow = _command(
+    Role.SHADOW,
+    changes.shadow,
+    "Run a ProbeSet alongside the live one, without alerts, from the next window on.",
+)
+
+
+def _wanted(
+    database: Database,
+    row: StreamRow,
+    config: StreamConfig,
+    reference: str,
     *,
-    shadow: bool,
-    as_json: bool,
-) -> None:
-    config = load_stream(file)
-    reference = ref or config.probes
-    with opened(settings_of(context)) as database:
-        row = _find(database, config.name)
-        probe_set = candidate.load_candidate(config, database, row, reference)
-        with progress("training records") as advance:
-            compared = candidate.reference_of(
-                config,
-                database,
-                probe_set,
-                now_ms,
-                named=baseline,
-                shadow=shadow,
-                fitted=advance,
-            )
-        change = changes.shadow if shadow else changes.deploy
-        made = change(database, row, Wanted(probe_set, reference, compared), author(by))
-    _tell(row, made, as_json=as_json)
+    baseline: str | None,
+    role: Role,
+) -> Wanted:
+    """Load the ProbeSet, and find or fit the baseline to compare it with."""
+    probe_set = candidate.load_candidate(config, database, row, reference)
+    with progress("training records") as advance:
+        compared = candidate.reference_of(
+            config,
+            database,
+            probe_set,
+            now_ms,
+            named=baseline,
+            shadow=role == Role.SHADOW,
+            fitted=advance,
+        )
+    return Wanted(probe_set, reference, compared)
 
 
 def _find(database: Database, named: str) -> StreamRow:
-    """Return the stream. A transaction of its own: the change begins by taking its locks."""
+    """Return the stream, in its own transaction: the change starts by taking locks."""
     with database.read() as connection:
         return find_stream(connection, named)
 
@@ -133,13 +138,13 @@ def rollback(
     with opened(settings_of(context)) as database:
         row = _find(database, stream)
         if stream.endswith((".yaml", ".yml")):
-            _see_that_it_loads(database, row, Path(stream))
+            _check_that_it_loads(database, row, Path(stream))
         made = changes.roll_back(database, row, author(by))
     _tell(row, made, as_json=as_json)
 
 
-def _see_that_it_loads(database: Database, row: StreamRow, file: Path) -> None:
-    """Raise ProbeError if what would be rolled back to is not in its place any more."""
+def _check_that_it_loads(database: Database, row: StreamRow, file: Path) -> None:
+    """Raise ProbeError if the ProbeSet to roll back to can no longer be loaded."""
     with database.read() as connection:
         known = deployments.of_stream(connection, row.id)
         live = deployments.current(known, Role.LIVE)

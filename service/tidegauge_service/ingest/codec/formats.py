@@ -64,7 +64,8 @@ def _may_be_deep(value: bytes) -> bool:
 
 def _nul() -> Rejected:
     return Rejected(
-        DeadLetterReason.NUL_BYTE, "it holds a NUL byte, which databases cannot store in a string"
+        DeadLetterReason.NUL_BYTE,
+        "it contains a NUL byte, which databases cannot store in a string",
     )
 
 
@@ -113,7 +114,7 @@ def size_of(fields: Mapping[str, Any]) -> int:
             if isinstance(text, str) and "\0" in text:
                 raise Rejected(
                     DeadLetterReason.NUL_BYTE,
-                    f"'{name}' holds a NUL character, which databases cannot store in a string",
+                    f"'{name}' contains a NUL character, which databases cannot store in a string",
                 )
             size += len(text)
     return size

@@ -218,7 +218,7 @@ def not_an_object(fields: Any) -> str:
     if fields.lstrip().startswith(("{", "[")):
         return (
             "JSON that was encoded twice: make the producer send the object, not a "
-            "string that holds it"
+            "string that contains it"
         )
     text = _base64(fields[:3].encode("utf-8", "replace"), "json")
     return f"it looks like {text}" if text else ""

@@ -101,13 +101,13 @@ def load_deployed(
     else:
         if found.id == probe_set:
             return found
-        why = f"that is ProbeSet {found.id} now"
+        why = f"it now contains ProbeSet {found.id}"
     msg = (
         f"stream '{config.name}' counts windows with ProbeSet {probe_set}, deployed from "
         f"{_file_of(reference, folder)}, but {why}. Restore that file, and keep the new LFs in a "
         "file of their own; you can remove the old file once its last window is closed "
         f"(`tidegauge probes list {config.name}`). If the file has not changed, this process still "
-        "holds another one in memory: restart it"
+        "has a different version in memory: restart it"
     )
     raise ProbeError(msg)
 

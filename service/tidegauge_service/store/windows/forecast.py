@@ -9,15 +9,16 @@ import sqlalchemy as sa
 from tidegauge_alerts.model import AlertKind
 from tidegauge_service.store import schema, upsert
 from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.store.windows import in_use
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastRow:
-    """Of the baseline in use. ``budget`` as written, ``allowed``: the same per window.
+    """The forecast for the baseline in use, next to what happened.
 
-    ``expected``: false incidents to expect per window; None while the baseline is learning.
-    ``windows``: compared with it, as far as they are kept; ``incidents``: opened in them, right
-    or wrong.
+    ``budget``: as written; ``allowed``: the same per window. ``expected``: false incidents to
+    expect per window; None while the baseline is learning. ``windows``: how many of those kept
+    were compared with it; ``incidents``: how many opened in them, right or wrong.
     """
 
     baseline: str
@@ -42,7 +43,7 @@ def save(
     allowed: float,
     expected: float | None,
 ) -> None:
-    """Write what to expect of windows that are compared with a baseline."""
+    """Write the false incidents to expect in windows compared with a baseline."""
     row = {
         "stream_id": stream.id,
         "baseline": baseline,
@@ -55,10 +56,7 @@ def save(
 
 def of_stream(connection: sa.Connection, stream: StreamRow) -> ForecastRow | None:
     """Return the forecast of the baseline in use; None if no window was compared with it."""
-    t = schema.forecast
-    query = sa.select(t.c.baseline, t.c.budget, t.c.allowed, t.c.expected)
-    query = query.where(t.c.stream_id == stream.id, t.c.baseline == stream.baseline)
-    row = connection.execute(query).first()
+    row = in_use.row_of(connection, schema.forecast, stream)
     if row is None:
         return None
     first, windows = _compared(connection, stream, row.baseline)
@@ -69,7 +67,7 @@ def of_stream(connection: sa.Connection, stream: StreamRow) -> ForecastRow | Non
 def _compared(
     connection: sa.Connection, stream: StreamRow, baseline: str
 ) -> tuple[int | None, int]:
-    """Return the first window that was compared with a baseline, and how many were."""
+    """Return the first window compared with a baseline, and how many there are."""
     t = schema.window
     query = sa.select(sa.func.min(t.c.window_start_ms), sa.func.count()).where(
         t.c.stream_id == stream.id,
@@ -81,7 +79,7 @@ def _compared(
 
 
 def _incidents(connection: sa.Connection, stream: StreamRow, since: int) -> int:
-    """Return how many incidents the scan has opened since a window."""
+    """Return how many incidents the scan opened since a window."""
     t = schema.alert
     query = sa.select(sa.func.count(t.c.incident.distinct())).where(
         t.c.stream_id == stream.id,

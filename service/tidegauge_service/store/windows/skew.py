@@ -1,4 +1,4 @@
-"""What was found of training/serving skew, once for each baseline of live windows."""
+"""Training/serving skew that was found, once for each baseline of live windows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from tidegauge_probes.findings import Skew
 from tidegauge_service.store import schema, upsert
 from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.store.windows import in_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def save(
     found: Sequence[Skew],
     now_ms: int,
 ) -> None:
-    """Write what was found."""
+    """Write what was found for a baseline; the first test of it stays."""
     row = {
         "stream_id": stream.id,
         "baseline": baseline,
@@ -45,11 +46,8 @@ def save(
 
 
 def of_stream(connection: sa.Connection, stream: StreamRow) -> SkewRow | None:
-    """Return what was found for the baseline that is in use; None if it was not tested."""
-    t = schema.skew
-    query = sa.select(t.c.training, t.c.baseline, t.c.content, t.c.tested_ms)
-    query = query.where(t.c.stream_id == stream.id, t.c.baseline == stream.baseline)
-    row = connection.execute(query).first()
+    """Return what was found for the baseline in use; None if it was not tested."""
+    row = in_use.row_of(connection, schema.skew, stream)
     if row is None:
         return None
     found = msgspec.json.decode(row.content, type=tuple[Skew, ...])

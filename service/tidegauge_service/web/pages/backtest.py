@@ -217,7 +217,7 @@ def _timeline(found: Backtest) -> Picture | None:
         )
         for alert in alerts
     ]
-    text = f"Timeline of {count(len(bars), 'alert')}; the list below has the same in words."
+    text = f"Timeline of {count(len(bars), 'alert')}; the list below describes each one."
     light, dark = (
         _svg(specs.timeline(bars, since, until, theme, zone=found.zone)) for theme in _themes()
     )

@@ -35,7 +35,7 @@ def skew_view(row: SkewRow | None) -> SkewView | None:
     if row is None:
         return None
     if not row.found:
-        return SkewView("The training data match the live traffic, as far as can be told.", ())
+        return SkewView("The training data match the live traffic, as far as the LFs can tell.", ())
     more = len(row.found) - MOST_ROWS
     rest = f"; {more:,} more are in the JSON list" if more > 0 else ""
     return SkewView(

@@ -14,7 +14,7 @@ from tests.servers.waiting import wait_until
 from tests.service import oracle
 from tests.service.group import NOW
 from tests.service.streams_for_tests import Reading, reading, write_stream
-from tidegauge_service.cli import doctor
+from tidegauge_service.cli.doctor import stream_file
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import KafkaSource
 from tidegauge_service.errors import SettingsError, SourceError
@@ -312,7 +312,7 @@ def test_doctor_looks_for_the_paths_of_the_stream_file_in_a_topic(
     good = {"timestamp": "at", "text": "body"}
     settings = Settings()
     path = write_stream(tmp_path, source=source, record=good)
-    assert doctor._fields(path, settings) == "3 records read; they have: id, at, body"
+    assert stream_file.fields(path, settings) == "3 records read; they have: id, at, body"
     path = write_stream(tmp_path, source=source, record={**good, "text": "bdy"})
     with pytest.raises(SettingsError, match="'bdy' is in none of the first 3 records"):
-        doctor._fields(path, settings)
+        stream_file.fields(path, settings)
