@@ -37,10 +37,13 @@ _RULE: Final = re.compile(
 EXAMPLE: Final = "coverage of check_out below 1 % for 3 windows"
 
 _PAIRS: Final = frozenset({SeriesKind.CO_VOTE, SeriesKind.AGREEMENT})
-_OF_ALL: Final = frozenset({SeriesKind.BLIND_SPOT, SeriesKind.COPIES, SeriesKind.CLASS_SHARE})
+_OF_ALL: Final = frozenset(
+    {SeriesKind.BLIND_SPOT, SeriesKind.COPIES, SeriesKind.CLASS_SHARE, SeriesKind.SEGMENT_SHARE}
+)
 _OF_A_CLASS: Final = frozenset({SeriesKind.POLARITY, SeriesKind.CLASS_SHARE, SeriesKind.PRECISION})
 _OF_ONE_CLASS: Final = frozenset({SeriesKind.POLARITY, SeriesKind.CLASS_SHARE})
 """Shares of the classes, which add up to 1."""
+_SERIES: Final = tuple(kind for kind in SeriesKind if kind is not SeriesKind.VOLUME)
 _ONLY_WHOLE: Final = _PAIRS | {SeriesKind.COPIES, SeriesKind.PRECISION}
 
 
@@ -115,9 +118,11 @@ def parse_rule(text: str) -> UserRule:
     if found is None:
         raise RuleError(f"'{text}' is not a rule; write it like this: {EXAMPLE}")
     series = found["series"].lower()
-    if series not in set(SeriesKind):
+    if series == SeriesKind.VOLUME:
+        raise RuleError(f"rule '{text}': volume is no share, so there is no limit in % for it")
+    if series not in _SERIES:
         raise RuleError(
-            f"rule '{text}': there is no series '{series}'; choose from {', '.join(SeriesKind)}"
+            f"rule '{text}': there is no series '{series}'; choose from {', '.join(_SERIES)}"
         )
     percent, windows = float(found["percent"]), int(found["windows"] or 1)
     if not 0 <= percent <= 100:  # noqa: PLR2004
@@ -154,6 +159,8 @@ def _check_parts(text: str, key: SeriesKey) -> None:
             raise RuleError(f"rule '{text}': {key.series} needs '{part}'")
         if given and not wanted:
             raise RuleError(f"rule '{text}': {key.series} does not take '{part}'")
+    if key.series is SeriesKind.SEGMENT_SHARE and key.segment == ALL:
+        raise RuleError(f"rule '{text}': {key.series} needs 'in segment'")
     if key.series in _ONLY_WHOLE and key.segment != ALL:
         whole = "followed over all records only, not in segments"
         raise RuleError(f"rule '{text}': {key.series} is {whole}")

@@ -46,9 +46,9 @@ class _Columns(SeriesPlan):
     def keys(self) -> tuple[SeriesKey, ...]:
         return tuple(SeriesKey(SeriesKind.COVERAGE, probe=f"lf{s}") for s in range(self.width))
 
-    def extract(self, panes: PaneCounts) -> tuple[Ints, Ints]:
-        row = cast("_Row", panes)
-        if isinstance(panes, PaneCounts):  # the baseline's total
+    def extract(self, counts: PaneCounts, *, whole: bool = True) -> tuple[Ints, Ints]:  # noqa: ARG002
+        row = cast("_Row", counts)
+        if isinstance(counts, PaneCounts):  # the baseline's total
             row = cast("_Row", self.total)
         return row.x, row.n
 

@@ -61,18 +61,19 @@ class VotedRecords:
     def permuted(self, seed: int, run: int) -> Iterator[tuple[int, PaneCounts]]:
         """Yield start and counts of the windows that have records, their votes dealt out anew."""
         for start, votes in self.dealt(seed, run):
-            matrix = VoteMatrix(
-                votes, np.zeros((len(votes), 0), np.bool_), np.zeros(votes.shape[1])
-            )
-            yield start, panes.fold(matrix, len(self.layout.classes), {})
+            yield start, self.count(votes)
 
     def dealt(self, seed: int, run: int) -> Iterator[tuple[int, Outcomes]]:
         """Yield start and votes of the same windows."""
         dealt = self.outcomes[seeded(seed, self.name, run).permutation(len(self.outcomes))]
         ends = np.flatnonzero(np.diff(self.place, append=self.place[-1] + 1)) + 1
         for begin, end in zip(np.append(0, ends[:-1]), ends, strict=True):
-            start = MONDAY_MS + int(self.place[begin]) * self.window_ms
-            yield start, dealt[begin:end]
+            yield MONDAY_MS + int(self.place[begin]) * self.window_ms, dealt[begin:end]
+
+    def count(self, votes: Outcomes) -> PaneCounts:
+        """Count the votes of a window."""
+        matrix = VoteMatrix(votes, np.zeros((len(votes), 0), np.bool_), np.zeros(votes.shape[1]))
+        return panes.fold(matrix, len(self.layout.classes), {})
 
 
 def fit(records: VotedRecords, windows: Sequence[tuple[int, PaneCounts]]) -> Baseline:
@@ -101,6 +102,19 @@ def sets() -> dict[str, VotedRecords]:
         votes = engine.run(probes, [{"text": r["text"]} for r in _lines(path)]).outcomes
         found["comments"] = _drawn("comments", probes.layout, votes)
     return found
+
+
+def timed(name: str, window_ms: int) -> VotedRecords | None:
+    """Return a set with times in windows of another length; None if it is not at hand."""
+    file, _, lfs = _TIMED[name]
+    path = Path(os.environ.get(DATA, "/nowhere")) / file
+    return _timed(name, _lines(path), window_ms, lfs) if path.exists() else None
+
+
+def drawn(name: str) -> VotedRecords | None:
+    """Return a set of other people's votes; None if it is not at hand."""
+    path = Path(os.environ.get(DATA, "/nowhere")) / "lf_votes" / f"{name}.jsonl.gz"
+    return _drawn(name, *_voted(path)) if path.exists() else None
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -201,6 +201,34 @@ def _coverage() -> list[Builder[dashboard.Panel]]:
     ]
 
 
+def _traffic() -> list[Builder[dashboard.Panel]]:
+    return [
+        band(
+            PanelText(
+                "Volume against its baseline",
+                "Records of a window, whatever the LFs say of them. 99 % of quiet windows of this "
+                f"time of day and week lie within the band. {WHEN}",
+            ),
+            {
+                OBSERVED: shared("volume_records", STREAM),
+                EXPECTED: shared("volume_expected_records", STREAM),
+                LOW: shared("volume_low_records", STREAM),
+                HIGH: shared("volume_high_records", STREAM),
+            },
+            COUNT,
+        ),
+        series(
+            PanelText(
+                "Share of each segment value",
+                "Of the records of its field; `_other` takes the values that are not followed, "
+                f"new ones among them. {WHEN}",
+            ),
+            [Query(shared("segment_share_ratio", STREAM, "segment"), "{{segment}}")],
+            RATIO,
+        ),
+    ]
+
+
 def _quality() -> list[Builder[dashboard.Panel]]:
     return [
         series(
@@ -367,8 +395,8 @@ def build() -> dashboard.Dashboard:
         )
         .annotation(_firing_annotation())
     )
-    rows = {"Now": _now, "Coverage": _coverage, "Quality": _quality, "Alerts": _alerts}
-    for title, panels in {**rows, "Pipeline": _pipeline}.items():
+    rows = {"Now": _now, "Coverage": _coverage, "Traffic": _traffic, "Quality": _quality}
+    for title, panels in {**rows, "Alerts": _alerts, "Pipeline": _pipeline}.items():
         made = made.with_row(builders.Row(title))
         for panel in panels():
             made = made.with_panel(panel)

@@ -94,14 +94,16 @@ def _legend() -> common_builders.VizLegendOptions:
 OBSERVED, EXPECTED, LOW, HIGH = "observed", "expected", "low", "high"
 
 
-def band(text: PanelText, exprs: Mapping[str, str], *, span: int = 12) -> timeseries.Panel:
-    """Return one observed share against the band that the baseline expects.
+def band(
+    text: PanelText, exprs: Mapping[str, str], unit: str = RATIO, *, span: int = 12
+) -> timeseries.Panel:
+    """Return one observed figure against the band that the baseline expects.
 
     *exprs* has one expression, of one series, for each of observed, expected, low and high:
     ``fillBelowTo`` names a single series, so the variables in them must be single-select.
     """
     order = (HIGH, LOW, EXPECTED, OBSERVED)  # later ones are drawn over earlier ones
-    panel = series(text, [Query(exprs[name], name) for name in order], RATIO, span=span)
+    panel = series(text, [Query(exprs[name], name) for name in order], unit, span=span)
     for name, properties in _BAND_STYLE.items():
         values = [dashboard.DynamicConfigValue(key, value) for key, value in properties.items()]
         panel = panel.override_by_name(name, values)

@@ -18,6 +18,9 @@ OTHER = "_other"
 MISSING = "_missing"
 """Value of the records without one: segment ``field=_missing``."""
 
+VOLUME_OF = 10**10
+"""The n of every volume: more records than any window has, so that counts are rare in it."""
+
 
 class SeriesKind(StrEnum):
     """What a series counts; ``x`` of ``n`` in each window."""
@@ -33,6 +36,8 @@ class SeriesKind(StrEnum):
     CLASS_SHARE = "class_share"  # records of one class, of records: an estimate of the LFs
     COPIES = "copies"  # records whose text came before in the window, of records
     PRECISION = "precision"  # votes of the deployed model that are right: an estimate of the LFs
+    VOLUME = "volume"  # records, of ``VOLUME_OF``
+    SEGMENT_SHARE = "segment_share"  # records of the segment, of records
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,6 +68,19 @@ class CauseKind(StrEnum):
     WITHIN = "within"  # one segment has changed
     MIX = "mix"  # the segments are as ever, their shares are not
     SIMPSON = "simpson"  # the mix has changed so much that it hides what the segments did
+    VALUES = "values"  # values that are not followed have become more frequent, or are new
+
+
+@dataclass(frozen=True, slots=True)
+class ValueShare:
+    """A value of a segment field: its share of the records (or votes), 0…1.
+
+    ``before``: in the whole baseline; 0 if it is new.
+    """
+
+    segment: str
+    before: float
+    now: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +91,8 @@ class Cause:
     ``weight``: share of the volume that is in ``segment`` (none for a mix). Of another mix of
     classes, ``field`` is the class that moved most, ``ratio`` how many times as common it is as at
     baseline, and ``weight`` its share now; 0 where the baseline does not know its share.
+    ``values``: the largest ones behind a growing ``_other``, of which ``segment`` is the first; of
+    another mix of segments, the one that did most for it.
     ``confirmed``: the next shifted window said the same; the one that alarms flatters any search.
     """
 
@@ -83,6 +103,7 @@ class Cause:
     weight: float
     confirmed: bool = False
     ratio: float | None = None
+    values: tuple[ValueShare, ...] = ()
 
     def same(self, other: Cause | None) -> bool:
         """Whether both name the same, and of a class also that it moved the same way."""

@@ -175,3 +175,14 @@ def test_unknown_names_are_refused() -> None:
         check_names(parse_rule("coverage of b above 1 %"), ["a"], ["SPAM"])
     with pytest.raises(RuleError, match="no class 'EGGS'; choose from HAM, SPAM"):
         check_names(parse_rule("polarity of a to EGGS above 1 %"), ["a"], ["HAM", "SPAM"])
+
+
+def test_a_rule_may_limit_the_share_of_a_value_and_not_the_volume() -> None:
+    rule = parse_rule("segment_share in country=AA above 20 %")
+    assert rule.key == SeriesKey(SeriesKind.SEGMENT_SHARE, "country=AA")
+    with pytest.raises(RuleError, match="needs 'in segment'"):
+        parse_rule("segment_share above 20 %")
+    with pytest.raises(RuleError, match="volume is no share"):
+        parse_rule("volume below 1 %")
+    with pytest.raises(RuleError, match=r"choose from (?!.*volume).*segment_share"):
+        parse_rule("traffic below 1 %")

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from tidegauge_alerts.model import Alert, AlertKind, AlertState, Severity
-from tidegauge_probes.findings import ALL, BlindCause, Blindness, SeriesKey, SeriesKind, Skew
+from tidegauge_probes.findings import (
+    ALL,
+    VOLUME_OF,
+    BlindCause,
+    Blindness,
+    SeriesKey,
+    SeriesKind,
+    Skew,
+)
 from tidegauge_probes.label_model.accuracy import Accuracy
 from tidegauge_service.metrics.snapshot import Snapshot, StreamFigures
 from tidegauge_service.store.ingest.quarantine import Quarantined
@@ -96,6 +104,8 @@ def _stream(name: str, step: int) -> StreamFigures:
 
 def _window(start_ms: int, step: int) -> WindowFigures:
     found = [_blind_spot(segment, step) for segment in SEGMENTS]
+    found.append(_volume(step))
+    found += [figure("segment_share", s, x=400, n=1_000, expected=0.3) for s in SEGMENTS[1:]]
     found += [f for segment in SEGMENTS for probe in PROBES for f in _lf(probe, segment, step)]
     return WindowFigures(
         start_ms, WindowState.COMPARED, "p", "b", 1_000 + step, 0, tuple(found),
@@ -111,6 +121,11 @@ def _lf(probe: str, segment: str, step: int) -> list[SeriesFigure]:
         figure("conflict", segment, probe, x=10, n=100),
         figure("error", segment, probe, x=0, n=1_000),
     ]
+
+
+def _volume(step: int) -> SeriesFigure:
+    band = {"expected": 1e-7, "low": 9e-8, "high": 1.1e-7}
+    return figure("volume", ALL, x=1_000 + step, n=VOLUME_OF, **band)
 
 
 def _blind_spot(segment: str, step: int) -> SeriesFigure:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tidegauge_probes.findings import VOLUME_OF
 from tidegauge_service.store.windows.figures import BLIND_SPOT_ROW, HeatMap, SeriesFigure
 from tidegauge_service.web.charts import renderer
 from tidegauge_service.web.charts import specs as charts
@@ -320,3 +321,15 @@ def test_a_timeline_and_a_series_are_drawn_by_the_same_clock() -> None:
     spec = charts.series(History((NOON,), (figure(),)), zone="Asia/Kolkata")
     assert spec["datasets"]["figures"][0]["window"] == "2020-03-15T17:30"
     assert "start of window (Asia/Kolkata)" in json.dumps(spec)
+
+
+def test_a_volume_is_drawn_in_records() -> None:
+    shares: dict[str, Any] = {"expected": 1e-7, "low": 9e-8, "high": 1.1e-7}
+    shares |= {"series": "volume", "x": 1_200, "n": VOLUME_OF}
+    history = History((NOON,), (figure(**shares),))
+    spec = charts.series(history)
+    [point] = spec["datasets"]["figures"]
+    drawn = [point[name] for name in ("observed", "expected", "low", "high")]
+    assert drawn == pytest.approx([1_200, 1_000, 900, 1_100])
+    assert "%" not in json.dumps([layer["encoding"]["y"]["axis"] for layer in spec["layer"]])
+    assert renderer.to_svg(spec).startswith("<svg")

@@ -24,6 +24,10 @@ someone.
 '10.0% affected, odds x 3.9: critical'
 >>> graded(0.10, 0.30, part=0.1)  # with a tenth of them
 '2.0% affected, odds x 3.9: warning'
+>>> half = dict(observed=5e-8, expected=1e-7, effect=0.5)
+>>> volume = Finding(SeriesKey(SeriesKind.VOLUME), 0, 500, 10**10, Verdict.SHIFTED, **half)
+>>> affected(volume, 500), str(severity_of(volume, Severity.WARNING, Rule(), 500))
+(0.5, 'critical')
 """
 
 from __future__ import annotations
@@ -64,11 +68,14 @@ def affected(finding: Finding, records: int) -> float:
     """Return the share of all records (0…1) by which the series is off what is expected of it.
 
     |share - expected| of the *n* that the series is counted of, and of what share of all records
-    these are: a segment, or the votes of an LF. 0 where there is nothing to compare.
+    these are: a segment, or the votes of an LF. Of a volume: what is missing of what was expected,
+    or was not expected of what came. 0 where there is nothing to compare.
     """
     seen = finite(finding.share if finding.scale > 1 else finding.observed)
     expected = finite(finding.expected)
     if seen is None or expected is None:
         return 0.0
+    if finding.key.series is SeriesKind.VOLUME:
+        return abs(seen - expected) / max(seen, expected, 1e-300)
     part = min(finding.n / records, 1.0) if records else 1.0
     return abs(seen - expected) * part

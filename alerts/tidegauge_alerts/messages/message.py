@@ -233,7 +233,10 @@ def _entry(change: _AlertChange) -> dict[str, Any]:
 
 def _cause(cause: Cause) -> dict[str, Any]:
     named = {"field": clean(cause.field), "segment": clean(cause.segment, MAX_SEGMENT)}
-    return {**asdict(cause), "kind": str(cause.kind), **named}
+    values = [
+        {**asdict(value), "segment": clean(value.segment, MAX_SEGMENT)} for value in cause.values
+    ]
+    return {**asdict(cause), "kind": str(cause.kind), **named, "values": values}
 
 
 def _links(url: str, stream: str) -> dict[str, str]:

@@ -8,6 +8,9 @@ from typing import Final
 from tidegauge_alerts.model import Figures, Level
 from tidegauge_probes.findings import (
     ALL,
+    MISSING,
+    OTHER,
+    VOLUME_OF,
     BlindCause,
     Blindness,
     Cause,
@@ -16,6 +19,7 @@ from tidegauge_probes.findings import (
     SeriesKey,
     SeriesKind,
     Skew,
+    ValueShare,
 )
 
 MAX_NAME: Final = 100
@@ -81,13 +85,21 @@ def because(cause: Cause | None) -> str:
     ', 84 % of it within channel=mail (49 % of the volume)'
     >>> because(Cause(CauseKind.MIX, "channel", "", 0.91, 1.0))
     ', 91 % of it due to a different mix of channel (to be confirmed)'
+    >>> mail = (ValueShare("channel=mail", 0.2, 0.45),)
+    >>> because(Cause(CauseKind.MIX, "channel", "", 0.91, 1.0, confirmed=True, values=mail))
+    ', 91 % of it due to a different mix of channel (channel=mail 20 → 45 % of the volume)'
     >>> because(Cause(CauseKind.CLASSES, "spam", "", 0.97, 0.19, confirmed=True))
     ', 97 % of it due to a different mix of classes (spam now 19 %)'
     >>> because(Cause(CauseKind.CLASSES, "spam", "", 0.97, 0.0, confirmed=True, ratio=2.31))
     ', 97 % of it due to a different mix of classes (spam 2.3 times as common)'
+    >>> values = (ValueShare("country=AA", 0.0, 0.4), ValueShare("country=BB", 0.001, 0.05))
+    >>> because(Cause(CauseKind.VALUES, "country", "country=AA", 1.0, 0.4, True, None, values))
+    ', of which country=AA 0 → 40 % of records (new), country=BB 0.1 → 5 % of records'
     """
     if cause is None:
         return ""
+    if cause.kind is CauseKind.VALUES:
+        return f", of which {', '.join(_moved(value, 'records') for value in cause.values)}"
     field, share = clean(cause.field), percent(min(cause.share, 1.0))
     if cause.kind is CauseKind.WITHIN:
         segment, weight = clean(cause.segment, MAX_SEGMENT), percent(cause.weight)
@@ -98,7 +110,9 @@ def because(cause: Cause | None) -> str:
             now = f"{field} {cause.ratio:.2g} times as common"
         found = f", {share} % of it due to a different mix of classes ({now})"
     elif cause.kind is CauseKind.MIX:
-        found = f", {share} % of it due to a different mix of {field}"
+        moved = ", ".join(_moved(value, "the volume") for value in cause.values)
+        named = f" ({moved})" if moved else ""
+        found = f", {share} % of it due to a different mix of {field}{named}"
     else:
         found = f", due to a different mix of {field}: each value by itself moved the other way"
     return found if cause.confirmed else f"{found} (to be confirmed)"
@@ -120,6 +134,12 @@ def copied(key: SeriesKey, copies: Copies | None) -> str:
     return f", {share} % of it from {records} copies of one text ({text})"
 
 
+def _moved(value: ValueShare, whole: str) -> str:
+    new = "" if value.before else " (new)"
+    shares = f"{percent(value.before)} → {percent(value.now)} % of {whole}"
+    return f"{clean(value.segment, MAX_SEGMENT)} {shares}{new}"
+
+
 def change(key: SeriesKey, figures: Figures) -> str:
     """Return what happened to a series, as a sentence without its end.
 
@@ -129,24 +149,27 @@ def change(key: SeriesKey, figures: Figures) -> str:
     'Blind spot 34.8 % → 63.1 % of records (expected 30–40 %)'
     >>> change(SeriesKey(SeriesKind.COVERAGE, "party=D", "check_out"), figures)
     "Coverage of LF 'check_out' 34.8 % → 63.1 % in segment party=D (expected 30–40 %)"
+    >>> shares = dict(x=0, n=VOLUME_OF, observed=0., expected=1e-7, low=9e-8, high=1.1e-7)
+    >>> change(SeriesKey(SeriesKind.VOLUME), Figures(**shares, effect=0., p_value=0., rank=0.))
+    'Volume 1,000 → 0 records a window (expected 900–1,100)'
     """
     if figures.observed is None or figures.expected is None:
         return f"{subject(key)} shifted{_place(key)}"
     if figures.scale > 1 and figures.share is not None:
         # The band is that of one window; a sum of many has a narrower one.
-        moved = f"{percent(figures.expected)} % → {percent(figures.share)} %"
+        moved = f"{figure(key, figures.expected)} → {figure(key, figures.share)}"
         over = f" over the last {figures.scale} windows"
         return f"{subject(key)} {moved}{_unit(key)}{_place(key)}{over}"
-    moved = f"{percent(figures.expected)} % → {percent(figures.observed)} %"
-    return f"{subject(key)} {moved}{_unit(key)}{_place(key)}{_band(figures)}"
+    moved = f"{figure(key, figures.expected)} → {figure(key, figures.observed)}"
+    return f"{subject(key)} {moved}{_unit(key)}{_place(key)}{_band(key, figures)}"
 
 
 def recovery(key: SeriesKey, figures: Figures) -> str:
     """Return that a series is back, as a sentence without its end: 'Blind spot back at 35 % …'."""
     if figures.observed is None:
         return f"{subject(key)} back at its baseline{_place(key)}"
-    now = f"back at {percent(figures.observed)} %"
-    return f"{subject(key)} {now}{_unit(key)}{_place(key)}{_band(figures)}"
+    now = f"back at {figure(key, figures.observed)}"
+    return f"{subject(key)} {now}{_unit(key)}{_place(key)}{_band(key, figures)}"
 
 
 def redeployed(key: SeriesKey, *, rule: str = "") -> str:
@@ -167,9 +190,9 @@ def settled(key: SeriesKey, level: Level) -> str:
     """
     if level.size <= 0:
         return f"{subject(key)} has settled at a new level{_place(key)}"
-    now, due = percent(level.seen / level.size), percent(level.due / level.size)
-    at = f"has settled at {now} %{_unit(key)}{_place(key)}"
-    return f"{subject(key)} {at}, where the baseline expects {due} %, for {level.windows} windows"
+    now, due = (figure(key, part / level.size) for part in (level.seen, level.due))
+    at = f"has settled at {now}{_unit(key)}{_place(key)}"
+    return f"{subject(key)} {at}, where the baseline expects {due}, for {level.windows} windows"
 
 
 def skewed(skew: Skew) -> str:
@@ -209,8 +232,35 @@ def subject(key: SeriesKey) -> str:
         SeriesKind.COPIES: "Copies of texts",
         SeriesKind.CLASS_SHARE: f"Estimated share of class '{clean(key.label)}'",
         SeriesKind.PRECISION: f"Estimated precision of {lf} for '{clean(key.label)}'",
+        SeriesKind.VOLUME: "Volume",
+        SeriesKind.SEGMENT_SHARE: _share_of(key.segment),
     }
     return subjects[key.series]
+
+
+def _share_of(segment: str) -> str:
+    """Return what a segment's share is about.
+
+    >>> [_share_of(s) for s in ("short_texts", "country=AA", "country=_other", "country=_missing")]
+    ['Share of short_texts', 'Share of country=AA', 'Other values of country', 'No country']
+    """
+    name, _, value = segment.partition("=")
+    if value == OTHER:
+        return f"Other values of {clean(name)}"
+    return f"No {clean(name)}" if value == MISSING else f"Share of {clean(segment, MAX_SEGMENT)}"
+
+
+def figure(key: SeriesKey, share: float) -> str:
+    """Return a share of a series as it is read: in %, but of a volume the records it stands for.
+
+    >>> volume = SeriesKey(SeriesKind.VOLUME)
+    >>> figure(volume, 2.345e-7), figure(volume, 2.5e-10)
+    ('2,345', '2.5')
+    """
+    if key.series is not SeriesKind.VOLUME:
+        return f"{percent(share)} %"
+    records = share * VOLUME_OF
+    return f"{records:,.0f}" if records >= 10 else f"{records:.2g}"  # noqa: PLR2004
 
 
 _OF_VOTES: Final = (SeriesKind.POLARITY, SeriesKind.OVERLAP, SeriesKind.CONFLICT)
@@ -219,11 +269,14 @@ _OF_RECORDS: Final = (
     SeriesKind.ERROR,
     SeriesKind.COPIES,
     SeriesKind.CLASS_SHARE,
+    SeriesKind.SEGMENT_SHARE,
 )
 
 
 def _unit(key: SeriesKey) -> str:
     """Return what the share is of, where the series' name does not say it."""
+    if key.series is SeriesKind.VOLUME:
+        return " records a window"
     if key.series in _OF_RECORDS:
         return " of records"
     if key.series is SeriesKind.CO_VOTE:
@@ -232,13 +285,15 @@ def _unit(key: SeriesKey) -> str:
 
 
 def _place(key: SeriesKey) -> str:
-    return "" if key.segment == ALL else f" in segment {clean(key.segment, MAX_SEGMENT)}"
+    named = key.segment == ALL or key.series is SeriesKind.SEGMENT_SHARE
+    return "" if named else f" in segment {clean(key.segment, MAX_SEGMENT)}"
 
 
-def _band(figures: Figures) -> str:
+def _band(key: SeriesKey, figures: Figures) -> str:
     if figures.low is None or figures.high is None:
         return ""
-    return f" (expected {percent(figures.low)}–{percent(figures.high)} %)"
+    low, high = figure(key, figures.low), figure(key, figures.high)
+    return f" (expected {low.removesuffix(' %')}–{high})"
 
 
 def blind(found: Sequence[Blindness]) -> list[str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from tidegauge_probes.drift.calibration.fit import calibrate, uncalibrated
 from tidegauge_probes.drift.calibration.fit import forecast as forecast_of
 from tidegauge_probes.drift.calibration.forecast import Forecast
 from tidegauge_probes.drift.calibration.model import Calibration
+from tidegauge_probes.drift.calibration.volume import VolumeWindows
 from tidegauge_probes.drift.calibration.windows import CalibrationWindows, smoothed
 from tidegauge_probes.drift.civil_time import (
     UTC,
@@ -38,10 +39,11 @@ from tidegauge_probes.drift.civil_time import (
 from tidegauge_probes.drift.distinct import Mask, TextSeries, by_text
 from tidegauge_probes.drift.margins import Margins
 from tidegauge_probes.drift.pairs import Pairs
+from tidegauge_probes.drift.record_series import VOLUME
 from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS
 from tidegauge_probes.drift.series import SeriesPlan, plan
 from tidegauge_probes.errors import BaselineError
-from tidegauge_probes.findings import SeriesKey
+from tidegauge_probes.findings import VOLUME_OF, SeriesKey
 from tidegauge_probes.label_model.accuracy import Gold
 from tidegauge_probes.label_model.consensus import Consensus
 from tidegauge_probes.label_model.model import LabelModel
@@ -65,6 +67,10 @@ _GOLD: Final = ("outcomes", "labels")
 _DISTINCT: Final = "distinct.counts"
 
 
+def _no_windows() -> Ints:
+    return np.zeros(0, dtype=np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Baseline:
     """A frozen reference. ``id`` is the hash of its content, without what was learned from it.
@@ -74,8 +80,10 @@ class Baseline:
     ``source`` says where it came from, for auditors. ``model``: None if its LFs are too few, or if
     no votes were kept to fit it from. ``gold``: None without gold labels. ``civil``: the clock and
     the calendar by which its windows are read. ``learned``: its calibration and its forecast, if
-    they come from an archive; otherwise they are computed on first use. ``texts``: the same series
-    of distinct texts; None if those of a window are not known.
+    they come from an archive; otherwise they are computed on first use. ``silent``: int64 [Z],
+    starts of the windows without records between those of ``starts``: they are zeros of the
+    volume, and nothing of any other series. Empty if the volume is not followed. ``texts``:
+    the same series of distinct texts; None if those of a window are not known.
     """
 
     probe_set: str
@@ -90,6 +98,7 @@ class Baseline:
     gold: Gold | None = None
     civil: CivilTime = UTC_TIME
     learned: tuple[Calibration, Forecast] | None = None
+    silent: Ints = field(default_factory=_no_windows)
     texts: TextSeries | None = None
 
     @cached_property
@@ -104,7 +113,7 @@ class Baseline:
     @cached_property
     def volumes(self) -> Mapping[SeriesKey, int]:
         """Records (or votes) behind each series, or the texts where those are compared."""
-        _, n = self.tested(self.total)
+        _, n = self.totals
         return dict(zip(self.keys, n.tolist(), strict=True))
 
     @property
@@ -124,22 +133,61 @@ class Baseline:
         if self.learned is not None:
             return self.learned[0]
         if self.learning:
-            return uncalibrated(*self.tested(self.total), len(self.starts))
-        return calibrate(self._windows)
+            return uncalibrated(*self.totals, len(self.starts))
+        volume = self._volume_windows
+        return calibrate(self._windows) if volume is None else volume.calibrate(self._windows)
 
     @cached_property
     def forecast(self) -> Forecast:
         """The false incidents to expect, estimated from its own windows."""
         if self.learned is not None:
             return self.learned[1]
-        return forecast_of(self._windows, self.calibration, self.weights)
+        volume, known = self._volume_windows, self.calibration
+        if volume is None:
+            return forecast_of(self._windows, known, self.weights)
+        return volume.forecast(self._windows, known, self.weights)
+
+    @property
+    def totals(self) -> tuple[Ints, Ints]:
+        """Return x and n of each series over all records, int64 [S] each.
+
+        The volume is that of all windows that are known whole.
+        """
+        x, n = self.tested(self.total, whole=False)
+        place = self._volume_place
+        if place is not None:
+            x[place], n[place] = (int(part[:, place].sum()) for part in (self.x, self.n))
+            n[place] += VOLUME_OF * len(self.silent)
+        return x, n
+
+    @property
+    def _volume_place(self) -> int | None:
+        return self.keys.index(VOLUME) if self.plan.volume else None
 
     @property
     def _windows(self) -> CalibrationWindows:
+        """The windows of all series but the volume."""
+        place = self._volume_place
         x, n = self.x, self.n
         if self.texts is not None:
             x, n = (np.where(self.by_text, *of) for of in ((self.texts.x, x), (self.texts.n, n)))
+        if place is not None:
+            x, n = (np.delete(part, place, axis=1) for part in (x, n))
         return CalibrationWindows.of(self.starts, x, n, self.window_ms, self.civil)
+
+    @property
+    def _volume_windows(self) -> VolumeWindows | None:
+        """The windows of the volume, those without records among them; None without a volume."""
+        place = self._volume_place
+        if place is None:
+            return None
+        starts = np.concatenate([self.starts, self.silent])
+        nothing = np.zeros(len(self.silent), dtype=np.int64)
+        x = np.concatenate([self.x[:, place], nothing])
+        n = np.concatenate([self.n[:, place], nothing + VOLUME_OF])
+        order = np.argsort(starts)
+        of_time = starts[order], x[order, None], n[order, None]
+        return VolumeWindows(CalibrationWindows.of(*of_time, self.window_ms, self.civil), place)
 
     @cached_property
     def by_text(self) -> Mask:
@@ -148,9 +196,9 @@ class Baseline:
             return np.zeros(len(self.keys), dtype=np.bool_)
         return by_text(self.keys, self.x, self.n, self.texts, self.total.distinct)
 
-    def tested(self, counts: PaneCounts) -> tuple[Ints, Ints]:
+    def tested(self, counts: PaneCounts, *, whole: bool = True) -> tuple[Ints, Ints]:
         """Return x and n of each series as they are compared, int64 [S] each."""
-        x, n = self.plan.extract(counts)
+        x, n = self.plan.extract(counts, whole=whole)
         distinct = counts.distinct
         if distinct is None or not self.by_text.any() or not (distinct.level or distinct.copies):
             return x, n
@@ -167,7 +215,10 @@ class Baseline:
         """
         seen, compared = (
             smoothed(x.astype(np.float64), n.astype(np.float64))
-            for x, n in (self.plan.extract(self.total), self.tested(self.total))
+            for x, n in (
+                self.plan.extract(self.total, whole=False),
+                self.tested(self.total, whole=False),
+            )
         )
         return np.asarray(np.log(seen / (1 - seen)) - np.log(compared / (1 - compared)))
 
@@ -243,6 +294,8 @@ class Baseline:
             header["timezone"] = self.civil.zone
         if self.civil.calendar:
             header["calendar"] = self.civil.calendar
+        if self.plan.volume:
+            header["volume"] = True
         parts = {}
         if self.model is not None:
             header |= {"model": facts(self.model)}
@@ -256,6 +309,8 @@ class Baseline:
             header["distinct"] = [distinct.records, distinct.texts, distinct.level]
             parts |= {"x_texts": _npy(self.texts.x), "n_texts": _npy(self.texts.n)}
             parts |= {_DISTINCT: distinct.counts.encode()}
+        if self.plan.volume:
+            parts["silent"] = _npy(self.silent)
         return {
             "header.json": msgspec.json.encode(header, order="sorted"),
             "total.counts": self.total.encode(),
@@ -280,6 +335,7 @@ class _Header(msgspec.Struct):
     """Records, texts and level of the distinct texts, if they are known."""
     timezone: str = UTC_TIME.zone
     calendar: str | tuple[str, ...] = ""
+    volume: bool = False
 
 
 def is_learning(windows: int, span_ms: int, window_ms: int) -> bool:
@@ -296,11 +352,14 @@ def decode(encoded: bytes) -> Baseline:
         header = msgspec.json.decode(parts["header.json"], type=_Header)
         total = _decode_total(parts, header)
         starts, x, n = (_array(parts[name]) for name in ("starts", "x", "n"))
+        silent = _array(parts["silent"]) if header.volume else _no_windows()
         model = _decode_model(parts, header, total)
         consensus = Consensus.of(model, total) if header.consensus else None
         known = header.distinct is not None
         pairs = (header.pairs, consensus, header.agreements)
-        chosen = SeriesPlan(Layout(*header.layout), header.segments, *pairs, copies=known)
+        chosen = SeriesPlan(
+            Layout(*header.layout), header.segments, *pairs, volume=header.volume, copies=known
+        )
         texts = TextSeries(_array(parts["x_texts"]), _array(parts["n_texts"])) if known else None
         series = (x, n) if texts is None else (x, n, texts.x, texts.n)
         _refuse_misfit(chosen, total, starts, series)
@@ -326,6 +385,7 @@ def decode(encoded: bytes) -> Baseline:
         gold,
         civil,
         learned,
+        silent,
         texts,
     )
 
@@ -393,13 +453,16 @@ def fit(
     model: LabelModel | None = None,
     gold: Gold | None = None,
     civil: CivilTime = UTC_TIME,
+    silent: Collection[int] | None = None,
 ) -> Baseline:
     """Freeze a baseline from the counts of its windows (start in ms → counts).
 
     A vote matrix without times is one "window" at the key ``-1``: counted, but not calibrated on.
     *model* was fitted from the same records, or a sample of them: counts alone do not identify the
     class shares (two moments, one unknown too many). *gold*: the records whose label is known.
-    *civil*: the clock and the calendar of the traffic.
+    *civil*: the clock and the calendar of the traffic. *silent*: starts of the windows without
+    records, if these are windows of a stream: its volume is followed then. None for training data,
+    which are a sample: how many there are says nothing about the traffic.
     """
     total = counts_.empty(len(layout.probes), len(layout.classes))
     for pane in windows.values():
@@ -408,8 +471,11 @@ def fit(
         msg = "the baseline is empty: no records fall within it. Check its range, path and fields"
         raise BaselineError(msg)
     timed = sorted(start for start in windows if start >= 0 and windows[start].records)
-    chosen = plan(layout, total, slices, Consensus.of(model, total), windows=len(timed))
-    rows = [chosen.extract(windows[start]) for start in timed]
+    follows = silent is not None and bool(timed)
+    consensus = Consensus.of(model, total)
+    chosen = plan(layout, total, slices, consensus, windows=len(timed), volume=follows)
+    # A stream may begin in the middle of its first window.
+    rows = [chosen.extract(windows[start], whole=start != timed[0]) for start in timed]
     width = len(chosen.keys())
     x = np.array([x for x, _ in rows], dtype=np.int64).reshape(len(rows), width)
     n = np.array([n for _, n in rows], dtype=np.int64).reshape(len(rows), width)
@@ -429,6 +495,7 @@ def fit(
         model,
         gold,
         civil,
+        silent=_within(silent or (), timed),
         texts=texts,
     )
 
@@ -440,6 +507,12 @@ def _text_series(chosen: SeriesPlan, windows: Sequence[DistinctCounts | None]) -
         return None
     x, n = (np.array(part, dtype=np.int64) for part in zip(*rows, strict=True))
     return TextSeries(x, n)
+
+
+def _within(silent: Collection[int], timed: Sequence[int]) -> Ints:
+    """Return those of the *silent* windows that lie between the first and the last with records."""
+    between = sorted(start for start in silent if timed and timed[0] < start < timed[-1])
+    return np.array(between, dtype=np.int64)
 
 
 def _npy(array: Ints | Floats | npt.NDArray[np.bool_]) -> bytes:

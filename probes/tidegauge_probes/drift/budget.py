@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,11 @@ Floats = npt.NDArray[np.float64]
 
 BLIND_SPOT, COVERAGE, REST = 0.15, 0.40, 0.45
 """Shares of the budget for the blind spot of all records, the coverage of all records, and the rest
-(segments, pairs, overlaps, conflicts, class shares), so that the many do not crowd out what matters
-most: with 700 series, the coverage of each of 15 LFs gets 19 times the average weight."""
+(segments and their shares, pairs, overlaps, conflicts, class shares), so that the many do not crowd
+out what matters most: with 700 series, the coverage of each of 15 LFs gets 19 times the average
+weight. The volume counts as one of the coverages."""
+
+_PARTS: Final = {SeriesKind.BLIND_SPOT: 0, SeriesKind.COVERAGE: 1, SeriesKind.VOLUME: 1}
 
 
 def weights(keys: Sequence[SeriesKey]) -> Floats:
@@ -32,4 +36,4 @@ def weights(keys: Sequence[SeriesKey]) -> Floats:
 def _part(key: SeriesKey) -> int:
     if key.segment != ALL:
         return 2
-    return {SeriesKind.BLIND_SPOT: 0, SeriesKind.COVERAGE: 1}.get(SeriesKind(key.series), 2)
+    return _PARTS.get(SeriesKind(key.series), 2)

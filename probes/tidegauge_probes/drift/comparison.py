@@ -20,7 +20,7 @@ from tidegauge_probes.drift.distinct import moved
 from tidegauge_probes.drift.scan import Past, Scanned, effective, scan
 from tidegauge_probes.drift.season import SeasonCounts
 from tidegauge_probes.drift.significance import off
-from tidegauge_probes.findings import Finding, TextCounts, Verdict
+from tidegauge_probes.findings import Finding, SeriesKind, TextCounts, Verdict
 from tidegauge_probes.lazy import LazyModule
 
 special = LazyModule("scipy.special", extra="statistics")
@@ -33,6 +33,9 @@ LEARNING_ODDS: Final = 3.0
 """While the baseline is learning, only shifts at least this large are reported."""
 
 BAND: Final = 0.99
+
+MOST_COUNTED: Final = 1e8
+"""Effective records from which the upper end of the band is that of a volume."""
 
 
 @dataclass(frozen=True)
@@ -87,16 +90,19 @@ def compare(
     baseline: Baseline,
     detector: Detector,
     past: Past | None = None,
+    *,
+    whole: bool = True,
 ) -> list[Finding]:
     """Return one finding per series of the baseline, in its order.
 
-    *past*: the windows before this one; by default, this is the first. Finite for every input; the
+    *past*: the windows before this one; by default, this is the first. *whole*: whether all records
+    of the window can have been seen; otherwise it has no volume. Finite for every input; the
     finding says if a series has no data or no volume.
     """
     baseline = _comparable(baseline, window)
-    x, n = baseline.plan.extract(window)
+    x, n = baseline.plan.extract(window, whole=whole)
     calibration = baseline.calibration
-    counted = baseline.tested(window)
+    counted = baseline.tested(window, whole=whole)
     before = past or Past.none(len(x))
     compared = _compare(window_start_ms, *counted, before, calibration)
     shown = _Shares.of(compared, baseline)
@@ -121,8 +127,9 @@ def compare(
 def describe(window_start_ms: int, window: PaneCounts, baseline: Baseline) -> list[Finding]:
     """Return the figures of a window that is part of the baseline: shown, never tested."""
     baseline = _comparable(baseline, window)
-    x, n = baseline.plan.extract(window)
-    counted = baseline.tested(window)
+    whole = window_start_ms != baseline.starts[0]
+    x, n = baseline.plan.extract(window, whole=whole)
+    counted = baseline.tested(window, whole=whole)
     nothing = Past.none(len(x))
     compared = _compare(window_start_ms, *counted, nothing, baseline.calibration)
     shown = _Shares.of(compared, baseline)
@@ -165,15 +172,24 @@ def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
     """Return the shares x/n beyond which Binomial(n, p) has (1 − BAND)/2 on either side."""
     tail = (1 - BAND) / 2
     fewest, fewest_others = special.bdtrik(tail, n, p), special.bdtrik(tail, n, 1 - p)
-    return np.clip(fewest / n, 0, p), np.clip(1 - fewest_others / n, p, 1)
+    # Of VOLUME_OF records, "not x" has too few digits left.
+    most = np.where(n > MOST_COUNTED, special.bdtrik(1 - tail, n, p) + 1, n - fewest_others)
+    return np.clip(fewest / n, 0, p), np.clip(most / n, p, 1)
 
 
 def _shifted(compared: _Comparison, baseline: Baseline, tested: Mask, detector: Detector) -> Mask:
     found = compared.scanned
-    worth = found.worth
+    worth = worth_a_page(found, baseline.calibration)
     if baseline.calibration.learning:
-        worth = worth & (np.abs(np.log(found.effect)) >= np.log(LEARNING_ODDS))
+        # Nights and Sundays are not known yet; an odds ratio of 3 would be no news.
+        worth = worth & [key.series is not SeriesKind.VOLUME for key in baseline.keys]
     return off(found.adjusted / baseline.weights, worth, tested, detector.alpha)
+
+
+def worth_a_page(found: Scanned, calibration: Calibration) -> Mask:
+    """Mark series whose shift is large enough to be reported, however certain it is, [S]."""
+    large = np.abs(np.log(found.effect)) >= np.log(LEARNING_ODDS)
+    return np.asarray(found.worth & large) if calibration.learning else found.worth
 
 
 def _verdicts(n: Ints, tested: Mask, shifted: Mask, *, learning: bool) -> list[Verdict]:

@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-OF_RECORDS: Final = frozenset({SeriesKind.COPIES})
+OF_RECORDS: Final = frozenset({SeriesKind.COPIES, SeriesKind.VOLUME, SeriesKind.SEGMENT_SHARE})
 """Kinds that are of records by what they are."""
 
 MOST_COPIES: Final = 0.5

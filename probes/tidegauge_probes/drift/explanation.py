@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.drift.significance import benjamini_hochberg
-from tidegauge_probes.findings import ALL, Cause, CauseKind, Finding, SeriesKey
+from tidegauge_probes.findings import ALL, Cause, CauseKind, Finding, SeriesKey, ValueShare
 from tidegauge_probes.label_model.limits import MIN_LFS, MIN_VOTES
 from tidegauge_probes.label_model.model import LabelModel
 from tidegauge_probes.label_model.precision import MIN_RECORDS, PairCounts
@@ -58,9 +58,13 @@ TOO_WIDE: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One segment. ``mix`` and ``within`` add up, over the parts, to the change of the whole."""
+    """One segment. ``mix`` and ``within`` add up, over the parts, to the change of the whole.
+
+    ``before``, ``weight``: its share of the volume, at baseline and now.
+    """
 
     segment: str
+    before: float
     weight: float
     mix: float
     within: float
@@ -187,8 +191,14 @@ def _of_field(
     if mix / change >= MOST:
         # Simpson's paradox: the parts, if anything, moved the other way.
         kind = CauseKind.SIMPSON if within / change < 0 else CauseKind.MIX
-        return Cause(kind, field, "", round(mix / change, 4), 1.0)
+        return Cause(kind, field, "", round(mix / change, 4), 1.0, values=_grown(parts))
     return None
+
+
+def _grown(parts: Sequence[_Part]) -> tuple[ValueShare, ...]:
+    """Return the segment whose share of the volume did most for a mix."""
+    most = max(parts, key=lambda part: abs(part.mix))
+    return (ValueShare(most.segment, round(most.before, 4), round(most.weight, 4)),)
 
 
 def _parts(
@@ -205,6 +215,13 @@ def _parts(
     p_values = np.array([1.0 if f.p_value is None else f.p_value for f in findings])
     significant = benjamini_hochberg(p_values, SIGNIFICANT)
     return [
-        _Part(f.key.segment, float(w1[s]), float(mix[s]), float(within[s]), bool(significant[s]))
+        _Part(
+            f.key.segment,
+            float(w0[s]),
+            float(w1[s]),
+            float(mix[s]),
+            float(within[s]),
+            bool(significant[s]),
+        )
         for s, f in enumerate(findings)
     ]

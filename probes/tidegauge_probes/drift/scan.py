@@ -251,7 +251,8 @@ def _tested(recent: _Recent, calibration: Calibration, last: Ints, windows: Ints
     size = recent.size
     y, e = noise.oriented(recent.seen, size, recent.share, calibration.flip)
     off, spread = y - size * e, noise.variance(size, e, calibration.tau2)
-    clipped = noise.winsorised(off, spread)
+    # Where the mean itself is hardly known, no window is wild for being far from it.
+    clipped = noise.winsorised(off, spread + (size * e) ** 2 * calibration.unknown)
     wild, bounded, variance, due, total = (
         np.cumsum(a, axis=0)[last] for a in (off, clipped, spread, size * e, size)
     )
@@ -275,7 +276,7 @@ def _p_values(sums: _Sums, calibration: Calibration, windows: Ints) -> Floats:
         sums.size[has],
         np.maximum(sums.due[has], 1e-12),
         sums.variance[has],
-        calibration.freedom_of(windows[has]),
+        calibration.freedom_of(windows)[has],
     )
     return found
 

@@ -12,7 +12,7 @@ holidays to learn which, so each series is expected to do whichever is nearer to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -76,6 +76,11 @@ class Cycle:
     def at(self, local: Ints) -> Floats:
         """Return the deviation at these local times, float64 [W, S]."""
         return np.asarray(self.shift[self.bins(local)])
+
+    def select(self, series: Ints) -> Cycle:
+        """Return the deviations of some series, in this order."""
+        parts = (part[:, series] for part in (self.shift, self.variance, self.pull))
+        return Cycle(self.period_ms, self.bin_ms, *parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +154,10 @@ class Season:
                 done = end + 1
                 found[j] += ((held / total[j]) ** 2 * cycle.variance[known]).sum(axis=0)
         return found
+
+    def select(self, series: Ints) -> Season:
+        """Return the cycles of some series, in this order."""
+        return replace(self, cycles=tuple(cycle.select(series) for cycle in self.cycles))
 
     def _local(self, starts: Ints) -> Ints:
         return self.civil.local(starts, self.window_ms)

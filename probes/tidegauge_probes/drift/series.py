@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import BLIND, COVERED, RECORDS, PaneCounts, SegmentCounts
+from tidegauge_probes.drift import record_series
 from tidegauge_probes.drift.distinct import tells_copies
 from tidegauge_probes.drift.pairs import Pairs, contestable, informative, pair_counts
 from tidegauge_probes.findings import ALL, OTHER, SeriesKey, SeriesKind
@@ -45,12 +46,15 @@ class SeriesPlan:
     consensus: DerivedSeries | None = None
     """None unless a label model knows the class shares."""
     agreements: Pairs = ()
+    volume: bool = False
+    """Whether the volume is followed: not without times, nor of training data."""
     copies: bool = False
     """Whether copies are told from other records, and distinct texts compared."""
 
     def keys(self) -> tuple[SeriesKey, ...]:
         """Name the series, in the order of ``extract``."""
         keys = [key for segment in self.segments for key in self._segment_keys(segment)]
+        keys += record_series.keys(self.segments, volume=self.volume)
         names = self.layout.probes
         keys += [SeriesKey(SeriesKind.CO_VOTE, ALL, names[i], names[j]) for i, j in self.pairs]
         # Agreement is of both alike, so it keeps its name when another of the two is rarer.
@@ -73,13 +77,19 @@ class SeriesPlan:
         ]
         return keys
 
-    def extract(self, counts: PaneCounts) -> tuple[Ints, Ints]:
-        """Return x and n of each series, int64 [S] each."""
+    def extract(self, counts: PaneCounts, *, whole: bool = True) -> tuple[Ints, Ints]:
+        """Return x and n of each series, int64 [S] each.
+
+        *whole*: whether these are all records of one window, so that they have a volume.
+        """
         segments = fold_segments(counts.segments, self.segments)
         nothing = _nothing(counts)
         ordered = [segments.get(s, nothing) for s in self.segments]
         columns = [_of_segment(segment, self.layout) for segment in ordered]
-        columns.append(self._of_pairs(counts))
+        of_records = record_series.extract(
+            counts.records, self.segments, ordered, volume=self.volume, whole=whole
+        )
+        columns += [of_records, self._of_pairs(counts)]
         if self.copies:
             columns.append(_of_copies(counts))
         if self.consensus is not None:
@@ -111,6 +121,7 @@ def plan(
     consensus: DerivedSeries | None = None,
     *,
     windows: int = 0,
+    volume: bool = False,
 ) -> SeriesPlan:
     """Choose which series to follow from the baseline's counts; the label model's are given.
 
@@ -118,10 +129,11 @@ def plan(
     how many windows with records were counted; 0 if the records have no times.
     """
     kept = [name for field in _fields(counts, always) for name in _largest(counts, field)]
+    segments = (ALL, *sorted(always), *kept)
     pairs = informative(counts, windows)
     told = contestable(pairs, counts, layout, windows)
-    segments, copies = (ALL, *sorted(always), *kept), tells_copies(counts)
-    return SeriesPlan(layout, segments, pairs, consensus, told, copies)
+    copies = tells_copies(counts)
+    return SeriesPlan(layout, segments, pairs, consensus, told, volume, copies)
 
 
 def other(name: str) -> str:

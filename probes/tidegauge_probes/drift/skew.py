@@ -38,7 +38,7 @@ def compare(training: Baseline, live: Baseline) -> tuple[Skew, ...]:
     if training.total.distinct is None:
         live = live.of_records
     calibration = replace(live.calibration, season=NO_SEASON)
-    x, n = live.tested(training.total)
+    x, n = live.tested(training.total, whole=False)
     found = scan(_NO_TIME, x, n, Past.none(len(x)), calibration)
     skewed = off(found.p_value, found.worth, found.enough, FALSE_SHARE)
     order = sorted(np.flatnonzero(skewed), key=lambda s: -abs(found.rank[s]))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.drift.record_series import silent_windows
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model import LabelModel, kinds
 from tidegauge_probes.labeling.contents import Contents
@@ -17,6 +18,7 @@ from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import precision as precisions
 from tidegauge_service.store.windows.counts import counted_span, with_distinct_texts
+from tidegauge_service.store.windows.evaluation import windows_with_records
 
 TRAINING = "training"
 """In the source of a baseline of live windows: id of the one of training data that it followed."""
@@ -76,6 +78,9 @@ def freeze(
         model=model,
         gold=before.gold if before else None,
         civil=streams.config_of(connection, stream.id).civil,
+        silent=silent_windows(
+            windows_with_records(connection, stream, since, until), stream.window_ms
+        ).tolist(),
     )
     return fitted, panes
 

@@ -64,7 +64,7 @@ def fit_records(
     codec = Codec(config.record, config.limits, clock)
     windows: dict[int, PaneCounts] = {}
     shares = class_balance(balance, probe_set.layout.classes)
-    kept = _VoteSample(MOST_VOTES)
+    kept = VoteSample(MOST_VOTES)
     labelled = None if gold is None else _Labelled(probe_set, gold)
     rejected = 0
     for inputs in source.batches(BATCH):
@@ -128,7 +128,7 @@ def count_by_window(
     return found
 
 
-class _VoteSample:
+class VoteSample:
     """The outcomes of at most *most* records, drawn uniformly, in the records' order."""
 
     def __init__(self, most: int) -> None:
@@ -166,8 +166,8 @@ class _Labelled:
         self._model = deployed[0] if len(deployed) == 1 else None
         self._field = field
         self._classes = {name: k for k, name in enumerate(probe_set.layout.classes)}
-        self._predicted = _VoteSample(MOST_GOLD)
-        self.kept = _VoteSample(MOST_VOTES)
+        self._predicted = VoteSample(MOST_GOLD)
+        self.kept = VoteSample(MOST_VOTES)
         """Votes of all of them, the label in one more column."""
 
     @property
@@ -247,7 +247,7 @@ def fit_votes(
         raise BaselineError(msg)
     outcomes = votes.astype(np.int8)
     matrix = VoteMatrix(outcomes, np.zeros((len(votes), 0), np.bool_), np.zeros(m))
-    kept = _VoteSample(MOST_VOTES)
+    kept = VoteSample(MOST_VOTES)
     kept.add(outcomes)
     windows = {UNTIMED: panes.fold(matrix, k, {})}
     facts: dict[str, object] = {"votes": path.name}
@@ -277,7 +277,7 @@ def _freeze(  # noqa: PLR0917
     probe_set: ProbeSet,
     windows: dict[int, PaneCounts],
     facts: dict[str, object],
-    kept: _VoteSample,
+    kept: VoteSample,
     labelled: _Labelled | None,
     balance: Floats | None,
 ) -> Baseline:
@@ -296,7 +296,7 @@ def _freeze(  # noqa: PLR0917
 
 def _label_model(
     probe_set: ProbeSet,
-    kept: _VoteSample,
+    kept: VoteSample,
     labelled: _Labelled | None,
     balance: Floats | None,
 ) -> LabelModel | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tidegauge_alerts.model import Alert
 from tidegauge_probes.counts.panes import BLIND, CONFLICTED, RECORDS, PaneCounts
-from tidegauge_probes.findings import ALL, SeriesKind
+from tidegauge_probes.findings import ALL, OTHER, SeriesKind
 from tidegauge_probes.model import Layout
 from tidegauge_service.store.candidates import Candidate, CandidateReason
 from tidegauge_service.store.ingest.counted import Sample
@@ -25,6 +25,7 @@ class ProposalReason(StrEnum):
     BLIND_SPOT = "blind_spot"  # no LF knows it, and there are more of its kind now
     SHIFTED_LF = "shifted_lf"  # an LF that votes more or less often than at baseline voted on it
     CONFLICT = "conflict"  # LFs contradict each other on it
+    SEGMENT = "segment"  # there are more records of its segment now
     UNIFORM = "uniform"  # drawn at random: only these support unbiased estimates
 
 
@@ -48,8 +49,8 @@ _TOTALS = {
     SampleBucket.CONFLICT: CONFLICTED,
 }
 
-_NO_LABELS = {SeriesKind.ERROR, SeriesKind.COPIES}
-"""A broken LF needs a correction, and copies of a text are worth no more labels than the text."""
+_NO_LABELS = {SeriesKind.ERROR, SeriesKind.VOLUME, SeriesKind.COPIES}
+"""Neither a broken LF nor another volume calls for labels, nor do copies of one text."""
 
 _CONFLICTING = {
     SeriesKind.CONFLICT,
@@ -73,6 +74,8 @@ def _wish(alert: Alert) -> SampleRequest | None:
     key = alert.key
     if key.series in _NO_LABELS:
         return None
+    if key.series is SeriesKind.SEGMENT_SHARE:
+        return _of_segment(alert)
     if key.series is SeriesKind.BLIND_SPOT:
         return SampleRequest(
             ProposalReason.BLIND_SPOT, SampleBucket.BLIND_SPOT, key.segment, alert.id
@@ -83,6 +86,14 @@ def _wish(alert: Alert) -> SampleRequest | None:
     if key.series in _CONFLICTING:
         return SampleRequest(ProposalReason.CONFLICT, SampleBucket.CONFLICT, key.segment, alert.id)
     return SampleRequest(ProposalReason.SHIFTED_LF, of_lf(key.probe), key.segment, alert.id)
+
+
+def _of_segment(alert: Alert) -> SampleRequest:
+    """Ask for records of a segment that has grown; of ``_other``, for those of its new value."""
+    segment = alert.key.segment if alert.cause is None else alert.cause.segment
+    if (alert.effect or 1.0) < 1 or segment.endswith(f"={OTHER}"):
+        return SampleRequest(ProposalReason.UNIFORM, SampleBucket.ALL, ALL, alert.id)
+    return SampleRequest(ProposalReason.SEGMENT, SampleBucket.ALL, segment, alert.id)
 
 
 def choose(

@@ -36,6 +36,11 @@ COMMANDS = (
         "Watch a stream without serving the page, API or metrics.",
     ),
     LazyCommand(
+        "plan",
+        "plan:plan",
+        "Show which shifts a stream will find, how soon, and how many false incidents to expect.",
+    ),
+    LazyCommand(
         "replay",
         "replay:replay",
         "Run history through the live pipeline to see which alerts it would have raised.",

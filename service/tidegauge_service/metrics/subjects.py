@@ -106,6 +106,18 @@ def _segments(s: StreamFigures) -> Iterator[Item[SeriesFigure]]:
             yield Item((segment,), kinds[SeriesKind.BLIND_SPOT], segment)
 
 
+def _volume(s: StreamFigures) -> Iterator[Item[SeriesFigure]]:
+    kinds = _grouped(s).get(("", ALL), {})
+    if SeriesKind.VOLUME in kinds:
+        yield Item((), kinds[SeriesKind.VOLUME], ALL)
+
+
+def _shares(s: StreamFigures) -> Iterator[Item[SeriesFigure]]:
+    for (probe, segment), kinds in _grouped(s).items():
+        if not probe and SeriesKind.SEGMENT_SHARE in kinds:
+            yield Item((segment,), kinds[SeriesKind.SEGMENT_SHARE], segment)
+
+
 def _lfs(s: StreamFigures) -> Iterator[Item[Kinds]]:
     for (probe, segment), kinds in _grouped(s).items():
         if probe:
@@ -140,6 +152,8 @@ FIRING: Final = Subject(
     ("stream", "series", "probe", "other", "label", "segment", "severity", "kind", "rule"), _firing
 )
 SEGMENT: Final = Subject(("stream", "segment"), _segments)
+VOLUME: Final = Subject(("stream",), _volume)
+SHARE: Final = Subject(("stream", "segment"), _shares)
 LF: Final = Subject(("stream", "probe", "segment"), _lfs)
 VOTE: Final = Subject(("stream", "probe", "label"), _votes)
 CLASS: Final = Subject(("stream", "label"), _classes)
@@ -156,7 +170,9 @@ SUBJECTS: Final[tuple[Subject[Any], ...]] = (
     QUARANTINE,
     ALERTS,
     FIRING,
+    VOLUME,
     SEGMENT,
+    SHARE,
     LF,
     VOTE,
     CLASS,

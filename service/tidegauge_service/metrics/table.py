@@ -12,7 +12,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-from tidegauge_probes.findings import SeriesKind
+from tidegauge_probes.findings import VOLUME_OF, SeriesKind
 from tidegauge_service.metrics.snapshot import StreamFigures
 from tidegauge_service.metrics.subjects import (
     ALERTS,
@@ -28,7 +28,9 @@ from tidegauge_service.metrics.subjects import (
     QUARANTINE,
     REMOVED,
     SEGMENT,
+    SHARE,
     STREAM,
+    VOLUME,
     VOTE,
     Kinds,
     Subject,
@@ -129,6 +131,10 @@ def _share(kind: SeriesKind, figure: str = "observed") -> Callable[[Kinds], Numb
     return lambda kinds: read(kinds[kind]) if kind in kinds else None
 
 
+def _in_records(share: float | None) -> Number:
+    return None if share is None else share * VOLUME_OF
+
+
 def _agreement(kinds: Kinds) -> Number:
     """Return 1 − conflicts ÷ overlaps: the share of overlapping votes that nobody contradicts."""
     overlap, conflict = kinds.get(SeriesKind.OVERLAP), kinds.get(SeriesKind.CONFLICT)
@@ -200,6 +206,18 @@ TABLE: Final[tuple[Metric, ...]] = (
            lambda f: f.low),
     _gauge(SEGMENT, "blind_spot_high_ratio", "High end of the baseline's 99 % band.",
            lambda f: f.high),
+    _gauge(SHARE, "segment_share_ratio", "Share of records that have this value of the field.",
+           lambda f: f.observed),
+    _gauge(SHARE, "segment_share_expected_ratio", "Share that the baseline expects.",
+           lambda f: f.expected),
+    _gauge(VOLUME, "volume_records", "Records of the last window, as compared with the baseline.",
+           lambda f: f.x),
+    _gauge(VOLUME, "volume_expected_records", "Records that the baseline expects.",
+           lambda f: _in_records(f.expected)),
+    _gauge(VOLUME, "volume_low_records", "Low end of the baseline's 99 % band.",
+           lambda f: _in_records(f.low)),
+    _gauge(VOLUME, "volume_high_records", "High end of the baseline's 99 % band.",
+           lambda f: _in_records(f.high)),
     _gauge(LF, "lf_coverage_ratio", "Share of records on which the LF votes.", _share(_COVERAGE)),
     _gauge(LF, "lf_coverage_expected_ratio", "Coverage that the baseline expects.",
            _share(_COVERAGE, "expected")),

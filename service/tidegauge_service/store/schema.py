@@ -87,7 +87,7 @@ cursor = Table(
     "cursor",
     metadata,
     _stream(),
-    Column("kind", String(10), primary_key=True),  # closed | evaluated
+    Column("kind", String(10), primary_key=True),  # closed | evaluated | cut
     Column("through_ms", BigInteger),  # null until the first window closes
 )
 

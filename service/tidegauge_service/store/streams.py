@@ -20,6 +20,10 @@ from tidegauge_service.store import schema, upsert
 
 CLOSED, EVALUATED = "closed", "evaluated"
 
+CUT = "cut"
+"""The end of the last window that was closed because its source had ended: no record has shown that
+event time got so far, so there may be more of it."""
+
 REPLAYED = -1
 """The partition of replayed dead letters; its position counts them. The owners of the other
 partitions keep their panes in memory and replace them whole, so replays have panes of their own. It
@@ -181,7 +185,7 @@ def _insert(
         "created_ms": now_ms,
     }
     for stream_id in upsert.claim(connection, schema.stream, [stream], "id"):
-        cursors = [{"stream_id": stream_id, "kind": kind} for kind in (CLOSED, EVALUATED)]
+        cursors = [{"stream_id": stream_id, "kind": kind} for kind in (CLOSED, EVALUATED, CUT)]
         upsert.keep(connection, schema.cursor, cursors)
         first = {
             "stream_id": stream_id,

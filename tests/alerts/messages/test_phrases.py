@@ -66,6 +66,14 @@ def test_a_shift_that_many_windows_show_says_how_many() -> None:
             SeriesKey(SeriesKind.PRECISION, probe="model", label="spam"),
             "Estimated precision of LF 'model' for 'spam' 34.8 % → 63.1 %",
         ),
+        (
+            SeriesKey(SeriesKind.SEGMENT_SHARE, "party=D"),
+            "Share of party=D 34.8 % → 63.1 % of records",
+        ),
+        (
+            SeriesKey(SeriesKind.SEGMENT_SHARE, "party=_other"),
+            "Other values of party 34.8 % → 63.1 % of records",
+        ),
     ],
 )
 def test_each_series_has_its_sentence(key: SeriesKey, sentence: str) -> None:
@@ -74,7 +82,10 @@ def test_each_series_has_its_sentence(key: SeriesKey, sentence: str) -> None:
 
 def test_every_kind_of_series_has_one() -> None:
     for kind in SeriesKind:
-        assert "34.8 % → 63.1 %" in change(SeriesKey(kind), figures())
+        if kind is SeriesKind.VOLUME:  # of VOLUME_OF records, not in %
+            assert "3,480,000,000 → 6,310,000,000" in change(SeriesKey(kind), figures())
+        else:
+            assert "34.8 % → 63.1 %" in change(SeriesKey(kind), figures())
 
 
 def test_a_segment_is_named() -> None:

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from tests.probes.simulated_votes import pane, unipolar
 from tidegauge_probes.drift.explanation import explain, of_classes
-from tidegauge_probes.findings import Cause, CauseKind, Finding, SeriesKey, SeriesKind, Verdict
+from tidegauge_probes.findings import (
+    Cause,
+    CauseKind,
+    Finding,
+    SeriesKey,
+    SeriesKind,
+    ValueShare,
+    Verdict,
+)
 from tidegauge_probes.label_model import LabelModel, LabelModelKind, dawid_skene, kinds
 from tidegauge_probes.label_model.precision import PairCounts
 from tidegauge_probes.label_model.rows import DistinctRows
@@ -53,6 +61,7 @@ def test_only_the_mix_has_changed() -> None:
     cause = look({"a=x": (80, 800, 0.1, 2000), "a=y": (100, 200, 0.5, 8000)})
     assert cause is not None
     assert (cause.kind, cause.field, cause.segment) == ("mix", "a", "")
+    assert cause.values == (ValueShare("a=x", 0.2, 0.8),), "its share did most"
     assert 0.95 < cause.share < 1.05
 
 

@@ -45,11 +45,15 @@ def share(rows: list[list[int]], j: int, k: SeriesKey) -> tuple[int, int]:
             return sum(row[j] == CLASSES.index(k.label) for row in voting), len(voting)
 
 
-def slow(rows: list[list[int]], key: SeriesKey, names: tuple[str, ...]) -> tuple[int, int]:
-    """Count one series the slow way: x, n."""
+def slow(
+    rows: list[list[int]], key: SeriesKey, names: tuple[str, ...], every: list[list[int]]
+) -> tuple[int, int]:
+    """Count one series the slow way, of *rows* among *every* one: x, n."""
     if key.series is SeriesKind.BLIND_SPOT:
         known = [row for row in rows if max(row) >= 0 or ERROR not in row]
         return sum(set(row) == {ABSTAIN} for row in rows), len(known)
+    if key.series is SeriesKind.SEGMENT_SHARE:
+        return len(rows), len(every)  # every record has a side
     i = names.index(key.probe)
     if not key.other:
         return share(rows, i, key)
@@ -76,7 +80,7 @@ def test_each_series_is_what_a_loop_counts(votes: Outcomes, data: st.DataObject)
     keys = chosen.keys()
     assert len(set(keys)) == len(keys) == len(x) == len(n_)
     rows = {name: votes[mask].tolist() for name, mask in masks.items()} | {ALL: votes.tolist()}
-    expected = [slow(rows.get(key.segment, []), key, layout.probes) for key in keys]
+    expected = [slow(rows.get(key.segment, []), key, layout.probes, rows[ALL]) for key in keys]
     assert list(zip(x.tolist(), n_.tolist(), strict=True)) == expected
     assert (x <= n_).all()
 

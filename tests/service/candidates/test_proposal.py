@@ -16,6 +16,8 @@ from tidegauge_service.store.ingest.counted import Sample
 
 LAYOUT = Layout(("check_out", "other"), ("HAM", "SPAM"), ((1,), (0,)))
 MIX = SeriesKey(SeriesKind.CLASS_SHARE, label="SPAM")
+VOLUME = SeriesKey(SeriesKind.VOLUME)
+REST = SeriesKey(SeriesKind.SEGMENT_SHARE, "country=_other")
 
 VOTES = np.array([[1, -1]] * 20 + [[-1, -1]] * 60 + [[-1, 0]] * 20, dtype=np.int8)
 PANE = panes.fold(matrix(VOTES), 2, {})
@@ -44,6 +46,8 @@ SAMPLES = [kept(row) for row in range(0, 100, 2)]
         ([MIX], {"uniform": 30}),
         ([MIX, COVERAGE], {"uniform": 10, "shifted_lf": 10}),
         ([ERRORS], {}),
+        ([VOLUME], {}),
+        ([REST], {"uniform": 30}),
         ([], {}),
     ],
 )

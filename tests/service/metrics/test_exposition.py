@@ -152,6 +152,13 @@ def test_figures_arrive_as_they_are() -> None:
     assert only(collector, "tidegauge_lf_agreement_ratio", **where) == 0.8
     assert only(collector, "tidegauge_lf_error_ratio", **where) == 0.0
     assert only(collector, "tidegauge_window_records", stream="spam", segment="_all") == 1_001
+    assert only(collector, "tidegauge_volume_records", stream="spam") == 1_001
+    assert only(collector, "tidegauge_volume_expected_records", stream="spam") == 1_000
+    assert only(collector, "tidegauge_volume_low_records", stream="spam") == 900
+    assert only(collector, "tidegauge_volume_high_records", stream="spam") == pytest.approx(1_100)
+    web = {"stream": "spam", "segment": "channel=web"}
+    assert only(collector, "tidegauge_segment_share_ratio", **web) == 0.4
+    assert only(collector, "tidegauge_segment_share_expected_ratio", **web) == 0.3
     assert only(collector, "tidegauge_windows_evaluated_total", stream="news") == 11
     assert only(collector, "tidegauge_dead_letters_total", stream="spam", reason="not_json") == 4
     assert only(collector, "tidegauge_candidates", stream="spam", state="proposed") == 121
@@ -188,7 +195,7 @@ def test_no_data_is_left_out_and_never_zero() -> None:
     assert not {
         name
         for name in found
-        if name.startswith(("tidegauge_lf", "tidegauge_blind", "tidegauge_class"))
+        if name.startswith(("tidegauge_lf", "tidegauge_blind", "tidegauge_class", "tidegauge_vol"))
     }
     assert "tidegauge_consumer_lag_records" not in found
     assert "tidegauge_watermark_timestamp_seconds" not in found

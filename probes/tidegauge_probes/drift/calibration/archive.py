@@ -6,6 +6,7 @@ Calibration takes seconds if there are many series, so it runs once, when a base
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,7 @@ from tidegauge_probes.drift.calibration.generalised_pareto import DISTANCES, Exc
 from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.calibration.tails import GROUPS, TailMaps
 from tidegauge_probes.drift.calibration.variance_time import PHIS, VarianceTime
+from tidegauge_probes.drift.calibration.volume import with_own
 from tidegauge_probes.drift.civil_time import CivilTime
 from tidegauge_probes.drift.season import Cycle, Season, bin_count
 
@@ -34,6 +36,9 @@ class _Header(msgspec.Struct):
     cycles: tuple[tuple[int, int], ...]
     maps: tuple[tuple[float, float] | None, ...]
     forecast_windows: int
+    volume: tuple[int, float, float] | None = None
+    """Place of the volume, its degrees of freedom, and what is unknown of its mean. Its maps come
+    after the others."""
 
 
 def encode(
@@ -41,13 +46,18 @@ def encode(
 ) -> tuple[bytes, dict[str, Array]]:
     """Return the header and the arrays by name. *tails*: the tail maps of the calibration."""
     cycles = calibration.season.cycles
-    maps = [one for pair in tails.maps for one in pair]
+    maps = [*(one for pair in tails.maps for one in pair), *tails.own]
+    freedom = np.broadcast_to(calibration.freedom, calibration.p.shape)
+    unknown = np.broadcast_to(calibration.unknown, calibration.p.shape)
+    others = np.delete(freedom, tails.place) if tails.own else freedom
+    place = tails.place
     header = _Header(
-        calibration.freedom,
+        float(others[0]),
         calibration.left_out,
         tuple((cycle.period_ms, cycle.bin_ms) for cycle in cycles),
         tuple(None if one is None else (one.level, one.rate) for one in maps),
         forecast.windows,
+        (place, float(freedom[place]), float(unknown[place])) if tails.own else None,
     )
     arrays = {name: getattr(calibration, name) for name in _SERIES}
     arrays |= {"curve": calibration.curve.weights, "rare": tails.rare}
@@ -78,7 +88,7 @@ def decode(
     for i, cycle in enumerate(cycles):
         shape = (bin_count(cycle.period_ms, cycle.bin_ms), series)
         shapes |= {f"cycle{i}.{name}": shape for name in _CYCLE}
-    if len(head.maps) != 2 * len(GROUPS) or any(
+    if len(head.maps) != (2 if head.volume is None else 3) * len(GROUPS) or any(
         arrays[name].shape != shape for name, shape in shapes.items()
     ):
         msg = "its calibration belongs to other series"
@@ -93,15 +103,27 @@ def decode(
         curve=VarianceTime(arrays["curve"]),
         season=Season(cycles, civil, window_ms),
         freedom=head.freedom,
-        tails=TailMaps(_pairs(head, arrays["maps"]), arrays["rare"].astype(np.bool_)),
+        tails=_tails(head, arrays["maps"], arrays["rare"].astype(np.bool_)),
         left_out=head.left_out,
     )
-    return calibration, Forecast(arrays["peaks"], head.forecast_windows)
+    return _with_volume(calibration, head), Forecast(arrays["peaks"], head.forecast_windows)
 
 
-def _pairs(
-    head: _Header, survivals: Array
-) -> tuple[tuple[Exceedance | None, Exceedance | None], ...]:
+def _with_volume(calibration: Calibration, head: _Header) -> Calibration:
+    if head.volume is None:
+        return calibration
+    place, freedom, unknown = head.volume
+    series = len(calibration.p)
+    return replace(
+        calibration,
+        freedom=with_own(head.freedom, freedom, place, series),
+        unknown=with_own(0.0, unknown, place, series),
+    )
+
+
+def _tails(head: _Header, survivals: Array, rare: Array) -> TailMaps:
     rows = iter(survivals)
     maps = [None if one is None else Exceedance(*one, next(rows)) for one in head.maps]
-    return tuple(zip(maps[::2], maps[1::2], strict=True))
+    pooled, own = maps[: 2 * len(GROUPS)], maps[2 * len(GROUPS) :]
+    pairs = tuple(zip(pooled[::2], pooled[1::2], strict=True))
+    return TailMaps(pairs, rare, tuple(own), 0 if head.volume is None else head.volume[0])

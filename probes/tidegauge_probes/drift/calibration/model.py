@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +27,9 @@ class Calibration:
     ``error``: relative variance of the expected share of the *rarer* outcome; ``n``: records (or
     votes) behind it; ``curve``: how the variance of sums grows; ``season``: the daily and weekly
     cycles around p. ``freedom``: degrees of freedom of one window (windows × series that vary
-    independently); ``tails``: how far out sums got in the calibration itself; ``left_out``:
-    stretches treated as incidents, [from, until) in epoch ms. ``margins``: which series are pairs,
-    and which are the coverages of their LFs.
+    independently), [S] or for all series; ``tails``: how far out sums got in the calibration
+    itself; ``left_out``: stretches treated as incidents, [from, until) in epoch ms. ``margins``:
+    which series are pairs, and which are the coverages of their LFs.
     """
 
     p: Floats
@@ -39,10 +39,12 @@ class Calibration:
     learning: bool
     curve: VarianceTime
     season: Season = NO_SEASON
-    freedom: float = math.inf
+    freedom: Floats | float = math.inf
     tails: TailMaps | None = None
     left_out: tuple[tuple[int, int], ...] = ()
     margins: Margins = NO_MARGINS
+    unknown: Floats | float = 0.0
+    """The part of ``error`` that no calibration window can have shown: [S], or of all series."""
 
     @property
     def flip(self) -> Mask:
@@ -66,5 +68,23 @@ class Calibration:
         return self.season.variance(starts, len(self.p))
 
     def freedom_of(self, windows: Ints) -> Floats:
-        """Return the degrees of freedom for testing sums of this many windows."""
+        """Return the degrees of freedom for testing sums of this many windows, [J, S]."""
         return np.asarray(np.maximum(self.freedom / np.maximum(windows, 1), LEAST_FREEDOM))
+
+    def select(self, series: Ints) -> Calibration:
+        """Return what is known of some series, in this order; one may come twice.
+
+        Pairs are then compared with their own baseline alone: their LFs may not be among them.
+        """
+        tails = self.tails
+        return replace(
+            self,
+            p=self.p[series],
+            tau2=self.tau2[series],
+            error=self.error[series],
+            n=self.n[series],
+            curve=VarianceTime(self.curve.weights[:, series]),
+            season=self.season.select(series),
+            tails=None if tails is None else replace(tails, rare=tails.rare[series]),
+            margins=NO_MARGINS,
+        )

@@ -26,22 +26,29 @@ SLACK: Final = float(np.log(2.0))
 class TailMaps:
     """``maps``: for each group of scales, the map of frequent series and that of rare ones.
 
-    ``rare``: bool [S].
+    ``rare``: bool [S]. ``own``: for each group that of the series at ``place``, the volume, which
+    is unlike all others; where it has none it has theirs. Empty without such a series.
     """
 
     maps: tuple[tuple[Exceedance | None, Exceedance | None], ...]
     rare: Mask
+    own: tuple[Exceedance | None, ...] = ()
+    place: int = 0
 
     def through(self, evidence: Floats, scale: Ints) -> Floats:
         """Return what *evidence* from sums of *scale* windows counts as, in nats, [J, S] each."""
         found = evidence.copy()
-        for (low, high), pair in zip(GROUPS, self.maps, strict=True):
+        alone = np.zeros(len(self.rare), dtype=np.bool_)
+        alone[self.place] = bool(self.own)
+        for group, ((low, high), pair) in enumerate(zip(GROUPS, self.maps, strict=True)):
             here = (scale >= low) & (scale <= high) & (evidence > 0)
-            for which in (False, True):
-                own = pair[which] or pair[not which]
-                chosen = here & (self.rare == which)
-                if own is not None and chosen.any():
-                    found[chosen] = _allowed(own, evidence[chosen])
+            kinds = [(pair[r] or pair[not r], ~alone & (self.rare == r)) for r in (False, True)]
+            if self.own:
+                kinds.append((self.own[group] or pair[0] or pair[1], alone))
+            for law, of in kinds:
+                chosen = here & of
+                if law is not None and chosen.any():
+                    found[chosen] = _allowed(law, evidence[chosen])
         return found
 
 

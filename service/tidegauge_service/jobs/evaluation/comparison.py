@@ -19,7 +19,9 @@ from tidegauge_service.store.windows import precision as precisions
 def compare(window: ClosedWindow, history: WindowHistory, detector: Detector) -> ComparedWindow:
     """Find the series of a window that have left the baseline. Pure."""
     baseline = history.baseline
-    found = comparison.compare(window.start, window.counts, baseline, detector, history.past)
+    found = comparison.compare(
+        window.start, window.counts, baseline, detector, history.past, whole=window.whole
+    )
     compared = [f.texts or f for f in found]
     x, n = np.array([(f.x, f.n) for f in compared], dtype=np.int64).T
     by_key = {finding.key: finding for finding in found}

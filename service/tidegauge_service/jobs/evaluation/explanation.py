@@ -13,6 +13,7 @@ from tidegauge_alerts.lifecycle.advance import Advance
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_probes.drift.copies import copies_of
 from tidegauge_probes.drift.explanation import Totals, explain, of_classes
+from tidegauge_probes.drift.new_values import new_values
 from tidegauge_probes.findings import ALL, Cause, Copies, Finding, SeriesKind
 from tidegauge_probes.label_model.precision import PairCounts
 from tidegauge_service.jobs.evaluation.window_history import ComparedWindow
@@ -30,7 +31,7 @@ def explain_alerts(after: Advance, before: Sequence[Alert], compared: ComparedWi
         if finding is None or not finding.shifted or alert.state is AlertState.RESOLVED:
             return alert
         cause = _cause(compared, finding.tested, alert.reopened_window_ms or alert.opened_window_ms)
-        if cause is not None and cause.same(known.get(alert.id)):
+        if cause is not None and not cause.confirmed and cause.same(known.get(alert.id)):
             cause = replace(cause, confirmed=True)
         return replace(alert, cause=cause, copies=_copies(compared, finding))
 
@@ -39,6 +40,8 @@ def explain_alerts(after: Advance, before: Sequence[Alert], compared: ComparedWi
 
 def _cause(compared: ComparedWindow, finding: Finding, opened_ms: int) -> Cause | None:
     baseline = compared.history.baseline
+    if finding.key.series is SeriesKind.SEGMENT_SHARE:
+        return new_values(finding, compared.window.counts, baseline.total, baseline.plan.segments)
     lasted = (finding.window_start_ms - opened_ms) // baseline.window_ms + 1
     last = max(finding.scale, lasted)
     found = _of_classes(compared, finding, compared.history.recent[:last])

@@ -12,6 +12,7 @@ from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.store.windows import evaluation
 from tidegauge_service.store.windows.counts import with_distinct_texts
 
 
@@ -25,6 +26,9 @@ class ClosedWindow:
     deployment: Deployment
     layout: Layout
     counts: PaneCounts
+    whole: bool
+    """Whether all its records can have been seen: it is neither the stream's first, nor cut off by
+    the end of the source."""
 
     @property
     def until(self) -> int:
@@ -50,4 +54,5 @@ def count(connection: Connection, stream: StreamRow, start: int) -> ClosedWindow
     layout = streams.layout_of(connection, deployment.probe_set)
     found = with_distinct_texts(connection, seen, start, start + stream.window_ms)
     counts = found.get(start) or panes.empty(len(layout.probes), len(layout.classes))
-    return ClosedWindow(start, seen, deployment, layout, counts)
+    whole = evaluation.is_whole(connection, stream, start)
+    return ClosedWindow(start, seen, deployment, layout, counts, whole)

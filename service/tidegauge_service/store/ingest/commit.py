@@ -27,7 +27,7 @@ from tidegauge_service.errors import Fenced, Superseded
 from tidegauge_service.store import schema, streams, upsert
 from tidegauge_service.store.ingest.counted import PaneKey, Sample
 from tidegauge_service.store.ingest.dead_letter import DeadLetter
-from tidegauge_service.store.streams import CLOSED, REPLAYED, StreamRow
+from tidegauge_service.store.streams import CLOSED, CUT, REPLAYED, StreamRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +339,8 @@ def close_windows(connection: sa.Connection, stream: StreamRow) -> int | None:
     if target is None or (closed is not None and target <= closed):
         return closed
     streams.move_cursor(connection, stream.id, CLOSED, target)
+    if all(drained for *_, drained in rows):
+        streams.move_cursor(connection, stream.id, CUT, target)
     return target
 
 

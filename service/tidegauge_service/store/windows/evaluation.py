@@ -23,7 +23,7 @@ from tidegauge_service.store import schema, streams, upsert
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.ingest.counted import Sample
 from tidegauge_service.store.states import WindowState
-from tidegauge_service.store.streams import CLOSED, EVALUATED, StreamRow
+from tidegauge_service.store.streams import CLOSED, CUT, EVALUATED, StreamRow
 
 log = structlog.get_logger()
 
@@ -31,11 +31,14 @@ MAX_EMPTY_WINDOWS = 1_000
 """A longer run of windows without records is skipped: one stray old record must not trigger
 millions of evaluations."""
 
+TOLD_BY = LONGEST
+"""Windows at its beginning that are evaluated all the same: they tell of the outage."""
+
 
 def take_next(connection: sa.Connection, stream: StreamRow) -> int | None:
     """Lock the evaluated cursor; return the start of the lowest closed, unevaluated window.
 
-    The cursor is moved over a long run of windows without records.
+    The cursor is moved over a long run of windows without records, but for its beginning.
     """
     done = streams.cursor(connection, stream.id, EVALUATED, lock=True)
     closed = streams.cursor(connection, stream.id, CLOSED)
@@ -47,6 +50,8 @@ def take_next(connection: sa.Connection, stream: StreamRow) -> int | None:
     if first is None or first > done + MAX_EMPTY_WINDOWS * stream.window_ms:
         ahead = closed if first is None else min(first, closed)
         if ahead - done > MAX_EMPTY_WINDOWS * stream.window_ms:
+            if _tells_of_outage(connection, stream, done):
+                return done
             log.warning(
                 "empty_windows_skipped", stream=stream.name, since=to_iso(done), until=to_iso(ahead)
             )
@@ -63,6 +68,50 @@ def _first_pane(connection: sa.Connection, stream: StreamRow, since: int | None)
         query = query.where(t.c.window_start_ms >= since)
     value = connection.execute(query).scalar()
     return None if value is None else int(value)
+
+
+def _tells_of_outage(connection: sa.Connection, stream: StreamRow, start: int) -> bool:
+    """Whether a window without records is one of the first after some that were compared."""
+    w, t = schema.window, schema.pane
+    state = sa.select(w.c.state).where(
+        w.c.stream_id == stream.id, w.c.window_start_ms == start - stream.window_ms
+    )
+    if connection.execute(state).scalar() != WindowState.COMPARED:
+        return False
+    query = sa.select(sa.func.max(t.c.window_start_ms)).where(
+        t.c.stream_id == stream.id, t.c.window_start_ms < start
+    )
+    last = connection.execute(query).scalar()
+    return last is not None and start <= int(last) + TOLD_BY * stream.window_ms
+
+
+def is_whole(connection: sa.Connection, stream: StreamRow, start: int) -> bool:
+    """Whether all records of the next window to evaluate can have been seen.
+
+    Not in the stream's first, which may have begun before it; and not in one that was closed
+    because its source had ended, which may go on.
+    """
+    if streams.cursor(connection, stream.id, EVALUATED) is None:
+        return False
+    return streams.cursor(connection, stream.id, CUT) != start + stream.window_ms
+
+
+def windows_with_records(
+    connection: sa.Connection, stream: StreamRow, since: int, until: int
+) -> list[int]:
+    """Return the windows in [since, until) in which any ProbeSet of the stream counted records."""
+    t = schema.pane
+    query = (
+        sa.select(t.c.window_start_ms)
+        .distinct()
+        .where(
+            t.c.stream_id == stream.id,
+            t.c.window_start_ms >= since,
+            t.c.window_start_ms < until,
+            t.c.records > 0,
+        )
+    )
+    return list(connection.execute(query).scalars())
 
 
 def finish(connection: sa.Connection, stream: StreamRow, start: int) -> None:

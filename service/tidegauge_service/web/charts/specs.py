@@ -16,7 +16,7 @@ import altair as alt
 
 from tidegauge_alerts.messages.phrases import clean
 from tidegauge_probes.drift.civil_time import UTC, offset_ms
-from tidegauge_probes.findings import Verdict
+from tidegauge_probes.findings import VOLUME_OF, SeriesKind, Verdict
 from tidegauge_service.clock import in_zone, to_iso
 from tidegauge_service.store.windows.figures import HeatMap, SeriesFigure
 from tidegauge_service.web.charts.renderer import Spec
@@ -239,7 +239,10 @@ def series(
     width: int = SERIES_WIDTH,
     zone: str = UTC,
 ) -> Spec:
-    """Return one series as shares over windows: observed, expected (dashed), the 99 % band."""
+    """Return one series over windows: observed, expected (dashed), the 99 % band.
+
+    Shares in %; volumes in records.
+    """
     starts = [stamp(ms, zone) for ms in history.starts]
     points = [
         _point(at, f)
@@ -247,7 +250,7 @@ def series(
         | ({"incident": True} if ms in marks.incidents else {})
         for at, ms, f in zip(starts, history.starts, history.figures, strict=True)
     ]
-    format_ = _percent_format(history.figures)
+    format_ = "," if any(map(_is_volume, history.figures)) else _percent_format(history.figures)
     axis = alt.Axis(title=None, orient="right", format=format_, tickCount=4)
     base = alt.Chart(_DATA).encode(_across(starts, width, zone))
     expected, observed = _share("expected", axis), _share("observed", axis)
@@ -319,7 +322,13 @@ def timeline(
 def _point(start: str, figure: SeriesFigure | None) -> dict[str, Any]:
     names = ("observed", "expected", "low", "high")
     shares = {name: _finite(getattr(figure, name, None)) for name in names}
+    if _is_volume(figure):
+        shares = {k: None if share is None else share * VOLUME_OF for k, share in shares.items()}
     return {"window": start, "shifted": is_shifted(figure), **shares}
+
+
+def _is_volume(figure: SeriesFigure | None) -> bool:
+    return figure is not None and figure.series == SeriesKind.VOLUME
 
 
 def _finite(value: float | None) -> float | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from tidegauge_alerts.messages.phrases import because, copied, sentence, settled
 from tidegauge_alerts.model import Alert, AlertState
-from tidegauge_probes.findings import ALL, SeriesKey
+from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.web import addresses
 from tidegauge_service.web.charts.pictures import Picture, series_picture
@@ -95,7 +95,7 @@ def _facts(alert: Alert, zone: str) -> tuple[Fact, ...]:
         Fact("Segment", place(alert.key.segment)),
         *([Fact("Where", because(alert.cause).removeprefix(", "))] if alert.cause else []),
         *([Fact("Copies", _copies(alert))] if alert.copies else []),
-        Fact("Observed", f"{share(alert.observed)} ({alert.x:,} of {alert.n:,})"),
+        Fact("Observed", _observed(alert)),
         Fact("Odds ratio", odds(alert.effect)),
         Fact("Chance at baseline", chance(alert.p_value)),
         Fact("Shifted windows", count(alert.streak)),
@@ -108,6 +108,12 @@ def _facts(alert: Alert, zone: str) -> tuple[Fact, ...]:
 
 def _copies(alert: Alert) -> str:
     return copied(alert.key, alert.copies).lstrip(":, ")
+
+
+def _observed(alert: Alert) -> str:
+    if alert.key.series is SeriesKind.VOLUME:
+        return count(alert.x, "record")
+    return f"{share(alert.observed)} ({alert.x:,} of {alert.n:,})"
 
 
 def _links(alert: Alert) -> tuple[Link, ...]:

@@ -1,0 +1,1 @@
+"""What the detector will find, and how soon, before it goes live."""
