@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tidegauge_probes.findings import Cause, Finding, SeriesKey
+from tidegauge_probes.findings import Cause, Copies, Finding, SeriesKey
 
 
 class AlertState(StrEnum):
@@ -166,6 +166,8 @@ class Alert(Figures):
     """The user rule behind it; none: the scan."""
     cause: Cause | None = None
     """Where the latest shift comes from, if it can be located."""
+    copies: Copies | None = None
+    """The text whose copies make up part of the latest shift, if one does."""
     reopened: int = 0
     """How often it shifted again soon after a resolve."""
     reopened_window_ms: int | None = None

@@ -38,13 +38,13 @@ EXAMPLE: Final = "coverage of check_out below 1 % for 3 windows"
 
 _PAIRS: Final = frozenset({SeriesKind.CO_VOTE, SeriesKind.AGREEMENT})
 _OF_ALL: Final = frozenset(
-    {SeriesKind.BLIND_SPOT, SeriesKind.CLASS_SHARE, SeriesKind.SEGMENT_SHARE}
+    {SeriesKind.BLIND_SPOT, SeriesKind.COPIES, SeriesKind.CLASS_SHARE, SeriesKind.SEGMENT_SHARE}
 )
 _OF_A_CLASS: Final = frozenset({SeriesKind.POLARITY, SeriesKind.CLASS_SHARE, SeriesKind.PRECISION})
 _OF_ONE_CLASS: Final = frozenset({SeriesKind.POLARITY, SeriesKind.CLASS_SHARE})
 """Shares of the classes, which add up to 1."""
 _SERIES: Final = tuple(kind for kind in SeriesKind if kind is not SeriesKind.VOLUME)
-_ONLY_WHOLE: Final = _PAIRS | {SeriesKind.PRECISION}
+_ONLY_WHOLE: Final = _PAIRS | {SeriesKind.COPIES, SeriesKind.PRECISION}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks._timing import QUICK
-from benchmarks.detection import experiments, figures, others
+from benchmarks.detection import copied, experiments, figures, others
 from tidegauge_probes.drift.comparison import Detector
 
 SEED: Final = 20_260_105
@@ -25,6 +25,7 @@ EXPERIMENTS: Final[dict[str, Callable[[int, float], dict[str, Any]]]] = {
     "calibrations": experiments.calibrations,
     "nulls": experiments.hard_nulls,
     "real": experiments.real_records,
+    "copies": copied.copies,
     "found": experiments.found_table,
     "other_series": experiments.other_series,
     "incidents": experiments.episodes_of_incidents,

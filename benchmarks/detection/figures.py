@@ -43,6 +43,7 @@ def page(found: Json, earlier_peers: str = "") -> str:
         _quiet(found),
         _calibrations(found),
         _nulls(found),
+        _copies(found),
         _real(found),
         _found(found),
         _others(found),
@@ -163,6 +164,23 @@ seen.
 Student t₃: the log odds of each window. AR(1), long memory: of the log odds, standard deviation
 10 %. All or nothing: half of the LFs of 5 and 30 % read what all records of an hour share. Copies:
 in some windows, one record is repeated. Days drawn from twenty: days differ as much as hours do.
+"""
+
+
+def _copies(found: Json) -> str:
+    if not found.get("copies"):
+        return ""
+    rows = [
+        [name, *(_rate(cells[way]) for way in ("by_records", "by_texts"))]
+        for name, cells in found["copies"].items()
+    ]
+    return f"""
+## Copies, by records and by distinct texts
+
+One record comes so many times in one window of twenty, in made traffic and in the real records of
+the next section. That copies are told as copies is no false alarm; whatever else opens is one.
+
+{table(["traffic", "by records", "by distinct texts"], rows)}
 """
 
 

@@ -5,7 +5,7 @@ They are the one vocabulary that probes, alerts and service share; nothing here 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegauge_probes.compat import StrEnum
 
@@ -34,6 +34,7 @@ class SeriesKind(StrEnum):
     CO_VOTE = "co_vote"  # votes where the other LF votes too, of the votes of the rarer one
     AGREEMENT = "agreement"  # same vote, of the records on which both vote
     CLASS_SHARE = "class_share"  # records of one class, of records: an estimate of the LFs
+    COPIES = "copies"  # records whose text came before in the window, of records
     PRECISION = "precision"  # votes of the deployed model that are right: an estimate of the LFs
     VOLUME = "volume"  # records, of ``VOLUME_OF``
     SEGMENT_SHARE = "segment_share"  # records of the segment, of records
@@ -128,6 +129,28 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Copies:
+    """The text whose copies make up most of a shift.
+
+    ``text``: its key, 16 hex digits; ``records``: how many have it. ``share``: of the shift, what
+    all of them but one make up; of the series of copies itself, the records that have it.
+    """
+
+    text: str
+    records: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextCounts:
+    """What was compared: x of n distinct texts, and the share of them that was expected."""
+
+    x: int
+    n: int
+    expected: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """The detector's result for one series in one window.
 
@@ -137,6 +160,10 @@ class Finding:
     is how many they are, ``share`` their share, ``effect`` its odds ratio to the expected (1 = no
     change), ``p_value`` the two-sided mid-p value under the baseline. Figures are ``None`` where
     there is nothing to compare.
+
+    ``x``, ``n`` and all shares are of records. Where ``texts`` is given, the test counted every
+    text once: expected share and band are then those of texts, moved by as much as the shares of
+    records and texts differ in the baseline.
     """
 
     key: SeriesKey
@@ -157,6 +184,14 @@ class Finding:
     """Signed evidence, 2·n_eff·KL(observed‖expected): how much of an incident it explains."""
     growth: float = 1.0
     """By how much more a sum of 64 windows varies than one of 64 independent windows."""
+    texts: TextCounts | None = None
+
+    @property
+    def tested(self) -> Finding:
+        """The same finding with x, n and the expected share of what was compared."""
+        if self.texts is None:
+            return self
+        return replace(self, x=self.texts.x, n=self.texts.n, expected=self.texts.expected)
 
     @property
     def shifted(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.detection import experiments, figures, goals, nulls, others, traffic
+from benchmarks.detection import copied, experiments, figures, goals, nulls, others, real, traffic
 from benchmarks.detection.ours import Tidegauge
 from benchmarks.detection.peers import adapters
 from benchmarks.detection.scoring import HORIZON
@@ -28,6 +28,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = ("Student t₃", "all or nothing")
     few = {name: replace(nulls.NULLS[name], calibrations=(48,)) for name in kept}
     monkeypatch.setattr(nulls, "NULLS", few)
+    for name, least in {"CALIBRATION": 48, "LIVE": 8, "RUNS": 1, "TIMES": (50,)}.items():
+        monkeypatch.setattr(copied, name, least)
+    monkeypatch.delenv(real.DATA, raising=False)
     for name, value in {"LIVE": 60, "SIZES": (200,), "BUDGETS": (0.5, 4.0)}.items():
         monkeypatch.setattr(experiments, name, value)
 
@@ -63,6 +66,7 @@ def test_everything_is_figures_and_a_page(tmp_path: Path) -> None:
         "other_series": experiments.other_series(SEED, 0.5),
         "nulls": experiments.hard_nulls(SEED, 0.5),
         "real": {"nobody's records, 48 windows": experiments.Quiet().as_json()},
+        "copies": copied.copies(SEED, 0.5),
         "incidents": experiments.episodes_of_incidents(SEED, 0.5),
         "matched": experiments.matched(SEED, 0.5),
         "peers": {"some tool": {"error": "it does not install"}},
@@ -75,6 +79,7 @@ def test_everything_is_figures_and_a_page(tmp_path: Path) -> None:
     for traffic_ in (*traffic.CLIMATES, *nulls.NULLS, "nobody's records"):
         assert traffic_ in page
     assert "## Real records, permuted in time" in page
+    assert "made, copies × 50" in page
     assert (tmp_path / figures.TRADE_OFF).read_text().startswith("<svg")
     assert "stress" in (tmp_path / figures.QUIET).read_text()
 

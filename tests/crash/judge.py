@@ -78,6 +78,8 @@ class Held:
     letters: list[Letter]
     letter_counts: dict[tuple[int, str], int]
     windows: dict[int, Any]
+    texts: dict[int, tuple[Any, ...]]
+    """Window → what came of its distinct texts."""
     figures: dict[tuple[Any, ...], tuple[Any, ...]]
     transitions: Counter[tuple[str, int, str]]
     messages: dict[str, str]
@@ -114,6 +116,10 @@ def _read(connection: sa.Connection) -> Held:
         letters=sorted(letters, key=lambda letter: (letter.partition, letter.offset)),
         letter_counts={(r.partition, r.reason): r.received for r in rows(schema.dead_letter_count)},
         windows={r.window_start_ms: (r.state, r.records) for r in rows(schema.window)},
+        texts={
+            r.window_start_ms: (r.records, r.texts, r.level, r.frequent, counts.decode(r.counts))
+            for r in rows(schema.distinct_texts)
+        },
         figures=_figures(connection),
         transitions=Counter(
             (r.alert_id, r.window_start_ms, r.content) for r in rows(schema.alert_transition)
@@ -220,6 +226,7 @@ def _compare_windows(found: Differences, held: Held, expected: Expected, closed_
 def compare_runs(found: Differences, held: Held, clean: Held, delivered: Mapping[str, int]) -> None:
     """Figures, transitions and messages equal those of a clean run over the same records."""
     found.mapping("window_of_clean_run", held.windows, clean.windows)
+    found.mapping("texts", held.texts, clean.texts)
     found.mapping("figure", held.figures, clean.figures)
     found.mapping("transition", held.transitions, clean.transitions)
     for key in sorted(clean.messages.keys() | held.messages.keys()):

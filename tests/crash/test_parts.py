@@ -77,6 +77,7 @@ def held(**changes: object) -> Held:
         "letters": [],
         "letter_counts": {},
         "windows": {START_MS: ("baseline", 1)},
+        "texts": {},
         "figures": {},
         "transitions": Counter(),
         "messages": {},

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from tests.service.memory_source import Topic
 from tests.service.streams_for_tests import HOUR, START
 from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import text_sample
 from tidegauge_probes.counts.panes import (
     BLIND,
     CONFLICTED,
@@ -114,6 +115,10 @@ def panes(database: Database, stream: StreamRow) -> dict[Place, PaneCounts]:
     decoded = {place: counts.decode(row.counts) for place, row in found.items()}
     for place, row in found.items():
         assert row.records == decoded[place].records
+        if row.texts is not None:  # dropped once the window is evaluated
+            sample = text_sample.decode(row.texts)
+            assert sample.copies.sum() == row.records
+            assert len(sample.keys) <= len(TEXTS)
     return decoded
 
 

@@ -35,6 +35,7 @@ LONGEST: Final = 64
 
 def plus(level: Level, finding: Finding) -> Level:
     """Return the sum with one more window; unchanged if there is nothing to compare."""
+    finding = finding.tested
     expected, size = finite(finding.expected), min(size_of(finding), float(finding.n))
     if expected is None or size <= 0:
         return level

@@ -54,6 +54,7 @@ def recovery_step(finding: Finding, shift: float, clip: tuple[float, float]) -> 
     >>> recovery_step(back, -3.0, (-4.0, 2.0)), round(recovery_step(back, -3.0, (-99, 99)), 1)
     (2.0, 80.5)
     """
+    finding = finding.tested
     expected = finite(finding.expected)
     size = size_of(finding)
     if expected is None or finding.n <= 0 or size <= 0:

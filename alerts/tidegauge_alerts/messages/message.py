@@ -21,6 +21,7 @@ from tidegauge_alerts.messages.phrases import (
     MAX_SEGMENT,
     because,
     clean,
+    copied,
     names,
     redeployed,
     sentence,
@@ -73,7 +74,9 @@ class _AlertChange:
             return settled(self.alert.key, self.alert.settled)
         over = self.transition.to_state is AlertState.RESOLVED
         text = sentence(self.alert.key, self.transition, rule=self.alert.rule, over=over)
-        return text if over else text + because(self.alert.cause)
+        if over:
+            return text
+        return text + copied(self.alert.key, self.alert.copies) + because(self.alert.cause)
 
 
 def notify_worthy(transition: Transition) -> bool:
@@ -206,6 +209,7 @@ def _entry(change: _AlertChange) -> dict[str, Any]:
         **names(alert.key),
         "rule": clean(alert.rule, MAX_SEGMENT),
         "cause": None if alert.cause is None else _cause(alert.cause),
+        "copies": None if alert.copies is None else asdict(alert.copies),
         "kind": str(figures.kind),
         "kind_text": figures.kind.text,
         "severity": str(figures.severity),

@@ -15,6 +15,7 @@ from tidegauge_probes.findings import (
     Blindness,
     Cause,
     CauseKind,
+    Copies,
     SeriesKey,
     SeriesKind,
     Skew,
@@ -117,6 +118,22 @@ def because(cause: Cause | None) -> str:
     return found if cause.confirmed else f"{found} (to be confirmed)"
 
 
+def copied(key: SeriesKey, copies: Copies | None) -> str:
+    """Return how much of a shift is copies of one text, to follow a sentence; or nothing.
+
+    >>> copied(SeriesKey(SeriesKind.COVERAGE, probe="a"), Copies("1f3c9a0b5d7e2468", 50, 0.38))
+    ', 38 % of it from 50 copies of one text (1f3c9a0b5d7e2468)'
+    >>> copied(SeriesKey(SeriesKind.COPIES), Copies("1f3c9a0b5d7e2468", 310, 0.3))
+    ': one text (1f3c9a0b5d7e2468) makes up 30 % of records (310)'
+    """
+    if copies is None:
+        return ""
+    share, text, records = percent(copies.share), clean(copies.text), f"{copies.records:,}"
+    if key.series is SeriesKind.COPIES:
+        return f": one text ({text}) makes up {share} % of records ({records})"
+    return f", {share} % of it from {records} copies of one text ({text})"
+
+
 def _moved(value: ValueShare, whole: str) -> str:
     new = "" if value.before else " (new)"
     shares = f"{percent(value.before)} → {percent(value.now)} % of {whole}"
@@ -182,7 +199,8 @@ def episode(alert: Alert) -> str:
     """Return what an alert comes down to: its new level if it has settled, else its last shift."""
     if alert.settled is not None:
         return settled(alert.key, alert.settled)
-    return sentence(alert.key, alert, rule=alert.rule) + because(alert.cause)
+    shift = sentence(alert.key, alert, rule=alert.rule)
+    return shift + copied(alert.key, alert.copies) + because(alert.cause)
 
 
 def reopenings(times: int) -> str:
@@ -230,6 +248,7 @@ def subject(key: SeriesKey) -> str:
         SeriesKind.ERROR: f"Failures of {lf}",
         SeriesKind.CO_VOTE: f"Common votes of {pair}",
         SeriesKind.AGREEMENT: f"Agreement of {pair}",
+        SeriesKind.COPIES: "Copies of texts",
         SeriesKind.CLASS_SHARE: f"Estimated share of class '{clean(key.label)}'",
         SeriesKind.PRECISION: f"Estimated precision of {lf} for '{clean(key.label)}'",
         SeriesKind.VOLUME: "Volume",
@@ -267,6 +286,7 @@ _OF_VOTES: Final = (SeriesKind.POLARITY, SeriesKind.OVERLAP, SeriesKind.CONFLICT
 _OF_RECORDS: Final = (
     SeriesKind.BLIND_SPOT,
     SeriesKind.ERROR,
+    SeriesKind.COPIES,
     SeriesKind.CLASS_SHARE,
     SeriesKind.SEGMENT_SHARE,
 )

@@ -9,13 +9,14 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from tidegauge_probes.counts.text_sample import FrequentText, TextSample
 from tidegauge_probes.errors import CountsError
 from tidegauge_probes.findings import ALL
 from tidegauge_probes.model import ERROR, Outcomes, VoteMatrix
@@ -83,6 +84,9 @@ class PaneCounts:
     ``MAX_PAIRED`` and pairs are not counted.
     ``faults``: (LF, exception type) → (count, the smallest message): the smallest, because a
     first or last one would depend on the order of adding.
+    ``texts``: a sample of the distinct texts, while a window is open; ``distinct``: what it comes
+    to, when it is closed (``settled``). None where texts were not looked at. Neither is part of
+    the encoded form, or of equality.
     """
 
     lfs: int
@@ -90,6 +94,8 @@ class PaneCounts:
     segments: Mapping[str, SegmentCounts]
     gram: Ints
     faults: Mapping[tuple[int, str], tuple[int, str]] = field(default_factory=dict)
+    texts: TextSample | None = None
+    distinct: DistinctCounts | None = None
 
     def __add__(self, other: PaneCounts) -> PaneCounts:
         """Add counts made over the same layout; CountsError otherwise."""
@@ -101,7 +107,16 @@ class PaneCounts:
         for name, counts in other.segments.items():
             segments[name] = segments[name] + counts if name in segments else counts
         faults = _add_faults(self.faults, other.faults)
-        return PaneCounts(self.lfs, self.classes, segments, self.gram + other.gram, faults)
+        gram = self.gram + other.gram
+        # Where one part does not know its texts, nobody knows all. Of no records all are known.
+        if not other.records:
+            texts, distinct = self.texts, self.distinct
+        elif not self.records:
+            texts, distinct = other.texts, other.distinct
+        else:
+            texts = self.texts and other.texts and self.texts + other.texts
+            distinct = self.distinct and other.distinct and self.distinct + other.distinct
+        return PaneCounts(self.lfs, self.classes, segments, gram, faults, texts, distinct)
 
     def __eq__(self, other: object) -> bool:
         """Equal counts encode to equal bytes."""
@@ -119,6 +134,13 @@ class PaneCounts:
     def records(self) -> int:
         return int(self.all.totals[RECORDS])
 
+    def settled(self) -> PaneCounts:
+        """Return the counts of a closed window: its sample of texts counted, and dropped."""
+        if self.texts is None:
+            return self
+        distinct = DistinctCounts.of(self.texts, self.classes, self.records)
+        return replace(self, texts=None, distinct=distinct)
+
     def encode(self) -> bytes:
         """Return the versioned, compressed, little-endian form; equal counts, equal bytes."""
         names = sorted(self.segments)
@@ -129,6 +151,48 @@ class PaneCounts:
         }
         header = _HEADER.pack(_MAGIC, _VERSION, self.lfs, self.classes)
         return header + zlib.compress(msgspec.msgpack.encode(body), level=1)
+
+
+@dataclass(frozen=True, eq=False)
+class DistinctCounts:
+    """Counts of the distinct texts of one window, or the sums over several.
+
+    ``counts``: of those in the sample, as of records. ``records``: how many there are.
+    ``texts``: how many there are in all, about
+    all where the sample does not hold every one (``level`` above 0). ``frequent``: those in the
+    sample that came most often, of one window; the most frequent first.
+    """
+
+    counts: PaneCounts
+    records: int
+    texts: int
+    level: int
+    frequent: tuple[FrequentText, ...] = ()
+
+    @classmethod
+    def of(cls, sample: TextSample, classes: int, records: int) -> DistinctCounts:
+        """Count a sample of the texts of so many records."""
+        n, m = sample.outcomes.shape
+        matrix = VoteMatrix(sample.outcomes, np.empty((n, 0), np.bool_), np.zeros(m))
+        members = dict(zip(sample.segments, sample.members.T, strict=True))
+        texts = min(sample.texts, records)
+        counts = fold(matrix, classes, members)
+        return cls(counts, records, texts, sample.level, sample.frequent())
+
+    @property
+    def copies(self) -> int:
+        """How many records are copies of an earlier one, all or about all."""
+        return self.records - self.texts
+
+    def __add__(self, other: DistinctCounts) -> DistinctCounts:
+        frequent = sorted((*self.frequent, *other.frequent), key=lambda text: -text.copies)
+        return DistinctCounts(
+            self.counts + other.counts,
+            self.records + other.records,
+            self.texts + other.texts,
+            max(self.level, other.level),
+            tuple(frequent[: len(self.frequent)]),
+        )
 
 
 class _Body(msgspec.Struct):

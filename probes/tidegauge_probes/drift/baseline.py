@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.counts import panes as counts_
-from tidegauge_probes.counts.panes import MAX_PAIRED, PaneCounts
+from tidegauge_probes.counts.panes import MAX_PAIRED, DistinctCounts, PaneCounts
 from tidegauge_probes.drift import budget, clock_change
 from tidegauge_probes.drift.calibration import archive
 from tidegauge_probes.drift.calibration.fit import calibrate, uncalibrated
@@ -27,7 +27,7 @@ from tidegauge_probes.drift.calibration.fit import forecast as forecast_of
 from tidegauge_probes.drift.calibration.forecast import Forecast
 from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.calibration.volume import VolumeWindows
-from tidegauge_probes.drift.calibration.windows import CalibrationWindows, Stretches
+from tidegauge_probes.drift.calibration.windows import CalibrationWindows, Stretches, smoothed
 from tidegauge_probes.drift.civil_time import (
     UTC,
     UTC_TIME,
@@ -36,6 +36,7 @@ from tidegauge_probes.drift.civil_time import (
     check_calendar,
     check_zone,
 )
+from tidegauge_probes.drift.distinct import Mask, TextSeries, by_text
 from tidegauge_probes.drift.margins import Margins
 from tidegauge_probes.drift.pairs import Pairs
 from tidegauge_probes.drift.record_series import VOLUME
@@ -63,6 +64,8 @@ _MODEL: Final = "model."
 
 _GOLD: Final = ("outcomes", "labels")
 
+_DISTINCT: Final = "distinct.counts"
+
 
 def _no_windows() -> Ints:
     return np.zeros(0, dtype=np.int64)
@@ -80,7 +83,8 @@ class Baseline:
     they come from an archive; otherwise they are computed on first use. ``silent``: int64 [Z],
     starts of the windows without records between those of ``starts``: they are zeros of the
     volume, and nothing of any other series. Empty if the volume is not followed. ``keep``:
-    stretches that people have declared normal, [from, until) in epoch ms.
+    stretches that people have declared normal, [from, until) in epoch ms. ``texts``: the same
+    series of distinct texts; None if those of a window are not known.
     """
 
     probe_set: str
@@ -97,6 +101,7 @@ class Baseline:
     learned: tuple[Calibration, Forecast] | None = None
     silent: Ints = field(default_factory=_no_windows)
     keep: Stretches = ()
+    texts: TextSeries | None = None
 
     @cached_property
     def id(self) -> str:
@@ -109,7 +114,7 @@ class Baseline:
 
     @cached_property
     def volumes(self) -> Mapping[SeriesKey, int]:
-        """Records (or votes) behind each series."""
+        """Records (or votes) behind each series, or the texts where those are compared."""
         _, n = self.totals
         return dict(zip(self.keys, n.tolist(), strict=True))
 
@@ -150,7 +155,7 @@ class Baseline:
 
         The volume is that of all windows that are known whole.
         """
-        x, n = self.plan.extract(self.total, whole=False)
+        x, n = self.tested(self.total, whole=False)
         place = self._volume_place
         if place is not None:
             x[place], n[place] = (int(part[:, place].sum()) for part in (self.x, self.n))
@@ -180,9 +185,11 @@ class Baseline:
     def _windows(self) -> CalibrationWindows:
         """The windows of all series but the volume."""
         place = self._volume_place
-        x, n = (
-            part if place is None else np.delete(part, place, axis=1) for part in (self.x, self.n)
-        )
+        x, n = self.x, self.n
+        if self.texts is not None:
+            x, n = (np.where(self.by_text, *of) for of in ((self.texts.x, x), (self.texts.n, n)))
+        if place is not None:
+            x, n = (np.delete(part, place, axis=1) for part in (x, n))
         return CalibrationWindows.of(self.starts, x, n, self.window_ms, self.civil, keep=self.keep)
 
     @property
@@ -199,6 +206,44 @@ class Baseline:
         of_time = starts[order], x[order, None], n[order, None]
         windows = CalibrationWindows.of(*of_time, self.window_ms, self.civil, keep=self.keep)
         return VolumeWindows(windows, place)
+
+    @cached_property
+    def by_text(self) -> Mask:
+        """Which series are compared by distinct texts, bool [S]."""
+        if self.texts is None or self.total.distinct is None:
+            return np.zeros(len(self.keys), dtype=np.bool_)
+        return by_text(self.keys, self.x, self.n, self.texts, self.total.distinct)
+
+    def tested(self, counts: PaneCounts, *, whole: bool = True) -> tuple[Ints, Ints]:
+        """Return x and n of each series as they are compared, int64 [S] each."""
+        x, n = self.plan.extract(counts, whole=whole)
+        distinct = counts.distinct
+        if distinct is None or not self.by_text.any() or not (distinct.level or distinct.copies):
+            return x, n
+        of_texts = self.plan.extract(distinct.counts)
+        by_text = self.by_text
+        return np.where(by_text, of_texts[0], x), np.where(by_text, of_texts[1], n)
+
+    @cached_property
+    def off_texts(self) -> Floats:
+        """How far the share of records is off that of texts in it, in log odds, float64 [S].
+
+        An LF of a slogan that comes three times an hour votes on more records than texts: shares of
+        texts are shown moved by that, because what people see are records.
+        """
+        seen, compared = (
+            smoothed(x.astype(np.float64), n.astype(np.float64))
+            for x, n in (
+                self.plan.extract(self.total, whole=False),
+                self.tested(self.total, whole=False),
+            )
+        )
+        return np.asarray(np.log(seen / (1 - seen)) - np.log(compared / (1 - compared)))
+
+    @cached_property
+    def of_records(self) -> Baseline:
+        """The same, for windows whose distinct texts are not known: records are compared."""
+        return self if self.texts is None else replace(self, texts=None, learned=None)
 
     @cached_property
     def weights(self) -> Floats:
@@ -232,7 +277,8 @@ class Baseline:
         width = len(chosen.keys())
         nothing = np.zeros((0, width), dtype=np.int64)
         x, n = (part[:, :width] if len(self.starts) else nothing for part in (self.x, self.n))
-        return replace(self, plan=chosen, model=model, x=x, n=n, learned=None)
+        texts = self.texts and TextSeries(self.texts.x[:, :width], self.texts.n[:, :width])
+        return replace(self, plan=chosen, model=model, x=x, n=n, learned=None, texts=texts)
 
     @property
     def clock_change(self) -> ClockChange | None:
@@ -278,6 +324,11 @@ class Baseline:
         if self.gold is not None:
             header |= {"gold_model": self.gold.model}
             parts |= {f"gold.{name}": _npy(getattr(self.gold, name)) for name in _GOLD}
+        distinct = self.total.distinct
+        if self.texts is not None and distinct is not None:
+            header["distinct"] = [distinct.records, distinct.texts, distinct.level]
+            parts |= {"x_texts": _npy(self.texts.x), "n_texts": _npy(self.texts.n)}
+            parts |= {_DISTINCT: distinct.counts.encode()}
         if self.plan.volume:
             parts["silent"] = _npy(self.silent)
         return {
@@ -300,6 +351,8 @@ class _Header(msgspec.Struct):
     consensus: bool = False
     agreements: Pairs = ()
     gold_model: int | None = None
+    distinct: tuple[int, int, int] | None = None
+    """Records, texts and level of the distinct texts, if they are known."""
     timezone: str = UTC_TIME.zone
     calendar: str | tuple[str, ...] = ""
     volume: bool = False
@@ -318,14 +371,19 @@ def decode(encoded: bytes) -> Baseline:
         with zipfile.ZipFile(io.BytesIO(encoded)) as archive:
             parts = {name: archive.read(name) for name in archive.namelist()}
         header = msgspec.json.decode(parts["header.json"], type=_Header)
-        total = counts_.decode(parts["total.counts"])
+        total = _decode_total(parts, header)
         starts, x, n = (_array(parts[name]) for name in ("starts", "x", "n"))
         silent = _array(parts["silent"]) if header.volume else _no_windows()
         model = _decode_model(parts, header, total)
         consensus = Consensus.of(model, total) if header.consensus else None
+        known = header.distinct is not None
         pairs = (header.pairs, consensus, header.agreements)
-        chosen = SeriesPlan(Layout(*header.layout), header.segments, *pairs, volume=header.volume)
-        _refuse_misfit(chosen, total, starts, (x, n))
+        chosen = SeriesPlan(
+            Layout(*header.layout), header.segments, *pairs, volume=header.volume, copies=known
+        )
+        texts = TextSeries(_array(parts["x_texts"]), _array(parts["n_texts"])) if known else None
+        series = (x, n) if texts is None else (x, n, texts.x, texts.n)
+        _refuse_misfit(chosen, total, starts, series)
         gold = _decode_gold(parts, header, total)
         civil = CivilTime(check_zone(header.timezone), check_calendar(header.calendar))
         learned = _decode_calibration(parts, len(chosen.keys()), civil, header.window_ms)
@@ -350,6 +408,16 @@ def decode(encoded: bytes) -> Baseline:
         learned,
         silent,
         header.keep,
+        texts,
+    )
+
+
+def _decode_total(parts: Mapping[str, bytes], header: _Header) -> PaneCounts:
+    total = counts_.decode(parts["total.counts"])
+    if header.distinct is None:
+        return total
+    return replace(
+        total, distinct=DistinctCounts(counts_.decode(parts[_DISTINCT]), *header.distinct)
     )
 
 
@@ -435,6 +503,8 @@ def fit(
     width = len(chosen.keys())
     x = np.array([x for x, _ in rows], dtype=np.int64).reshape(len(rows), width)
     n = np.array([n for _, n in rows], dtype=np.int64).reshape(len(rows), width)
+    distinct = [windows[start].distinct for start in timed]
+    texts = _text_series(chosen, distinct) if chosen.copies and timed else None
     starts = np.array(timed, dtype=np.int64)
     civil = civil if timed else UTC_TIME
     return Baseline(
@@ -451,7 +521,17 @@ def fit(
         civil,
         silent=_within(silent or (), timed),
         keep=keep if timed else (),
+        texts=texts,
     )
+
+
+def _text_series(chosen: SeriesPlan, windows: Sequence[DistinctCounts | None]) -> TextSeries | None:
+    """Return the series of the windows' distinct texts; None if those of one are not known."""
+    rows = [chosen.extract(distinct.counts) for distinct in windows if distinct is not None]
+    if len(rows) < len(windows):
+        return None
+    x, n = (np.array(part, dtype=np.int64) for part in zip(*rows, strict=True))
+    return TextSeries(x, n)
 
 
 def _within(silent: Collection[int], timed: Sequence[int]) -> Ints:

@@ -16,11 +16,12 @@ import numpy.typing as npt
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.calibration.model import Calibration
+from tidegauge_probes.drift.distinct import moved
 from tidegauge_probes.drift.scales import GROSS_ODDS, LONGEST
 from tidegauge_probes.drift.scan import Past, Scanned, effective, scan
 from tidegauge_probes.drift.season import SeasonCounts
 from tidegauge_probes.drift.significance import off
-from tidegauge_probes.findings import Finding, SeriesKind, Verdict
+from tidegauge_probes.findings import Finding, SeriesKind, TextCounts, Verdict
 from tidegauge_probes.lazy import LazyModule
 
 special = LazyModule("scipy.special", extra="statistics")
@@ -52,14 +53,33 @@ class Detector:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """The window itself (observed … n_eff), and the most significant sum that ends with it."""
+    """The window itself (x … n_eff), and the most significant sum that ends with it.
 
-    observed: Floats
+    ``x``, ``n``: as they are compared, int64 [S].
+    """
+
+    x: Ints
+    n: Ints
     expected: Floats
     low: Floats
     high: Floats
     n_eff: Floats
     scanned: Scanned
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """Shares of records, [S], as people see them; ``share``: over the windows that were summed."""
+
+    expected: Floats
+    low: Floats
+    high: Floats
+    share: Floats
+
+    @classmethod
+    def of(cls, found: _Comparison, baseline: Baseline) -> _Shares:
+        parts = (found.expected, found.low, found.high, found.scanned.share)
+        return cls(*(moved(part, baseline.off_texts) for part in parts))
 
 
 def compare(
@@ -77,10 +97,14 @@ def compare(
     of the window can have been seen; otherwise it has no volume. Finite for every input; the
     finding says if a series has no data or no volume.
     """
+    baseline = _comparable(baseline, window)
     x, n = baseline.plan.extract(window, whole=whole)
     calibration = baseline.calibration
-    compared = _compare(window_start_ms, x, n, past or Past.none(len(x)), calibration)
-    tested = compared.scanned.enough & (n > 0)
+    counted = baseline.tested(window, whole=whole)
+    before = past or Past.none(len(x))
+    compared = _compare(window_start_ms, *counted, before, calibration)
+    shown = _Shares.of(compared, baseline)
+    tested = compared.scanned.enough & (compared.n > 0)
     shifted = _shifted(compared, baseline, tested, detector)
     verdicts = _verdicts(n, tested, shifted, calibration)
     return [
@@ -92,6 +116,7 @@ def compare(
             n=int(n[s]),
             verdict=verdicts[s],
             compared=compared,
+            shown=shown,
         )
         for s in range(len(x))
     ]
@@ -99,8 +124,13 @@ def compare(
 
 def describe(window_start_ms: int, window: PaneCounts, baseline: Baseline) -> list[Finding]:
     """Return the figures of a window that is part of the baseline: shown, never tested."""
-    x, n = baseline.plan.extract(window, whole=window_start_ms != baseline.starts[0])
-    compared = _compare(window_start_ms, x, n, Past.none(len(x)), baseline.calibration)
+    baseline = _comparable(baseline, window)
+    whole = window_start_ms != baseline.starts[0]
+    x, n = baseline.plan.extract(window, whole=whole)
+    counted = baseline.tested(window, whole=whole)
+    nothing = Past.none(len(x))
+    compared = _compare(window_start_ms, *counted, nothing, baseline.calibration)
+    shown = _Shares.of(compared, baseline)
     return [
         _finding(
             baseline,
@@ -110,9 +140,16 @@ def describe(window_start_ms: int, window: PaneCounts, baseline: Baseline) -> li
             n=int(n[s]),
             verdict=Verdict.BASELINE if n[s] else Verdict.NO_DATA,
             compared=compared,
+            shown=shown,
         )
         for s in range(len(x))
     ]
+
+
+def _comparable(baseline: Baseline, window: PaneCounts) -> Baseline:
+    """Return what a window can be compared with: without its distinct texts, records only."""
+    known = window.distinct is not None or not window.records
+    return baseline if known else baseline.of_records
 
 
 def _compare(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration) -> _Comparison:
@@ -123,11 +160,10 @@ def _compare(start: int, x: Ints, n: Ints, past: Past, calibration: Calibration)
     scanned = scan(start, x, n, past, calibration)
     if calibration.margins:
         # Of a pair, as far off the baseline as the coverages of its LFs explain.
-        moved = special.expit(special.logit(p) + scanned.explained)
-        p = np.where(scanned.explained, moved, p)
+        p = moved(p, scanned.explained)
     n_eff = effective(calibration, size, p, cycles)
     low, high = _band(n_eff, p)
-    return _Comparison(x / size, p, low, high, n_eff, scanned)
+    return _Comparison(x, n, p, low, high, n_eff, scanned)
 
 
 def _band(n: Floats, p: Floats) -> tuple[Floats, Floats]:
@@ -181,25 +217,30 @@ def _finding(
     n: int,
     verdict: Verdict,
     compared: _Comparison,
+    shown: _Shares,
 ) -> Finding:
-    expected, found = float(compared.expected[s]), compared.scanned
+    found, texts, expected = compared.scanned, None, float(shown.expected[s])
+    if baseline.by_text[s]:
+        due = float(compared.expected[s])
+        texts = TextCounts(int(compared.x[s]), int(compared.n[s]), due)
     if verdict is Verdict.NO_DATA:
-        return Finding(baseline.keys[s], start, x, n, verdict, expected=expected)
+        return Finding(baseline.keys[s], start, x, n, verdict, expected=expected, texts=texts)
     return Finding(
         baseline.keys[s],
         start,
         x,
         n,
         verdict,
-        observed=float(compared.observed[s]),
+        observed=x / n,
         expected=expected,
-        low=float(compared.low[s]),
-        high=float(compared.high[s]),
+        low=float(shown.low[s]),
+        high=float(shown.high[s]),
         effect=float(found.effect[s]),
         p_value=float(found.p_value[s]),
         n_eff=float(compared.n_eff[s]),
         scale=int(found.scale[s]),
-        share=float(found.share[s]),
+        share=float(shown.share[s]),
         rank=float(found.rank[s]),
         growth=float(baseline.calibration.curve.growth[LONGEST, s]),
+        texts=texts,
     )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import BLIND, COVERED, RECORDS, PaneCounts, SegmentCounts
 from tidegauge_probes.drift import record_series
+from tidegauge_probes.drift.distinct import tells_copies
 from tidegauge_probes.drift.pairs import Pairs, contestable, informative, pair_counts
 from tidegauge_probes.findings import ALL, OTHER, SeriesKey, SeriesKind
 from tidegauge_probes.model import Layout
@@ -47,6 +48,8 @@ class SeriesPlan:
     agreements: Pairs = ()
     volume: bool = False
     """Whether the volume is followed: not without times, nor of training data."""
+    copies: bool = False
+    """Whether copies are told from other records, and distinct texts compared."""
 
     def keys(self) -> tuple[SeriesKey, ...]:
         """Name the series, in the order of ``extract``."""
@@ -57,6 +60,8 @@ class SeriesPlan:
         # Agreement is of both alike, so it keeps its name when another of the two is rarer.
         both = [sorted(pair) for pair in self.agreements]
         keys += [SeriesKey(SeriesKind.AGREEMENT, ALL, names[i], names[j]) for i, j in both]
+        if self.copies:
+            keys.append(SeriesKey(SeriesKind.COPIES))
         if self.consensus is not None:
             keys += self.consensus.keys(self.layout, self.segments)
         return tuple(keys)
@@ -85,6 +90,8 @@ class SeriesPlan:
             counts.records, self.segments, ordered, volume=self.volume, whole=whole
         )
         columns += [of_records, self._of_pairs(counts)]
+        if self.copies:
+            columns.append(_of_copies(counts))
         if self.consensus is not None:
             columns.append(self.consensus.extract(counts, ordered))
         return (
@@ -125,7 +132,8 @@ def plan(
     segments = (ALL, *sorted(always), *kept)
     pairs = informative(counts, windows)
     told = contestable(pairs, counts, layout, windows)
-    return SeriesPlan(layout, segments, pairs, consensus, told, volume)
+    copies = tells_copies(counts)
+    return SeriesPlan(layout, segments, pairs, consensus, told, volume, copies)
 
 
 def other(name: str) -> str:
@@ -178,6 +186,13 @@ def _of_segment(counts: SegmentCounts, layout: Layout) -> tuple[Ints, Ints]:
     x.append(counts.outcomes[polar[:, 0], polar[:, 1]])
     n.append(votes[polar[:, 0]])
     return np.concatenate(x).astype(np.int64), np.concatenate(n).astype(np.int64)
+
+
+def _of_copies(counts: PaneCounts) -> tuple[Ints, Ints]:
+    distinct = counts.distinct
+    found = (0, 0) if distinct is None else (distinct.copies, distinct.records)
+    x, n = np.array(found, dtype=np.int64)
+    return x[None], n[None]
 
 
 def _nothing(counts: PaneCounts) -> SegmentCounts:

@@ -35,8 +35,10 @@ def compare(training: Baseline, live: Baseline) -> tuple[Skew, ...]:
     Worked example: 5 % of 20,000 training records and 10 % of the live ones, whose windows vary
     with τ = 0.1. The odds ratio is 2.1, its logarithm 0.75, of which 0.1 explains at most 0.4.
     """
+    if training.total.distinct is None:
+        live = live.of_records
     calibration = replace(live.calibration, season=NO_SEASON)
-    x, n = live.plan.extract(training.total, whole=False)
+    x, n = live.tested(training.total, whole=False)
     found = scan(_NO_TIME, x, n, Past.none(len(x)), calibration)
     skewed = off(found.p_value, found.worth, found.enough, FALSE_SHARE)
     order = sorted(np.flatnonzero(skewed), key=lambda s: -abs(found.rank[s]))

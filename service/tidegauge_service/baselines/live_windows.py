@@ -19,7 +19,7 @@ from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import precision as precisions
-from tidegauge_service.store.windows.counts import counted_span, counts_between
+from tidegauge_service.store.windows.counts import counted_span, with_distinct_texts
 from tidegauge_service.store.windows.evaluation import windows_with_records
 
 TRAINING = "training"
@@ -50,7 +50,7 @@ def freeze(
     Raises BaselineError if the ProbeSet has counted nothing in the range, or *balance* is none.
     """
     config = streams.config_of(connection, stream.id)
-    panes = counts_between(connection, stream, since, until)
+    panes = with_distinct_texts(connection, stream, since, until)
     if not any(pane.records for pane in panes.values()):
         raise BaselineError(_nothing_counted(connection, stream, since, until))
     left_out, keep = stretches_of(config, since, until)

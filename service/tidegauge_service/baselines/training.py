@@ -23,7 +23,8 @@ from tidegauge_service.baselines.class_balance import Floats, class_balance
 from tidegauge_service.clock import Clock, window_start
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.ingest.codec.codec import Codec
-from tidegauge_service.ingest.fold import rows_of
+from tidegauge_service.ingest.copies import keys_of
+from tidegauge_service.ingest.fold import rows_of, with_texts
 from tidegauge_service.ingest.segments import memberships
 from tidegauge_service.ingest.sources.files.kinds import options_of
 from tidegauge_service.ingest.sources.files.source import FileReader
@@ -108,7 +109,7 @@ def count_by_window(
     for row, record in enumerate(records):
         start = window_start(record.timestamp_ms, config.window)
         by_window.setdefault(start, []).append(row)
-    found = {}
+    found, keys = {}, keys_of(config, records)
     for start, rows in by_window.items():
         part = rows_of(matrix, np.array(rows))
         fields = [records[row].fields for row in rows]
@@ -120,7 +121,10 @@ def count_by_window(
             known=running[start].segments if start in running else (),
             cap=config.limits.max_segments,
         )
-        found[start] = panes.fold(part, probe_set.cardinality, kept)
+        pane = panes.fold(part, probe_set.cardinality, kept)
+        if keys is not None:
+            pane = with_texts(pane, part, keys[rows], kept, running.get(start))
+        found[start] = pane
     return found
 
 
@@ -278,7 +282,7 @@ def _freeze(  # noqa: PLR0917
     balance: Floats | None,
 ) -> Baseline:
     return baselines.fit(
-        windows,
+        {start: pane.settled() for start, pane in windows.items()},
         layout=probe_set.layout,
         probe_set=probe_set.id,
         window_ms=config.window,

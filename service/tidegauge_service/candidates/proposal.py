@@ -49,6 +49,9 @@ _TOTALS = {
     SampleBucket.CONFLICT: CONFLICTED,
 }
 
+_NO_LABELS = {SeriesKind.ERROR, SeriesKind.VOLUME, SeriesKind.COPIES}
+"""Neither a broken LF nor another volume calls for labels, nor do copies of one text."""
+
 _CONFLICTING = {
     SeriesKind.CONFLICT,
     SeriesKind.OVERLAP,
@@ -69,8 +72,8 @@ def wishes(firing: Sequence[Alert]) -> list[SampleRequest]:
 
 def _wish(alert: Alert) -> SampleRequest | None:
     key = alert.key
-    if key.series in {SeriesKind.ERROR, SeriesKind.VOLUME}:
-        return None  # neither a broken LF nor another volume calls for labels
+    if key.series in _NO_LABELS:
+        return None
     if key.series is SeriesKind.SEGMENT_SHARE:
         return _of_segment(alert)
     if key.series is SeriesKind.BLIND_SPOT:

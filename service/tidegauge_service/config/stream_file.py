@@ -420,6 +420,10 @@ class StreamConfig(Spec):
     record: RecordMapping = RecordMapping()
     probes: str = Field(description="A ProbeSet file, or module:attribute.")
     segment_by: tuple[str, ...] = ()
+    copies: Literal["count", "ignore"] = Field(
+        default="count",
+        description="Whether to tell copies of a text, and to compare distinct texts.",
+    )
     window: Duration = 3_600_000
     lateness: Delay = 300_000
     timezone: Annotated[str, AfterValidator(_zone)] = Field(

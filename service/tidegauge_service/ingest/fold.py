@@ -6,7 +6,7 @@ Batches of a partition and replayed dead letters are counted by this one code.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -14,10 +14,13 @@ import numpy.typing as npt
 
 from tidegauge_probes.counts import panes as counts
 from tidegauge_probes.counts.panes import PaneCounts
+from tidegauge_probes.counts.text_keys import Keys
+from tidegauge_probes.counts.text_sample import TextSample
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import Fault, Record, VoteMatrix
 from tidegauge_service.clock import window_start
 from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.ingest.copies import keys_of
 from tidegauge_service.ingest.samples import Samplers, WindowSampler, buckets, priorities
 from tidegauge_service.ingest.segments import memberships
 from tidegauge_service.store.ingest.counted import PaneKey, Sample
@@ -57,16 +60,20 @@ class Counting:
 
         Without them only the panes are made: the records are another deployment's to account for.
         """
-        times = np.array([records[row].timestamp_ms for row in rows.tolist()], dtype=np.int64)
+        chosen = [records[row] for row in rows.tolist()]
+        keys = keys_of(self._config, chosen)
+        times = np.array([record.timestamp_ms for record in chosen], dtype=np.int64)
         starts = window_start(times, self._config.window)  # type: ignore[arg-type]
         panes: dict[PaneKey, PaneCounts] = {}
         added, samples = {}, list[Sample]()
         probe_set = self._probe_set.id
         for start in np.unique(starts).tolist():
-            mine = rows[starts == start]
+            here = starts == start
+            mine = rows[here]
             part = rows_of(matrix, mine)
             group = [records[row] for row in mine.tolist()]
-            pane, segments = self._fold(group, part, running.get((start, probe_set)))
+            its = None if keys is None else keys[here]
+            pane, segments = self._fold(group, part, its, running.get((start, probe_set)))
             panes[start, probe_set] = pane
             if samplers is None:
                 continue
@@ -76,7 +83,11 @@ class Counting:
         return Counted(panes, added, samples, latest)
 
     def _fold(
-        self, group: Sequence[Record], part: VoteMatrix, running: PaneCounts | None
+        self,
+        group: Sequence[Record],
+        part: VoteMatrix,
+        keys: Keys | None,
+        running: PaneCounts | None,
     ) -> tuple[PaneCounts, Segments]:
         slices = [probe.name for probe in self._probe_set.slices]
         fields = [record.fields for record in group]
@@ -89,6 +100,8 @@ class Counting:
             cap=self._config.limits.max_segments,
         )
         pane = counts.fold(part, self._probe_set.cardinality, segments)
+        if keys is not None:
+            pane = with_texts(pane, part, keys, segments, running)
         return (running + pane if running else pane), segments
 
     def _sample(
@@ -115,6 +128,18 @@ class Counting:
             )
             for row, names in taken.items()
         ]
+
+
+def with_texts(
+    pane: PaneCounts,
+    part: VoteMatrix,
+    keys: Keys,
+    segments: Segments,
+    running: PaneCounts | None,
+) -> PaneCounts:
+    """Return the counts of a batch with a sample of its texts, to be added to *running*."""
+    level = running.texts.level if running is not None and running.texts is not None else 0
+    return replace(pane, texts=TextSample.of(keys, part.outcomes, segments, level))
 
 
 def rows_of(matrix: VoteMatrix, rows: Rows) -> VoteMatrix:

@@ -32,7 +32,7 @@ from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.ingest import commit
 from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.states import WindowState
-from tidegauge_service.store.windows import evaluation
+from tidegauge_service.store.windows import evaluation, texts
 from tidegauge_service.store.windows import forecast as forecasts
 
 NO_BASELINE = ""
@@ -81,6 +81,7 @@ class Evaluator:
                 after = self._evaluate(connection, window, known)
             else:
                 self._keep_for_baseline(connection, window, window.range_state)
+            texts.settle(connection, stream, start)
             evaluation.finish(connection, stream, start)
             kept_ms = samples.keep_windows * stream.window_ms
             evaluation.drop_samples(connection, stream, start - kept_ms)

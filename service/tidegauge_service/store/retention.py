@@ -75,6 +75,7 @@ def _fetched() -> list[Condition]:
 
 RULES: tuple[RetentionRule, ...] = (
     RetentionRule("panes", schema.pane, "window_start_ms", "counts", event_time=True),
+    RetentionRule("panes", schema.distinct_texts, "window_start_ms", "counts", event_time=True),
     RetentionRule("samples", schema.sample, "window_start_ms", "payload", event_time=True),
     RetentionRule("windows", schema.window_stat, "window_start_ms", event_time=True),
     RetentionRule("windows", schema.precision, "window_start_ms", event_time=True),
@@ -181,14 +182,15 @@ def _oldest(connection: sa.Connection, stream: StreamRow, rule: RetentionRule) -
     if rule.event_time:
         evaluated = streams.cursor(connection, stream.id, EVALUATED)
         query = query.where(age < (evaluated or 0))
-    if t is schema.pane:
-        query = query.where(*_not_needed(connection, stream))
+    if rule.setting == "panes":
+        query = query.where(*_not_needed(connection, stream, age))
     return query.order_by(age, *keys)
 
 
-def _not_needed(connection: sa.Connection, stream: StreamRow) -> list[Condition]:
+def _not_needed(
+    connection: sa.Connection, stream: StreamRow, start: sa.ColumnElement[Any]
+) -> list[Condition]:
     """Keep the panes of a deployment from which its baseline is still to be fitted."""
-    start = schema.pane.c.window_start_ms
     return [
         sa.or_(start < d.range_from_ms, start >= d.range_until_ms)
         for d in deployments.of_stream(connection, stream.id)

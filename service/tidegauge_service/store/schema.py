@@ -166,6 +166,21 @@ pane = Table(
     Column("probe_set", String(16), primary_key=True),
     Column("records", BigInteger, nullable=False),
     Column("counts", LargeBinary, nullable=False),  # PaneCounts.encode
+    Column("texts", LargeBinary),  # TextSample.encode; null once the window is evaluated
+)
+
+# What the partitions' samples of texts came to when a window was evaluated.
+distinct_texts = Table(
+    "distinct_texts",
+    metadata,
+    _stream(),
+    Column("window_start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("probe_set", String(16), primary_key=True),
+    Column("records", BigInteger, nullable=False),
+    Column("texts", BigInteger, nullable=False),  # distinct ones, or about so many
+    Column("level", Integer, nullable=False),  # one in 2^level was kept
+    Column("counts", LargeBinary, nullable=False),  # of those: PaneCounts.encode
+    Column("frequent", Text, nullable=False),  # JSON: [{key, copies, outcomes}]
 )
 
 late_count = Table(
@@ -341,6 +356,8 @@ window_stat = Table(
     Column("series_id", BigInteger, ForeignKey("series.id"), primary_key=True),
     Column("x", BigInteger, nullable=False),
     Column("n", BigInteger, nullable=False),
+    Column("x_texts", BigInteger),  # null: not compared by distinct texts
+    Column("n_texts", BigInteger),
     Column("expected", Float),
     Column("low", Float),
     Column("high", Float),

@@ -63,6 +63,7 @@ def test_the_body_is_complete() -> None:
                 "label": "",
                 "rule": "",
                 "cause": None,
+                "copies": None,
                 "kind": "spike",
                 "kind_text": "suspicious activity",
                 "severity": "critical",

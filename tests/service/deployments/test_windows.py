@@ -59,7 +59,9 @@ def topic(hours: int = HOURS, *, free_from: int = HOURS) -> list[list[bytes]]:
 class Judged(Redeployed):
     """A group that is evaluated; its own baseline is of its first hours."""
 
-    def __init__(self, folder: Path, database: Database, inputs: list[list[bytes]]) -> None:
+    def __init__(
+        self, folder: Path, database: Database, inputs: list[list[bytes]], **changes: Any
+    ) -> None:
         until = to_iso(START + CALIBRATION * HOUR)
         super().__init__(
             folder,
@@ -68,6 +70,7 @@ class Judged(Redeployed):
             baseline={"from": to_iso(START), "until": until},
             limits={"commit_records": EACH},
             samples={"each": 0, "blind_spot": 0},
+            **changes,
         )
         with database.write() as connection:  # as the stream was made: it is to be fitted
             connection.execute(sa.update(schema.deployment).values(baseline=None))

@@ -55,13 +55,6 @@ class TailMaps:
                     found[chosen] = _allowed(law, evidence[chosen])
         return found
 
-    def select(self, series: Ints) -> TailMaps:
-        """Return the maps of some series; without the volume's own where it is not among them."""
-        where = np.flatnonzero(series == self.place)
-        if not self.own or not len(where):
-            return TailMaps(self.maps, self.rare[series])
-        return TailMaps(self.maps, self.rare[series], self.own, int(where[0]))
-
 
 def _allowed(own: Exceedance, evidence: Floats) -> Floats:
     beyond = -own.log_rate(evidence) - SLACK

@@ -52,6 +52,7 @@ class AlertItem(BaseModel):
     baseline: str
     rule: str
     cause: dict[str, Any] | None
+    copies: dict[str, Any] | None
     links: dict[str, str]
 
 

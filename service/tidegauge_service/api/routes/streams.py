@@ -117,6 +117,8 @@ class Series(BaseModel):
     p_value: float | None
     deviation: float | None
     verdict: str
+    x_texts: int | None
+    n_texts: int | None
 
 
 class Window(BaseModel):

@@ -22,7 +22,8 @@ def compare(window: ClosedWindow, history: WindowHistory, detector: Detector) ->
     found = comparison.compare(
         window.start, window.counts, baseline, detector, history.past, whole=window.whole
     )
-    x, n = np.array([(f.x, f.n) for f in found], dtype=np.int64).T
+    compared = [f.texts or f for f in found]
+    x, n = np.array([(f.x, f.n) for f in compared], dtype=np.int64).T
     by_key = {finding.key: finding for finding in found}
     return ComparedWindow(window, history.with_window(window), by_key, x, n)
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from tidegauge_alerts.lifecycle.advance import Advance
 from tidegauge_alerts.model import Alert, AlertState
+from tidegauge_probes.drift.copies import copies_of
 from tidegauge_probes.drift.explanation import Totals, explain, of_classes
 from tidegauge_probes.drift.new_values import new_values
-from tidegauge_probes.findings import ALL, Cause, Finding, SeriesKind
+from tidegauge_probes.findings import ALL, Cause, Copies, Finding, SeriesKind
 from tidegauge_probes.label_model.precision import PairCounts
 from tidegauge_service.jobs.evaluation.window_history import ComparedWindow
 
@@ -29,10 +30,10 @@ def explain_alerts(after: Advance, before: Sequence[Alert], compared: ComparedWi
         finding = compared.findings.get(alert.key)
         if finding is None or not finding.shifted or alert.state is AlertState.RESOLVED:
             return alert
-        cause = _cause(compared, finding, alert.reopened_window_ms or alert.opened_window_ms)
+        cause = _cause(compared, finding.tested, alert.reopened_window_ms or alert.opened_window_ms)
         if cause is not None and not cause.confirmed and cause.same(known.get(alert.id)):
             cause = replace(cause, confirmed=True)
-        return replace(alert, cause=cause)
+        return replace(alert, cause=cause, copies=_copies(compared, finding))
 
     return replace(after, alerts=tuple(map(explained, after.alerts)))
 
@@ -44,9 +45,14 @@ def _cause(compared: ComparedWindow, finding: Finding, opened_ms: int) -> Cause 
     lasted = (finding.window_start_ms - opened_ms) // baseline.window_ms + 1
     last = max(finding.scale, lasted)
     found = _of_classes(compared, finding, compared.history.recent[:last])
-    return found or explain(
-        finding.key, compared.findings, _totals(compared, last), baseline.volumes
-    )
+    findings = {key: each.tested for key, each in compared.findings.items()}
+    return found or explain(finding.key, findings, _totals(compared, last), baseline.volumes)
+
+
+def _copies(compared: ComparedWindow, finding: Finding) -> Copies | None:
+    window = compared.window
+    distinct = window.counts.distinct
+    return None if distinct is None else copies_of(finding, distinct, window.layout)
 
 
 def _totals(compared: ComparedWindow, last: int) -> Totals:

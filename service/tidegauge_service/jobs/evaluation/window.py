@@ -13,7 +13,7 @@ from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import evaluation
-from tidegauge_service.store.windows.counts import counts_between
+from tidegauge_service.store.windows.counts import with_distinct_texts
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ def count(connection: Connection, stream: StreamRow, start: int) -> ClosedWindow
     deployment = deployments.live_at(deployments.of_stream(connection, stream.id), start)
     seen = deployments.seen_from(stream, deployment)
     layout = streams.layout_of(connection, deployment.probe_set)
-    found = counts_between(connection, seen, start, start + stream.window_ms)
+    found = with_distinct_texts(connection, seen, start, start + stream.window_ms)
     counts = found.get(start) or panes.empty(len(layout.probes), len(layout.classes))
     whole = evaluation.is_whole(connection, stream, start)
     return ClosedWindow(start, seen, deployment, layout, counts, whole)

@@ -62,7 +62,8 @@ class WindowHistory:
 class ComparedWindow:
     """A window, its findings, and the history they were found against.
 
-    ``x``, ``n``: int64 [S], the counts of each series; the history's recent windows include it.
+    ``x``, ``n``: int64 [S], the counts of each series as they are compared; the history's recent
+    windows include it.
     """
 
     window: ClosedWindow

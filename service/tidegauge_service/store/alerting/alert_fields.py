@@ -43,4 +43,5 @@ def fields_of(alert: Alert) -> dict[str, Any]:
         **asdict(alert.key),
         **{name: to_iso(getattr(alert, f"{name}_ms")) for name in _WINDOWS},
         "cause": None if alert.cause is None else asdict(alert.cause),
+        "copies": None if alert.copies is None else asdict(alert.copies),
     }

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any
 
@@ -20,6 +20,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tidegauge_probes.counts import panes as counts
+from tidegauge_probes.counts import text_sample
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_service.clock import window_start
 from tidegauge_service.errors import Fenced, Superseded
@@ -149,6 +150,7 @@ def _write(
             "probe_set": probe_set,
             "records": pane.records,
             "counts": pane.encode(),
+            "texts": None if pane.texts is None else pane.texts.encode(),
         }
         for where, batch in zip(wheres, batches, strict=True)
         for (w, probe_set), pane in sorted(batch.panes.items(), key=itemgetter(0))
@@ -295,13 +297,18 @@ def _load_panes(
     connection: sa.Connection, stream: StreamRow, partition: int, closed: int
 ) -> dict[PaneKey, PaneCounts]:
     t = schema.pane
-    query = sa.select(t.c.window_start_ms, t.c.probe_set, t.c.counts).where(
+    query = sa.select(t.c.window_start_ms, t.c.probe_set, t.c.counts, t.c.texts).where(
         t.c.stream_id == stream.id,
         t.c.partition == partition,
         t.c.window_start_ms >= closed,
     )
     rows = connection.execute(query)
-    return {(start, probe_set): counts.decode(encoded) for start, probe_set, encoded in rows}
+    return {
+        (start, probe_set): replace(
+            counts.decode(encoded), texts=None if texts is None else text_sample.decode(texts)
+        )
+        for start, probe_set, encoded, texts in rows
+    }
 
 
 def _load_sampled(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import add
 
@@ -9,9 +11,10 @@ import numpy as np
 import sqlalchemy as sa
 
 from tidegauge_probes.counts import panes as counts
-from tidegauge_probes.counts.panes import PaneCounts
-from tidegauge_service.store import schema
+from tidegauge_probes.counts.panes import DistinctCounts, PaneCounts
+from tidegauge_service.store import schema, streams
 from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.store.windows import texts
 
 
 def counts_between(
@@ -33,6 +36,38 @@ def counts_between(
     for start, encoded in connection.execute(query):
         panes.setdefault(start, []).append(counts.decode(encoded))
     return {start: reduce(add, parts) for start, parts in panes.items()}
+
+
+def with_distinct_texts(
+    connection: sa.Connection, stream: StreamRow, since: int, until: int
+) -> dict[int, PaneCounts]:
+    """Return the same counts, and with them those of the distinct texts, as far as known."""
+    found = counts_between(connection, stream, since, until)
+    known = texts.settled(connection, stream, since, until)
+    known |= _unsettled(connection, stream, [start for start in found if start not in known])
+    return {start: replace(pane, distinct=known.get(start)) for start, pane in found.items()}
+
+
+def _unsettled(
+    connection: sa.Connection, stream: StreamRow, starts: Sequence[int]
+) -> dict[int, DistinctCounts]:
+    """Return the distinct texts of windows that are not evaluated yet."""
+    if not starts:
+        return {}
+    t = schema.pane
+    query = sa.select(t.c.window_start_ms, t.c.records, t.c.texts).where(
+        t.c.stream_id == stream.id,
+        t.c.probe_set == stream.probe_set,
+        t.c.window_start_ms >= min(starts),
+        t.c.window_start_ms <= max(starts),
+    )
+    parts: dict[int, list[tuple[int, bytes | None]]] = {start: [] for start in starts}
+    for start, records, encoded in connection.execute(query.order_by(t.c.partition)):
+        if start in parts:
+            parts[start].append((records, encoded))
+    classes = len(streams.layout_of(connection, stream.probe_set).classes)
+    counted = {start: texts.distinct_of(some, classes) for start, some in parts.items()}
+    return {start: distinct for start, distinct in counted.items() if distinct is not None}
 
 
 def counted_span(connection: sa.Connection, stream: StreamRow) -> tuple[int, int] | None:

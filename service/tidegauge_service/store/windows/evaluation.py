@@ -186,6 +186,8 @@ def save_findings(
             "series_id": ids[f.key],
             "x": f.x,
             "n": f.n,
+            "x_texts": None if f.texts is None else f.texts.x,
+            "n_texts": None if f.texts is None else f.texts.n,
             "expected": f.expected,
             "low": f.low,
             "high": f.high,
@@ -233,14 +235,15 @@ def _figures(
     starts: Sequence[int],
     place: Mapping[SeriesKey, int],
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (window, series, x, n) of windows, by their places."""
+    """Yield (window, series, x, n) of windows, by their places: what was compared."""
     if not starts:
         return
     known = _known_series(connection, stream).items()
     columns = {series_id: place[key] for key, series_id in known if key in place}
     rows = {start: w for w, start in enumerate(starts)}
     t = schema.window_stat
-    query = sa.select(t.c.window_start_ms, t.c.series_id, t.c.x, t.c.n).where(
+    x, n = sa.func.coalesce(t.c.x_texts, t.c.x), sa.func.coalesce(t.c.n_texts, t.c.n)
+    query = sa.select(t.c.window_start_ms, t.c.series_id, x, n).where(
         t.c.stream_id == stream.id,
         t.c.window_start_ms >= starts[0],
         t.c.window_start_ms <= starts[-1],

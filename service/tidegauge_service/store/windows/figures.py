@@ -24,6 +24,9 @@ class SeriesFigure:
     n_eff: float | None
     rank: float | None
     verdict: str
+    x_texts: int | None = None
+    n_texts: int | None = None
+    """The distinct texts that were compared; None where records were."""
 
     @property
     def observed(self) -> float | None:

@@ -243,6 +243,8 @@ def _figures(
             row.n_eff,
             row.rank,
             row.verdict,
+            row.x_texts,
+            row.n_texts,
         )
         found.setdefault(row.window_start_ms, []).append(figure)
     return found

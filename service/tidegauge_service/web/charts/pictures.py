@@ -97,6 +97,14 @@ def _in_words(figures: HeatMap) -> str:
     )
 
 
+def _counted(figure: SeriesFigure) -> str:
+    """Return x of n, and how many distinct texts that is if some are copies."""
+    counted = f"{figure.x:,} of {figure.n:,}"
+    if figure.n_texts is None or figure.n_texts == figure.n:
+        return counted
+    return f"{counted} ({figure.x_texts:,} of {figure.n_texts:,} texts)"
+
+
 def _row(name: str, figure: SeriesFigure | None) -> TableRow:
     if figure is None:
         verdict = _VERDICTS[Verdict.NO_DATA]
@@ -104,7 +112,7 @@ def _row(name: str, figure: SeriesFigure | None) -> TableRow:
     return TableRow(
         name=name,
         observed=share(figure.observed),
-        counted=f"{figure.x:,} of {figure.n:,}",
+        counted=_counted(figure),
         expected=share(figure.expected),
         band=band(figure.low, figure.high),
         deviation=signed(deviation_of(figure)),

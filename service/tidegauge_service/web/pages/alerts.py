@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from tidegauge_alerts.messages.phrases import because, episode, sentence
+from tidegauge_alerts.messages.phrases import because, copied, episode, sentence
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_probes.findings import ALL, SeriesKey, SeriesKind
 from tidegauge_service.store.streams import StreamRow
@@ -94,6 +94,7 @@ def _facts(alert: Alert, zone: str) -> tuple[Fact, ...]:
         Fact("Since", moment(alert.opened_window_ms, zone)),
         Fact("Segment", place(alert.key.segment)),
         *([Fact("Where", because(alert.cause).removeprefix(", "))] if alert.cause else []),
+        *([Fact("Copies", _copies(alert))] if alert.copies else []),
         Fact("Observed", _observed(alert)),
         Fact("Odds ratio", odds(alert.effect)),
         Fact("Chance at baseline", chance(alert.p_value)),
@@ -103,6 +104,10 @@ def _facts(alert: Alert, zone: str) -> tuple[Fact, ...]:
     if alert.resolved_window_ms is not None:
         shown.insert(1, Fact("Resolved", moment(alert.resolved_window_ms, zone)))
     return tuple(shown)
+
+
+def _copies(alert: Alert) -> str:
+    return copied(alert.key, alert.copies).lstrip(":, ")
 
 
 def _observed(alert: Alert) -> str:

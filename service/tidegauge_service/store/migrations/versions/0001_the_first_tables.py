@@ -280,11 +280,29 @@ def upgrade() -> None:
         sa.Column("probe_set", sa.String(length=16), nullable=False),
         sa.Column("records", sa.BigInteger(), nullable=False),
         sa.Column("counts", sa.LargeBinary(), nullable=False),
+        sa.Column("texts", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(
             ["stream_id"], ["stream.id"], name=op.f("fk_pane_stream_id_stream")
         ),
         sa.PrimaryKeyConstraint(
             "stream_id", "window_start_ms", "partition", "probe_set", name=op.f("pk_pane")
+        ),
+    )
+    op.create_table(
+        "distinct_texts",
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("window_start_ms", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("probe_set", sa.String(length=16), nullable=False),
+        sa.Column("records", sa.BigInteger(), nullable=False),
+        sa.Column("texts", sa.BigInteger(), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("counts", sa.LargeBinary(), nullable=False),
+        sa.Column("frequent", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["stream_id"], ["stream.id"], name=op.f("fk_distinct_texts_stream_id_stream")
+        ),
+        sa.PrimaryKeyConstraint(
+            "stream_id", "window_start_ms", "probe_set", name=op.f("pk_distinct_texts")
         ),
     )
     op.create_table(
@@ -475,6 +493,8 @@ def upgrade() -> None:
         sa.Column("series_id", sa.BigInteger(), nullable=False),
         sa.Column("x", sa.BigInteger(), nullable=False),
         sa.Column("n", sa.BigInteger(), nullable=False),
+        sa.Column("x_texts", sa.BigInteger(), nullable=True),
+        sa.Column("n_texts", sa.BigInteger(), nullable=True),
         sa.Column("expected", sa.Float(), nullable=True),
         sa.Column("low", sa.Float(), nullable=True),
         sa.Column("high", sa.Float(), nullable=True),
