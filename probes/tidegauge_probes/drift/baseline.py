@@ -20,9 +20,15 @@ import numpy.typing as npt
 
 from tidegauge_probes.counts import panes as counts_
 from tidegauge_probes.counts.panes import MAX_PAIRED, DistinctCounts, PaneCounts
+from tidegauge_probes.drift import baseline_parts as stored
 from tidegauge_probes.drift import budget, clock_change
 from tidegauge_probes.drift.calibration import archive
-from tidegauge_probes.drift.calibration.fit import calibrate, uncalibrated
+from tidegauge_probes.drift.calibration.fit import (
+    calibrate,
+    calibrate_with,
+    forecast_with,
+    uncalibrated,
+)
 from tidegauge_probes.drift.calibration.fit import forecast as forecast_of
 from tidegauge_probes.drift.calibration.forecast import Forecast
 from tidegauge_probes.drift.calibration.model import Calibration
@@ -38,7 +44,6 @@ from tidegauge_probes.drift.civil_time import (
 )
 from tidegauge_probes.drift.distinct import Mask, TextSeries, by_text
 from tidegauge_probes.drift.margins import Margins
-from tidegauge_probes.drift.pairs import Pairs
 from tidegauge_probes.drift.record_series import VOLUME
 from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS
 from tidegauge_probes.drift.series import SeriesPlan, plan
@@ -47,7 +52,7 @@ from tidegauge_probes.findings import VOLUME_OF, SeriesKey
 from tidegauge_probes.label_model.accuracy import Gold
 from tidegauge_probes.label_model.consensus import Consensus
 from tidegauge_probes.label_model.model import LabelModel
-from tidegauge_probes.label_model.parts import LabelModelFacts, arrays, facts, of_parts
+from tidegauge_probes.label_model.parts import arrays, facts
 from tidegauge_probes.model import Layout
 
 Floats = npt.NDArray[np.float64]
@@ -58,13 +63,6 @@ LEARNING_WINDOWS: Final = 48
 
 _VERSION: Final = 4
 """Of baselines before 4 co-votes are of all records, not of the votes of the rarer LF."""
-
-_MODEL: Final = "model."
-"""Prefix of the names of the label model's arrays."""
-
-_GOLD: Final = ("outcomes", "labels")
-
-_DISTINCT: Final = "distinct.counts"
 
 
 def _no_windows() -> Ints:
@@ -106,7 +104,7 @@ class Baseline:
     @cached_property
     def id(self) -> str:
         """Content hash, 16 hex digits."""
-        return hashlib.sha256(_zip(self._content())).hexdigest()[:16]
+        return hashlib.sha256(stored.packed(self._content())).hexdigest()[:16]
 
     @cached_property
     def keys(self) -> tuple[SeriesKey, ...]:
@@ -137,7 +135,7 @@ class Baseline:
         if self.learning:
             return uncalibrated(*self.totals, len(self.starts))
         volume = self._volume_windows
-        return calibrate(self._windows) if volume is None else volume.calibrate(self._windows)
+        return calibrate(self._windows) if volume is None else calibrate_with(volume, self._windows)
 
     @cached_property
     def forecast(self) -> Forecast:
@@ -147,7 +145,7 @@ class Baseline:
         volume, known = self._volume_windows, self.calibration
         if volume is None:
             return forecast_of(self._windows, known, self.weights)
-        return volume.forecast(self._windows, known, self.weights)
+        return forecast_with(volume, self._windows, known, self.weights)
 
     @property
     def totals(self) -> tuple[Ints, Ints]:
@@ -293,8 +291,8 @@ class Baseline:
         if self.calibration.tails is not None:
             header, arrays = archive.encode(self.calibration, self.calibration.tails, self.forecast)
             content |= {archive.HEADER: header}
-            content |= {name: _npy(array) for name, array in arrays.items()}
-        return _zip(content)
+            content |= {name: stored.npy(array) for name, array in arrays.items()}
+        return stored.packed(content)
 
     def _content(self) -> dict[str, bytes]:
         header = {
@@ -320,43 +318,25 @@ class Baseline:
         if self.model is not None:
             header |= {"model": facts(self.model)}
             header |= {"consensus": self.plan.consensus is not None}
-            parts = {_MODEL + name: _npy(array) for name, array in arrays(self.model).items()}
+            parts = {
+                stored.MODEL + name: stored.npy(array) for name, array in arrays(self.model).items()
+            }
         if self.gold is not None:
             header |= {"gold_model": self.gold.model}
-            parts |= {f"gold.{name}": _npy(getattr(self.gold, name)) for name in _GOLD}
+            parts |= {f"gold.{name}": stored.npy(getattr(self.gold, name)) for name in stored.GOLD}
         distinct = self.total.distinct
         if self.texts is not None and distinct is not None:
             header["distinct"] = [distinct.records, distinct.texts, distinct.level]
-            parts |= {"x_texts": _npy(self.texts.x), "n_texts": _npy(self.texts.n)}
-            parts |= {_DISTINCT: distinct.counts.encode()}
+            parts |= {"x_texts": stored.npy(self.texts.x), "n_texts": stored.npy(self.texts.n)}
+            parts |= {stored.DISTINCT: distinct.counts.encode()}
         if self.plan.volume:
-            parts["silent"] = _npy(self.silent)
+            parts["silent"] = stored.npy(self.silent)
         return {
             "header.json": msgspec.json.encode(header, order="sorted"),
             "total.counts": self.total.encode(),
-            **{name: _npy(getattr(self, name)) for name in ("starts", "x", "n")},
+            **{name: stored.npy(getattr(self, name)) for name in ("starts", "x", "n")},
             **parts,
         }
-
-
-class _Header(msgspec.Struct):
-    version: int
-    probe_set: str
-    window_ms: int
-    layout: tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[int, ...], ...]]
-    segments: tuple[str, ...]
-    pairs: Pairs
-    source: dict[str, Any]
-    model: LabelModelFacts | None = None
-    consensus: bool = False
-    agreements: Pairs = ()
-    gold_model: int | None = None
-    distinct: tuple[int, int, int] | None = None
-    """Records, texts and level of the distinct texts, if they are known."""
-    timezone: str = UTC_TIME.zone
-    calendar: str | tuple[str, ...] = ""
-    volume: bool = False
-    keep: Stretches = ()
 
 
 def is_learning(windows: int, span_ms: int, window_ms: int) -> bool:
@@ -370,21 +350,25 @@ def decode(encoded: bytes) -> Baseline:
     try:
         with zipfile.ZipFile(io.BytesIO(encoded)) as archive:
             parts = {name: archive.read(name) for name in archive.namelist()}
-        header = msgspec.json.decode(parts["header.json"], type=_Header)
-        total = _decode_total(parts, header)
-        starts, x, n = (_array(parts[name]) for name in ("starts", "x", "n"))
-        silent = _array(parts["silent"]) if header.volume else _no_windows()
-        model = _decode_model(parts, header, total)
+        header = msgspec.json.decode(parts["header.json"], type=stored.Header)
+        total = stored.total_of(parts, header)
+        starts, x, n = (stored.array_of(parts[name]) for name in ("starts", "x", "n"))
+        silent = stored.array_of(parts["silent"]) if header.volume else _no_windows()
+        model = stored.model_of(parts, header, total)
         consensus = Consensus.of(model, total) if header.consensus else None
         known = header.distinct is not None
         pairs = (header.pairs, consensus, header.agreements)
         chosen = SeriesPlan(
             Layout(*header.layout), header.segments, *pairs, volume=header.volume, copies=known
         )
-        texts = TextSeries(_array(parts["x_texts"]), _array(parts["n_texts"])) if known else None
+        texts = (
+            TextSeries(stored.array_of(parts["x_texts"]), stored.array_of(parts["n_texts"]))
+            if known
+            else None
+        )
         series = (x, n) if texts is None else (x, n, texts.x, texts.n)
-        _refuse_misfit(chosen, total, starts, series)
-        gold = _decode_gold(parts, header, total)
+        stored.refuse_misfit(chosen, total, starts, series)
+        gold = stored.gold_of(parts, header, total)
         civil = CivilTime(check_zone(header.timezone), check_calendar(header.calendar))
         learned = _decode_calibration(parts, len(chosen.keys()), civil, header.window_ms)
     except Exception as error:  # zipfile and zlib alone raise seven different types
@@ -412,56 +396,14 @@ def decode(encoded: bytes) -> Baseline:
     )
 
 
-def _decode_total(parts: Mapping[str, bytes], header: _Header) -> PaneCounts:
-    total = counts_.decode(parts["total.counts"])
-    if header.distinct is None:
-        return total
-    return replace(
-        total, distinct=DistinctCounts(counts_.decode(parts[_DISTINCT]), *header.distinct)
-    )
-
-
 def _decode_calibration(
     parts: Mapping[str, bytes], series: int, civil: CivilTime, window_ms: int
 ) -> tuple[Calibration, Forecast] | None:
     if archive.HEADER not in parts:
         return None
     names = [name for name in parts if name.startswith("calibration.") and name != archive.HEADER]
-    stored = {name: _array(parts[name]) for name in names}
-    return archive.decode(parts[archive.HEADER], stored, series, civil, window_ms)
-
-
-def _decode_model(
-    parts: Mapping[str, bytes], header: _Header, total: PaneCounts
-) -> LabelModel | None:
-    if header.model is None:
-        return None
-    found = {
-        name.removeprefix(_MODEL): _array(content)
-        for name, content in parts.items()
-        if name.startswith(_MODEL)
-    }
-    return of_parts(header.model, found, total.lfs, total.classes)
-
-
-def _decode_gold(parts: Mapping[str, bytes], header: _Header, total: PaneCounts) -> Gold | None:
-    if header.gold_model is None:
-        return None
-    outcomes, labels = (_array(parts[f"gold.{name}"]) for name in _GOLD)
-    if outcomes.shape != (len(labels), total.lfs) or not 0 <= header.gold_model < total.lfs:
-        msg = "its gold records belong to other LFs"
-        raise ValueError(msg)
-    return Gold(outcomes.astype(np.int8), labels, header.gold_model, total.classes)
-
-
-def _refuse_misfit(
-    chosen: SeriesPlan, total: PaneCounts, starts: Ints, series: Sequence[Ints]
-) -> None:
-    layout = (len(chosen.layout.probes), len(chosen.layout.classes))
-    shape = (len(starts), len(chosen.keys()))
-    if (total.lfs, total.classes) != layout or any(part.shape != shape for part in series):
-        msg = "its parts do not fit together"
-        raise ValueError(msg)
+    found = {name: stored.array_of(parts[name]) for name in names}
+    return archive.decode(parts[archive.HEADER], found, series, civil, window_ms)
 
 
 def fit(
@@ -538,23 +480,3 @@ def _within(silent: Collection[int], timed: Sequence[int]) -> Ints:
     """Return those of the *silent* windows that lie between the first and the last with records."""
     between = sorted(start for start in silent if timed and timed[0] < start < timed[-1])
     return np.array(between, dtype=np.int64)
-
-
-def _npy(array: Ints | Floats | npt.NDArray[np.bool_]) -> bytes:
-    buffer = io.BytesIO()
-    form = "<f8" if array.dtype.kind == "f" else "<i8"
-    np.save(buffer, array.astype(form), allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _array(encoded: bytes) -> npt.NDArray[Any]:
-    return np.asarray(np.load(io.BytesIO(encoded), allow_pickle=False))
-
-
-def _zip(parts: Mapping[str, bytes]) -> bytes:
-    """Pack with a fixed time, so that equal content has equal bytes."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in parts.items():
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
-    return buffer.getvalue()

@@ -31,6 +31,7 @@ from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.calibration.sums import Sums
 from tidegauge_probes.drift.calibration.tails import TailMaps
 from tidegauge_probes.drift.calibration.variance_time import VarianceTime
+from tidegauge_probes.drift.calibration.volume import VolumeWindows
 from tidegauge_probes.drift.calibration.windows import (
     CalibrationWindows,
     SeriesLevel,
@@ -207,6 +208,25 @@ def forecast(windows: CalibrationWindows, calibration: Calibration, weights: Flo
     least = np.where(calibration.wanders, math.log(GROSS_ODDS), MIN_LOGIT)
     peaks = [incidents(evidence) for evidence in _held_back(used, weights, least)]
     return Forecast(np.concatenate(peaks), used.shape[0])
+
+
+def calibrate_with(volume: VolumeWindows, others: CalibrationWindows) -> Calibration:
+    """Learn of the *others* as if there were no volume, and of that by itself."""
+    return volume.joined(calibrate(others), calibrate(volume.windows))
+
+
+def forecast_with(
+    volume: VolumeWindows, others: CalibrationWindows, calibration: Calibration, weights: Floats
+) -> Forecast:
+    """Return the false incidents to expect of all series. *weights*: of all, [S], mean 1."""
+    series, place = len(weights), volume.place
+    of_others = np.delete(weights, place) * (series - 1) / series
+    own = weights[[place]] / series
+    theirs = replace(calibration, wanders=np.delete(calibration.wanders, place))
+    mine = replace(calibration, wanders=calibration.wanders[[place]])
+    first = forecast(others, theirs, of_others)
+    second = forecast(volume.windows, mine, own)
+    return Forecast(np.concatenate([first.peaks, second.peaks]), first.windows)
 
 
 def _held_back(windows: CalibrationWindows, weights: Floats, least: Floats) -> Iterator[Floats]:

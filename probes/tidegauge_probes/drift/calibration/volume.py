@@ -1,4 +1,4 @@
-"""The calibration of the volume, fitted by itself and joined to that of the other series.
+"""The windows of the volume, whose calibration is joined to that of the other series (``fit``).
 
 Volumes vary more, for longer, and by other cycles than shares do. In a pool of shares a volume
 would be drawn towards their calm, and lend them its unrest. It also has windows that nothing else
@@ -13,8 +13,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge_probes.drift.calibration import fit
-from tidegauge_probes.drift.calibration.forecast import Forecast
 from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.calibration.tails import TailMaps
 from tidegauge_probes.drift.calibration.variance_time import VarianceTime
@@ -38,25 +36,9 @@ class VolumeWindows:
     windows: CalibrationWindows
     place: int
 
-    def calibrate(self, others: CalibrationWindows) -> Calibration:
-        """Learn of the *others* as if there were no volume, and of that by itself."""
-        return self._joined(fit.calibrate(others), fit.calibrate(self.windows))
+    def joined(self, others: Calibration, own: Calibration) -> Calibration:
+        """Return the calibration of all series, the volume's *own* among them."""
 
-    def forecast(
-        self, others: CalibrationWindows, calibration: Calibration, weights: Floats
-    ) -> Forecast:
-        """Return the false incidents to expect of all series. *weights*: of all, [S], mean 1."""
-        series = len(weights)
-        of_others = np.delete(weights, self.place) * (series - 1) / series
-        own = weights[[self.place]] / series
-        wanders = calibration.wanders
-        theirs = replace(calibration, wanders=np.delete(wanders, self.place))
-        mine = replace(calibration, wanders=wanders[[self.place]])
-        first = fit.forecast(others, theirs, of_others)
-        second = fit.forecast(self.windows, mine, own)
-        return Forecast(np.concatenate([first.peaks, second.peaks]), first.windows)
-
-    def _joined(self, others: Calibration, own: Calibration) -> Calibration:
         def put(theirs: Floats, mine: Floats) -> Floats:
             return np.insert(theirs, self.place, mine[..., 0], axis=-1)
 

@@ -12,8 +12,8 @@ from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.states import WindowState
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.store.windows import evaluation
 from tidegauge_service.store.windows.counts import with_distinct_texts
+from tidegauge_service.store.windows.wholeness import is_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,5 +54,5 @@ def count(connection: Connection, stream: StreamRow, start: int) -> ClosedWindow
     layout = streams.layout_of(connection, deployment.probe_set)
     found = with_distinct_texts(connection, seen, start, start + stream.window_ms)
     counts = found.get(start) or panes.empty(len(layout.probes), len(layout.classes))
-    whole = evaluation.is_whole(connection, stream, start)
+    whole = is_whole(connection, stream, start)
     return ClosedWindow(start, seen, deployment, layout, counts, whole)

@@ -23,7 +23,7 @@ from tidegauge_service.store import schema, streams, upsert
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.ingest.counted import Sample
 from tidegauge_service.store.states import WindowState
-from tidegauge_service.store.streams import CLOSED, CUT, EVALUATED, StreamRow
+from tidegauge_service.store.streams import CLOSED, EVALUATED, StreamRow
 
 log = structlog.get_logger()
 
@@ -83,17 +83,6 @@ def _tells_of_outage(connection: sa.Connection, stream: StreamRow, start: int) -
     )
     last = connection.execute(query).scalar()
     return last is not None and start <= int(last) + TOLD_BY * stream.window_ms
-
-
-def is_whole(connection: sa.Connection, stream: StreamRow, start: int) -> bool:
-    """Whether all records of the next window to evaluate can have been seen.
-
-    Not in the stream's first, which may have begun before it; and not in one that was closed
-    because its source had ended, which may go on.
-    """
-    if streams.cursor(connection, stream.id, EVALUATED) is None:
-        return False
-    return streams.cursor(connection, stream.id, CUT) != start + stream.window_ms
 
 
 def windows_with_records(
