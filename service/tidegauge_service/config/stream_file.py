@@ -297,6 +297,10 @@ class BaselinePath(Spec):
         "records drawn from all traffic make class shares and precision figures that were counted.",
     )
     balance: dict[str, float] | None = Field(default=None, description=BALANCE)
+    csv: CsvDialect | None = Field(
+        default=None,
+        description="How the file is written, where that differs from `source.csv`: CSV and TSV.",
+    )
 
 
 class AlertRules(Spec):

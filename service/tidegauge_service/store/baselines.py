@@ -36,7 +36,8 @@ def save(connection: sa.Connection, baseline: Baseline, name: str | None, now_ms
         taken = connection.execute(sa.select(t.c.id).where(t.c.name == name)).scalar_one_or_none()
         if taken not in {None, baseline.id}:
             msg = (
-                f"a different baseline named '{name}' already exists ({taken}): choose another name"
+                f"a different baseline named '{name}' already exists ({taken}): choose another "
+                "name, or give `--replace`"
             )
             raise BaselineError(msg)
     followed = baseline.clock_change
@@ -57,6 +58,12 @@ def save(connection: sa.Connection, baseline: Baseline, name: str | None, now_ms
     upsert.keep(connection, t, [row])
     if name is not None:
         connection.execute(sa.update(t).where(t.c.id == baseline.id).values(name=name))
+
+
+def release_name(connection: sa.Connection, name: str) -> None:
+    """Leave the baseline of that name without one. Deployments keep it: they know it by its id."""
+    t = schema.baseline
+    connection.execute(sa.update(t).where(t.c.name == name).values(name=None))
 
 
 def load(connection: sa.Connection, baseline_id: str) -> Baseline:

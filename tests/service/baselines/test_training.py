@@ -119,7 +119,7 @@ def test_no_records_are_no_baseline(
 def test_a_missing_file_is_a_source_error(
     config: StreamConfig, probe_set: ProbeSet, tmp_path: Path
 ) -> None:
-    with pytest.raises(SourceError, match=r"no file matches '.+' in /.+: check source.path"):
+    with pytest.raises(SourceError, match=r"no file matches '.+' in /.+: check the path"):
         fit(config, probe_set, tmp_path / "train.jsonl")
 
 
@@ -214,7 +214,7 @@ def test_what_scripts_and_people_are_told_of_a_baseline(
     assert fitted.exit_code == 0, fitted.output
     shown = runner.invoke(app, ["baseline", "show", "b", "--json"])
     facts = json.loads(shown.stdout)
-    assert json.loads(fitted.stdout) == {"name": "b", **facts}
+    assert json.loads(fitted.stdout) == {"name": "b", **facts, "warnings": []}
     assert facts["label_model"]["class_shares"]["SPAM"] == pytest.approx(0.4, abs=0.03)
     assert set(facts["label_model"]["precision"]) == {"mentions_free", "thanks", "short"}
     assert "relative to the consensus" in runner.invoke(app, ["baseline", "show", "b"]).stdout
@@ -299,7 +299,7 @@ def test_gold_labels_that_cannot_be_used_are_refused(
     with pytest.raises(BaselineError, match=r"the 150 gold labels cover only 1 of 2 classes"):
         fit_gold(predicting, write(tmp_path / "one.jsonl", one))
     wrong = [{**record, "truth": "eggs"} for record in labelled(3)]
-    with pytest.raises(BaselineError, match=r"'eggs' at 'truth', which is none of .* HAM, SPAM"):
+    with pytest.raises(BaselineError, match=r"'eggs' at 'truth', which is not one of .* HAM, SPAM"):
         fit_gold(predicting, write(tmp_path / "wrong.jsonl", wrong))
     other = CliRunner().invoke(
         app, ["baseline", "fit", "s.yaml", "--name", "b", "--votes", "L.npy", "--gold", "truth"]
