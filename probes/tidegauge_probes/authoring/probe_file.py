@@ -24,14 +24,15 @@ from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.labeling.voters import VoterProbe, VoterSpec
 from tidegauge_probes.lifting.lifted import Lifted, Python
-from tidegauge_probes.lifting.reader import readings
+from tidegauge_probes.lifting.reader import lift, readings
 from tidegauge_probes.lifting.translation import (
     ConditionKeys,
     Untranslatable,
     translate,
     translate_slice,
+    votes_of,
 )
-from tidegauge_probes.model import ABSTAIN
+from tidegauge_probes.model import ABSTAIN, MAX_CLASSES
 
 Where = Callable[[Any], str | None]
 """An LF's import path, if it has one."""
@@ -101,6 +102,20 @@ def document(
         found = Python(stays) if stays is not None else read.get(column)
         entries.append(_entry(probe, found, probe_set.classes, where, is_slice=column >= m))
     return Document(probe_set.classes, tuple(entries[:m]), tuple(entries[m:]))
+
+
+def constant_votes(probe_set: ProbeSet) -> dict[str, int]:
+    """Return the highest class that the source of each Python LF votes for, where it says one.
+
+    Whether or not the ProbeSet has that class. LFs whose source is not understood are left out.
+    """
+    read = {
+        probe.name: lift(probe, MAX_CLASSES)
+        for probe in probe_set.probes
+        if isinstance(probe, PythonProbe)
+    }
+    votes = {name: votes_of(one.tree) for name, one in read.items() if isinstance(one, Lifted)}
+    return {name: max(some) for name, some in votes.items() if some}
 
 
 def _entry(
