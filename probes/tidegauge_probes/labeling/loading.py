@@ -248,7 +248,16 @@ def _not_imported(module_name: str, error: BaseException) -> str:
             "'__main__':`"
         )
     why = f"{type(error).__name__}: {error}"
-    return f"cannot import '{module_name}': {why}; run this where the module can be imported"
+    return f"cannot import '{module_name}': {why}; {_import_advice(module_name, error)}"
+
+
+def _import_advice(module_name: str, error: BaseException) -> str:
+    """Say whether the module is missing, or something in it is wrong."""
+    if not isinstance(error, ModuleNotFoundError):
+        return "correct the module"
+    if error.name is None or f"{module_name}.".startswith(f"{error.name}."):
+        return "run this where the module can be imported"
+    return f"install '{error.name}', which the module imports, or put it next to the module"
 
 
 def import_path(lf: Any, beside: str) -> str | None:

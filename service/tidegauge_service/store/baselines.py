@@ -97,8 +97,8 @@ def check(found: Baseline, *, stream: str, probe_set: str, window_ms: int) -> No
     """BaselineError unless windows of a ProbeSet can be compared with the baseline."""
     if found.probe_set != probe_set:
         msg = (
-            f"the baseline {found.id} belongs to ProbeSet {found.probe_set}, but the "
-            f"stream '{stream}' runs {probe_set}: fit a baseline with the stream's LFs"
+            f"the baseline {found.id} belongs to ProbeSet {found.probe_set}, but would be compared "
+            f"with ProbeSet {probe_set} of stream '{stream}': fit a baseline with those LFs"
         )
         raise BaselineError(msg)
     if len(found.starts) and found.window_ms != window_ms:

@@ -145,6 +145,8 @@ def _show_absent(trial: Trial, read: RecordSample, stream: StreamConfig | None) 
         fails = f"LF {one.lfs[0]} fails" if len(one.lfs) == 1 else f"{len(one.lfs)} LFs fail"
         says = f"field {field} is in none of the {trial.records} records, so {fails}"
         there = f"the records have: {read.columns}"
+        if stream is None and one.field == "text":
+            there += ". To have `record.text` copied there, check the stream file instead"
         out.print(styled("error:", "red"), f"{says}; {there}")
 
 
