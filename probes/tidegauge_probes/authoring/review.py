@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -220,7 +220,7 @@ def run_trial(probe_set: ProbeSet, records: Sequence[Fields]) -> Trial:
         seconds[columns], differing = _lifted_seconds(probe_set, columns, records)
     rows = _figures(probe_set, pane, seconds / len(records) * 1e6)
     failing = tuple(_failing(probe_set, read, records, matrix))
-    warnings = (*_warnings(rows, matrix, failing), *map(_differs, differing))
+    warnings = (*_warnings(rows, matrix, failing, probe_set.deployed), *map(_differs, differing))
     return Trial(len(records), tuple(rows), failing, warnings, _absent(failing, records))
 
 
@@ -265,8 +265,12 @@ def _differs(name: str) -> LfWarning:
 
 
 def _warnings(
-    rows: Sequence[SampleFigures], matrix: VoteMatrix, failing: Sequence[Failing]
+    rows: Sequence[SampleFigures],
+    matrix: VoteMatrix,
+    failing: Sequence[Failing],
+    deployed: Collection[int],
 ) -> Iterator[LfWarning]:
+    """Warn of LFs. *deployed*: columns with the deployed model's label, which may always vote."""
     fails = Counter[str]()
     for one in failing:
         fails[one.name] += one.records
@@ -279,10 +283,9 @@ def _warnings(
             if fails[row.name] < len(matrix.outcomes):  # otherwise that is said above
                 yield LfWarning(row.name, WarningKind.NEVER_FIRES, "never fires on the sample")
             continue
-        if row.coverage == 1:
-            yield LfWarning(
-                row.name, WarningKind.ALWAYS_FIRES, "fires on every record of the sample"
-            )
+        if row.coverage == 1 and column not in deployed:
+            message = "fires on every record of the sample, so the blind spot is empty"
+            yield LfWarning(row.name, WarningKind.ALWAYS_FIRES, message)
         votes = matrix.votes[:, column].tobytes()
         if votes in first:
             message = f"votes the same as {first[votes]} on the whole sample"

@@ -107,6 +107,28 @@ def test_strict_makes_of_a_warning_an_exit_code() -> None:
     assert run("probes.yaml", "--strict", "--sample", "sample.jsonl").exit_code == 1
 
 
+def test_a_prediction_on_every_record_is_a_note_and_no_warning(files: Path) -> None:
+    """It is meant to vote always; what that costs is worth a word."""
+    keys = "classes: [HAM, SPAM]\nprobes:\n  - {name: model, prediction: {field: said}}\n"
+    rest = "  - {name: short, label: HAM, length: {below: 3}}\n"
+    (files / "predicting.yaml").write_text(keys + rest, encoding="utf-8")
+    records = '{"text": "aaaa", "said": "SPAM"}\n{"text": "a", "said": "HAM"}\n'
+    (files / "said.jsonl").write_text(records, encoding="utf-8")
+    done = run("predicting.yaml", "--sample", "said.jsonl", "--strict")
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.stdout.split())
+    assert "note: model is the deployed model and votes on every record of the sample" in said
+    assert "so the blind spot stays empty" in said
+    (files / "predicting.yaml").write_text(
+        (keys + rest).replace("prediction", "external"), encoding="utf-8"
+    )
+    done = run("predicting.yaml", "--sample", "said.jsonl", "--strict")
+    assert done.exit_code == 1
+    assert "warning: model fires on every record of the sample, so the blind spot is empty" in (
+        " ".join(done.stdout.split())
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [

@@ -64,6 +64,7 @@ def check(
             out.print(_table(trial))
             _show_absent(trial, read, stream)  # first: it explains what follows
             _show_failing(trial)
+            _show_predictions(probe_set, trial)
         for warning in warnings:
             out.print(styled("warning:", "yellow"), f"{warning.name} {warning.message}")
     if strict and warnings:
@@ -148,6 +149,15 @@ def _show_absent(trial: Trial, read: RecordSample, stream: StreamConfig | None) 
         if stream is None and one.field == "text":
             there += ". To have `record.text` copied there, check the stream file instead"
         out.print(styled("error:", "red"), f"{says}; {there}")
+
+
+def _show_predictions(probe_set: ProbeSet, trial: Trial) -> None:
+    """Say what follows from a deployed model that always votes, as it is meant to."""
+    for column in probe_set.deployed:
+        if trial.lfs[column].coverage == 1:
+            name = trial.lfs[column].name
+            says = f"{name} is the deployed model and votes on every record of the sample"
+            out.print("note:", f"{says}, so the blind spot stays empty")
 
 
 def _show_lf(one: LfDescription, *, is_slice: bool) -> None:
