@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.labeling.voters import VoterProbe, VoterSpec
 from tidegauge_probes.lifting.lifted import Lifted, Python
-from tidegauge_probes.lifting.reader import lift, readings
+from tidegauge_probes.lifting.reader import lift, readings, returned_votes
 from tidegauge_probes.lifting.translation import (
     ConditionKeys,
     Untranslatable,
@@ -109,13 +110,14 @@ def constant_votes(probe_set: ProbeSet) -> dict[str, int]:
 
     Whether or not the ProbeSet has that class. LFs whose source is not understood are left out.
     """
-    read = {
-        probe.name: lift(probe, MAX_CLASSES)
-        for probe in probe_set.probes
-        if isinstance(probe, PythonProbe)
-    }
-    votes = {name: votes_of(one.tree) for name, one in read.items() if isinstance(one, Lifted)}
+    votes = {p.name: _votes(p) for p in probe_set.probes if isinstance(p, PythonProbe)}
     return {name: max(some) for name, some in votes.items() if some}
+
+
+def _votes(probe: PythonProbe) -> AbstractSet[int]:
+    read = lift(probe, MAX_CLASSES)
+    returned = returned_votes(probe) or frozenset()
+    return returned | votes_of(read.tree) if isinstance(read, Lifted) else returned
 
 
 def _entry(

@@ -31,7 +31,7 @@ from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.labeling.templates import TemplateSpec
 from tidegauge_probes.lifting.lifted import Lifted, Python
 from tidegauge_probes.lifting.lifting import FEWEST, Lifting
-from tidegauge_probes.lifting.reader import readings
+from tidegauge_probes.lifting.reader import readings, returned_votes
 from tidegauge_probes.lifting.translation import Untranslatable, translate, votes_of
 from tidegauge_probes.model import ABSENT, ABSTAIN, Fault, Fields, VoteMatrix, lookup
 
@@ -146,9 +146,10 @@ def _describe(
         )
     if not isinstance(read, Lifted):
         why = read.why if read is not None else ""
-        return LfDescription(probe.name, words.of_probe(probe), None, RunMode.PYTHON, why)
+        labels = _returned(probe_set, probe)
+        return LfDescription(probe.name, words.of_probe(probe), labels, RunMode.PYTHON, why)
     known = _names(probe_set, sorted(votes_of(read.tree) - {ABSTAIN}))
-    labels = known if read.whole else None
+    labels = known if read.whole else _returned(probe_set, probe)
     matches = _template_words(read) or words.of_probe(probe)
     if few:
         why = (
@@ -157,6 +158,13 @@ def _describe(
         )
         return LfDescription(probe.name, matches, labels, RunMode.PYTHON, why)
     return LfDescription(probe.name, matches, labels, RunMode.LIFTED)
+
+
+def _returned(probe_set: ProbeSet, probe: PythonProbe) -> tuple[str, ...] | None:
+    """Return the classes that an LF can vote for, by its `return` statements; None if unknown."""
+    votes = sorted((returned_votes(probe) or frozenset()) - {ABSTAIN})
+    known = votes and -1 < votes[0] <= votes[-1] < probe_set.cardinality
+    return _names(probe_set, votes) if known else None
 
 
 def _names(probe_set: ProbeSet, votes: Sequence[int]) -> tuple[str, ...]:
