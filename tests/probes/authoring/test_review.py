@@ -54,6 +54,7 @@ def warned(trial: review.Trial) -> set[tuple[str, WarningKind]]:
         ({"regex": {"pattern": "a.b"}}, "text matches /a.b/, in any case"),
         ({"numeric": {"field": "n", "at_least": 3, "below": 7.5}},
          "n is at least 3 and less than 7.5"),
+        ({"length": {"unit": "words", "below": 5}}, "text has fewer than 5 words"),
         ({"length": {"unit": "words", "at_most": 2}}, "text has at most 2 words"),
         ({"categorical": {"field": "c", "one_of": ["x", True, 1]}}, "c is “x”, true or 1"),
         ({"categorical": {"field": "c", "none_of": ["x"]}}, "c is not “x”"),

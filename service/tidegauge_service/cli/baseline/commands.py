@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.table import Table
+from rich.table import Column, Table
 
 from tidegauge_probes import load
 from tidegauge_probes.counts.analysis import lf_summary
@@ -24,6 +24,7 @@ from tidegauge_service.baselines.identification import withheld
 from tidegauge_service.cli.baseline import snorkel
 from tidegauge_service.cli.console.database import author, find_stream, opened
 from tidegauge_service.cli.console.terminal import (
+    counted,
     moment,
     out,
     print_json,
@@ -116,8 +117,8 @@ def fit(
         print_json({"name": name, **_facts(fitted), "warnings": warnings})
         return
     out.print(
-        f"baseline '{name}' ({fitted.id}): {fitted.total.records} records, "
-        f"{len(fitted.starts)} windows"
+        f"baseline '{name}' ({fitted.id}): {counted(fitted.total.records, 'record')}, "
+        f"{counted(len(fitted.starts), 'window')}"
     )
     if fitted.learning:
         out.print(
@@ -174,7 +175,8 @@ def show(
     for key in ("timezone", "calendar"):
         out.print(f"  {key}: {_facts(found)[key] or 'none'}", highlight=False)
     precision = _precision(found)
-    figures = Table("LF", "coverage", "overlaps", "conflicts", "errors", "precision")
+    whole = (Column(name, no_wrap=True) for name in ("coverage", "overlaps", "conflicts", "errors"))
+    figures = Table(Column("LF", overflow="fold"), *whole, Column("precision", overflow="fold"))
     for lf, row in lf_summary(found.total, found.plan.layout.probes).iterrows():
         shares = [f"{row[k]:.2%}" for k in ("Coverage", "Overlaps", "Conflicts", "Errors")]
         figures.add_row(str(lf), *shares, _said(precision.get(str(lf), {})))

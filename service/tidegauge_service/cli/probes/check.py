@@ -12,7 +12,14 @@ from rich.table import Column, Table
 from tidegauge_probes import ProbeSet, load
 from tidegauge_probes.authoring import review
 from tidegauge_probes.authoring.review import LfDescription, LfWarning, RunMode, Trial
-from tidegauge_service.cli.console.terminal import out, print_json, printable, settings_of, styled
+from tidegauge_service.cli.console.terminal import (
+    counted,
+    out,
+    print_json,
+    printable,
+    settings_of,
+    styled,
+)
 from tidegauge_service.cli.probes.sample import (
     RecordSample,
     is_stream_file,
@@ -60,7 +67,7 @@ def check(
     else:
         _show_lfs(probe_set, descriptions)
         if read is not None and trial is not None:
-            out.print(f"\n{trial.records} records, {unreadable} unreadable")
+            out.print(f"\n{counted(trial.records, 'record')}, {unreadable} unreadable")
             out.print(_table(trial))
             _show_absent(trial, read, stream)  # first: it explains what follows
             _show_failing(trial)
@@ -119,7 +126,7 @@ def _facts(
 def _show_lfs(probe_set: ProbeSet, descriptions: tuple[LfDescription, ...]) -> None:
     m = len(probe_set.probes)
     out.print(
-        f"ProbeSet {probe_set.id}: {m} LFs, {len(probe_set.slices)} slices, "
+        f"ProbeSet {probe_set.id}: {counted(m, 'LF')}, {counted(len(probe_set.slices), 'slice')}, "
         f"classes {', '.join(probe_set.classes)}",
         markup=False,
     )
@@ -168,7 +175,9 @@ def _show_lf(one: LfDescription, *, is_slice: bool) -> None:
 
 def _table(trial: Trial) -> Table:
     figures = ("votes", "coverage", "overlaps", "conflicts", "errors", "µs/record")
-    table = Table(Column("LF", no_wrap=True), *figures)
+    # Headers stay whole in 80 columns: the names of LFs are folded instead.
+    whole = (Column(name, no_wrap=True) for name in figures[1:])
+    table = Table(Column("LF", overflow="fold"), Column(figures[0], overflow="fold"), *whole)
     for row in trial.lfs:
         shares = (row.coverage, row.overlaps, row.conflicts, row.errors)
         votes = ", ".join(row.labels) or "–"

@@ -94,7 +94,9 @@ def _facts(alert: Alert, zone: str) -> tuple[Fact, ...]:
         Fact("Since", moment(alert.opened_window_ms, zone)),
         Fact("Segment", place(alert.key.segment)),
         *([Fact("Where", because(alert.cause).removeprefix(", "))] if alert.cause else []),
-        Fact("Observed", f"{share(alert.observed)} ({alert.x:,} of {alert.n:,})"),
+        Fact(
+            "Observed in the last window", f"{share(alert.observed)} ({alert.x:,} of {alert.n:,})"
+        ),
         Fact("Odds ratio", odds(alert.effect)),
         Fact("Chance at baseline", chance(alert.p_value)),
         Fact("Shifted windows", count(alert.streak)),
