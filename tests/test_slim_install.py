@@ -1,4 +1,4 @@
-"""`pip install tidegauge-probes` in a fresh environment: what a notebook gets."""
+"""The package tidegauge-probes in a fresh environment: what a notebook gets."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def pip(environment: Environment, *arguments: str) -> subprocess.CompletedProces
 def ten_lines(page: str) -> str:
     """Return the Python of a README's section on notebooks."""
     text = (REPOSITORY / page).read_text(encoding="utf-8")
-    section = text.partition("pip install tidegauge-probes")[2]
+    section = text.partition("pip install ./probes")[2]
     found = re.search(r"```python\n(.*?)```", section, flags=re.DOTALL)
     assert found is not None
     return found[1]

@@ -109,7 +109,7 @@ def _run(
 
 def _quarantined(column: int, n: int) -> list[Fault]:
     return [
-        Fault(column, row, QUARANTINED, "it did not come back, and is not called")
+        Fault(column, row, QUARANTINED, "it did not return, so it is no longer called")
         for row in range(n)
     ]
 

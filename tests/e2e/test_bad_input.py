@@ -169,7 +169,7 @@ def test_a_baseline_of_another_probe_set_is_refused(tmp_path: Path) -> None:
     changed = write_stream(tmp_path, probes=other, baseline={"name": "mine"})
     said = refused(tmp_path, "replay", changed, "--database", url, exit_code=2)
     assert "belongs to ProbeSet" in said
-    assert "fit a baseline with the stream's LFs" in said
+    assert "fit a baseline with those LFs" in said
 
 
 def test_an_empty_baseline_is_refused(tmp_path: Path) -> None:

@@ -165,10 +165,10 @@ def change(key: SeriesKey, figures: Figures) -> str:
 
 
 def recovery(key: SeriesKey, figures: Figures) -> str:
-    """Return that a series is back, as a sentence without its end: 'Blind spot back at 35 % …'."""
+    """Return that a series is back, as a sentence without its end: 'Blind spot is back at 35 %'."""
     if figures.observed is None:
-        return f"{subject(key)} back at its baseline{_place(key)}"
-    now = f"back at {figure(key, figures.observed)}"
+        return f"{subject(key)} is back at its baseline{_place(key)}"
+    now = f"is back at {figure(key, figures.observed)}"
     return f"{subject(key)} {now}{_unit(key)}{_place(key)}{_band(key, figures)}"
 
 
@@ -176,10 +176,10 @@ def redeployed(key: SeriesKey, *, rule: str = "") -> str:
     """Return that a series is followed with other LFs or another baseline from now on.
 
     >>> redeployed(SeriesKey(SeriesKind.BLIND_SPOT))
-    'Blind spot is compared from scratch: other LFs or another baseline were deployed'
+    'Blind spot starts over: other LFs or another baseline were deployed'
     """
     what = clean(rule, MAX_SEGMENT) if rule else subject(key) + _place(key)
-    return f"{what} is compared from scratch: other LFs or another baseline were deployed"
+    return f"{what} starts over: other LFs or another baseline were deployed"
 
 
 def settled(key: SeriesKey, level: Level) -> str:
@@ -246,7 +246,7 @@ def subject(key: SeriesKey) -> str:
         SeriesKind.OVERLAP: f"Overlap of {lf}",
         SeriesKind.CONFLICT: f"Conflict of {lf}",
         SeriesKind.ERROR: f"Failures of {lf}",
-        SeriesKind.CO_VOTE: f"Common votes of {pair}",
+        SeriesKind.CO_VOTE: f"Co-votes of {pair}",
         SeriesKind.AGREEMENT: f"Agreement of {pair}",
         SeriesKind.COPIES: "Copies of texts",
         SeriesKind.CLASS_SHARE: f"Estimated share of class '{clean(key.label)}'",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,14 +25,15 @@ from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.labeling.templates import SliceSpec, TemplateSpec
 from tidegauge_probes.labeling.voters import VoterProbe, VoterSpec
 from tidegauge_probes.lifting.lifted import Lifted, Python
-from tidegauge_probes.lifting.reader import readings
+from tidegauge_probes.lifting.reader import lift, readings, returned_votes
 from tidegauge_probes.lifting.translation import (
     ConditionKeys,
     Untranslatable,
     translate,
     translate_slice,
+    votes_of,
 )
-from tidegauge_probes.model import ABSTAIN
+from tidegauge_probes.model import ABSTAIN, MAX_CLASSES
 
 Where = Callable[[Any], str | None]
 """An LF's import path, if it has one."""
@@ -101,6 +103,21 @@ def document(
         found = Python(stays) if stays is not None else read.get(column)
         entries.append(_entry(probe, found, probe_set.classes, where, is_slice=column >= m))
     return Document(probe_set.classes, tuple(entries[:m]), tuple(entries[m:]))
+
+
+def constant_votes(probe_set: ProbeSet) -> dict[str, int]:
+    """Return the highest class that the source of each Python LF votes for, where it says one.
+
+    Whether or not the ProbeSet has that class. LFs whose source is not understood are left out.
+    """
+    votes = {p.name: _votes(p) for p in probe_set.probes if isinstance(p, PythonProbe)}
+    return {name: max(some) for name, some in votes.items() if some}
+
+
+def _votes(probe: PythonProbe) -> AbstractSet[int]:
+    read = lift(probe, MAX_CLASSES)
+    returned = returned_votes(probe) or frozenset()
+    return returned | votes_of(read.tree) if isinstance(read, Lifted) else returned
 
 
 def _entry(

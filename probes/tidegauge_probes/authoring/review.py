@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -31,7 +31,7 @@ from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.labeling.templates import TemplateSpec
 from tidegauge_probes.lifting.lifted import Lifted, Python
 from tidegauge_probes.lifting.lifting import FEWEST, Lifting
-from tidegauge_probes.lifting.reader import readings
+from tidegauge_probes.lifting.reader import readings, returned_votes
 from tidegauge_probes.lifting.translation import Untranslatable, translate, votes_of
 from tidegauge_probes.model import ABSENT, ABSTAIN, Fault, Fields, VoteMatrix, lookup
 
@@ -146,9 +146,10 @@ def _describe(
         )
     if not isinstance(read, Lifted):
         why = read.why if read is not None else ""
-        return LfDescription(probe.name, words.of_probe(probe), None, RunMode.PYTHON, why)
+        labels = _returned(probe_set, probe)
+        return LfDescription(probe.name, words.of_probe(probe), labels, RunMode.PYTHON, why)
     known = _names(probe_set, sorted(votes_of(read.tree) - {ABSTAIN}))
-    labels = known if read.whole else None
+    labels = known if read.whole else _returned(probe_set, probe)
     matches = _template_words(read) or words.of_probe(probe)
     if few:
         why = (
@@ -157,6 +158,13 @@ def _describe(
         )
         return LfDescription(probe.name, matches, labels, RunMode.PYTHON, why)
     return LfDescription(probe.name, matches, labels, RunMode.LIFTED)
+
+
+def _returned(probe_set: ProbeSet, probe: PythonProbe) -> tuple[str, ...] | None:
+    """Return the classes that an LF can vote for, by its `return` statements; None if unknown."""
+    votes = sorted((returned_votes(probe) or frozenset()) - {ABSTAIN})
+    known = votes and -1 < votes[0] <= votes[-1] < probe_set.cardinality
+    return _names(probe_set, votes) if known else None
 
 
 def _names(probe_set: ProbeSet, votes: Sequence[int]) -> tuple[str, ...]:
@@ -220,7 +228,7 @@ def run_trial(probe_set: ProbeSet, records: Sequence[Fields]) -> Trial:
         seconds[columns], differing = _lifted_seconds(probe_set, columns, records)
     rows = _figures(probe_set, pane, seconds / len(records) * 1e6)
     failing = tuple(_failing(probe_set, read, records, matrix))
-    warnings = (*_warnings(rows, matrix, failing), *map(_differs, differing))
+    warnings = (*_warnings(rows, matrix, failing, probe_set.deployed), *map(_differs, differing))
     return Trial(len(records), tuple(rows), failing, warnings, _absent(failing, records))
 
 
@@ -265,8 +273,12 @@ def _differs(name: str) -> LfWarning:
 
 
 def _warnings(
-    rows: Sequence[SampleFigures], matrix: VoteMatrix, failing: Sequence[Failing]
+    rows: Sequence[SampleFigures],
+    matrix: VoteMatrix,
+    failing: Sequence[Failing],
+    deployed: Collection[int],
 ) -> Iterator[LfWarning]:
+    """Warn of LFs. *deployed*: columns with the deployed model's label, which may always vote."""
     fails = Counter[str]()
     for one in failing:
         fails[one.name] += one.records
@@ -279,10 +291,9 @@ def _warnings(
             if fails[row.name] < len(matrix.outcomes):  # otherwise that is said above
                 yield LfWarning(row.name, WarningKind.NEVER_FIRES, "never fires on the sample")
             continue
-        if row.coverage == 1:
-            yield LfWarning(
-                row.name, WarningKind.ALWAYS_FIRES, "fires on every record of the sample"
-            )
+        if row.coverage == 1 and column not in deployed:
+            message = "fires on every record of the sample, so the blind spot is empty"
+            yield LfWarning(row.name, WarningKind.ALWAYS_FIRES, message)
         votes = matrix.votes[:, column].tobytes()
         if votes in first:
             message = f"votes the same as {first[votes]} on the whole sample"

@@ -106,7 +106,8 @@ def _numeric(leaf: Numeric) -> str:
 
 
 def _length(leaf: Length) -> str:
-    return f"{leaf.field} has {_within(leaf)} {leaf.unit}"
+    within = _within(leaf).replace("less than", "fewer than")
+    return f"{leaf.field} has {within} {leaf.unit}"
 
 
 def _categorical(leaf: Categorical) -> str:

@@ -54,7 +54,7 @@ LEAST_CHANGE: Final = 0.10
 SAME_WORLD: Final = 4.0
 SAME_WORLD_SHARE: Final = 0.02
 """Where a class of at least this share has become so many times as common, or as rare, the window
-is another world: no vote is called changed, and a new baseline is needed."""
+cannot be compared: no vote is called changed, and a new baseline is needed."""
 
 PSEUDO_COMPANY: Final = 5.0
 """Co-votes of the model that are added to those observed at baseline."""

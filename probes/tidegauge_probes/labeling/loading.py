@@ -50,9 +50,12 @@ class ProbeFile(ExactSpec):
     slices: list[dict[str, Any]] = Field(default_factory=list)
 
 
-def load(reference: str, base: Path | None = None) -> ProbeSet:
+def load(
+    reference: str, base: Path | None = None, classes: Sequence[str] | None = None
+) -> ProbeSet:
     """Load a ProbeSet from a path (relative to *base*) or from ``module:attribute``.
 
+    *classes*: the class names for a list of LFs, which has none; two by default.
     Raises ProbeError, which names the file and the LF and says how to fix it.
     """
     if Path(reference).suffix in {".yaml", ".yml", ".json"}:
@@ -61,7 +64,7 @@ def load(reference: str, base: Path | None = None) -> ProbeSet:
     if isinstance(found, ProbeSet):
         return found
     if isinstance(found, list | tuple):
-        return _of_list(found, reference)
+        return _of_list(found, reference, classes)
     msg = f"{reference} is of type {type(found).__name__}: make it a ProbeSet or a list of LFs"
     raise ProbeError(msg)
 
@@ -245,7 +248,16 @@ def _not_imported(module_name: str, error: BaseException) -> str:
             "'__main__':`"
         )
     why = f"{type(error).__name__}: {error}"
-    return f"cannot import '{module_name}': {why}; run this where the module can be imported"
+    return f"cannot import '{module_name}': {why}; {_import_advice(module_name, error)}"
+
+
+def _import_advice(module_name: str, error: BaseException) -> str:
+    """Say whether the module is missing, or something in it is wrong."""
+    if not isinstance(error, ModuleNotFoundError):
+        return "correct the module"
+    if error.name is None or f"{module_name}.".startswith(f"{error.name}."):
+        return "run this where the module can be imported"
+    return f"install '{error.name}', which the module imports, or put it next to the module"
 
 
 def import_path(lf: Any, beside: str) -> str | None:
@@ -257,13 +269,14 @@ def import_path(lf: Any, beside: str) -> str | None:
     return None if name is None else f"{module_name}:{name}"
 
 
-def _of_list(lfs: Sequence[Any], reference: str) -> ProbeSet:
-    """Make a binary ProbeSet of a bare list; more classes need a ProbeSet or a YAML file."""
+def _of_list(lfs: Sequence[Any], reference: str, classes: Sequence[str] | None) -> ProbeSet:
+    """Make a ProbeSet of a bare list, which is binary unless its classes are named."""
+    names = ("0", "1") if classes is None else tuple(classes)
     slices = [lf for lf in lfs if _is_slice(lf)]
     return ProbeSet(
-        probes=tuple(as_probe(lf, ("0", "1")) for lf in lfs if not _is_slice(lf)),
-        classes=("0", "1"),
-        slices=tuple(as_probe(sf, ("0", "1")) for sf in slices),
+        probes=tuple(as_probe(lf, names) for lf in lfs if not _is_slice(lf)),
+        classes=names,
+        slices=tuple(as_probe(sf, names) for sf in slices),
         origin=reference,
     )
 

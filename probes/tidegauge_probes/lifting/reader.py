@@ -7,7 +7,7 @@ to the function itself.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -125,6 +125,37 @@ class Reader(Expressions):
             return If(value, Vote(1), Vote(0))
         raise Unknown("is returned, but is neither a constant nor a condition").at(node)
 
+    def constants(self, function: ast.AST) -> list[object]:
+        """Return what each `return` gives; Unknown if one of them is no constant."""
+        stored = {
+            node.id
+            for node in ast.walk(function)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+        found = []
+        for node in _returned_by(function):
+            if isinstance(node, ast.Name) and node.id in stored:
+                raise Unknown("is a variable").at(node)
+            found.append(self._known(node, {}))
+        return found
+
+
+def _returned_by(node: ast.AST) -> Iterator[ast.expr]:
+    """Yield the expressions that a function returns, each side of a conditional one apart."""
+    if isinstance(node, ast.IfExp):
+        yield from (*_returned_by(node.body), *_returned_by(node.orelse))
+    elif isinstance(node, ast.expr):
+        yield node
+    elif isinstance(node, ast.Return):
+        if node.value is not None:
+            yield from _returned_by(node.value)
+    else:
+        for part in ast.iter_child_nodes(node):
+            if isinstance(part, ast.stmt | ast.ExceptHandler | ast.match_case) and not isinstance(
+                part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+            ):
+                yield from _returned_by(part)
+
 
 def _not_a_vote(value: object) -> str:
     """Say what to return instead of a constant that is no vote."""
@@ -161,6 +192,26 @@ def lift(probe: PythonProbe, cardinality: int) -> Lifted | Python:
     if isinstance(tree, Python):
         return tree
     return Lifted(tree, frozenset(reader.reads), tuple(names.guards), reader.loose)
+
+
+def returned_votes(probe: PythonProbe) -> frozenset[int] | None:
+    """Return what an LF can vote whose every `return` gives a constant, abstain included.
+
+    None of any other LF. Constants that are no vote are left out.
+    """
+    try:
+        names, _ = resolve(probe.f, probe.resources)
+        function = syntax(names.function)
+        if function is None:
+            return None
+        body = function.body if isinstance(function, ast.Lambda) else function
+        found = Reader(names, probe.chain, as_vote).constants(body)
+    except Unknown:
+        return None
+    except BaseException as error:  # noqa: BLE001  (the user's objects may raise anything)
+        pass_on_interrupt(error)
+        return None
+    return frozenset(vote for one in found if (vote := as_vote(one)) is not None)
 
 
 def readings(probe_set: ProbeSet) -> dict[int, Lifted | Python]:

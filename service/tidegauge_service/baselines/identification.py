@@ -13,13 +13,13 @@ ADD_GOLD: Final = (
 
 MAJORITY: Final = (
     "Not identified: the LFs agree too little to tell the classes apart. tidegauge shows no class "
-    f"share, no precision and no change of an LF. {ADD_GOLD}"
+    f"shares and no precision, and cannot tell whether an LF has changed. {ADD_GOLD}"
 )
 
 VOTES: Final = (
     "Not identified: how often these LFs stay silent does not follow the classes, so their votes "
-    "alone do not tell how common a class is. tidegauge shows no class share, and of each LF only "
-    f"whether it has changed since the baseline. {ADD_GOLD}"
+    "alone do not tell how common a class is. tidegauge shows no class shares and no precision, "
+    f"only which LFs have changed since the baseline. {ADD_GOLD}"
 )
 
 VOTES_GIVEN: Final = (

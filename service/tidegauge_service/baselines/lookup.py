@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_service.baselines import training
 from tidegauge_service.baselines.class_balance import class_balance
+from tidegauge_service.baselines.doubts import doubts
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.stream_file import BaselineName, BaselinePath, StreamConfig
 from tidegauge_service.store import baselines
 from tidegauge_service.store.engine import Database
+
+log = structlog.get_logger()
 
 
 def find_baseline(
@@ -44,9 +49,11 @@ def find_baseline(
             training.fit_votes(config, probe_set, path, **known)
             if votes
             else training.fit_records(
-                config, probe_set, path, clock, fitted, gold=chosen.gold, **known
+                config, probe_set, path, clock, fitted, gold=chosen.gold, csv=chosen.csv, **known
             )
         )
+        for doubt in doubts(found):
+            log.warning("baseline_doubtful", baseline=found.id, path=chosen.path, doubt=doubt)
     else:
         return None
     name = config.name

@@ -20,14 +20,13 @@ from tidegauge_probes.label_model.accuracy import MIN_GOLD, MOST_GOLD, Gold
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import ABSTAIN, Outcomes, Record, VoteMatrix, lookup
 from tidegauge_service.baselines.class_balance import Floats, class_balance
+from tidegauge_service.baselines.training_file import training_file
 from tidegauge_service.clock import Clock, window_start
-from tidegauge_service.config.stream_file import StreamConfig
+from tidegauge_service.config.stream_file import CsvDialect, StreamConfig
 from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.copies import keys_of
 from tidegauge_service.ingest.fold import rows_of, with_texts
 from tidegauge_service.ingest.segments import memberships
-from tidegauge_service.ingest.sources.files.kinds import options_of
-from tidegauge_service.ingest.sources.files.source import FileReader
 
 BATCH = 5_000
 
@@ -50,17 +49,20 @@ def fit_records(
     *,
     gold: str | None = None,
     balance: Mapping[str, float] | None = None,
+    csv: CsvDialect | None = None,
 ) -> Baseline:
     """Run the LFs over training records (JSONL, CSV, Parquet) and freeze what they did.
 
     *gold*: path of a field with the true class, where it is known. Those records must be drawn from
     all traffic: they tell the class shares and how right each LF is (``label_model.labels``), and,
     if the ProbeSet has a ``prediction``, how right the deployed model is (``accuracy``).
-    *balance*: the share of each class, if somebody knows them.
-    *advance* hears the number of records after each batch. Records that are no records are
-    counted in the baseline's source; BaselineError if nothing is left.
+    *balance*: the share of each class, if known.
+    *csv*: how the file is written, where it differs from the stream's own files.
+    *advance* hears the number of records after each batch. Inputs that cannot be read as records
+    are counted in the baseline's source; BaselineError if nothing is left. SourceError if the file
+    cannot be read, or is not in the encoding of the stream's files.
     """
-    source = FileReader(str(path), Path(), options_of(config))
+    source = training_file(config, path, csv)
     codec = Codec(config.record, config.limits, clock)
     windows: dict[int, PaneCounts] = {}
     shares = class_balance(balance, probe_set.layout.classes)
@@ -90,6 +92,8 @@ def fit_records(
     if labelled is not None:
         facts |= {"gold": gold, "gold_records": labelled.records}
         labelled.refuse_none()
+        if missing := labelled.missing:
+            facts["gold_missing"] = missing
     return _freeze(config, probe_set, windows, facts, kept, labelled, shares)
 
 
@@ -187,6 +191,12 @@ class _Labelled:
             both = known & (outcomes[:, self._model] >= 0) if len(records) else known
             self._predicted.add(np.column_stack([outcomes[both], labels[both]]))
         return outcomes[~known]
+
+    @property
+    def missing(self) -> list[str]:
+        """The classes that no label names."""
+        seen = set(self.kept.drawn()[:, -1].tolist())
+        return [name for name, k in self._classes.items() if k not in seen]
 
     def refuse_none(self) -> None:
         """BaselineError if no record has a label."""

@@ -148,7 +148,9 @@ def _show(summary: dict[str, object], alerts: Sequence[Alert], source: str) -> N
         out.print(f"  dead letter {reason}: {n}", highlight=False)
     if alerts:
         table = Table(
-            Column("opened", no_wrap=True), Column("resolved", no_wrap=True), "what happened"
+            Column("opened (UTC)", no_wrap=True),
+            Column("resolved (UTC)", no_wrap=True),
+            "what happened",
         )
         for alert in alerts:
             table.add_row(*_cells(alert))

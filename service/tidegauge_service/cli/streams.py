@@ -41,9 +41,16 @@ def gaps(
     shown = table("partition, cause", "offsets", "found", last="decided by")
     for d in found:
         by = d.decided_by or "pending: run `accept-gap`"
-        offsets = f"{d.from_offset}\nto {d.to_offset}\n{d.lost} never read"
-        shown.add_row(f"{d.partition}\n{d.cause}", offsets, to_iso(d.detected_ms), by)
+        shown.add_row(f"{d.partition}\n{d.cause}", _offsets(d), to_iso(d.detected_ms), by)
     out.print(shown)
+
+
+def _offsets(gap: decisions.Decision) -> str:
+    """Say what was skipped; a file that was rewritten or truncated starts again instead."""
+    if gap.to_offset < gap.from_offset:
+        unread = f"\n{gap.lost} never read" if gap.lost else ""
+        return f"read to {gap.from_offset}\nagain from {gap.to_offset}{unread}"
+    return f"{gap.from_offset}\nto {gap.to_offset}\n{gap.lost} never read"
 
 
 @app.command("accept-gap")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -114,7 +114,7 @@ class Settings(BaseSettings):
         default=None, description="Bearer token of the API, page and metrics; generated if missing."
     )
     url: str | None = Field(default=None, description="Public address, for links in messages.")
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     kafka_password: SecretStr | None = Field(default=None, description="SASL password of Kafka.")
     schema_registry_password: SecretStr | None = Field(
         default=None, description="Password for the schema registry."

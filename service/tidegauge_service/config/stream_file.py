@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
@@ -22,6 +23,18 @@ from tidegauge_service.clock import to_iso, window_start
 from tidegauge_service.config import variables
 from tidegauge_service.config.time_fields import Delay, Duration, Moment, with_written_defaults
 from tidegauge_service.errors import SettingsError
+
+_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+
+
+def _name(given: str) -> str:
+    if not re.fullmatch(_NAME.removesuffix("$"), given):
+        msg = (
+            f"'{given:.100}' must be 1 to 100 letters (a to z), digits, `_`, `.` or `-`, and begin "
+            "with a letter or digit"
+        )
+        raise ValueError(msg)
+    return given
 
 
 def _encoding(name: str) -> str:
@@ -314,6 +327,10 @@ class BaselinePath(Spec):
         "records drawn from all traffic make class shares and precision figures that were counted.",
     )
     balance: dict[str, float] | None = Field(default=None, description=BALANCE)
+    csv: CsvDialect | None = Field(
+        default=None,
+        description="How the file is written, where that differs from `source.csv`: CSV and TSV.",
+    )
 
 
 class AlertRules(Spec):
@@ -415,7 +432,7 @@ class Watchdog(Spec):
 class StreamConfig(Spec):
     """One monitored application: source, ProbeSet, baseline, windows, rules."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+    name: Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": _NAME})]
     source: Source
     record: RecordMapping = RecordMapping()
     probes: str = Field(description="A ProbeSet file, or module:attribute.")

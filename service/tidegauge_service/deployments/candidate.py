@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tidegauge_alerts.rules import check_names
 from tidegauge_probes import ProbeSet, load
+from tidegauge_probes.errors import ProbeError
 from tidegauge_probes.labeling.contents import Contents
 from tidegauge_service.baselines.lookup import find_baseline
 from tidegauge_service.clock import Clock
@@ -31,11 +32,28 @@ def load_candidate(
     Raises ProbeError if it cannot be loaded, or has taken the file of a deployment whose windows
     are open; RuleError if a rule of the stream names what is not in it.
     """
-    probe_set = load(reference, Path(config.folder))
+    probe_set = _loaded(reference, Path(config.folder))
     ProbeSetCache(config, [probe_set]).open(database, stream)
     for rule in config.alerts.user_rules:
         check_names(rule, probe_set.layout.probes, probe_set.classes)
     return probe_set
+
+
+def _loaded(reference: str, folder: Path) -> ProbeSet:
+    """Load a reference, which is relative to the stream file wherever the command runs."""
+    if (
+        Path(reference).suffix
+        and not (folder / reference).is_file()
+        and Path(reference).is_file()
+        and Path(reference).resolve().is_relative_to(folder.resolve())
+    ):
+        here = Path(reference).resolve().relative_to(folder.resolve())
+        msg = (
+            f"there is no file {folder / reference}: name it relative to the stream file, so that "
+            f"every worker finds it: {here}"
+        )
+        raise ProbeError(msg)
+    return load(reference, folder)
 
 
 def load_again(config: StreamConfig, deployment: Deployment, kept: Contents | None) -> ProbeSet:

@@ -131,6 +131,8 @@ def accept(
         through = streams.cursor(connection, stream.id, EVALUATED)
         since = _onset(connection, stream) if since_ms is None else since_ms
         until = through if until_ms is None else until_ms
+        if until_ms is not None and since >= until_ms:
+            _refuse(stream, f"from ({to_iso(since)}) must be before until ({to_iso(until_ms)})")
         if through is None or until is None or until > through:
             _refuse(stream, f"its windows are evaluated through {_said(through)} only")
         for name, moment in (("from", since), ("until", until)):

@@ -15,17 +15,14 @@ JUDGED_INPUTS: Final = 1_000
 """The share is judged over at least this many inputs."""
 
 
-_TIMES: Final = (
-    DeadLetterReason.MISSING_TIMESTAMP,
-    DeadLetterReason.BAD_TIMESTAMP,
-    DeadLetterReason.FUTURE_TIMESTAMP,
-)
-
 _KEYS: Final[Mapping[str, str]] = {
     DeadLetterReason.MISSING_ID: "record.id",
-    **dict.fromkeys(_TIMES, "record.timestamp"),
+    DeadLetterReason.MISSING_TIMESTAMP: "record.timestamp",
 }
 """What in the stream file to look at; else `record`."""
+
+_VALUES: Final = (DeadLetterReason.BAD_TIMESTAMP, DeadLetterReason.FUTURE_TIMESTAMP)
+"""There is something at the path: its values are wrong, or it is the wrong path."""
 
 
 @dataclass
@@ -60,6 +57,8 @@ class DeadLetterShare:
         reasons = ", ".join(f"{reason} {n}" for reason, n in self.dead.most_common())
         most, _ = self.dead.most_common(1)[0]
         advice = f"Check `{_KEYS.get(most, 'record')}` in the stream file"
+        if most in _VALUES:
+            advice = "Check the values at `record.timestamp`, and the path"
         advice += ", or raise that limit" if total < self.inputs else ""
         return (
             f"{total} of {self.inputs} inputs could not be read as records ({reasons}), more than "

@@ -197,8 +197,9 @@ def check_receivers(config: StreamConfig, settings: Settings) -> None:
         if name not in known:
             listed = ", ".join(sorted(known)) or "none"
             msg = (
-                f"stream '{config.name}' alerts receiver '{name}', which the settings do not "
-                f"define (defined: {listed}): add it under `receivers` in tidegauge.yaml"
+                f"`alerts.receivers` of stream '{config.name}' names receiver '{name}', which the "
+                f"settings do not define (defined: {listed}): add it under `receivers` in "
+                "tidegauge.yaml"
             )
             raise SettingsError(msg)
 

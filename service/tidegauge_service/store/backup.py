@@ -20,6 +20,9 @@ from tidegauge_service.store.engine import Database
 
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
+_MAGIC = b"SQLite format 3\0"
+"""What every file of SQLite begins with."""
+
 
 def backup(database: Database, target: Path, *, force: bool = False) -> str:
     """Copy the database to *target* as it is at one moment; return its revision.
@@ -33,6 +36,9 @@ def backup(database: Database, target: Path, *, force: bool = False) -> str:
     if not source.exists():
         msg = f"there is no database at {source}: check TIDEGAUGE_DATABASE"
         raise StoreError(msg)
+    if not target.parent.is_dir():
+        msg = f"the folder {target.parent} does not exist: create it, or give another path"
+        raise SettingsError(msg)
     _refuse_existing(target, force=force, same_as=source)
     revision = _revision_of(database)
     with _advice(target), _unfinished(target) as copy:
@@ -57,6 +63,7 @@ def restore(database: Database, source: Path, *, force: bool = False) -> str:
     if not source.is_file():
         msg = f"there is no backup at {source}: check the path"
         raise SettingsError(msg)
+    _refuse_other_files(source)
     advice = "--force replaces it with the backup. Keep a copy with `tidegauge db backup` first"
     _refuse_existing(target, force=force, same_as=source, advice=advice)
     checked = Database(f"sqlite:///file:{source.resolve()}?mode=ro&uri=true")
@@ -73,6 +80,15 @@ def restore(database: Database, source: Path, *, force: bool = False) -> str:
                     Path(f"{target}{suffix}").unlink(missing_ok=True)
                 copy.replace(target)
     return revision
+
+
+def _refuse_other_files(source: Path) -> None:
+    """StoreError if a file is something else than a database of SQLite."""
+    with _advice(source), source.open("rb") as file:
+        head = file.read(len(_MAGIC))
+    if head and head != _MAGIC:
+        msg = f"{source} is not a database: give a file written by `tidegauge db backup`"
+        raise StoreError(msg)
 
 
 def _revision_of(database: Database) -> str:

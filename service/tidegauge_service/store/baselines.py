@@ -36,7 +36,8 @@ def save(connection: sa.Connection, baseline: Baseline, name: str | None, now_ms
         taken = connection.execute(sa.select(t.c.id).where(t.c.name == name)).scalar_one_or_none()
         if taken not in {None, baseline.id}:
             msg = (
-                f"a different baseline named '{name}' already exists ({taken}): choose another name"
+                f"a different baseline named '{name}' already exists ({taken}): choose another "
+                "name, or give `--replace`"
             )
             raise BaselineError(msg)
     followed = baseline.clock_change
@@ -57,6 +58,12 @@ def save(connection: sa.Connection, baseline: Baseline, name: str | None, now_ms
     upsert.keep(connection, t, [row])
     if name is not None:
         connection.execute(sa.update(t).where(t.c.id == baseline.id).values(name=name))
+
+
+def release_name(connection: sa.Connection, name: str) -> None:
+    """Leave the baseline of that name without one. Deployments keep it: they know it by its id."""
+    t = schema.baseline
+    connection.execute(sa.update(t).where(t.c.name == name).values(name=None))
 
 
 def load(connection: sa.Connection, baseline_id: str) -> Baseline:
@@ -90,8 +97,8 @@ def check(found: Baseline, *, stream: str, probe_set: str, window_ms: int) -> No
     """BaselineError unless windows of a ProbeSet can be compared with the baseline."""
     if found.probe_set != probe_set:
         msg = (
-            f"the baseline {found.id} belongs to ProbeSet {found.probe_set}, but the "
-            f"stream '{stream}' runs {probe_set}: fit a baseline with the stream's LFs"
+            f"the baseline {found.id} belongs to ProbeSet {found.probe_set}, but would be compared "
+            f"with ProbeSet {probe_set} of stream '{stream}': fit a baseline with those LFs"
         )
         raise BaselineError(msg)
     if len(found.starts) and found.window_ms != window_ms:

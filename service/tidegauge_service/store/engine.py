@@ -288,7 +288,9 @@ def _explain(problem: str, url: URL) -> str:
     if url.get_backend_name() == "sqlite" and url.database and Path(url.database).is_dir():
         problem, hints = "it is a folder", {"folder": "set TIDEGAUGE_DATABASE to a file in it"}
     hint = next((text for mark, text in hints.items() if mark in problem), "see the cause above")
-    return f"cannot use the database {where}: {problem.strip()}. What to do: {hint}"
+    said = problem.strip()
+    end = "" if said.endswith((".", "?", "!")) else "."
+    return f"cannot use the database {where}: {said}{end} What to do: {hint}"
 
 
 @cache

@@ -75,8 +75,7 @@ def test_the_message_says_why() -> None:
     (message,) = messages_of(after, Rule(), at)
     assert message.body["status"] == "resolved"
     assert message.body["headline"] == (
-        "Coverage of LF 'check_out' is compared from scratch: "
-        "other LFs or another baseline were deployed"
+        "Coverage of LF 'check_out' starts over: other LFs or another baseline were deployed"
     )
     assert message.body["alerts"][0]["reason"] == "redeployed"
     assert message.body["lineage"]["probe_set"] == "probes-2"

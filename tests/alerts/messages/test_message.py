@@ -131,7 +131,7 @@ def test_a_resolve_tells_the_figures_of_now() -> None:
     (message,) = last(history)
     assert message.body["status"] == "resolved"
     assert message.body["headline"] == (
-        "Coverage of LF 'check_out' back at 7.9 % (expected 6.4–9.6 %)"
+        "Coverage of LF 'check_out' is back at 7.9 % (expected 6.4–9.6 %)"
     )
     (alert,) = message.body["alerts"]
     assert (alert["state"], alert["reason"]) == ("resolved", "recovered")

@@ -52,7 +52,7 @@ def test_a_shift_that_many_windows_show_says_how_many() -> None:
         ),
         (
             SeriesKey(SeriesKind.CO_VOTE, probe="a", other="b"),
-            "Common votes of LFs 'a' and 'b' 34.8 % → 63.1 % of the votes of 'a'",
+            "Co-votes of LFs 'a' and 'b' 34.8 % → 63.1 % of the votes of 'a'",
         ),
         (
             SeriesKey(SeriesKind.AGREEMENT, probe="a", other="b"),
@@ -100,13 +100,13 @@ def test_without_figures_there_are_no_numbers() -> None:
     assert change(key, figures(None, 0.5)) == "Blind spot shifted in segment party=D"
     assert change(key, figures(0.5, None)) == "Blind spot shifted in segment party=D"
     assert recovery(key, figures(0.5, None)) == (
-        "Blind spot back at its baseline in segment party=D"
+        "Blind spot is back at its baseline in segment party=D"
     )
 
 
 def test_a_recovery_says_where_it_is_now() -> None:
     assert recovery(SeriesKey(SeriesKind.BLIND_SPOT), figures(0.348, 0.35)) == (
-        "Blind spot back at 35 % of records (expected 30–40 %)"
+        "Blind spot is back at 35 % of records (expected 30–40 %)"
     )
 
 

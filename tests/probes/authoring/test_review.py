@@ -54,6 +54,7 @@ def warned(trial: review.Trial) -> set[tuple[str, WarningKind]]:
         ({"regex": {"pattern": "a.b"}}, "text matches /a.b/, in any case"),
         ({"numeric": {"field": "n", "at_least": 3, "below": 7.5}},
          "n is at least 3 and less than 7.5"),
+        ({"length": {"unit": "words", "below": 5}}, "text has fewer than 5 words"),
         ({"length": {"unit": "words", "at_most": 2}}, "text has at most 2 words"),
         ({"categorical": {"field": "c", "one_of": ["x", True, 1]}}, "c is “x”, true or 1"),
         ({"categorical": {"field": "c", "none_of": ["x"]}}, "c is not “x”"),
@@ -96,7 +97,7 @@ def test_it_is_said_how_each_lf_runs_and_why_not_otherwise() -> None:
     assert found["contains"].labels == ("SPAM",)
     assert found["counted"].matches == "decided by its Python code"
     assert re.fullmatch(r"`try: …` in line \d+ \(try\) is not supported", str(found["tries"].why))
-    assert found["tries"].labels is None
+    assert found["tries"].labels == ("SPAM",), "every return gives a constant"
 
 
 def test_what_could_be_lifted_is_told_where_it_is_not_worth_it() -> None:
@@ -120,8 +121,37 @@ def test_what_no_template_says_is_told_in_its_authors_words() -> None:
 
     (one,) = review.describe(of(twice))
     assert one.matches == "Hold k twice."
+    assert one.labels == ("SPAM",)
     partial_votes = review.describe(of(lifting_lfs.partly))[0]
-    assert partial_votes.labels is None
+    assert partial_votes.labels == ("HAM", "SPAM"), "the branch that is not lifted says so, too"
+
+
+def test_the_classes_of_an_lf_that_is_not_lifted_are_those_it_returns() -> None:
+    def tries(x: Any) -> int:
+        if x.req["ua"] == "bot":
+            return SPAM
+        try:
+            return -1 if int(x.text) else 1
+        except ValueError:
+            return -1
+
+    def variable(x: Any) -> int:
+        label = 0
+        if x.req["ua"]:
+            label = SPAM
+        return label
+
+    def computed(x: Any) -> int:
+        return len(x.req["ua"]) - 1
+
+    def too_many(x: Any) -> int:
+        return 7 if x.req["ua"] else -1
+
+    lambdas = LabelingFunction("lambda", lambda x: 0 if x.req["ua"] else SPAM)
+    made = [LabelingFunction(f.__name__, f) for f in (tries, variable, computed, too_many)]
+    assert [one.labels for one in review.describe(of(*made, lambdas))] == [
+        ("SPAM",), None, None, None, ("HAM", "SPAM"),
+    ]  # fmt: skip
 
 
 # -- On a sample ------------------------------------------------------------------------------

@@ -102,6 +102,13 @@ def test_without_deduplication_or_ids_every_event_counts(
         (b'[{"id": 1}, {]', {}, (422, "invalid_events"), "not a JSON array"),
         (b'[{"id": 1}, {"x": "\xff"}]', {}, (422, "invalid_events"), "event 1 is not JSON"),
         (b'{"id": 1}\n{"id"', NDJSON, (422, "invalid_events"), "event 1 is not JSON"),
+        (
+            b'{"id": 1}\n{"id": 2}\n',
+            {},
+            (422, "invalid_events"),
+            "Content-Type application/x-ndjson",
+        ),
+        (b'{"id":\n1} {}', {}, (422, "invalid_events"), "event 0 is not JSON"),
         (b"", {}, (422, "invalid_events"), "not a JSON array"),
         (b"[" * 5_000, {}, (422, "invalid_events"), "array"),
         (b'{"x":' * 5_000, NDJSON, (422, "invalid_events"), "event 0"),

@@ -119,7 +119,7 @@ def test_no_records_are_no_baseline(
 def test_a_missing_file_is_a_source_error(
     config: StreamConfig, probe_set: ProbeSet, tmp_path: Path
 ) -> None:
-    with pytest.raises(SourceError, match=r"no file matches '.+' in /.+: check source.path"):
+    with pytest.raises(SourceError, match=r"no file matches '.+' in /.+: check the path"):
         fit(config, probe_set, tmp_path / "train.jsonl")
 
 
@@ -214,7 +214,7 @@ def test_what_scripts_and_people_are_told_of_a_baseline(
     assert fitted.exit_code == 0, fitted.output
     shown = runner.invoke(app, ["baseline", "show", "b", "--json"])
     facts = json.loads(shown.stdout)
-    assert json.loads(fitted.stdout) == {"name": "b", **facts}
+    assert json.loads(fitted.stdout) == {"name": "b", **facts, "warnings": []}
     assert facts["label_model"]["class_shares"]["SPAM"] == pytest.approx(0.4, abs=0.03)
     assert set(facts["label_model"]["precision"]) == {"mentions_free", "thanks", "short"}
     assert "relative to the consensus" in runner.invoke(app, ["baseline", "show", "b"]).stdout

@@ -243,7 +243,7 @@ def test_doctor_names_a_receiver_that_a_stream_lacks(folder: Path) -> None:
     write_stream(folder, alerts={"receivers": ["oops"]})
     said = run("doctor", "stream.yaml").output
     assert "✗ stream.yaml: receivers: " in said
-    assert "receiver 'oops', which the settings do not define" in said
+    assert "names receiver 'oops', which the settings do not define" in said
 
 
 def test_doctor_reads_the_first_records_before_a_first_run(folder: Path) -> None:

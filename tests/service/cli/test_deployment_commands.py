@@ -189,6 +189,9 @@ def test_what_cannot_count_is_refused_and_nothing_is_changed(
     assert "belongs to ProbeSet" in refused(
         "probes", "deploy", file, "probes_1.yaml", "--baseline", "of others"
     )
+    assert f"compared with ProbeSet {group.sets[1].id}" in refused(
+        "probes", "deploy", file, "probes_1.yaml", "--baseline", "of others"
+    )
     write_stream(tmp_path, alerts={"rules": ["coverage of thanks below 1 %"]})
     assert "no LF 'thanks'" in refused("probes", "shadow", file, "probes_1.yaml")
     assert "is live, so it already counts" in refused("probes", "shadow", file)
@@ -371,3 +374,24 @@ def test_changes_need_the_token(group: Redeployed, client: TestClient) -> None:
     for path in (DEPLOYMENTS, f"{DEPLOYMENTS}/promote", f"{DEPLOYMENTS}/rollback"):
         assert client.post(path, headers={"Authorization": "Bearer wrong"}).status_code == 401
     assert [type(d) for d in group.known()] == [Deployment]
+
+
+def test_a_reference_is_relative_to_the_stream_file(
+    group: Redeployed, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the command is typed: workers elsewhere must find it."""
+    del group, database
+    monkeypatch.chdir(tmp_path.parent)
+    named = f"{tmp_path.name}/probes_1.yaml"
+    said = refused("probes", "shadow", tmp_path / "stream.yaml", named)
+    assert "name it relative to the stream file" in said
+    assert said.endswith(": probes_1.yaml")
+
+
+def test_windows_to_accept_must_not_be_in_the_wrong_order(
+    group: Redeployed, database: Database
+) -> None:
+    del group, database
+    since, until = "2020-09-13T14:00:00Z", "2020-09-13T13:00:00Z"
+    said = refused("baseline", "accept", "test", "--from", since, "--until", until)
+    assert f"from ({since}) must be before until ({until})" in said

@@ -58,6 +58,7 @@ def test_a_field_that_no_record_has_is_named_once(files: Path) -> None:
     assert shown.count(said) == 1
     assert shown.count("error:") == 1, "not once more for each LF"
     assert shown.index("error:") < shown.index("warning:"), "it explains the warnings"
+    assert "To have `record.text` copied there, check the stream file instead" in shown
     assert "pills fails on 100.0% of the sample" in shown
     assert "pills never fires" not in shown, "that is said already"
     found = json.loads(run("probes.yaml", "--sample", "sample.jsonl", "--json").stdout)
@@ -106,6 +107,28 @@ def test_strict_makes_of_a_warning_an_exit_code() -> None:
     assert run("probes.yaml", "--strict", "--sample", "sample.jsonl").exit_code == 1
 
 
+def test_a_prediction_on_every_record_is_a_note_and_no_warning(files: Path) -> None:
+    """It is meant to vote always; what that costs is worth a word."""
+    keys = "classes: [HAM, SPAM]\nprobes:\n  - {name: model, prediction: {field: said}}\n"
+    rest = "  - {name: short, label: HAM, length: {below: 3}}\n"
+    (files / "predicting.yaml").write_text(keys + rest, encoding="utf-8")
+    records = '{"text": "aaaa", "said": "SPAM"}\n{"text": "a", "said": "HAM"}\n'
+    (files / "said.jsonl").write_text(records, encoding="utf-8")
+    done = run("predicting.yaml", "--sample", "said.jsonl", "--strict")
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.stdout.split())
+    assert "note: model is the deployed model and votes on every record of the sample" in said
+    assert "so the blind spot stays empty" in said
+    (files / "predicting.yaml").write_text(
+        (keys + rest).replace("prediction", "external"), encoding="utf-8"
+    )
+    done = run("predicting.yaml", "--sample", "said.jsonl", "--strict")
+    assert done.exit_code == 1
+    assert "warning: model fires on every record of the sample, so the blind spot is empty" in (
+        " ".join(done.stdout.split())
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
@@ -143,13 +166,21 @@ def test_a_sample_without_records_says_what_to_do(
             None,
             "cannot import 'gone_module'.*run this where the module can be imported",
         ),
+        ("wrong_syntax:LFS", "LFS = [", "cannot import 'wrong_syntax': SyntaxError.*correct the"),
+        (
+            "lacks_package:LFS",
+            "import no_such_package",
+            "cannot import 'lacks_package'.*install 'no_such_package', which the module imports",
+        ),
+        ("lacks_name:LFS", "from os import no_such_name", "ImportError.*; correct the module"),
     ],
 )
 def test_a_bad_probe_set_says_what_to_do(
     files: Path, reference: str, content: str | None, says: str
 ) -> None:
     if content is not None:
-        (files / reference).write_text(content, encoding="utf-8")
+        name = reference.replace(":LFS", ".py")
+        (files / name).write_text(content, encoding="utf-8")
     result = run(reference)
     assert isinstance(result.exception, ProbeError)
     with pytest.raises(ProbeError, match=f"(?s){says}"):

@@ -17,7 +17,7 @@ from tidegauge_service.errors import SettingsError
 MODULES = count()
 
 LFS = """\
-from tidegauge_probes import labeling_function, slicing_function
+from tidegauge_probes import ProbeSet, labeling_function, slicing_function
 
 @labeling_function()
 def pills(x):
@@ -41,7 +41,13 @@ def unnamed():
         return sorted(x.text)
     return inner
 
+@labeling_function()
+def topic(x):
+    return 3 if "bill" in x.text else -1
+
 LFS = [pills, tries, asks, unnamed()]
+FOUR = [pills, topic]
+SET = ProbeSet.of([pills], classes=["HAM", "SPAM"])
 PYTHON = [unnamed()]
 """
 
@@ -88,7 +94,7 @@ def test_an_lf_that_differs_on_the_sample_stays_python(module: str, tmp_path: Pa
     result = init("--from", f"{module}:LFS", "--out", "p.yaml", "--sample", "lists.jsonl")
     assert result.exit_code == 0, result.output
     told = " ".join(result.stderr.split())
-    assert "pills: its template votes differently on 1 records of the sample" in told
+    assert "pills: its template votes differently on 1 record of the sample" in told
     assert f"python: '{module}:pills'" in (tmp_path / "p.yaml").read_text(encoding="utf-8")
 
 
@@ -103,9 +109,26 @@ def test_what_cannot_be_done_says_what_to_do(module: str, tmp_path: Path) -> Non
     said = refused("--from", f"{module}:LFS", "--out", "there.yaml")
     assert said == "there.yaml already exists: give --out another name, or remove it"
     assert (tmp_path / "there.yaml").read_text(encoding="utf-8") == "mine"
-    said = refused("--from", f"{module}:LFS", "--classes", "A,B,C")
-    assert said == "--classes names 3 classes; the LFs vote for 2"
+    said = refused("--from", f"{module}:SET", "--classes", "A,B,C")
+    assert said == "--classes names 3 classes; the ProbeSet has 2: HAM, SPAM"
     said = refused("--from", f"{module}:PYTHON", "--out", "none.yaml")
     assert "can be written to a file" in said
     assert "inner: `sorted(x.text)` in line 22 is not supported" in said
     assert not (tmp_path / "none.yaml").exists()
+
+
+def test_a_list_of_lfs_can_have_more_than_two_classes(module: str, tmp_path: Path) -> None:
+    """A list names no classes; `--classes` does."""
+    result = init("--from", f"{module}:FOUR", "--classes", "A,B,C,D", "--out", "four.yaml")
+    assert result.exit_code == 0, result.output
+    made = load("four.yaml", tmp_path)
+    assert made.classes == ("A", "B", "C", "D")
+    assert [probe.labels for probe in made.probes] == [(1,), (3,)]
+
+
+@pytest.mark.parametrize("classes", [(), ("--classes", "A,B,C")])
+def test_classes_that_lfs_vote_for_must_have_names(module: str, classes: tuple[str, ...]) -> None:
+    """Without a name, the file would say that the vote is not valid."""
+    said = refused("--from", f"{module}:FOUR", *classes)
+    assert "LF 'topic' votes for class 3, but only" in said
+    assert "give --classes 4 names in index order" in said

@@ -37,6 +37,8 @@ def test_a_table_of_80_columns_keeps_its_dates_and_says_what_was_compared(
     said = shown(monkeypatch, SUMMED)
     assert max(map(len, said.splitlines()[1:-1])) <= 80
     assert "2020-03-15T12:00" in said
+    assert "opened (UTC)" in said
+    assert "resolved (UTC)" in said
     words = " ".join(said.replace("│", " ").split())
     assert "8 % → 2 % over the last 5 windows" in words
     assert "7.9" not in words, "the last window alone looks like the baseline"

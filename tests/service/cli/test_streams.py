@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.service.streams_for_tests import HOUR, START
-from tidegauge_service.cli.streams import _reset_words
+from tidegauge_service.cli.streams import _offsets, _reset_words
+from tidegauge_service.store.ingest.decisions import Decision
 from tidegauge_service.store.ingest.origins import Position
 
 
@@ -30,3 +31,15 @@ def test_a_reset_says_whether_everything_will_be_late(latest: int, *, all_late: 
     words = _reset_words("test", "log", positions, START)
     assert ("records that are read again will all be late" in words) is all_late
     assert "are counted again" in _reset_words("test", "log", positions, START - HOUR)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "said"),
+    [
+        ((40, 100, 60), "40\nto 100\n60 never read"),
+        ((300, 0, 0), "read to 300\nagain from 0"),
+        ((300, 0, 20), "read to 300\nagain from 0\n20 never read"),
+    ],
+)
+def test_a_gap_of_a_truncated_file_is_no_range(offsets: tuple[int, int, int], said: str) -> None:
+    assert _offsets(Decision(0, "truncated", *offsets, START, None, None, None)) == said

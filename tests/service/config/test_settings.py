@@ -215,6 +215,11 @@ def test_no_error_of_a_stream_file_shows_a_secret(tmp_path: Path, source: str) -
     assert SECRET not in refused_stream(tmp_path, text=text)
 
 
+def test_levels_of_the_log_are_listed(written: Any) -> None:
+    said = refused(written("log_level: loud"))
+    assert "log_level: must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'" in said
+
+
 def test_an_address_with_a_password_is_shown_without_it(tmp_path: Path) -> None:
     registry = f"{{url: 'https://me:{SECRET}@registry/x@y'}}"
     more = f"record: {{format: avro, schema_registry: {registry}}}\n"

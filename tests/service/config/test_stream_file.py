@@ -219,7 +219,10 @@ def test_a_date_that_is_none_says_so(tmp_path: Path, written: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "-x", ".x", "a b", "a/b", "ä", "x" * 101, "a\n"])
 def test_a_name_is_of_letters_that_every_address_can_hold(tmp_path: Path, name: str) -> None:
-    assert "name:" in refused(tmp_path, name=name)
+    said = refused(tmp_path, name=name)
+    assert "name:" in said
+    assert "must be 1 to 100 letters (a to z), digits, `_`, `.` or `-`" in said
+    assert "pattern" not in said
 
 
 @pytest.mark.parametrize("name", ["a", "0", "A.b_c-9", "x" * 100])

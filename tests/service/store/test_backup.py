@@ -126,6 +126,11 @@ def test_where_no_file_can_be_is_said(database: Database, tmp_path: Path, where:
         copies.backup(database, tmp_path / where)
 
 
+def test_a_folder_that_does_not_exist_is_no_full_disk(database: Database, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"the folder /.*/none does not exist: create it"):
+        copies.backup(database, tmp_path / "none" / "backup.db")
+
+
 def test_a_backup_that_fails_leaves_what_was_there(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,7 +193,7 @@ def test_only_a_whole_database_of_ours_is_restored(database: Database, tmp_path:
     with pytest.raises(SettingsError, match="there is no backup"):
         copies.restore(target, tmp_path / "nowhere.db")
     bad.write_text("id,text\n" * 1_000)
-    with pytest.raises(StoreError, match="not a database"):
+    with pytest.raises(StoreError, match=r"bad\.db is not a database: give a file written by"):
         copies.restore(target, bad)
     bad.unlink()
     sqlite3.connect(bad).close()

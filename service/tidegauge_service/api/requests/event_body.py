@@ -42,12 +42,26 @@ def parse(body: bytes, content_type: str, config: StreamConfig) -> list[Event]:
 def _elements(body: bytes) -> list[bytes]:
     """Return the elements of an array as they were written; one object is one element."""
     if body.lstrip().startswith(b"{"):
+        _refuse_lines(body)
         return [body.strip()]
     try:
         return [bytes(raw) for raw in msgspec.json.decode(body, type=list[msgspec.Raw])]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         detail = f"the body is not a JSON array of objects: {error}"
         raise Problem(422, "invalid_events", detail) from error
+
+
+def _refuse_lines(body: bytes) -> None:
+    """Problem 422 for several lines of JSON, which are sent as another type."""
+    first, _, rest = body.strip().partition(b"\n")
+    if not rest:
+        return
+    try:
+        msgspec.json.decode(first)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return  # one object over several lines, or nothing that can be read: said below
+    detail = f"the body has one JSON object per line: send it with Content-Type {NDJSON[0]}"
+    raise Problem(422, "invalid_events", detail)
 
 
 def _event(i: int, value: bytes, config: StreamConfig) -> Event:

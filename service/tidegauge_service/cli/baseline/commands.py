@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from pydantic import ValidationError
+from rich.table import Column, Table
 
 from tidegauge_probes import load
 from tidegauge_probes.counts.analysis import lf_summary
@@ -18,10 +19,12 @@ from tidegauge_probes.label_model.accuracy import Gold
 from tidegauge_probes.label_model.limits import MIN_LFS, MIN_VOTES
 from tidegauge_service.baselines import training
 from tidegauge_service.baselines.class_balance import EXAMPLE, parse_balance
+from tidegauge_service.baselines.doubts import doubts
 from tidegauge_service.baselines.identification import withheld
 from tidegauge_service.cli.baseline import snorkel
 from tidegauge_service.cli.console.database import author, find_stream, opened
 from tidegauge_service.cli.console.terminal import (
+    counted,
     moment,
     out,
     print_json,
@@ -31,7 +34,7 @@ from tidegauge_service.cli.console.terminal import (
     table,
 )
 from tidegauge_service.clock import now_ms, to_iso
-from tidegauge_service.config.stream_file import load_stream
+from tidegauge_service.config.stream_file import CsvDialect, load_stream
 from tidegauge_service.deployments import changes
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import baselines
@@ -67,9 +70,21 @@ def fit(
     balance: Annotated[
         str | None, typer.Option(help=f"Class shares, if you know them: {EXAMPLE}.")
     ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="Encoding of a CSV or TSV file (default: source.csv.encoding)."),
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(help="Delimiter of a CSV or TSV file (default: source.csv.delimiter)."),
+    ] = None,
+    replace: Annotated[  # noqa: FBT002  (typer's flags)
+        bool, typer.Option("--replace", help="Take the name from the baseline that has it.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
 ) -> None:
     """Fit a baseline from training records or from a vote matrix."""
+    dialect = _dialect(encoding, delimiter)
     if (records is None) == (votes is None):
         msg = "give either --records FILE or --votes FILE"
         raise SettingsError(msg)
@@ -85,16 +100,26 @@ def fit(
         else:
             with progress("training records") as advance:
                 fitted = training.fit_records(
-                    config, probe_set, records, now_ms, advance, gold=gold, balance=shares
+                    config,
+                    probe_set,
+                    records,
+                    now_ms,
+                    advance,
+                    gold=gold,
+                    balance=shares,
+                    csv=dialect,
                 )
         with database.write() as connection:
+            if replace:
+                baselines.release_name(connection, name)
             baselines.save(connection, fitted, name, now_ms())
+    warnings = doubts(fitted)
     if as_json:
-        print_json({"name": name, **_facts(fitted)})
+        print_json({"name": name, **_facts(fitted), "warnings": warnings})
         return
     out.print(
-        f"baseline '{name}' ({fitted.id}): {fitted.total.records} records, "
-        f"{len(fitted.starts)} windows"
+        f"baseline '{name}' ({fitted.id}): {counted(fitted.total.records, 'record')}, "
+        f"{counted(len(fitted.starts), 'window')}"
     )
     if fitted.learning:
         out.print(
@@ -106,6 +131,20 @@ def fit(
     out.print(_label_model(fitted), highlight=False)
     if fitted.gold is not None:
         out.print(_accuracy(fitted.gold))
+    for warning in warnings:
+        out.print(styled("warning:", "yellow"), warning)
+
+
+def _dialect(encoding: str | None, delimiter: str | None) -> CsvDialect:
+    """Return what the options say of a CSV file; SettingsError if they cannot be."""
+    given = {"encoding": encoding, "delimiter": delimiter}
+    try:
+        return CsvDialect.model_validate({k: v for k, v in given.items() if v is not None})
+    except ValidationError as error:
+        option = error.errors()[0]["loc"][0]
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        msg = f"--{option}: {said}"
+        raise SettingsError(msg) from error
 
 
 @app.command("list")
@@ -139,7 +178,8 @@ def show(
         out.print(f"  {key}: {_facts(found)[key] or 'none'}", highlight=False)
     _show_calibration(found)
     precision = _precision(found)
-    figures = Table("LF", "coverage", "overlaps", "conflicts", "errors", "precision")
+    whole = (Column(name, no_wrap=True) for name in ("coverage", "overlaps", "conflicts", "errors"))
+    figures = Table(Column("LF", overflow="fold"), *whole, Column("precision", overflow="fold"))
     for lf, row in lf_summary(found.total, found.plan.layout.probes).iterrows():
         shares = [f"{row[k]:.2%}" for k in ("Coverage", "Overlaps", "Conflicts", "Errors")]
         figures.add_row(str(lf), *shares, _said(precision.get(str(lf), {})))

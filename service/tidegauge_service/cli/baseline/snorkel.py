@@ -30,6 +30,9 @@ def import_snorkel(
     records: Annotated[
         int | None, typer.Option(min=1, help="Number of rows of L_train, if the file does not say.")
     ] = None,
+    replace_name: Annotated[  # noqa: FBT002  (typer's flags)
+        bool, typer.Option("--replace", help="Take the name from the baseline that has it.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
 ) -> None:
     """Copy a baseline, with its label model replaced by a saved Snorkel LabelModel."""
@@ -41,6 +44,8 @@ def import_snorkel(
         source = {**old.source, "label_model": f"snorkel: {model.name}"}
         new = replace(old.with_model(imported), source=source)
         with database.write() as connection:
+            if replace_name:
+                baselines.release_name(connection, name)
             baselines.save(connection, new, name, now_ms())
     warnings = [*_doubts(imported, old)]
     if as_json:

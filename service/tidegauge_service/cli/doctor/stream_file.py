@@ -35,7 +35,7 @@ def probes(path: Path, settings: Settings) -> str:
         settings,
         lambda connection, stream: streams.check_registered(connection, stream, config, probe_set),
     )
-    return f"{len(probe_set.probes)} LFs, ProbeSet {probe_set.id}"
+    return f"{counted(len(probe_set.probes), 'LF')}, ProbeSet {probe_set.id}"
 
 
 def receivers(path: Path, settings: Settings) -> str:

@@ -12,7 +12,14 @@ from rich.table import Column, Table
 from tidegauge_probes import ProbeSet, load
 from tidegauge_probes.authoring import review
 from tidegauge_probes.authoring.review import LfDescription, LfWarning, RunMode, Trial
-from tidegauge_service.cli.console.terminal import out, print_json, printable, settings_of, styled
+from tidegauge_service.cli.console.terminal import (
+    counted,
+    out,
+    print_json,
+    printable,
+    settings_of,
+    styled,
+)
 from tidegauge_service.cli.probes.sample import (
     RecordSample,
     is_stream_file,
@@ -60,10 +67,11 @@ def check(
     else:
         _show_lfs(probe_set, descriptions)
         if read is not None and trial is not None:
-            out.print(f"\n{trial.records} records, {unreadable} unreadable")
+            out.print(f"\n{counted(trial.records, 'record')}, {unreadable} unreadable")
             out.print(_table(trial))
             _show_absent(trial, read, stream)  # first: it explains what follows
             _show_failing(trial)
+            _show_predictions(probe_set, trial)
         for warning in warnings:
             out.print(styled("warning:", "yellow"), f"{warning.name} {warning.message}")
     if strict and warnings:
@@ -118,7 +126,7 @@ def _facts(
 def _show_lfs(probe_set: ProbeSet, descriptions: tuple[LfDescription, ...]) -> None:
     m = len(probe_set.probes)
     out.print(
-        f"ProbeSet {probe_set.id}: {m} LFs, {len(probe_set.slices)} slices, "
+        f"ProbeSet {probe_set.id}: {counted(m, 'LF')}, {counted(len(probe_set.slices), 'slice')}, "
         f"classes {', '.join(probe_set.classes)}",
         markup=False,
     )
@@ -145,7 +153,18 @@ def _show_absent(trial: Trial, read: RecordSample, stream: StreamConfig | None) 
         fails = f"LF {one.lfs[0]} fails" if len(one.lfs) == 1 else f"{len(one.lfs)} LFs fail"
         says = f"field {field} is in none of the {trial.records} records, so {fails}"
         there = f"the records have: {read.columns}"
+        if stream is None and one.field == "text":
+            there += ". To have `record.text` copied there, check the stream file instead"
         out.print(styled("error:", "red"), f"{says}; {there}")
+
+
+def _show_predictions(probe_set: ProbeSet, trial: Trial) -> None:
+    """Say what follows from a deployed model that always votes, as it is meant to."""
+    for column in probe_set.deployed:
+        if trial.lfs[column].coverage == 1:
+            name = trial.lfs[column].name
+            says = f"{name} is the deployed model and votes on every record of the sample"
+            out.print("note:", f"{says}, so the blind spot stays empty")
 
 
 def _show_lf(one: LfDescription, *, is_slice: bool) -> None:
@@ -156,7 +175,9 @@ def _show_lf(one: LfDescription, *, is_slice: bool) -> None:
 
 def _table(trial: Trial) -> Table:
     figures = ("votes", "coverage", "overlaps", "conflicts", "errors", "µs/record")
-    table = Table(Column("LF", no_wrap=True), *figures)
+    # Headers stay whole in 80 columns: the names of LFs are folded instead.
+    whole = (Column(name, no_wrap=True) for name in figures[1:])
+    table = Table(Column("LF", overflow="fold"), Column(figures[0], overflow="fold"), *whole)
     for row in trial.lfs:
         shares = (row.coverage, row.overlaps, row.conflicts, row.errors)
         votes = ", ".join(row.labels) or "–"

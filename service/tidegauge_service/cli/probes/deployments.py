@@ -32,7 +32,8 @@ Ref = Annotated[
     str | None,
     typer.Argument(
         metavar="REF",
-        help="ProbeSet file or module:attribute (default: `probes` in the stream file)",
+        help="ProbeSet file, relative to the stream file, or module:attribute (default: `probes` "
+        "in the stream file)",
     ),
 ]
 BaselineOption = Annotated[

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from tidegauge_probes import ProbeSet, engine, load
-from tidegauge_probes.authoring.probe_file import Document, document
+from tidegauge_probes.authoring.probe_file import Document, constant_votes, document
 from tidegauge_probes.labeling.loading import import_path
 from tidegauge_probes.model import Fields
-from tidegauge_service.cli.console.terminal import err, styled
+from tidegauge_service.cli.console.terminal import counted, err, styled
 from tidegauge_service.cli.probes.sample import read_sample
 from tidegauge_service.errors import SettingsError
 
@@ -38,9 +38,11 @@ def init(
     if target is not None and target.exists():
         msg = f"{target} already exists: give --out another name, or remove it"
         raise SettingsError(msg)
-    probe_set = load(source, Path.cwd())
-    if classes is not None:
-        probe_set = _named(probe_set, [name.strip() for name in classes.split(",")])
+    names = None if classes is None else [name.strip() for name in classes.split(",")]
+    probe_set = load(source, Path.cwd(), names)
+    if names is not None:
+        probe_set = _named(probe_set, names)
+    _refuse_unnamed(probe_set)
     written = document(probe_set, lambda lf: import_path(lf, source))
     if sample is not None:
         differing = _differing(probe_set, written, read_sample(sample).records)
@@ -56,9 +58,22 @@ def init(
     _tell(written, target)
 
 
+def _refuse_unnamed(probe_set: ProbeSet) -> None:
+    """SettingsError if an LF is seen to vote for a class that has no name."""
+    votes = constant_votes(probe_set)
+    lf = max(votes, key=lambda name: votes[name], default="")
+    if votes and votes[lf] >= probe_set.cardinality:
+        msg = (
+            f"LF '{lf}' votes for class {votes[lf]}, but only {probe_set.cardinality} classes have "
+            f"names: give --classes {votes[lf] + 1} names in index order, beginning with class 0"
+        )
+        raise SettingsError(msg)
+
+
 def _named(probe_set: ProbeSet, names: list[str]) -> ProbeSet:
     if len(names) != probe_set.cardinality:
-        msg = f"--classes names {len(names)} classes; the LFs vote for {probe_set.cardinality}"
+        has = f"the ProbeSet has {probe_set.cardinality}: {', '.join(probe_set.classes)}"
+        msg = f"--classes names {len(names)} classes; {has}"
         raise SettingsError(msg)
     return replace(probe_set, classes=tuple(names))
 
@@ -79,7 +94,7 @@ def _differing(
             rows = int((one[:, n] != other[:, place[probe.name]]).sum())
             if rows:
                 differing[probe.name] = (
-                    f"its template votes differently on {rows} records of the sample"
+                    f"its template votes differently on {counted(rows, 'record')} of the sample"
                 )
     return differing
 

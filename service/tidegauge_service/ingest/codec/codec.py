@@ -27,6 +27,11 @@ size."""
 _SECONDS_UP_TO: Final = 100_000_000_000
 """Smaller numbers are epoch seconds (up to the year 5138), larger ones milliseconds (from 1973)."""
 
+_MICROSECONDS_FROM: Final = 100_000_000_000_000
+"""Larger numbers would be milliseconds after the year 5138: they are microseconds (from 1973)."""
+
+_NANOSECONDS_FROM: Final = 1_000 * _MICROSECONDS_FROM
+
 _EPOCH_TEXT: Final = re.compile(r"-?[0-9]{9,}(\.[0-9]+)?")
 """CSV has only strings. Eight digits are a date: 20200315."""
 
@@ -62,11 +67,12 @@ class Codec:
                 fields = self._format.fields(value)
             else:
                 fields = self._checked(value)
+            came = fields
             if path is not None and not (path == "text" and type(fields.get("text")) is str):
                 fields = _with_text(fields, path)
             return Record(
-                self._id(fields, raw),
-                self._timestamp_ms(fields, raw),
+                self._id(fields, raw, came),
+                self._timestamp_ms(fields, raw, came),
                 fields,
                 raw.partition,
                 raw.offset,
@@ -96,7 +102,7 @@ class Codec:
             raise Rejected(DeadLetterReason.TOO_LARGE, detail)
         return self._format.fields(value) if isinstance(value, bytes) else value
 
-    def _id(self, fields: Mapping[str, Any], raw: Raw) -> str:
+    def _id(self, fields: Mapping[str, Any], raw: Raw, came: Mapping[str, Any]) -> str:
         path = self._mapping.id
         if path is None:
             return f"{raw.partition}:{raw.offset}"
@@ -104,18 +110,18 @@ class Codec:
         if type(value) is str and value:
             return value
         if value is None or value == "":
-            detail = f"no value at '{path}' (record.id); the record has: {columns([fields])}"
+            detail = f"no value at '{path}' (record.id); the record has: {columns([came])}"
             raise Rejected(DeadLetterReason.MISSING_ID, detail)
         if isinstance(value, bool) or not isinstance(value, str | int):
             detail = f"'{path}' (record.id) is {type(value).__name__}, not a string or an integer"
             raise Rejected(DeadLetterReason.WRONG_TYPE, detail)
         return str(value)
 
-    def _timestamp_ms(self, fields: Mapping[str, Any], raw: Raw) -> int:
+    def _timestamp_ms(self, fields: Mapping[str, Any], raw: Raw, came: Mapping[str, Any]) -> int:
         path = self._mapping.timestamp
         value = raw.timestamp_ms if path == SOURCE_TIMESTAMP else lookup(fields, path)
         if value is None:
-            detail = f"no value at '{path}' (record.timestamp); the record has: {columns([fields])}"
+            detail = f"no value at '{path}' (record.timestamp); the record has: {columns([came])}"
             raise Rejected(DeadLetterReason.MISSING_TIMESTAMP, detail)
         ms = _to_ms(value, path)
         if ms < 0:
@@ -124,6 +130,7 @@ class Codec:
             self._latest_ms = self._clock() + self._limits.max_skew
         if ms > self._latest_ms:
             detail = f"'{path}' is further in the future than limits.max_skew allows: {value!r}"
+            detail += _unit(ms)
             raise Rejected(DeadLetterReason.FUTURE_TIMESTAMP, detail)
         return ms
 
@@ -143,6 +150,17 @@ def _with_text(fields: Mapping[str, Any], path: str) -> Mapping[str, Any]:
     return fields if path == "text" else {**fields, "text": text}
 
 
+def _unit(ms: int) -> str:
+    """Say what a time in the far future most likely is."""
+    if ms < _MICROSECONDS_FROM:
+        return ""
+    unit, by = ("nano", "1,000,000") if ms >= _NANOSECONDS_FROM else ("micro", "1,000")
+    return (
+        f". It looks like {unit}seconds: epoch times are read as seconds or milliseconds, so "
+        f"divide it by {by}"
+    )
+
+
 def _to_ms(value: Any, path: str) -> int:
     """Read ISO-8601, epoch seconds or epoch milliseconds; or a datetime of CSV and Parquet."""
     try:
@@ -157,7 +175,10 @@ def _to_ms(value: Any, path: str) -> int:
             seconds = abs(value) < _SECONDS_UP_TO
             return round(value * 1_000_000) // 1000 if seconds else int(value)
     except (ValueError, OverflowError) as error:
-        detail = f"'{path}' is not ISO-8601 or epoch seconds/milliseconds: {value!r:.80}"
+        detail = (
+            f"'{path}' is not ISO 8601 (2026-11-10T00:01:00Z) or epoch seconds or milliseconds: "
+            f"{value!r:.80}. Convert it to one of these"
+        )
         raise Rejected(DeadLetterReason.BAD_TIMESTAMP, detail) from error
     detail = f"'{path}' is {type(value).__name__}, not a time"
     raise Rejected(DeadLetterReason.BAD_TIMESTAMP, detail)

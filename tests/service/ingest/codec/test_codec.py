@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -42,6 +44,10 @@ def rejected(value: Any, *, source_ms: int | None = None, **mapping: Any) -> Dea
     decoded = decode(value, source_ms=source_ms, **mapping)
     assert isinstance(decoded, DeadLetter), decoded
     return decoded
+
+
+def json_bytes(value: object) -> bytes:
+    return json.dumps(value).encode()
 
 
 def payload(**fields: Any) -> bytes:
@@ -140,6 +146,35 @@ def test_the_size_limit_is_the_last_size_that_is_taken() -> None:
 def test_a_record_as_far_ahead_as_the_skew_is_taken() -> None:
     assert record(payload(timestamp=NOW + SKEW)).timestamp_ms == NOW + SKEW
     assert rejected(payload(timestamp=NOW + SKEW + 1)).reason == "future_timestamp"
+
+
+@pytest.mark.parametrize(
+    ("digits", "hint"), [(16, "microseconds: .*by 1,000"), (19, "nanoseconds: .*by 1,000,000")]
+)
+@pytest.mark.parametrize("kind", [int, str])
+def test_a_unit_that_is_too_small_is_named(
+    digits: int, hint: str, kind: Callable[[int], object]
+) -> None:
+    """It would be milliseconds of a far future, and raising max_skew no help."""
+    letter = rejected(payload(id="a", timestamp=kind(NOW * 10 ** (digits - 13)), text=""))
+    assert letter.reason == "future_timestamp"
+    assert re.search(f"It looks like {hint}$", letter.detail)
+    soon = rejected(payload(id="a", timestamp=NOW + 10 * SKEW, text=""))
+    assert "looks like" not in soon.detail
+
+
+def test_a_date_of_another_style_says_what_is_read() -> None:
+    letter = rejected(payload(id="a", timestamp="10.11.2026 00:01", text=""))
+    assert letter.reason == "bad_timestamp"
+    assert "ISO 8601 (2026-11-10T00:01:00Z)" in letter.detail
+    assert letter.detail.endswith("Convert it to one of these")
+
+
+def test_missing_paths_list_what_came_and_no_copy_of_the_text() -> None:
+    came = json_bytes({"body": "x", "n": 1})
+    assert rejected(came, text="body").detail.endswith("the record has: body, n")
+    named = json_bytes({"id": "a", "body": "x"})
+    assert rejected(named, text="body").detail.endswith("the record has: id, body")
 
 
 def test_the_first_moment_of_1970_is_taken() -> None:

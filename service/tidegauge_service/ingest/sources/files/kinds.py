@@ -46,18 +46,23 @@ class Options:
 
 
 def options_of(config: StreamConfig) -> Options:
-    """Return how the files of a stream are read; of another source, how its training data are."""
+    """Return how the files of a stream are read; defaults for another source."""
     source, limits = config.source, config.limits
     if isinstance(source, FileSource):
         return Options(source.format, source.csv, limits.max_record_bytes, limits.batch_bytes)
     return Options(None, CsvDialect(), limits.max_record_bytes, limits.batch_bytes)
 
 
+def named_format(path: Path) -> str | None:
+    """Return the format that a file's name states, if any."""
+    return FORMATS.get(Path(_ROTATED.sub("", path.name)).suffix.lower())
+
+
 def format_of(path: Path, options: Options) -> str:
     """Return the format of a file; SourceError says how to name it."""
     if options.format is not None:
         return options.format
-    found = FORMATS.get(Path(_ROTATED.sub("", path.name)).suffix.lower())
+    found = named_format(path)
     if found is None:
         msg = (
             f"cannot tell the format of {path}: rename it to .jsonl, .csv or .parquet "

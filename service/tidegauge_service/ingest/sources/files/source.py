@@ -42,8 +42,18 @@ class FileReader:
     Their partitions are 0, 1, … in the order of their names, until ``number`` gives others.
     """
 
-    def __init__(self, pattern: str, folder: Path, options: Options = Options()) -> None:  # noqa: B008
-        """List the files; SourceError if there is none, or one has no known format."""
+    def __init__(
+        self,
+        pattern: str,
+        folder: Path,
+        options: Options = Options(),  # noqa: B008
+        *,
+        missing: str = "check source.path in the stream file",
+    ) -> None:
+        """List the files; SourceError if one has no known format, or if there is none.
+
+        *missing*: what to do then.
+        """
         self._options = options
         self.files = [
             FoundFile(name, folder / name, format_of(folder / name, options))
@@ -51,10 +61,7 @@ class FileReader:
         ]
         if not self.files:
             searched = (folder / pattern).absolute()
-            msg = (
-                f"no file matches '{searched.name}' in {searched.parent}: check "
-                "source.path in the stream file"
-            )
+            msg = f"no file matches '{searched.name}' in {searched.parent}: {missing}"
             raise SourceError(msg)
         self._files = dict(enumerate(self.files))
         self._order = list(self._files)

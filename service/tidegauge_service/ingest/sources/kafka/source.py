@@ -356,10 +356,11 @@ def _connected(config: KafkaConfig, secured: Mapping[str, Any]) -> KafkaConsumer
 
 
 def _unreachable(config: KafkaConfig, error: Exception, heard: Sequence[str] = ()) -> str:
-    errors = [*heard, f"{type(error).__name__}: {error}"]
+    name, said = type(error).__name__, str(error)
+    errors = [*heard, said if said.startswith(name) else f"{name}: {said}"]
     unknown = (errors[0], "check that the broker is running and that `bootstrap` is right")
     told, checks = security.what_to_check(errors) or unknown
-    return f"cannot use Kafka at {config.bootstrap}: {told}. {checks}"
+    return f"cannot use Kafka at {config.bootstrap}: {told.rstrip('. ')}: {checks}"
 
 
 def _warn_without_crc32c() -> None:
