@@ -17,6 +17,7 @@ from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import late_advice
 from tidegauge_alerts.model import Alert
 from tidegauge_service.cli.console.database import opened
+from tidegauge_service.cli.console.outcome import no_comparison
 from tidegauge_service.cli.console.sight import blind_lines
 from tidegauge_service.cli.console.terminal import out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms, to_iso
@@ -34,7 +35,7 @@ from tidegauge_service.reports import summary as report
 from tidegauge_service.runtime.pipeline import Pipeline, open_pipeline
 from tidegauge_service.store import baselines
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.windows import sight
+from tidegauge_service.store.windows import comparisons, sight
 from tidegauge_service.store.windows.counts import every_lf_failed
 
 _USELESS = (
@@ -84,6 +85,7 @@ def replay(
                 alerts = report.all_alerts(connection, row.name)
                 blind = sight.load(connection, row.id).found or ()
                 useless = every_lf_failed(connection, row)
+                uncompared = comparisons.why_not(connection, row)
                 found = None
                 if report_to is not None:
                     found = page.read(connection, row, config, seconds)
@@ -92,7 +94,8 @@ def replay(
             if as_json:
                 print_json(summary)
             else:
-                _show(summary, alerts, config.source.kind)
+                why = no_comparison(uncompared, config.file) if uncompared else ""
+                _show(summary, alerts, config.source.kind, why)
                 for line in blind_lines(blind, config, settings):
                     out.print(line, highlight=False)
             if not summary["records"]:
@@ -135,7 +138,9 @@ def _bring_baseline(config: StreamConfig, settings: Settings, store: Database) -
         baselines.save(connection, found, name, now_ms())
 
 
-def _show(summary: dict[str, object], alerts: Sequence[Alert], source: str) -> None:
+def _show(
+    summary: dict[str, object], alerts: Sequence[Alert], source: str, uncompared: str = ""
+) -> None:
     out.print(
         f"{summary['records']} records in {summary['windows']} windows, {summary['late']} late, "
         f"{summary['dead_letters']} dead letters, {summary['seconds']} s "
@@ -155,6 +160,8 @@ def _show(summary: dict[str, object], alerts: Sequence[Alert], source: str) -> N
         out.print(table)
     else:
         out.print("no alerts")
+    if uncompared:
+        out.print(f"  {uncompared}")
     out.print(f"{summary['candidates']} candidates", highlight=False)
 
 

@@ -12,7 +12,7 @@ from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.store import streams
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.windows import newest, queries
+from tidegauge_service.store.windows import comparisons, newest, queries
 from tidegauge_service.store.windows.queries import StreamSummary
 
 
@@ -24,21 +24,26 @@ def show_outcome(database: Database, configs: Sequence[StreamConfig]) -> None:
                 queries.summary(connection, stream),
                 newest.failing(connection, stream),
                 config.file,
+                comparisons.why_not(connection, stream),
             )
             for config in configs
             if (stream := streams.find(connection, config.name)) is not None
         ]
-    for summary, failing, file in found:
-        for line in outcome(summary, file, failing):
+    for summary, failing, file, uncompared in found:
+        for line in outcome(summary, file, failing, uncompared):
             out.print(line)
 
 
 def outcome(
-    summary: StreamSummary, file: str, failing: Mapping[str, float] = MappingProxyType({})
+    summary: StreamSummary,
+    file: str,
+    failing: Mapping[str, float] = MappingProxyType({}),
+    uncompared: str = "",
 ) -> tuple[str, ...]:
     """Return the figures of a stream, and what to call to see more of them.
 
-    *failing*: LF → the share (0…1) of the newest records on which it fails.
+    *failing*: LF → the share (0…1) of the newest records on which it fails. *uncompared*: why
+    the newest window was not compared with a baseline.
     """
     name, dead = summary.stream.name, sum(summary.dead_letters.values())
     opened = sum(n for (state, _, _), n in summary.alerts.items() if state != AlertState.RESOLVED)
@@ -48,12 +53,22 @@ def outcome(
     )
     wrong = [*_broken(summary, failing), *_undelivered(summary)]
     lines = [figures, *(f"  {text}" for text in wrong)]
+    if uncompared:
+        lines.append(f"  {no_comparison(uncompared, file)}")
     lines.append(f"  To see the alerts and charts: `tidegauge run {file}`")
     if dead:
         lines.append(f"  To see the dead letters: `tidegauge dead-letters list {name}`")
     if summary.late or wrong:
         lines.append(f"  To see what may be wrong: `tidegauge doctor {file}`")
     return tuple(lines)
+
+
+def no_comparison(why: str, file: str) -> str:
+    """Say that no alert can be raised, why (``comparisons.why_not``), and what to check."""
+    return (
+        f"no window is compared, so no alert can be raised: {why}. Check `baseline` and "
+        f"`record.timestamp` in {file}"
+    )
 
 
 def _broken(summary: StreamSummary, failing: Mapping[str, float]) -> list[str]:

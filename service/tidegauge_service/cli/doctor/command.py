@@ -62,13 +62,17 @@ def _by_name(path: Path) -> Iterator[tuple[str, Callable[[Path, Settings], str]]
         yield "file", stream_file.probes
         return
     yield "LFs", stream_file.probes
+    yield "baseline", stream_file.baseline
     yield "receivers", stream_file.receivers
     if kind == "kafka":
         yield "format", stream_file.record_format
     yield "source", stream_file.source
     if kind in PEEKED:
         yield "fields", stream_file.fields
+    if kind == "file":
+        yield "order", stream_file.order
     yield "records", stream_state.records
+    yield "comparison", stream_state.comparison
     yield "time zone", stream_state.time_zone
     yield "gaps", stream_state.gaps
     yield "LF failures", stream_state.sight
