@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from tidegauge_probes.drift.civil_time import UTC
 from tidegauge_probes.labeling.contents import Contents, read_contents
+from tidegauge_probes.labeling.loading import load_contents
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import Layout
 from tidegauge_service.config.stream_file import BaselineRange, StreamConfig
@@ -230,15 +231,42 @@ def _refuse_unknown(
 ) -> None:
     d = schema.deployment
     mine = (d.c.stream_id == found.id, d.c.probe_set == probe_set.id)
-    if connection.execute(sa.select(d.c.id).where(*mine).limit(1)).first() is None:
-        msg = (
-            f"`probes` of stream '{config.name}' ({config.probes}) is ProbeSet "
-            f"{probe_set.id}, which is not deployed; {found.probe_set} is live. To use "
-            f"it from the next new window on: `tidegauge probes deploy {config.file}` "
-            f"(or `tidegauge probes shadow {config.file}` to run it alongside the live "
-            "one first)"
+    if connection.execute(sa.select(d.c.id).where(*mine).limit(1)).first() is not None:
+        return
+    msg = (
+        f"`probes` of stream '{config.name}' ({config.probes}) is ProbeSet {probe_set.id}, which "
+        f"is not deployed; {found.probe_set} is live"
+    )
+    if _is_edited_in_place(connection, found, config):
+        msg += (
+            f" and was deployed from the same {config.probes}, which has changed since, before its "
+            "last window was closed. Restore the old LFs there, and move the new ones to a module "
+            f"of their own. Name that one in {config.file}, and deploy it: `tidegauge probes "
+            f"deploy {config.file}`. If you no longer have the old LFs, give the stream a new "
+            "`name`"
         )
-        raise SettingsError(msg)
+    else:
+        msg += (
+            f". To use it from the next new window on: `tidegauge probes deploy {config.file}` "
+            f"(or `tidegauge probes shadow {config.file}` to run it alongside the live one first)"
+        )
+    raise SettingsError(msg)
+
+
+def _is_edited_in_place(connection: sa.Connection, found: StreamRow, config: StreamConfig) -> bool:
+    """Whether windows are open that can no longer be counted: the live LFs were overwritten.
+
+    Templates are kept in the database; those can be counted with all the same.
+    """
+    d = schema.deployment
+    live = (d.c.stream_id == found.id, d.c.role == Role.LIVE, d.c.until_ms.is_(None))
+    reference = connection.execute(sa.select(d.c.reference).where(*live)).scalar_one()
+    kept = contents_of(connection, found.probe_set)
+    if reference != config.probes or (kept and load_contents(kept, found.probe_set)):
+        return False
+    closed = cursor(connection, found.id, CLOSED) or 0
+    latest = (p.latest_event_ms for p in partitions(connection, found.id))
+    return any(ms is not None and ms >= closed for ms in latest)
 
 
 def _refuse_changes(found: StreamRow, config: StreamConfig) -> None:

@@ -516,7 +516,7 @@ def test_comparing_a_token_never_raises(sent: str) -> None:
 
 def test_doctor_refuses_a_baseline_that_run_refuses(folder: Path) -> None:
     write_stream(folder, name="new", baseline={"name": "foo"})
-    assert run("baseline", "fit", "stream.yaml", "--name", "t1", "--records", "records.jsonl")
+    run("baseline", "fit", "stream.yaml", "--name", "t1", "--records", "records.jsonl")
     other = {"classes": ["HAM", "SPAM"], "probes": [PROBES["probes"][0]]}
     wrong: dict[str, dict[str, Any]] = {
         "there is no baseline 'foo'": {"baseline": {"name": "foo"}},
@@ -595,3 +595,17 @@ def test_doctor_finds_nothing_wrong_with_records_that_are_a_little_out_of_order(
     records = [record(n + 2 * (n % 2), "free pills") for n in range(200)]
     write_jsonl(folder / "records.jsonl", records)
     assert "✓ stream.yaml: order: OK" in run("doctor", "stream.yaml").output
+
+
+def test_two_stream_files_with_one_name_are_refused(folder: Path) -> None:
+    """Their workers would count into the same windows, under the same names."""
+    shutil.copy("stream.yaml", "copy.yaml")
+    for files in (("stream.yaml", "copy.yaml"), ("stream.yaml", "stream.yaml")):
+        result = run("run", *files, "--drain")
+        assert isinstance(result.exception, SettingsError)
+        assert "both have the name 'test'" in str(result.exception)
+        assert "use --workers" in str(result.exception)
+    said = " ".join(run("doctor", "stream.yaml", "copy.yaml").output.split())
+    assert "✗ stream names:" in said
+    write_stream(folder, name="other")
+    assert "✓ stream names: OK" in run("doctor", "stream.yaml", "copy.yaml").output

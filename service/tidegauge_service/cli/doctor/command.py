@@ -32,6 +32,8 @@ def doctor(
     """Check settings, clock, database, receivers, codecs and streams."""
     settings = settings_of(context)
     checks = [*_of_installation(settings)]
+    if files and len(files) > 1:
+        checks.append(("stream names", partial(stream_file.names, files)))
     for path in files or ():
         checks += _of_stream(path, settings)
     failed = [name for name, check in checks if not _passes(name, check)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,7 @@ from tidegauge_service.cli.console.first_records import FIRST, first_inputs
 from tidegauge_service.cli.console.terminal import counted
 from tidegauge_service.cli.doctor.database import look, opened
 from tidegauge_service.cli.probes.sample import stream_inputs
+from tidegauge_service.cli.run import check_names_differ
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import (
@@ -38,6 +40,12 @@ ENOUGH_STEPS: Final = 10
 MOST_STEPS: Final = 0.9
 """Of so many steps from one record to the next, if more than this share go back in time, the
 file is sorted newest first."""
+
+
+def names(paths: Sequence[Path]) -> str:
+    """Return "OK"; an error if two stream files have the same name."""
+    check_names_differ(map(load_stream, paths))
+    return "OK"
 
 
 def probes(path: Path, settings: Settings) -> str:

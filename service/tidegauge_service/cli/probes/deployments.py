@@ -89,18 +89,18 @@ def _wanted(
     role: Role,
 ) -> Wanted:
     """Load the ProbeSet, and find or fit the baseline to compare it with."""
-    probe_set = candidate.load_candidate(config, database, row, reference)
+    loaded = candidate.load_candidate(config, database, row, reference, role)
     with progress("training records") as advance:
         compared = candidate.reference_of(
             config,
             database,
-            probe_set,
+            loaded.probe_set,
             now_ms,
             named=baseline,
             shadow=role == Role.SHADOW,
             fitted=advance,
         )
-    return Wanted(probe_set, reference, compared)
+    return Wanted(loaded.probe_set, reference, compared, loaded.only_from_ms)
 
 
 def _find(database: Database, named: str) -> StreamRow:
