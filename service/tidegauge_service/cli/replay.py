@@ -19,7 +19,7 @@ from tidegauge_alerts.model import Alert
 from tidegauge_service.cli.console.database import opened
 from tidegauge_service.cli.console.outcome import no_comparison
 from tidegauge_service.cli.console.sight import blind_lines
-from tidegauge_service.cli.console.terminal import out, print_json, progress, settings_of
+from tidegauge_service.cli.console.terminal import err, out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import BaselineName, StreamConfig, load_stream
@@ -32,7 +32,7 @@ from tidegauge_service.errors import (
 from tidegauge_service.jobs.punctuality import Arrived, mostly_late
 from tidegauge_service.reports import page
 from tidegauge_service.reports import summary as report
-from tidegauge_service.runtime.pipeline import Pipeline, open_pipeline
+from tidegauge_service.runtime.pipeline import Pipeline, check_receivers, open_pipeline
 from tidegauge_service.store import baselines
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.windows import comparisons, sight
@@ -68,6 +68,7 @@ def replay(
         raise SettingsError(msg)
     if report_to is not None:
         page.check_writable(report_to)
+    _warn_of_receivers(config, settings_of(context))
     with tempfile.TemporaryDirectory(prefix="tidegauge-") as folder:
         url = database or f"sqlite:///{folder}/replay.db"
         settings = settings_of(context, database=SecretStr(url))
@@ -103,6 +104,14 @@ def replay(
                 pipeline.require_records(dead, kept=database is not None)
             if useless:
                 raise NoWorkingLf(_USELESS.format(name=row.name, file=config.file))
+
+
+def _warn_of_receivers(config: StreamConfig, settings: Settings) -> None:
+    """Say what `run` would refuse; a replay sends nothing, so it goes on."""
+    try:
+        check_receivers(config, settings)
+    except SettingsError as error:
+        err.print(f"warning: {error}. `tidegauge run` refuses to start without it")
 
 
 def _read_to_end(

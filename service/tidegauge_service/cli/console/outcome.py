@@ -8,6 +8,7 @@ from types import MappingProxyType
 from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.model import AlertState
 from tidegauge_service.cli.console.terminal import out
+from tidegauge_service.clock import now_ms
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.store import streams
 from tidegauge_service.store.alerting import outbox
@@ -25,12 +26,13 @@ def show_outcome(database: Database, configs: Sequence[StreamConfig]) -> None:
                 newest.failing(connection, stream),
                 config.file,
                 comparisons.why_not(connection, stream),
+                outbox.scheduled(connection, stream.id, now_ms()),
             )
             for config in configs
             if (stream := streams.find(connection, config.name)) is not None
         ]
-    for summary, failing, file, uncompared in found:
-        for line in outcome(summary, file, failing, uncompared):
+    for summary, failing, file, uncompared, scheduled in found:
+        for line in outcome(summary, file, failing, uncompared, scheduled):
             out.print(line)
 
 
@@ -39,11 +41,12 @@ def outcome(
     file: str,
     failing: Mapping[str, float] = MappingProxyType({}),
     uncompared: str = "",
+    scheduled: int = 0,
 ) -> tuple[str, ...]:
     """Return the figures of a stream, and what to call to see more of them.
 
     *failing*: LF → the share (0…1) of the newest records on which it fails. *uncompared*: why
-    the newest window was not compared with a baseline.
+    the newest window was not compared with a baseline. *scheduled*: messages that are not due yet.
     """
     name, dead = summary.stream.name, sum(summary.dead_letters.values())
     opened = sum(n for (state, _, _), n in summary.alerts.items() if state != AlertState.RESOLVED)
@@ -51,7 +54,7 @@ def outcome(
     figures = (
         f"{name}: {counted}, {summary.late:,} late, {dead:,} dead letters, {opened:,} open alerts"
     )
-    wrong = [*_broken(summary, failing), *_undelivered(summary)]
+    wrong = [*_broken(summary, failing), *_undelivered(summary, scheduled)]
     lines = [figures, *(f"  {text}" for text in wrong)]
     if uncompared:
         lines.append(f"  {no_comparison(uncompared, file)}")
@@ -79,9 +82,10 @@ def _broken(summary: StreamSummary, failing: Mapping[str, float]) -> list[str]:
     return [f"LFs fail: {phrases.failures(useless)}"] if useless else []
 
 
-def _undelivered(summary: StreamSummary) -> list[str]:
-    """Say how many messages no receiver has taken so far."""
-    failed, waiting = (summary.notifications.get(s, 0) for s in (outbox.FAILED, outbox.WAITING))
+def _undelivered(summary: StreamSummary, scheduled: int) -> list[str]:
+    """Say how many messages no receiver has taken so far, though they were due."""
+    failed = summary.notifications.get(outbox.FAILED, 0)
+    waiting = summary.notifications.get(outbox.WAITING, 0) - scheduled
     if not failed and not waiting:
         return []
     return [f"messages: {failed:,} failed for good, {waiting:,} waiting to be sent"]
