@@ -261,7 +261,10 @@ def test_python_edited_in_place_is_deployed_if_the_windows_of_the_old_are_closed
     write_stream(tmp_path, probes="redeployed_lfs:LFS", baseline=first, segment_by=["country"])
     if drained:
         assert "To use it from the next new window on: `tidegauge probes deploy" in advice
-        assert "is now live" in run(*deploy)
+        said = run(*deploy)
+        assert "is now live" in said
+        assert "restart `tidegauge run`, or run it with --drain" in said
+        assert "next batch" not in said, "a file that has ended has none"
         assert group.known()[-1].from_ms == group.cursor("closed")
         return
     assert "Restore the old LFs there, and move the new ones to a module of their own" in advice

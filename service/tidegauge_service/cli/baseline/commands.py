@@ -21,6 +21,7 @@ from tidegauge_service.baselines.class_balance import EXAMPLE, parse_balance
 from tidegauge_service.baselines.identification import withheld
 from tidegauge_service.cli.baseline import snorkel
 from tidegauge_service.cli.console.database import author, find_stream, opened
+from tidegauge_service.cli.console.ended_files import ended_files
 from tidegauge_service.cli.console.terminal import (
     moment,
     out,
@@ -181,6 +182,7 @@ def accept(
             until_ms=moment(until, "--until"),
             balance=None if balance is None else parse_balance(balance),
         )
+        ended = ended_files(database, row)
     if as_json:
         print_json({"stream": row.name, **asdict(made)})
         return
@@ -189,6 +191,8 @@ def accept(
         f"baseline {made.baseline}; open alerts resolve there",
         highlight=False,
     )
+    if ended:
+        out.print(ended)
 
 
 _NO_MODEL = (

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from tidegauge_service.cli.console.database import author, find_stream, opened
+from tidegauge_service.cli.console.ended_files import ended_files
 from tidegauge_service.cli.console.terminal import (
     out,
     print_json,
@@ -65,7 +66,7 @@ def _command(role: Role, change: DeployChange, summary: str) -> Callable[..., No
             reference = ref or config.probes
             wanted = _wanted(database, row, config, reference, baseline=baseline, role=role)
             made = change(database, row, wanted, author(by))
-        _tell(row, made, as_json=as_json)
+            _tell(database, row, made, as_json=as_json)
 
     command.__doc__ = summary
     return command
@@ -125,7 +126,7 @@ def promote(
     with opened(settings_of(context)) as database:
         row = _find(database, stream)
         made = changes.promote(database, row, author(by), baseline=baseline)
-    _tell(row, made, as_json=as_json)
+        _tell(database, row, made, as_json=as_json)
 
 
 def rollback(
@@ -140,7 +141,7 @@ def rollback(
         if stream.endswith((".yaml", ".yml")):
             _check_that_it_loads(database, row, Path(stream))
         made = changes.roll_back(database, row, author(by))
-    _tell(row, made, as_json=as_json)
+        _tell(database, row, made, as_json=as_json)
 
 
 def _check_that_it_loads(database: Database, row: StreamRow, file: Path) -> None:
@@ -188,13 +189,14 @@ def list_(context: typer.Context, stream: Name, as_json: AsJson = False) -> None
     out.print(shown)
 
 
-def _tell(row: StreamRow, made: Deployment, *, as_json: bool) -> None:
+def _tell(database: Database, row: StreamRow, made: Deployment, *, as_json: bool) -> None:
     if as_json:
         print_json({"stream": row.name, **asdict(made)})
         return
     role = "the shadow of" if made.role == Role.SHADOW else "live for"
     out.print(
         f"ProbeSet {made.probe_set} is now {role} '{row.name}', starting with the window at "
-        f"{to_iso(made.from_ms)}. Workers switch to it with their next batch",
+        f"{to_iso(made.from_ms)}. "
+        f"{ended_files(database, row) or 'Workers switch to it with their next batch'}",
         highlight=False,
     )
