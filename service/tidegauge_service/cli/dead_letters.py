@@ -141,7 +141,7 @@ def replay(
         out.print(f"  {n} still cannot be read as records: {why}", highlight=False)
     if outcome.sent_again:
         out.print(
-            f"  {outcome.sent_again} not counted: an event with the same id was sent again since",
+            f"  {outcome.sent_again} not counted: an event with the same id was sent after it",
             highlight=False,
         )
 
