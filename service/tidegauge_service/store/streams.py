@@ -233,37 +233,45 @@ def _refuse_unknown(
     mine = (d.c.stream_id == found.id, d.c.probe_set == probe_set.id)
     if connection.execute(sa.select(d.c.id).where(*mine).limit(1)).first() is not None:
         return
-    msg = (
+    raise SettingsError(
         f"`probes` of stream '{config.name}' ({config.probes}) is ProbeSet {probe_set.id}, which "
-        f"is not deployed; {found.probe_set} is live"
+        f"is not deployed; {found.probe_set} is live{_way_to_use(connection, found, config)}"
     )
-    if _is_edited_in_place(connection, found, config):
-        msg += (
-            f" and was deployed from the same {config.probes}, which has changed since, before its "
-            "last window was closed. Restore the old LFs there, and move the new ones to a module "
-            f"of their own. Name that one in {config.file}, and deploy it: `tidegauge probes "
-            f"deploy {config.file}`. If you no longer have the old LFs, give the stream a new "
-            "`name`"
+
+
+def _way_to_use(connection: sa.Connection, found: StreamRow, config: StreamConfig) -> str:
+    """Say how LFs that are not deployed come to count; only what will not be refused."""
+    deploy = f"`tidegauge probes deploy {config.file}`"
+    if not _overwritten(connection, found, config):
+        shadow = f"`tidegauge probes shadow {config.file}`"
+        return (
+            f". To use it from the next new window on: {deploy} (or {shadow} to run it alongside "
+            "the live one first)"
         )
-    else:
-        msg += (
-            f". To use it from the next new window on: `tidegauge probes deploy {config.file}` "
-            f"(or `tidegauge probes shadow {config.file}` to run it alongside the live one first)"
-        )
-    raise SettingsError(msg)
+    if not _is_open(connection, found):
+        return f". To use it from the next new window on: {deploy}"
+    return (
+        f" and was deployed from the same {config.probes}, which has changed since, before its "
+        "last window was closed. Restore the old LFs there, and move the new ones to a module of "
+        f"their own. Name that one in {config.file}, and deploy it: {deploy}. If you no longer "
+        "have the old LFs, give the stream a new `name`"
+    )
 
 
-def _is_edited_in_place(connection: sa.Connection, found: StreamRow, config: StreamConfig) -> bool:
-    """Whether windows are open that can no longer be counted: the live LFs were overwritten.
+def _overwritten(connection: sa.Connection, found: StreamRow, config: StreamConfig) -> bool:
+    """Whether the live LFs were in the module that the stream file names, and are gone.
 
-    Templates are kept in the database; those can be counted with all the same.
+    Templates are kept in the database.
     """
     d = schema.deployment
     live = (d.c.stream_id == found.id, d.c.role == Role.LIVE, d.c.until_ms.is_(None))
     reference = connection.execute(sa.select(d.c.reference).where(*live)).scalar_one()
     kept = contents_of(connection, found.probe_set)
-    if reference != config.probes or (kept and load_contents(kept, found.probe_set)):
-        return False
+    return bool(reference == config.probes and not (kept and load_contents(kept, found.probe_set)))
+
+
+def _is_open(connection: sa.Connection, found: StreamRow) -> bool:
+    """Whether a window that has records is not closed."""
     closed = cursor(connection, found.id, CLOSED) or 0
     latest = (p.latest_event_ms for p in partitions(connection, found.id))
     return any(ms is not None and ms >= closed for ms in latest)

@@ -261,6 +261,7 @@ def test_python_edited_in_place_is_deployed_if_the_windows_of_the_old_are_closed
     write_stream(tmp_path, probes="redeployed_lfs:LFS", baseline=first, segment_by=["country"])
     if drained:
         assert "To use it from the next new window on: `tidegauge probes deploy" in advice
+        assert "shadow" not in advice, "the live one, which is gone, would have to count beside it"
         said = run(*deploy)
         assert "is now live" in said
         assert "restart `tidegauge run`, or run it with --drain" in said
