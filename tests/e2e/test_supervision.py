@@ -477,6 +477,8 @@ def test_an_lf_that_ends_its_process_is_quarantined_and_every_record_is_counted(
     database = f"sqlite:///{tmp_path}/x.db"
     done = tidegauge("run", stream, "--drain", cwd=tmp_path, database=database)
     assert done.stderr.count('"event": "worker_died"') == deaths
+    died = [line for line in done.stderr.splitlines() if '"event": "worker_died"' in line]
+    assert all("while it ran LF 'dies'" in line for line in died), "not only at the third death"
     assert '"event": "lf_quarantined"' in done.stderr
     found = Database(database)
     [summary] = read(found, queries.summaries)

@@ -160,3 +160,12 @@ def test_a_cycle_that_follows_a_clock_is_told_with_what_to_do() -> None:
     said = streams.next_step(summary(clock_change=followed))
     assert said.startswith("The daily cycle of this stream shifts by one hour on 29 March 2026:")
     assert "set `timezone:` in the stream file" in said
+
+
+def test_files_are_looked_at_once() -> None:
+    """A file that grows after its end is not noticed: 0 is as of then."""
+    ended = replace(READING, drained=True, next_offset=7, end_offset=7)
+    unread = fact(replace(summary(partitions=(ended,)), source="file"), "Not read yet")
+    assert unread == "0 when the files were last read; to read more, restart"
+    assert fact(replace(summary(partitions=(READING,)), source="file"), "Not read yet") == "10"
+    assert fact(replace(summary(partitions=(ended,)), source="kafka"), "Not read yet") == "0"

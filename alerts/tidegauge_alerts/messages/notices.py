@@ -83,6 +83,8 @@ def data_gap(
     *what*: the gap in words, and what to do. *key*: the same for the same gap.
     """
     headline = f"Partition {partition}: {clean(what, MAX_REASON)}"
+    if status is Status.RESOLVED:
+        headline = f"Data gap closed; reading continues. {headline}"
     told = {"partition": partition, "lost": lost}
     return _message(DATA_GAP, status, stream, headline, key=(key,), url=url, told=told)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tidegauge_alerts.messages.notices import late_advice
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
@@ -19,7 +20,11 @@ from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import precision as precisions
-from tidegauge_service.store.windows.counts import counted_span, with_distinct_texts
+from tidegauge_service.store.windows.counts import (
+    counted_span,
+    late_between,
+    with_distinct_texts,
+)
 from tidegauge_service.store.windows.evaluation import windows_with_records
 
 TRAINING = "training"
@@ -130,6 +135,13 @@ def _nothing_counted(connection: Connection, stream: StreamRow, since: int, unti
     there = "it has none"
     if known:
         there = f"its records lie from {to_iso(known[0])} to {to_iso(known[1])}"
+    late = late_between(connection, stream, since, until)
+    if late:
+        advice = late_advice(streams.source_kind(connection, stream.id))
+        return (
+            f"the baseline is empty: all {late:,} records of stream '{stream.name}' from "
+            f"{to_iso(since)} to {to_iso(until)} were late, so none was counted; {there}. {advice}"
+        )
     return (
         f"the baseline is empty: no records of stream '{stream.name}' fall within {to_iso(since)} "
         f"to {to_iso(until)}; {there}. Choose another range"

@@ -133,11 +133,17 @@ def replay(
         outcome = job.run(DeadLetterFilter(reason))
     if as_json:
         done = {"counted": outcome.counted, "late": outcome.late, "left": dict(outcome.left)}
+        done["sent_again"] = outcome.sent_again
         print_json({"stream": row.name, **done})
         return
     out.print(f"{outcome.counted} counted, {outcome.late} of them late", highlight=False)
     for why, n in sorted(outcome.left.items()):
         out.print(f"  {n} still cannot be read as records: {why}", highlight=False)
+    if outcome.sent_again:
+        out.print(
+            f"  {outcome.sent_again} not counted: an event with the same id was sent after it",
+            highlight=False,
+        )
 
 
 @app.command()

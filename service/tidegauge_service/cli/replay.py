@@ -17,8 +17,9 @@ from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import late_advice
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_service.cli.console.database import opened
+from tidegauge_service.cli.console.outcome import no_comparison
 from tidegauge_service.cli.console.sight import blind_lines
-from tidegauge_service.cli.console.terminal import out, print_json, progress, settings_of
+from tidegauge_service.cli.console.terminal import err, out, print_json, progress, settings_of
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import BaselineName, StreamConfig, load_stream
@@ -31,10 +32,10 @@ from tidegauge_service.errors import (
 from tidegauge_service.jobs.punctuality import Arrived, mostly_late
 from tidegauge_service.reports import page
 from tidegauge_service.reports import summary as report
-from tidegauge_service.runtime.pipeline import Pipeline, open_pipeline
+from tidegauge_service.runtime.pipeline import Pipeline, check_receivers, open_pipeline
 from tidegauge_service.store import baselines
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.windows import sight
+from tidegauge_service.store.windows import comparisons, sight
 from tidegauge_service.store.windows.counts import every_lf_failed
 
 _USELESS = (
@@ -67,6 +68,7 @@ def replay(
         raise SettingsError(msg)
     if report_to is not None:
         page.check_writable(report_to)
+    _warn_of_receivers(config, settings_of(context))
     with tempfile.TemporaryDirectory(prefix="tidegauge-") as folder:
         url = database or f"sqlite:///{folder}/replay.db"
         settings = settings_of(context, database=SecretStr(url))
@@ -84,6 +86,7 @@ def replay(
                 alerts = report.all_alerts(connection, row.name)
                 blind = sight.load(connection, row.id).found or ()
                 useless = every_lf_failed(connection, row)
+                uncompared = comparisons.why_not(connection, row)
                 found = None
                 if report_to is not None:
                     found = page.read(connection, row, config, seconds)
@@ -92,7 +95,8 @@ def replay(
             if as_json:
                 print_json(summary)
             else:
-                _show(summary, alerts, config.source.kind)
+                why = no_comparison(uncompared, config.file) if uncompared else ""
+                _show(summary, alerts, config.source.kind, why)
                 for line in blind_lines(blind, config, settings):
                     out.print(line, highlight=False)
             if not summary["records"]:
@@ -100,6 +104,14 @@ def replay(
                 pipeline.require_records(dead, kept=database is not None)
             if useless:
                 raise NoWorkingLf(_USELESS.format(name=row.name, file=config.file))
+
+
+def _warn_of_receivers(config: StreamConfig, settings: Settings) -> None:
+    """Say what `run` would refuse; a replay sends nothing, so it goes on."""
+    try:
+        check_receivers(config, settings)
+    except SettingsError as error:
+        err.print(f"warning: {error}. `tidegauge run` refuses to start without it")
 
 
 def _read_to_end(
@@ -135,7 +147,9 @@ def _bring_baseline(config: StreamConfig, settings: Settings, store: Database) -
         baselines.save(connection, found, name, now_ms())
 
 
-def _show(summary: dict[str, object], alerts: Sequence[Alert], source: str) -> None:
+def _show(
+    summary: dict[str, object], alerts: Sequence[Alert], source: str, uncompared: str = ""
+) -> None:
     out.print(
         f"{summary['records']} records in {summary['windows']} windows, {summary['late']} late, "
         f"{summary['dead_letters']} dead letters, {summary['seconds']} s "
@@ -157,6 +171,8 @@ def _show(summary: dict[str, object], alerts: Sequence[Alert], source: str) -> N
         out.print(table)
     else:
         out.print("no alerts")
+    if uncompared:
+        out.print(f"  {uncompared}")
     out.print(f"{summary['candidates']} candidates", highlight=False)
 
 

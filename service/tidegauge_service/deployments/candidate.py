@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tidegauge_alerts.rules import check_names
@@ -18,25 +19,44 @@ from tidegauge_service.config.stream_file import (
     StreamConfig,
 )
 from tidegauge_service.ingest.deployed.probe_set_cache import ProbeSetCache, load_deployed
-from tidegauge_service.store import baselines
+from tidegauge_service.store import baselines, deployments
 from tidegauge_service.store.deployments import Deployment, Reference
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.store.streams import Role, StreamRow
+
+
+@dataclass(frozen=True)
+class LoadedCandidate:
+    """A ProbeSet that may be deployed; if ``only_from_ms`` is given, only from that window on."""
+
+    probe_set: ProbeSet
+    only_from_ms: int | None = None
 
 
 def load_candidate(
-    config: StreamConfig, database: Database, stream: StreamRow, reference: str
-) -> ProbeSet:
+    config: StreamConfig, database: Database, stream: StreamRow, reference: str, role: Role
+) -> LoadedCandidate:
     """Load a ProbeSet that is to be deployed, and see that the others still can be.
 
-    Raises ProbeError if it cannot be loaded, or has taken the file of a deployment whose windows
-    are open; RuleError if a rule of the stream names what is not in it.
+    The one that it replaces is not needed if all its windows are closed: its file may be the
+    candidate's by now. Raises ProbeError if the candidate cannot be loaded, or has taken the file
+    of a deployment whose windows are open; RuleError if a rule of the stream names what is not in
+    it.
     """
     probe_set = _loaded(reference, Path(config.folder))
-    ProbeSetCache(config, [probe_set]).open(database, stream)
     for rule in config.alerts.user_rules:
         check_names(rule, probe_set.layout.probes, probe_set.classes)
-    return probe_set
+    cache = ProbeSetCache(config, [probe_set], afresh=True)
+    try:
+        cache.open(database, stream)
+    except ProbeError:
+        if role != Role.LIVE:
+            raise
+        with database.read() as connection:
+            from_ms = deployments.next_window(connection, stream)
+        cache.open(database, stream, replaced_ms=from_ms)
+        return LoadedCandidate(probe_set, from_ms)
+    return LoadedCandidate(probe_set)
 
 
 def _loaded(reference: str, folder: Path) -> ProbeSet:
@@ -58,7 +78,7 @@ def _loaded(reference: str, folder: Path) -> ProbeSet:
 
 def load_again(config: StreamConfig, deployment: Deployment, kept: Contents | None) -> ProbeSet:
     """Load what was deployed before. ProbeError if it is not where it was."""
-    return load_deployed(config, deployment.reference, deployment.probe_set, kept)
+    return load_deployed(config, deployment.reference, deployment.probe_set, kept, afresh=True)
 
 
 def reference_of(

@@ -28,11 +28,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Wanted:
-    """A ProbeSet that somebody wants to deploy; ``reference``: where workers load it from."""
+    """A ProbeSet that somebody wants to deploy; ``reference``: where workers load it from.
+
+    ``only_from_ms``: the window it must begin with, because the live one cannot count another.
+    """
 
     probe_set: ProbeSet
     reference: str
     compared: Reference = field(default_factory=Reference)
+    only_from_ms: int | None = None
 
     @property
     def new(self) -> New:
@@ -51,6 +55,8 @@ def deploy(database: Database, stream: StreamRow, wanted: Wanted, by: Author) ->
             what = f"ProbeSet {wanted.probe_set.id} is already live, with the same baseline"
             _refuse(stream, what)
         pending.check_range(wanted.compared)
+        if wanted.only_from_ms not in {None, pending.from_ms}:
+            _refuse(stream, "records have just arrived for the LFs that this replaces: try again")
         streams.keep_probe_set(connection, wanted.probe_set, by.now_ms)
         return pending.make_live(wanted.new, Change.DEPLOY)
 

@@ -30,7 +30,7 @@ from tidegauge_service.ingest.samples import Samplers
 from tidegauge_service.ingest.sources.source import Raw
 from tidegauge_service.store import streams
 from tidegauge_service.store.ingest import commit as store
-from tidegauge_service.store.ingest import dead_letters
+from tidegauge_service.store.ingest import dead_letters, event_keys
 from tidegauge_service.store.ingest.commit import PartitionBatch, PartitionState
 from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
@@ -48,10 +48,14 @@ CUT = "cut"
 
 @dataclass
 class Outcome:
-    """What a replay did. ``counted`` holds ``late``; ``left`` are dead letters still, by reason."""
+    """What a replay did. ``counted`` holds ``late``; ``left`` are dead letters still, by reason.
+
+    ``sent_again``: dead letters still, too. An event with the same id was appended after them.
+    """
 
     counted: int = 0
     late: int = 0
+    sent_again: int = 0
     left: Counter[str] = field(default_factory=Counter)
 
 
@@ -97,18 +101,28 @@ class Replay:
     def _replay(self, letters: list[DeadLetter], outcome: Outcome) -> None:
         """Count the letters that decode; Fenced, with nothing done, if they are not there."""
         left: Counter[str] = Counter()
-        ended, records = list[DeadLetter](), list[Record]()
+        ended, records, sent_again = list[DeadLetter](), list[Record](), 0
+        taken = self._taken(letters)
         for letter in letters:
             decoded = self._decode(letter)
-            if isinstance(decoded, Record):
+            if not isinstance(decoded, Record):
+                left[decoded] += 1
+            elif letter.key in taken:
+                sent_again += 1
+            else:
                 ended.append(letter)
                 records.append(decoded)
-            else:
-                left[decoded] += 1
+                taken |= {letter.key} - {None}
         counted, late = self._commit(ended, records) if records else (0, 0)
         outcome.left += left
         outcome.counted += counted
         outcome.late += late
+        outcome.sent_again += sent_again
+
+    def _taken(self, letters: list[DeadLetter]) -> set[str | None]:
+        """Return which keys of dead letters another event has by now."""
+        with self._database.read() as connection:
+            return {*event_keys.taken(connection, self._stream, letters)}
 
     def _decode(self, letter: DeadLetter) -> Record | str:
         """Return the record, or why it is none."""

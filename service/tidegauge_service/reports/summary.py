@@ -11,7 +11,7 @@ from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.alerting.alert_fields import fields_of
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
-from tidegauge_service.store.windows import queries
+from tidegauge_service.store.windows import comparisons, queries
 
 ALERTS_PER_PAGE = 1_000
 
@@ -33,6 +33,7 @@ def summarise(connection: Connection, stream: StreamRow, seconds: float) -> dict
         "stream": stream.name,
         "records": summary.records,
         "windows": summary.windows,
+        "compared": comparisons.compared(connection, stream),
         "late": summary.late,
         "dead_letters": sum(summary.dead_letters.values()),
         "dead_letter_reasons": summary.dead_letters,

@@ -45,6 +45,14 @@ REST_S = 0.5
 """How often a waiting worker sends its group a heartbeat."""
 
 
+def files_ended(file: str) -> str:
+    """Return how to have read what is added to files that were read to their end."""
+    return (
+        "all files were read to their end. To read rows or files that are added later, restart "
+        f"tidegauge, or schedule `tidegauge run {file} --drain`"
+    )
+
+
 class Service:
     """Runs pipelines until it is told to stop."""
 
@@ -186,6 +194,8 @@ class Service:
             failures = 0
             self.health.report(part, None)
             if finite and pipeline.worker.drained:
+                config = pipeline.scope.config
+                log.info("source_ended", stream=config.name, advice=files_ended(config.file))
                 return
 
     def _note(self, progress: Progress) -> None:

@@ -23,7 +23,7 @@ from tidegauge_alerts.backoff import Backoff
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.errors import SourceError, StoreError, WorkerFailed
-from tidegauge_service.ingest.heartbeat import Beat, Phase, stopped_from_outside
+from tidegauge_service.ingest.heartbeat import Beat, Columns, Phase, stopped_from_outside
 from tidegauge_service.jobs.quarantine import quarantine_lf
 from tidegauge_service.runtime.death_record import DEATHS, Death
 from tidegauge_service.runtime.health import Health
@@ -221,7 +221,7 @@ class Supervisor:
             if hopeless or code in FATAL_CODES or slot.stream is None:
                 raise WorkerFailed(text, code)
             return text
-        text = f"it ended unexpectedly with {death.text}; see the log"
+        text = f"it ended unexpectedly with {death.text}{_where(death, slot.calls)}"
         if self._never_starts(slot, death):
             raise WorkerFailed(f"worker {slot.name}: {text}", max(death.code, 1))
         return text
@@ -272,3 +272,11 @@ class Supervisor:
             if slot.child is not None:
                 slot.child.close()
                 slot.child = None
+
+
+def _where(death: Death, calls: Columns) -> str:
+    """Say what a worker was doing when it died: people can look at that LF before it is blamed."""
+    beat = death.beat
+    if beat.phase is not Phase.PROBING or beat.column >= len(calls):
+        return ""
+    return f" while it ran LF '{calls[beat.column][2]}'"

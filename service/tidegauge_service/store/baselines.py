@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
@@ -79,11 +80,15 @@ def find(connection: sa.Connection, name: str) -> Baseline:
     query = sa.select(t.c.content).where(sa.or_(t.c.name == name, t.c.id == name))
     content = connection.execute(query).scalar_one_or_none()
     if content is None:
-        known = [row.name or row.id for row in listing(connection)]
-        msg = f"there is no baseline '{name}'{nearest(name, known)}: fit it with "
-        msg += "`tidegauge baseline fit`"
-        raise BaselineError(msg)
+        raise unknown(name, [row.name or row.id for row in listing(connection)])
     return baselines.decode(content)
+
+
+def unknown(name: str, known: Iterable[str]) -> BaselineError:
+    """Return the error that there is no baseline of that name; it names the nearest *known* one."""
+    return BaselineError(
+        f"there is no baseline '{name}'{nearest(name, known)}: fit it with `tidegauge baseline fit`"
+    )
 
 
 def is_known(connection: sa.Connection, name: str) -> bool:

@@ -145,6 +145,13 @@ def begin(connection: sa.Connection, stream: StreamRow) -> int:
     return first_window(latest, closed, stream.window_ms)
 
 
+def next_window(connection: sa.Connection, stream: StreamRow) -> int:
+    """Return F as it is now; it holds under the locks of ``begin`` alone."""
+    latest = (p.latest_event_ms for p in streams.partitions(connection, stream.id))
+    closed = streams.cursor(connection, stream.id, CLOSED)
+    return first_window(latest, closed, stream.window_ms)
+
+
 def end(connection: sa.Connection, deployment: Deployment, at_ms: int, by: Author) -> None:
     """End a deployment; its last window is the one before."""
     t = schema.deployment

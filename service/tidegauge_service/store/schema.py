@@ -204,6 +204,7 @@ dead_letter = Table(
     Column("size", BigInteger, nullable=False),  # bytes before the cut
     Column("received_ms", BigInteger, nullable=False),
     Column("timestamp_ms", BigInteger),  # the source's own
+    Column("key", String(32)),  # of the event that it was, which it gave up
     Index("ix_dead_letter_reason", "stream_id", "reason"),
     Index("ix_dead_letter_received", "stream_id", "received_ms"),
 )
@@ -242,6 +243,7 @@ event = Table(
     _stream(),
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", String(32)),  # digest of its id: `event_key`
     Column("payload", LargeBinary, nullable=False),
     Column("at_byte", BigInteger, nullable=False),  # bytes appended to the partition before it
     Column("received_ms", BigInteger, nullable=False),

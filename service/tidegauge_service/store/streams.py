@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from tidegauge_probes.drift.civil_time import UTC
 from tidegauge_probes.labeling.contents import Contents, read_contents
+from tidegauge_probes.labeling.loading import load_contents
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import Layout
 from tidegauge_service.config.stream_file import BaselineRange, StreamConfig
@@ -234,15 +235,50 @@ def _refuse_unknown(
 ) -> None:
     d = schema.deployment
     mine = (d.c.stream_id == found.id, d.c.probe_set == probe_set.id)
-    if connection.execute(sa.select(d.c.id).where(*mine).limit(1)).first() is None:
-        msg = (
-            f"`probes` of stream '{config.name}' ({config.probes}) is ProbeSet "
-            f"{probe_set.id}, which is not deployed; {found.probe_set} is live. To use "
-            f"it from the next new window on: `tidegauge probes deploy {config.file}` "
-            f"(or `tidegauge probes shadow {config.file}` to run it alongside the live "
-            "one first)"
+    if connection.execute(sa.select(d.c.id).where(*mine).limit(1)).first() is not None:
+        return
+    raise SettingsError(
+        f"`probes` of stream '{config.name}' ({config.probes}) is ProbeSet {probe_set.id}, which "
+        f"is not deployed; {found.probe_set} is live{_way_to_use(connection, found, config)}"
+    )
+
+
+def _way_to_use(connection: sa.Connection, found: StreamRow, config: StreamConfig) -> str:
+    """Say how LFs that are not deployed come to count; only what will not be refused."""
+    deploy = f"`tidegauge probes deploy {config.file}`"
+    if not _overwritten(connection, found, config):
+        shadow = f"`tidegauge probes shadow {config.file}`"
+        return (
+            f". To use it from the next new window on: {deploy} (or {shadow} to run it alongside "
+            "the live one first)"
         )
-        raise SettingsError(msg)
+    if not _is_open(connection, found):
+        return f". To use it from the next new window on: {deploy}"
+    return (
+        f" and was deployed from the same {config.probes}, which has changed since, before its "
+        "last window was closed. Restore the old LFs there, and move the new ones to a module of "
+        f"their own. Name that one in {config.file}, and deploy it: {deploy}. If you no longer "
+        "have the old LFs, give the stream a new `name`"
+    )
+
+
+def _overwritten(connection: sa.Connection, found: StreamRow, config: StreamConfig) -> bool:
+    """Whether the live LFs were in the module that the stream file names, and are gone.
+
+    Templates are kept in the database.
+    """
+    d = schema.deployment
+    live = (d.c.stream_id == found.id, d.c.role == Role.LIVE, d.c.until_ms.is_(None))
+    reference = connection.execute(sa.select(d.c.reference).where(*live)).scalar_one()
+    kept = contents_of(connection, found.probe_set)
+    return bool(reference == config.probes and not (kept and load_contents(kept, found.probe_set)))
+
+
+def _is_open(connection: sa.Connection, found: StreamRow) -> bool:
+    """Whether a window that has records is not closed."""
+    closed = cursor(connection, found.id, CLOSED) or 0
+    latest = (p.latest_event_ms for p in partitions(connection, found.id))
+    return any(ms is not None and ms >= closed for ms in latest)
 
 
 def _refuse_changes(found: StreamRow, config: StreamConfig) -> None:

@@ -16,7 +16,9 @@ from tests.alerts.builders import (
     shifted,
 )
 from tidegauge_alerts import Message, Rule, messages_of
+from tidegauge_alerts.messages import notices
 from tidegauge_alerts.messages.message import iso
+from tidegauge_alerts.messages.model import Status
 from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind
 
 URL = "https://gauge.example.com/"
@@ -268,3 +270,13 @@ def test_a_reopening_is_no_message_and_neither_is_its_end() -> None:
     assert history.reasons[-2:] == ["reopened", "recovered"]
     told = [messages_of(step, Rule(), context(n)) for n, step in enumerate(history.steps)]
     assert [len(found) for found in told] == [1, 0, 0, 0, 1] + [0] * (len(told) - 5)
+
+
+def test_the_end_of_a_data_gap_is_not_worded_like_the_gap() -> None:
+    gap = {"partition": 0, "what": "day-1.jsonl was truncated", "key": "0", "lost": 3}
+    fired, resolved = (
+        notices.data_gap(status, "spam", **gap).body["headline"]  # type: ignore[arg-type]
+        for status in (Status.FIRING, Status.RESOLVED)
+    )
+    assert fired == "Partition 0: day-1.jsonl was truncated"
+    assert resolved == f"Data gap closed; reading continues. {fired}"

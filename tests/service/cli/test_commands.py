@@ -512,3 +512,100 @@ def test_comparing_a_token_never_raises(sent: str) -> None:
     assert not gate.opens_for(sent, None)
     assert gate.opens_for(None, "a-token-of-the-tests")
     assert isinstance(SettingsError("x"), TidegaugeError)
+
+
+def test_doctor_refuses_a_baseline_that_run_refuses(folder: Path) -> None:
+    write_stream(folder, name="new", baseline={"name": "foo"})
+    run("baseline", "fit", "stream.yaml", "--name", "t1", "--records", "records.jsonl")
+    other = {"classes": ["HAM", "SPAM"], "probes": [PROBES["probes"][0]]}
+    wrong: dict[str, dict[str, Any]] = {
+        "there is no baseline 'foo'": {"baseline": {"name": "foo"}},
+        "belongs to ProbeSet": {"baseline": {"name": "t1"}, "probes": other},
+        "class balance": {
+            "baseline": {"from": to_iso(START), "until": "2030-01-01", "balance": {"X": 1.0}}
+        },
+    }
+    for n, (expected, change) in enumerate(wrong.items()):
+        write_stream(folder, name=f"new-{n}", **change)
+        why = str(run("replay", "stream.yaml").exception)
+        assert expected in why
+        said = " ".join(run("doctor", "stream.yaml").output.split())
+        assert f"✗ stream.yaml: baseline: {' '.join(why.split())}" in said
+
+
+def test_doctor_accepts_baselines_that_there_are(folder: Path) -> None:
+    said = run("doctor", "stream.yaml").output
+    assert "✓ stream.yaml: baseline: the stream's own windows, 2020-09-13T12:00:00Z to" in said
+    run("baseline", "fit", "stream.yaml", "--name", "t1", "--records", "records.jsonl")
+    write_stream(folder, name="new", baseline={"name": "t1"})
+    assert "✓ stream.yaml: baseline: t1" in run("doctor", "stream.yaml").output
+    run("run", "stream.yaml", "--drain")
+    assert ", which the stream is compared with" in run("doctor", "stream.yaml").output
+    write_stream(folder, name="new2", baseline={"path": "records.jsonl"})
+    assert "✓ stream.yaml: baseline: fitted from" in run("doctor", "stream.yaml").output
+    write_stream(folder, name="new2", baseline={"path": "none.jsonl"})
+    said = " ".join(run("doctor", "stream.yaml").output.split())
+    assert "none.jsonl does not exist: check baseline.path in stream.yaml" in said
+
+
+@pytest.mark.parametrize("when", ["within", "before"])
+def test_a_run_that_compares_no_window_says_so_and_why(folder: Path, when: str) -> None:
+    """Without an alert it would look like a stream in which nothing has shifted."""
+    if when == "before":
+        later = {"from": to_iso(START + 10**10), "until": to_iso(START + 2 * 10**10)}
+        later = {k: v[:10] for k, v in later.items()}
+        write_stream(folder, name="early", baseline=later)
+    drained = run("run", "stream.yaml", "--drain").output
+    replayed = run("replay", "stream.yaml").output
+    checked = run("doctor", "stream.yaml").output
+    for said in (drained, replayed, checked):
+        words = " ".join(said.split())
+        assert "no window is compared, so no alert can be raised" in words
+        assert "event time has come only to 2020-09-13T16:00:00Z" in words
+        assert ("before the range begins" in words) is (when == "before")
+    assert json.loads(run("replay", "stream.yaml", "--json").output)["compared"] == 0
+
+
+def test_a_run_that_compares_windows_does_not_say_that_it_does_not(folder: Path) -> None:
+    first = {"from": to_iso(START), "until": to_iso(START + 2 * 3_600_000)}
+    write_stream(folder, name="compared", baseline=first)
+    assert "no window is compared" not in run("run", "stream.yaml", "--drain").output
+    assert "no window is compared" not in run("replay", "stream.yaml").output
+    assert "✓ stream.yaml: comparison: OK" in run("doctor", "stream.yaml").output
+    assert json.loads(run("replay", "stream.yaml", "--json").output)["compared"] == 2
+
+
+def test_a_file_sorted_newest_first_is_called_that(folder: Path) -> None:
+    records = [record(n, "free pills") for n in range(200)]
+    write_jsonl(folder / "records.jsonl", reversed(records))
+    first = {"from": to_iso(START), "until": to_iso(START + 6 * 3_600_000)}
+    write_stream(folder, name="tac", baseline=first)
+    for command in (("replay", "stream.yaml"), ("run", "stream.yaml", "--drain")):
+        why = str(run(*command).exception)
+        assert "all 36 records of stream 'tac' from 2020-09-13T12:00:00Z" in why
+        assert "were late" in why
+        assert "sort files by time" in why
+    said = " ".join(run("doctor", "stream.yaml").output.split())
+    assert "✗ stream.yaml: order: the first records are sorted newest first" in said
+
+
+def test_doctor_finds_nothing_wrong_with_records_that_are_a_little_out_of_order(
+    folder: Path,
+) -> None:
+    records = [record(n + 2 * (n % 2), "free pills") for n in range(200)]
+    write_jsonl(folder / "records.jsonl", records)
+    assert "✓ stream.yaml: order: OK" in run("doctor", "stream.yaml").output
+
+
+def test_two_stream_files_with_one_name_are_refused(folder: Path) -> None:
+    """Their workers would count into the same windows, under the same names."""
+    shutil.copy("stream.yaml", "copy.yaml")
+    for files in (("stream.yaml", "copy.yaml"), ("stream.yaml", "stream.yaml")):
+        result = run("run", *files, "--drain")
+        assert isinstance(result.exception, SettingsError)
+        assert "both have the name 'test'" in str(result.exception)
+        assert "use --workers" in str(result.exception)
+    said = " ".join(run("doctor", "stream.yaml", "copy.yaml").output.split())
+    assert "✗ stream names:" in said
+    write_stream(folder, name="other")
+    assert "✓ stream names: OK" in run("doctor", "stream.yaml", "copy.yaml").output

@@ -1,4 +1,4 @@
-"""`dead-letters drop` takes a few rows at a time, so that workers never wait for long."""
+"""`dead-letters`: `drop` takes a few rows at a time, `replay` says what it has not counted."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
 from tests.service import oracle
 from tests.service.group import Group
+from tests.service.store.ingest.test_event_keys import LATER, Log
 from tests.service.transactions import read
 from tidegauge_service.cli import dead_letters as command
+from tidegauge_service.cli.main import app
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import dead_letters
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
@@ -40,3 +43,18 @@ def test_dead_letters_are_dropped_in_several_transactions(
     assert len(begun) == len(dropped) == transactions
     assert read(database, dead_letters.page, group.stream, DeadLetterFilter(), limit=10) == []
     assert sum(t.received for t in read(database, dead_letters.tallies, group.stream)) == 12
+
+
+def test_a_replay_says_what_was_sent_again(
+    sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test's clock stands before LATER, the command's after it."""
+    monkeypatch.setenv("TIDEGAUGE_DATABASE", sqlite_database.url.render_as_string())
+    log = Log(tmp_path, sqlite_database)
+    log.post("a", "b", timestamp=LATER)
+    log.read()
+    log.post("a")
+    done = CliRunner().invoke(app, ["dead-letters", "replay", str(tmp_path / "stream.yaml")])
+    assert done.exit_code == 0, done.exception
+    assert "1 counted, 0 of them late" in done.stdout
+    assert "1 not counted: an event with the same id was sent after it" in done.stdout

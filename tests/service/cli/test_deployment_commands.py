@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,15 @@ from typer.testing import CliRunner
 
 from tests.service import oracle
 from tests.service.group import NOW
-from tests.service.redeployed import ALL, FEWER, ONE, Redeployed, only
-from tests.service.streams_for_tests import HOUR, PROBES, START, write_stream
+from tests.service.redeployed import ALL, FEWER, ONE, SOMEBODY, Redeployed, only
+from tests.service.streams_for_tests import (
+    HOUR,
+    PROBES,
+    START,
+    record,
+    write_jsonl,
+    write_stream,
+)
 from tests.service.transactions import read, write
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.api.app import create_app
@@ -24,6 +32,8 @@ from tidegauge_service.api.auth import TokenAuth
 from tidegauge_service.api.context import ApiContext
 from tidegauge_service.cli.main import app
 from tidegauge_service.clock import to_iso
+from tidegauge_service.deployments import changes
+from tidegauge_service.errors import ChangeRefused
 from tidegauge_service.metrics.exposition import Collector
 from tidegauge_service.metrics.snapshot import take_snapshot
 from tidegauge_service.store.deployments import Deployment
@@ -223,8 +233,60 @@ def test_python_that_takes_the_file_of_the_deployment_before_is_refused(
 class Python(Redeployed):
     """A stream whose LFs are in a module."""
 
-    def __init__(self, folder: Path, database: Database) -> None:
-        super().__init__(folder, database, [[]], probes="redeployed_lfs:LFS")
+    def __init__(
+        self, folder: Path, database: Database, topic: list[list[bytes]] | None = None
+    ) -> None:
+        super().__init__(folder, database, topic or [[]], probes="redeployed_lfs:LFS")
+
+
+@pytest.mark.parametrize("drained", [True, False])
+def test_python_edited_in_place_is_deployed_if_the_windows_of_the_old_are_closed(
+    tmp_path: Path, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch, *, drained: bool
+) -> None:
+    """And `run` names a command that will work, whichever of the two it is."""
+    monkeypatch.setenv("TIDEGAUGE_DATABASE", sqlite_database.url.render_as_string())
+    module, file = tmp_path / "redeployed_lfs.py", tmp_path / "stream.yaml"
+    module.write_text(MODULE.format(vote=1))
+    group = Python(tmp_path, sqlite_database, oracle.topic(1, 24))
+    if drained:
+        group.member().to_end()
+        write(sqlite_database, commit.close_windows, group.stream)
+    else:
+        member = group.member()
+        while not group.partitions()[0].next_offset:
+            member.worker.step()
+    module.write_text(MODULE.format(vote=0))
+    del sys.modules["redeployed_lfs"]
+    write_jsonl(tmp_path / "records.jsonl", [record(0, "free")])
+    advice = refused("replay", file, "--database", str(group.database.url))
+    deploy = ("probes", "deploy", file)
+    first = {"from": to_iso(START + 100 * HOUR), "until": to_iso(START + 101 * HOUR)}
+    write_stream(tmp_path, probes="redeployed_lfs:LFS", baseline=first, segment_by=["country"])
+    if drained:
+        assert "To use it from the next new window on: `tidegauge probes deploy" in advice
+        assert "shadow" not in advice, "the live one, which is gone, would have to count beside it"
+        said = run(*deploy)
+        assert "is now live" in said
+        assert "restart `tidegauge run`, or run it with --drain" in said
+        assert "next batch" not in said, "a file that has ended has none"
+        assert group.known()[-1].from_ms == group.cursor("closed")
+        return
+    assert "Restore the old LFs there, and move the new ones to a module of their own" in advice
+    said = refused(*deploy)
+    assert "keep the new LFs in a file of their own" in said
+    assert "give the stream a new `name`" in said
+    assert "in memory" not in said, "this process has just read the files"
+
+
+def test_a_record_that_comes_while_the_old_lfs_are_replaced_refuses_the_deployment(
+    tmp_path: Path, sqlite_database: Database
+) -> None:
+    (tmp_path / "redeployed_lfs.py").write_text(MODULE.format(vote=1))
+    group = Python(tmp_path, sqlite_database, oracle.topic(1, 24))
+    group.member().to_end()
+    wanted = replace(group.wanted(1), only_from_ms=START)
+    with pytest.raises(ChangeRefused, match="try again"):
+        changes.deploy(sqlite_database, group.stream, wanted, SOMEBODY)
 
 
 def test_probe_sets_that_were_never_deployed_are_compared_too(

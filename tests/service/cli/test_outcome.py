@@ -58,3 +58,11 @@ def test_messages_that_no_receiver_took_are_counted() -> None:
     assert "tidegauge doctor s.yaml" in last
     sent = replace(some, notifications={"sent": 9})
     assert len(outcome(sent, "s.yaml")) == 2
+
+
+def test_messages_that_are_not_due_yet_are_no_trouble() -> None:
+    """A data gap's own end, for one, is sent an hour later."""
+    some = replace(summary({}, {}), notifications={"sent": 1, "waiting": 3})
+    _, said, *_ = outcome(some, "s.yaml", scheduled=2)
+    assert said == "  messages: 0 failed for good, 1 waiting to be sent"
+    assert len(outcome(some, "s.yaml", scheduled=3)) == 2

@@ -123,3 +123,12 @@ def test_a_stream_that_sees_everything_says_nothing_of_it(tmp_path: Path) -> Non
     path = str(write_stream(tmp_path))
     assert CliRunner().invoke(app, ["replay", path]).stdout.endswith(" candidates\n")
     assert json.loads(CliRunner().invoke(app, ["replay", path, "--json"]).stdout)["blind"] == []
+
+
+def test_an_undefined_receiver_is_named_though_nothing_is_sent(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "records.jsonl", [record(n, "free pills") for n in range(3)])
+    path = str(write_stream(tmp_path, alerts={"receivers": ["slack"]}))
+    result = CliRunner().invoke(app, ["replay", path, "--json"])
+    assert result.exit_code == 0
+    assert "warning: stream 'test' alerts receiver 'slack'" in " ".join(result.stderr.split())
+    assert json.loads(result.stdout)["records"] == 3

@@ -130,6 +130,8 @@ def test_while_the_database_is_down_nothing_is_read_and_nothing_is_lost(
     assert "the test has stopped it" in problem
     of_ingest = [e["event"] for e in logs if str(e.get("part", "")).startswith("ingest-")]
     assert of_ingest == ["in_trouble", "well_again"], "one line for each change, not for each try"
+    [ended] = [e for e in logs if e["event"] == "source_ended"]
+    assert "restart tidegauge, or schedule `tidegauge run" in ended["advice"]
     group.assert_exact()
     assert source.closed
 

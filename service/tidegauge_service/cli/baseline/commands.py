@@ -23,6 +23,7 @@ from tidegauge_service.baselines.doubts import doubts
 from tidegauge_service.baselines.identification import withheld
 from tidegauge_service.cli.baseline import snorkel
 from tidegauge_service.cli.console.database import author, find_stream, opened
+from tidegauge_service.cli.console.ended_files import ended_files
 from tidegauge_service.cli.console.terminal import (
     counted,
     moment,
@@ -229,6 +230,7 @@ def accept(
         )
         with database.read() as connection:
             found = baselines.load(connection, made.baseline or "")
+        ended = ended_files(database, row)
     if as_json:
         print_json({"stream": row.name, **asdict(made)})
         return
@@ -241,6 +243,8 @@ def accept(
     )
     if found.learning:
         out.print(_LEARNS, highlight=False)
+    if ended:
+        out.print(ended)
 
 
 _LEARNS = (

@@ -8,11 +8,12 @@ from types import MappingProxyType
 from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.model import AlertState
 from tidegauge_service.cli.console.terminal import out
+from tidegauge_service.clock import now_ms
 from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.store import streams
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.engine import Database
-from tidegauge_service.store.windows import newest, queries
+from tidegauge_service.store.windows import comparisons, newest, queries
 from tidegauge_service.store.windows.queries import StreamSummary
 
 
@@ -24,21 +25,28 @@ def show_outcome(database: Database, configs: Sequence[StreamConfig]) -> None:
                 queries.summary(connection, stream),
                 newest.failing(connection, stream),
                 config.file,
+                comparisons.why_not(connection, stream),
+                outbox.scheduled(connection, stream.id, now_ms()),
             )
             for config in configs
             if (stream := streams.find(connection, config.name)) is not None
         ]
-    for summary, failing, file in found:
-        for line in outcome(summary, file, failing):
+    for summary, failing, file, uncompared, scheduled in found:
+        for line in outcome(summary, file, failing, uncompared, scheduled):
             out.print(line)
 
 
 def outcome(
-    summary: StreamSummary, file: str, failing: Mapping[str, float] = MappingProxyType({})
+    summary: StreamSummary,
+    file: str,
+    failing: Mapping[str, float] = MappingProxyType({}),
+    uncompared: str = "",
+    scheduled: int = 0,
 ) -> tuple[str, ...]:
     """Return the figures of a stream, and what to call to see more of them.
 
-    *failing*: LF → the share (0…1) of the newest records on which it fails.
+    *failing*: LF → the share (0…1) of the newest records on which it fails. *uncompared*: why
+    the newest window was not compared with a baseline. *scheduled*: messages that are not due yet.
     """
     name, dead = summary.stream.name, sum(summary.dead_letters.values())
     opened = sum(n for (state, _, _), n in summary.alerts.items() if state != AlertState.RESOLVED)
@@ -46,14 +54,24 @@ def outcome(
     figures = (
         f"{name}: {counted}, {summary.late:,} late, {dead:,} dead letters, {opened:,} open alerts"
     )
-    wrong = [*_broken(summary, failing), *_undelivered(summary)]
+    wrong = [*_broken(summary, failing), *_undelivered(summary, scheduled)]
     lines = [figures, *(f"  {text}" for text in wrong)]
+    if uncompared:
+        lines.append(f"  {no_comparison(uncompared, file)}")
     lines.append(f"  To see the alerts and charts: `tidegauge run {file}`")
     if dead:
         lines.append(f"  To see the dead letters: `tidegauge dead-letters list {name}`")
     if summary.late or wrong:
         lines.append(f"  To see what may be wrong: `tidegauge doctor {file}`")
     return tuple(lines)
+
+
+def no_comparison(why: str, file: str) -> str:
+    """Say that no alert can be raised, why (``comparisons.why_not``), and what to check."""
+    return (
+        f"no window is compared, so no alert can be raised: {why}. Check `baseline` and "
+        f"`record.timestamp` in {file}"
+    )
 
 
 def _broken(summary: StreamSummary, failing: Mapping[str, float]) -> list[str]:
@@ -64,9 +82,10 @@ def _broken(summary: StreamSummary, failing: Mapping[str, float]) -> list[str]:
     return [f"LFs fail: {phrases.failures(useless)}"] if useless else []
 
 
-def _undelivered(summary: StreamSummary) -> list[str]:
-    """Say how many messages no receiver has taken so far."""
-    failed, waiting = (summary.notifications.get(s, 0) for s in (outbox.FAILED, outbox.WAITING))
+def _undelivered(summary: StreamSummary, scheduled: int) -> list[str]:
+    """Say how many messages no receiver has taken so far, though they were due."""
+    failed = summary.notifications.get(outbox.FAILED, 0)
+    waiting = summary.notifications.get(outbox.WAITING, 0) - scheduled
     if not failed and not waiting:
         return []
     return [f"messages: {failed:,} failed for good, {waiting:,} waiting to be sent"]

@@ -32,6 +32,8 @@ def doctor(
     """Check settings, clock, database, receivers, codecs and streams."""
     settings = settings_of(context)
     checks = [*_of_installation(settings)]
+    if files and len(files) > 1:
+        checks.append(("stream names", partial(stream_file.names, files)))
     for path in files or ():
         checks += _of_stream(path, settings)
     failed = [name for name, check in checks if not _passes(name, check)]
@@ -62,13 +64,17 @@ def _by_name(path: Path) -> Iterator[tuple[str, Callable[[Path, Settings], str]]
         yield "file", stream_file.probes
         return
     yield "LFs", stream_file.probes
+    yield "baseline", stream_file.baseline
     yield "receivers", stream_file.receivers
     if kind == "kafka":
         yield "format", stream_file.record_format
     yield "source", stream_file.source
     if kind in PEEKED:
         yield "fields", stream_file.fields
+    if kind == "file":
+        yield "order", stream_file.order
     yield "records", stream_state.records
+    yield "comparison", stream_state.comparison
     yield "time zone", stream_state.time_zone
     yield "gaps", stream_state.gaps
     yield "LF failures", stream_state.sight

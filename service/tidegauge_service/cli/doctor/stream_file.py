@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 from tidegauge_alerts.rules import check_names
 from tidegauge_probes import load
-from tidegauge_service.cli.console.first_records import first_inputs
+from tidegauge_probes.model import Record
+from tidegauge_service.baselines.class_balance import class_balance
+from tidegauge_service.baselines.lookup import find_baseline
+from tidegauge_service.cli.console.first_records import FIRST, first_inputs
 from tidegauge_service.cli.console.terminal import counted
 from tidegauge_service.cli.doctor.database import look, opened
-from tidegauge_service.clock import now_ms
+from tidegauge_service.cli.probes.sample import stream_inputs
+from tidegauge_service.cli.run import check_names_differ
+from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.settings import Settings
-from tidegauge_service.config.stream_file import load_stream
-from tidegauge_service.errors import SettingsError
+from tidegauge_service.config.stream_file import (
+    BaselineName,
+    BaselinePath,
+    BaselineRange,
+    load_stream,
+)
+from tidegauge_service.errors import SettingsError, SourceError
 from tidegauge_service.ingest.codec.stream_codec import check_format, open_codec
 from tidegauge_service.ingest.partitions import origin
 from tidegauge_service.ingest.record_paths import MappingReport, check_mapping
@@ -21,7 +34,18 @@ from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.registry import open_source
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.runtime.pipeline import check_receivers
-from tidegauge_service.store import streams
+from tidegauge_service.store import baselines, streams
+
+ENOUGH_STEPS: Final = 10
+MOST_STEPS: Final = 0.9
+"""Of so many steps from one record to the next, if more than this share go back in time, the
+file is sorted newest first."""
+
+
+def names(paths: Sequence[Path]) -> str:
+    """Return "OK"; an error if two stream files have the same name."""
+    check_names_differ(map(load_stream, paths))
+    return "OK"
 
 
 def probes(path: Path, settings: Settings) -> str:
@@ -36,6 +60,45 @@ def probes(path: Path, settings: Settings) -> str:
         lambda connection, stream: streams.check_registered(connection, stream, config, probe_set),
     )
     return f"{counted(len(probe_set.probes), 'LF')}, ProbeSet {probe_set.id}"
+
+
+def baseline(path: Path, settings: Settings) -> str:
+    """Return where the baseline comes from; an error if `run` would refuse it.
+
+    Training data is not read: that takes as long as fitting the baseline.
+    """
+    config = load_stream(path)
+    chosen, probe_set = config.baseline, load(config.probes, Path(config.folder))
+    if not isinstance(chosen, BaselineName):
+        class_balance(chosen.balance, probe_set.layout.classes)
+    if isinstance(chosen, BaselineRange):
+        return f"the stream's own windows, {to_iso(chosen.from_)} to {to_iso(chosen.until)}"
+    if isinstance(chosen, BaselinePath):
+        return _training_data(path, Path(config.folder) / chosen.path)
+    attached = look(
+        path,
+        settings,
+        lambda _, stream: (
+            stream.baseline if stream.baseline or stream.probe_set != probe_set.id else None
+        ),
+    )
+    if attached is not None:
+        return f"{attached}, which the stream is compared with"
+    with closing(opened(settings)) as database:
+        found, needed = database.version()
+        if found is not None and found != needed:
+            return f"{chosen.name}; not checked, because the database must be upgraded first"
+        if found is None:
+            raise baselines.unknown(chosen.name, ())
+        find_baseline(config, probe_set, database, now_ms)
+    return chosen.name
+
+
+def _training_data(path: Path, data: Path) -> str:
+    if not data.is_file():
+        msg = f"{data} does not exist: check baseline.path in {path}"
+        raise SettingsError(msg)
+    return f"fitted from {data}"
 
 
 def receivers(path: Path, settings: Settings) -> str:
@@ -86,6 +149,23 @@ def fields(path: Path, settings: Settings) -> str:
         msg = f"{'; '.join(faults)}. The records have: {found.columns}. Correct {path}"
         raise SettingsError(msg)
     return _described(found)
+
+
+def order(path: Path, settings: Settings) -> str:
+    """Return whether the first records come in order of time; an error if newest first."""
+    config = load_stream(path)
+    inputs = stream_inputs(config, FIRST)
+    codec = open_codec(config, settings, now_ms)
+    decoded = [codec.decode(raw) for raw in inputs or ()]
+    times = [record.timestamp_ms for record in decoded if isinstance(record, Record)]
+    steps = [after - before for before, after in pairwise(times) if after != before]
+    if len(steps) >= ENOUGH_STEPS and sum(step < 0 for step in steps) > MOST_STEPS * len(steps):
+        msg = (
+            "the first records are sorted newest first, so most of the others would be late and "
+            f"not counted. Sort the files by time, oldest first: {config.source.path}"  # type: ignore[union-attr]
+        )
+        raise SourceError(msg)
+    return "OK" if times else "no record yet"
 
 
 def _described(found: MappingReport) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import late_advice
 from tidegauge_probes.drift.civil_time import UTC
+from tidegauge_service.cli.console.outcome import no_comparison
 from tidegauge_service.cli.doctor.database import look
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import load_stream
@@ -18,7 +19,7 @@ from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.ingest.decisions import of_stream
 from tidegauge_service.store.ingest.gap import GapCause
 from tidegauge_service.store.streams import partitions
-from tidegauge_service.store.windows import newest
+from tidegauge_service.store.windows import comparisons, newest
 from tidegauge_service.store.windows import sight as sights
 from tidegauge_service.store.windows.clock_change import followed_clock
 
@@ -47,6 +48,17 @@ def time_zone(path: Path, settings: Settings) -> str:
     zone = load_stream(path).timezone
     found = look(path, settings, followed_clock)
     return zone if found is None or zone != UTC else f"{zone}. Warning: {found.advice}"
+
+
+def comparison(path: Path, settings: Settings) -> str:
+    """Return whether windows are compared with a baseline, and if not yet, what must come first.
+
+    That is no error: the range of a baseline takes its time.
+    """
+    why = look(path, settings, comparisons.why_not)
+    if why is None:
+        return "nothing counted yet"
+    return f"Warning: {no_comparison(why, str(path))}" if why else "OK"
 
 
 def gaps(path: Path, settings: Settings) -> str:

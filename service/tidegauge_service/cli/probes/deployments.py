@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from tidegauge_service.cli.console.database import author, find_stream, opened
+from tidegauge_service.cli.console.ended_files import ended_files
 from tidegauge_service.cli.console.terminal import (
     out,
     print_json,
@@ -66,7 +67,7 @@ def _command(role: Role, change: DeployChange, summary: str) -> Callable[..., No
             reference = ref or config.probes
             wanted = _wanted(database, row, config, reference, baseline=baseline, role=role)
             made = change(database, row, wanted, author(by))
-        _tell(row, made, as_json=as_json)
+            _tell(database, row, made, as_json=as_json)
 
     command.__doc__ = summary
     return command
@@ -90,18 +91,18 @@ def _wanted(
     role: Role,
 ) -> Wanted:
     """Load the ProbeSet, and find or fit the baseline to compare it with."""
-    probe_set = candidate.load_candidate(config, database, row, reference)
+    loaded = candidate.load_candidate(config, database, row, reference, role)
     with progress("training records") as advance:
         compared = candidate.reference_of(
             config,
             database,
-            probe_set,
+            loaded.probe_set,
             now_ms,
             named=baseline,
             shadow=role == Role.SHADOW,
             fitted=advance,
         )
-    return Wanted(probe_set, reference, compared)
+    return Wanted(loaded.probe_set, reference, compared, loaded.only_from_ms)
 
 
 def _find(database: Database, named: str) -> StreamRow:
@@ -126,7 +127,7 @@ def promote(
     with opened(settings_of(context)) as database:
         row = _find(database, stream)
         made = changes.promote(database, row, author(by), baseline=baseline)
-    _tell(row, made, as_json=as_json)
+        _tell(database, row, made, as_json=as_json)
 
 
 def rollback(
@@ -141,7 +142,7 @@ def rollback(
         if stream.endswith((".yaml", ".yml")):
             _check_that_it_loads(database, row, Path(stream))
         made = changes.roll_back(database, row, author(by))
-    _tell(row, made, as_json=as_json)
+        _tell(database, row, made, as_json=as_json)
 
 
 def _check_that_it_loads(database: Database, row: StreamRow, file: Path) -> None:
@@ -189,13 +190,14 @@ def list_(context: typer.Context, stream: Name, as_json: AsJson = False) -> None
     out.print(shown)
 
 
-def _tell(row: StreamRow, made: Deployment, *, as_json: bool) -> None:
+def _tell(database: Database, row: StreamRow, made: Deployment, *, as_json: bool) -> None:
     if as_json:
         print_json({"stream": row.name, **asdict(made)})
         return
     role = "the shadow of" if made.role == Role.SHADOW else "live for"
     out.print(
         f"ProbeSet {made.probe_set} is now {role} '{row.name}', starting with the window at "
-        f"{to_iso(made.from_ms)}. Workers switch to it with their next batch",
+        f"{to_iso(made.from_ms)}. "
+        f"{ended_files(database, row) or 'Workers switch to it with their next batch'}",
         highlight=False,
     )

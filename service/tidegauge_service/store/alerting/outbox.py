@@ -74,6 +74,18 @@ def receivers_of(connection: sa.Connection, stream_id: int, dedup_key: str) -> l
     return list(connection.execute(sa.select(t.c.receiver).where(*mine)).scalars())
 
 
+def scheduled(connection: sa.Connection, stream_id: int, now_ms: int) -> int:
+    """Return how many messages wait only because they are not due yet: nothing is wrong there."""
+    t = schema.notification
+    mine = (
+        t.c.stream_id == stream_id,
+        t.c.state == WAITING,
+        t.c.attempts == 0,
+        t.c.due_ms > now_ms,
+    )
+    return int(connection.execute(sa.select(sa.func.count()).where(*mine)).scalar_one())
+
+
 @dataclass(frozen=True, slots=True)
 class Undelivered:
     """Messages to one receiver since the last that was delivered: given up, and tried in vain."""

@@ -25,6 +25,7 @@ from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_service.clock import window_start
 from tidegauge_service.errors import Fenced, Superseded
 from tidegauge_service.store import schema, streams, upsert
+from tidegauge_service.store.ingest import event_keys
 from tidegauge_service.store.ingest.counted import PaneKey, Sample
 from tidegauge_service.store.ingest.dead_letter import DeadLetter
 from tidegauge_service.store.streams import CLOSED, CUT, REPLAYED, StreamRow
@@ -166,8 +167,11 @@ def _write(
     upsert.keep(connection, schema.sample, samples)
     for where, batch in zip(wheres, batches, strict=True):
         _write_dead_letters(connection, where, batch.dead_letters, now_ms)
+        event_keys.release(connection, stream, batch.dead_letters)
         if batch.replayed:
             _end_dead_letters(connection, batch.partition, stream, batch.replayed)
+            if not event_keys.claim_again(connection, stream, batch.replayed, now_ms):
+                raise Fenced(batch.partition)
 
 
 def _count_late(

@@ -17,3 +17,5 @@ class DeadLetter:
     size: int
     timestamp_ms: int | None = None
     """The source's own timestamp, which a replay may need."""
+    key: str | None = None
+    """Of an event of a `log`: the digest of the id that it gave up (``event_keys``)."""

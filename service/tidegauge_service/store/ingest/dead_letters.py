@@ -131,7 +131,7 @@ def drop(connection: sa.Connection, stream: StreamRow, wanted: DeadLetterFilter)
 def _select(payload: sa.ColumnElement[Any]) -> sa.Select[Any]:
     t = schema.dead_letter
     columns = (t.c.partition, t.c.offset, t.c.reason, t.c.detail, t.c.size, t.c.timestamp_ms)
-    return sa.select(*columns, t.c.received_ms, payload.label("payload"))
+    return sa.select(*columns, t.c.key, t.c.received_ms, payload.label("payload"))
 
 
 def _kept(row: Any) -> KeptLetter:
@@ -143,5 +143,6 @@ def _kept(row: Any) -> KeptLetter:
         bytes(row.payload or b""),  # SQLite's substr of nothing is NULL
         row.size,
         row.timestamp_ms,
+        row.key,
     )
     return KeptLetter(letter, row.received_ms)

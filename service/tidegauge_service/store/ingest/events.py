@@ -23,10 +23,10 @@ import sqlalchemy as sa
 from tidegauge_service.config.stream_file import LogSource
 from tidegauge_service.errors import ServiceError, SourceError
 from tidegauge_service.store import schema, upsert
+from tidegauge_service.store.ingest.event_keys import EVENT
 from tidegauge_service.store.streams import StreamRow
 
 REQUEST: Final = "request"
-EVENT: Final = "event"
 
 
 class BacklogFull(ServiceError):  # noqa: N818  (a state, not a fault)
@@ -238,7 +238,8 @@ def _append_to(
     offset, at_byte = taken.next_offset - len(events), taken.bytes - size
     rows = []
     for event in events:
-        row = {"offset": offset, "payload": event.payload, "at_byte": at_byte}
+        key = None if event.key is None else digest(event.key)
+        row = {"offset": offset, "key": key, "payload": event.payload, "at_byte": at_byte}
         rows.append({"stream_id": stream.id, "partition": partition, "received_ms": now_ms, **row})
         offset, at_byte = offset + 1, at_byte + len(event.payload)
     connection.execute(sa.insert(schema.event), rows)

@@ -81,6 +81,14 @@ def counted_span(connection: sa.Connection, stream: StreamRow) -> tuple[int, int
     return None if first is None else (int(first), int(last) + stream.window_ms)
 
 
+def late_between(connection: sa.Connection, stream: StreamRow, since: int, until: int) -> int:
+    """Return how many records of windows in [since, until) came too late to be counted."""
+    t = schema.late_count
+    start = t.c.window_start_ms
+    here = (t.c.stream_id == stream.id, start >= since, start < until)
+    return int(connection.execute(sa.select(sa.func.sum(t.c.n)).where(*here)).scalar() or 0)
+
+
 def every_lf_failed(connection: sa.Connection, stream: StreamRow) -> bool:
     """Whether every LF failed on every record that is counted; False if none is.
 

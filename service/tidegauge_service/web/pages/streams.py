@@ -206,7 +206,11 @@ def _facts(summary: StreamSummary) -> tuple[Fact, ...]:
 def _unread(summary: StreamSummary) -> str:
     lags = [p.lag for p in summary.partitions]
     known = [lag for lag in lags if lag is not None]
-    return count(sum(known)) if lags and len(known) == len(lags) else "unknown"
+    if not lags or len(known) < len(lags):
+        return "unknown"
+    n = count(sum(known))
+    ended = summary.source == "file" and all(p.drained for p in summary.partitions)
+    return f"{n} when the files were last read; to read more, restart" if ended else n
 
 
 def _dead_letters(reasons: Mapping[str, int]) -> str:

@@ -156,3 +156,20 @@ def test_a_message_is_sent_only_if_its_transaction_commits(
         outbox.enqueue(connection, stream_id, ["ops"], Message("a", {}), now_ms=0)
         raise ZeroDivisionError
     assert drain(database, 10) == []
+
+
+def test_only_what_is_not_due_and_was_never_tried_is_scheduled(
+    database: Database, stream_id: int
+) -> None:
+    enqueue(database, stream_id, "due", now_ms=0)
+    with database.write() as connection:
+        later = Message("later", {})
+        outbox.enqueue(connection, stream_id, ["ops"], later, now_ms=0, after_ms=100)
+    with database.read() as connection:
+        assert outbox.scheduled(connection, stream_id, 50) == 1
+        assert outbox.scheduled(connection, stream_id, 100) == 0, "it should have gone out"
+    taken = write(database, outbox.lease, 50, LEASE)
+    assert taken is not None
+    write(database, outbox.settle, taken, state=WAITING, now_ms=50, due_ms=500)
+    with database.read() as connection:
+        assert outbox.scheduled(connection, stream_id, 60) == 1, "the other waits to be repeated"
