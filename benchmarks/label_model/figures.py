@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any, Final
 
 PAGE: Final = "label-model-figures.md"
-MODELS: Final = ("majority", "ties to the rarer class", "Dawid–Skene", "tidegauge")
+MODELS: Final = (
+    "majority",
+    "ties to the rarer class",
+    "Dawid–Skene",
+    "FlyingSquid's closed form",
+    "tidegauge",
+)
 PEERS: Final = {"snorkel": "Snorkel's LabelModel", "crowd-kit": "crowd-kit's Dawid–Skene"}
 
 Json = Mapping[str, Any]
@@ -107,8 +113,8 @@ def _gold(found: Json) -> str:
     head = ["votes", *(f"{n} labels" for n in next(iter(found["sets"].values()))["gold"])]
     return f"""## Class shares with gold labels
 
-Largest error of a class share of all records, the mean of several draws of labels; in brackets half
-of the 95 % interval, and how often it held the truth.
+Largest error of a class share of all records, the mean of {found["draws"]} draws of labels; in
+brackets half of the 95 % interval, and how often it held the truth.
 
 {table(head, rows)}
 """
