@@ -33,6 +33,7 @@ def main() -> int:
         "benchmark": "label_model",
         "quick": QUICK,
         "seed": chosen.seed,
+        "draws": experiments.DRAWS,
         "real": [sample.name for sample in sets],
         "sets": {},
     }

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks._timing import QUICK, Contestant, race
+from benchmarks.label_model import triplets
 from benchmarks.label_model.votes import ABSTAIN, EVEN, Floats, Ints, Sample, Votes, unipolar
 from tidegauge_probes.counts.panes import fold
 from tidegauge_probes.errors import BaselineError
@@ -18,7 +19,7 @@ from tidegauge_probes.model import VoteMatrix
 WINDOWS: Final = 4 if QUICK else 40
 SIZES: Final = (500, 2_000, 10_000)
 GOLD: Final = (100, 200, 400)
-DRAWS: Final = 2 if QUICK else 6
+DRAWS: Final = 2 if QUICK else 100
 BROKEN: Final = (2_000, 10_000)
 ROUNDS: Final = 2 if QUICK else 7
 
@@ -55,6 +56,7 @@ MODELS: Final[Mapping[str, Labels]] = {
     "majority": majority,
     "ties to the rarer class": rarer,
     "Dawid–Skene": old,
+    "FlyingSquid's closed form": triplets.scores,
     "tidegauge": ours,
 }
 

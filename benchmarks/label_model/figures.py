@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any, Final
 
 PAGE: Final = "label-model-figures.md"
-MODELS: Final = ("majority", "ties to the rarer class", "Dawid–Skene", "tidegauge")
+MODELS: Final = (
+    "majority",
+    "ties to the rarer class",
+    "Dawid–Skene",
+    "FlyingSquid's closed form",
+    "tidegauge",
+)
 PEERS: Final = {"snorkel": "Snorkel's LabelModel", "crowd-kit": "crowd-kit's Dawid–Skene"}
 
 Json = Mapping[str, Any]
@@ -105,8 +111,8 @@ def _gold(found: Json) -> str:
     head = ["votes", *(f"{n} labels" for n in next(iter(found["sets"].values()))["gold"])]
     return f"""## Class shares with gold labels
 
-Largest error of a class share of all records, averaged over several draws of labels; in brackets,
-half the width of the 95 % interval, and how often it contained the truth.
+Largest error of a class share of all records, averaged over {found["draws"]} draws of labels; in
+brackets, half the width of the 95 % interval, and how often it contained the truth.
 
 {table(head, rows)}
 """

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.label_model import experiments, figures
+from benchmarks.label_model import experiments, figures, triplets
 from benchmarks.label_model.votes import ABSTAIN, Sample, real, simulated
 
 SEED = 3
@@ -50,10 +50,20 @@ def test_everything_is_figures_and_a_page(tmp_path: Path) -> None:
     assert sets["guesses"]["shares"]["tidegauge"] is None
     cost = {"independent": {"Dawid–Skene": 0.3, "tidegauge": 0.6, "ratio": 2.0}}
     peers = {"snorkel": {"independent": 0.8}, "crowd-kit": {"error": "no wheel"}}
-    found = {"seed": SEED, "real": [], "sets": sets, "costs": cost, "peers": peers}
+    found: dict[str, Any] = {"seed": SEED, "draws": 1, "real": []}
+    found |= {"sets": sets, "costs": cost, "peers": peers}
     figures.write(json.loads(json.dumps(found)), tmp_path)
     page = (tmp_path / figures.PAGE).read_text()
     assert "| guesses | majority |" in page
     assert "withheld" in page
     assert "crowd-kit's Dawid–Skene: no wheel" in page
     assert "No real data set was available" in page
+
+
+def test_triplets_find_how_right_each_lf_is() -> None:
+    rng = np.random.default_rng(SEED)
+    truth = rng.choice((-1.0, 1.0), 20_000)
+    right = np.array([0.9, 0.8, 0.7, 0.6])
+    signs = truth[:, None] * np.where(rng.random((20_000, 4)) < right, 1.0, -1.0)
+    signs[rng.random(signs.shape) < 0.4] = 0.0
+    assert triplets.accuracies(signs) == pytest.approx(2 * right - 1, abs=0.05)
