@@ -26,7 +26,7 @@ from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.ingest.sources.source import Polled, Raw
 from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.jobs.evaluator import Evaluator
-from tidegauge_service.store import streams
+from tidegauge_service.store import registration, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.scope import StreamScope
 
@@ -113,7 +113,7 @@ def measure(total: int, folder: Path) -> tuple[list[float], float]:
     database.upgrade()
     source = EndlessSource()
     with database.write() as connection:
-        stream = streams.register(connection, config, probe_set, now_ms())
+        stream = registration.register(connection, config, probe_set, now_ms())
         streams.seed_partitions(connection, stream.id, source.beginnings(), now_ms())
     scope = StreamScope(config, stream, database, now_ms)
     worker = Worker(scope, probe_set, source)

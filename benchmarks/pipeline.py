@@ -32,7 +32,7 @@ from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.sources.source import Polled, Raw
 from tidegauge_service.ingest.worker import Worker
-from tidegauge_service.store import schema, streams
+from tidegauge_service.store import registration, schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest.commit import close_windows
 from tidegauge_service.store.scope import StreamScope
@@ -118,7 +118,7 @@ class Pipeline:
         self._database = TimedDatabase(url)
         self._database.upgrade()
         with self._database.write() as connection:
-            self._stream = streams.register(connection, config, probe_set, now_ms())
+            self._stream = registration.register(connection, config, probe_set, now_ms())
             streams.seed_partitions(connection, self._stream.id, source.beginnings(), now_ms())
         scope = StreamScope(config, self._stream, self._database, now_ms)
         self._worker = Worker(scope, probe_set, source)

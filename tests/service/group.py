@@ -14,7 +14,7 @@ from tidegauge_probes import load
 from tidegauge_service.clock import Clock
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.ingest.worker import Worker
-from tidegauge_service.store import streams
+from tidegauge_service.store import registration, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import PartitionRow
@@ -45,7 +45,7 @@ class Group:
         self.database = database
         self.config = load_stream(path)
         self.probe_set = load(self.config.probes, folder)
-        self.stream = write(database, streams.register, self.config, self.probe_set, NOW)
+        self.stream = write(database, registration.register, self.config, self.probe_set, NOW)
         starts = dict.fromkeys(range(len(topic)), 0)
         write(database, streams.seed_partitions, self.stream.id, starts, NOW)
 

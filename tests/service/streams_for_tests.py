@@ -22,7 +22,7 @@ from tidegauge_service.ingest.partitions.first_positions import seed
 from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.ingest.worker import Worker
-from tidegauge_service.store import streams
+from tidegauge_service.store import registration
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.scope import StreamScope
 from tidegauge_service.store.streams import StreamRow
@@ -114,7 +114,7 @@ def reading(
     database = Database(url or f"sqlite:///{folder}/test.db")
     database.upgrade()
     opened = source or FileReader("records.jsonl", folder)
-    stream = write(database, streams.register, config, probe_set, clock())
+    stream = write(database, registration.register, config, probe_set, clock())
     scope = StreamScope(config, stream, database, clock)
     origin.keep(scope, opened)
     seed(scope, opened)

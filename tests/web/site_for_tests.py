@@ -19,7 +19,7 @@ from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
 from tidegauge_probes.label_model import LabelModelKind
 from tidegauge_probes.label_model.accuracy import Accuracy
 from tidegauge_service.config.stream_file import load_stream
-from tidegauge_service.store import streams
+from tidegauge_service.store import registration, streams
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.states import WindowState
@@ -63,7 +63,7 @@ class Site:
         spec: dict[str, Any] = {"classes": ["HAM", "SPAM"], "probes": found}
         config = load_stream(write_stream(self._folder, spec, name=name, **changes))
         probe_set = load(config.probes, self._folder)
-        row = write(self.database, streams.register, config, probe_set, NOW)
+        row = write(self.database, registration.register, config, probe_set, NOW)
         starts = dict.fromkeys(range(partitions), 0)
         write(self.database, streams.seed_partitions, row.id, starts, NOW)
         return row

@@ -350,7 +350,7 @@ def decode(encoded: bytes) -> Baseline:
     try:
         with zipfile.ZipFile(io.BytesIO(encoded)) as archive:
             parts = {name: archive.read(name) for name in archive.namelist()}
-        header = msgspec.json.decode(parts["header.json"], type=stored.Header)
+        header = msgspec.json.decode(parts["header.json"], type=stored.BaselineHeader)
         total = stored.total_of(parts, header)
         starts, x, n = (stored.array_of(parts[name]) for name in ("starts", "x", "n"))
         silent = stored.array_of(parts["silent"]) if header.volume else _no_windows()

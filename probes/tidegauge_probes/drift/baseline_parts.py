@@ -32,7 +32,7 @@ GOLD: Final = ("outcomes", "labels")
 DISTINCT: Final = "distinct.counts"
 
 
-class Header(msgspec.Struct):
+class BaselineHeader(msgspec.Struct):
     """What is not an array."""
 
     version: int
@@ -54,7 +54,7 @@ class Header(msgspec.Struct):
     keep: Stretches = ()
 
 
-def total_of(parts: Mapping[str, bytes], header: Header) -> PaneCounts:
+def total_of(parts: Mapping[str, bytes], header: BaselineHeader) -> PaneCounts:
     """Read the counts of all its records."""
     total = counts_.decode(parts["total.counts"])
     if header.distinct is None:
@@ -64,7 +64,9 @@ def total_of(parts: Mapping[str, bytes], header: Header) -> PaneCounts:
     )
 
 
-def model_of(parts: Mapping[str, bytes], header: Header, total: PaneCounts) -> LabelModel | None:
+def model_of(
+    parts: Mapping[str, bytes], header: BaselineHeader, total: PaneCounts
+) -> LabelModel | None:
     """Read its label model; None if it has none."""
     if header.model is None:
         return None
@@ -76,7 +78,7 @@ def model_of(parts: Mapping[str, bytes], header: Header, total: PaneCounts) -> L
     return of_parts(header.model, found, total.lfs, total.classes)
 
 
-def gold_of(parts: Mapping[str, bytes], header: Header, total: PaneCounts) -> Gold | None:
+def gold_of(parts: Mapping[str, bytes], header: BaselineHeader, total: PaneCounts) -> Gold | None:
     """Read its gold records, or None; ValueError if they do not fit."""
     if header.gold_model is None:
         return None

@@ -16,7 +16,7 @@ from tidegauge_probes.labeling.contents import Contents
 from tidegauge_service.baselines.class_balance import Floats, class_balance
 from tidegauge_service.clock import to_iso
 from tidegauge_service.config.stream_file import BaselineRange, StreamConfig
-from tidegauge_service.store import streams
+from tidegauge_service.store import probe_sets, streams
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import precision as precisions
@@ -66,8 +66,8 @@ def freeze(
             "less, or choose another range"
         )
         raise BaselineError(msg)
-    contents = streams.contents_of(connection, stream.probe_set) or Contents()
-    layout = streams.layout_of(connection, stream.probe_set)
+    contents = probe_sets.contents_of(connection, stream.probe_set) or Contents()
+    layout = probe_sets.layout_of(connection, stream.probe_set)
     shares = class_balance(balance, layout.classes)
     if before is None:
         votes, weights = precisions.kept_votes(

@@ -24,7 +24,7 @@ from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.replay import Replay
-from tidegauge_service.store import streams
+from tidegauge_service.store import registration
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import dead_letters
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
@@ -127,7 +127,7 @@ def replay(
     with opened(settings) as database:
         with database.write() as connection:
             find_stream(connection, config.name)
-            row = streams.register(connection, config, probe_set, now_ms())
+            row = registration.register(connection, config, probe_set, now_ms())
         scope = StreamScope(config, row, database, now_ms, settings.url or "")
         job = Replay(scope, probe_set, owner=owner, codec=codec)
         outcome = job.run(DeadLetterFilter(reason))

@@ -17,7 +17,7 @@ from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_service.baselines.live_windows import freeze
 from tidegauge_service.clock import to_iso
 from tidegauge_service.errors import ChangeRefused
-from tidegauge_service.store import baselines, deployments, streams
+from tidegauge_service.store import baselines, deployments, probe_sets, streams
 from tidegauge_service.store.alerting import alerts
 from tidegauge_service.store.deployments import Author, Change, Deployment, New, Reference
 from tidegauge_service.store.engine import Connection, Database
@@ -57,7 +57,7 @@ def deploy(database: Database, stream: StreamRow, wanted: Wanted, by: Author) ->
         pending.check_range(wanted.compared)
         if wanted.only_from_ms not in {None, pending.from_ms}:
             _refuse(stream, "records have just arrived for the LFs that this replaces: try again")
-        streams.keep_probe_set(connection, wanted.probe_set, by.now_ms)
+        probe_sets.keep_probe_set(connection, wanted.probe_set, by.now_ms)
         return pending.make_live(wanted.new, Change.DEPLOY)
 
 
@@ -70,7 +70,7 @@ def shadow(database: Database, stream: StreamRow, wanted: Wanted, by: Author) ->
             _refuse(stream, f"ProbeSet {name} is live, so it already counts")
         if pending.shadow is not None and pending.shadow.probe_set == name:
             _refuse(stream, f"ProbeSet {name} is already the shadow")
-        streams.keep_probe_set(connection, wanted.probe_set, by.now_ms)
+        probe_sets.keep_probe_set(connection, wanted.probe_set, by.now_ms)
         pending.end(pending.shadow)
         return pending.add(wanted.new, Change.SHADOW)
 

@@ -36,7 +36,7 @@ from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.jobs.sight import SightCheck
 from tidegauge_service.jobs.watermark_watch import WatermarkWatch
 from tidegauge_service.metrics import meters
-from tidegauge_service.store import baselines, deployments, streams
+from tidegauge_service.store import baselines, deployments, registration, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import dead_letters
 from tidegauge_service.store.ingest.dead_letters import DeadLetterFilter
@@ -148,7 +148,7 @@ def open_pipeline(
             check_names(rule, probe_set.layout.probes, probe_set.classes)
         origin.check(database, config, opened)  # before the database takes the stream file over
         with database.write() as connection:
-            stream = streams.register(connection, config, probe_set, clock())
+            stream = registration.register(connection, config, probe_set, clock())
         scope = StreamScope(config, stream, database, clock, settings.url or "")
         origin.keep(scope, opened)
         seed(scope, opened)

@@ -168,7 +168,7 @@ def add(
     from_ms: int,
     by: Author,
 ) -> Deployment:
-    """Deploy a ProbeSet that is known (``streams.keep_probe_set``) from a window on."""
+    """Deploy a ProbeSet that is known (``probe_sets.keep_probe_set``) from a window on."""
     since, until = new.compared.range or (None, None)
     row: dict[str, Any] = {
         "probe_set": new.probe_set,

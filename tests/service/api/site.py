@@ -13,7 +13,7 @@ from tidegauge_probes import load
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.runtime.health import Health
 from tidegauge_service.runtime.server import create_service_app
-from tidegauge_service.store import streams
+from tidegauge_service.store import registration, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import events
 
@@ -30,7 +30,9 @@ class Site:
         for name, kind in (("test", "log"), ("other", "demo")):
             given = source if kind == "log" else {}
             config = load_stream(write_stream(folder, name=name, source={"kind": kind, **given}))
-            stream = write(database, streams.register, config, load(config.probes, folder), NOW)
+            stream = write(
+                database, registration.register, config, load(config.probes, folder), NOW
+            )
             if kind == "log":
                 write(database, events.make_partitions, stream, 2)
             write(database, streams.seed_partitions, stream.id, {0: 0, 1: 0}, NOW)

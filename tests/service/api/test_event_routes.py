@@ -18,7 +18,7 @@ from tidegauge_service.api.context import ApiContext
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.metrics.exposition import Collector
 from tidegauge_service.metrics.snapshot import take_snapshot
-from tidegauge_service.store import streams
+from tidegauge_service.store import registration, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest import events
@@ -39,7 +39,9 @@ class Site:
         source = {"kind": "log", **changes.pop("source", {})}
         config = load_stream(write_stream(folder, source=source, **changes))
         self.database = database
-        self.stream = write(database, streams.register, config, load(config.probes, folder), NOW)
+        self.stream = write(
+            database, registration.register, config, load(config.probes, folder), NOW
+        )
         if source["kind"] == "log":
             write(database, events.make_partitions, self.stream, 2)
         write(database, streams.seed_partitions, self.stream.id, {0: 0, 1: 0}, NOW)

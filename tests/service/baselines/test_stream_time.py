@@ -14,7 +14,7 @@ from tidegauge_probes.drift.civil_time import CivilTime, ClockChange
 from tidegauge_service.baselines import lookup
 from tidegauge_service.config.stream_file import BaselineName
 from tidegauge_service.deployments import changes
-from tidegauge_service.store import baselines, deployments, streams
+from tidegauge_service.store import baselines, deployments, registration, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import Role
 from tidegauge_service.store.windows.clock_change import followed_clock
@@ -26,7 +26,7 @@ def move(group: Judged, civil: CivilTime) -> None:
     """Open the stream again with another `timezone` and `calendar` in its file."""
     changed = {"timezone": civil.zone, "calendar": civil.calendar}
     group.config = group.config.model_copy(update=changed)
-    group.stream = write(group.database, streams.register, group.config, group.probe_set, 0)
+    group.stream = write(group.database, registration.register, group.config, group.probe_set, 0)
 
 
 def live_baseline(group: Judged) -> str:

@@ -13,7 +13,7 @@ from tidegauge_probes.drift.civil_time import ClockChange
 from tidegauge_service.cli.doctor import stream_state
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import load_stream
-from tidegauge_service.store import streams
+from tidegauge_service.store import registration
 from tidegauge_service.store.engine import Database
 
 FOLLOWED = ClockChange(1_774_746_000_000, 1, "Europe/Berlin")
@@ -37,7 +37,7 @@ def test_a_cycle_that_follows_a_clock_is_warned_about_until_the_file_has_a_zone(
     config = load_stream(path)
     database = Database(settings.database.get_secret_value())
     database.upgrade()
-    write(database, streams.register, config, load(config.probes, tmp_path), 0)
+    write(database, registration.register, config, load(config.probes, tmp_path), 0)
     database.close()
     monkeypatch.setattr(stream_state, "followed_clock", lambda _connection, _stream: FOLLOWED)
     assert stream_state.time_zone(path, settings) == f"UTC. Warning: {FOLLOWED.advice}"

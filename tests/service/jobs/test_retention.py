@@ -21,7 +21,7 @@ from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.ingest.sources.demo import DemoStream
 from tidegauge_service.jobs.evaluator import Evaluator
 from tidegauge_service.jobs.retention import Pruner
-from tidegauge_service.store import deployments, schema, streams
+from tidegauge_service.store import deployments, registration, schema, streams
 from tidegauge_service.store.alerting import outbox
 from tidegauge_service.store.deployments import Author, Change, New, Reference
 from tidegauge_service.store.engine import Database
@@ -40,7 +40,7 @@ NOW = START + 1_000 * DAY
 def stream(database: Database, tmp_path: Path) -> StreamRow:
     """Give a stream of 48 windows, each with a pane, a sample, a figure and a late record."""
     config = load_stream(write_stream(tmp_path))
-    row = write(database, streams.register, config, load(config.probes, tmp_path), 0)
+    row = write(database, registration.register, config, load(config.probes, tmp_path), 0)
     write(database, streams.seed_partitions, row.id, {0: 0}, 0)
     with database.write() as connection:
         series = {"stream_id": row.id, "series": "coverage", "segment": "_all"}
@@ -126,7 +126,7 @@ def test_panes_that_the_baseline_will_be_fitted_from_stay(
 ) -> None:
     day = {"from": to_iso(START + 10 * HOUR), "until": to_iso(START + 20 * HOUR)}
     config = load_stream(write_stream(tmp_path, baseline=day))
-    write(database, streams.register, config, load(config.probes, tmp_path), 0)
+    write(database, registration.register, config, load(config.probes, tmp_path), 0)
     tight = {"keep": "1ms"}
     assert prune(database, panes=tight)["pane"] == 30
     assert starts(database, schema.pane) == [*range(10, 20), *range(40, 48)]

@@ -19,14 +19,14 @@ from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import baselines as stored
-from tidegauge_service.store import deployments, schema, streams
+from tidegauge_service.store import deployments, probe_sets, registration, schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import CLOSED, EVALUATED, StreamRow
 
 
 def register(database: Database, folder: Path, now_ms: int = 1, **changes: Any) -> StreamRow:
     config = load_stream(write_stream(folder, **changes))
-    return write(database, streams.register, config, load(config.probes, folder), now_ms)
+    return write(database, registration.register, config, load(config.probes, folder), now_ms)
 
 
 def probe_set_of(folder: Path) -> ProbeSet:
@@ -43,7 +43,7 @@ def test_a_stream_is_registered_once_and_found_again(database: Database, tmp_pat
         assert streams.names(streams.select_streams(connection)) == ["test"]
         for kind in (CLOSED, EVALUATED):
             assert streams.cursor(connection, first.id, kind) is None
-        layout = streams.layout_of(connection, first.probe_set)
+        layout = probe_sets.layout_of(connection, first.probe_set)
     assert layout == probe_set_of(tmp_path).layout
     assert layout.probes == oracle.PROBE_NAMES
 
@@ -67,11 +67,12 @@ def test_what_counts_depend_on_may_not_change_under_a_name(
     with pytest.raises(
         SettingsError, match=f"different `{what}`.*Restore the old `{what}`.*new `name`"
     ):
-        write(database, streams.register, config, load(config.probes, tmp_path), 2)
+        write(database, registration.register, config, load(config.probes, tmp_path), 2)
     assert read(database, streams.find, "test") == before
     config = load_stream(write_stream(tmp_path, name="next", **change))
     assert (
-        write(database, streams.register, config, load(config.probes, tmp_path), 2).id != before.id
+        write(database, registration.register, config, load(config.probes, tmp_path), 2).id
+        != before.id
     )
 
 
@@ -84,7 +85,7 @@ def test_lfs_that_were_not_deployed_are_refused_with_the_command(
     config = load_stream(path)
     command = rf"not deployed; {before.probe_set} is live.*`tidegauge probes deploy {path}`"
     with pytest.raises(SettingsError, match=command):
-        write(database, streams.register, config, load(config.probes, tmp_path), 2)
+        write(database, registration.register, config, load(config.probes, tmp_path), 2)
     assert read(database, streams.find, "test") == before
 
 

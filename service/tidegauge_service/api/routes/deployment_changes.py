@@ -26,7 +26,7 @@ from tidegauge_service.api.routes.deployments import DeploymentRow, deployment_i
 from tidegauge_service.deployments import changes
 from tidegauge_service.deployments.changes import Wanted
 from tidegauge_service.errors import ChangeRefused
-from tidegauge_service.store import baselines, deployments, streams
+from tidegauge_service.store import baselines, deployments, probe_sets, streams
 from tidegauge_service.store.deployments import Author, Reference
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
@@ -175,7 +175,7 @@ def _templates(connection: Connection, stream: StreamRow, body: Deploying) -> tu
             raise Problem(422, "invalid_probes", str(error)) from error
     name = deployment_id(connection, stream, body.probe_set)
     known = deployments.of_stream(connection, stream.id)
-    kept = streams.contents_of(connection, name)
+    kept = probe_sets.contents_of(connection, name)
     again = load_contents(kept, name) if kept else None
     if again is None:
         detail = f"ProbeSet {name} has LFs in Python: `tidegauge probes deploy` loads their files"

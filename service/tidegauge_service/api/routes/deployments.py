@@ -22,7 +22,7 @@ from tidegauge_service.api.filters import span
 from tidegauge_service.api.paging import from_cursor, to_cursor
 from tidegauge_service.api.problems import Problem
 from tidegauge_service.clock import to_iso
-from tidegauge_service.store import deployment_counts, deployments, streams
+from tidegauge_service.store import deployment_counts, deployments, probe_sets
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import Role, StreamRow
@@ -139,7 +139,7 @@ def diff_deployments(
     with ctx.database.read() as connection:
         stream = find_stream(connection, name)
         old, new = (deployment_id(connection, stream, which) for which in (before, after))
-        contents = [streams.contents_of(connection, one) for one in (old, new)]
+        contents = [probe_sets.contents_of(connection, one) for one in (old, new)]
         seen = deployment_counts.side_by_side(connection, stream, old, new)
     found = compare(*(one or Contents() for one in contents))
     return Diff(

@@ -34,7 +34,7 @@ from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.registry import open_source
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.runtime.pipeline import check_receivers
-from tidegauge_service.store import baselines, streams
+from tidegauge_service.store import baselines, registration
 
 ENOUGH_STEPS: Final = 10
 MOST_STEPS: Final = 0.9
@@ -57,7 +57,9 @@ def probes(path: Path, settings: Settings) -> str:
     look(
         path,
         settings,
-        lambda connection, stream: streams.check_registered(connection, stream, config, probe_set),
+        lambda connection, stream: registration.check_registered(
+            connection, stream, config, probe_set
+        ),
     )
     return f"{counted(len(probe_set.probes), 'LF')}, ProbeSet {probe_set.id}"
 

@@ -15,7 +15,7 @@ from tidegauge_probes.labeling.contents import Contents
 from tidegauge_service.cli.console.database import find_stream, opened
 from tidegauge_service.cli.console.terminal import out, print_json, settings_of
 from tidegauge_service.errors import SettingsError
-from tidegauge_service.store import deployment_counts, deployments, streams
+from tidegauge_service.store import deployment_counts, deployments, probe_sets
 from tidegauge_service.store.deployment_counts import SideBySide
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import Role, StreamRow
@@ -66,7 +66,7 @@ def _find(connection: Connection, row: StreamRow | None, which: str) -> tuple[st
             msg = f"stream '{row.name}' has no {which} deployment"
             raise SettingsError(msg)
         name = found.probe_set
-    kept = streams.contents_of(connection, name)
+    kept = probe_sets.contents_of(connection, name)
     if kept is not None:
         return name, kept
     if ":" not in which and not which.endswith((".yaml", ".yml", ".json")):

@@ -22,7 +22,7 @@ from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
 from tidegauge_service.deployments import candidate, changes
 from tidegauge_service.deployments.changes import Wanted
-from tidegauge_service.store import deployment_counts, deployments, streams
+from tidegauge_service.store import deployment_counts, deployments, probe_sets
 from tidegauge_service.store.deployments import Author, Deployment
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import Role, StreamRow
@@ -151,7 +151,7 @@ def _check_that_it_loads(database: Database, row: StreamRow, file: Path) -> None
         known = deployments.of_stream(connection, row.id)
         live = deployments.current(known, Role.LIVE)
         before = changes.previous(known, live) if live else None
-        kept = streams.contents_of(connection, before.probe_set) if before else None
+        kept = probe_sets.contents_of(connection, before.probe_set) if before else None
     if before is not None:
         candidate.load_again(load_stream(file), before, kept)
 

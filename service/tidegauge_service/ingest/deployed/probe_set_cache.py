@@ -22,7 +22,7 @@ from tidegauge_service.ingest.deployed.open_deployments import (
     is_open,
 )
 from tidegauge_service.ingest.fold import Counting
-from tidegauge_service.store import deployments, streams
+from tidegauge_service.store import deployments, probe_sets, streams
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import CLOSED, Role, StreamRow
@@ -69,7 +69,7 @@ class ProbeSetCache:
             closed = streams.cursor(connection, stream.id, CLOSED) or 0
             known = deployments.of_stream(connection, stream.id)
             needed = [d for d in known if is_open(_ended(d, replaced_ms), closed)]
-            kept = {d.probe_set: streams.contents_of(connection, d.probe_set) for d in needed}
+            kept = {d.probe_set: probe_sets.contents_of(connection, d.probe_set) for d in needed}
         found: dict[str, list[LoadedDeployment]] = {Role.LIVE: [], Role.SHADOW: []}
         column = 0
         for deployment in sorted(needed, key=lambda d: (d.role, d.from_ms)):

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tidegauge_probes.counts import panes as counts
 from tidegauge_probes.counts.panes import DistinctCounts, PaneCounts
-from tidegauge_service.store import schema, streams
+from tidegauge_service.store import probe_sets, schema
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import texts
 
@@ -65,7 +65,7 @@ def _unsettled(
     for start, records, encoded in connection.execute(query.order_by(t.c.partition)):
         if start in parts:
             parts[start].append((records, encoded))
-    classes = len(streams.layout_of(connection, stream.probe_set).classes)
+    classes = len(probe_sets.layout_of(connection, stream.probe_set).classes)
     counted = {start: texts.distinct_of(some, classes) for start, some in parts.items()}
     return {start: distinct for start, distinct in counted.items() if distinct is not None}
 

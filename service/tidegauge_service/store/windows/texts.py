@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tidegauge_probes.counts import panes, text_sample
 from tidegauge_probes.counts.panes import DistinctCounts
 from tidegauge_probes.counts.text_sample import FrequentText
-from tidegauge_service.store import schema, streams, upsert
+from tidegauge_service.store import probe_sets, schema, upsert
 from tidegauge_service.store.streams import StreamRow
 
 _FREQUENT = msgspec.json.Decoder(tuple[FrequentText, ...])
@@ -27,7 +27,7 @@ def settle(connection: sa.Connection, stream: StreamRow, start: int) -> None:
     for probe_set, records, encoded in connection.execute(query):
         by_probe_set.setdefault(probe_set, []).append((records, encoded))
     for probe_set, parts in by_probe_set.items():
-        classes = len(streams.layout_of(connection, probe_set).classes)
+        classes = len(probe_sets.layout_of(connection, probe_set).classes)
         distinct = distinct_of(parts, classes)
         if distinct is not None:
             _save(connection, stream, start, probe_set, distinct)

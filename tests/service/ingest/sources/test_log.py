@@ -22,7 +22,7 @@ from tidegauge_service.ingest.sources.log import EventLog
 from tidegauge_service.ingest.sources.source import Polled
 from tidegauge_service.ingest.worker import Worker
 from tidegauge_service.metrics import meters
-from tidegauge_service.store import streams
+from tidegauge_service.store import registration, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import events
 from tidegauge_service.store.ingest.events import Event
@@ -45,7 +45,7 @@ class Team:
         self.database = database
         self.now = START + 10_000 * HOUR
         self.probe_set = load(self.config.probes, folder)
-        self.stream = write(database, streams.register, self.config, self.probe_set, self.now)
+        self.stream = write(database, registration.register, self.config, self.probe_set, self.now)
         write(
             database, streams.seed_partitions, self.stream.id, self.reader().beginnings(), self.now
         )

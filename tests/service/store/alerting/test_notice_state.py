@@ -12,7 +12,7 @@ from tests.service.transactions import read, write
 from tidegauge_alerts.messages.model import Message
 from tidegauge_probes import load
 from tidegauge_service.config.stream_file import load_stream
-from tidegauge_service.store import schema, streams
+from tidegauge_service.store import registration, schema
 from tidegauge_service.store.alerting.notice_state import NoticeState, Trouble, since
 from tidegauge_service.store.engine import Database
 
@@ -20,7 +20,7 @@ from tidegauge_service.store.engine import Database
 @pytest.fixture
 def stream_id(database: Database, tmp_path: Path) -> int:
     config = load_stream(write_stream(tmp_path))
-    return write(database, streams.register, config, load(config.probes, tmp_path), 0).id
+    return write(database, registration.register, config, load(config.probes, tmp_path), 0).id
 
 
 def written(database: Database) -> list[tuple[str, str]]:

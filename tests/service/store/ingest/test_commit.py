@@ -14,7 +14,7 @@ from tidegauge_probes.counts.panes import PaneCounts, fold
 from tidegauge_probes.model import VoteMatrix
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import Fenced
-from tidegauge_service.store import streams
+from tidegauge_service.store import registration, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import commit as store
 from tidegauge_service.store.ingest.commit import PartitionBatch
@@ -30,7 +30,7 @@ def stream(database: Database, tmp_path: Path) -> StreamRow:
     """Give a stream with windows of 10 ms, lateness 2 ms and two partitions."""
     path = write_stream(tmp_path, window="10ms", lateness="2ms")
     config = load_stream(path)
-    row = write(database, streams.register, config, load(config.probes, tmp_path), 0)
+    row = write(database, registration.register, config, load(config.probes, tmp_path), 0)
     write(database, streams.seed_partitions, row.id, {0: 0, 1: 0}, 0)
     return row
 
@@ -86,7 +86,7 @@ def test_partitions_of_another_stream_are_untouched(
     database: Database, stream: StreamRow, tmp_path: Path
 ) -> None:
     config = load_stream(write_stream(tmp_path, name="other"))
-    other = write(database, streams.register, config, load(config.probes, tmp_path), 0)
+    other = write(database, registration.register, config, load(config.probes, tmp_path), 0)
     write(database, streams.seed_partitions, other.id, {0: 0}, 0)
     commit(database, stream, batch(0, 0, 5, panes={0: pane(5)}, added={0: 5}))
     assert positions(database, other) == [0]
@@ -140,7 +140,7 @@ def test_what_is_closed_stays_closed(database: Database, stream: StreamRow) -> N
 
 def test_a_stream_without_partitions_closes_nothing(database: Database, tmp_path: Path) -> None:
     config = load_stream(write_stream(tmp_path, name="bare"))
-    bare = write(database, streams.register, config, load(config.probes, tmp_path), 0)
+    bare = write(database, registration.register, config, load(config.probes, tmp_path), 0)
     assert write(database, store.close_windows, bare) is None
 
 

@@ -18,7 +18,7 @@ from tests.service.transactions import write
 from tidegauge_probes import load
 from tidegauge_service.config.stream_file import LogSource, load_stream
 from tidegauge_service.errors import SourceError
-from tidegauge_service.store import schema, streams
+from tidegauge_service.store import registration, schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.ingest import events
 from tidegauge_service.store.ingest.events import (
@@ -43,7 +43,7 @@ class Log:
         assert isinstance(config.source, LogSource)
         self.database, self.source = database, config.source
         self.stream: StreamRow = write(
-            database, streams.register, config, load(config.probes, folder), 0
+            database, registration.register, config, load(config.probes, folder), 0
         )
         self.partitions = write(
             database, events.make_partitions, self.stream, self.source.partitions
