@@ -17,10 +17,10 @@ from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.calibration.model import Calibration
 from tidegauge_probes.drift.distinct import moved
-from tidegauge_probes.drift.scales import GROSS_ODDS, LONGEST
+from tidegauge_probes.drift.scales import LONGEST
 from tidegauge_probes.drift.scan import Past, Scanned, effective, scan
 from tidegauge_probes.drift.season import SeasonCounts
-from tidegauge_probes.drift.significance import off
+from tidegauge_probes.drift.significance import off, worth_a_page
 from tidegauge_probes.findings import Finding, SeriesKind, TextCounts, Verdict
 from tidegauge_probes.lazy import LazyModule
 
@@ -182,12 +182,6 @@ def _shifted(compared: _Comparison, baseline: Baseline, tested: Mask, detector: 
         # Nights and Sundays are not known yet; an odds ratio of 3 would be no news.
         worth = worth & [key.series is not SeriesKind.VOLUME for key in baseline.keys]
     return off(found.adjusted / baseline.weights, worth, tested, detector.alpha)
-
-
-def worth_a_page(found: Scanned, calibration: Calibration) -> Mask:
-    """Mark series whose shift is large enough to be reported, however certain it is, [S]."""
-    gross = np.abs(np.log(found.effect)) >= np.log(GROSS_ODDS)
-    return np.asarray(found.worth & (gross | ~(calibration.wanders | calibration.learning)))
 
 
 def _verdicts(n: Ints, tested: Mask, shifted: Mask, calibration: Calibration) -> list[Verdict]:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tidegauge_probes.drift.calibration.model import Calibration
+from tidegauge_probes.drift.scales import GROSS_ODDS
+from tidegauge_probes.drift.scan import Scanned
+
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
@@ -29,3 +33,9 @@ def benjamini_hochberg(p_values: Floats, alpha: float) -> Mask:
     passing = np.flatnonzero(order <= alpha * np.arange(1, m + 1) / m)
     threshold = order[passing[-1]] if len(passing) else -1.0
     return np.asarray(p_values <= threshold)
+
+
+def worth_a_page(found: Scanned, calibration: Calibration) -> Mask:
+    """Mark series whose shift is large enough to be reported, however certain it is, [S]."""
+    gross = np.abs(np.log(found.effect)) >= np.log(GROSS_ODDS)
+    return np.asarray(found.worth & (gross | ~(calibration.wanders | calibration.learning)))

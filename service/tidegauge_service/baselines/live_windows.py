@@ -16,16 +16,16 @@ from tidegauge_probes.labeling.contents import Contents
 from tidegauge_service.baselines.class_balance import Floats, class_balance
 from tidegauge_service.clock import to_iso
 from tidegauge_service.config.stream_file import BaselineRange, StreamConfig
-from tidegauge_service.store import probe_sets, streams
+from tidegauge_service.store import layouts, probe_sets, streams
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import precision as precisions
 from tidegauge_service.store.windows.counts import (
     counted_span,
     late_between,
+    windows_with_records,
     with_distinct_texts,
 )
-from tidegauge_service.store.windows.evaluation import windows_with_records
 
 TRAINING = "training"
 """In the source of a baseline of live windows: id of the one of training data that it followed."""
@@ -67,7 +67,7 @@ def freeze(
         )
         raise BaselineError(msg)
     contents = probe_sets.contents_of(connection, stream.probe_set) or Contents()
-    layout = probe_sets.layout_of(connection, stream.probe_set)
+    layout = layouts.layout_of(connection, stream.probe_set)
     shares = class_balance(balance, layout.classes)
     if before is None:
         votes, weights = precisions.kept_votes(

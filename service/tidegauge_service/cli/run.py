@@ -7,7 +7,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -23,8 +23,9 @@ from tidegauge_service.cli.console.terminal import err, settings_of
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
+from tidegauge_service.config.stream_names import check_names_differ
 from tidegauge_service.config.tokens import new_token
-from tidegauge_service.errors import ServiceError, SettingsError, StoreError
+from tidegauge_service.errors import ServiceError, StoreError
 from tidegauge_service.runtime.listener import bind, link, listen
 from tidegauge_service.runtime.pipeline import check_receivers
 from tidegauge_service.runtime.server import Server, create_service_app, raise_descriptor_limit
@@ -127,20 +128,6 @@ def _load(paths: Sequence[Path], settings: Settings) -> list[StreamConfig]:
     for config in configs:
         check_receivers(config, settings)
     return configs
-
-
-def check_names_differ(configs: Iterable[StreamConfig]) -> None:
-    """SettingsError if two stream files have the same `name`: they would count as one stream."""
-    files: dict[str, str] = {}
-    for config in configs:
-        if config.name in files:
-            msg = (
-                f"{files[config.name]} and {config.file} both have the name '{config.name}': give "
-                "each stream a `name` of its own. To start more workers of one stream, use "
-                "--workers"
-            )
-            raise SettingsError(msg)
-        files[config.name] = config.file
 
 
 def _stop_on_signals(supervisor: Supervisor) -> None:

@@ -81,7 +81,7 @@ class Evaluator:
                 after = self._evaluate(connection, window, known)
             else:
                 self._keep_for_baseline(connection, window, window.range_state)
-            texts.settle(connection, stream, start)
+            texts.settle(connection, stream.id, start)
             evaluation.finish(connection, stream, start)
             kept_ms = samples.keep_windows * stream.window_ms
             evaluation.drop_samples(connection, stream, start - kept_ms)

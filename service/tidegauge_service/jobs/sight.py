@@ -11,7 +11,7 @@ from tidegauge_alerts.messages.model import Message
 from tidegauge_probes.counts.blindness import blindness, uncounted
 from tidegauge_probes.engine import QUARANTINED
 from tidegauge_probes.findings import Blindness
-from tidegauge_service.store import probe_sets, streams
+from tidegauge_service.store import layouts, streams
 from tidegauge_service.store.alerting.notice_state import NoticeState, Trouble
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.scope import StreamScope
@@ -61,7 +61,7 @@ class SightCheck:
         counts = newest.newest_counts(connection, stream)
         if counts is None:
             return None
-        layout = probe_sets.layout_of(connection, stream.probe_set)
+        layout = layouts.layout_of(connection, stream.probe_set)
         return blindness(
             counts, layout, before.found or (), text=self._text, segment_by=self._segment_by
         )

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tidegauge_probes.counts.panes import BLIND, COVERED, PaneCounts
 from tidegauge_probes.model import Layout
-from tidegauge_service.store import deployments, probe_sets, schema, streams
+from tidegauge_service.store import deployments, layouts, schema, streams
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.streams import CLOSED, StreamRow
 from tidegauge_service.store.windows.counts import counts_between
@@ -83,7 +83,7 @@ def page(
         query = query.where(t.c.window_start_ms < until_ms)
     starts = connection.execute(query).scalars().all()
     counted = _counts(connection, stream, probe_set, starts)
-    layout = probe_sets.layout_of(connection, probe_set)
+    layout = layouts.layout_of(connection, probe_set)
     return [(start, _figures(counted[start], layout)) for start in starts]
 
 
@@ -97,7 +97,7 @@ def side_by_side(
     sums = []
     for probe_set in (before, after):
         counted = _counts(connection, stream, probe_set, found)
-        layout = probe_sets.layout_of(connection, probe_set)
+        layout = layouts.layout_of(connection, probe_set)
         sums.append(_figures(reduce(add, counted.values()), layout) if found else None)
     return SideBySide(tuple(found), sums[0], sums[1])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from tidegauge_service.store import probe_sets, schema
+from tidegauge_service.store import layouts, schema
 
 
 def lfs(connection: sa.Connection, stream_id: int | None) -> list[str]:
@@ -14,7 +14,7 @@ def lfs(connection: sa.Connection, stream_id: int | None) -> list[str]:
     if stream_id is not None:
         query = query.where(d.c.stream_id == stream_id)
     ids = connection.execute(query).scalars().all()
-    return sorted({name for one in ids for name in probe_sets.layout_of(connection, one).probes})
+    return sorted({name for one in ids for name in layouts.layout_of(connection, one).probes})
 
 
 def has_segment(connection: sa.Connection, stream_id: int | None, segment: str) -> bool:

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from tidegauge_probes.labeling.contents import Contents, read_contents
 from tidegauge_probes.labeling.probe_set import ProbeSet
-from tidegauge_probes.model import Layout
 from tidegauge_service.store import schema, upsert
 
 
@@ -31,12 +30,3 @@ def contents_of(connection: sa.Connection, probe_set: str) -> Contents | None:
     query = sa.select(t.c.contents).where(t.c.id == probe_set)
     text = connection.execute(query).scalar_one_or_none()
     return None if text is None else read_contents(json.loads(text))
-
-
-def layout_of(connection: sa.Connection, probe_set: str) -> Layout:
-    """Return the names that a ProbeSet's counts are over."""
-    t = schema.probe_set
-    text = connection.execute(sa.select(t.c.layout).where(t.c.id == probe_set)).scalar_one()
-    kept = json.loads(text)
-    labels = tuple(map(tuple, kept["labels"]))
-    return Layout(tuple(kept["probes"]), tuple(kept["classes"]), labels)

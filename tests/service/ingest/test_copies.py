@@ -66,7 +66,7 @@ def test_partitions_are_merged_when_the_window_is_evaluated(group: Group) -> Non
         said = {json.loads(value)["text"] for inputs in group.topic for value in inputs[:6]}
         assert found.distinct.texts == found.distinct.counts.records == len(said)
         assert found.distinct.copies == 18 - len(said)
-        texts.settle(connection, stream, START)
+        texts.settle(connection, stream.id, START)
         again = with_distinct_texts(connection, stream, START, START + HOUR)[START]
         assert again.distinct is not None
         assert again.distinct.counts == found.distinct.counts

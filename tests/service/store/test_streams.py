@@ -19,7 +19,7 @@ from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import baselines as stored
-from tidegauge_service.store import deployments, probe_sets, registration, schema, streams
+from tidegauge_service.store import deployments, layouts, registration, schema, streams
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import CLOSED, EVALUATED, StreamRow
 
@@ -43,7 +43,7 @@ def test_a_stream_is_registered_once_and_found_again(database: Database, tmp_pat
         assert streams.names(streams.select_streams(connection)) == ["test"]
         for kind in (CLOSED, EVALUATED):
             assert streams.cursor(connection, first.id, kind) is None
-        layout = probe_sets.layout_of(connection, first.probe_set)
+        layout = layouts.layout_of(connection, first.probe_set)
     assert layout == probe_set_of(tmp_path).layout
     assert layout.probes == oracle.PROBE_NAMES
 

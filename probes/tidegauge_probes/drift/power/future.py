@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.calibration.model import Calibration
-from tidegauge_probes.drift.comparison import worth_a_page
 from tidegauge_probes.drift.scales import LONGEST
 from tidegauge_probes.drift.scan import Past, Scanned, scan
 from tidegauge_probes.drift.season import DAY_MS
+from tidegauge_probes.drift.significance import worth_a_page
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -17,7 +17,6 @@ from tidegauge_service.cli.console.first_records import FIRST, first_inputs
 from tidegauge_service.cli.console.terminal import counted
 from tidegauge_service.cli.doctor.database import look, opened
 from tidegauge_service.cli.probes.sample import stream_inputs
-from tidegauge_service.cli.run import check_names_differ
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import (
@@ -26,6 +25,7 @@ from tidegauge_service.config.stream_file import (
     BaselineRange,
     load_stream,
 )
+from tidegauge_service.config.stream_names import check_names_differ
 from tidegauge_service.errors import SettingsError, SourceError
 from tidegauge_service.ingest.codec.stream_codec import check_format, open_codec
 from tidegauge_service.ingest.partitions import origin

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.model import Layout
-from tidegauge_service.store import deployments, probe_sets
+from tidegauge_service.store import deployments, layouts
 from tidegauge_service.store.deployments import Deployment
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.states import WindowState
@@ -51,7 +51,7 @@ def count(connection: Connection, stream: StreamRow, start: int) -> ClosedWindow
     """Add up the panes of a window, as the deployment that is live in it has counted them."""
     deployment = deployments.live_at(deployments.of_stream(connection, stream.id), start)
     seen = deployments.seen_from(stream, deployment)
-    layout = probe_sets.layout_of(connection, deployment.probe_set)
+    layout = layouts.layout_of(connection, deployment.probe_set)
     found = with_distinct_texts(connection, seen, start, start + stream.window_ms)
     counts = found.get(start) or panes.empty(len(layout.probes), len(layout.classes))
     whole = is_whole(connection, stream, start)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tidegauge_probes.counts import panes as counts
 from tidegauge_probes.counts.panes import DistinctCounts, PaneCounts
-from tidegauge_service.store import probe_sets, schema
+from tidegauge_service.store import layouts, schema
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import texts
 
@@ -38,12 +38,30 @@ def counts_between(
     return {start: reduce(add, parts) for start, parts in panes.items()}
 
 
+def windows_with_records(
+    connection: sa.Connection, stream: StreamRow, since: int, until: int
+) -> list[int]:
+    """Return the windows in [since, until) in which any ProbeSet of the stream counted records."""
+    t = schema.pane
+    query = (
+        sa.select(t.c.window_start_ms)
+        .distinct()
+        .where(
+            t.c.stream_id == stream.id,
+            t.c.window_start_ms >= since,
+            t.c.window_start_ms < until,
+            t.c.records > 0,
+        )
+    )
+    return list(connection.execute(query).scalars())
+
+
 def with_distinct_texts(
     connection: sa.Connection, stream: StreamRow, since: int, until: int
 ) -> dict[int, PaneCounts]:
     """Return the same counts, and with them those of the distinct texts, as far as known."""
     found = counts_between(connection, stream, since, until)
-    known = texts.settled(connection, stream, since, until)
+    known = texts.settled(connection, stream.id, stream.probe_set, since, until)
     known |= _unsettled(connection, stream, [start for start in found if start not in known])
     return {start: replace(pane, distinct=known.get(start)) for start, pane in found.items()}
 
@@ -65,7 +83,7 @@ def _unsettled(
     for start, records, encoded in connection.execute(query.order_by(t.c.partition)):
         if start in parts:
             parts[start].append((records, encoded))
-    classes = len(probe_sets.layout_of(connection, stream.probe_set).classes)
+    classes = len(layouts.layout_of(connection, stream.probe_set).classes)
     counted = {start: texts.distinct_of(some, classes) for start, some in parts.items()}
     return {start: distinct for start, distinct in counted.items() if distinct is not None}
 

@@ -85,24 +85,6 @@ def _tells_of_outage(connection: sa.Connection, stream: StreamRow, start: int) -
     return last is not None and start <= int(last) + TOLD_BY * stream.window_ms
 
 
-def windows_with_records(
-    connection: sa.Connection, stream: StreamRow, since: int, until: int
-) -> list[int]:
-    """Return the windows in [since, until) in which any ProbeSet of the stream counted records."""
-    t = schema.pane
-    query = (
-        sa.select(t.c.window_start_ms)
-        .distinct()
-        .where(
-            t.c.stream_id == stream.id,
-            t.c.window_start_ms >= since,
-            t.c.window_start_ms < until,
-            t.c.records > 0,
-        )
-    )
-    return list(connection.execute(query).scalars())
-
-
 def finish(connection: sa.Connection, stream: StreamRow, start: int) -> None:
     """Move the evaluated cursor past a window."""
     streams.move_cursor(connection, stream.id, EVALUATED, start + stream.window_ms)

@@ -9,7 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from tidegauge_probes.counts.panes import PaneCounts
-from tidegauge_service.store import probe_sets, schema
+from tidegauge_service.store import layouts, schema
 from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows.counts import counts_between
 from tidegauge_service.store.windows.sight import NOTED
@@ -53,6 +53,6 @@ def failing(connection: sa.Connection, stream: StreamRow) -> dict[str, float]:
     counts = newest_counts(connection, stream)
     if counts is None:
         return {}
-    probes = probe_sets.layout_of(connection, stream.probe_set).probes
+    probes = layouts.layout_of(connection, stream.probe_set).probes
     shares = (counts.all.errors / counts.records).tolist()
     return {probe: share for probe, share in zip(probes, shares, strict=True) if share >= NOTED}

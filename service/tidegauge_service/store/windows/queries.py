@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tidegauge_alerts.model import AlertState
 from tidegauge_probes.drift.civil_time import ClockChange
 from tidegauge_probes.findings import ALL, Blindness, SeriesKind
-from tidegauge_service.store import probe_sets, schema, streams
+from tidegauge_service.store import layouts, schema, streams
 from tidegauge_service.store.alerting import notice_state
 from tidegauge_service.store.alerting.notice_state import Trouble
 from tidegauge_service.store.ingest import decisions, quarantine
@@ -355,7 +355,7 @@ def heat_map(
     s = schema.series
     wanted = (s.c.segment == segment, s.c.series.in_(_IN_HEAT_MAP))
     rows = _windows(connection, stream, wanted, limit=windows, newest_first=True)
-    probes = probe_sets.layout_of(connection, stream.probe_set).probes
+    probes = layouts.layout_of(connection, stream.probe_set).probes
     rows.reverse()
     found = [{(f.series, f.probe): f for f in row.series} for row in rows]
     keys = [(SeriesKind.BLIND_SPOT, ""), *((SeriesKind.COVERAGE, probe) for probe in probes)]

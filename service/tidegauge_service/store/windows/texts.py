@@ -12,25 +12,24 @@ import sqlalchemy as sa
 from tidegauge_probes.counts import panes, text_sample
 from tidegauge_probes.counts.panes import DistinctCounts
 from tidegauge_probes.counts.text_sample import FrequentText
-from tidegauge_service.store import probe_sets, schema, upsert
-from tidegauge_service.store.streams import StreamRow
+from tidegauge_service.store import layouts, schema, upsert
 
 _FREQUENT = msgspec.json.Decoder(tuple[FrequentText, ...])
 
 
-def settle(connection: sa.Connection, stream: StreamRow, start: int) -> None:
+def settle(connection: sa.Connection, stream_id: int, start: int) -> None:
     """Count the samples of a closed window, and drop them: nothing is added to it any more."""
     t = schema.pane
-    here = (t.c.stream_id == stream.id, t.c.window_start_ms == start)
+    here = (t.c.stream_id == stream_id, t.c.window_start_ms == start)
     query = sa.select(t.c.probe_set, t.c.records, t.c.texts).where(*here).order_by(t.c.partition)
     by_probe_set: dict[str, list[tuple[int, bytes | None]]] = {}
     for probe_set, records, encoded in connection.execute(query):
         by_probe_set.setdefault(probe_set, []).append((records, encoded))
     for probe_set, parts in by_probe_set.items():
-        classes = len(probe_sets.layout_of(connection, probe_set).classes)
+        classes = len(layouts.layout_of(connection, probe_set).classes)
         distinct = distinct_of(parts, classes)
         if distinct is not None:
-            _save(connection, stream, start, probe_set, distinct)
+            _save(connection, stream_id, start, probe_set, distinct)
     connection.execute(sa.update(t).where(*here, t.c.texts.is_not(None)).values(texts=None))
 
 
@@ -49,13 +48,13 @@ def distinct_of(parts: Sequence[tuple[int, bytes | None]], classes: int) -> Dist
 
 def _save(
     connection: sa.Connection,
-    stream: StreamRow,
+    stream_id: int,
     start: int,
     probe_set: str,
     distinct: DistinctCounts,
 ) -> None:
     row = {
-        "stream_id": stream.id,
+        "stream_id": stream_id,
         "window_start_ms": start,
         "probe_set": probe_set,
         "records": distinct.records,
@@ -68,13 +67,13 @@ def _save(
 
 
 def settled(
-    connection: sa.Connection, stream: StreamRow, since: int, until: int
+    connection: sa.Connection, stream_id: int, probe_set: str, since: int, until: int
 ) -> dict[int, DistinctCounts]:
     """Return the distinct texts of the evaluated windows in [since, until)."""
     t = schema.distinct_texts
     query = sa.select(t).where(
-        t.c.stream_id == stream.id,
-        t.c.probe_set == stream.probe_set,
+        t.c.stream_id == stream_id,
+        t.c.probe_set == probe_set,
         t.c.window_start_ms >= since,
         t.c.window_start_ms < until,
     )
