@@ -19,7 +19,8 @@ from kafka import KafkaConsumer, TopicPartition
 from tidegauge_service import logs
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
-from tidegauge_service.config.stream_file import KafkaSource, load_stream
+from tidegauge_service.config.sources import KafkaSource
+from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.ingest.sources.kafka.source import KafkaTopic
 from tidegauge_service.ingest.sources.source import Polled
 from tidegauge_service.runtime.pipeline import Pipeline, open_pipeline

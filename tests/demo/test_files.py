@@ -11,7 +11,8 @@ import yaml
 import tidegauge_service.demo
 from tests.demo.plain_lfs import ABSTAIN, PLAIN_LFS, votes
 from tidegauge_probes import load, run
-from tidegauge_service.config.stream_file import DemoSource, FileSource, load_stream
+from tidegauge_service.config.sources import DemoSource, FileSource
+from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.demo.generator import Plan, batch
 
 ROOT = Path(__file__).resolve().parents[2]

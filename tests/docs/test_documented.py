@@ -20,7 +20,7 @@ from tidegauge_service.api.problems import CODES
 from tidegauge_service.api.routes import health
 from tidegauge_service.candidates import proposal
 from tidegauge_service.cli.main import app
-from tidegauge_service.config import stream_file
+from tidegauge_service.config import sources, stream_file
 from tidegauge_service.config.settings import Retention, Settings
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 
@@ -45,10 +45,10 @@ def stream_keys() -> Iterator[str]:
 
 def source_keys() -> Iterator[str]:
     for source in (
-        stream_file.FileSource,
-        stream_file.KafkaSource,
-        stream_file.LogSource,
-        stream_file.DemoSource,
+        sources.FileSource,
+        sources.KafkaSource,
+        sources.LogSource,
+        sources.DemoSource,
     ):
         yield from (key for key in source.model_fields if key != "kind")
 

@@ -14,7 +14,8 @@ from tests.service import oracle
 from tests.service.group import NOW
 from tests.service.streams_for_tests import Reading, reading
 from tidegauge_service.clock import Clock
-from tidegauge_service.config.stream_file import KafkaSource, Limits
+from tidegauge_service.config.sources import KafkaSource
+from tidegauge_service.config.stream_file import Limits
 from tidegauge_service.ingest.sources.kafka.source import KafkaTopic
 from tidegauge_service.store import schema, streams
 

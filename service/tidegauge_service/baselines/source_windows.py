@@ -18,7 +18,8 @@ from tidegauge_probes.model import Record
 from tidegauge_service.baselines.class_balance import Floats, class_balance
 from tidegauge_service.baselines.training import BATCH, MOST_VOTES, VoteSample, count_by_window
 from tidegauge_service.clock import to_iso, window_start
-from tidegauge_service.config.stream_file import BaselineRange, FileSource, StreamConfig
+from tidegauge_service.config.sources import FileSource
+from tidegauge_service.config.stream_file import BaselineRange, StreamConfig
 from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.sources.files.kinds import options_of
 from tidegauge_service.ingest.sources.files.source import FileReader

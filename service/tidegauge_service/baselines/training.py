@@ -22,7 +22,8 @@ from tidegauge_probes.model import ABSTAIN, Outcomes, Record, VoteMatrix, lookup
 from tidegauge_service.baselines.class_balance import Floats, class_balance
 from tidegauge_service.baselines.training_file import training_file
 from tidegauge_service.clock import Clock, window_start
-from tidegauge_service.config.stream_file import CsvDialect, StreamConfig
+from tidegauge_service.config.sources import CsvDialect
+from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.copies import keys_of
 from tidegauge_service.ingest.fold import rows_of, with_texts

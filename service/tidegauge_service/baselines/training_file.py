@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from tidegauge_service.config.stream_file import CsvDialect, StreamConfig
+from tidegauge_service.config.sources import CsvDialect
+from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import SourceError
 from tidegauge_service.ingest.sources.files.content import Content
 from tidegauge_service.ingest.sources.files.identity import FoundFile

@@ -31,12 +31,8 @@ from tidegauge_service.cli.console.terminal import (
 )
 from tidegauge_service.clock import now_ms, to_iso, window_start
 from tidegauge_service.config.settings import Settings
-from tidegauge_service.config.stream_file import (
-    BaselineRange,
-    DemoSource,
-    StreamConfig,
-    load_stream,
-)
+from tidegauge_service.config.sources import DemoSource
+from tidegauge_service.config.stream_file import BaselineRange, StreamConfig, load_stream
 from tidegauge_service.config.tokens import new_token
 from tidegauge_service.demo.generator import raw_at
 from tidegauge_service.demo.plan import Plan

@@ -12,7 +12,7 @@ import structlog
 
 from tidegauge_alerts.messages import notices
 from tidegauge_service.clock import to_iso
-from tidegauge_service.config.stream_file import KafkaSource, LogSource
+from tidegauge_service.config.sources import KafkaSource, LogSource
 from tidegauge_service.jobs.punctuality import Punctuality
 from tidegauge_service.store import streams
 from tidegauge_service.store.alerting.notice_state import NoticeState, Trouble

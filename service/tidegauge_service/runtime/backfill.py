@@ -16,7 +16,8 @@ import structlog
 
 from tidegauge_service.clock import Clock, to_iso
 from tidegauge_service.config.settings import Settings
-from tidegauge_service.config.stream_file import KafkaSource, LogSource, StreamConfig
+from tidegauge_service.config.sources import KafkaSource, LogSource
+from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import SettingsError, SourceError
 from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.sources.history import HistoryFiles, Survey, survey

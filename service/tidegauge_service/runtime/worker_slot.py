@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from tidegauge_service.config.stream_file import KafkaSource, StreamConfig
+from tidegauge_service.config.sources import KafkaSource
+from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.heartbeat import Columns, HeartbeatWatch
 from tidegauge_service.runtime.death_record import DeathRecord

@@ -14,7 +14,8 @@ from tidegauge_service.baselines import training
 from tidegauge_service.baselines.doubts import doubts
 from tidegauge_service.baselines.lookup import find_baseline
 from tidegauge_service.cli.main import app
-from tidegauge_service.config.stream_file import CsvDialect, load_stream
+from tidegauge_service.config.sources import CsvDialect
+from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SourceError
 from tidegauge_service.store.engine import Database
 

@@ -14,13 +14,8 @@ from tests.service.streams_for_tests import HOUR, START
 from tidegauge_probes.drift.civil_time import CivilTime
 from tidegauge_probes.errors import MissingExtraError
 from tidegauge_service.clock import from_iso
-from tidegauge_service.config.stream_file import (
-    BaselineRange,
-    KafkaSource,
-    StreamConfig,
-    load_stream,
-    schema,
-)
+from tidegauge_service.config.sources import KafkaSource
+from tidegauge_service.config.stream_file import BaselineRange, StreamConfig, load_stream, schema
 from tidegauge_service.errors import SettingsError
 
 WHOLE = """\

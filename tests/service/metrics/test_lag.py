@@ -12,7 +12,7 @@ from tests.service import oracle
 from tests.service.group import NOW, Group
 from tests.service.metrics.scrape import shown
 from tests.service.transactions import write
-from tidegauge_service.config.stream_file import LogSource
+from tidegauge_service.config.sources import LogSource
 from tidegauge_service.ingest.sources.source import Raw
 from tidegauge_service.store import streams
 from tidegauge_service.store.engine import Database

@@ -18,7 +18,8 @@ from tests.service.streams_for_tests import HOUR, START, record, write_jsonl, wr
 from tests.service.transactions import read, write
 from tidegauge_service.clock import to_iso
 from tidegauge_service.config.settings import Settings
-from tidegauge_service.config.stream_file import LogSource, StreamConfig, load_stream
+from tidegauge_service.config.sources import LogSource
+from tidegauge_service.config.stream_file import StreamConfig, load_stream
 from tidegauge_service.errors import SettingsError, SourceError, StoreError
 from tidegauge_service.ingest import transaction
 from tidegauge_service.runtime.backfill import BackfillResult, backfill

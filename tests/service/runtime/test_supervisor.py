@@ -11,7 +11,8 @@ import pytest
 
 from tests.service.streams_for_tests import write_stream
 from tidegauge_service.config.settings import Settings
-from tidegauge_service.config.stream_file import KafkaSource, StreamConfig, load_stream
+from tidegauge_service.config.sources import KafkaSource
+from tidegauge_service.config.stream_file import StreamConfig, load_stream
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.heartbeat import NO_LF, Heartbeat, Phase
 from tidegauge_service.runtime.death_record import Death

@@ -13,7 +13,8 @@ import msgspec
 
 from tidegauge_probes.model import lookup
 from tidegauge_service.api.problems import Problem
-from tidegauge_service.config.stream_file import LogSource, StreamConfig
+from tidegauge_service.config.sources import LogSource
+from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.store.ingest.events import Event
 
 JSON: Final = "application/json"

@@ -13,7 +13,8 @@ from starlette.requests import ClientDisconnect
 from tidegauge_service.api.context import ApiContext, Ctx, find_stream
 from tidegauge_service.api.problems import RETRY_AFTER_S, Problem
 from tidegauge_service.api.requests import bodies, event_body
-from tidegauge_service.config.stream_file import LogSource, StreamConfig
+from tidegauge_service.config.sources import LogSource
+from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.store import streams
 from tidegauge_service.store.ingest import events
 from tidegauge_service.store.ingest.events import BacklogFull, KeyReused

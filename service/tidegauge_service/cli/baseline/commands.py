@@ -35,7 +35,8 @@ from tidegauge_service.cli.console.terminal import (
     table,
 )
 from tidegauge_service.clock import now_ms, to_iso
-from tidegauge_service.config.stream_file import CsvDialect, load_stream
+from tidegauge_service.config.sources import CsvDialect
+from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.deployments import changes
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.store import baselines

@@ -15,8 +15,9 @@ from tidegauge_probes.errors import DocumentError
 from tidegauge_probes.model import Fields, Record
 from tidegauge_service.clock import now_ms
 from tidegauge_service.config.settings import Settings
-from tidegauge_service.config.stream_file import DemoSource, Limits, RecordMapping, StreamConfig
-from tidegauge_service.config.stream_file import FileSource as FileConfig
+from tidegauge_service.config.sources import DemoSource
+from tidegauge_service.config.sources import FileSource as FileConfig
+from tidegauge_service.config.stream_file import Limits, RecordMapping, StreamConfig
 from tidegauge_service.demo.generator import raw_at
 from tidegauge_service.demo.plan import Plan
 from tidegauge_service.errors import SettingsError

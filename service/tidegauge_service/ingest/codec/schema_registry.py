@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from tidegauge_service.config.stream_file import SchemaRegistry
+from tidegauge_service.config.sources import SchemaRegistry
 from tidegauge_service.errors import SettingsError, SourceError
 
 TIMEOUT_S: Final = 10.0

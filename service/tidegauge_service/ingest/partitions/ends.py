@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tidegauge_service.config.stream_file import KafkaSource, LogSource
+from tidegauge_service.config.sources import KafkaSource, LogSource
 from tidegauge_service.ingest.heartbeat import NO_LF, Beats, Phase
 from tidegauge_service.ingest.partitions.idleness import Idleness
 from tidegauge_service.ingest.partitions.owned_partition import OwnedPartition

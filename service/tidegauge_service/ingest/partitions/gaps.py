@@ -12,7 +12,7 @@ from enum import Enum, auto
 import structlog
 
 from tidegauge_alerts.messages import notices
-from tidegauge_service.config.stream_file import KafkaSource
+from tidegauge_service.config.sources import KafkaSource
 from tidegauge_service.ingest.gap_notice import GapNotice
 from tidegauge_service.ingest.sources.source import Retained, Source
 from tidegauge_service.store.ingest import decisions

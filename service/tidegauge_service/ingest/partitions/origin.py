@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tidegauge_service.config.stream_file import DemoSource, KafkaSource, StreamConfig
-from tidegauge_service.config.stream_file import FileSource as FileConfig
+from tidegauge_service.config.sources import DemoSource, KafkaSource
+from tidegauge_service.config.sources import FileSource as FileConfig
+from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.sources.files.catalog import is_known
 from tidegauge_service.ingest.sources.files.registration import known_files

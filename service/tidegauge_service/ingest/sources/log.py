@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from tidegauge_service.clock import Clock, now_ms
-from tidegauge_service.config.stream_file import LogSource
+from tidegauge_service.config.sources import LogSource
 from tidegauge_service.errors import SourceError, StoreError
 from tidegauge_service.ingest.sources.source import Polled, Raw
 from tidegauge_service.store import streams

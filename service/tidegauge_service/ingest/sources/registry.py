@@ -6,8 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from tidegauge_service.config.settings import Settings
-from tidegauge_service.config.stream_file import DemoSource, LogSource, StreamConfig
-from tidegauge_service.config.stream_file import FileSource as FileConfig
+from tidegauge_service.config.sources import DemoSource, LogSource
+from tidegauge_service.config.sources import FileSource as FileConfig
+from tidegauge_service.config.stream_file import StreamConfig
 from tidegauge_service.demo.generator import raw_at
 from tidegauge_service.demo.plan import Plan
 from tidegauge_service.ingest.sources.demo import DemoStream

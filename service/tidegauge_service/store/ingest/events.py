@@ -20,7 +20,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from tidegauge_service.config.stream_file import LogSource
+from tidegauge_service.config.sources import LogSource
 from tidegauge_service.errors import ServiceError, SourceError
 from tidegauge_service.store import schema, upsert
 from tidegauge_service.store.ingest.event_keys import EVENT

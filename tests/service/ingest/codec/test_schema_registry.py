@@ -20,7 +20,7 @@ from tests.service.group import NOW
 from tests.service.kafka_streams import kafka_stream, produce_batch, recorded
 from tests.service.streams_for_tests import Reading
 from tidegauge_service.config.settings import Settings
-from tidegauge_service.config.stream_file import SchemaRegistry
+from tidegauge_service.config.sources import SchemaRegistry
 from tidegauge_service.errors import SourceError
 from tidegauge_service.ingest.codec.schema_registry import Registry
 from tidegauge_service.ingest.codec.stream_codec import check_format

@@ -16,7 +16,7 @@ from tests.service.streams_for_tests import START
 from tests.service.transactions import read, write
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.cli.main import app
-from tidegauge_service.config.stream_file import LogSource
+from tidegauge_service.config.sources import LogSource
 from tidegauge_service.errors import SettingsError
 from tidegauge_service.ingest.partitions.origin import SourceOrigin, same
 from tidegauge_service.store import streams

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.service.streams_for_tests import write_stream
-from tidegauge_service.config.stream_file import CsvDialect, load_stream
+from tidegauge_service.config.sources import CsvDialect
+from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError, SourceError
 from tidegauge_service.ingest.sources.files.kinds import Options
 from tidegauge_service.ingest.sources.files.source import FileReader

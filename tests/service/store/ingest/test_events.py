@@ -16,7 +16,8 @@ from tests.service.ingest.test_exactness import in_threads
 from tests.service.streams_for_tests import write_stream
 from tests.service.transactions import write
 from tidegauge_probes import load
-from tidegauge_service.config.stream_file import LogSource, load_stream
+from tidegauge_service.config.sources import LogSource
+from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SourceError
 from tidegauge_service.store import registration, schema, streams
 from tidegauge_service.store.engine import Database

@@ -10,7 +10,8 @@ from typing import Final
 
 import pyarrow.parquet as pq
 
-from tidegauge_service.config.stream_file import CsvDialect, FileSource, Limits, StreamConfig
+from tidegauge_service.config.sources import CsvDialect, FileSource
+from tidegauge_service.config.stream_file import Limits, StreamConfig
 from tidegauge_service.errors import SourceError
 from tidegauge_service.ingest.sources.files.content import Content
 from tidegauge_service.ingest.sources.files.documents import read_json

@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from tidegauge_alerts.messages import notices
-from tidegauge_service.config.stream_file import FileSource as FileConfig
+from tidegauge_service.config.sources import FileSource as FileConfig
 from tidegauge_service.errors import StreamHalted
 from tidegauge_service.ingest.gap_notice import GapNotice
 from tidegauge_service.ingest.sources.files.catalog import CatalogPlan, KnownFile, Loss, settle

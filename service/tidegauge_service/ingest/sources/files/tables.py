@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from tidegauge_service.config.stream_file import CsvDialect
+from tidegauge_service.config.sources import CsvDialect
 from tidegauge_service.errors import SourceError
 from tidegauge_service.ingest.codec.rejection import DeadLetterReason
 from tidegauge_service.ingest.sources.files.content import Content

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tidegauge_service.config.stream_file import KafkaSource
+from tidegauge_service.config.sources import KafkaSource
 from tidegauge_service.errors import SettingsError
 
 _CHECKS: Final = {

@@ -38,7 +38,7 @@ from kafka.errors import (
 )
 from kafka.structs import OffsetAndMetadata
 
-from tidegauge_service.config.stream_file import KafkaSource as KafkaConfig
+from tidegauge_service.config.sources import KafkaSource as KafkaConfig
 from tidegauge_service.errors import SettingsError, SourceError
 from tidegauge_service.ingest.sources.kafka import security
 from tidegauge_service.ingest.sources.kafka.poison import Allowance, tolerate

@@ -13,7 +13,7 @@ from tests.e2e.running import tidegauge
 from tests.servers.certificates import Authority
 from tests.servers.secure_broker import MECHANISMS, PASSWORD, USER, SecureBroker
 from tests.service.streams_for_tests import write_stream
-from tidegauge_service.config.stream_file import KafkaSource
+from tidegauge_service.config.sources import KafkaSource
 from tidegauge_service.errors import SettingsError, SourceError
 from tidegauge_service.ingest.sources.kafka.source import KafkaTopic
 

@@ -16,7 +16,7 @@ from tests.service.group import NOW
 from tests.service.streams_for_tests import Reading, reading, write_stream
 from tidegauge_service.cli.doctor import stream_file
 from tidegauge_service.config.settings import Settings
-from tidegauge_service.config.stream_file import KafkaSource
+from tidegauge_service.config.sources import KafkaSource
 from tidegauge_service.errors import SettingsError, SourceError
 from tidegauge_service.ingest.sources.kafka import source as kafka_source
 from tidegauge_service.ingest.sources.kafka.source import KafkaTopic
