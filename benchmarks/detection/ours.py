@@ -18,7 +18,7 @@ from tidegauge_probes.drift import comparison
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.drift.scan import Past
-from tidegauge_probes.drift.series import SeriesPlan
+from tidegauge_probes.drift.series.series_plan import SeriesPlan
 from tidegauge_probes.findings import SeriesKey, SeriesKind
 from tidegauge_probes.model import Layout
 

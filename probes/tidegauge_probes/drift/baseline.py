@@ -42,11 +42,11 @@ from tidegauge_probes.drift.civil_time import (
     check_calendar,
     check_zone,
 )
-from tidegauge_probes.drift.distinct import Mask, TextSeries, by_text
-from tidegauge_probes.drift.margins import Margins
-from tidegauge_probes.drift.record_series import VOLUME
 from tidegauge_probes.drift.season import DAY_MS, MIN_PERIODS
-from tidegauge_probes.drift.series import SeriesPlan, plan
+from tidegauge_probes.drift.series.distinct import Mask, TextSeries, by_text
+from tidegauge_probes.drift.series.margins import Margins
+from tidegauge_probes.drift.series.record_series import VOLUME
+from tidegauge_probes.drift.series.series_plan import SeriesPlan, plan
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.findings import VOLUME_OF, SeriesKey
 from tidegauge_probes.label_model.accuracy import Gold

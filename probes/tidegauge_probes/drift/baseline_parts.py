@@ -16,8 +16,8 @@ from tidegauge_probes.counts import panes as counts_
 from tidegauge_probes.counts.panes import DistinctCounts, PaneCounts
 from tidegauge_probes.drift.calibration.windows import Stretches
 from tidegauge_probes.drift.civil_time import UTC_TIME
-from tidegauge_probes.drift.pairs import Pairs
-from tidegauge_probes.drift.series import SeriesPlan
+from tidegauge_probes.drift.series.pairs import Pairs
+from tidegauge_probes.drift.series.series_plan import SeriesPlan
 from tidegauge_probes.label_model.accuracy import Gold
 from tidegauge_probes.label_model.model import LabelModel
 from tidegauge_probes.label_model.parts import LabelModelFacts, of_parts

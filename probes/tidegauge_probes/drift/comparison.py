@@ -16,10 +16,10 @@ import numpy.typing as npt
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.calibration.model import Calibration
-from tidegauge_probes.drift.distinct import moved
 from tidegauge_probes.drift.scales import LONGEST
 from tidegauge_probes.drift.scan import Past, Scanned, effective, scan
 from tidegauge_probes.drift.season import SeasonCounts
+from tidegauge_probes.drift.series.distinct import moved
 from tidegauge_probes.drift.significance import off, worth_a_page
 from tidegauge_probes.findings import Finding, SeriesKind, TextCounts, Verdict
 from tidegauge_probes.lazy import LazyModule

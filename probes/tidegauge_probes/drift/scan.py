@@ -24,7 +24,6 @@ import numpy.typing as npt
 from tidegauge_probes.drift import tail_law
 from tidegauge_probes.drift.calibration import noise
 from tidegauge_probes.drift.calibration.model import Calibration
-from tidegauge_probes.drift.margins import Bounds, Margins
 from tidegauge_probes.drift.scales import (
     LONGEST,
     MIN_LOGIT,
@@ -34,6 +33,7 @@ from tidegauge_probes.drift.scales import (
     price,
 )
 from tidegauge_probes.drift.season import SeasonCounts
+from tidegauge_probes.drift.series.margins import Bounds, Margins
 from tidegauge_probes.lazy import LazyModule
 
 special = LazyModule("scipy.special", extra="statistics")

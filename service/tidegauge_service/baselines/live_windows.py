@@ -9,7 +9,7 @@ from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.calibration.windows import Stretches
-from tidegauge_probes.drift.record_series import silent_windows
+from tidegauge_probes.drift.series.record_series import silent_windows
 from tidegauge_probes.errors import BaselineError
 from tidegauge_probes.label_model import LabelModel, kinds
 from tidegauge_probes.labeling.contents import Contents

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.probes.strategies import matrix, outcomes
 from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import BLIND, CONFLICTED, COVERED, OVERLAPPED, PaneCounts
-from tidegauge_probes.drift.pairs import pair_counts
+from tidegauge_probes.drift.series.pairs import pair_counts
 from tidegauge_probes.errors import CountsError
 from tidegauge_probes.model import ABSTAIN, ERROR, Fault, Outcomes, VoteMatrix
 

@@ -13,10 +13,11 @@ from tests.probes.strategies import matrix
 from tidegauge_probes.counts import panes as counts
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import baseline as baselines
-from tidegauge_probes.drift import comparison, series
+from tidegauge_probes.drift import comparison
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.drift.scan import Past
+from tidegauge_probes.drift.series import series_plan as series
 from tidegauge_probes.findings import ALL, Finding, SeriesKey, SeriesKind, Verdict
 from tidegauge_probes.label_model import LabelModelKind, fit
 from tidegauge_probes.label_model.consensus import Consensus

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from tidegauge_probes.drift.calibration.tails import TailMaps
 from tidegauge_probes.drift.calibration.variance_time import VarianceTime
-from tidegauge_probes.drift.margins import NO_MARGINS, Margins
 from tidegauge_probes.drift.scales import LEAST_FREEDOM
 from tidegauge_probes.drift.season import NO_SEASON, Season, SeasonCounts
+from tidegauge_probes.drift.series.margins import NO_MARGINS, Margins
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

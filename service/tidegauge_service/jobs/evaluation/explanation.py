@@ -11,9 +11,9 @@ import numpy as np
 
 from tidegauge_alerts.lifecycle.advance import Advance
 from tidegauge_alerts.model import Alert, AlertState
-from tidegauge_probes.drift.copies import copies_of
 from tidegauge_probes.drift.explanation import Totals, explain, of_classes
-from tidegauge_probes.drift.new_values import new_values
+from tidegauge_probes.drift.series.copies import copies_of
+from tidegauge_probes.drift.series.new_values import new_values
 from tidegauge_probes.findings import ALL, Cause, Copies, Finding, SeriesKind
 from tidegauge_probes.label_model.precision import PairCounts
 from tidegauge_service.jobs.evaluation.window_history import ComparedWindow

@@ -19,8 +19,8 @@ from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift import comparison
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
-from tidegauge_probes.drift.margins import NO_MARGINS, Bounds, Margins
 from tidegauge_probes.drift.scan import Past
+from tidegauge_probes.drift.series.margins import NO_MARGINS, Bounds, Margins
 from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
 from tidegauge_probes.model import ABSTAIN, ERROR, Layout
 

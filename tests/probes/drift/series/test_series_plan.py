@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.probes.strategies import matrix, outcomes
 from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import PaneCounts
-from tidegauge_probes.drift import series
-from tidegauge_probes.drift.series import MAX_SEGMENTS
+from tidegauge_probes.drift.series import series_plan as series
+from tidegauge_probes.drift.series.series_plan import MAX_SEGMENTS
 from tidegauge_probes.findings import ALL, OTHER, SeriesKey, SeriesKind
 from tidegauge_probes.model import ABSTAIN, ERROR, Layout, Outcomes
 

@@ -20,8 +20,8 @@ from tidegauge_probes.drift import baseline as baselines
 from tidegauge_probes.drift import comparison, skew
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
-from tidegauge_probes.drift.distinct import OF_RECORDS
 from tidegauge_probes.drift.scan import Past
+from tidegauge_probes.drift.series.distinct import OF_RECORDS
 from tidegauge_probes.findings import ALL, Finding, SeriesKey, SeriesKind, Verdict
 
 RATES = [0.005, 0.05, 0.05, 0.3]

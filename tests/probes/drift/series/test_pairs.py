@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.probes.strategies import matrix, outcomes
 from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import PaneCounts
-from tidegauge_probes.drift import pairs
-from tidegauge_probes.drift.pairs import MAX_PAIRS, PAIRS_OF_LF
+from tidegauge_probes.drift.series import pairs
+from tidegauge_probes.drift.series.pairs import MAX_PAIRS, PAIRS_OF_LF
 from tidegauge_probes.model import ABSTAIN, Layout, Outcomes
 
 

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import PaneCounts, SegmentCounts
 from tidegauge_probes.drift import baseline as baselines
-from tidegauge_probes.drift import comparison, record_series, skew
+from tidegauge_probes.drift import comparison, skew
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.drift.comparison import Detector
-from tidegauge_probes.drift.new_values import MOST_NAMED, new_values
 from tidegauge_probes.drift.power import lengths
-from tidegauge_probes.drift.record_series import VOLUME, silent_windows
 from tidegauge_probes.drift.scan import Past
+from tidegauge_probes.drift.series import record_series
+from tidegauge_probes.drift.series.new_values import MOST_NAMED, new_values
+from tidegauge_probes.drift.series.record_series import VOLUME, silent_windows
 from tidegauge_probes.findings import (
     ALL,
     VOLUME_OF,

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge_probes.counts.panes import BLIND, COVERED, RECORDS, PaneCounts, SegmentCounts
-from tidegauge_probes.drift import record_series
-from tidegauge_probes.drift.distinct import tells_copies
-from tidegauge_probes.drift.pairs import Pairs, contestable, informative, pair_counts
+from tidegauge_probes.drift.series import record_series
+from tidegauge_probes.drift.series.distinct import tells_copies
+from tidegauge_probes.drift.series.pairs import Pairs, contestable, informative, pair_counts
 from tidegauge_probes.findings import ALL, OTHER, SeriesKey, SeriesKind
 from tidegauge_probes.model import Layout
 

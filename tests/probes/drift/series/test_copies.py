@@ -10,7 +10,7 @@ from tests.probes.simulation import layout_of
 from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import DistinctCounts
 from tidegauge_probes.counts.text_sample import FrequentText
-from tidegauge_probes.drift.copies import copies_of
+from tidegauge_probes.drift.series.copies import copies_of
 from tidegauge_probes.findings import ALL, Copies, Finding, SeriesKey, SeriesKind, Verdict
 
 SLOGAN = FrequentText(0x1F3C, 50, b"\xff\x01")
