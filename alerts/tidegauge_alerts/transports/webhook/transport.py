@@ -4,7 +4,7 @@
 answer                          outcome
 ==============================  ===========================================================
 2xx                             delivered
-429, 5xx, no answer, no host    try again; ``Retry-After`` is honoured
+404, 408, 429, 5xx, no answer   try again; ``Retry-After`` is honoured
 3xx                             refused: a redirect could lead anywhere
 other 4xx, private address      refused
 ==============================  ===========================================================
@@ -32,6 +32,11 @@ from tidegauge_alerts.transports.webhook.signature import SIGNATURE, TIMESTAMP, 
 
 RETRY_AFTER_CAP_S: Final = 3600.0
 """Longest wait that a receiver can ask for: an hour."""
+
+_PASSING: Final = frozenset(
+    {HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+)
+"""Client errors that may pass. A gateway answers 404 while what is behind it is deployed again."""
 
 
 class WebhookTransport:
@@ -118,9 +123,10 @@ class WebhookTransport:
         answer = _phrase(status)
         if 200 <= status < 300:  # noqa: PLR2004
             return Delivered()
-        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= 500:  # noqa: PLR2004
+        if status in _PASSING or status >= 500:  # noqa: PLR2004
             after_s = retry_after_s(headers.get("Retry-After"), self._clock() / 1000)
-            return self._retry(f"it responded {answer}", after_s)
+            hint = ": check url" if status == HTTPStatus.NOT_FOUND else ""
+            return self._retry(f"it responded {answer}{hint}", after_s)
         if 300 <= status < 400:  # noqa: PLR2004
             return self._refused(
                 f"it responded {answer}: redirects are not followed; set url to the final address"

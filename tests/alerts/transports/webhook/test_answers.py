@@ -18,7 +18,7 @@ def test_any_2xx_is_delivered(hook: Hook, status: int) -> None:
     assert outcome_of(hook, status) == Delivered()
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 599])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 599])
 def test_a_busy_or_broken_receiver_is_tried_again(hook: Hook, status: int) -> None:
     outcome = outcome_of(hook, status)
     assert isinstance(outcome, Retry)
@@ -26,7 +26,7 @@ def test_a_busy_or_broken_receiver_is_tried_again(hook: Hook, status: int) -> No
     assert f"it responded {status}" in outcome.why
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 413, 422, 499])
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 410, 413, 422, 499])
 def test_any_other_4xx_is_refused(hook: Hook, status: int) -> None:
     outcome = outcome_of(hook, status)
     assert isinstance(outcome, Refused)
@@ -42,11 +42,17 @@ def test_a_redirect_is_refused_and_not_followed(hook: Hook, status: int) -> None
 
 
 def test_the_reason_is_in_plain_words(hook: Hook) -> None:
-    outcome = outcome_of(hook, 404)
+    outcome = outcome_of(hook, 403)
     assert outcome == Refused(
-        f"webhook 'ops' at http://127.0.0.1:{hook.port}: it responded 404 Not Found: "
+        f"webhook 'ops' at http://127.0.0.1:{hook.port}: it responded 403 Forbidden: "
         "check url and secret"
     )
+
+
+def test_an_address_that_is_not_there_may_come_back(hook: Hook) -> None:
+    outcome = outcome_of(hook, 404)
+    where = f"webhook 'ops' at http://127.0.0.1:{hook.port}"
+    assert outcome == Retry(f"{where}: it responded 404 Not Found: check url", None)
 
 
 @pytest.mark.parametrize("status", [429, 503, 500])
