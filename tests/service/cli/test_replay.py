@@ -130,5 +130,7 @@ def test_an_undefined_receiver_is_named_though_nothing_is_sent(tmp_path: Path) -
     path = str(write_stream(tmp_path, alerts={"receivers": ["slack"]}))
     result = CliRunner().invoke(app, ["replay", path, "--json"])
     assert result.exit_code == 0
-    assert "warning: stream 'test' alerts receiver 'slack'" in " ".join(result.stderr.split())
+    assert "warning: `alerts.receivers` of stream 'test' names receiver 'slack'" in " ".join(
+        result.stderr.split()
+    )
     assert json.loads(result.stdout)["records"] == 3

@@ -74,7 +74,7 @@ def test_a_check_of_lfs_needs_no_database_no_kafka_and_no_tables(
     sample = ("--sample", str(tmp_path / "sample.jsonl")) if on_a_sample else ()
     done = started("probes", "check", str(tmp_path / "probes.yaml"), *sample)
     assert "text holds “free”" in done.stdout
-    assert ("1 records" in done.stdout) is on_a_sample
+    assert ("1 record" in done.stdout) is on_a_sample
     modules = set(done.stderr.split())
     needed = {"numpy", "pyarrow"}  # LFs run on arrays, files are read with Arrow
     assert sorted((HEAVY - needed) & modules) == []

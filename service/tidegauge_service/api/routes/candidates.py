@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
-from typing import Annotated, Literal
+from typing import IO, Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
 
 from tidegauge_service.api.context import Ctx, Cursor, Since, Until, find_stream
 from tidegauge_service.api.filters import check_alert, check_lf, check_segment, span
@@ -37,6 +39,21 @@ class Candidates(BaseModel):
 
     items: list[export.CandidateRow]
     next: str | None
+
+
+class SpooledResponse(StreamingResponse):
+    """Sends a file, and closes it even if the client leaves before the first byte."""
+
+    def __init__(self, file: IO[bytes], *, media_type: str, headers: Mapping[str, str]) -> None:
+        super().__init__(export.chunks(file), media_type=media_type, headers=headers)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it (ASGI)."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
 
 
 @router.get(
@@ -92,7 +109,7 @@ def list_candidates(
         file = export.spooled(ExportFormat(chosen), found)
     media = next(kind for kind, name in _ACCEPTED.items() if name == chosen)
     headers = {"Content-Disposition": f'attachment; filename="candidates.{chosen}"'}
-    return StreamingResponse(export.chunks(file), media_type=media, headers=headers)
+    return SpooledResponse(file, media_type=media, headers=headers)
 
 
 def _check(connection: Connection, wanted: CandidateFilter) -> None:
