@@ -29,7 +29,7 @@ from tidegauge_probes.counts.panes import (
     RECORDS,
     PaneCounts,
 )
-from tidegauge_service.store import schema
+from tidegauge_service.store import schema, streams
 from tidegauge_service.store.engine import Database
 
 ALERT_KINDS = ("transition", "message", "notification_lost")
@@ -261,7 +261,9 @@ def positions(url: str) -> dict[Any, int]:
                 for row in connection.execute(sa.select(p.c.partition, p.c.next_offset))
             }
             # Not "or 0": they are below it where an idle partition has a long grace.
-            moved = sa.select(c.c.kind, c.c.through_ms).where(c.c.through_ms.is_not(None))
+            # Nor where a source ended: which windows that cuts depends on when it was looked.
+            kinds = c.c.kind.in_((streams.CLOSED, streams.EVALUATED))
+            moved = sa.select(c.c.kind, c.c.through_ms).where(kinds, c.c.through_ms.is_not(None))
             found |= {row.kind: row.through_ms for row in connection.execute(moved)}
             waiting = sa.select(sa.func.count()).where(n.c.state == "waiting")
             found[WAITING] = connection.execute(waiting).scalar_one()
