@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks._timing import QUICK
+from benchmarks._workers import workers
 from benchmarks.detection import copied, experiments, figures, others
 from tidegauge_probes.drift.comparison import Detector
 
@@ -41,7 +43,15 @@ def main() -> int:
     parser.add_argument("--peers", type=Path, help="also run other tools, installed here")
     parser.add_argument("--read", type=Path, nargs="*", default=[], help="take figures from JSON")
     parser.add_argument("--write", type=Path, help="write the page and its pictures here")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     chosen = parser.parse_args()
+    with workers(chosen.jobs):
+        result = _run(chosen)
+    print(json.dumps(result, ensure_ascii=False))
+    return 0
+
+
+def _run(chosen: argparse.Namespace) -> dict[str, Any]:
     budget = Detector().budget
     names = list(EXPERIMENTS) if chosen.only is None else chosen.only
     result: dict[str, Any] = {
@@ -57,8 +67,7 @@ def main() -> int:
         result |= json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
     if chosen.write is not None:
         figures.write(result, chosen.write)
-    print(json.dumps(result, ensure_ascii=False))
-    return 0
+    return result
 
 
 if __name__ == "__main__":

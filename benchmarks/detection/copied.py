@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
 from benchmarks._timing import QUICK, say
+from benchmarks._workers import spread
 from benchmarks.detection import nulls, real
 from benchmarks.detection.ours import Windows, incidents
 from benchmarks.detection.real import Outcomes, VotedRecords
@@ -48,16 +50,25 @@ class _Figures:
 def copies(seed: int, budget: float) -> dict[str, Any]:
     """Return false onsets by records and by distinct texts, in made and in real traffic."""
     found: dict[str, Any] = {}
+    sets: dict[str, VotedRecords | None] = {"made": None, **real.sets()}
     for times in TIMES:
-        for name, records in {"made": None, **real.sets()}.items():
-            total = _Figures()
-            for run in range(RUNS):
-                rng = nulls.seeded(seed, f"copies, {name}", times, run)
-                votes = _made(rng) if records is None else records.dealt(seed, run)
-                total += _follow(rng, list(votes)[: CALIBRATION + LIVE], records, times, budget)
+        cases = [(name, records, run) for name, records in sets.items() for run in range(RUNS)]
+        runs = spread(partial(_run, seed, budget, times), cases)
+        for name in sets:
+            of_set = [one for case, one in zip(cases, runs, strict=True) if case[0] == name]
+            total = sum(of_set, _Figures())
             found[f"{name}, copies × {times}"] = total.as_json()
             say(f"copies × {times}, {name}: {total.as_json()}")
     return found
+
+
+def _run(
+    seed: int, budget: float, times: int, case: tuple[str, VotedRecords | None, int]
+) -> _Figures:
+    name, records, run = case
+    rng = nulls.seeded(seed, f"copies, {name}", times, run)
+    votes = _made(rng) if records is None else records.dealt(seed, run)
+    return _follow(rng, list(votes)[: CALIBRATION + LIVE], records, times, budget)
 
 
 def _made(rng: Generator) -> Iterator[tuple[int, Outcomes]]:

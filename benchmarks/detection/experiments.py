@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
 from benchmarks._timing import QUICK, say
+from benchmarks._workers import spread
 from benchmarks.detection import nulls, real, traffic
 from benchmarks.detection.ours import Tidegauge, Windows, fit, followed, incidents, rows_of
-from benchmarks.detection.rules import TEXTBOOK, Rule
+from benchmarks.detection.real import VotedRecords
+from benchmarks.detection.rules import TEXTBOOK
 from benchmarks.detection.scoring import (
     HORIZON,
     NONE_YET,
+    QUIET,
     Delays,
+    Mask,
     PerThousand,
     delay,
     episodes,
@@ -36,8 +41,8 @@ LIVE: Final = 1_000
 """Quiet windows after each calibration, in which every onset is false."""
 
 QUIET_RUNS: Final = 2 if QUICK else 20
-RUNS: Final = 6 if QUICK else 100
-HEADLINE_RUNS: Final = 20 if QUICK else 400
+RUNS: Final = 6 if QUICK else 50
+HEADLINE_RUNS: Final = 20 if QUICK else 200
 HEADLINE: Final = ("+25 %", "+50 %")
 HEADLINE_LF: Final = OF_EACH
 """The first LF of 5 %, at 1,000 records a window."""
@@ -76,24 +81,36 @@ class Setting:
 
 def quiet_tidegauge(setting: Setting, budget: float, runs: int) -> dict[str, Any]:
     """Return how often alerts open in quiet traffic, through the whole lifecycle."""
-    onsets, in_alarm = NONE_YET, NONE_YET
-    for run in range(runs):
-        history, live = setting.counted(run)
-        opened = Tidegauge(budget).alarms(history, live)
-        # What is open is one episode until it resolves, so no gap is bridged here.
-        onsets += PerThousand(episodes(opened, quiet=1), len(live))
-        in_alarm += PerThousand(int(opened.any(axis=1).sum()), len(live))
-    return onsets.as_json() | {"in_alarm": round(in_alarm.rate, 1)}
+    return _pooled(spread(partial(_quiet_run, setting, budget), range(runs)))
 
 
-def quiet_rule(setting: Setting, rule: Rule, runs: int) -> dict[str, Any]:
+def _quiet_run(setting: Setting, budget: float, run: int) -> tuple[PerThousand, PerThousand]:
+    history, live = setting.counted(run)
+    opened = Tidegauge(budget).alarms(history, live)
+    # What is open is one episode until it resolves, so no gap is bridged here.
+    return _onsets(opened, quiet=1)
+
+
+def quiet_rule(setting: Setting, rule: str, runs: int) -> dict[str, Any]:
     """Return the same of a textbook rule, whose alarms have no state."""
-    onsets, in_alarm = NONE_YET, NONE_YET
-    for run in range(runs):
-        history, live = setting.counted(run)
-        alarms = rule.score(history, live) > rule.threshold
-        onsets += PerThousand(episodes(alarms), len(live))
-        in_alarm += PerThousand(int(alarms.any(axis=1).sum()), len(live))
+    return _pooled(spread(partial(_quiet_rule_run, setting, rule), range(runs)))
+
+
+def _quiet_rule_run(setting: Setting, rule: str, run: int) -> tuple[PerThousand, PerThousand]:
+    history, live = setting.counted(run)
+    return _onsets(TEXTBOOK[rule].score(history, live) > TEXTBOOK[rule].threshold)
+
+
+def _onsets(alarms: Mask, quiet: int = QUIET) -> tuple[PerThousand, PerThousand]:
+    """Return onsets, and windows in alarm."""
+    windows = len(alarms)
+    in_alarm = int(alarms.any(axis=1).sum())
+    return PerThousand(episodes(alarms, quiet), windows), PerThousand(in_alarm, windows)
+
+
+def _pooled(runs: Sequence[tuple[PerThousand, PerThousand]]) -> dict[str, Any]:
+    onsets = sum((of for of, _ in runs), NONE_YET)
+    in_alarm = sum((of for _, of in runs), NONE_YET)
     return onsets.as_json() | {"in_alarm": round(in_alarm.rate, 1)}
 
 
@@ -103,7 +120,7 @@ def false_alarms(seed: int, budget: float) -> dict[str, Any]:
     for climate in CLIMATES:
         setting = Setting(seed, climate)
         entry = {"tidegauge": quiet_tidegauge(setting, budget, QUIET_RUNS)}
-        entry |= {name: quiet_rule(setting, rule, QUIET_RUNS) for name, rule in TEXTBOOK.items()}
+        entry |= {name: quiet_rule(setting, name, QUIET_RUNS) for name in TEXTBOOK}
         found[climate] = entry
         say(f"quiet, {climate}: {entry['tidegauge']}")
     return found
@@ -168,15 +185,17 @@ def hard_nulls(seed: int, budget: float) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, null in nulls.NULLS.items():
         for calibration in null.calibrations:
-            total = Quiet()
-            for run in range(NULL_RUNS):
-                rng = nulls.seeded(seed, name, calibration, run)
-                counts = null.draw(rng, calibration + LIVE)
-                live = rows_of(counts[calibration:])
-                total += Quiet.of(fit(counts[:calibration]), live, budget)
+            work = partial(_null_run, seed, budget, name, calibration)
+            total = sum(spread(work, range(NULL_RUNS)), Quiet())
             found[f"{name}, {calibration} windows"] = total.as_json()
             say(f"null, {name}, {calibration}: {total.as_json()}")
     return found
+
+
+def _null_run(seed: int, budget: float, name: str, calibration: int, run: int) -> Quiet:
+    rng = nulls.seeded(seed, name, calibration, run)
+    counts = nulls.NULLS[name].draw(rng, calibration + LIVE)
+    return Quiet.of(fit(counts[:calibration]), rows_of(counts[calibration:]), budget)
 
 
 def real_records(seed: int, budget: float) -> dict[str, Any]:
@@ -184,18 +203,22 @@ def real_records(seed: int, budget: float) -> dict[str, Any]:
     found: dict[str, Any] = {}
     sets = real.sets()
     for calibration in REAL_CALIBRATIONS if sets else ():
-        pooled = Quiet()
+        cases = [(records, run) for records in sets.values() for run in range(REAL_RUNS)]
+        runs = spread(partial(_real_run, seed, budget, calibration), cases)
         for name, records in sets.items():
-            total = Quiet()
-            for run in range(REAL_RUNS):
-                windows = list(records.permuted(seed, run))
-                history, live = windows[:calibration], windows[calibration:][:LIVE]
-                total += Quiet.of(real.fit(records, history), live, budget)
-            pooled += total
+            of_set = [quiet for (of, _), quiet in zip(cases, runs, strict=True) if of is records]
+            total = sum(of_set, Quiet())
             found[f"{name}, {calibration} windows"] = total.as_json()
             say(f"real, {name}, {calibration}: {total.as_json()}")
-        found[f"all, {calibration} windows"] = pooled.as_json()
+        found[f"all, {calibration} windows"] = sum(runs, Quiet()).as_json()
     return found
+
+
+def _real_run(seed: int, budget: float, calibration: int, case: tuple[VotedRecords, int]) -> Quiet:
+    records, run = case
+    windows = list(records.permuted(seed, run))
+    history, live = windows[:calibration], windows[calibration:][:LIVE]
+    return Quiet.of(real.fit(records, history), live, budget)
 
 
 # -- Delays -----------------------------------------------------------------------------------
@@ -206,7 +229,11 @@ def first_alert(history: Traffic, live: Traffic, series: int, budget: float) -> 
 
     An alert that was open before the shift, falsely, does not count; the next one does.
     """
-    for w, alerts in enumerate(followed(fit(history), live, budget)):
+    return _first_alert(fit(history), live, series, budget)
+
+
+def _first_alert(baseline: Baseline, live: Traffic, series: int, budget: float) -> int | None:
+    for w, alerts in enumerate(followed(baseline, live, budget)):
         if w >= RUN_IN and any(
             a.key.probe == f"lf{series}" and a.opened_window_ms >= live.starts[RUN_IN]
             for a in alerts
@@ -225,13 +252,12 @@ def shifted(setting: Setting, run: int, shift: str, series: int) -> tuple[Traffi
 
 def delays(setting: Setting, shift: str, coverage: int, budget: float, runs: int) -> Delays:
     """Return tidegauge's delays for one shift of one LF of a coverage."""
-    series = coverage * OF_EACH
-    return Delays(
-        tuple(
-            first_alert(*shifted(setting, run, shift, series), series, budget)
-            for run in range(runs)
-        )
-    )
+    work = partial(_delay_run, setting, shift, coverage * OF_EACH, budget)
+    return Delays(tuple(spread(work, range(runs))))
+
+
+def _delay_run(setting: Setting, shift: str, series: int, budget: float, run: int) -> int | None:
+    return first_alert(*shifted(setting, run, shift, series), series, budget)
 
 
 def found_table(seed: int, budget: float) -> dict[str, Any]:
@@ -261,17 +287,18 @@ def other_series(seed: int, budget: float) -> dict[str, Any]:
 
 def _of_last(setting: Setting, budget: float, overlap: float | None) -> Delays:
     """Return the delays of one more series: a pair of that overlap, or the blind spot."""
-    windows: list[int | None] = []
-    for run in range(RUNS):
-        world, rng = setting.quiet(run, RUN_IN + HORIZON)
-        if overlap is None:
-            world, factor = traffic.with_blind_spot(rng, world, 0.15), 0.18 / 0.15
-        else:
-            world, factor = traffic.with_pair(rng, world, overlap, 0.9), 0.75 / 0.9
-        counts = world.shifted(len(RATES), np.full(HORIZON, factor)).count(rng)
-        live = counts[setting.calibration :]
-        windows.append(first_alert(counts[: setting.calibration], live, len(RATES), budget))
-    return Delays(tuple(windows))
+    return Delays(tuple(spread(partial(_of_last_run, setting, budget, overlap), range(RUNS))))
+
+
+def _of_last_run(setting: Setting, budget: float, overlap: float | None, run: int) -> int | None:
+    world, rng = setting.quiet(run, RUN_IN + HORIZON)
+    if overlap is None:
+        world, factor = traffic.with_blind_spot(rng, world, 0.15), 0.18 / 0.15
+    else:
+        world, factor = traffic.with_pair(rng, world, overlap, 0.9), 0.75 / 0.9
+    counts = world.shifted(len(RATES), np.full(HORIZON, factor)).count(rng)
+    history, live = counts[: setting.calibration], counts[setting.calibration :]
+    return first_alert(history, live, len(RATES), budget)
 
 
 # -- Opens and closes -------------------------------------------------------------------------
@@ -292,23 +319,23 @@ def episodes_of_incidents(seed: int, budget: float) -> dict[str, Any]:
 
 
 def _incidents(setting: Setting, shift: str, budget: float) -> dict[str, Any]:
-    opens: list[int] = []
-    closes: list[float] = []
-    for run in range(RUNS):
-        series = (1 + run % 2) * OF_EACH  # LFs of 5 and of 30 %
-        world, rng = setting.quiet(run, RUN_IN + INCIDENT + AFTER)
-        factors = np.concatenate([SHIFTS[shift](INCIDENT), np.ones(AFTER)])
-        counts = world.shifted(series, factors).count(rng)
-        opened, closed = _of_series(counts, setting.calibration, series, budget)
-        if opened:
-            opens.append(opened)
-            closes += [closed] if closed is not None else []
+    runs = spread(partial(_incident_run, setting, shift, budget), range(RUNS))
+    opens = [opened for opened, _ in runs if opened]
+    closes = [float(closed) for opened, closed in runs if opened and closed is not None]
     return {
         "found": len(opens),
         "opens_per_incident": round(float(np.mean(opens)), 3) if opens else None,
         "windows_to_close": median(closes),
         "closed": len(closes),
     }
+
+
+def _incident_run(setting: Setting, shift: str, budget: float, run: int) -> tuple[int, int | None]:
+    series = (1 + run % 2) * OF_EACH  # LFs of 5 and of 30 %
+    world, rng = setting.quiet(run, RUN_IN + INCIDENT + AFTER)
+    factors = np.concatenate([SHIFTS[shift](INCIDENT), np.ones(AFTER)])
+    counts = world.shifted(series, factors).count(rng)
+    return _of_series(counts, setting.calibration, series, budget)
 
 
 def _of_series(
@@ -349,25 +376,44 @@ RATES_OF_CURVES: Final = (0.3, 1.0, 3.0, 10.0, 30.0)
 def matched(seed: int, _budget: float) -> dict[str, Any]:
     """Return delays against false onsets: tidegauge by its budget, rules by their thresholds."""
     setting = Setting(seed)
-    quiet = [setting.counted(run) for run in range(QUIET_RUNS)]
     false = {budget: quiet_tidegauge(setting, budget, QUIET_RUNS) for budget in BUDGETS}
-    scores = {name: [TEXTBOOK[name].score(*pair) for pair in quiet] for name in MATCHED}
+    quiet = spread(partial(_scores, setting), range(QUIET_RUNS))
     found: dict[str, Any] = {}
     for shift in HEADLINE:
-        cases = [shifted(setting, run, shift, HEADLINE_LF) for run in range(HEADLINE_RUNS)]
-        curves = {"tidegauge": [_by_budget(cases, b, false[b]) for b in BUDGETS]}
+        cases = spread(partial(_matched_run, setting, shift, BUDGETS), range(HEADLINE_RUNS))
+        curves = {
+            "tidegauge": [
+                _by_budget(b, false[b], [delays_[i] for delays_, _ in cases])
+                for i, b in enumerate(BUDGETS)
+            ]
+        }
         for name, label in MATCHED.items():
-            after = [TEXTBOOK[name].score(*case)[RUN_IN:, HEADLINE_LF] for case in cases]
-            curves[label] = _curve(scores[name], after)
+            curves[label] = _curve([of[name] for of in quiet], [after[name] for _, after in cases])
         found[shift] = curves
         say(f"matched, {shift}: {curves}")
     return found
 
 
+def _scores(setting: Setting, run: int) -> dict[str, Floats]:
+    pair = setting.counted(run)
+    return {name: TEXTBOOK[name].score(*pair) for name in MATCHED}
+
+
+def _matched_run(
+    setting: Setting, shift: str, budgets: Sequence[float], run: int
+) -> tuple[list[int | None], dict[str, Floats]]:
+    """Return tidegauge's delay at each budget, and each rule's scores after the shift."""
+    history, live = shifted(setting, run, shift, HEADLINE_LF)
+    baseline = fit(history)
+    found = [_first_alert(baseline, live, HEADLINE_LF, budget) for budget in budgets]
+    scores = {name: TEXTBOOK[name].score(history, live) for name in MATCHED}
+    return found, {name: of[RUN_IN:, HEADLINE_LF] for name, of in scores.items()}
+
+
 def _by_budget(
-    cases: list[tuple[Traffic, Traffic]], budget: float, false: Mapping[str, Any]
+    budget: float, false: Mapping[str, Any], found: Sequence[int | None]
 ) -> dict[str, Any]:
-    late = Delays(tuple(first_alert(h, live, HEADLINE_LF, budget) for h, live in cases))
+    late = Delays(tuple(found))
     return {"budget": budget, "false": false["per_1000"], **late.as_json()}
 
 

@@ -8,12 +8,14 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from benchmarks._timing import QUICK, say
+from benchmarks._workers import spread
 from benchmarks.detection import traffic
 from benchmarks.detection.scoring import (
     FOUND_WITHIN,
@@ -154,19 +156,19 @@ def _shift_of(series: int) -> str:
 def compare(folder: Path, seed: int) -> dict[str, Any]:
     """Return each tool's false alarms and delays, as shipped and matched."""
     failed = install(folder)
-    found: dict[str, Any] = {}
-    prepared = works(seed)
-    for tool, environment in TOOLS.items():
-        if environment in failed:
-            found[tool] = {"error": failed[environment]}
-            continue
-        try:
-            results = {name: run(folder, tool, work, seed) for name, work in prepared.items()}
-        except (RuntimeError, subprocess.TimeoutExpired) as error:
-            found[tool] = {"error": str(error)}
-        else:
-            found[tool] = _figures(results)
-        say(f"{tool}: {found[tool]}")
+    work = partial(_of_tool, folder, seed, failed)
+    return dict(zip(TOOLS, spread(work, list(TOOLS)), strict=True))
+
+
+def _of_tool(folder: Path, seed: int, failed: Mapping[str, str], tool: str) -> dict[str, Any]:
+    if TOOLS[tool] in failed:
+        return {"error": failed[TOOLS[tool]]}
+    try:
+        results = {name: run(folder, tool, work, seed) for name, work in works(seed).items()}
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        return {"error": str(error)}
+    found = _figures(results)
+    say(f"{tool}: {found}")
     return found
 
 

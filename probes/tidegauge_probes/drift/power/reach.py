@@ -27,12 +27,16 @@ LOOKS: Final = 4
 """Windows in which the scan is asked. It finds what it has summed longest, mostly the last."""
 
 
-EARLY: Final = 1.15
-"""By how much longer expected counts take than real ones in half of the cases: real ones vary, so
-that one of 22 sums gets beyond the threshold sooner. Chosen from planted shifts, rises (1.2) and
-falls (1.07) together: benchmarks/plan.py."""
+HASTE_UP: Final = 0.45
+HASTE_DOWN: Final = 0.20
+"""By how much longer expected counts take than real ones in half of the cases, at LONGEST windows.
 
-LATEST: Final = int(LONGEST / EARLY)
+Real counts vary, so the more windows there are, the likelier is one of 22 sums beyond the threshold
+sooner. A rise varies more than a fall, and moves more series along with it, which loosens the
+threshold of all. Chosen from planted shifts: benchmarks/plan.py.
+"""
+
+LATEST: Final = 45
 """Windows after which what will be found has been, in half of the cases."""
 
 RISES, FALLS = float("inf"), 0.0
@@ -72,16 +76,26 @@ def _onsets(baseline: Baseline) -> list[int]:
 
 def reach(tried: Sequence[Future], windows: int) -> SmallestRatios:
     """Return the smallest shifts found within *windows*, the medians over the times tried."""
-    within = min(int(windows * EARLY), LONGEST)
-    found = [_smallest(one, within) for one in tried]
-    up = np.median([one.up for one in found], axis=0)
-    down = np.median([np.where(np.isnan(one.down), -1.0, one.down) for one in found], axis=0)
-    return SmallestRatios(up, np.where(down < 0, np.nan, down))
+    up = np.median([_rise(one, expected(windows, HASTE_UP)) for one in tried], axis=0)
+    down = np.median([_fall(one, expected(windows, HASTE_DOWN)) for one in tried], axis=0)
+    return SmallestRatios(up, np.where(down < FALLS, np.nan, down))
 
 
 def delay(tried: Sequence[Future], ratio: float) -> Floats:
     """Return the windows after which shares *ratio* times as large are found, ∞ if never, [S]."""
-    return np.maximum(np.median([_delay(one, ratio) for one in tried], axis=0) / EARLY, 1.0)
+    windows = np.median([_delay(one, ratio) for one in tried], axis=0)
+    return np.asarray(windows / haste(windows, HASTE_UP if ratio > 1 else HASTE_DOWN))
+
+
+def expected(windows: int, most: float) -> int:
+    """Return how many windows of expected counts stand for so many of real ones."""
+    longer: int = min(int(windows * haste(np.array(windows), most)), LONGEST)
+    return longer
+
+
+def haste(windows: Floats | Ints, most: float) -> Floats:
+    """Return the factor for so many windows: 1 for one, 1 + *most* for LONGEST and more."""
+    return np.asarray(1 + most * np.log(np.minimum(windows, LONGEST)) / np.log(LONGEST))
 
 
 def found_at_all(tried: Sequence[Future], ratio: float) -> Mask:
@@ -90,25 +104,18 @@ def found_at_all(tried: Sequence[Future], ratio: float) -> Mask:
     return np.asarray(np.mean(votes, axis=0) > HALF)
 
 
-def _smallest(future: Future, windows: int) -> SmallestRatios:
-    series = future.n.shape[1]
-    twice = future.select(np.tile(np.arange(series), 2))
-    falls = np.arange(2 * series) >= series
-    # A rise may go to all of the records, a fall to none of them.
+def _rise(future: Future, windows: int) -> Floats:
+    """Return the ratio of the smallest rise that is found, ∞ where none is."""
+    # A rise may go to all of the records.
     most = -np.log(np.maximum(future.calibration.p, 1e-9))
+    strength = _bisected(lambda s: _found(future, np.exp(s * most), windows), len(most))
+    return np.where(strength <= 1, np.exp(strength * most), RISES)
 
-    def ratio(strength: Floats) -> Floats:
-        return np.where(falls, 1 - strength, np.exp(strength * np.tile(most, 2)))
 
-    def found(strength: Floats) -> Mask:
-        return _within(twice, ratio(strength), windows)
-
-    strength = _bisected(found, 2 * series)
-    ratios = ratio(strength)
-    known = strength <= 1
-    return SmallestRatios(
-        np.where(known, ratios, np.inf)[:series], np.where(known, ratios, np.nan)[series:]
-    )
+def _fall(future: Future, windows: int) -> Floats:
+    """Return the ratio of the smallest fall that is found, −1 where none is."""
+    strength = _bisected(lambda s: _found(future, 1 - s, windows), future.n.shape[1])
+    return np.where(strength <= 1, 1 - strength, -1.0)
 
 
 def _bisected(found: Callable[[Floats], Mask], series: int) -> Floats:
@@ -122,7 +129,7 @@ def _bisected(found: Callable[[Floats], Mask], series: int) -> Floats:
     return np.where(ever, high, 2.0)
 
 
-def _within(future: Future, ratio: Floats, windows: int) -> Mask:
+def _found(future: Future, ratio: Floats, windows: int) -> Mask:
     looks = {max(windows * k // LOOKS, 1) for k in range(1, LOOKS + 1)}
     return np.asarray(np.any([future.found(ratio, w) for w in looks], axis=0))
 

@@ -17,7 +17,17 @@ from tidegauge_probes.drift.power.outlook import (
     of_all_records,
     of_segments,
 )
-from tidegauge_probes.drift.power.reach import EARLY, delay, found_at_all, futures, reach
+from tidegauge_probes.drift.power.reach import (
+    HASTE_DOWN,
+    HASTE_UP,
+    LATEST,
+    delay,
+    expected,
+    found_at_all,
+    futures,
+    reach,
+)
+from tidegauge_probes.drift.scales import LONGEST
 from tidegauge_probes.findings import SeriesKind
 
 ALPHA = 0.5 / 1000
@@ -51,7 +61,7 @@ def test_there_is_the_blind_spot_and_each_lf(outlooks: dict[str, SeriesOutlook])
     assert outlooks[""].key.series is SeriesKind.BLIND_SPOT
     assert outlooks["lf2"].share == pytest.approx(0.1, rel=0.1)
     assert outlooks["lf2"].volume == 300
-    assert [smallest(outlooks["lf2"], name).windows for name in ("1d", "1w", EVER)] == [24, 55, 55]
+    assert [smallest(outlooks["lf2"], name).windows for name in ("1d", "1w", EVER)] == [24, 45, 45]
 
 
 @pytest.mark.parametrize("lf", ["lf1", "lf2", "lf3"])
@@ -78,17 +88,18 @@ def test_the_smallest_shift_is_found_and_none_below_it(baseline: Baseline) -> No
     series = np.array([1 + 1, 1 + 2])
     tried = futures(baseline, ALPHA, series)[:1]
     found = reach(tried, 24)
-    expected = int(24 * EARLY)
-    assert tried[0].found(found.up, expected).all()
-    assert not tried[0].found(1 + 0.95 * (found.up - 1), expected).any()
-    assert tried[0].found(found.down, expected).all()
-    assert not tried[0].found(1 - 0.9 * (1 - found.down), expected).any()
+    longer = expected(24, HASTE_UP)
+    assert tried[0].found(found.up, longer).all()
+    assert not tried[0].found(1 + 0.95 * (found.up - 1), longer).any()
+    longer = expected(24, HASTE_DOWN)
+    assert tried[0].found(found.down, longer).all()
+    assert not tried[0].found(1 - 0.9 * (1 - found.down), longer).any()
 
 
 def test_a_larger_shift_is_found_sooner(baseline: Baseline) -> None:
     tried = futures(baseline, ALPHA, np.array([3]))
     small, large = (float(delay(tried, ratio)[0]) for ratio in (1.3, 2.0))
-    assert 1 <= large < small <= 56
+    assert 1 <= large < small <= LATEST
     assert delay(tried, 1.001)[0] == np.inf, "below 10 % of the odds nothing is worth a page"
     assert not found_at_all(tried, 1.001).any()
 
@@ -197,3 +208,9 @@ def test_part_of_a_calibration_expects_the_same(baseline: Baseline) -> None:
     assert whole.tails is not None
     assert part.tails is not None
     assert (part.tails.rare == whole.tails.rare[series]).all()
+
+
+def test_expected_counts_are_looked_at_for_longer_the_more_windows_there_are() -> None:
+    assert [expected(w, HASTE_UP) for w in (1, 4, 24)] == [1, 4, 32]
+    assert [expected(w, HASTE_DOWN) for w in (1, 4, 24)] == [1, 4, 27]
+    assert LONGEST - 2 <= expected(LATEST, HASTE_UP) < LONGEST, "no longer sum is missed"
