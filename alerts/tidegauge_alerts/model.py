@@ -90,11 +90,13 @@ class Figures:
     """Number of windows that the test has summed, ending with this one."""
     share: float | None = None
     """The share over these windows."""
+    due: float | None = None
+    """The share that the baseline expects over these windows."""
 
 
 def figures_of(finding: Finding) -> dict[str, Any]:
     """Return the fields of :class:`Figures` that *finding* gives."""
-    shares = ("observed", "expected", "low", "high", "effect", "p_value", "share")
+    shares = ("observed", "expected", "low", "high", "effect", "p_value", "share", "due")
     return {
         "x": finding.x,
         "n": finding.n,

@@ -157,9 +157,9 @@ class Finding:
     ``observed`` and ``expected`` are shares (0…1), ``low`` and ``high`` the band in which 99 %
     of quiet windows of this volume lie, ``n_eff`` the window's sample size after allowing for
     window-to-window variation. The test is on the most telling sum of the last windows: ``scale``
-    is how many they are, ``share`` their share, ``effect`` its odds ratio to the expected (1 = no
-    change), ``p_value`` the two-sided mid-p value under the baseline. Figures are ``None`` where
-    there is nothing to compare.
+    is how many they are, ``share`` their share, ``due`` the share that was expected of them,
+    ``effect`` the odds ratio of the two (1 = no change), ``p_value`` the two-sided
+    mid-p value under the baseline. Figures are ``None`` where there is nothing to compare.
 
     ``x``, ``n`` and all shares are of records. Where ``texts`` is given, the test counted every
     text once: expected share and band are then those of texts, moved by as much as the shares of
@@ -180,6 +180,7 @@ class Finding:
     n_eff: float | None = None
     scale: int = 1
     share: float | None = None
+    due: float | None = None
     rank: float = 0.0
     """Signed evidence, 2·n_eff·KL(observed‖expected): how much of an incident it explains."""
     growth: float = 1.0

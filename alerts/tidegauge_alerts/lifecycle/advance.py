@@ -307,5 +307,6 @@ def _score(alert: Alert, finding: Finding, rule: Rule) -> float:
 
 def _rises(alert: Alert) -> bool:
     """Whether the series is shifted upwards."""
-    seen = alert.share if alert.scale > 1 else alert.observed
-    return (seen or 0.0) >= (alert.expected or 0.0)
+    if alert.scale > 1 and alert.due is not None:
+        return (alert.share or 0.0) >= alert.due
+    return (alert.observed or 0.0) >= (alert.expected or 0.0)

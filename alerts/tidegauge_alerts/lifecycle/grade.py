@@ -71,8 +71,9 @@ def affected(finding: Finding, records: int) -> float:
     these are: a segment, or the votes of an LF. Of a volume: what is missing of what was expected,
     or was not expected of what came. 0 where there is nothing to compare.
     """
-    seen = finite(finding.share if finding.scale > 1 else finding.observed)
-    expected = finite(finding.expected)
+    summed = finding.scale > 1 and finding.due is not None
+    seen = finite(finding.share if summed else finding.observed)
+    expected = finite(finding.due if summed else finding.expected)
     if seen is None or expected is None:
         return 0.0
     if finding.key.series is SeriesKind.VOLUME:

@@ -46,7 +46,8 @@ def recovery_step(finding: Finding, shift: float, clip: tuple[float, float]) -> 
         n_eff · (r·ln(p0/p1) + (1 - r)·ln((1 - p0)/(1 - p1)))
 
     The effective sample size keeps a busy stream from being sure of what varies anyway. 0 where
-    there is nothing to compare.
+    there is nothing to compare. A window that is itself off the baseline never speaks for it,
+    however far the shift was at onset: half of the traffic is nearer to all of it than to none.
 
     >>> from tidegauge_probes.findings import SeriesKey, SeriesKind, Verdict
     >>> key = SeriesKey(SeriesKind.COVERAGE, probe="check_out")
@@ -64,7 +65,16 @@ def recovery_step(finding: Finding, shift: float, clip: tuple[float, float]) -> 
     # One product, not the difference of two: for a huge n_eff that would be inf - inf.
     step = size * (rate * math.log(p0 / p1) + (1 - rate) * math.log((1 - p0) / (1 - p1)))
     low, high = clip
-    return min(max(step, low), high)
+    return min(max(step, low), 0.0 if is_still_off(finding, shift) else high)
+
+
+def is_still_off(finding: Finding, shift: float) -> bool:
+    """Whether the window alone is beyond the baseline's band, on the side of the shift."""
+    observed = finite(finding.observed)
+    edge = finite(finding.high if shift > 0 else finding.low)
+    if observed is None or edge is None:
+        return False
+    return observed > edge if shift > 0 else observed < edge
 
 
 def size_of(finding: Finding) -> float:

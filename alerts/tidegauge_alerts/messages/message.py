@@ -76,7 +76,9 @@ class _AlertChange:
         text = sentence(self.alert.key, self.transition, rule=self.alert.rule, over=over)
         if over:
             return text
-        return text + copied(self.alert.key, self.alert.copies) + because(self.alert.cause)
+        scale = self.transition.scale
+        of_text = copied(self.alert.key, self.alert.copies, scale)
+        return text + of_text + because(self.alert.cause, scale)
 
 
 def notify_worthy(transition: Transition) -> bool:
@@ -220,6 +222,7 @@ def _entry(change: _AlertChange) -> dict[str, Any]:
         "band": [figures.low, figures.high],
         "scale": figures.scale,
         "share": figures.share,
+        "share_expected": figures.due,
         "effect": figures.effect,
         "p_value": figures.p_value,
         "n": figures.n,

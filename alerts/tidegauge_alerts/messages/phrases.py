@@ -78,8 +78,10 @@ def sentence(key: SeriesKey, figures: Figures, *, rule: str = "", over: bool = F
     return f"{clean(rule, MAX_SEGMENT)}{' no longer' if over else ''}: {now}"
 
 
-def because(cause: Cause | None) -> str:
+def because(cause: Cause | None, scale: int = 1) -> str:
     """Return where a shift comes from, to follow a sentence; empty if it cannot be located.
+
+    *scale*: windows that the sentence speaks of. Values are counted in the last one alone.
 
     >>> because(Cause(CauseKind.WITHIN, "channel", "channel=mail", 0.84, 0.49, confirmed=True))
     ', 84 % of it within channel=mail (49 % of the volume)'
@@ -99,7 +101,8 @@ def because(cause: Cause | None) -> str:
     if cause is None:
         return ""
     if cause.kind is CauseKind.VALUES:
-        return f", of which {', '.join(_moved(value, 'records') for value in cause.values)}"
+        lately = " in the last window" if scale > 1 else ""
+        return f", of which {', '.join(_moved(v, 'records') for v in cause.values)}{lately}"
     field, share = clean(cause.field), percent(min(cause.share, 1.0))
     if cause.kind is CauseKind.WITHIN:
         segment, weight = clean(cause.segment, MAX_SEGMENT), percent(cause.weight)
@@ -118,8 +121,10 @@ def because(cause: Cause | None) -> str:
     return found if cause.confirmed else f"{found} (to be confirmed)"
 
 
-def copied(key: SeriesKey, copies: Copies | None) -> str:
+def copied(key: SeriesKey, copies: Copies | None, scale: int = 1) -> str:
     """Return how much of a shift is copies of one text, to follow a sentence; or nothing.
+
+    *scale*: windows that the sentence speaks of. Copies are counted in the last one alone.
 
     >>> copied(SeriesKey(SeriesKind.COVERAGE, probe="a"), Copies("1f3c9a0b5d7e2468", 50, 0.38))
     ', 38 % of it from 50 copies of one text (1f3c9a0b5d7e2468)'
@@ -130,7 +135,8 @@ def copied(key: SeriesKey, copies: Copies | None) -> str:
         return ""
     share, text, records = percent(copies.share), clean(copies.text), f"{copies.records:,}"
     if key.series is SeriesKind.COPIES:
-        return f": one text ({text}) makes up {share} % of records ({records})"
+        lately = " of the last window" if scale > 1 else ""
+        return f": one text ({text}) makes up {share} % of records{lately} ({records})"
     return f", {share} % of it from {records} copies of one text ({text})"
 
 
@@ -157,7 +163,8 @@ def change(key: SeriesKey, figures: Figures) -> str:
         return f"{subject(key)} shifted{_place(key)}"
     if figures.scale > 1 and figures.share is not None:
         # The band is that of one window; a sum of many has a narrower one.
-        moved = f"{figure(key, figures.expected)} → {figure(key, figures.share)}"
+        due = figures.expected if figures.due is None else figures.due
+        moved = f"{figure(key, due)} → {figure(key, figures.share)}"
         over = f" over the last {figures.scale} windows"
         return f"{subject(key)} {moved}{_unit(key)}{_place(key)}{over}"
     moved = f"{figure(key, figures.expected)} → {figure(key, figures.observed)}"
@@ -165,11 +172,20 @@ def change(key: SeriesKey, figures: Figures) -> str:
 
 
 def recovery(key: SeriesKey, figures: Figures) -> str:
-    """Return that a series is back, as a sentence without its end: 'Blind spot is back at 35 %'."""
+    """Return that a series is back, as a sentence without its end.
+
+    >>> shares = dict(x=355, n=1000, observed=.355, expected=.348, low=.3, high=.4)
+    >>> figures = Figures(**shares, effect=1., p_value=.6, rank=.3)
+    >>> recovery(SeriesKey(SeriesKind.BLIND_SPOT), figures)
+    'Blind spot is back at its baseline: 35.5 % of records in the last window (expected 30–40 %)'
+    """
+    back = f"{subject(key)} is back at its baseline{_place(key)}"
     if figures.observed is None:
-        return f"{subject(key)} is back at its baseline{_place(key)}"
-    now = f"is back at {figure(key, figures.observed)}"
-    return f"{subject(key)} {now}{_unit(key)}{_place(key)}{_band(key, figures)}"
+        return back
+    unit = " records" if key.series is SeriesKind.VOLUME else _unit(key)
+    unit = "" if key.series is SeriesKind.CO_VOTE else unit  # named before, and long
+    now = f"{figure(key, figures.observed)}{unit} in the last window"
+    return f"{back}: {now}{_band(key, figures)}"
 
 
 def redeployed(key: SeriesKey, *, rule: str = "") -> str:
@@ -200,7 +216,8 @@ def episode(alert: Alert) -> str:
     if alert.settled is not None:
         return settled(alert.key, alert.settled)
     shift = sentence(alert.key, alert, rule=alert.rule)
-    return shift + copied(alert.key, alert.copies) + because(alert.cause)
+    of_text = copied(alert.key, alert.copies, alert.scale)
+    return shift + of_text + because(alert.cause, alert.scale)
 
 
 def reopenings(times: int) -> str:

@@ -69,16 +69,21 @@ class _Comparison:
 
 @dataclass(frozen=True)
 class _Shares:
-    """Shares of records, [S], as people see them; ``share``: over the windows that were summed."""
+    """Shares of records, [S], as people see them.
+
+    ``share``, ``due``: seen and expected over the windows that were summed.
+    """
 
     expected: Floats
     low: Floats
     high: Floats
     share: Floats
+    due: Floats
 
     @classmethod
     def of(cls, found: _Comparison, baseline: Baseline) -> _Shares:
-        parts = (found.expected, found.low, found.high, found.scanned.share)
+        summed = found.scanned
+        parts = (found.expected, found.low, found.high, summed.share, summed.expected)
         return cls(*(moved(part, baseline.off_texts) for part in parts))
 
 
@@ -234,6 +239,7 @@ def _finding(
         n_eff=float(compared.n_eff[s]),
         scale=int(found.scale[s]),
         share=float(shown.share[s]),
+        due=float(shown.due[s]),
         rank=float(found.rank[s]),
         growth=float(baseline.calibration.curve.growth[LONGEST, s]),
         texts=texts,

@@ -49,8 +49,11 @@ _TOTALS = {
     SampleBucket.CONFLICT: CONFLICTED,
 }
 
-_NO_LABELS = {SeriesKind.ERROR, SeriesKind.VOLUME, SeriesKind.COPIES}
-"""Neither a broken LF nor another volume calls for labels, nor do copies of one text."""
+_NO_LABELS = {SeriesKind.ERROR, SeriesKind.VOLUME}
+"""Neither a broken LF nor another volume calls for labels."""
+
+_OF_ANY = {SeriesKind.CLASS_SHARE, SeriesKind.COPIES}
+"""No LF is off, so any record will do. Of copies, a look at some shows the text."""
 
 _CONFLICTING = {
     SeriesKind.CONFLICT,
@@ -80,8 +83,7 @@ def _wish(alert: Alert) -> SampleRequest | None:
         return SampleRequest(
             ProposalReason.BLIND_SPOT, SampleBucket.BLIND_SPOT, key.segment, alert.id
         )
-    if key.series is SeriesKind.CLASS_SHARE:
-        # No LF is off: any record will do.
+    if key.series in _OF_ANY:
         return SampleRequest(ProposalReason.UNIFORM, SampleBucket.ALL, ALL, alert.id)
     if key.series in _CONFLICTING:
         return SampleRequest(ProposalReason.CONFLICT, SampleBucket.CONFLICT, key.segment, alert.id)

@@ -44,7 +44,7 @@ def test_votes_count_for_their_part_of_the_records() -> None:
 
 
 def test_of_a_sum_its_own_share_counts() -> None:
-    assert affected(shifted(0.08, scale=8, share=0.2), 0) == pytest.approx(0.12)
+    assert affected(shifted(0.08, scale=8, share=0.2, due=0.09), 0) == pytest.approx(0.11)
 
 
 def test_a_share_is_never_above_1() -> None:

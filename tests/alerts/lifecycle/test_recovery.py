@@ -68,6 +68,15 @@ def test_windows_that_lie_between_do_not_resolve() -> None:
     assert lingering.alert.quiet == 30
 
 
+def test_half_of_the_traffic_after_none_is_no_recovery() -> None:
+    """It is far nearer to all than to none, and each window is off by itself."""
+    outage = shifted(0.0, effect=0.006)
+    halved = [shifted(0.04, effect=0.48, scale=4, share=0.01, due=0.08)] * 12
+    after = run([outage, *halved])
+    assert (after.alert.state, after.alert.reopened) == (AlertState.FIRING, 0)
+    assert run([outage, *halved, *[quiet(0.079)] * 8]).alert.state is AlertState.RESOLVED
+
+
 def test_no_single_window_counts_for_more_than_the_clip() -> None:
     huge = {"n_eff": 1e9}
     assert recovery_step(quiet(0.08, **huge), off(0.004), CLIP) == 2.0

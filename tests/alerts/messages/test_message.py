@@ -76,6 +76,7 @@ def test_the_body_is_complete() -> None:
                 "band": [0.064, 0.096],
                 "scale": 1,
                 "share": None,
+                "share_expected": None,
                 "effect": pytest.approx(0.0519, abs=1e-4),
                 "p_value": 1e-9,
                 "n": 1000,
@@ -133,7 +134,8 @@ def test_a_resolve_tells_the_figures_of_now() -> None:
     (message,) = last(history)
     assert message.body["status"] == "resolved"
     assert message.body["headline"] == (
-        "Coverage of LF 'check_out' is back at 7.9 % (expected 6.4–9.6 %)"
+        "Coverage of LF 'check_out' is back at its baseline: "
+        "7.9 % in the last window (expected 6.4–9.6 %)"
     )
     (alert,) = message.body["alerts"]
     assert (alert["state"], alert["reason"]) == ("resolved", "recovered")

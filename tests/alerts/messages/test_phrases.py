@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tests.alerts.strategies import keys, shares
 from tidegauge_alerts import Figures, Status, headline
-from tidegauge_alerts.messages.phrases import change, clean, percent, recovery
-from tidegauge_probes.findings import SeriesKey, SeriesKind
+from tidegauge_alerts.messages.phrases import because, change, clean, copied, percent, recovery
+from tidegauge_probes.findings import Cause, CauseKind, Copies, SeriesKey, SeriesKind, ValueShare
 
 
 def figures(
@@ -106,7 +106,30 @@ def test_without_figures_there_are_no_numbers() -> None:
 
 def test_a_recovery_says_where_it_is_now() -> None:
     assert recovery(SeriesKey(SeriesKind.BLIND_SPOT), figures(0.348, 0.35)) == (
-        "Blind spot is back at 35 % of records (expected 30–40 %)"
+        "Blind spot is back at its baseline: 35 % of records in the last window (expected 30–40 %)"
+    )
+
+
+def test_a_sum_is_compared_with_what_was_expected_of_the_same_windows() -> None:
+    """By night few records come, by day many: of both together the mean is expected."""
+    night = figures(2e-8, 5e-9)
+    fell = replace(night, scale=7, share=5.5e-9, due=1.1e-8)
+    assert change(SeriesKey(SeriesKind.VOLUME), fell) == (
+        "Volume 110 → 55 records a window over the last 7 windows"
+    )
+
+
+def test_values_and_copies_are_of_the_last_window_whatever_the_sentence_is_of() -> None:
+    value = ValueShare("country=AA", 0.0, 0.304)
+    new = Cause(
+        CauseKind.VALUES, "country", "country=AA", 1.0, 0.3, confirmed=True, values=(value,)
+    )
+    assert because(new, scale=2) == (
+        ", of which country=AA 0 → 30.4 % of records (new) in the last window"
+    )
+    text = Copies("76b7b83d95c93f97", 50, 0.362)
+    assert copied(SeriesKey(SeriesKind.COPIES), text, scale=2) == (
+        ": one text (76b7b83d95c93f97) makes up 36.2 % of records of the last window (50)"
     )
 
 

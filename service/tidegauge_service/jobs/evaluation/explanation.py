@@ -22,18 +22,23 @@ from tidegauge_service.jobs.evaluation.window_history import ComparedWindow
 def explain_alerts(after: Advance, before: Sequence[Alert], compared: ComparedWindow) -> Advance:
     """Give the alerts that are shifted in this window the cause of their shift, if one is found.
 
-    *before*: the open alerts; a cause that they had in the window before, too, is confirmed.
+    *before*: the open alerts; a cause that they had in the window before, too, is confirmed. Where
+    nothing is found any more, what was found of the shift stays: people look at it afterwards.
     """
-    known = {alert.id: alert.cause for alert in before}
+    known = {alert.id: alert for alert in before}
 
     def explained(alert: Alert) -> Alert:
         finding = compared.findings.get(alert.key)
         if finding is None or not finding.shifted or alert.state is AlertState.RESOLVED:
             return alert
         cause = _cause(compared, finding.tested, alert.reopened_window_ms or alert.opened_window_ms)
-        if cause is not None and not cause.confirmed and cause.same(known.get(alert.id)):
+        earlier = known.get(alert.id)
+        if cause is not None and not cause.confirmed and earlier and cause.same(earlier.cause):
             cause = replace(cause, confirmed=True)
-        return replace(alert, cause=cause, copies=_copies(compared, finding))
+        copies = _copies(compared, finding)
+        if earlier is None or earlier.shift * alert.shift < 0:
+            return replace(alert, cause=cause, copies=copies)
+        return replace(alert, cause=cause or earlier.cause, copies=copies or earlier.copies)
 
     return replace(after, alerts=tuple(map(explained, after.alerts)))
 

@@ -42,6 +42,7 @@ def fields_of(alert: Alert) -> dict[str, Any]:
         **{name: getattr(alert, name) for name in _SAME},
         **asdict(alert.key),
         **{name: to_iso(getattr(alert, f"{name}_ms")) for name in _WINDOWS},
+        "share_expected": alert.due,
         "cause": None if alert.cause is None else asdict(alert.cause),
         "copies": None if alert.copies is None else asdict(alert.copies),
     }

@@ -14,7 +14,7 @@ from tests.service.memory_source import Topic
 from tests.service.streams_for_tests import HOUR, START
 from tests.service.transactions import write
 from tidegauge_alerts.messages.phrases import because, change
-from tidegauge_alerts.model import Alert
+from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_probes.findings import CauseKind, SeriesKind, ValueShare
 from tidegauge_service.clock import to_iso
 from tidegauge_service.jobs.evaluator import Evaluator
@@ -158,3 +158,14 @@ def test_a_value_that_was_never_seen_is_named_and_its_records_are_proposed(
     found = proposed(group, "segment")
     assert found
     assert {candidate.payload["country"] for candidate in found} == {"AA"}
+
+
+def test_what_was_found_of_a_shift_is_known_after_its_end(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    topic = [records(steady(range(66))), records({66: EACH}, "AA"), records(steady(range(67, 90)))]
+    group = stream(tmp_path, sqlite_database, [[record for part in topic for record in part]])
+    [alert] = [a for a in opened(group) if a.key.segment == "country=_other"]
+    assert alert.state is AlertState.RESOLVED
+    assert alert.cause is not None
+    assert alert.cause.segment == "country=AA"
