@@ -40,9 +40,9 @@ RUN_IN: Final = 24
 LIVE: Final = 1_000
 """Quiet windows after each calibration, in which every onset is false."""
 
-QUIET_RUNS: Final = 2 if QUICK else 20
-RUNS: Final = 6 if QUICK else 50
-HEADLINE_RUNS: Final = 20 if QUICK else 200
+QUIET_RUNS: Final = 2 if QUICK else 10
+RUNS: Final = 6 if QUICK else 24
+HEADLINE_RUNS: Final = 20 if QUICK else 100
 HEADLINE: Final = ("+25 %", "+50 %")
 HEADLINE_LF: Final = OF_EACH
 """The first LF of 5 %, at 1,000 records a window."""
