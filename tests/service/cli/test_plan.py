@@ -46,7 +46,11 @@ def run(*arguments: object) -> str:
 
 
 def planned(*arguments: object) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run("plan", *arguments, "--json"))
+    """Return what `--json` prints: stdout alone, since log lines may stand on stderr."""
+    chosen = ["plan", *map(str, arguments), "--json"]
+    result = CliRunner().invoke(app, chosen, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
     return found
 
 
@@ -143,6 +147,21 @@ def test_the_baseline_of_the_database_is_used_by_file_and_by_name(folder: Path) 
 def read(folder: Path) -> list[dict[str, Any]]:
     lines = (folder / "records.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
+
+
+def test_a_plan_is_made_from_distinct_texts_however_its_baseline_comes(folder: Path) -> None:
+    """By path, by name, from a file with a range, and from the database: the same windows."""
+    write_stream(folder)
+    run("baseline", "fit", "stream.yaml", "--name", "mine", "--records", "records.jsonl")
+    ranged = planned("stream.yaml")
+    named = planned("stream.yaml", "--baseline", "mine")
+    path = planned(write_stream(folder, baseline={"path": "records.jsonl"}))
+    run("run", "stream.yaml", "--drain")
+    stored = planned("test")
+    for found in (named, path, stored):
+        assert found["series"] == ranged["series"]
+        assert found["window_lengths"] == ranged["window_lengths"]
+    assert len(ranged["window_lengths"]["lengths"]) > 1
 
 
 def test_a_file_that_was_changed_since_is_planned_itself(folder: Path) -> None:
