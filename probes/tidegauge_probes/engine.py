@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from tidegauge_probes.columns.batch import Batch
+from tidegauge_probes.current_call import CURRENT_CALL
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.lifting.lifting import Lifting
@@ -76,6 +77,7 @@ def _run(
     def run_probe(column: int, outcomes: Outcome, part: Batch, start: int = 0) -> None:
         if entering is not None:
             entering(column, seconds[column])
+        CURRENT_CALL.enter("LF" if column < m else "slicing function", probes[column].name)
         begun = perf_counter()
         cardinality = probe_set.cardinality if column < m else 2
         found, failed = outcomes(part, column, cardinality)
@@ -99,6 +101,7 @@ def _run(
         for column, probe in python.items():
             run_probe(column, probe.outcomes, part, start)
         start += len(part)
+    CURRENT_CALL.leave()
     for probe in probes:
         _forget(probe.chain if isinstance(probe, PythonProbe) else ())
     faults.sort(key=lambda fault: (fault.probe, fault.row))
