@@ -111,10 +111,8 @@ def _run(
 
 
 def _quarantined(column: int, n: int) -> list[Fault]:
-    return [
-        Fault(column, row, QUARANTINED, "it did not return, so it is no longer called")
-        for row in range(n)
-    ]
+    why = "it ended its process or did not return, so it is no longer called"
+    return [Fault(column, row, QUARANTINED, why) for row in range(n)]
 
 
 def _forget(chain: Iterable[Any]) -> None:
