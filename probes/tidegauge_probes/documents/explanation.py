@@ -261,7 +261,8 @@ def _unknown(problem: _Problem) -> str:
 
 def _keys(model: type[BaseModel] | None) -> Iterable[str]:
     fields = {} if model is None else model.model_fields
-    return [info.alias or name for name, info in fields.items()]
+    # What is excluded is set by the program, not written by people.
+    return [info.alias or name for name, info in fields.items() if not info.exclude]
 
 
 def _plain(message: str) -> str:

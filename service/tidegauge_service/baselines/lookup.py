@@ -44,12 +44,18 @@ def find_baseline(
         if votes and chosen.gold is not None:
             msg = f"baseline.gold names a field of records; {chosen.path} is a vote matrix"
             raise BaselineError(msg)
-        known = {"balance": chosen.balance}
         found = (
-            training.fit_votes(config, probe_set, path, **known)
+            training.fit_votes(config, probe_set, path, balance=chosen.balance)
             if votes
             else training.fit_records(
-                config, probe_set, path, clock, fitted, gold=chosen.gold, csv=chosen.csv, **known
+                config,
+                probe_set,
+                path,
+                clock,
+                fitted,
+                gold=chosen.gold,
+                csv=chosen.csv,
+                balance=chosen.balance,
             )
         )
         for doubt in doubts(found):

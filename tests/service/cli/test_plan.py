@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tests.service.streams_for_tests import HOUR, START, record, write_jsonl, write_stream
+from tests.service.streams_for_tests import (
+    HOUR,
+    PROBES,
+    START,
+    record,
+    write_jsonl,
+    write_stream,
+)
 from tidegauge_probes.errors import BaselineError
 from tidegauge_service.cli.main import app
 from tidegauge_service.clock import to_iso
@@ -94,6 +101,13 @@ def test_a_mute_lf_is_named_with_the_reason(folder: Path) -> None:
     assert "No fall is ever found, not even to zero: thanks, short (too few votes" in " ".join(
         run("plan", folder / "stream.yaml").split()
     )
+
+
+def test_a_slice_too_small_gets_advice_on_slices(folder: Path) -> None:
+    fax = {"name": "faxed", "keyword": {"field": "channel", "any": ["fax"]}}
+    said = " ".join(run("plan", write_stream(folder, {**PROBES, "slices": [fax]})).split())
+    assert "Slices too small to say anything: faxed. Let these slicing functions" in said
+    assert "segment_by" not in said
 
 
 def test_segments_too_small_are_listed(folder: Path) -> None:

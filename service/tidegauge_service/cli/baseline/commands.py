@@ -110,6 +110,7 @@ def fit(
                     gold=gold,
                     balance=shares,
                     csv=dialect,
+                    encoding_from="--encoding",
                 )
         with database.write() as connection:
             if replace:
