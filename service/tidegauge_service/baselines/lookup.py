@@ -40,6 +40,7 @@ def find_baseline(
             found = baselines.find(connection, chosen.name)
     elif isinstance(chosen, BaselinePath):
         path = Path(config.folder) / chosen.path
+        log.info("baseline_fitting", stream=config.name, path=chosen.path)  # it may take minutes
         votes = path.suffix in {".npy", ".npz"}
         if votes and chosen.gold is not None:
             msg = f"baseline.gold names a field of records; {chosen.path} is a vote matrix"

@@ -100,6 +100,11 @@ app = typer.Typer(
 )
 
 
+_LOG_LEVEL = (
+    "DEBUG, INFO, WARNING or ERROR. `run` and `consume` use the setting `log_level` instead."
+)
+
+
 def _version(wanted: bool) -> None:  # noqa: FBT001  (typer's callback)
     if wanted:
         typer.echo(f"tidegauge {__version__}")
@@ -112,7 +117,7 @@ def options(
     settings: Annotated[
         Path | None, typer.Option(help="Settings file (default: tidegauge.yaml, if it exists)")
     ] = None,
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "WARNING",
+    log_level: Annotated[str, typer.Option(help=_LOG_LEVEL)] = "WARNING",
     version: Annotated[  # noqa: FBT002  (typer's flags)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,

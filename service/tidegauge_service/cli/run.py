@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -180,7 +181,8 @@ def _listen(
     if settings.token is None:
         err.print(f"open {link(listener)}/login?token={token}", soft_wrap=True)
     else:
-        err.print(f"open {link(listener)}/login?token=… with your TIDEGAUGE_TOKEN", soft_wrap=True)
+        named = "TIDEGAUGE_TOKEN" if "TIDEGAUGE_TOKEN" in os.environ else "token (tidegauge.yaml)"
+        err.print(f"open {link(listener)}/login?token=… with your {named}", soft_wrap=True)
     try:
         # Uvicorn raises a signal again when it has stopped; our handler then outlives it.
         server.run(sockets=[listener])

@@ -366,7 +366,7 @@ def load_stream(path: Path) -> StreamConfig:
         config = StreamConfig.model_validate({**data, **read_from})
         civil_time.check_country(config.calendar)
     except CivilTimeError as error:
-        msg = f"{path} is not valid:\ncalendar: {error}"
+        msg = f"{path} is not valid:\n  calendar: {error}"
         raise SettingsError(msg) from error
     except ValidationError as error:
         msg = f"{path} is not valid:\n{explain(error, StreamConfig)}"

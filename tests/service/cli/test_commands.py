@@ -561,7 +561,7 @@ def test_a_run_that_compares_no_window_says_so_and_why(folder: Path, when: str) 
     for said in (drained, replayed, checked):
         words = " ".join(said.split())
         assert "no window is compared, so no alert can be raised" in words
-        assert "event time has come only to 2020-09-13T16:00:00Z" in words
+        assert "the newest closed window ends at 2020-09-13T16:00:00Z" in words
         assert ("before the range begins" in words) is (when == "before")
     assert json.loads(run("replay", "stream.yaml", "--json").output)["compared"] == 0
 

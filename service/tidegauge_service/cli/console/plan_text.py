@@ -237,7 +237,7 @@ def _suggestion(compared: LengthComparison, own_ms: int) -> str:
             f"{shift} of that LF. Use a longer baseline, or LFs that vote more often."
         )
     if compared.best == own_ms:
-        return f"Suggested: `window: {own}`, as it is. No other length finds it much sooner."
+        return f"Suggested: `window: {own}`, as it is. No other window length finds it much sooner."
     best = to_duration(compared.best)
     short = any(one.learning and one.window_ms == own_ms for one in compared.lengths)
     why = "of which the baseline has too few" if short else "with which it is found later, or never"

@@ -69,7 +69,7 @@ def why_not(connection: sa.Connection, stream: StreamRow) -> str:
     since, until = live.range_from_ms, live.range_until_ms
     if since is None or until is None:
         return ""
-    ends = f"event time has come only to {to_iso(row.window_start_ms + stream.window_ms)}"
+    ends = f"the newest closed window ends at {to_iso(row.window_start_ms + stream.window_ms)}"
     spans = f"the baseline's range is {to_iso(since)} to {to_iso(until)}"
     before = row.state == WindowState.BEFORE
     where = "before the range begins" if before else "and windows are compared only after it"
