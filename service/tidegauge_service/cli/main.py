@@ -142,3 +142,5 @@ def main() -> None:
 
             err.print(styled("error:", "bold red"), str(error), soft_wrap=True)
         sys.exit(exit_code_of(error))
+    finally:
+        OWN_PROCESS.allowed = False

@@ -50,6 +50,7 @@ def test_an_unknown_baseline_says_what_was_meant_and_how_to_fit_one() -> None:
 
 
 def test_nothing_is_none_and_numbers_stay() -> None:
-    assert [plainly(value) for value in (None, (), {}, "", 0, False)] == [
+    values: list[object] = [None, (), {}, "", 0, False]
+    assert [plainly(value) for value in values] == [
         "none", "none", "none", "none", "0", "False",
     ]  # fmt: skip

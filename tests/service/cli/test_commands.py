@@ -572,7 +572,7 @@ def test_a_run_that_compares_windows_does_not_say_that_it_does_not(folder: Path)
     assert "no window is compared" not in run("run", "stream.yaml", "--drain").output
     assert "no window is compared" not in run("replay", "stream.yaml").output
     assert "✓ stream.yaml: comparison: OK" in run("doctor", "stream.yaml").output
-    assert json.loads(run("replay", "stream.yaml", "--json").output)["compared"] == 2
+    assert json.loads(run("replay", "stream.yaml", "--json").stdout)["compared"] == 2
 
 
 def test_a_file_sorted_newest_first_is_called_that(folder: Path) -> None:

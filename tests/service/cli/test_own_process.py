@@ -13,6 +13,8 @@ import pytest
 from tests.servers.waiting import wait_until
 from tests.service.streams_for_tests import record, write_jsonl, write_stream
 from tidegauge_probes.current_call import SIZE
+from tidegauge_service.cli import main
+from tidegauge_service.cli.console.own_process import OWN_PROCESS
 
 LFS = """
 import os, signal, sys, time
@@ -102,6 +104,17 @@ def test_the_exit_codes_of_errors_stay_as_they_are(folder: Path) -> None:
     code, said = run(folder, *COMMANDS["plan"], source=LFS.format(ending="pass"))
     assert code == 3
     assert said.count("error:") == 1
+
+
+def test_a_caller_in_python_keeps_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only ``main`` may fork, and only while it runs: pytest itself would go on twice."""
+    monkeypatch.setattr(sys, "argv", ["tidegauge", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert not OWN_PROCESS.allowed
+    before = os.getpid()
+    OWN_PROCESS.enter()
+    assert os.getpid() == before
 
 
 WAITING = "open('pid', 'w').write(f'{os.getpid()} '); time.sleep(600)"

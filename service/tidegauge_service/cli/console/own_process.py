@@ -13,6 +13,7 @@ import mmap
 import os
 import signal
 import sys
+import threading
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -40,8 +41,8 @@ class OwnProcess:
 
     def enter(self) -> None:
         """Return in a new process; the present one waits, then exits as that did."""
-        if not self.allowed or not hasattr(os, "fork"):
-            return
+        if not self.allowed or not hasattr(os, "fork") or threading.active_count() > 1:
+            return  # a fork has only the thread that made it
         self.allowed = False
         memory = mmap.mmap(-1, SIZE + 1)
         sys.stdout.flush()
