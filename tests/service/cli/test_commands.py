@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import re
@@ -449,6 +450,12 @@ def test_errors_are_printed_as_they_are(
     with pytest.raises(SystemExit):
         main()
     assert shown.getvalue() == f"error: {text}\n"
+
+
+def test_the_address_names_where_the_token_is() -> None:
+    named = importlib.import_module("tidegauge_service.cli.run")._token_name
+    assert named({"TIDEGAUGE_TOKEN": "x"}) == "TIDEGAUGE_TOKEN"
+    assert named({}) == "`token` (settings file)"
 
 
 def test_names_of_lfs_and_streams_are_printed_as_they_are(folder: Path) -> None:
