@@ -106,7 +106,7 @@ def replay(
             for line in (
                 *failure_lines(failing, blind, config.file),
                 *text_lines(config, blind, settings),
-                *([] if learned is None else [learning_text(learned)]),
+                *([] if learned is None or as_json else [learning_text(learned)]),
             ):
                 shown.print(line, highlight=False, soft_wrap=True)
             if not summary["records"]:

@@ -119,10 +119,14 @@ def no_comparison(why: str, file: str) -> str:
 
 def _broken(summary: StreamSummary, failing: Mapping[str, float]) -> list[str]:
     """Say what is broken; of too few records for that, at least which LFs fail on all."""
-    if summary.blind is not None:
-        return phrases.blind([one for one in summary.blind if one.broken])
-    useless = {lf: share for lf, share in failing.items() if share == 1}
-    return [f"LFs fail: {phrases.failures(useless)}"] if useless else []
+    broken = [one for one in summary.blind or () if one.broken]
+    named = {one.probe for one in broken}
+    rest = {
+        lf: share
+        for lf, share in failing.items()
+        if lf not in named and (summary.blind is not None or share == 1)
+    }
+    return [*phrases.blind(broken), *([f"LFs fail: {phrases.failures(rest)}"] if rest else [])]
 
 
 def _undelivered(summary: StreamSummary, scheduled: int) -> list[str]:
