@@ -19,7 +19,14 @@ from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_service.cli.console.database import opened
 from tidegauge_service.cli.console.outcome import learning_period, learning_text, no_comparison
 from tidegauge_service.cli.console.sight import blind_lines, failure_lines, text_lines
-from tidegauge_service.cli.console.terminal import err, out, print_json, progress, settings_of
+from tidegauge_service.cli.console.terminal import (
+    LiteralConsole,
+    err,
+    out,
+    print_json,
+    progress,
+    settings_of,
+)
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import BaselineName, StreamConfig, load_stream
@@ -100,20 +107,23 @@ def replay(
             else:
                 why = no_comparison(uncompared, config.file) if uncompared else ""
                 _show(summary, alerts, config.source.kind, why)
-                for line in blind_lines(blind, config, settings):
-                    out.print(line, highlight=False)
-            shown = err if as_json else out
-            for line in (
+                _print(blind_lines(blind, config, settings), out)
+                _print([] if learned is None else [learning_text(learned)], out)
+            notes = (
                 *failure_lines(failing, blind, config.file),
                 *text_lines(config, blind, settings),
-                *([] if learned is None or as_json else [learning_text(learned)]),
-            ):
-                shown.print(line, highlight=False, soft_wrap=True)
+            )
+            _print(notes, err if as_json else out)
             if not summary["records"]:
                 dead = int(summary["dead_letters"])
                 pipeline.require_records(dead, kept=database is not None)
             if useless:
                 raise NoWorkingLf(_USELESS.format(name=row.name, file=config.file))
+
+
+def _print(lines: Sequence[str], console: LiteralConsole) -> None:
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _warn_of_receivers(config: StreamConfig, settings: Settings) -> None:
