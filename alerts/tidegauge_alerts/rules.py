@@ -123,7 +123,10 @@ def parse_rule(text: str) -> UserRule:
         raise RuleError(f"'{text}' is not a rule; write it like this: {EXAMPLE}")
     series = found["series"].lower()
     if series == SeriesKind.VOLUME:
-        raise RuleError(f"rule '{text}': volume is no share, so there is no limit in % for it")
+        raise RuleError(
+            f"rule '{text}': volume is a number of records, not a share, so it cannot have a limit "
+            "in %; its shifts are found without a rule"
+        )
     if series not in _SERIES:
         raise RuleError(
             f"rule '{text}': there is no series '{series}'; choose from {', '.join(_SERIES)}"

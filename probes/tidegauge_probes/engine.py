@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from tidegauge_probes.columns.batch import Batch
+from tidegauge_probes.current_call import CURRENT_CALL
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.lifting.lifting import Lifting
@@ -76,6 +77,7 @@ def _run(
     def run_probe(column: int, outcomes: Outcome, part: Batch, start: int = 0) -> None:
         if entering is not None:
             entering(column, seconds[column])
+        CURRENT_CALL.enter("LF" if column < m else "slicing function", probes[column].name)
         begun = perf_counter()
         cardinality = probe_set.cardinality if column < m else 2
         found, failed = outcomes(part, column, cardinality)
@@ -99,6 +101,7 @@ def _run(
         for column, probe in python.items():
             run_probe(column, probe.outcomes, part, start)
         start += len(part)
+    CURRENT_CALL.leave()
     for probe in probes:
         _forget(probe.chain if isinstance(probe, PythonProbe) else ())
     faults.sort(key=lambda fault: (fault.probe, fault.row))
@@ -108,10 +111,8 @@ def _run(
 
 
 def _quarantined(column: int, n: int) -> list[Fault]:
-    return [
-        Fault(column, row, QUARANTINED, "it did not return, so it is no longer called")
-        for row in range(n)
-    ]
+    why = "it ended its process or did not return, so it is no longer called"
+    return [Fault(column, row, QUARANTINED, why) for row in range(n)]
 
 
 def _forget(chain: Iterable[Any]) -> None:

@@ -54,14 +54,27 @@ class CivilTimeError(TidegaugeError):
     """A time zone or a calendar is not known, or not written as one."""
 
 
+_SHORTEST = 5
+"""Letters of an abbreviation at least: most words have two or three of another in their order."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the known word nearest to *word*, else a list.
 
     >>> nearest("lable", ["label", "name"])
     "; did you mean 'label'?"
+    >>> nearest("missing_ts", ["missing_id", "missing_timestamp"])
+    "; did you mean 'missing_timestamp'?"
     """
     options = sorted(set(known))
-    close = difflib.get_close_matches(word, options, n=1)
+    meant = [option for option in options if _abbreviates(word, option)]
+    close = meant if len(meant) == 1 else difflib.get_close_matches(word, options, n=1)
     if close:
         return f"; did you mean '{close[0]}'?"
     return f"; known: {', '.join(options)}" if options else ""
+
+
+def _abbreviates(word: str, whole: str) -> bool:
+    """Whether a word of some length is another with letters left out."""
+    letters = iter(whole)
+    return _SHORTEST <= len(word) < len(whole) and all(letter in letters for letter in word)

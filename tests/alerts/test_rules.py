@@ -182,7 +182,7 @@ def test_a_rule_may_limit_the_share_of_a_value_and_not_the_volume() -> None:
     assert rule.key == SeriesKey(SeriesKind.SEGMENT_SHARE, "country=AA")
     with pytest.raises(RuleError, match="needs 'in segment'"):
         parse_rule("segment_share above 20 %")
-    with pytest.raises(RuleError, match="volume is no share"):
+    with pytest.raises(RuleError, match="volume is a number of records, not a share"):
         parse_rule("volume below 1 %")
     with pytest.raises(RuleError, match=r"choose from (?!.*volume).*segment_share"):
         parse_rule("traffic below 1 %")

@@ -166,6 +166,6 @@ def test_files_are_looked_at_once() -> None:
     """A file that grows after its end is not noticed: 0 is as of then."""
     ended = replace(READING, drained=True, next_offset=7, end_offset=7)
     unread = fact(replace(summary(partitions=(ended,)), source="file"), "Not read yet")
-    assert unread == "0 when the files were last read; to read more, restart"
+    assert unread == "0 (the files were read to their end; restart to read new ones)"
     assert fact(replace(summary(partitions=(READING,)), source="file"), "Not read yet") == "10"
     assert fact(replace(summary(partitions=(ended,)), source="kafka"), "Not read yet") == "0"

@@ -134,7 +134,7 @@ def test_alerts_are_listed_strongest_first(site: Site) -> None:
     assert "suspicious activity" in first.text
     assert page.fact("Since") == to_iso(START + 4 * HOUR)
     assert page.fact("Segment") == "party=D"
-    assert page.fact("Observed in the last window") == "50 % (500 of 1,000)"
+    assert page.fact("Observed in the last shifted window") == "50 % (500 of 1,000)"
     assert page.fact("Shifted windows") == "2"
 
 

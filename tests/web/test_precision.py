@@ -30,8 +30,9 @@ def test_those_that_changed_come_first(site: Site) -> None:
     ]
     page = site.get()
     assert page.fact("Share of SPAM") == "20 % (40 % at baseline)"
-    assert "2 votes, 1 changed, from 3,000 records of the last 3 windows" in page.text
-    [section] = [d for d in page.all("details") if "2 votes" in d.text]
+    said = "2 LF–class combinations, 1 of them changed, from 3,000 records of the last 3 windows"
+    assert said in page.text
+    [section] = [d for d in page.all("details") if "2 LF–class combinations" in d.text]
     assert "open" in section.attributes
     assert "fools every LF alike cannot be seen without gold labels" in page.text
 
@@ -78,7 +79,7 @@ def test_of_votes_alone_only_changes_are_shown(site: Site, client: TestClient) -
     assert "Not identified: how often these LFs stay silent does not follow the classes" in text
     assert "Add gold labels: label about 200 records" in text
     assert "Share of SPAM" not in text
-    assert "Changes of 3 votes, 1 changed" in text
+    assert "Changes of 3 LF–class combinations, 1 of them changed" in text
     told = client.get("/metrics").text
     assert "tidegauge_class_prior_ratio{" not in told
     assert "tidegauge_lf_precision_ratio{" not in told
@@ -104,7 +105,7 @@ def test_gold_labels_are_named(site: Site) -> None:
     text = site.get().text
     assert "From 250 gold labels" in text
     assert "Estimated without labels" not in text
-    assert "Precision of 1 vote" in text
+    assert "Precision of 1 LF–class combination" in text
 
 
 # -- The API and Prometheus -----------------------------------------------------------------------

@@ -22,6 +22,22 @@ def test_an_odd_token_is_no_token(client: TestClient, sent: bytes) -> None:
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
 
 
+def test_a_browser_without_the_token_gets_a_page_that_says_how_to_sign_in(
+    client: TestClient,
+) -> None:
+    browser = {b"Authorization": b"", b"Accept": b"text/html,application/xhtml+xml,*/*;q=0.8"}
+    for path in ("/", "/api/v1/streams", "/<b>"):
+        answer = client.get(path, headers=browser)
+        assert answer.status_code == 401
+        assert answer.headers["content-type"].startswith("text/html")
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.text.startswith("<!doctype html>")
+        assert "<b>" not in answer.text
+    assert "/login?token=TOKEN" in client.get("/", headers=browser).text
+    script = client.get("/", headers={b"Authorization": b"", b"Accept": b"*/*"})
+    assert script.json()["code"] == "unauthorized"
+
+
 def test_a_key_that_is_there_twice_is_refused_in_a_posted_document(client: TestClient) -> None:
     answer = client.post(DEPLOYMENTS, content=TWICE, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422

@@ -299,6 +299,9 @@ def _warnings(
             message = f"votes the same as {first[votes]} on the whole sample"
             yield LfWarning(row.name, WarningKind.SAME_VOTES, message)
         first.setdefault(votes, row.name)
+    for name in sorted(fails.keys() - {row.name for row in rows}):  # slicing functions have no row
+        share = fails[name] / len(matrix.outcomes)
+        yield LfWarning(name, WarningKind.FAILS, f"fails on {share:.1%} of the sample")
 
 
 def _failing(

@@ -252,7 +252,8 @@ def _line(problem: _Problem) -> str:
         return f"  {message}"
     # A rule about several keys of a mapping names them itself.
     rule = problem.kind == "value_error" and isinstance(problem.given, dict)
-    return f"  {where}: {message}{'' if problem.secret or rule else _got(problem.given)}"
+    shown = isinstance(problem.given, str) and f"'{problem.given}'" in message
+    return f"  {where}: {message}{'' if problem.secret or rule or shown else _got(problem.given)}"
 
 
 def _unknown(problem: _Problem) -> str:
@@ -261,7 +262,8 @@ def _unknown(problem: _Problem) -> str:
 
 def _keys(model: type[BaseModel] | None) -> Iterable[str]:
     fields = {} if model is None else model.model_fields
-    return [info.alias or name for name, info in fields.items()]
+    # What is excluded is set by the program, not written by people.
+    return [info.alias or name for name, info in fields.items() if not info.exclude]
 
 
 def _plain(message: str) -> str:

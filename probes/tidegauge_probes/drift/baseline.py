@@ -165,9 +165,18 @@ class Baseline:
         place = self._volume_place
         if place is None:
             return self
-        x, n = (np.delete(part, place, axis=1) for part in (self.x, self.n))
         chosen = replace(self.plan, volume=False)
-        return replace(self, plan=chosen, x=x, n=n, learned=None, silent=_no_windows())
+        rest = np.delete(np.arange(len(self.keys)), place)
+        return replace(self.select(chosen, rest), silent=_no_windows())
+
+    def select(self, chosen: SeriesPlan, series: Ints) -> Baseline:
+        """Return the same with some of its series: *chosen* plans them, *series* are their columns.
+
+        It learns anew from what is left.
+        """
+        texts = self.texts and self.texts.select(series)
+        x, n = self.x[:, series], self.n[:, series]
+        return replace(self, plan=chosen, x=x, n=n, texts=texts, learned=None)
 
     @property
     def _volume_place(self) -> int | None:
@@ -275,7 +284,7 @@ class Baseline:
         width = len(chosen.keys())
         nothing = np.zeros((0, width), dtype=np.int64)
         x, n = (part[:, :width] if len(self.starts) else nothing for part in (self.x, self.n))
-        texts = self.texts and TextSeries(self.texts.x[:, :width], self.texts.n[:, :width])
+        texts = self.texts and self.texts.select(np.arange(width))
         return replace(self, plan=chosen, model=model, x=x, n=n, learned=None, texts=texts)
 
     @property

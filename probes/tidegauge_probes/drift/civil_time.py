@@ -32,6 +32,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _FIRST_DAY: Final = date(1970, 1, 1)
 _NEAR: Final = 3
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_ABBREVIATION: Final = re.compile("[A-Z]{2,5}")
 _COUNTRY: Final = re.compile(r"[A-Z]{2,3}(-[A-Za-z0-9 ]{1,40})?")
 
 
@@ -198,6 +199,8 @@ def _near_zones(name: str, known: Collection[str]) -> str:
     """Return the zones of that city, however it is spelled; otherwise zones spelled alike."""
     city = name.rpartition("/")[2].strip().lower().replace(" ", "_")
     found = sorted(zone for zone in known if zone.rpartition("/")[2].lower() == city)
+    if not found and _ABBREVIATION.fullmatch(name):  # those spelled alike may be a continent away
+        return ". Name a place instead of an abbreviation, such as Europe/Berlin"
     return _meant(found[:_NEAR]) or _near(name, known) or "; for example, Europe/Berlin"
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import Field, ValidationError
 
+from tidegauge_probes.current_call import CURRENT_CALL
 from tidegauge_probes.documents.explanation import explain
 from tidegauge_probes.documents.reader import read_file
 from tidegauge_probes.documents.spec import ExactSpec, Spec
@@ -228,11 +229,14 @@ def _import(reference: str, base: Path | None) -> Any:
     if not colon or not attribute:
         msg = f"'{reference}' is neither a .yaml or .json file nor of the form module:attribute"
         raise ProbeError(msg)
+    CURRENT_CALL.enter("the import of module", module_name)
     try:
         module = import_beside(module_name, base or Path())
     except BaseException as error:  # a module may call sys.exit() when it is imported
         pass_on_interrupt(error)
         raise ProbeError(_not_imported(module_name, error)) from error
+    finally:
+        CURRENT_CALL.leave()
     if not hasattr(module, attribute):
         hint = nearest(attribute, (name for name in vars(module) if not name.startswith("_")))
         msg = f"module '{module_name}' has no '{attribute}'{hint}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from http import HTTPStatus
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from tidegauge_probes.errors import TidegaugeError
@@ -87,6 +88,29 @@ def problem_response(problem: Problem) -> JSONResponse:
     )
 
 
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>tidegauge: sign in</title>
+<h1>tidegauge</h1>
+<p>{title}</p>
+<p>What to do: {detail}.</p>
+</html>
+"""
+
+
+def answer_to(problem: Problem, accept: str) -> Response:
+    """Return the problem as JSON, or, to a browser that has no valid token, as a page.
+
+    *accept*: the header; only browsers ask for HTML.
+    """
+    if problem.status_code != HTTPStatus.UNAUTHORIZED or "text/html" not in accept:
+        return problem_response(problem)
+    page = _PAGE.format(title=escape(CODES[problem.code]), detail=escape(problem.detail))
+    headers = {**(problem.headers or {}), "Content-Security-Policy": "default-src 'none'"}
+    return HTMLResponse(page, problem.status_code, headers)
+
+
 def of_http(error: HTTPException, path: str) -> Problem:
     """Return the problem for an error of FastAPI or Starlette."""
     known = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
@@ -117,8 +141,8 @@ def install(app: FastAPI) -> None:
     """
 
     @app.exception_handler(Problem)
-    async def _problem(_request: Request, error: Problem) -> Response:
-        return problem_response(error)
+    async def _problem(request: Request, error: Problem) -> Response:
+        return answer_to(error, request.headers.get("accept", ""))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_request: Request, error: RequestValidationError) -> Response:

@@ -40,16 +40,23 @@ def find_baseline(
             found = baselines.find(connection, chosen.name)
     elif isinstance(chosen, BaselinePath):
         path = Path(config.folder) / chosen.path
+        log.info("baseline_fitting", stream=config.name, path=chosen.path)  # it may take minutes
         votes = path.suffix in {".npy", ".npz"}
         if votes and chosen.gold is not None:
             msg = f"baseline.gold names a field of records; {chosen.path} is a vote matrix"
             raise BaselineError(msg)
-        known = {"balance": chosen.balance}
         found = (
-            training.fit_votes(config, probe_set, path, **known)
+            training.fit_votes(config, probe_set, path, balance=chosen.balance)
             if votes
             else training.fit_records(
-                config, probe_set, path, clock, fitted, gold=chosen.gold, csv=chosen.csv, **known
+                config,
+                probe_set,
+                path,
+                clock,
+                fitted,
+                gold=chosen.gold,
+                csv=chosen.csv,
+                balance=chosen.balance,
             )
         )
         for doubt in doubts(found):

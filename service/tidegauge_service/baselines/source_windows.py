@@ -105,7 +105,7 @@ class _Counted:
     ) -> Baseline:
         probe_set, config = self._probe_set, self._config
         return baselines.fit(
-            windows,
+            {start: pane.settled() for start, pane in windows.items()},
             layout=probe_set.layout,
             probe_set=probe_set.id,
             window_ms=window_ms,

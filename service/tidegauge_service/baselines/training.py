@@ -20,7 +20,7 @@ from tidegauge_probes.label_model.accuracy import MIN_GOLD, MOST_GOLD, Gold
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import ABSTAIN, Outcomes, Record, VoteMatrix, lookup
 from tidegauge_service.baselines.class_balance import Floats, class_balance
-from tidegauge_service.baselines.training_file import training_file
+from tidegauge_service.baselines.training_file import BASELINE_CSV, training_file
 from tidegauge_service.clock import Clock, window_start
 from tidegauge_service.config.sources import CsvDialect
 from tidegauge_service.config.stream_file import StreamConfig
@@ -51,6 +51,7 @@ def fit_records(
     gold: str | None = None,
     balance: Mapping[str, float] | None = None,
     csv: CsvDialect | None = None,
+    encoding_from: str = BASELINE_CSV,
 ) -> Baseline:
     """Run the LFs over training records (JSONL, CSV, Parquet) and freeze what they did.
 
@@ -58,12 +59,13 @@ def fit_records(
     all traffic: they tell the class shares and how right each LF is (``label_model.labels``), and,
     if the ProbeSet has a ``prediction``, how right the deployed model is (``accuracy``).
     *balance*: the share of each class, if known.
-    *csv*: how the file is written, where it differs from the stream's own files.
+    *csv*: how the file is written, where it differs from the stream's own files. *encoding_from*:
+    the setting or option that says so.
     *advance* hears the number of records after each batch. Inputs that cannot be read as records
     are counted in the baseline's source; BaselineError if nothing is left. SourceError if the file
     cannot be read, or is not in the encoding of the stream's files.
     """
-    source = training_file(config, path, csv)
+    source = training_file(config, path, csv, encoding_from)
     codec = Codec(config.record, config.limits, clock)
     windows: dict[int, PaneCounts] = {}
     shares = class_balance(balance, probe_set.layout.classes)

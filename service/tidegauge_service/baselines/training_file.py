@@ -19,8 +19,18 @@ LOOKED_AT: Final = 4 * 1_024 * 1_024
 """Bytes of a file in which another encoding is looked for."""
 
 
-def training_file(config: StreamConfig, path: Path, csv: CsvDialect | None = None) -> FileReader:
+BASELINE_CSV: Final = "baseline.csv.encoding"
+
+
+def training_file(
+    config: StreamConfig,
+    path: Path,
+    csv: CsvDialect | None = None,
+    encoding_from: str = BASELINE_CSV,
+) -> FileReader:
     """Open training records. *csv*: what is known of the file; the rest is as in the stream's.
+
+    *encoding_from*: the setting or option that *csv* has its encoding from.
 
     SourceError if there is no such file, or if it is UTF-8 but would be read in the encoding of
     the stream's files: its umlauts would turn into other characters, and LFs would not see them.
@@ -33,6 +43,7 @@ def training_file(config: StreamConfig, path: Path, csv: CsvDialect | None = Non
         # The name comes first here: an export of training data is often of another kind.
         format=named_format(path) or options.format,
         csv=options.csv.model_copy(update=known),
+        encoding_from=encoding_from if "encoding" in known else options.encoding_from,
     )
     files = FileReader(str(path), Path(), options, missing="check the path")
     if "encoding" not in known:

@@ -17,7 +17,14 @@ from tidegauge_probes import load
 from tidegauge_service.candidates.export import as_text
 from tidegauge_service.cli.console.database import find_stream, opened
 from tidegauge_service.cli.console.options import one_of
-from tidegauge_service.cli.console.terminal import err, moment, out, print_json, settings_of
+from tidegauge_service.cli.console.terminal import (
+    err,
+    moment,
+    out,
+    print_json,
+    settings_of,
+    table,
+)
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import load_stream
 from tidegauge_service.errors import SettingsError
@@ -69,12 +76,13 @@ def list_(
     counted = Table("reason", "received", "kept", "replayed")
     for t in tallies:
         counted.add_row(t.reason, str(t.received), str(t.kept), str(t.replayed))
-    newest = Table("partition", "offset", "received", "reason", "bytes", "payload")
+    newest = table("partition", "offset", "received", last="reason, payload")
     for kept in found:
         letter = kept.letter
         where = (str(letter.partition), str(letter.offset), to_iso(kept.received_ms))
         shown = repr(letter.payload[:SHOWN])[2:-1]
-        newest.add_row(*where, letter.reason, str(letter.size), shown)
+        size = f"{letter.size} byte{'' if letter.size == 1 else 's'}"
+        newest.add_row(*where, f"{letter.reason}: {letter.detail}\n{size}: {shown}")
     out.print(counted)
     out.print(newest)
 

@@ -17,6 +17,7 @@ import typer
 from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service import __version__
 from tidegauge_service.cli.console.lazy import LazyCommand, lazy_group
+from tidegauge_service.cli.console.own_process import OWN_PROCESS
 from tidegauge_service.errors import exit_code_of
 
 COMMANDS = (
@@ -39,33 +40,44 @@ COMMANDS = (
         "plan",
         "plan:plan",
         "Show which shifts a stream will find, how soon, and how many false incidents to expect.",
+        calls_lfs=True,
     ),
     LazyCommand(
         "replay",
         "replay:replay",
         "Run history through the live pipeline to see which alerts it would have raised.",
+        calls_lfs=True,
     ),
     LazyCommand(
         "backfill",
         "backfill:backfill",
         "Load the history of a Kafka or log stream from files, before its windows close.",
+        calls_lfs=True,
     ),
     LazyCommand(
         "doctor",
         "doctor.command:doctor",
         "Check settings, clock, database, receivers, codecs and streams.",
+        calls_lfs=True,
     ),
     LazyCommand(
         "baseline",
         "baseline.commands:app",
         "Fit, list and accept the baselines that windows are compared with.",
+        calls_lfs=True,
     ),
-    LazyCommand("probes", "probes.commands:app", "Check, deploy and compare labeling functions."),
+    LazyCommand(
+        "probes",
+        "probes.commands:app",
+        "Check, deploy and compare labeling functions.",
+        calls_lfs=True,
+    ),
     LazyCommand("candidates", "candidates:app", "Export retraining candidates."),
     LazyCommand(
         "dead-letters",
         "dead_letters:app",
         "Inspect, replay and drop inputs that could not be read as records.",
+        calls_lfs=True,
     ),
     LazyCommand(
         "streams",
@@ -88,6 +100,11 @@ app = typer.Typer(
 )
 
 
+_LOG_LEVEL = (
+    "DEBUG, INFO, WARNING or ERROR. `run` and `consume` use the setting `log_level` instead."
+)
+
+
 def _version(wanted: bool) -> None:  # noqa: FBT001  (typer's callback)
     if wanted:
         typer.echo(f"tidegauge {__version__}")
@@ -100,7 +117,7 @@ def options(
     settings: Annotated[
         Path | None, typer.Option(help="Settings file (default: tidegauge.yaml, if it exists)")
     ] = None,
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "WARNING",
+    log_level: Annotated[str, typer.Option(help=_LOG_LEVEL)] = "WARNING",
     version: Annotated[  # noqa: FBT002  (typer's flags)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -115,6 +132,7 @@ def options(
 
 def main() -> None:
     """Run a command; print known errors as one message, and exit with their code."""
+    OWN_PROCESS.allowed = True
     try:
         app()
     except TidegaugeError as error:
@@ -124,3 +142,5 @@ def main() -> None:
 
             err.print(styled("error:", "bold red"), str(error), soft_wrap=True)
         sys.exit(exit_code_of(error))
+    finally:
+        OWN_PROCESS.allowed = False

@@ -65,7 +65,8 @@ def _chosen(
     if found is not None and len(found.starts):
         return config, _alone(found, config)
     if config.source.kind != "file":
-        raise BaselineError(_nothing_to_plan_from(config, found))
+        other = _other_live(config, probe_set, database)
+        raise BaselineError(other or _nothing_to_plan_from(config, found))
     with progress("records") as advance:
         codec = open_codec(config, settings, now_ms)
         return config, fit_source(config, probe_set, codec, advance)
@@ -117,6 +118,20 @@ def _used(config: StreamConfig, probe_set: str, database: Database) -> Baseline 
             return None
         found = baselines.load(connection, row.baseline)
     return found if found.probe_set == probe_set else None
+
+
+def _other_live(config: StreamConfig, probe_set: ProbeSet, database: Database) -> str | None:
+    """Say that the LFs of the file are not live, if that is why they have no baseline."""
+    with database.read() as connection:
+        row = streams.find(connection, config.name)
+    if row is None or row.probe_set == probe_set.id:
+        return None
+    return (
+        f"ProbeSet {probe_set.id} of {config.file} is not live and has no baseline; ProbeSet "
+        f"{row.probe_set} is live. To plan with that one: `tidegauge plan {config.name}`. To plan "
+        f"with the file's LFs, fit a baseline: `tidegauge baseline fit {config.file} --name NAME "
+        "--records FILE`, and add `--baseline NAME` to this command"
+    )
 
 
 def _nothing_to_plan_from(config: StreamConfig, found: Baseline | None) -> str:

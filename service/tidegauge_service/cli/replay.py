@@ -17,9 +17,16 @@ from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import late_advice
 from tidegauge_alerts.model import Alert, AlertState
 from tidegauge_service.cli.console.database import opened
-from tidegauge_service.cli.console.outcome import no_comparison
-from tidegauge_service.cli.console.sight import blind_lines
-from tidegauge_service.cli.console.terminal import err, out, print_json, progress, settings_of
+from tidegauge_service.cli.console.outcome import learning_period, learning_text, no_comparison
+from tidegauge_service.cli.console.sight import blind_lines, failure_lines, text_lines
+from tidegauge_service.cli.console.terminal import (
+    LiteralConsole,
+    err,
+    out,
+    print_json,
+    progress,
+    settings_of,
+)
 from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.settings import Settings
 from tidegauge_service.config.stream_file import BaselineName, StreamConfig, load_stream
@@ -37,6 +44,7 @@ from tidegauge_service.store import baselines
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.windows import comparisons, sight
 from tidegauge_service.store.windows.counts import every_lf_failed
+from tidegauge_service.store.windows.failures import lf_failures
 
 _USELESS = (
     "stream '{name}': every LF failed on every record, so no alert could be raised. "
@@ -86,6 +94,8 @@ def replay(
                 alerts = report.all_alerts(connection, row.name)
                 blind = sight.load(connection, row.id).found or ()
                 useless = every_lf_failed(connection, row)
+                failing = lf_failures(connection, row)
+                learned = learning_period(connection, row)
                 uncompared = comparisons.why_not(connection, row)
                 found = None
                 if report_to is not None:
@@ -97,13 +107,23 @@ def replay(
             else:
                 why = no_comparison(uncompared, config.file) if uncompared else ""
                 _show(summary, alerts, config.source.kind, why)
-                for line in blind_lines(blind, config, settings):
-                    out.print(line, highlight=False)
+                _print(blind_lines(blind, config, settings), out)
+                _print([] if learned is None else [learning_text(learned)], out)
+            notes = (
+                *failure_lines(failing, blind, config.file),
+                *text_lines(config, blind, settings),
+            )
+            _print(notes, err if as_json else out)
             if not summary["records"]:
                 dead = int(summary["dead_letters"])
                 pipeline.require_records(dead, kept=database is not None)
             if useless:
                 raise NoWorkingLf(_USELESS.format(name=row.name, file=config.file))
+
+
+def _print(lines: Sequence[str], console: LiteralConsole) -> None:
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _warn_of_receivers(config: StreamConfig, settings: Settings) -> None:
@@ -121,6 +141,7 @@ def _read_to_end(
     with progress("records") as advance:
         pipeline = open_pipeline(config, settings, store, now_ms, fitted=advance)
         gc.freeze()  # as in worker_process
+        pipeline.sight.logs = False  # it is printed at the end
         try:
             pipeline.run_to_end(lambda p: advance(p.records + p.dead_letters))
         except TooManyDeadLetters as error:

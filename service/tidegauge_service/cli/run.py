@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -164,6 +165,11 @@ def _watch(run: Callable[[], None], failed: list[Exception]) -> None:
         failed.append(error)
 
 
+def _token_name(environment: Mapping[str, str]) -> str:
+    """Return where people find the token that they have set."""
+    return "TIDEGAUGE_TOKEN" if "TIDEGAUGE_TOKEN" in environment else "`token` (settings file)"
+
+
 def _listen(
     supervisor: Supervisor,
     settings: Settings,
@@ -180,7 +186,8 @@ def _listen(
     if settings.token is None:
         err.print(f"open {link(listener)}/login?token={token}", soft_wrap=True)
     else:
-        err.print(f"open {link(listener)}/login?token=… with your TIDEGAUGE_TOKEN", soft_wrap=True)
+        named = _token_name(os.environ)
+        err.print(f"open {link(listener)}/login?token=… with your {named}", soft_wrap=True)
     try:
         # Uvicorn raises a signal again when it has stopped; our handler then outlives it.
         server.run(sockets=[listener])

@@ -17,9 +17,9 @@ from tidegauge_probes.documents.explanation import explain
 from tidegauge_probes.documents.spec import Spec
 from tidegauge_probes.drift import civil_time, false_alarms
 from tidegauge_probes.drift.civil_time import CivilTime
-from tidegauge_probes.drift.false_alarms import FalseAlarms
+from tidegauge_probes.drift.false_alarms import DAY_MS, FalseAlarms
 from tidegauge_probes.errors import BudgetError, CivilTimeError
-from tidegauge_service.clock import to_iso, window_start
+from tidegauge_service.clock import to_duration, to_iso, window_start
 from tidegauge_service.config import variables
 from tidegauge_service.config.sources import CsvDialect, SchemaRegistry, Source
 from tidegauge_service.config.time_fields import Delay, Duration, Moment, with_written_defaults
@@ -333,7 +333,17 @@ class StreamConfig(Spec):
             if start != moment:
                 near = f"{to_iso(start)} or {to_iso(start + self.window)}"
                 msg = f"{where}.{name} is not the start of a window; the nearest are {near}"
-                raise ValueError(msg)
+                raise ValueError(f"{msg}{self._uneven}")
+
+    @property
+    def _uneven(self) -> str:
+        """Say why windows begin at odd times, if they do."""
+        if not DAY_MS % self.window or not self.window % DAY_MS:
+            return ""
+        return (
+            f". A `window` of {to_duration(self.window)} does not divide a day, so windows begin "
+            "at another time each day"
+        )
 
 
 def load_stream(path: Path) -> StreamConfig:
@@ -345,12 +355,18 @@ def load_stream(path: Path) -> StreamConfig:
     if not isinstance(data, dict):
         msg = f"{path} is empty or not a mapping: see `tidegauge config schema` for its keys"
         raise SettingsError(msg)
+    if {"classes", "probes"} <= data.keys() and "source" not in data:
+        msg = (
+            f"{path} is a ProbeSet file, not a stream file: name a file with `source`, `baseline` "
+            f"and `probes: {path.name}`"
+        )
+        raise SettingsError(msg)
     try:
         read_from = {"folder": str(path.parent), "file": str(path)}
         config = StreamConfig.model_validate({**data, **read_from})
         civil_time.check_country(config.calendar)
     except CivilTimeError as error:
-        msg = f"{path} is not valid:\ncalendar: {error}"
+        msg = f"{path} is not valid:\n  calendar: {error}"
         raise SettingsError(msg) from error
     except ValidationError as error:
         msg = f"{path} is not valid:\n{explain(error, StreamConfig)}"

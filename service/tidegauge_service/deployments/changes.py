@@ -171,7 +171,7 @@ def _onset(connection: Connection, stream: StreamRow) -> int:
         if not alert.rule
     ]
     if not opened:
-        _refuse(stream, "no alert is open: say from when on the windows are the new normal")
+        _refuse(stream, "no alert is open: give the time from which windows are normal (`from`)")
     return min(opened)
 
 
@@ -250,10 +250,10 @@ class _PendingChange:
         if compared.baseline is None and (since is None or since < self.from_ms):
             _refuse(
                 self.stream,
-                f"it has no baseline, and counts only windows from {to_iso(self.from_ms)} on: "
-                "fit one with its LFs (`tidegauge baseline fit`, then --baseline NAME), or let "
-                "it count as a shadow and promote it, or set `baseline.from` in the stream file to "
-                "that time or later",
+                f"the new ProbeSet has no baseline, and counts only windows from "
+                f"{to_iso(self.from_ms)} on. Fit one with its LFs (`tidegauge baseline fit`, then "
+                "--baseline NAME), run it as a shadow and promote it later, or set `baseline.from` "
+                "in the stream file to that time or later",
             )
 
 
@@ -267,7 +267,7 @@ def _same(deployment: Deployment, probe_set: str, compared: Reference) -> bool:
 def _shadow_of(connection: Connection, stream: StreamRow) -> Deployment:
     found = deployments.current(deployments.of_stream(connection, stream.id), Role.SHADOW)
     if found is None:
-        _refuse(stream, "it has no shadow: `tidegauge probes shadow` makes one")
+        _refuse(stream, "there is no shadow. To start one: `tidegauge probes shadow`")
     return found
 
 

@@ -34,6 +34,8 @@ class SightCheck:
         self._text = scope.config.record.text
         self._segment_by = scope.config.segment_by
         self._logged: list[str] = []
+        self.logs = True
+        """Whether changes are logged; a command that prints them itself turns this off."""
 
     def tick(self) -> None:
         """Write what the stream cannot see; tell when it goes blind, and when it sees again."""
@@ -89,9 +91,9 @@ class SightCheck:
     def _log(self, found: Sequence[Blindness]) -> None:
         """Log each change of what is not seen, not each change of a share."""
         now = [" ".join(one.key).strip() for one in found]
-        if now and now != self._logged:
+        if self.logs and now and now != self._logged:
             log.error("stream_blind", stream=self._name, why=phrases.blind(found))
-        elif self._logged and not now:
+        elif self.logs and self._logged and not now:
             log.info("stream_sees_again", stream=self._name)
         self._logged = now
 

@@ -99,6 +99,7 @@ class Supervisor:
                 self.stopping.wait(LOOK_S)
         finally:
             self._end()
+            log.info("stopped", workers=len(self._slots), finished=self.finished)
             self.stopping.set()
             self.ready.set()
 

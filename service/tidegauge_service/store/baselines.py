@@ -86,9 +86,9 @@ def find(connection: sa.Connection, name: str) -> Baseline:
 
 def unknown(name: str, known: Iterable[str]) -> BaselineError:
     """Return the error that there is no baseline of that name; it names the nearest *known* one."""
-    return BaselineError(
-        f"there is no baseline '{name}'{nearest(name, known)}: fit it with `tidegauge baseline fit`"
-    )
+    said = f"there is no baseline '{name}'{nearest(name, known)}"
+    end = "" if said.endswith("?") else "."
+    return BaselineError(f"{said}{end} To fit one: `tidegauge baseline fit`")
 
 
 def is_known(connection: sa.Connection, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import re
@@ -451,6 +452,12 @@ def test_errors_are_printed_as_they_are(
     assert shown.getvalue() == f"error: {text}\n"
 
 
+def test_the_address_names_where_the_token_is() -> None:
+    named = importlib.import_module("tidegauge_service.cli.run")._token_name
+    assert named({"TIDEGAUGE_TOKEN": "x"}) == "TIDEGAUGE_TOKEN"
+    assert named({}) == "`token` (settings file)"
+
+
 def test_names_of_lfs_and_streams_are_printed_as_they_are(folder: Path) -> None:
     name = "kinds:LOOP:[red]"
     probes = {
@@ -561,7 +568,7 @@ def test_a_run_that_compares_no_window_says_so_and_why(folder: Path, when: str) 
     for said in (drained, replayed, checked):
         words = " ".join(said.split())
         assert "no window is compared, so no alert can be raised" in words
-        assert "event time has come only to 2020-09-13T16:00:00Z" in words
+        assert "the newest closed window ends at 2020-09-13T16:00:00Z" in words
         assert ("before the range begins" in words) is (when == "before")
     assert json.loads(run("replay", "stream.yaml", "--json").output)["compared"] == 0
 
@@ -572,7 +579,7 @@ def test_a_run_that_compares_windows_does_not_say_that_it_does_not(folder: Path)
     assert "no window is compared" not in run("run", "stream.yaml", "--drain").output
     assert "no window is compared" not in run("replay", "stream.yaml").output
     assert "✓ stream.yaml: comparison: OK" in run("doctor", "stream.yaml").output
-    assert json.loads(run("replay", "stream.yaml", "--json").output)["compared"] == 2
+    assert json.loads(run("replay", "stream.yaml", "--json").stdout)["compared"] == 2
 
 
 def test_a_file_sorted_newest_first_is_called_that(folder: Path) -> None:

@@ -98,6 +98,22 @@ def fitted(group: Redeployed, folder: Path, which: int, name: str) -> None:
     run("baseline", "fit", file, "--name", name, "--records", folder / "training.jsonl")
 
 
+def test_a_rollback_to_the_shadow_says_that_the_shadow_ends(
+    group: Redeployed, database: Database, tmp_path: Path
+) -> None:
+    """A ProbeSet that is live is no shadow beside itself."""
+    del database
+    fitted(group, tmp_path, 1, "mine")
+    stream = tmp_path / "stream.yaml"
+    run("probes", "deploy", stream, "probes_1.yaml", "--baseline", "mine")
+    group.member().to_end()
+    fitted(group, tmp_path, 0, "first")
+    run("probes", "shadow", stream, "probes_0.yaml", "--baseline", "first")
+
+    said = run("probes", "rollback", "test")
+    assert "The shadow deployment of this ProbeSet ends there" in said
+
+
 # -- Commands -------------------------------------------------------------------------------------
 
 
@@ -170,7 +186,7 @@ def test_a_shadow_is_compared_and_promoted(
     made = run_json("probes", "promote", "test")
     assert (made["made_as"], made["probe_set"]) == ("promote", group.sets[1].id)
     assert made["baseline"]
-    assert "has no shadow" in refused("probes", "end-shadow", "test")
+    assert "there is no shadow" in refused("probes", "end-shadow", "test")
 
 
 def test_a_shadow_is_ended(group: Redeployed, database: Database, tmp_path: Path) -> None:

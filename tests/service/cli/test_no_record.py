@@ -98,7 +98,7 @@ def test_training_records_and_samples_are_read_as_the_stream_is(tmp_path: Path) 
     source = {"kind": "file", "path": "records.csv"}
     baseline = {"from": to_iso(START), "until": to_iso(START + 3_600_000)}
     path = str(write_stream(tmp_path, source=source, baseline=baseline))
-    replayed = json.loads(invoked("replay", path, "--json").output)
+    replayed = json.loads(invoked("replay", path, "--json").stdout)
     assert (replayed["records"], replayed["dead_letter_reasons"]) == (300, {"ragged_row": 2})
     fit = ("baseline", "fit", path, "--name", "b", "--records", str(tmp_path / "records.csv"))
     fitted = json.loads(invoked(*fit, "--json").output)

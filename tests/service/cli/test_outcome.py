@@ -51,6 +51,13 @@ def test_lfs_that_fail_on_a_few_records_are_named_if_they_fail_on_all() -> None:
     assert len(outcome(few, "s.yaml", {"b": 0.4})) == 2
 
 
+def test_lfs_that_fail_on_a_part_are_named_beside_those_that_make_the_stream_blind() -> None:
+    fails = Blindness(BlindCause.LF_FAILS, 1.0, "a", "KeyError", "'x'")
+    _, blind, some, *_ = outcome(summary({}, {}, fails), "s.yaml", {"a": 1.0, "b": 0.04})
+    assert blind == "  LF 'a' fails on 100 % of the records (KeyError: 'x')"
+    assert some == "  LFs fail: 'b' on 4 % of the records"
+
+
 def test_messages_that_no_receiver_took_are_counted() -> None:
     some = replace(summary({}, {}), notifications={"sent": 9, "failed": 2, "waiting": 1})
     _, said, *_, last = outcome(some, "s.yaml")

@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tests.service.streams_for_tests import HOUR, START, record, write_jsonl, write_stream
+from tests.service.streams_for_tests import (
+    HOUR,
+    PROBES,
+    START,
+    record,
+    write_jsonl,
+    write_stream,
+)
 from tidegauge_probes.errors import BaselineError
 from tidegauge_service.cli.main import app
 from tidegauge_service.clock import to_iso
@@ -46,7 +53,11 @@ def run(*arguments: object) -> str:
 
 
 def planned(*arguments: object) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run("plan", *arguments, "--json"))
+    """Return what `--json` prints: stdout alone, since log lines may stand on stderr."""
+    chosen = ["plan", *map(str, arguments), "--json"]
+    result = CliRunner().invoke(app, chosen, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
     return found
 
 
@@ -90,6 +101,13 @@ def test_a_mute_lf_is_named_with_the_reason(folder: Path) -> None:
     assert "No fall is ever found, not even to zero: thanks, short (too few votes" in " ".join(
         run("plan", folder / "stream.yaml").split()
     )
+
+
+def test_a_slice_too_small_gets_advice_on_slices(folder: Path) -> None:
+    fax = {"name": "faxed", "keyword": {"field": "channel", "any": ["fax"]}}
+    said = " ".join(run("plan", write_stream(folder, {**PROBES, "slices": [fax]})).split())
+    assert "Slices too small to say anything: faxed. Let these slicing functions" in said
+    assert "segment_by" not in said
 
 
 def test_segments_too_small_are_listed(folder: Path) -> None:
@@ -143,6 +161,21 @@ def test_the_baseline_of_the_database_is_used_by_file_and_by_name(folder: Path) 
 def read(folder: Path) -> list[dict[str, Any]]:
     lines = (folder / "records.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
+
+
+def test_a_plan_is_made_from_distinct_texts_however_its_baseline_comes(folder: Path) -> None:
+    """By path, by name, from a file with a range, and from the database: the same windows."""
+    write_stream(folder)
+    run("baseline", "fit", "stream.yaml", "--name", "mine", "--records", "records.jsonl")
+    ranged = planned("stream.yaml")
+    named = planned("stream.yaml", "--baseline", "mine")
+    path = planned(write_stream(folder, baseline={"path": "records.jsonl"}))
+    run("run", "stream.yaml", "--drain")
+    stored = planned("test")
+    for found in (named, path, stored):
+        assert found["series"] == ranged["series"]
+        assert found["window_lengths"] == ranged["window_lengths"]
+    assert len(ranged["window_lengths"]["lengths"]) > 1
 
 
 def test_a_file_that_was_changed_since_is_planned_itself(folder: Path) -> None:

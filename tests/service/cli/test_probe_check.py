@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from tests.service.streams_for_tests import record, write_jsonl, write_stream
 from tidegauge_probes import ProbeError
+from tidegauge_probes.errors import TidegaugeError
 from tidegauge_service.cli.main import app
 from tidegauge_service.errors import SettingsError
 
@@ -47,8 +48,54 @@ def test_people_are_told_what_each_lf_looks_for_and_did() -> None:
     assert "3 records, 1 unreadable" in shown
     failing = "[b]links, 2 records: missing_field, field 'links': the record has no field 'links'"
     assert failing in shown
-    assert "[b]links fails on 66.7% of the sample" in shown
+    assert f"warning: [b]links fails on 66.7% of the sample {failing}" in shown
     assert "secret" not in shown
+
+
+def test_a_slicing_function_that_fails_is_a_warning_too(files: Path) -> None:
+    rows: list[dict[str, Any]] = [{"text": "pills?", "links": 1}, {"text": 7, "links": 1}]
+    write_jsonl(files / "sample.jsonl", rows)
+    shown = " ".join(run("probes.yaml", "--sample", "sample.jsonl").stdout.split())
+    assert "warning: asks fails on 50.0% of the sample asks, 1 records:" in shown
+    assert run("probes.yaml", "--sample", "sample.jsonl", "--strict").exit_code == 1
+
+
+LATIN = "id,timestamp,text\nr0,2020-09-13T12:00Z,caf\u00e9\n"
+
+
+def refused(*arguments: str) -> str:
+    result = CliRunner().invoke(app, [*arguments])
+    assert isinstance(result.exception, TidegaugeError), result.output
+    return str(result.exception)
+
+
+def test_an_encoding_is_blamed_on_what_has_set_it(files: Path) -> None:
+    """On an option, on the stream file, or, where neither can say it, on the file itself."""
+    (files / "sample.csv").write_bytes(LATIN.encode("latin-1"))
+    write_jsonl(files / "records.jsonl", [record(0, "free")])
+    stream = str(write_stream(files))
+    alone = refused("probes", "check", "probes.yaml", "--sample", "sample.csv")
+    assert "not utf-8: " in alone
+    assert "source.csv" not in alone
+    assert "not utf-8 (source.csv.encoding)" in refused(
+        "probes", "check", stream, "--sample", "sample.csv"
+    )
+    fit = ("baseline", "fit", stream, "--name", "x", "--records", "sample.csv")
+    (files / "sample.csv").write_bytes("caf\u00e9,id\n".encode("latin-1"))
+    option = refused(*fit, "--encoding", "utf-8")
+    assert "not utf-8 (--encoding): " in option
+    assert option.endswith("; correct --encoding")
+    assert refused(*fit).endswith("; correct source.csv.encoding")
+    alone = refused("probes", "check", "probes.yaml", "--sample", "sample.csv")
+    assert alone.endswith("; convert the file to UTF-8")
+
+
+def test_a_sample_is_read_in_the_dialect_of_its_stream(files: Path) -> None:
+    (files / "sample.csv").write_bytes(LATIN.encode("latin-1"))
+    source = {"kind": "file", "path": "*.csv", "csv": {"encoding": "latin-1"}}
+    result = run(str(write_stream(files, source=source)), "--sample", "sample.csv")
+    assert result.exit_code == 0, result.output
+    assert "1 record, 0 unreadable" in result.stdout
 
 
 def test_a_field_that_no_record_has_is_named_once(files: Path) -> None:
@@ -56,8 +103,9 @@ def test_a_field_that_no_record_has_is_named_once(files: Path) -> None:
     shown = " ".join(run("probes.yaml", "--sample", "sample.jsonl").stdout.split())
     said = "field 'text' is in none of the 5 records, so 2 LFs fail; the records have: id, body, l"
     assert shown.count(said) == 1
-    assert shown.count("error:") == 1, "not once more for each LF"
-    assert shown.index("error:") < shown.index("warning:"), "it explains the warnings"
+    assert shown.count("warning: field") == 1, "not once more for each LF"
+    assert shown.index("warning:") == shown.index("warning: field"), "it explains the others"
+    assert "error:" not in shown, "it exits with 0"
     assert "To have `record.text` copied there, check the stream file instead" in shown
     assert "pills fails on 100.0% of the sample" in shown
     assert "pills never fires" not in shown, "that is said already"

@@ -10,10 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.alerts.builders import HOUR_MS, NOON_MS, fired, quiet, run, shifted
-from tests.service.streams_for_tests import record, write_jsonl, write_stream
+from tests.service.streams_for_tests import HOUR, START, record, write_jsonl, write_stream
 from tidegauge_service.cli import replay
 from tidegauge_service.cli.console.terminal import LiteralConsole
 from tidegauge_service.cli.main import app
+from tidegauge_service.clock import to_iso
 from tidegauge_service.errors import NoWorkingLf
 from tidegauge_service.store.alerting.alert_fields import fields_of
 
@@ -116,6 +117,96 @@ def test_lfs_that_worked_on_one_record_are_no_reason_to_fail(tmp_path: Path) -> 
     result = CliRunner().invoke(app, ["replay", str(write_stream(tmp_path))])
     assert result.exit_code == 0
     assert "3 LFs ('mentions_free', 'thanks', 'short') fail on 100 %" in result.stdout
+
+
+SOME_FAIL = """
+from tidegauge_probes import labeling_function
+
+@labeling_function()
+def spam(x):
+    return 1 if "free" in x.body else 0
+
+@labeling_function()
+def of_four(x):
+    n = int(x.id[1:])
+    return n % 4 if n % 10 == 2 else -1
+
+LFS = [spam, of_four]
+"""
+
+
+def replayed(folder: Path, *arguments: str, **changes: object) -> tuple[str, str]:
+    rows = [{**record(n, "free"), "body": "free"} for n in range(300)]
+    write_jsonl(folder / "records.jsonl", rows)
+    (folder / "lfs.py").write_text(SOME_FAIL)
+    path = str(write_stream(folder, "lfs:LFS", **changes))
+    result = CliRunner().invoke(app, ["replay", path, *arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout, result.stderr
+
+
+def test_lfs_that_fail_on_some_records_are_named_with_the_reason(tmp_path: Path) -> None:
+    """A bare list of LFs means two classes: votes of 2 and 3 are errors."""
+    said, _ = replayed(tmp_path)
+    [line] = [line for line in said.splitlines() if "of_four" in line]
+    assert line.startswith("  'of_four' on 5 % (invalid_vote: returned 2")
+    assert "spam" not in said
+    said, warned = replayed(tmp_path, "--json")
+    assert json.loads(said)["records"] == 300, "scripts get JSON alone"
+    assert "'of_four' on 5 %" in warned
+
+
+def test_lfs_that_fail_in_the_range_of_the_baseline_are_logged(tmp_path: Path) -> None:
+    short = {"from": "2020-09-13T12:00Z", "until": "2020-09-14T12:00Z"}
+    _, logged = replayed(tmp_path, baseline=short)
+    [doubt] = [line for line in logged.splitlines() if "baseline_doubtful" in line]
+    assert "LF of_four fails on" in doubt
+
+
+def test_a_text_that_no_record_has_is_said_though_no_lf_reads_it(tmp_path: Path) -> None:
+    mapped = {"id": "id", "timestamp": "timestamp", "text": "bdy"}
+    said, _ = replayed(tmp_path, record=mapped)
+    [line] = [line for line in said.splitlines() if "record.text" in line]
+    assert line.startswith("record.text: 'bdy' is in none of the first 100 records. They have:")
+    assert "record.text" not in replayed(tmp_path)[0]
+
+
+def test_what_the_stream_cannot_see_is_said_once(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "records.jsonl", [record(n, "free pills") for n in range(300)])
+    path = str(write_stream(tmp_path, segment_by=["chanel"]))
+    result = CliRunner().invoke(app, ["replay", path])
+    assert "stream is blind" in result.stdout
+    assert "stream_blind" not in result.stderr
+
+
+# -- Learning ---------------------------------------------------------------------------------
+
+
+def learned(folder: Path, hours: int, until: int) -> str:
+    """Replay some hours with a baseline of the first *until*; return what is said of learning."""
+    rows = [record(n, "free", ms=START + n * HOUR // 4) for n in range(hours * 4)]
+    write_jsonl(folder / "records.jsonl", rows)
+    short = {"from": to_iso(START), "until": to_iso(START + until * HOUR)}
+    result = CliRunner().invoke(app, ["replay", str(write_stream(folder, baseline=short))])
+    assert result.exit_code == 0, result.output
+    return next((line for line in result.stdout.splitlines() if "learning" in line), "")
+
+
+def test_a_short_baseline_says_that_it_learned_until_when_and_from_how_much(
+    tmp_path: Path,
+) -> None:
+    said = learned(tmp_path, 60, 3)
+    assert "its baseline of 3 windows is too short (48 are needed" in said
+    span = f"{to_iso(START + 3 * HOUR)} to {to_iso(START + 48 * HOUR)}"
+    assert f"so 45 windows ({span}) could only show shifts" in said
+    assert said.endswith("Learning then ended, with a baseline of 48 windows")
+
+
+def test_learning_that_has_not_ended_is_said_to_go_on_and_a_long_baseline_says_nothing(
+    tmp_path: Path,
+) -> None:
+    assert learned(tmp_path, 20, 3).endswith("Learning has not ended")
+    assert learned(tmp_path, 60, 50) == ""
 
 
 def test_a_stream_that_sees_everything_says_nothing_of_it(tmp_path: Path) -> None:

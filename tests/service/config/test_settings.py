@@ -355,7 +355,7 @@ def test_keys_hold_no_variables(written: Any, monkeypatch: pytest.MonkeyPatch) -
         ("{colour: red}", [ANY_BASELINE]),
         ("yesterday", [f"{ANY_BASELINE} (got 'yesterday')"]),
         ("{path: 3}", ["baseline.path: must be a string (got 3)"]),
-        ("{from: x, until: 2026-01-02}", [f"baseline.from: 'x' is not {DATE} (got 'x')"]),
+        ("{from: x, until: 2026-01-02}", [f"baseline.from: 'x' is not {DATE}"]),
     ],
 )  # fmt: skip
 def test_a_wrong_baseline_gives_the_problems_of_one_branch(

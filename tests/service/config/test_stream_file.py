@@ -167,6 +167,31 @@ def test_stretches_are_left_out_and_kept_at_starts_of_windows(tmp_path: Path) ->
         assert said in str(caught.value)
 
 
+def test_a_window_that_does_not_divide_a_day_is_the_reason_for_odd_starts(tmp_path: Path) -> None:
+    since = {"from": "2026-11-13", "until": "2026-11-20"}
+    said = refused(tmp_path, window="7h", baseline=since)
+    assert "A `window` of 7h does not divide a day, so windows begin at another time" in said
+    half = {"from": "2026-11-13T00:30", "until": "2026-11-20"}
+    for window in ("1h", "1d"):
+        said = refused(tmp_path, window=window, baseline=half)
+        assert "is not the start of a window" in said
+        assert "divide" not in said
+
+
+def test_a_probe_set_file_is_recognized(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_text(tmp_path, "classes: [HAM, SPAM]\nprobes: []\n")
+    said = str(raised.value)
+    assert "stream.yaml is a ProbeSet file, not a stream file" in said
+    assert "unknown key" not in said
+
+
+def test_keys_that_only_the_loader_sets_are_not_listed(tmp_path: Path) -> None:
+    said = refused(tmp_path, xyzzy=1)
+    assert "known: alerts, baseline, calendar, copies, lateness, limits" in said
+    assert "folder" not in said
+
+
 def test_a_range_must_start_before_it_ends_at_starts_of_windows(tmp_path: Path) -> None:
     backwards = {"from": "2020-02-19", "until": "2020-02-12"}
     said = refused(tmp_path, baseline=backwards)
@@ -330,7 +355,10 @@ def test_a_stream_has_a_zone_and_a_calendar(
     ("changes", "said"),
     [
         ({"timezone": "Berlin"}, "timezone: no time zone 'Berlin'; did you mean 'Europe/Berlin'?"),
-        ({"timezone": "CEST"}, "timezone: no time zone 'CEST'"),
+        (
+            {"timezone": "CEST"},
+            "timezone: no time zone 'CEST'. Name a place instead of an abbreviation, such as",
+        ),
         ({"calendar": "Germany"}, "calendar: 'Germany' is not a country"),
         ({"calendar": ["24.12.2026"]}, "'24.12.2026' is not a date"),
     ],

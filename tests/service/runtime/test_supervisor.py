@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.service.streams_for_tests import write_stream
 from tidegauge_service.config.settings import Settings
@@ -37,6 +38,12 @@ def test_pauses_double_to_a_limit() -> None:
     assert [RESTART.pause_s(n, 1.0) for n in (1, 2, 3, 4)] == [1.0, 2.0, 4.0, 8.0]
     assert RESTART.pause_s(10_000, 1.0) == RESTART.longest_s
     assert RESTART.pause_s(1, 0.0) == 0.5
+
+
+def test_a_service_that_has_stopped_says_so_in_the_log() -> None:
+    with capture_logs() as logged:
+        Supervisor([], Settings(), cast("Database", None), lambda: 0).run()
+    assert [(one["event"], one["log_level"]) for one in logged] == [("stopped", "info")]
 
 
 def test_every_worker_has_a_name_of_its_own(tmp_path: Path) -> None:

@@ -24,7 +24,10 @@ LENGTHS: Final = (HOUR_MS, 3 * HOUR_MS, 6 * HOUR_MS, 12 * HOUR_MS, DAY_MS, 7 * D
 """Window lengths that are compared, with the stream's own."""
 
 RATIOS: Final = (1.5, 2.0, 3.0, 5.0)
-"""Shifts that are tried until some length finds one."""
+"""Shifts that are tried until some length finds one, as far as the LF can rise so much."""
+
+LEAST_RATIO: Final = 1.1
+"""An LF that cannot rise by even so much, because it votes on nearly all records, is not tried."""
 
 WORTH_A_CHANGE: Final = 0.8
 """Another length is suggested if it takes at most this share of the time."""
@@ -42,7 +45,7 @@ Alpha = Callable[[int], float]
 
 @dataclass(frozen=True)
 class WindowLength:
-    """A window length. ``windows``: of the baseline; ``learning``: whether they are too few.
+    """A window length. ``windows``: whole ones in the baseline; ``learning``: they are too few.
 
     ``found``: LFs in which the shift is found at all, ``after_ms``: on average in the median LF,
     None if never. ``false_rate``: false incidents to expect a window, None if it is not known.
@@ -81,7 +84,7 @@ class LengthComparison:
 def compare_lengths(
     baseline: Baseline, alpha: Alpha, for_windows: int = 1, finest: Baseline | None = None
 ) -> LengthComparison | None:
-    """Compare lengths that the windows of a baseline add up to; None without an LF.
+    """Compare lengths that the windows of a baseline add up to; None without an LF to rise.
 
     *finest*: the same in shorter windows, from which lengths come that are no multiple of the
     baseline's own. That one is kept unless another is clearly better.
@@ -93,14 +96,17 @@ def compare_lengths(
         return None
     share = own.calibration.p[series]
     median = int(np.argsort(share)[(len(series) - 1) // 2])
+    ratios = _possible(float(share[median]))
+    if not ratios:
+        return None
     lengths = sorted(
         ms for ms in {*LENGTHS, own_ms} if ms >= short.window_ms and not ms % short.window_ms
     )
     sources = {ms: short if ms % own_ms else own for ms in lengths}
-    tried = [_Tried.of(added(one, ms), alpha(ms)) for ms, one in sources.items()]
+    tried = [_Tried.of(one, ms, alpha(ms)) for ms, one in sources.items()]
     compared: tuple[WindowLength, ...] = ()
-    ratio = RATIOS[0]
-    for ratio in RATIOS:
+    ratio = ratios[0]
+    for ratio in ratios:
         compared = tuple(one.length(ratio, median, for_windows, foretold=not many) for one in tried)
         if any(one.after_ms is not None and not one.learning for one in compared):
             break
@@ -110,15 +116,20 @@ def compare_lengths(
 
 @dataclass(frozen=True, eq=False)
 class _Tried:
-    """A baseline of another length, and its future."""
+    """A baseline of another length, how many of its windows are whole, and its future."""
 
     baseline: Baseline
+    whole: int
     alpha: float
     futures: tuple[Future, ...]
 
     @classmethod
-    def of(cls, baseline: Baseline, alpha: float) -> _Tried:
-        return cls(baseline, alpha, futures(baseline, alpha, _coverage(baseline)))
+    def of(cls, baseline: Baseline, window_ms: int, alpha: float) -> _Tried:
+        longer = added(baseline, window_ms)
+        since, until = int(baseline.starts[0]), int(baseline.starts[-1]) + baseline.window_ms
+        whole = (longer.starts >= since) & (longer.starts + window_ms <= until)
+        found = futures(longer, alpha, _coverage(longer))
+        return cls(longer, int(whole.sum()), alpha, found)
 
     def length(
         self, ratio: float, median: int, for_windows: int, *, foretold: bool
@@ -129,7 +140,7 @@ class _Tried:
         after = (windows + 0.5) * self.baseline.window_ms
         return WindowLength(
             self.baseline.window_ms,
-            len(self.baseline.starts),
+            self.whole,
             self.baseline.learning,
             int(found_at_all(self.futures, ratio).sum()),
             after if math.isfinite(after) else None,
@@ -149,16 +160,22 @@ def added(baseline: Baseline, window_ms: int) -> Baseline:
     baseline = baseline.without_volume()
     starts, first = np.unique(baseline.starts - baseline.starts % window_ms, return_index=True)
     x, n = (np.add.reduceat(part, first, axis=0) for part in (baseline.x, baseline.n))
-    return replace(baseline, window_ms=window_ms, starts=starts, x=x, n=n, learned=None)
+    texts = baseline.texts and baseline.texts.added(first)
+    longer = replace(baseline, window_ms=window_ms, starts=starts, x=x, n=n, texts=texts)
+    return replace(longer, learned=None)
 
 
 def without_segments(baseline: Baseline) -> Baseline:
     """Return the baseline with the series of all records alone."""
-    kept = np.array([key.segment == ALL for key in baseline.keys])
-    chosen = replace(baseline.plan, segments=(ALL,))
-    return replace(
-        baseline, plan=chosen, x=baseline.x[:, kept], n=baseline.n[:, kept], learned=None
-    )
+    kept = np.flatnonzero([key.segment == ALL for key in baseline.keys])
+    return baseline.select(replace(baseline.plan, segments=(ALL,)), kept)
+
+
+def _possible(share: float) -> tuple[float, ...]:
+    """Return the shifts to try on an LF that votes on *share* of the records: to all, at most."""
+    if share * LEAST_RATIO > 1:
+        return ()
+    return tuple(ratio for ratio in RATIOS if ratio * share <= 1) or (1 / share,)
 
 
 def _coverage(baseline: Baseline) -> Ints:

@@ -36,6 +36,18 @@ class TextSeries:
     x: Ints
     n: Ints
 
+    def select(self, series: Ints) -> TextSeries:
+        """Return some of the series, by their columns."""
+        return TextSeries(self.x[:, series], self.n[:, series])
+
+    def added(self, first: Ints) -> TextSeries:
+        """Add up windows; *first*: int64, the row of each sum's first window.
+
+        A text that comes in several of them counts once in each: which ones do is not kept.
+        """
+        x, n = (np.add.reduceat(part, first, axis=0) for part in (self.x, self.n))
+        return TextSeries(x, n)
+
 
 def tells_copies(total: PaneCounts) -> bool:
     """Whether texts are messages in the records of a baseline, so that copies are worth a word."""

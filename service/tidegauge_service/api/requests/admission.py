@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegauge_service.api.auth import COOKIE, TokenAuth
-from tidegauge_service.api.problems import Problem, problem_response
+from tidegauge_service.api.problems import Problem, answer_to
 
 OPEN: Final = frozenset({"/healthz", "/readyz", "/login", "/api/v1/openapi.json"})
 """What answers without the token."""
@@ -30,7 +30,9 @@ class Admission:
         if scope["type"] == "lifespan" or scope["path"] in OPEN or self._admits(scope):
             await self._app(scope, receive, send)
             return
-        await problem_response(Problem(401, "unauthorized", _way_in(scope)))(scope, receive, send)
+        problem = Problem(401, "unauthorized", _way_in(scope))
+        answer = answer_to(problem, Request(scope).headers.get("accept", ""))
+        await answer(scope, receive, send)
 
     def _admits(self, scope: Scope) -> bool:
         request = Request(scope)

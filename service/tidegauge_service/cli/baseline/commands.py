@@ -110,6 +110,7 @@ def fit(
                     gold=gold,
                     balance=shares,
                     csv=dialect,
+                    encoding_from="--encoding",
                 )
         with database.write() as connection:
             if replace:
@@ -152,7 +153,7 @@ def _dialect(encoding: str | None, delimiter: str | None) -> CsvDialect:
 @app.command("list")
 def listing(context: typer.Context) -> None:
     """List baselines."""
-    shown = table("id", "ProbeSet", "created", last="name, counts")
+    shown = table("id", "ProbeSet", "created", last="name and size")
     with opened(settings_of(context)) as database, database.read() as connection:
         for row in baselines.listing(connection):
             counts = (f"{row.records} records", f"{row.windows} windows")
@@ -174,10 +175,8 @@ def show(
         print_json(_facts(found))
         return
     out.print(f"baseline {found.id} of ProbeSet {found.probe_set}")
-    for key, value in found.source.items():
-        out.print(f"  {key}: {value}", highlight=False)
-    for key in ("timezone", "calendar"):
-        out.print(f"  {key}: {_facts(found)[key] or 'none'}", highlight=False)
+    for key, value in _source(found):
+        out.print(f"  {key}: {plainly(value)}", highlight=False)
     _show_calibration(found)
     precision = _precision(found)
     whole = (Column(name, no_wrap=True) for name in ("coverage", "overlaps", "conflicts", "errors"))
@@ -237,9 +236,9 @@ def accept(
         return
     source, windows = found.source, len(found.starts)
     out.print(
-        f"the windows of '{row.name}' from {to_iso(made.from_ms)} on will be compared with "
+        f"from {to_iso(made.from_ms)} on, windows of stream '{row.name}' are compared with "
         f"baseline {found.id}, made of {windows} windows from {source['from']} until "
-        f"{source['until']}; open alerts resolve there",
+        f"{source['until']}. Open alerts resolve at that first window",
         highlight=False,
     )
     if found.learning:
@@ -288,6 +287,32 @@ def _facts(baseline: Baseline) -> dict[str, Any]:
             "withheld": withheld(model),
         },
     }
+
+
+_IN_ORDER = ("stream", "path", "votes", "from", "until")
+"""What of the source is shown first; the rest follows as it is kept."""
+
+
+def _source(baseline: Baseline) -> list[tuple[str, object]]:
+    """Return what a baseline was made of, in the order in which people read it."""
+    source = baseline.source
+    first = [(key, source[key]) for key in _IN_ORDER if key in source]
+    rest = [(key, value) for key, value in source.items() if key not in _IN_ORDER]
+    civil = baseline.civil
+    return [*first, *rest, ("timezone", civil.zone), ("calendar", civil.calendar)]
+
+
+def plainly(value: object) -> str:
+    """Return a value as people write it, not as Python does.
+
+    >>> plainly(("2026-11-11",)), plainly({"AUTO": 0.45, "VOL": 0.1}), plainly(None), plainly(3)
+    ('2026-11-11', 'AUTO=0.45, VOL=0.1', 'none', '3')
+    """
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={one}" for key, one in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value in {None, ""} else str(value)
 
 
 def _show_calibration(baseline: Baseline) -> None:

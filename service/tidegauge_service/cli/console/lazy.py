@@ -14,6 +14,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from tidegauge_service.cli.console.own_process import OWN_PROCESS
+
 
 @dataclass(frozen=True)
 class LazyCommand:
@@ -23,9 +25,13 @@ class LazyCommand:
     place: str
     """``module:attribute``, below ``tidegauge_service.cli``; a function or a ``typer.Typer``."""
     help: str
+    calls_lfs: bool = False
+    """Whether it may run code of the user, and so needs a process of its own."""
 
     def load(self) -> Any:
         """Import it and return it as Typer's command."""
+        if self.calls_lfs:
+            OWN_PROCESS.enter()
         module, _, attribute = self.place.partition(":")
         found = getattr(import_module(f"tidegauge_service.cli.{module}"), attribute)
         if isinstance(found, typer.Typer):

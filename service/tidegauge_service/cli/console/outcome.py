@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.model import AlertState
-from tidegauge_service.cli.console.terminal import out
-from tidegauge_service.clock import now_ms
+from tidegauge_probes.drift.baseline import LEARNING_WINDOWS
+from tidegauge_service.cli.console.terminal import counted, out
+from tidegauge_service.clock import now_ms, to_iso
 from tidegauge_service.config.stream_file import StreamConfig
-from tidegauge_service.store import streams
+from tidegauge_service.store import baselines, streams
 from tidegauge_service.store.alerting import outbox
-from tidegauge_service.store.engine import Database
+from tidegauge_service.store.engine import Connection, Database
+from tidegauge_service.store.streams import StreamRow
 from tidegauge_service.store.windows import comparisons, newest, queries
+from tidegauge_service.store.windows.comparisons import Learning
 from tidegauge_service.store.windows.queries import StreamSummary
 
 
@@ -66,6 +70,45 @@ def outcome(
     return tuple(lines)
 
 
+@dataclass(frozen=True, slots=True)
+class LearningPeriod:
+    """A period of learning, and how many windows its two baselines have."""
+
+    learning: Learning
+    windows: int
+    learned: int | None
+
+
+def learning_period(connection: Connection, stream: StreamRow) -> LearningPeriod | None:
+    """Return how the stream learned what is normal; None if its baseline knew it."""
+    found = comparisons.learning(connection, stream)
+    if found is None:
+        return None
+    windows = len(baselines.load(connection, found.baseline).starts)
+    after = found.learned
+    learned = None if after is None else len(baselines.load(connection, after).starts)
+    return LearningPeriod(found, windows, learned)
+
+
+def learning_text(period: LearningPeriod) -> str:
+    """Say what the stream could find while it learned, and when that ended."""
+    found = period.learning
+    span = f"{to_iso(found.since_ms)} to {to_iso(found.until_ms)}"
+    few = (
+        f"its baseline of {counted(period.windows, 'window')} is too short "
+        f"({LEARNING_WINDOWS} are needed, over two days or more)"
+        if period.windows
+        else "its baseline has no windows to learn the normal variation from"
+    )
+    said = (
+        f"learning: {few}, so {counted(found.windows, 'window')} ({span}) could only show shifts "
+        "of an odds ratio of 3 or more. "
+    )
+    if period.learned is None:
+        return f"{said}Learning has not ended"
+    return f"{said}Learning then ended, with a baseline of {period.learned} windows"
+
+
 def no_comparison(why: str, file: str) -> str:
     """Say that no alert can be raised, why (``comparisons.why_not``), and what to check."""
     return (
@@ -76,10 +119,14 @@ def no_comparison(why: str, file: str) -> str:
 
 def _broken(summary: StreamSummary, failing: Mapping[str, float]) -> list[str]:
     """Say what is broken; of too few records for that, at least which LFs fail on all."""
-    if summary.blind is not None:
-        return phrases.blind([one for one in summary.blind if one.broken])
-    useless = {lf: share for lf, share in failing.items() if share == 1}
-    return [f"LFs fail: {phrases.failures(useless)}"] if useless else []
+    broken = [one for one in summary.blind or () if one.broken]
+    named = {one.probe for one in broken}
+    rest = {
+        lf: share
+        for lf, share in failing.items()
+        if lf not in named and (summary.blind is not None or share == 1)
+    }
+    return [*phrases.blind(broken), *([f"LFs fail: {phrases.failures(rest)}"] if rest else [])]
 
 
 def _undelivered(summary: StreamSummary, scheduled: int) -> list[str]:

@@ -175,11 +175,17 @@ def _segments(plan: StreamPlan) -> Iterator[str | Table]:
         share = f"{percent(one.blind_spot.share)} %"
         table.add_row(clean(one.segment, NAMES), _figure(one.records), can, share, _cell(found))
     yield table
-    if plan.mute:
-        names = _some([clean(one.segment, NAMES) for one in plan.mute])
+    values = [clean(one.segment, NAMES) for one in plan.mute if "=" in one.segment]
+    if values:
         yield (
-            f"Too small to say anything: {names}. Merge these values before they reach the stream, "
-            "or leave the field out of `segment_by`."
+            f"Too small to say anything: {_some(values)}. Merge these values before they reach the "
+            "stream, or leave the field out of `segment_by`."
+        )
+    small = [clean(one.segment, NAMES) for one in plan.mute if "=" not in one.segment]
+    if small:
+        yield (
+            f"Slices too small to say anything: {_some(small)}. Let these slicing functions take "
+            "more records, or remove them."
         )
 
 
@@ -231,7 +237,7 @@ def _suggestion(compared: LengthComparison, own_ms: int) -> str:
             f"{shift} of that LF. Use a longer baseline, or LFs that vote more often."
         )
     if compared.best == own_ms:
-        return f"Suggested: `window: {own}`, as it is. No other length finds it much sooner."
+        return f"Suggested: `window: {own}`, as it is. No other window length finds it much sooner."
     best = to_duration(compared.best)
     short = any(one.learning and one.window_ms == own_ms for one in compared.lengths)
     why = "of which the baseline has too few" if short else "with which it is found later, or never"

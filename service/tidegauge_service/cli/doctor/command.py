@@ -73,6 +73,8 @@ def _by_name(path: Path) -> Iterator[tuple[str, Callable[[Path, Settings], str]]
         yield "fields", stream_file.fields
     if kind == "file":
         yield "order", stream_file.order
+    if kind != "file":
+        yield "workers", stream_state.watched
     yield "records", stream_state.records
     yield "comparison", stream_state.comparison
     yield "time zone", stream_state.time_zone

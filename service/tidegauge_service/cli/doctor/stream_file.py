@@ -10,6 +10,7 @@ from typing import Final
 
 from tidegauge_alerts.rules import check_names
 from tidegauge_probes import load
+from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.model import Record
 from tidegauge_service.baselines.class_balance import class_balance
 from tidegauge_service.baselines.lookup import find_baseline
@@ -23,6 +24,7 @@ from tidegauge_service.config.stream_file import (
     BaselineName,
     BaselinePath,
     BaselineRange,
+    StreamConfig,
     load_stream,
 )
 from tidegauge_service.config.stream_names import check_names_differ
@@ -35,6 +37,7 @@ from tidegauge_service.ingest.sources.registry import open_source
 from tidegauge_service.ingest.sources.source import Source
 from tidegauge_service.runtime.pipeline import check_receivers
 from tidegauge_service.store import baselines, registration
+from tidegauge_service.store.streams import StreamRow
 
 ENOUGH_STEPS: Final = 10
 MOST_STEPS: Final = 0.9
@@ -61,31 +64,65 @@ def probes(path: Path, settings: Settings) -> str:
             connection, stream, config, probe_set
         ),
     )
-    return f"{counted(len(probe_set.probes), 'LF')}, ProbeSet {probe_set.id}"
+    said = f"{counted(len(probe_set.probes), 'LF')}, ProbeSet {probe_set.id}"
+    live = _row(path, settings)
+    if live is None or live.probe_set == probe_set.id:
+        return said
+    return (
+        f"{said}. Warning: not live; ProbeSet {live.probe_set} is. To make this one live: "
+        f"`tidegauge probes deploy {path}`"
+    )
+
+
+def _row(path: Path, settings: Settings) -> StreamRow | None:
+    return look(path, settings, lambda _, stream: stream)
 
 
 def baseline(path: Path, settings: Settings) -> str:
-    """Return where the baseline comes from; an error if `run` would refuse it.
+    """Return where the baseline comes from, and which is in use; an error if `run` would refuse it.
 
     Training data is not read: that takes as long as fitting the baseline.
     """
     config = load_stream(path)
     chosen, probe_set = config.baseline, load(config.probes, Path(config.folder))
+    row = _row(path, settings)
     if not isinstance(chosen, BaselineName):
         class_balance(chosen.balance, probe_set.layout.classes)
     if isinstance(chosen, BaselineRange):
-        return f"the stream's own windows, {to_iso(chosen.from_)} to {to_iso(chosen.until)}"
-    if isinstance(chosen, BaselinePath):
-        return _training_data(path, Path(config.folder) / chosen.path)
-    attached = look(
-        path,
-        settings,
-        lambda _, stream: (
-            stream.baseline if stream.baseline or stream.probe_set != probe_set.id else None
-        ),
-    )
-    if attached is not None:
-        return f"{attached}, which the stream is compared with"
+        span = f"{to_iso(chosen.from_)} to {to_iso(chosen.until)}"
+        said = f"the stream's own windows, {span}"
+    elif isinstance(chosen, BaselinePath):
+        said = _training_data(path, Path(config.folder) / chosen.path)
+    elif row is not None and row.baseline is not None and row.probe_set == probe_set.id:
+        return f"{row.baseline}, which the stream is compared with"
+    else:
+        said = _named(config, chosen, probe_set, settings, row)
+    return _in_use(said, probe_set, row)
+
+
+def _in_use(said: str, probe_set: ProbeSet, row: StreamRow | None) -> str:
+    """Add to the baseline of the file which one the stream is compared with, if it has one."""
+    if row is None:
+        return said
+    if row.probe_set != probe_set.id:
+        other = f"with {row.baseline}" if row.baseline else "with none yet"
+        return f"{said}. Warning: not in use; the live ProbeSet {row.probe_set} is compared {other}"
+    return said if row.baseline is None else f"{said}; in use: {row.baseline}"
+
+
+def _named(
+    config: StreamConfig,
+    chosen: BaselineName,
+    probe_set: ProbeSet,
+    settings: Settings,
+    row: StreamRow | None,
+) -> str:
+    """Return the name; an error if `run` would refuse that baseline.
+
+    Of LFs that are not live it is not used, so it is not checked.
+    """
+    if row is not None and row.probe_set != probe_set.id:
+        return chosen.name
     with closing(opened(settings)) as database:
         found, needed = database.version()
         if found is not None and found != needed:

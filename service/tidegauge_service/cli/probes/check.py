@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from tidegauge_probes import ProbeSet, load
 from tidegauge_probes.authoring import review
-from tidegauge_probes.authoring.review import LfDescription, LfWarning, RunMode, Trial
+from tidegauge_probes.authoring.review import LfDescription, LfWarning, RunMode, Trial, WarningKind
 from tidegauge_service.cli.console.terminal import (
     counted,
     out,
@@ -70,10 +70,11 @@ def check(
             out.print(f"\n{counted(trial.records, 'record')}, {unreadable} unreadable")
             out.print(_table(trial))
             _show_absent(trial, read, stream)  # first: it explains what follows
-            _show_failing(trial)
             _show_predictions(probe_set, trial)
         for warning in warnings:
-            out.print(styled("warning:", "yellow"), f"{warning.name} {warning.message}")
+            _warn(f"{warning.name} {warning.message}")
+            if trial is not None and warning.kind is WarningKind.FAILS:
+                _show_failing(trial, warning.name)
     if strict and warnings:
         raise typer.Exit(HAS_WARNINGS)
 
@@ -134,14 +135,20 @@ def _show_lfs(probe_set: ProbeSet, descriptions: tuple[LfDescription, ...]) -> N
         _show_lf(one, is_slice=column >= m)
 
 
-def _show_failing(trial: Trial) -> None:
+def _warn(text: str) -> None:
+    """Print a warning: all that is found is one, since only --strict fails because of it."""
+    out.print(styled("warning:", "yellow"), text)
+
+
+def _show_failing(trial: Trial, name: str) -> None:
+    """Say why an LF fails, under the warning that it does."""
     absent = {one.field for one in trial.absent}
     for failing in trial.failing:
-        if failing.field in absent:
+        if failing.name != name or failing.field in absent:
             continue  # said once, for all LFs
         field = f", field '{failing.field}'" if failing.field else ""
         says = f"{failing.type}{field}: {failing.message}"
-        out.print(styled("error:", "red"), f"{failing.name}, {failing.records} records: {says}")
+        out.print(f"  {failing.name}, {failing.records} records: {says}")
 
 
 def _show_absent(trial: Trial, read: RecordSample, stream: StreamConfig | None) -> None:
@@ -155,7 +162,7 @@ def _show_absent(trial: Trial, read: RecordSample, stream: StreamConfig | None) 
         there = f"the records have: {read.columns}"
         if stream is None and one.field == "text":
             there += ". To have `record.text` copied there, check the stream file instead"
-        out.print(styled("error:", "red"), f"{says}; {there}")
+        _warn(f"{says}; {there}")
 
 
 def _show_predictions(probe_set: ProbeSet, trial: Trial) -> None:

@@ -23,7 +23,7 @@ from tidegauge_service.config.stream_file import StreamConfig, load_stream
 from tidegauge_service.deployments import candidate, changes
 from tidegauge_service.deployments.changes import Wanted
 from tidegauge_service.store import deployment_counts, deployments, probe_sets
-from tidegauge_service.store.deployments import Author, Deployment
+from tidegauge_service.store.deployments import Author, Change, Deployment
 from tidegauge_service.store.engine import Database
 from tidegauge_service.store.streams import Role, StreamRow
 
@@ -181,7 +181,9 @@ def list_(context: typer.Context, stream: Name, as_json: AsJson = False) -> None
     if as_json:
         print_json({"stream": row.name, "deployments": [asdict(d) for d in found]})
         return
-    shown = table("ProbeSet", "role", "windows from, until", last="baseline, by, of")
+    shown = table(
+        "ProbeSet", "role", "windows from, until", last="baseline, deployed by, loaded from"
+    )
     for d in found:
         since = "the first" if d.made_as == "first" else to_iso(d.from_ms)
         until = "" if d.until_ms is None else to_iso(d.until_ms)
@@ -194,6 +196,10 @@ def _tell(database: Database, row: StreamRow, made: Deployment, *, as_json: bool
     if as_json:
         print_json({"stream": row.name, **asdict(made)})
         return
+    with database.read() as connection:
+        known = deployments.of_stream(connection, row.id)
+    beside = (made.probe_set, made.created_ms)
+    ended = [d for d in known if d.role == Role.SHADOW and (d.probe_set, d.ended_ms) == beside]
     role = "the shadow of" if made.role == Role.SHADOW else "live for"
     out.print(
         f"ProbeSet {made.probe_set} is now {role} '{row.name}', starting with the window at "
@@ -201,3 +207,8 @@ def _tell(database: Database, row: StreamRow, made: Deployment, *, as_json: bool
         f"{ended_files(database, row) or 'Workers switch to it with their next batch'}",
         highlight=False,
     )
+    if ended and made.made_as != Change.PROMOTE:
+        out.print(
+            "The shadow deployment of this ProbeSet ends there, since it is live from then on",
+            highlight=False,
+        )

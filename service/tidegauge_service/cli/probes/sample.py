@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -25,7 +25,7 @@ from tidegauge_service.ingest.codec.codec import Codec
 from tidegauge_service.ingest.codec.columns import columns
 from tidegauge_service.ingest.codec.stream_codec import open_codec
 from tidegauge_service.ingest.sources.demo import DemoStream
-from tidegauge_service.ingest.sources.files.kinds import options_of
+from tidegauge_service.ingest.sources.files.kinds import Options, named_format, options_of
 from tidegauge_service.ingest.sources.files.source import FileReader
 from tidegauge_service.ingest.sources.source import Raw
 
@@ -65,7 +65,8 @@ def read_sample(path: Path) -> RecordSample:
     """Read JSONL, CSV or Parquet; SettingsError if that gives no record."""
     codec = Codec(RecordMapping(id=None, timestamp="@source"), Limits(), now_ms)
     # Only the fields matter here: ids and times are the stream's business.
-    inputs = [structs.replace(raw, timestamp_ms=0) for raw in _inputs(_opened(path))]
+    files = _opened(path, Options(encoding_from=""))
+    inputs = [structs.replace(raw, timestamp_ms=0) for raw in _inputs(files)]
     return _decoded(inputs, codec, f"sample {path}", _LINES)
 
 
@@ -78,7 +79,9 @@ def stream_sample(
     """
     codec = open_codec(config, settings, now_ms)
     if path is not None:
-        return _decoded(_inputs(_opened(path)), codec, f"sample {path}", _KEYS)
+        known = options_of(config)
+        options = replace(known, format=named_format(path) or known.format)
+        return _decoded(_inputs(_opened(path, options)), codec, f"sample {path}", _KEYS)
     inputs = stream_inputs(config, MOST)
     if inputs is None:
         return None
@@ -102,11 +105,11 @@ def stream_inputs(config: StreamConfig, most: int) -> list[Raw] | None:
     return None
 
 
-def _opened(path: Path) -> FileReader:
+def _opened(path: Path, options: Options) -> FileReader:
     if not path.is_file():
         msg = f"sample file {path} does not exist: give --sample a JSONL, CSV or Parquet file"
         raise SettingsError(msg)
-    return FileReader(str(path.resolve()), Path())
+    return FileReader(str(path.resolve()), Path(), options)
 
 
 def _inputs(files: FileReader, most: int = MOST) -> list[Raw]:

@@ -9,6 +9,7 @@ import structlog
 from tidegauge_probes.drift import comparison
 from tidegauge_probes.drift.baseline import Baseline
 from tidegauge_probes.errors import BaselineError
+from tidegauge_service.baselines.doubts import doubts
 from tidegauge_service.baselines.live_windows import freeze
 from tidegauge_service.jobs.evaluation.window import ClosedWindow
 from tidegauge_service.store import baselines, deployments, streams
@@ -113,4 +114,7 @@ def _fit(
         learning=fitted.learning,
         label_model=None if fitted.model is None else fitted.model.records,
     )
+    doubtful = doubts(fitted)
+    if doubtful:
+        log.warning("baseline_doubtful", stream=stream.name, baseline=fitted.id, doubts=doubtful)
     return fitted

@@ -80,7 +80,7 @@ class StreamSummary:
     removed: Mapping[str, int] = field(default_factory=dict)
     """Table → rows that retention has removed so far."""
     quarantined: tuple[Quarantined, ...] = ()
-    """Quarantined LFs, which are not called because they did not return."""
+    """Quarantined LFs, which are not called because they ended their process or did not return."""
     gaps: tuple[Decision, ...] = ()
     """The newest decisions about data that the source no longer holds, oldest first."""
     lost: int = 0

@@ -95,7 +95,7 @@ def _facts(alert: Alert, zone: str) -> tuple[Fact, ...]:
         Fact("Segment", place(alert.key.segment)),
         *([Fact("Where", because(alert.cause).removeprefix(", "))] if alert.cause else []),
         *([Fact("Copies", _copies(alert))] if alert.copies else []),
-        Fact("Observed in the last window", _observed(alert)),
+        Fact("Observed in the last shifted window", _observed(alert)),
         Fact("Odds ratio", odds(alert.effect)),
         Fact("Chance at baseline", chance(alert.p_value)),
         Fact("Shifted windows", count(alert.streak)),

@@ -34,7 +34,7 @@ def sentences(row: ForecastRow | None, window_ms: int, zone: str = UTC) -> tuple
     told = [
         budget,
         f"From its own calibration, expect about {rate:.2g} false incidents per {period}.",
-        f"{opened}; about {row.predicted:.2g} of them would be false.",
+        f"{opened}; about {row.predicted:.2g} false ones were to be expected.",
     ]
     if row.expected > OVER * row.allowed:
         told.append("That is over the budget: a longer baseline usually helps.")

@@ -75,8 +75,9 @@ def _summary(found: WindowPrecision, lfs: Sequence[LfPrecision]) -> str:
         return "Too few records so far, even with earlier windows included"
     changed = sum(lf.changed for lf in lfs)
     what = "Precision of" if found.levels else "Changes of"
+    moved = f"{count(changed) if changed else 'none'} of them changed"
     return (
-        f"{what} {count(len(lfs), 'vote')}, {count(changed)} changed, from "
+        f"{what} {count(len(lfs), 'LF–class combination')}, {moved}, from "
         f"{count(found.records, 'record')} of the last {count(found.windows, 'window')}"
     )
 

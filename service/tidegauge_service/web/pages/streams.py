@@ -210,7 +210,7 @@ def _unread(summary: StreamSummary) -> str:
         return "unknown"
     n = count(sum(known))
     ended = summary.source == "file" and all(p.drained for p in summary.partitions)
-    return f"{n} when the files were last read; to read more, restart" if ended else n
+    return f"{n} (the files were read to their end; restart to read new ones)" if ended else n
 
 
 def _dead_letters(reasons: Mapping[str, int]) -> str:

@@ -82,4 +82,7 @@ def test_a_browser_is_told_where_to_log_in(site: Site, accept: str, way_in: str)
     site.client.headers.pop("Authorization")
     answer = site.client.get("/", headers={"Accept": accept})
     assert answer.status_code == 401
-    assert answer.json()["detail"].startswith(way_in)
+    if "html" in accept:
+        assert f"What to do: {way_in}" in answer.text
+    else:
+        assert answer.json()["detail"].startswith(way_in)

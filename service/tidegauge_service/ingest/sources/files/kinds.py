@@ -38,10 +38,15 @@ PARQUET_ROWS: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How files are read. Sizes are bytes."""
+    """How files are read. Sizes are bytes.
+
+    ``encoding_from``: the setting or option that the encoding of tables comes from, for messages;
+    empty if there is none to set.
+    """
 
     format: str | None = None
     csv: CsvDialect = field(default_factory=CsvDialect)
+    encoding_from: str = "source.csv.encoding"
     max_record_bytes: int = Limits().max_record_bytes
     batch_bytes: int = Limits().batch_bytes
 
@@ -50,8 +55,13 @@ def options_of(config: StreamConfig) -> Options:
     """Return how the files of a stream are read; defaults for another source."""
     source, limits = config.source, config.limits
     if isinstance(source, FileSource):
-        return Options(source.format, source.csv, limits.max_record_bytes, limits.batch_bytes)
-    return Options(None, CsvDialect(), limits.max_record_bytes, limits.batch_bytes)
+        return Options(
+            source.format,
+            source.csv,
+            max_record_bytes=limits.max_record_bytes,
+            batch_bytes=limits.batch_bytes,
+        )
+    return Options(max_record_bytes=limits.max_record_bytes, batch_bytes=limits.batch_bytes)
 
 
 def named_format(path: Path) -> str | None:
@@ -114,7 +124,7 @@ def _opened(
         dialect = options.csv
         if format_ == "tsv" and dialect.delimiter is None:
             dialect = dialect.model_copy(update={"delimiter": "\t"})
-        rows = Table(content, dialect, most).rows()
+        rows = Table(content, dialect, most, options.encoding_from).rows()
     if mark is not None:
         content.seek(mark.byte)
         if digest(content.tail()) != mark.tail:

@@ -38,8 +38,14 @@ class Header:
 class Table:
     """Reads one table from its start; ``rows`` goes on wherever the content stands."""
 
-    def __init__(self, content: Content, dialect: CsvDialect, most: int) -> None:
-        """Read the header; SourceError if it cannot be one."""
+    def __init__(
+        self, content: Content, dialect: CsvDialect, most: int, encoding_from: str
+    ) -> None:
+        """Read the header; SourceError if it cannot be one.
+
+        *encoding_from*: the setting or option that names the encoding; empty if there is none.
+        """
+        self._encoding_from = encoding_from
         csv.field_size_limit(MAX_FIELD)
         self._content = content
         self._dialect = dialect
@@ -70,7 +76,9 @@ class Table:
             elif text.strip():
                 break
         if self._undecodable:
-            msg = f"cannot read the header of {content.path}: {self._undecodable}; set source.csv"
+            setting = self._encoding_from
+            correct = f"correct {setting}" if setting else "convert the file to UTF-8"
+            msg = f"cannot read the header of {content.path}: {self._undecodable}; {correct}"
             raise SourceError(msg)
         header = _header(text, given, self._dialect.quote)
         _check(header, text, content)
@@ -172,7 +180,8 @@ class Table:
         try:
             return line.decode(self._dialect.encoding)
         except UnicodeDecodeError as error:
-            self._undecodable = f"not {self._dialect.encoding} (source.csv.encoding): {error}"
+            setting = f" ({self._encoding_from})" if self._encoding_from else ""
+            self._undecodable = f"not {self._dialect.encoding}{setting}: {error}"
             return line.decode(self._dialect.encoding, "surrogateescape")
 
 
