@@ -15,7 +15,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from tidegauge_alerts.receivers import Receiver, parse_receivers
+from tidegauge_alerts.receivers import Receiver
+from tidegauge_alerts.transports.kinds import parse_receivers, typed_keys
 from tidegauge_probes.documents.core_schema import resolve
 from tidegauge_probes.documents.explanation import SECRET, explain
 from tidegauge_probes.documents.reader import FromVariable, read_json
@@ -162,7 +163,7 @@ def _typed(given: Any) -> Any:
     """Return a receiver, its values of variables read as numbers and booleans where that is due."""
     if not isinstance(given, dict):
         return given
-    typed = ("timeout_s", "allow_private")
+    typed = typed_keys(given.get("kind"))
     return {
         key: resolve(value) if key in typed and isinstance(value, FromVariable) else value
         for key, value in given.items()
