@@ -90,14 +90,15 @@ class HttpPoster:
         self._ssl_context = httpx2.create_ssl_context()
         self._user_agent = f"tidegauge/{_version()}"
 
-    def deadline(self, timeout_s: float) -> Deadline:
-        """Return the end of a delivery that starts now."""
-        return Deadline(timeout_s, self._monotonic)
+    def stopwatch(self, timeout_s: float) -> Callable[[], float]:
+        """Return what tells the seconds left of a delivery that starts now, at least 1 ms."""
+        end = self._monotonic() + timeout_s
+        return lambda: max(end - self._monotonic(), 0.001)
 
     def post(self, request: HttpRequest, timeout_s: float) -> HttpAnswer | Retry | Refused:
         """Send one request; return a 2xx answer, or why there is none. Never raises."""
         try:
-            answer = self._send(request, self.deadline(timeout_s))
+            answer = self._send(request, Deadline(timeout_s, self._monotonic))
         except AddressRefused as error:
             return self.refused(request, str(error))
         except httpcore2.LocalProtocolError:

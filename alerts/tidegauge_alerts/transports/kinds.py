@@ -14,12 +14,22 @@ from typing import Any, Final
 
 from tidegauge_alerts.errors import ReceiverError
 from tidegauge_alerts.receivers import configuration
+from tidegauge_alerts.receivers.alertmanager import AlertmanagerReceiver
+from tidegauge_alerts.receivers.email import EmailReceiver
 from tidegauge_alerts.receivers.log import LogReceiver
+from tidegauge_alerts.receivers.pagerduty import PagerDutyReceiver
 from tidegauge_alerts.receivers.receiver import Receiver
+from tidegauge_alerts.receivers.slack import SlackReceiver
+from tidegauge_alerts.receivers.teams import TeamsReceiver
 from tidegauge_alerts.receivers.webhook import WebhookReceiver
+from tidegauge_alerts.transports.alertmanager.transport import AlertmanagerTransport
+from tidegauge_alerts.transports.email.transport import EmailTransport
 from tidegauge_alerts.transports.guard import GuardedTransport
 from tidegauge_alerts.transports.log.transport import LogTransport
+from tidegauge_alerts.transports.pagerduty.transport import PagerDutyTransport
 from tidegauge_alerts.transports.protocol import Clock, Transport
+from tidegauge_alerts.transports.slack.transport import SlackTransport
+from tidegauge_alerts.transports.teams.transport import TeamsTransport
 from tidegauge_alerts.transports.webhook.transport import WebhookTransport
 
 GROUP: Final = "tidegauge.receivers"
@@ -41,6 +51,11 @@ BUILT_IN: Final[Mapping[str, ReceiverKind]] = {
     for kind in (
         ReceiverKind(LogReceiver, LogTransport),
         ReceiverKind(WebhookReceiver, WebhookTransport),
+        ReceiverKind(SlackReceiver, SlackTransport),
+        ReceiverKind(PagerDutyReceiver, PagerDutyTransport),
+        ReceiverKind(TeamsReceiver, TeamsTransport),
+        ReceiverKind(EmailReceiver, EmailTransport),
+        ReceiverKind(AlertmanagerReceiver, AlertmanagerTransport),
     )
 }
 
