@@ -83,7 +83,10 @@ class MailServer:
         writer.write(self.answers.get("CONNECT", b"220 mail.example ESMTP\r\n"))
         while line := (await reader.readline()).decode().strip():
             self.commands.append(line)
-            verb, rest = line.split(" ")[0].upper(), line.partition(":")[2].split(" ")[0].strip("<>")
+            verb, rest = (
+                line.split(" ")[0].upper(),
+                line.partition(":")[2].split(" ")[0].strip("<>"),
+            )
             key = f"RCPT {rest}" if verb == "RCPT" else verb
             said = self.answers.get(key) or self._answer(verb, line)
             writer.write(said)

@@ -95,10 +95,16 @@ class HttpPoster:
         end = self._monotonic() + timeout_s
         return lambda: max(end - self._monotonic(), 0.001)
 
-    def post(self, request: HttpRequest, timeout_s: float) -> HttpAnswer | Retry | Refused:
-        """Send one request; return a 2xx answer, or why there is none. Never raises."""
+    def post(
+        self, request: HttpRequest, timeout_s: float, share_s: float | None = None
+    ) -> HttpAnswer | Retry | Refused:
+        """Send one request; return a 2xx answer, or why there is none. Never raises.
+
+        *share_s*: the part of the delivery's *timeout_s* that this request may take; it is not
+        told, as an outcome in the same words is logged once.
+        """
         try:
-            answer = self._send(request, Deadline(timeout_s, self._monotonic))
+            answer = self._send(request, Deadline(share_s or timeout_s, self._monotonic))
         except AddressRefused as error:
             return self.refused(request, str(error))
         except httpcore2.LocalProtocolError:

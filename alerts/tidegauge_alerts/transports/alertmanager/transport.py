@@ -45,7 +45,8 @@ class AlertmanagerTransport:
         for tried, url in enumerate(receiver.urls):
             # A replica that hangs must leave time for the next one.
             share = left() / (len(receiver.urls) - tried)
-            outcomes.append(delivered(self._poster.post(self._request(url, body), share)))
+            answer = self._poster.post(self._request(url, body), receiver.timeout_s, share)
+            outcomes.append(delivered(answer))
         return _together(outcomes)
 
     def _request(self, url: str, body: bytes) -> HttpRequest:

@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from tidegauge_alerts.messages.phrases import clean
 from tidegauge_alerts.messages.summary import MessageSummary, Urgency
 from tidegauge_alerts.transports.size import fitted
 
 MAX_MESSAGE: Final = 28 * 1_000
 """Bytes of a message; Teams takes 28 KB."""
+
+MAX_HEADLINE: Final = 1_000
+"""A headline must leave room even if each of its characters is an emoji: 12 bytes of JSON."""
 
 MAX_ACTIONS: Final = 6
 """Buttons of a card; Teams shows no more."""
@@ -62,7 +66,7 @@ def _body(summary: MessageSummary, lines: Sequence[str]) -> Iterable[dict[str, A
     color = "good" if summary.over else _COLORS[summary.urgency]
     heading = f"{summary.word}: {summary.stream}"
     yield _text(heading, color=color, weight="bolder", size="medium")
-    yield _text(summary.headline or summary.word)
+    yield _text(clean(summary.headline or summary.word, MAX_HEADLINE))
     for line in lines:
         yield _text(f"• {line}", size="small")
     for name, value in summary.facts:
