@@ -13,7 +13,8 @@ URL = "https://x.example"
 
 def bodies(stream: str, key: SeriesKey) -> Iterator[Any]:
     """Yield a body of each event; *stream* and the parts of *key* appear in all their texts."""
-    probe, since = key.probe, {"since_ms": NOON_MS, "url": URL}
+    probe = key.probe
+    since: dict[str, Any] = {"since_ms": NOON_MS, "url": URL}
     lineage = {"probe_set": "p", "baseline": "b", "url": URL}
     (message,) = messages_of(fired(shifted(key=key)), Rule(), context(stream=stream), 3, URL)
     yield message.body

@@ -35,7 +35,7 @@ def config(kind: str, port: int, **changes: Any) -> dict[str, Any]:
         "teams": {"url": f"{at}/{SECRET}?sig={SECRET}"},
         "alertmanager": {"urls": [at], "token": SECRET},
     }
-    return {"kind": kind.split(" ")[0], **own[kind], "allow_private": True, **changes}
+    return {"kind": kind.partition(" ")[0], **own[kind], "allow_private": True, **changes}
 
 
 def receiver(kind: str, port: int, **changes: Any) -> Receiver:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
+from typing import Self
 
 
 @dataclass
@@ -44,7 +45,7 @@ class MailServer:
     commands: list[str] = field(default_factory=list)
     port: int = 0
 
-    def __enter__(self) -> MailServer:
+    def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
         self._ready, self._over = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from email.utils import parseaddr
 from enum import StrEnum
 from typing import ClassVar, Final
 
@@ -27,8 +26,12 @@ from tidegauge_probes.errors import nearest
 MOST_RECIPIENTS: Final = 50
 
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})|[0-9A-Fa-f:.]{2,45}")
-_ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}")
+_SPEC: Final = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}"
 """RFC 5321, 4.1.2, without quoted names: ASCII, no space, nothing that ends a command."""
+
+_ADDRESS: Final = re.compile(
+    rf"(?:(?P<name>[^<>@]{{0,100}})<(?P<named>{_SPEC})>|(?P<bare>{_SPEC}))"
+)
 
 
 class SmtpTls(StrEnum):
@@ -108,7 +111,7 @@ class EmailReceiver(Receiver):
     @property
     def recipients(self) -> tuple[str, ...]:
         """Return all addresses that get the mail, each once, without names."""
-        return tuple(dict.fromkeys(parseaddr(one)[1] for one in (*self.to, *self.cc)))
+        return tuple(dict.fromkeys(split_address(one)[1] for one in (*self.to, *self.cc)))
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -118,6 +121,18 @@ class EmailReceiver(Receiver):
         return (Endpoint(self.host, port, f"{shown}:{port}"),)
 
 
+def split_address(given: str) -> tuple[str, str]:
+    """Return the name and the address proper of an address of the settings.
+
+    >>> split_address("On call <on-call@example.com>"), split_address("a@example.com")
+    (('On call', 'on-call@example.com'), ('', 'a@example.com'))
+    """
+    found = _ADDRESS.fullmatch(given)
+    if found is None:
+        raise ReceiverError(f"{given!r} is not an address like on-call@example.com")
+    return (found["name"] or "").strip(' "'), found["named"] or found["bare"]
+
+
 def _is_ascii(value: object) -> bool:
     """Tell whether smtplib can log in with a value."""
     return isinstance(value, str) and bool(value) and value.isascii() and value.isprintable()
@@ -125,8 +140,7 @@ def _is_ascii(value: object) -> bool:
 
 def _check_address(name: str, key: str, given: object) -> None:
     """Refuse what is not an address, or ``name <address>``, on one line."""
-    good = isinstance(given, str) and given.isprintable() and len(given) <= 320  # noqa: PLR2004
-    if not good or not _ADDRESS.fullmatch(parseaddr(str(given))[1]):
+    if not isinstance(given, str) or not given.isprintable() or not _ADDRESS.fullmatch(given):
         raise ReceiverError(
             f"receiver '{name}': {given!r} in {key} is not an address like on-call@example.com or "
             "On call <on-call@example.com>"

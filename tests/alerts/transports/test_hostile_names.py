@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from email import message_from_bytes
 from email.policy import SMTP
 from typing import Any
@@ -23,10 +24,11 @@ from tidegauge_alerts.transports.teams import payload as teams
 from tidegauge_probes.findings import SeriesKey, SeriesKind
 
 PARTS = [
-    "<!here>", "<!channel>", "@channel", "@HERE", "@everyone", "<@U123>", "<https://evil.example|x>",
-    "*bold*", "_x_", "~x~", "`x`", "&amp;", "&", "<", ">", "|", "\r\n", "\n", "\t", "\u2028", "\x00",
-    "\x1b[2J", "\u202e", "\u2066", "\u200b", "\ud800", "🔴", "[x](https://evil.example)", "{{DATE(x)}}",
-    "Bcc: evil@x.example", "\r\nBcc: evil@x.example", "<script>alert(1)</script>", '"', "'", "\\",
+    "<!here>", "<!channel>", "@channel", "@HERE", "@everyone", "<@U123>",
+    "<https://evil.example|x>", "*bold*", "_x_", "~x~", "`x`", "&amp;", "&", "<", ">", "|",
+    "\r\n", "\n", "\t", "\u2028", "\x00", "\x1b[2J", "\u202e", "\u2066", "\u200b", "\ud800",
+    "🔴", "[x](https://evil.example)", "{{DATE(x)}}", "Bcc: evil@x.example",
+    "\r\nBcc: evil@x.example", "<script>alert(1)</script>", '"', "'", "\\",
     "=?utf-8?q?x?=", "_all", "日本", "z" * 300,
 ]  # fmt: skip
 
@@ -38,7 +40,7 @@ WORST = "".join(PARTS)
 
 RECEIVER = EmailReceiver("mail", "h", "t@x.example", ("a@x.example",))
 
-PAYLOADS = {
+PAYLOADS: dict[str, Callable[[MessageSummary], Any]] = {
     "slack": slack.payload,
     "pagerduty": lambda summary: json.loads(pagerduty.payload(summary, "a1" * 16)),
     "teams": lambda summary: json.loads(teams.payload(summary)),
@@ -57,7 +59,7 @@ def check_mail(summary: MessageSummary) -> None:
     }  # fmt: skip
     assert str(made["To"]) == "a@x.example"
     assert str(made["Subject"]).isprintable()
-    text, html = (part.get_content() for part in made.iter_parts())  # type: ignore[attr-defined]
+    text, html = (part.get_content() for part in made.iter_parts())
     assert summary.headline.split(" ")[0] in text
     tags = set(re.findall("<(/?[a-z]+[0-9]?)", html))
     ours = {"html", "head", "meta", "body", "p", "strong", "h1", "ul", "li", "a"}

@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import parseaddr
 from html import escape
 from typing import Final
 
 from tidegauge_alerts.messages.summary import MessageSummary, Urgency
-from tidegauge_alerts.receivers.email import EmailReceiver
+from tidegauge_alerts.receivers.email import EmailReceiver, split_address
 
 _POLICY: Final = SMTP.clone(cte_type="7bit")
 """Seven-bit throughout: any server takes it, and no line is too long."""
@@ -52,7 +51,7 @@ def mail(
 
 
 def _address(given: str) -> Address:
-    name, spec = parseaddr(given)
+    name, spec = split_address(given)
     return Address(display_name=name, addr_spec=spec)
 
 

@@ -19,7 +19,6 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from email.utils import parseaddr
 from typing import Any, Final
 
 import httpcore2
@@ -27,7 +26,7 @@ import httpx2
 
 from tidegauge_alerts.errors import AddressRefused
 from tidegauge_alerts.messages.summary import summary_of
-from tidegauge_alerts.receivers.email import EmailReceiver, SmtpTls
+from tidegauge_alerts.receivers.email import EmailReceiver, SmtpTls, split_address
 from tidegauge_alerts.transports.email.content import mail
 from tidegauge_alerts.transports.email.session import SmtpSession
 from tidegauge_alerts.transports.network import CheckedNetwork, Deadline, Resolver, resolve
@@ -88,7 +87,7 @@ class EmailTransport:
                 session.encrypt(self._ssl_context)
             if receiver.user is not None and receiver.password is not None:
                 session.login(receiver.user, receiver.password)
-            sender = parseaddr(receiver.sender)[1]
+            _, sender = split_address(receiver.sender)
             refused = session.sendmail(sender, receiver.recipients, content)
             # The mail is taken: whether the server hears the farewell changes nothing.
             with suppress(OSError, httpcore2.TimeoutException):

@@ -1,4 +1,4 @@
-"""Mail over a real server on loopback: who gets it, under which encryption, and what comes of it."""
+"""Mail over a real server on loopback: who gets it, how it is encrypted, what comes of it."""
 
 import ssl
 from collections.abc import Iterator
