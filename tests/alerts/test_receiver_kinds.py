@@ -4,13 +4,14 @@ import traceback
 from dataclasses import fields
 from typing import Any
 
+import jsonschema
 import pytest
 
 from tests.alerts.http_receivers import SECRET
 from tidegauge_alerts import ReceiverError, parse_receivers
 from tidegauge_alerts.receivers import AlertmanagerReceiver, EmailReceiver, SlackReceiver
 from tidegauge_alerts.transports import Transport, transport_for
-from tidegauge_alerts.transports.kinds import BUILT_IN, typed_keys
+from tidegauge_alerts.transports.kinds import BUILT_IN, receiver_schema, typed_keys
 
 URL = f"https://hooks.example.com/{SECRET}"
 GOOD: dict[str, dict[str, Any]] = {
@@ -228,3 +229,28 @@ def test_the_secrets_of_settings_are_fields_that_repr_masks() -> None:
     assert {AlertmanagerReceiver, EmailReceiver, SlackReceiver} <= {
         kind.receiver for kind in BUILT_IN.values()
     }
+
+
+# -- The JSON Schema --------------------------------------------------------------------------
+
+
+def accepted(config: object) -> bool:
+    return jsonschema.Draft202012Validator(receiver_schema()).is_valid(config)
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_the_schema_takes_what_the_parser_takes(kind: str) -> None:
+    assert accepted({"kind": kind, **GOOD[kind]})
+    assert not accepted({"kind": kind, **GOOD[kind], "knid": "x"})
+    if kind != "log":
+        full = {"timeout_s": "${TIMEOUT}", "allow_private": True}
+        assert accepted({"kind": kind, **GOOD[kind], **full})
+        assert not accepted({"kind": kind, **GOOD[kind], "allow_private": "yes"})
+
+
+def test_the_schema_knows_what_is_needed_and_leaves_plug_ins_alone() -> None:
+    assert not accepted({"kind": "teams"})
+    assert not accepted({"url": URL})
+    assert accepted({"kind": "ntfy", "anything": 1})
+    assert accepted({"kind": "alertmanager", **GOOD["alertmanager"], "labels": {"team": "x"}})
+    assert not accepted({"kind": "alertmanager", **GOOD["alertmanager"], "labels": {"team": 1}})

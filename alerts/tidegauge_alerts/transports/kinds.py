@@ -19,6 +19,7 @@ from tidegauge_alerts.receivers.email import EmailReceiver
 from tidegauge_alerts.receivers.log import LogReceiver
 from tidegauge_alerts.receivers.pagerduty import PagerDutyReceiver
 from tidegauge_alerts.receivers.receiver import Receiver
+from tidegauge_alerts.receivers.schema import schema_of
 from tidegauge_alerts.receivers.slack import SlackReceiver
 from tidegauge_alerts.receivers.teams import TeamsReceiver
 from tidegauge_alerts.receivers.webhook import WebhookReceiver
@@ -58,6 +59,11 @@ BUILT_IN: Final[Mapping[str, ReceiverKind]] = {
         ReceiverKind(AlertmanagerReceiver, AlertmanagerTransport),
     )
 }
+
+
+def receiver_schema() -> dict[str, Any]:
+    """Return the JSON Schema of one receiver in the settings."""
+    return schema_of({name: kind.receiver for name, kind in BUILT_IN.items()})
 
 
 def known_kinds() -> list[str]:

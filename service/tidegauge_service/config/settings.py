@@ -16,7 +16,7 @@ from pydantic_settings import (
 )
 
 from tidegauge_alerts.receivers import Receiver
-from tidegauge_alerts.transports.kinds import parse_receivers, typed_keys
+from tidegauge_alerts.transports.kinds import parse_receivers, receiver_schema, typed_keys
 from tidegauge_probes.documents.core_schema import resolve
 from tidegauge_probes.documents.explanation import SECRET, explain
 from tidegauge_probes.documents.reader import FromVariable, read_json
@@ -131,8 +131,8 @@ class Settings(BaseSettings):
     )
     receivers: dict[str, dict[str, Any]] = Field(
         default={},
-        description="Name → where its messages go (docs/alerts.md).",
-        json_schema_extra=SECRET,
+        description="Name → where its messages go (docs/receivers.md).",
+        json_schema_extra={**SECRET, "additionalProperties": receiver_schema()},
     )
 
     @field_validator("token")
