@@ -54,7 +54,7 @@ class AlertmanagerReceiver(Receiver):
     allow_private: bool = False
 
     def check(self) -> None:
-        """Refuse what could never be delivered to."""
+        """Reject settings that can never work."""
         self._check_urls()
         self._check_labels()
         self._check_credentials()

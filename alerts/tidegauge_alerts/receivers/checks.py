@@ -1,4 +1,4 @@
-"""Checks of values that several kinds of receivers have. None repeats a value that may be secret.
+"""Checks that several kinds of receivers share. None repeats a value that may be secret.
 
 Each raises ReceiverError, which names the receiver and the key.
 """
@@ -22,7 +22,7 @@ _TOKEN: Final = re.compile(r"[!-~]{1,4096}")
 
 
 def check_name(name: str) -> None:
-    """Refuse what cannot be the name of a receiver."""
+    """Reject an invalid receiver name."""
     if not is_text(name) or not _NAME.fullmatch(name):
         raise ReceiverError(
             f"receiver {name!r}: a name may have at most 100 letters, digits, '_', '.', "
@@ -34,7 +34,7 @@ IN_PATH: Final = "use a token in the path instead"
 
 
 def check_url(name: str, url: str, key: str = "url", instead: str = IN_PATH) -> None:
-    """Refuse what is no address of a web server, without repeating it: it may be secret.
+    """Reject what is not the URL of a web server, without repeating it: it may be secret.
 
     *instead*: what to use in place of a user name or password in the URL.
     """
@@ -53,7 +53,7 @@ def check_url(name: str, url: str, key: str = "url", instead: str = IN_PATH) -> 
 
 
 def check_delivery(name: str, timeout_s: float, allow_private: object) -> None:
-    """Refuse a timeout beyond the lease of a message, and an ``allow_private`` like ``"yes"``."""
+    """Reject a timeout beyond the lease of a message, and an ``allow_private`` like ``"yes"``."""
     if not is_number(timeout_s) or not 0 < timeout_s <= MAX_TIMEOUT_S:
         raise ReceiverError(
             f"receiver '{name}': timeout_s must be a number of seconds above 0, "
@@ -64,7 +64,7 @@ def check_delivery(name: str, timeout_s: float, allow_private: object) -> None:
 
 
 def check_token(name: str, value: object, key: str) -> None:
-    """Refuse what cannot be sent in a header; ``None`` is no token, and fine."""
+    """Reject a token that cannot be sent in a header; ``None`` means that there is none."""
     if value is not None and not (isinstance(value, str) and _TOKEN.fullmatch(value)):
         raise ReceiverError(
             f"receiver '{name}': {key} must be a string of printable ASCII without spaces"
@@ -77,7 +77,7 @@ def is_text(value: object) -> bool:
 
 
 def is_number(value: object) -> bool:
-    """Tell whether a value is a finite number; true and false are none."""
+    """Tell whether a value is a finite number; true and false are not."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return math.isfinite(value)

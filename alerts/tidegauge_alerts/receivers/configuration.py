@@ -17,7 +17,7 @@ _TYPED: Final = ("int", "float", "bool", "int | None", "float | None", int, floa
 
 
 def parse(
-    name: str, given: Mapping[str, Any], find: FindKind, known_kinds: Iterable[str]
+    name: str, given: Mapping[str, Any], find: FindKind, known_kinds: Callable[[], Iterable[str]]
 ) -> Receiver:
     """Return one receiver; ReceiverError names it and the nearest known key or kind."""
     if not isinstance(given, Mapping):
@@ -25,11 +25,11 @@ def parse(
     values = dict(given)
     kind = values.pop("kind", None)
     if kind is None:
-        raise ReceiverError(f"receiver '{name}' has no kind{nearest('', known_kinds)}")
+        raise ReceiverError(f"receiver '{name}' has no kind{nearest('', known_kinds())}")
     receiver = find(kind) if isinstance(kind, str) else None
     if receiver is None:
         raise ReceiverError(
-            f"receiver '{name}': there is no kind '{kind}'{nearest(str(kind), known_kinds)}"
+            f"receiver '{name}': there is no kind '{kind}'{nearest(str(kind), known_kinds())}"
         )
     return receiver(**_arguments(name, str(kind), receiver, values))
 

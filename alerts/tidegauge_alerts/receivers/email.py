@@ -27,7 +27,7 @@ MOST_RECIPIENTS: Final = 50
 
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})|[0-9A-Fa-f:.]{2,45}")
 _SPEC: Final = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}"
-"""RFC 5321, 4.1.2, without quoted names: ASCII, no space, nothing that ends a command."""
+"""RFC 5321, 4.1.2, without quoted names: ASCII, and nothing that could end an SMTP command."""
 
 _ADDRESS: Final = re.compile(
     rf"(?:(?P<name>[^<>@]{{0,100}})<(?P<named>{_SPEC})>|(?P<bare>{_SPEC}))"
@@ -65,7 +65,7 @@ class EmailReceiver(Receiver):
     allow_private: bool = False
 
     def check(self) -> None:
-        """Refuse what could never be delivered to."""
+        """Reject settings that can never work."""
         if not is_text(self.host) or not _HOST.fullmatch(self.host):
             raise ReceiverError(
                 f"receiver '{self.name}': host must be the name or address of a mail server"
@@ -134,12 +134,12 @@ def split_address(given: str) -> tuple[str, str]:
 
 
 def _is_ascii(value: object) -> bool:
-    """Tell whether smtplib can log in with a value."""
+    """Tell whether smtplib can use a value to log in."""
     return isinstance(value, str) and bool(value) and value.isascii() and value.isprintable()
 
 
 def _check_address(name: str, key: str, given: object) -> None:
-    """Refuse what is not an address, or ``name <address>``, on one line."""
+    """Reject what is not an address, or ``name <address>``, on one line."""
     if not isinstance(given, str) or not given.isprintable() or not _ADDRESS.fullmatch(given):
         raise ReceiverError(
             f"receiver '{name}': {given!r} in {key} is not an address like on-call@example.com or "

@@ -31,7 +31,7 @@ class PagerDutyReceiver(Receiver):
     allow_private: bool = False
 
     def check(self) -> None:
-        """Refuse what is not an integration key."""
+        """Reject what is not an integration key."""
         key: object = self.routing_key
         if not isinstance(key, str) or not _ROUTING_KEY.fullmatch(key):
             raise ReceiverError(

@@ -33,7 +33,7 @@ class SlackReceiver(Receiver):
     allow_private: bool = False
 
     def check(self) -> None:
-        """Refuse all but one of the two ways to post."""
+        """Reject settings that mix the two ways to post, or have neither."""
         if (self.url is None) == (self.token is None):
             raise ReceiverError(
                 f"receiver '{self.name}': kind slack needs a url (of an incoming webhook), or "

@@ -25,7 +25,7 @@ class TeamsReceiver(Receiver):
     allow_private: bool = False
 
     def check(self) -> None:
-        """Refuse what is no address of a workflow."""
+        """Reject a URL that cannot be that of a workflow."""
         check_url(self.name, self.url)
         check_delivery(self.name, self.timeout_s, self.allow_private)
 

@@ -37,7 +37,7 @@ class WebhookReceiver(Receiver):
     allow_private: bool = False
 
     def check(self) -> None:
-        """Refuse what could never be delivered to."""
+        """Reject settings that can never work."""
         check_url(self.name, self.url, instead="use `secret`, or a token in the path, instead")
         if self.secret is not None and not is_text(self.secret):
             raise ReceiverError(f"receiver '{self.name}': secret must be a non-empty string")

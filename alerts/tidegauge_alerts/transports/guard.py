@@ -1,4 +1,4 @@
-"""A fence around transports that others wrote."""
+"""Protection against bugs in transports that are not ours."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ log = structlog.get_logger()
 
 
 class GuardedTransport:
-    """Keeps the promise of a Transport for one that may break it: never to raise."""
+    """Makes sure that the transport of a plug-in never raises."""
 
     def __init__(self, receiver: Receiver, transport: Transport) -> None:
         self._title = f"{receiver.kind} '{receiver.name}'"
         self._transport = transport
 
     def deliver(self, message: Mapping[str, Any], dedup_key: str) -> Outcome:
-        """Try once; an exception is logged by its type, as its text may hold a secret."""
+        """Try once. Only the type of an exception is logged, because its text may hold a secret."""
         try:
             outcome: object = self._transport.deliver(message, dedup_key)
-        except Exception as error:  # noqa: BLE001  (anybody's code)
+        except Exception as error:  # noqa: BLE001  (a plug-in can raise anything)
             where = _place(error)
             log.error("plug_in_failed", receiver=self._title, error=type(error).__name__, at=where)
             return Retry(f"{self._title}: its plug-in raised {type(error).__name__} at {where}")

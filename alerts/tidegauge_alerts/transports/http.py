@@ -1,4 +1,4 @@
-"""One POST over HTTP: what every receiver with a URL is delivered by.
+"""One POST over HTTP, shared by all receivers that have a URL.
 
 ==============================  ===========================================================
 answer                          outcome
@@ -46,7 +46,7 @@ class HttpAnswer:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class HttpRequest:
     """A POST to one URL. ``hint``: the settings to check if the answer is a refusal.
 
@@ -91,7 +91,7 @@ class HttpPoster:
         self._user_agent = f"tidegauge/{_version()}"
 
     def stopwatch(self, timeout_s: float) -> Callable[[], float]:
-        """Return what tells the seconds left of a delivery that starts now, at least 1 ms."""
+        """Start the time of a delivery; return a function that gives the seconds left (≥ 1 ms)."""
         end = self._monotonic() + timeout_s
         return lambda: max(end - self._monotonic(), 0.001)
 
@@ -100,8 +100,8 @@ class HttpPoster:
     ) -> HttpAnswer | Retry | Refused:
         """Send one request; return a 2xx answer, or why there is none. Never raises.
 
-        *share_s*: the part of the delivery's *timeout_s* that this request may take; it is not
-        told, as an outcome in the same words is logged once.
+        *share_s*: the part of the delivery's *timeout_s* that this request may take. Outcomes do
+        not mention it: it varies, and each new wording would be logged.
         """
         try:
             answer = self._send(request, Deadline(share_s or timeout_s, self._monotonic))
@@ -120,11 +120,11 @@ class HttpPoster:
         return self._judged(request, answer)
 
     def retry(self, request: HttpRequest, why: str, after_s: float | None = None) -> Retry:
-        """Return that the receiver may say yes later."""
+        """Return a Retry that names the receiver."""
         return Retry(f"{self._title} at {request.where}: {why}", after_s)
 
     def refused(self, request: HttpRequest, why: str) -> Refused:
-        """Return that the receiver would say no again."""
+        """Return a Refused that names the receiver."""
         return Refused(f"{self._title} at {request.where}: {why}")
 
     def asked_wait_s(self, answer: HttpAnswer) -> float | None:

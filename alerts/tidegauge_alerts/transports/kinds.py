@@ -1,4 +1,4 @@
-"""All kinds of receivers: the one list of those built in, and the way to other people's.
+"""All kinds of receivers: the list of built-in ones, and the loading of plug-ins.
 
 A package adds a kind with an entry point of the group ``tidegauge.receivers``: its name is the
 kind, and it names a :class:`ReceiverKind` (docs/receivers.md has an example). It is imported only
@@ -85,7 +85,7 @@ def parse_receivers(config: Mapping[str, Mapping[str, Any]]) -> dict[str, Receiv
     Raises ReceiverError, naming the receiver and the nearest known key.
     """
     return {
-        name: configuration.parse(name, given, _receiver_class, known_kinds())
+        name: configuration.parse(name, given, _receiver_class, known_kinds)
         for name, given in config.items()
     }
 
@@ -111,7 +111,7 @@ def _receiver_class(kind: str) -> type[Receiver] | None:
 
 
 def _loaded(entry: EntryPoint) -> ReceiverKind:
-    """Return what an entry point names; whatever it raises is its author's to fix."""
+    """Return the kind that an entry point names; ReceiverError, naming it, if that fails."""
     source = f"the plug-in for kind '{entry.name}' ({entry.value})"
     try:
         kind = entry.load()

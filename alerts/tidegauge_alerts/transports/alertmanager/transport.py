@@ -1,8 +1,7 @@
 """Posts alerts to every replica of Alertmanager. Done only when each has said yes.
 
-Replicas tell each other which notifications were sent, not which alerts there are, so one that
-misses an alert would not notify when the others are away. To post again to those that said yes
-changes nothing.
+Replicas share which notifications they sent, but not alerts, so a replica that missed an alert
+cannot notify anybody while the others are down. Posting to a replica again changes nothing.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ class SmtpSession(smtplib.SMTP):
         if self.sock is not None:
             self.sock.settimeout(self._deadline.left())
         code, words = self.starttls(context=context)
-        if code != _READY:  # go on in the clear for nothing in the world
+        if code != _READY:  # never continue unencrypted
             raise smtplib.SMTPResponseException(code, words)
 
     def receive(self, buffer: Any) -> int:

@@ -8,7 +8,7 @@ answer                                         outcome
 5xx, no STARTTLS, private address              refused
 =============================================  ============================================
 
-If the server takes only some recipients, these have the mail; the outcome is about the others.
+If the server accepts only some recipients, they get the mail; the outcome is about the others.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class EmailTransport:
         return self._of_recipients(refused) if refused else Delivered()
 
     def _send(self, content: bytes) -> _Refusals:
-        """Mail *content*; return the recipients that the server did not take."""
+        """Mail *content*; return the recipients that the server did not accept."""
         receiver = self._receiver
         deadline = Deadline(receiver.timeout_s, self._monotonic)
         network = CheckedNetwork(deadline, self._resolver, allow_private=receiver.allow_private)
@@ -89,7 +89,7 @@ class EmailTransport:
                 session.login(receiver.user, receiver.password)
             _, sender = split_address(receiver.sender)
             refused = session.sendmail(sender, receiver.recipients, content)
-            # The mail is taken: whether the server hears the farewell changes nothing.
+            # The server has accepted the mail, so it does not matter whether QUIT arrives.
             with suppress(OSError, httpcore2.TimeoutException):
                 session.putcmd("QUIT")
             return refused
@@ -116,7 +116,7 @@ class EmailTransport:
         return self._refused(said) if final else self._retry(said)
 
     def _of_recipients(self, refusals: _Refusals) -> Outcome:
-        """Return the outcome where some or all recipients were not taken."""
+        """Return the outcome if some or all recipients were not accepted."""
         listed = ", ".join(f"{to} ({_code(*answer)})" for to, answer in sorted(refusals.items()))
         others = "" if len(refusals) == len(self._receiver.recipients) else "; the others have it"
         why = f"it did not accept {listed}{others}"

@@ -1,4 +1,4 @@
-"""Sends events to PagerDuty. Only 202 is a yes: any other 2xx comes from somebody else."""
+"""Sends events to PagerDuty. Only 202 means yes: PagerDuty sends no other 2xx."""
 
 from __future__ import annotations
 
