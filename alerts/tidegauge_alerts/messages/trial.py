@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from tidegauge_alerts.lifecycle.identity import digest
 from tidegauge_alerts.messages.model import VERSION, Message, Status
@@ -21,7 +21,7 @@ def trial(receiver: str, status: Status, now_ms: int, url: str = "") -> Message:
     incident = digest(TEST, receiver)
     ends = "This test is over" if status is Status.RESOLVED else "No action is needed"
     headline = f"Test message to receiver '{clean(receiver)}', sent on request. {ends}"
-    body = {
+    body: dict[str, Any] = {
         "version": VERSION,
         "event": TEST,
         "status": str(status),
