@@ -67,7 +67,7 @@ def check_mail(summary: MessageSummary) -> None:
     assert re.findall('href="(?!https://x.example/)', html) == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @example(WORST, SeriesKey(SeriesKind.POLARITY, WORST, WORST, WORST, WORST))
 @example("\r\nBcc: evil@x.example", SeriesKey(SeriesKind.COVERAGE, "a=\n<!here>", "@channel"))
 @given(names, keys)
