@@ -26,10 +26,11 @@ from tidegauge_alerts.model import (
     Transition,
     TransitionReason,
 )
-from tidegauge_alerts.receivers import LogReceiver, Receiver, WebhookReceiver, parse_receivers
+from tidegauge_alerts.receivers import LogReceiver, Receiver, WebhookReceiver
 from tidegauge_alerts.rules import UserRule, parse_rule
 from tidegauge_alerts.silences import MuteTime, parse_mute
 from tidegauge_alerts.transports.backoff import delay_s, given_up
+from tidegauge_alerts.transports.kinds import parse_receivers
 from tidegauge_alerts.transports.webhook.signature import sign, verify
 
 __all__ = [

@@ -20,8 +20,8 @@ PUBLIC = {
     "verify", "withdraw",
 }  # fmt: skip
 TRANSPORTS = {
-    "Clock", "Delivered", "LogTransport", "Outcome", "Refused", "Retry", "Transport",
-    "WebhookTransport", "transport_for",
+    "Clock", "Delivered", "LogTransport", "Outcome", "ReceiverKind", "Refused", "Retry",
+    "Transport", "WebhookTransport", "parse_receivers", "transport_for",
 }  # fmt: skip
 
 

@@ -59,7 +59,8 @@ def test_keys_of_another_type_are_unknown() -> None:
 
 def test_a_type_is_needed_and_must_be_known() -> None:
     assert refusal({"url": "https://x.example"}) == (
-        "receiver 'ops' has no kind; known: log, webhook"
+        "receiver 'ops' has no kind; known: alertmanager, email, log, pagerduty, slack, "
+        "teams, webhook"
     )
     assert "no kind 'webhok'; did you mean 'webhook'?" in refusal({"kind": "webhok"})
     assert "no kind '['" in refusal({"kind": "["})

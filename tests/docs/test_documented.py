@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import typer
 
-from tidegauge_alerts.receivers import WebhookReceiver
+from tidegauge_alerts.receivers import WebhookReceiver, configuration
+from tidegauge_alerts.transports.kinds import BUILT_IN
 from tidegauge_probes.documents.spec import Spec
 from tidegauge_probes.findings import SeriesKind, Verdict
 from tidegauge_probes.labeling.templates import CONDITIONS, Keyword, Length, Numeric, Regex
@@ -94,6 +95,14 @@ def test_retention(key: str) -> None:
 @pytest.mark.parametrize("key", [f.name for f in fields(WebhookReceiver) if f.name != "name"])
 def test_receiver_keys(key: str) -> None:
     assert f"`{key}`" in page("alerts.md")
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_receiver_kinds(kind: str) -> None:
+    written = page("receivers.md") + page("alerts.md")
+    assert f"| [`{kind}`](" in page("receivers.md")
+    keys = configuration.keys(BUILT_IN[kind].receiver)
+    assert [key for key in keys if f"`{key}`" not in written] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,12 +1,13 @@
-"""Ways to deliver a message: one module each, behind one small protocol.
+"""Ways to deliver a message: one folder each, behind one small protocol.
 
 A transport tries once and says what came of it. When to try again is decided by
 :mod:`tidegauge_alerts.transports.backoff`, and remembered by the outbox of the service.
+:mod:`tidegauge_alerts.transports.kinds` lists the kinds.
 """
 
 from __future__ import annotations
 
-from tidegauge_alerts.receivers import LogReceiver, Receiver
+from tidegauge_alerts.transports.kinds import ReceiverKind, parse_receivers, transport_for
 from tidegauge_alerts.transports.log.transport import LogTransport
 from tidegauge_alerts.transports.protocol import (
     Clock,
@@ -23,16 +24,11 @@ __all__ = [
     "Delivered",
     "LogTransport",
     "Outcome",
+    "ReceiverKind",
     "Refused",
     "Retry",
     "Transport",
     "WebhookTransport",
+    "parse_receivers",
     "transport_for",
 ]
-
-
-def transport_for(receiver: Receiver, clock: Clock) -> Transport:
-    """Return the transport that delivers to *receiver*; *clock* gives epoch milliseconds."""
-    if isinstance(receiver, LogReceiver):
-        return LogTransport(receiver)
-    return WebhookTransport(receiver, clock)

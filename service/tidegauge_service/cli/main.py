@@ -84,6 +84,7 @@ COMMANDS = (
         "streams:app",
         "Manage gaps in the source of a stream, and switch to another source.",
     ),
+    LazyCommand("receivers", "receivers:app", "Send a test message to a receiver."),
     LazyCommand("db", "db:app", "Upgrade, back up, restore and prune the database."),
     LazyCommand("config", "config:app", "Print the schemas of the configuration files."),
     LazyCommand("dashboards", "dashboards:app", "Export Grafana dashboards and Prometheus rules."),

@@ -15,7 +15,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from tidegauge_alerts.receivers import Receiver, parse_receivers
+from tidegauge_alerts.receivers import Receiver
+from tidegauge_alerts.transports.kinds import parse_receivers, receiver_schema, typed_keys
 from tidegauge_probes.documents.core_schema import resolve
 from tidegauge_probes.documents.explanation import SECRET, explain
 from tidegauge_probes.documents.reader import FromVariable, read_json
@@ -130,8 +131,8 @@ class Settings(BaseSettings):
     )
     receivers: dict[str, dict[str, Any]] = Field(
         default={},
-        description="Name → where its messages go (docs/alerts.md).",
-        json_schema_extra=SECRET,
+        description="Name → where its messages go (docs/receivers.md).",
+        json_schema_extra={**SECRET, "additionalProperties": receiver_schema()},
     )
 
     @field_validator("token")
@@ -162,7 +163,7 @@ def _typed(given: Any) -> Any:
     """Return a receiver, its values of variables read as numbers and booleans where that is due."""
     if not isinstance(given, dict):
         return given
-    typed = ("timeout_s", "allow_private")
+    typed = typed_keys(given.get("kind"))
     return {
         key: resolve(value) if key in typed and isinstance(value, FromVariable) else value
         for key, value in given.items()

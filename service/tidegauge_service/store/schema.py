@@ -452,6 +452,7 @@ notification = Table(
     _stream(key=False),
     Column("receiver", String(100), nullable=False),
     Column("dedup_key", String(200), nullable=False),
+    Column("incident", String(200)),  # `group_key` of the message: delivered in order
     Column("message", Text, nullable=False),  # JSON
     Column("state", String(10), nullable=False),  # waiting | sent | failed
     Column("attempts", Integer, nullable=False, default=0),
@@ -462,6 +463,7 @@ notification = Table(
     Column("created_ms", BigInteger, nullable=False),
     UniqueConstraint("receiver", "dedup_key"),
     Index("ix_notification_due", "state", "due_ms"),
+    Index("ix_notification_incident", "receiver", "incident"),
 )
 
 candidate = Table(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tidegauge_alerts.errors import ReceiverError
-from tidegauge_alerts.receivers import WebhookReceiver
+from tidegauge_alerts.receivers import EmailReceiver, WebhookReceiver
 from tidegauge_service.config import settings, stream_file
 from tidegauge_service.config.settings import Retention, Settings, load_settings
 from tidegauge_service.config.stream_file import StreamConfig, load_stream
@@ -324,6 +324,22 @@ def test_a_value_cannot_change_the_document(written: Any, monkeypatch: pytest.Mo
     assert receiver.secret == "a}, evil: {kind: log}\nport: 1\n#"
     assert receiver.timeout_s == 7.5
     assert pickle.loads(pickle.dumps(found)) == found  # noqa: S301  (ours)
+
+
+def test_numbers_of_any_kind_of_receiver_can_come_from_a_variable(
+    written: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT", "2525")
+    monkeypatch.setenv("PRIVATE", "true")
+    found = load_settings(
+        written(
+            "receivers:\n  ops:\n    kind: email\n    host: h\n    from: a@b.example\n"
+            "    to: ['${TO:-c@d.example}']\n    port: ${PORT}\n    allow_private: ${PRIVATE}\n"
+        )
+    )
+    receiver = found.parsed_receivers()["ops"]
+    assert isinstance(receiver, EmailReceiver)
+    assert (receiver.port, receiver.allow_private, receiver.to) == (2525, True, ("c@d.example",))
 
 
 def test_a_value_of_a_variable_is_shown_as_it_was_written(

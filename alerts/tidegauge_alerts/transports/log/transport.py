@@ -7,8 +7,8 @@ from typing import Any
 
 import structlog
 
-from tidegauge_alerts.receivers import LogReceiver
-from tidegauge_alerts.transports.protocol import Delivered, Outcome
+from tidegauge_alerts.receivers.log import LogReceiver
+from tidegauge_alerts.transports.protocol import Clock, Delivered, Outcome
 
 log = structlog.get_logger()
 
@@ -16,7 +16,8 @@ log = structlog.get_logger()
 class LogTransport:
     """Writes the headline: a warning when something fires, an information when it resolves."""
 
-    def __init__(self, receiver: LogReceiver) -> None:
+    def __init__(self, receiver: LogReceiver, clock: Clock | None = None) -> None:
+        del clock  # the log writes its own time
         self._receiver = receiver
 
     def deliver(self, message: Mapping[str, Any], dedup_key: str) -> Outcome:

@@ -55,6 +55,7 @@ def enqueue(
             "stream_id": stream_id,
             "receiver": receiver,
             "dedup_key": message.dedup_key,
+            "incident": message.body.get("group_key"),
             "message": json.dumps(message.body),
             "state": WAITING,
             "attempts": 0,
@@ -135,8 +136,32 @@ def _due(now_ms: int, lease_ms: int, whose: Whose) -> sa.Select[Any]:
         ~t.c.due_ms.between(now_ms + 1, now_ms + FARTHEST_MS),
         ~t.c.lease_ms.between(now_ms + 1, now_ms + 2 * lease_ms),
         t.c.receiver.not_in(whose.other_than),
+        ~_overtakes(now_ms).exists(),
     )
     return query if whose.only is None else query.where(t.c.receiver.in_(whose.only))
+
+
+def _overtakes(now_ms: int) -> sa.Select[Any]:
+    """Select the messages that must reach a receiver before one of ``notification``.
+
+    A firing that is being retried comes before the resolve of its incident: PagerDuty and
+    Alertmanager would open again what is over, and nothing would close it. A message that is
+    only scheduled for later holds up nothing.
+    """
+    t, earlier = schema.notification, schema.notification.alias("earlier")
+    return (
+        sa.select(earlier.c.id)
+        .where(
+            earlier.c.receiver == t.c.receiver,
+            earlier.c.incident == t.c.incident,
+            earlier.c.state == WAITING,
+            earlier.c.id < t.c.id,
+            sa.or_(
+                earlier.c.attempts > 0, ~earlier.c.due_ms.between(now_ms + 1, now_ms + FARTHEST_MS)
+            ),
+        )
+        .correlate(t)
+    )
 
 
 def lease(

@@ -5,7 +5,7 @@ import pytest
 from tests.alerts.builders import NOON_MS
 from tests.alerts.hooks import Hook, message_of, transport
 from tidegauge_alerts.transports import Delivered, Outcome, Refused, Retry
-from tidegauge_alerts.transports.webhook.transport import retry_after_s
+from tidegauge_alerts.transports.http import retry_after_s
 
 
 def outcome_of(hook: Hook, status: int, **headers: str) -> Outcome:

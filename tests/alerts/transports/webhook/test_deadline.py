@@ -42,7 +42,7 @@ def deliver(serve: Serve, timeout_s: float = 0.2, **options: object) -> Outcome:
         receiver = WebhookReceiver(
             "ops", f"http://127.0.0.1:{port}/", timeout_s=timeout_s, allow_private=True
         )
-        sender = WebhookTransport(receiver, lambda: 0, **options)  # type: ignore[arg-type]
+        sender = WebhookTransport(receiver, lambda: 0, **options)
         return sender.deliver(message_of("x"), "key-1")
 
 

@@ -122,6 +122,58 @@ def test_only_the_holder_of_the_lease_settles(database: Database, stream_id: int
     assert again.attempts == 1
 
 
+def test_a_resolve_never_overtakes_the_firing_that_is_being_retried(
+    database: Database, stream_id: int
+) -> None:
+    """It would open again what is over, at receivers that keep a state, for good."""
+
+    def of_incident(key: str, incident: str, receiver: str = "ops", after_ms: int = 0) -> None:
+        body = {"key": key, "group_key": incident}
+        with database.write() as connection:
+            outbox.enqueue(
+                connection, stream_id, [receiver], Message(key, body), now_ms=0, after_ms=after_ms
+            )
+
+    of_incident("firing", "spam:1")
+    firing = write(database, outbox.lease, 0, LEASE)
+    assert firing
+    of_incident("resolved", "spam:1")
+    of_incident("other incident", "spam:2")
+    of_incident("other receiver", "spam:1", "pager")
+    assert drain(database, 1) == ["other incident", "other receiver"], "under lease"
+    with database.read() as connection:
+        assert not outbox.is_due(connection, 1, LEASE)
+    write(database, outbox.settle, firing, state=WAITING, now_ms=1, due_ms=900_000, error="busy")
+    assert drain(database, 899_999) == []
+    assert drain(database, 900_000) == ["firing", "resolved"]
+
+
+@pytest.mark.parametrize("state", [SENT, FAILED])
+def test_a_message_that_is_settled_holds_up_nothing(
+    database: Database, stream_id: int, state: str
+) -> None:
+    with database.write() as connection:
+        for key in ("firing", "resolved"):
+            message = Message(key, {"group_key": "spam:1"})
+            outbox.enqueue(connection, stream_id, ["ops"], message, now_ms=0)
+    firing = write(database, outbox.lease, 0, LEASE)
+    assert firing
+    assert firing.dedup_key == "firing"
+    write(database, outbox.settle, firing, state=state, now_ms=0)
+    assert drain(database, 0) == ["resolved"]
+
+
+def test_a_message_that_is_scheduled_for_later_holds_up_nothing(
+    database: Database, stream_id: int
+) -> None:
+    with database.write() as connection:
+        for key, after_ms in (("resolves later", 1_000), ("fires again", 0)):
+            message = Message(key, {"group_key": "spam:1"})
+            outbox.enqueue(connection, stream_id, ["ops"], message, now_ms=0, after_ms=after_ms)
+    assert drain(database, 0) == ["fires again"]
+    assert drain(database, 1_000) == ["resolves later"]
+
+
 @pytest.mark.parametrize("state", [SENT, FAILED])
 def test_what_is_settled_for_good_is_not_taken_again(
     database: Database, stream_id: int, state: str

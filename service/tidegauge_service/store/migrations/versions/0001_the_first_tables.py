@@ -255,6 +255,7 @@ def upgrade() -> None:
         sa.Column("stream_id", sa.Integer(), nullable=False),
         sa.Column("receiver", sa.String(length=100), nullable=False),
         sa.Column("dedup_key", sa.String(length=200), nullable=False),
+        sa.Column("incident", sa.String(length=200), nullable=True),
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
@@ -273,6 +274,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("notification", schema=None) as batch_op:
         batch_op.create_index("ix_notification_due", ["state", "due_ms"], unique=False)
+        batch_op.create_index("ix_notification_incident", ["receiver", "incident"], unique=False)
 
     op.create_table(
         "pane",

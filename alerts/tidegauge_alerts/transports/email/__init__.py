@@ -1,0 +1,1 @@
+"""Messages as mail, over SMTP."""

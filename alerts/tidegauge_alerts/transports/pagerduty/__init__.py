@@ -1,0 +1,1 @@
+"""Messages as events of PagerDuty."""
