@@ -1,7 +1,7 @@
 """From the transitions of one evaluated window to the messages that tell of it. Pure.
 
-A window gives at most three messages: what fires (or became graver), what settled, what resolved.
-All receivers get the same body, in the format of ``messages.model.VERSION``.
+A window gives at most three messages for each incident: it fires (or became graver), has settled,
+is resolved. All receivers get the same body, in the format of ``messages.model.VERSION``.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def notify_worthy(transition: Transition) -> bool:
 def messages_of(
     advance: Advance, rule: Rule, context: Context, candidates: int = 0, url: str = ""
 ) -> list[Message]:
-    """Return the messages that an evaluated window gives, three at most; firing first.
+    """Return the messages that an evaluated window gives, by incident; firing first.
 
     Args:
         advance: what the window did to the alerts.
@@ -107,27 +107,29 @@ def messages_of(
         url: public address of the service, for links; without it there are none.
     """
     by_id = {alert.id: alert for alert in advance.alerts}
-    by_topic: dict[_Topic, list[_AlertChange]] = {topic: [] for topic in _Topic}
+    by_topic: dict[tuple[_Topic, str], list[_AlertChange]] = {}
     for transition in advance.transitions:
         if notify_worthy(transition):
             alert = by_id[transition.alert_id]
-            by_topic[_Topic(transition.to_state)].append(_AlertChange(alert, transition))
+            topic = _Topic(transition.to_state), alert.incident
+            by_topic.setdefault(topic, []).append(_AlertChange(alert, transition))
+    groups = [(topic, sorted(group, key=_strongest_first)) for topic, group in by_topic.items()]
+    groups.sort(key=lambda g: (list(_Topic).index(g[0][0]), _strongest_first(g[1][0])))
     return [
         Message(
-            dedup_key_of(context, topic),
-            _body(topic, sorted(group, key=_strongest_first), rule, context, candidates, url),
+            dedup_key_of(context, topic, incident),
+            _body(topic, group, rule, context, candidates, url),
         )
-        for topic, group in by_topic.items()
-        if group
+        for (topic, incident), group in groups
     ]
 
 
-def dedup_key_of(context: Context, topic: str) -> str:
+def dedup_key_of(context: Context, topic: str, incident: str = "") -> str:
     """Return the key by which receivers drop a message that they have already had.
 
     *topic*: ``firing``, ``settled`` or ``resolved``.
     """
-    return f"{digest('message', context.stream, context.window_start_ms)}-{topic}"
+    return f"{digest('message', context.stream, context.window_start_ms, incident)}-{topic}"
 
 
 def headline(sentences: Sequence[str], status: str) -> str:
