@@ -94,6 +94,13 @@ def notify_worthy(transition: Transition) -> bool:
     return transition.from_state in (AlertState.FIRING, AlertState.SETTLED)
 
 
+def _moves_along(transition: Transition) -> bool:
+    """Whether it is listed in the message of its incident, if there is one in this window."""
+    if transition.to_state is AlertState.RESOLVED:
+        return transition.from_state in (AlertState.FIRING, AlertState.SETTLED)
+    return transition.reason in (TransitionReason.CONFIRMED, TransitionReason.SETTLED)
+
+
 def messages_of(
     advance: Advance, rule: Rule, context: Context, candidates: int = 0, url: str = ""
 ) -> list[Message]:
@@ -109,11 +116,15 @@ def messages_of(
     by_id = {alert.id: alert for alert in advance.alerts}
     by_topic: dict[tuple[_Topic, str], list[_AlertChange]] = {}
     for transition in advance.transitions:
-        if notify_worthy(transition):
+        if notify_worthy(transition) or _moves_along(transition):
             alert = by_id[transition.alert_id]
             topic = _Topic(transition.to_state), alert.incident
             by_topic.setdefault(topic, []).append(_AlertChange(alert, transition))
-    groups = [(topic, sorted(group, key=_strongest_first)) for topic, group in by_topic.items()]
+    groups = [
+        (topic, sorted(group, key=_strongest_first))
+        for topic, group in by_topic.items()
+        if any(notify_worthy(change.transition) for change in group)
+    ]
     groups.sort(key=lambda g: (list(_Topic).index(g[0][0]), _strongest_first(g[1][0])))
     return [
         Message(
@@ -145,11 +156,12 @@ def headline(sentences: Sequence[str], status: str) -> str:
     return f"{sentences[0]}, with {more} more series {verb}" if more else sentences[0]
 
 
-def _strongest_first(change: _AlertChange) -> tuple[bool, float, float, str]:
-    """Faults first: a broken LF explains the rest. Then by evidence, then by effect."""
+def _strongest_first(change: _AlertChange) -> tuple[bool, bool, float, float, str]:
+    """What is news first, and faults: a broken LF explains the rest. Then by evidence, effect."""
     alert = change.alert
     effect = abs(math.log(alert.effect)) if alert.effect and alert.effect > 0 else 0.0
-    return alert.kind is not AlertKind.FAULT, -abs(alert.rank), -effect, alert.id
+    silent, fault = change.transition.silent, alert.kind is AlertKind.FAULT
+    return silent, not fault, -abs(alert.rank), -effect, alert.id
 
 
 def _headline(topic: _Topic, changes: Sequence[_AlertChange], stream: str) -> str:

@@ -44,6 +44,9 @@ MOST_OF_IT: Final = 0.5
 LITTLE_OF_IT: Final = 0.2
 """Share of a move of the blind spot that the votes of one LF explain."""
 
+MORE_THAN_DILUTED: Final = 1.5
+"""What moves by at most so many times as much as all known records (in logarithms) moves along."""
+
 DILUTED: Final = 0.6
 """What is only diluted by other records keeps at least this much of its share."""
 
@@ -101,8 +104,8 @@ class Moves:
             return Kinship.UNKNOWN
         known = math.log(max(1 - x / n, 0.5 / n) / (1 - before))
         moved = math.log(self._ratio(lf))
-        noise = 2 / math.sqrt(max(self._due(lf), 1.0))
-        if known * moved > 0 and abs(moved - known) <= max(abs(known) / 2, noise):
+        noise = SURE_Z / math.sqrt(max(self._due(lf), 1.0))
+        if known * moved > 0 and abs(moved) <= max(MORE_THAN_DILUTED * abs(known), noise):
             return Kinship.SAME
         explained = -self._alone(lf) / (x - n * before) if x != n * before else 0.0
         if explained >= MOST_OF_IT:
@@ -152,9 +155,11 @@ class Moves:
         seen, due = self.meetings
         met, before, records = seen[i, j], due[i, j], max(self.now.records, 1)
         votes, votes_due = seen.diagonal()[[i, j]], np.maximum(due.diagonal()[[i, j]], 0.5)
+        seldom = False
         if votes.sum() < votes_due.sum():
             left = votes / votes_due
             apart, together = before * left.prod(), before * left.min()
+            seldom = bool(before < MEET_SELDOM * votes_due.min())
         else:
             grown = np.maximum(votes - votes_due, 0.0)
             apart = before + grown @ votes_due[::-1] / records
@@ -162,7 +167,7 @@ class Moves:
         noise = SURE_Z * math.sqrt(max(apart, 1.0))
         if abs(met - apart) >= max(noise, LEAST_SHARED * smaller):
             return Kinship.SAME
-        could_tell = abs(together - apart) >= noise or before < MEET_SELDOM * votes_due.min()
+        could_tell = seldom or abs(together - apart) >= noise
         return Kinship.DIFFERENT if could_tell else Kinship.UNKNOWN
 
     def _of_company(self, lf: SeriesKey, company: SeriesKey) -> Kinship:

@@ -7,7 +7,7 @@ Each step is a module of ``jobs.evaluation``.
 
 from __future__ import annotations
 
-from tidegauge_alerts.incidents.telling import announced
+from tidegauge_alerts.incidents.news import announced
 from tidegauge_alerts.lifecycle.advance import withdraw
 from tidegauge_alerts.model import Rule, TransitionReason
 from tidegauge_probes.drift.baseline import Baseline

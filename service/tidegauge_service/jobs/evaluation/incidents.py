@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tidegauge_alerts.incidents.grouping import grouped
-from tidegauge_alerts.incidents.telling import announced
+from tidegauge_alerts.incidents.membership import grouped
+from tidegauge_alerts.incidents.news import announced
 from tidegauge_alerts.lifecycle.advance import Advance
 from tidegauge_alerts.model import Alert, Context
 from tidegauge_probes.drift.kinship import Moves

@@ -8,14 +8,15 @@ began at the same moment is one incident; where they say that the records differ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tidegauge_alerts.lifecycle.advance import Advance
 from tidegauge_alerts.lifecycle.identity import incident_of
 from tidegauge_alerts.model import Alert, AlertKind, AlertState, Context, TransitionReason
-from tidegauge_probes.findings import CauseKind, Kinship, SeriesKey, SeriesKind
+from tidegauge_probes.findings import ALL, CauseKind, Kinship, SeriesKey, SeriesKind
 
 Kin = Callable[[SeriesKey, SeriesKey], Kinship]
 
@@ -60,14 +61,15 @@ def grouped(after: Advance, before: Iterable[Alert], kin: Kin, context: Context)
     *before*: the alerts before the window; *kin*: what the records say of two series. Alerts of
     rules that people wrote are incidents of their own: nobody wrote them to be told by another.
     """
-    known = {alert.id for alert in before}
+    earlier = {alert.id: alert for alert in before}
+    known = set(earlier)
     new = [alert for alert in after.alerts if alert.id not in known and not alert.rule]
-    incidents = [_Incident(root, is_new=False) for root in _open_roots(after.alerts, known)]
+    incidents = _open_incidents(after.alerts, known)
     for alert in sorted(new, key=strength):
         _place(alert, incidents, kin, context)
     incidents = _at_once(incidents)
     joined = {a.id: i.root.incident for i in incidents for a in i.joined}
-    alone = _moved_on(after, known)
+    alone = _moved_on(after, earlier)
 
     def placed(alert: Alert) -> Alert:
         if alert.id in joined:
@@ -80,38 +82,51 @@ def grouped(after: Advance, before: Iterable[Alert], kin: Kin, context: Context)
     return replace(after, alerts=tuple(map(placed, after.alerts)))
 
 
-def strength(alert: Alert) -> tuple[bool, bool, bool, float, str]:
+def strength(alert: Alert) -> tuple[bool, bool, bool, float, float, str]:
     """Return a sort key: roots before what joined them, and then what explains most.
 
     A broken LF explains the rest; what follows from other series explains nothing.
     """
-    follows = alert.key.series not in PRIMARY
-    return not alert.root, alert.kind is not AlertKind.FAULT, follows, -abs(alert.rank), alert.id
+    follows, fault = alert.key.series not in PRIMARY, alert.kind is AlertKind.FAULT
+    effect = abs(math.log(alert.effect)) if alert.effect and alert.effect > 0 else 0.0
+    return not alert.root, not fault, follows, -abs(alert.rank), -effect, alert.id
 
 
-def _open_roots(alerts: Sequence[Alert], known: set[str]) -> list[Alert]:
-    """Return one alert for each open incident: its root, or else the strongest that is left."""
+def _open_incidents(alerts: Sequence[Alert], known: set[str]) -> list[_Incident]:
+    """Return the open incidents, each with its root, or else the strongest alert that is left."""
     by_incident: dict[str, list[Alert]] = {}
-    for alert in alerts:
+    for alert in sorted(alerts, key=strength):
         if alert.id in known and alert.state is not AlertState.RESOLVED and not alert.rule:
             by_incident.setdefault(alert.incident, []).append(alert)
-    roots = [min(members, key=strength) for members in by_incident.values()]
-    return sorted(roots, key=strength)
+    return [_Incident(root, is_new=False, joined=joined) for root, *joined in by_incident.values()]
 
 
 def _place(alert: Alert, incidents: list[_Incident], kin: Kin, context: Context) -> None:
     """Let an alert join the incident of its cause, or begin one."""
-    said = [(_kinship(alert, incident.root, kin), incident) for incident in incidents]
+    said = [(_of_incident(alert, incident, kin), incident) for incident in incidents]
     same = [incident for kinship, incident in said if kinship is Kinship.SAME]
     at_once = [
         incident
         for kinship, incident in said
         if kinship is Kinship.UNKNOWN and _began_together(alert, incident.root, context)
     ]
-    for incident in [*same, *at_once][:1]:
+    followed = [i for i in incidents if _follows(alert, i.root)]
+    for incident in [*same, *at_once, *followed][:1]:
         incident.joined.append(alert)
         return
     incidents.append(_Incident(alert, is_new=True))
+
+
+def _follows(alert: Alert, root: Alert) -> bool:
+    """Whether it cannot tell of a cause of its own while the root's series is off."""
+    return alert.key.series not in PRIMARY and root.key.series in PRIMARY
+
+
+def _of_incident(alert: Alert, incident: _Incident, kin: Kin) -> Kinship:
+    """Return the kinship to the root; and to what is of all records, if that is the same."""
+    whole = [m for m in incident.members if m.key.series in PRIMARY and m.key.segment == ALL]
+    others = (_kinship(alert, member, kin) for member in whole)
+    return Kinship.SAME if Kinship.SAME in others else _kinship(alert, incident.root, kin)
 
 
 def _kinship(alert: Alert, root: Alert, kin: Kin) -> Kinship:
@@ -163,12 +178,16 @@ def _is_blind_spot(alert: Alert, *, rises: bool) -> bool:
     return alert.key.series is SeriesKind.BLIND_SPOT and (alert.shift > 0) is rises
 
 
-def _moved_on(after: Advance, known: set[str]) -> set[str]:
-    """Return the alerts that are graver now though the root of their incident has recovered."""
+def _moved_on(after: Advance, before: Mapping[str, Alert]) -> set[str]:
+    """Return the alerts that are graver now though the root of their incident has recovered.
+
+    The one that carries the news of the incident on stays in it.
+    """
     open_roots = {a.incident for a in after.alerts if a.root and a.state is not AlertState.RESOLVED}
     moved = {t.alert_id for t in after.transitions if t.reason in MOVES_ON}
     return {
         alert.id
         for alert in after.alerts
-        if alert.id in moved & known and not alert.root and alert.incident not in open_roots
+        if alert.id in moved and alert.id in before and not before[alert.id].told
+        if not alert.root and alert.incident not in open_roots
     }

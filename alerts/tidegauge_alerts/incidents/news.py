@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from tidegauge_alerts.incidents.grouping import strength
+from tidegauge_alerts.incidents.membership import strength
 from tidegauge_alerts.lifecycle.advance import Advance
 from tidegauge_alerts.model import Alert, AlertState, Severity, Transition, TransitionReason
 
