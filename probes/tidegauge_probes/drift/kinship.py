@@ -7,7 +7,8 @@ and on how many records two LFs vote together. From these follow three answers. 
 Two LFs that shift for two reasons meet as often as chance has it: where both became rarer, to a
 fraction r and s, on r·s of the records on which they met before; where both became more frequent,
 on as many more as each is frequent. Where one cause moves both, they meet more or less often than
-that (a topic that halves takes half of their meetings along, not three quarters).
+that. Where two LFs that meet often became rarer, one cause may come to the same as two, and nothing
+is claimed.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ IN_ONE_TOPIC: Final = 0.25
 
 MEET_SELDOM: Final = 0.2
 """Share of the rarer LF's votes on which both vote: below it, the records are others."""
+
+BY_CHANCE: Final = 2.0
+"""LFs that meet less often than this times what chance gives vote on records of different kinds."""
 
 MOST_OF_IT: Final = 0.5
 LITTLE_OF_IT: Final = 0.2
@@ -155,11 +159,12 @@ class Moves:
         seen, due = self.meetings
         met, before, records = seen[i, j], due[i, j], max(self.now.records, 1)
         votes, votes_due = seen.diagonal()[[i, j]], np.maximum(due.diagonal()[[i, j]], 0.5)
-        seldom = False
+        strangers = False
         if votes.sum() < votes_due.sum():
             left = votes / votes_due
-            apart, together = before * left.prod(), before * left.min()
-            seldom = bool(before < MEET_SELDOM * votes_due.min())
+            apart = together = before * left.prod()
+            by_chance = votes_due.prod() / records
+            strangers = before < max(MEET_SELDOM * votes_due.min(), BY_CHANCE * by_chance)
         else:
             grown = np.maximum(votes - votes_due, 0.0)
             apart = before + grown @ votes_due[::-1] / records
@@ -167,7 +172,7 @@ class Moves:
         noise = SURE_Z * math.sqrt(max(apart, 1.0))
         if abs(met - apart) >= max(noise, LEAST_SHARED * smaller):
             return Kinship.SAME
-        could_tell = seldom or abs(together - apart) >= noise
+        could_tell = strangers or together - apart >= noise
         return Kinship.DIFFERENT if could_tell else Kinship.UNKNOWN
 
     def _of_company(self, lf: SeriesKey, company: SeriesKey) -> Kinship:
