@@ -140,7 +140,7 @@ class Alert(Figures):
     fingerprint: str
     """Derived from stream and series: the same for every occurrence."""
     incident: str
-    """Shared by the alerts that opened in the same window of the stream."""
+    """Shared by the alerts that one cause has opened (:mod:`tidegauge_alerts.incidents`)."""
     stream: str
     key: SeriesKey
     kind: AlertKind
@@ -179,7 +179,11 @@ class Alert(Figures):
     recovered: bool = False
     """Whether its last resolve was a recovery. Else it was withdrawn, and is not re-opened."""
     told: bool = False
-    """Whether receivers were notified that it fires, and not yet that it resolved."""
+    """Whether receivers were notified of its incident by this alert, and not yet of the end."""
+    root: bool = True
+    """Whether its incident began with it; else it is one of the series that moved along."""
+    onset_ms: int = 0
+    """Start of the first window of the sum that it was found by: about when the shift began."""
     earlier: Level = Level()
     lately: Level = Level()
     """The windows since it last opened, in two blocks, of which the second is being filled."""

@@ -116,6 +116,14 @@ class Cause:
         return self.ratio is not None and self.ratio > 1
 
 
+class Kinship(StrEnum):
+    """What the records say of two shifts: whether the same ones are behind both."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    UNKNOWN = "unknown"  # their counts cannot tell
+
+
 class Verdict(StrEnum):
     """What the detector concludes about one series in one window."""
 

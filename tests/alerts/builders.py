@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tidegauge_alerts.incidents.membership import grouped
+from tidegauge_alerts.incidents.news import announced
 from tidegauge_alerts.lifecycle.advance import Advance, advance
 from tidegauge_alerts.model import Alert, Context, Rule, Transition
-from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind, Verdict
+from tidegauge_probes.findings import Finding, Kinship, SeriesKey, SeriesKind, Verdict
 
 HOUR_MS = 3_600_000
 NOON_MS = 1_584_273_600_000  # 2020-03-15T12:00:00Z
@@ -112,12 +114,10 @@ def run(
     for number, given in enumerate(windows):
         found = [given] if isinstance(given, Finding) else given
         start = NOON_MS + number * HOUR_MS
-        step = advance(
-            list(result.alerts.values()),
-            [replace(f, window_start_ms=start) for f in found],
-            rule,
-            context(number, **(OTHER if redeployed is not None and number >= redeployed else {})),
-        )
+        before = list(result.alerts.values())
+        at = context(number, **(OTHER if redeployed is not None and number >= redeployed else {}))
+        step = advance(before, [replace(f, window_start_ms=start) for f in found], rule, at)
+        step = in_incidents(step, before, at)
         result.alerts |= {alert.id: alert for alert in step.alerts}
         result.transitions += step.transitions
         result.steps.append(step)
@@ -126,4 +126,10 @@ def run(
 
 def fired(*findings: Finding, rule: Rule = DEFAULT) -> Advance:
     """Return the first window of a stream in which *findings* are shifted."""
-    return advance([], findings, rule, context())
+    return in_incidents(advance([], findings, rule, context()), [], context())
+
+
+def in_incidents(step: Advance, before: Sequence[Alert], at: Context) -> Advance:
+    """Group alerts as where the records cannot tell: by the moment at which they began."""
+    together = grouped(step, before, lambda *_: Kinship.UNKNOWN, at)
+    return announced(together, before)

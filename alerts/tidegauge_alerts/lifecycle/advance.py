@@ -179,7 +179,7 @@ def _open(finding: Finding, rule: Rule, context: Context) -> Step:
     alert = Alert(
         id=occurrence(name, context.window_start_ms),
         fingerprint=name,
-        incident=incident_of(context.stream, context.window_start_ms),
+        incident=incident_of(name, context.window_start_ms),
         stream=context.stream,
         key=finding.key,
         kind=kind_of(finding, AlertKind.SPIKE, 1, 1, rule),
@@ -194,6 +194,7 @@ def _open(finding: Finding, rule: Rule, context: Context) -> Step:
         probe_set=context.probe_set,
         baseline=context.baseline,
         rule=rule.name,
+        onset_ms=context.window_start_ms - (finding.scale - 1) * context.window_ms,
         **figures_of(finding),
     )
     alert = anew(alert, finding)

@@ -31,6 +31,6 @@ def occurrence(fingerprint: str, opened_window_ms: int) -> str:
     return f"{fingerprint}-{opened_window_ms}"
 
 
-def incident_of(stream: str, opened_window_ms: int) -> str:
-    """Return the incident shared by the alerts that open in one window of one stream."""
-    return digest("incident", stream, opened_window_ms)
+def incident_of(fingerprint: str, window_start_ms: int) -> str:
+    """Return the incident that a series' alert begins in a window."""
+    return digest("incident", fingerprint, window_start_ms)

@@ -1,7 +1,7 @@
 """From the transitions of one evaluated window to the messages that tell of it. Pure.
 
-A window gives at most three messages: what fires (or became graver), what settled, what resolved.
-All receivers get the same body, in the format of ``messages.model.VERSION``.
+A window gives at most three messages for each incident: it fires (or became graver), has settled,
+is resolved. All receivers get the same body, in the format of ``messages.model.VERSION``.
 """
 
 from __future__ import annotations
@@ -94,10 +94,17 @@ def notify_worthy(transition: Transition) -> bool:
     return transition.from_state in (AlertState.FIRING, AlertState.SETTLED)
 
 
+def _moves_along(transition: Transition) -> bool:
+    """Whether it is listed in the message of its incident, if there is one in this window."""
+    if transition.to_state is AlertState.RESOLVED:
+        return transition.from_state in (AlertState.FIRING, AlertState.SETTLED)
+    return transition.reason in (TransitionReason.CONFIRMED, TransitionReason.SETTLED)
+
+
 def messages_of(
     advance: Advance, rule: Rule, context: Context, candidates: int = 0, url: str = ""
 ) -> list[Message]:
-    """Return the messages that an evaluated window gives, three at most; firing first.
+    """Return the messages that an evaluated window gives, by incident; firing first.
 
     Args:
         advance: what the window did to the alerts.
@@ -107,27 +114,33 @@ def messages_of(
         url: public address of the service, for links; without it there are none.
     """
     by_id = {alert.id: alert for alert in advance.alerts}
-    by_topic: dict[_Topic, list[_AlertChange]] = {topic: [] for topic in _Topic}
+    by_topic: dict[tuple[_Topic, str], list[_AlertChange]] = {}
     for transition in advance.transitions:
-        if notify_worthy(transition):
+        if notify_worthy(transition) or _moves_along(transition):
             alert = by_id[transition.alert_id]
-            by_topic[_Topic(transition.to_state)].append(_AlertChange(alert, transition))
+            topic = _Topic(transition.to_state), alert.incident
+            by_topic.setdefault(topic, []).append(_AlertChange(alert, transition))
+    groups = [
+        (topic, sorted(group, key=_strongest_first))
+        for topic, group in by_topic.items()
+        if any(notify_worthy(change.transition) for change in group)
+    ]
+    groups.sort(key=lambda g: (list(_Topic).index(g[0][0]), _strongest_first(g[1][0])))
     return [
         Message(
-            dedup_key_of(context, topic),
-            _body(topic, sorted(group, key=_strongest_first), rule, context, candidates, url),
+            dedup_key_of(context, topic, incident),
+            _body(topic, group, rule, context, candidates, url),
         )
-        for topic, group in by_topic.items()
-        if group
+        for (topic, incident), group in groups
     ]
 
 
-def dedup_key_of(context: Context, topic: str) -> str:
+def dedup_key_of(context: Context, topic: str, incident: str = "") -> str:
     """Return the key by which receivers drop a message that they have already had.
 
     *topic*: ``firing``, ``settled`` or ``resolved``.
     """
-    return f"{digest('message', context.stream, context.window_start_ms)}-{topic}"
+    return f"{digest('message', context.stream, context.window_start_ms, incident)}-{topic}"
 
 
 def headline(sentences: Sequence[str], status: str) -> str:
@@ -143,11 +156,12 @@ def headline(sentences: Sequence[str], status: str) -> str:
     return f"{sentences[0]}, with {more} more series {verb}" if more else sentences[0]
 
 
-def _strongest_first(change: _AlertChange) -> tuple[bool, float, float, str]:
-    """Faults first: a broken LF explains the rest. Then by evidence, then by effect."""
+def _strongest_first(change: _AlertChange) -> tuple[bool, bool, float, float, str]:
+    """What is news first, and faults: a broken LF explains the rest. Then by evidence, effect."""
     alert = change.alert
     effect = abs(math.log(alert.effect)) if alert.effect and alert.effect > 0 else 0.0
-    return alert.kind is not AlertKind.FAULT, -abs(alert.rank), -effect, alert.id
+    silent, fault = change.transition.silent, alert.kind is AlertKind.FAULT
+    return silent, not fault, -abs(alert.rank), -effect, alert.id
 
 
 def _headline(topic: _Topic, changes: Sequence[_AlertChange], stream: str) -> str:

@@ -20,6 +20,7 @@ from tidegauge_service.api.routes import (
     events,
     false_alarms,
     health,
+    incidents,
     precision,
     skew,
     streams,
@@ -35,6 +36,7 @@ MODULES = (
     events,
     dead_letters,
     alerts,
+    incidents,
     candidates,
 )
 """Whose routes need the token."""

@@ -28,6 +28,7 @@ CODES: dict[str, str] = {
     "unknown_lf": "There is no LF with that name.",
     "unknown_segment": "There is no such segment.",
     "unknown_alert": "There is no alert with that id.",
+    "unknown_incident": "There is no incident with that id.",
     "unknown_dead_letter": "There is no dead letter at that position.",
     "unknown_deployment": "The stream has no deployment with that id or role.",
     "invalid_probes": "The document is not a valid ProbeSet of templates.",

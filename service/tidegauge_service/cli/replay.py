@@ -13,6 +13,7 @@ import typer
 from pydantic import SecretStr
 from rich.table import Column, Table
 
+from tidegauge_alerts.incidents.incident import Incident, incidents_of
 from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.messages.notices import late_advice
 from tidegauge_alerts.model import Alert, AlertState
@@ -187,8 +188,8 @@ def _show(
             Column("resolved (UTC)", no_wrap=True),
             "what happened",
         )
-        for alert in alerts:
-            table.add_row(*_cells(alert))
+        for incident in incidents_of(alerts):
+            table.add_row(*_cells(incident))
         out.print(table)
     else:
         out.print("no alerts")
@@ -197,21 +198,22 @@ def _show(
     out.print(f"{summary['candidates']} candidates", highlight=False)
 
 
-def _cells(alert: Alert) -> tuple[str, str, str]:
-    """Return an alert as the messages word it: the figures are those that were compared."""
-    marks = filter(None, (alert.kind, alert.severity, phrases.reopenings(alert.reopened)))
+def _cells(incident: Incident) -> tuple[str, str, str]:
+    """Return an incident as the messages word it: the figures are those that were compared."""
+    again = phrases.reopenings(incident.root.reopened)
+    marks = filter(None, (incident.kind, incident.severity, again))
     return (
-        _minute(alert.opened_window_ms),
-        _ended(alert),
-        f"{phrases.episode(alert)} ({', '.join(marks)})",
+        _minute(incident.opened_window_ms),
+        _ended(incident),
+        f"{incident.headline} ({', '.join(marks)})",
     )
 
 
-def _ended(alert: Alert) -> str:
-    """Return when an alert resolved, or that it has settled: it is open, but nobody is told."""
-    if alert.resolved_window_ms is not None:
-        return _minute(alert.resolved_window_ms)
-    return "settled" if alert.state is AlertState.SETTLED else ""
+def _ended(incident: Incident) -> str:
+    """Return when an incident ended, or that it has settled: it is open, but nobody is told."""
+    if incident.resolved_window_ms is not None:
+        return _minute(incident.resolved_window_ms)
+    return "settled" if incident.state is AlertState.SETTLED else ""
 
 
 def _minute(ms: int) -> str:

@@ -7,6 +7,7 @@ Each step is a module of ``jobs.evaluation``.
 
 from __future__ import annotations
 
+from tidegauge_alerts.incidents.news import announced
 from tidegauge_alerts.lifecycle.advance import withdraw
 from tidegauge_alerts.model import Rule, TransitionReason
 from tidegauge_probes.drift.baseline import Baseline
@@ -23,6 +24,7 @@ from tidegauge_service.jobs.evaluation.alerts import (
 from tidegauge_service.jobs.evaluation.comparison import compare
 from tidegauge_service.jobs.evaluation.explanation import explain_alerts
 from tidegauge_service.jobs.evaluation.first_baseline import learn
+from tidegauge_service.jobs.evaluation.incidents import incidents
 from tidegauge_service.jobs.evaluation.notification import notify
 from tidegauge_service.jobs.evaluation.proposals import propose
 from tidegauge_service.jobs.evaluation.window import ClosedWindow, count
@@ -105,6 +107,7 @@ class Evaluator:
         user_rules = scope.config.alerts.user_rules
         after = advance_alerts(remembered, compared, rule, user_rules, context)
         after = explain_alerts(after, remembered, compared)
+        after = incidents(after, remembered, compared, context)
 
         now, most = scope.clock(), samples.per_window
         alight = firing(remembered, after.alerts)
@@ -156,6 +159,6 @@ class Evaluator:
         each = scope.config.samples.each
         range_baseline.keep(connection, window, state, each, scope.clock())
         opened = alerts.open_alerts(connection, scope.stream.id)
-        after = withdraw(opened, TransitionReason.REDEPLOYED, start)
+        after = announced(withdraw(opened, TransitionReason.REDEPLOYED, start), opened)
         context = context_of(window, NO_BASELINE)
         notify(connection, scope, after, rule=self._rule, context=context)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidegauge_alerts.incidents.incident import incidents_of
 from tidegauge_alerts.messages import phrases
 from tidegauge_alerts.model import Alert
 from tidegauge_probes.findings import Blindness
-from tidegauge_service.store.alerting import alerts
+from tidegauge_service.store.alerting import alerts, incident_fields, incidents
 from tidegauge_service.store.alerting.alert_fields import fields_of
 from tidegauge_service.store.engine import Connection
 from tidegauge_service.store.streams import StreamRow
@@ -29,6 +30,9 @@ def all_alerts(connection: Connection, stream: str) -> list[Alert]:
 def summarise(connection: Connection, stream: StreamRow, seconds: float) -> dict[str, Any]:
     """Return counts, alerts and candidates of a stream as JSON-ready data."""
     summary = queries.summary(connection, stream)
+    found = all_alerts(connection, stream.name)
+    history = incidents.history_of(connection, found)
+    each = [incident_fields.fields_of(one, history) for one in incidents_of(found)]
     return {
         "stream": stream.name,
         "records": summary.records,
@@ -37,7 +41,9 @@ def summarise(connection: Connection, stream: StreamRow, seconds: float) -> dict
         "late": summary.late,
         "dead_letters": sum(summary.dead_letters.values()),
         "dead_letter_reasons": summary.dead_letters,
-        "alerts": [fields_of(alert) for alert in all_alerts(connection, stream.name)],
+        "alerts": [fields_of(alert) for alert in found],
+        "incidents": each,
+        "messages": sum(one["messages"] for one in each),
         "candidates": sum(summary.candidates.values()),
         "blind": None if summary.blind is None else [_blind(one) for one in summary.blind],
         "seconds": round(seconds, 3),

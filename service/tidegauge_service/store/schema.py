@@ -434,6 +434,7 @@ alert = Table(
     Index("ix_alert_state", "stream_id", "state"),
     Index("ix_alert_resolved", "stream_id", "resolved_window_ms"),
     Index("ix_alert_opened", "opened_window_ms", "id"),
+    Index("ix_alert_incident", "incident"),
 )
 
 alert_transition = Table(

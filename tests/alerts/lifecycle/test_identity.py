@@ -55,9 +55,9 @@ def test_a_series_that_shifts_again_is_another_alert_with_the_same_fingerprint()
 def test_alerts_that_open_together_are_one_incident() -> None:
     both = [shifted(), shifted(0.3, key=BLIND_SPOT)]
     later = [*both, shifted(key=SeriesKey(SeriesKind.COVERAGE, probe="later"))]
-    alerts = run([both, later]).alerts.values()
+    alerts = run([both, both, both, later]).alerts.values()
     by_incident = {alert.incident: alert.opened_window_ms for alert in alerts}
-    assert sorted(by_incident.values()) == [NOON_MS, NOON_MS + HOUR_MS]
+    assert sorted(by_incident.values()) == [NOON_MS, NOON_MS + 3 * HOUR_MS]
     assert len(alerts) == 3
 
 

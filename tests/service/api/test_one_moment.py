@@ -28,6 +28,7 @@ LISTS = [
     "/api/v1/streams/test/deployments/diff?after=live",
     "/api/v1/streams/test/dead-letters",
     "/api/v1/alerts?stream=test",
+    "/api/v1/incidents?stream=test",
     "/api/v1/candidates?stream=test&segment=_all",
 ]
 

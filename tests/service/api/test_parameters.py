@@ -23,6 +23,8 @@ ROUTES = [
     "/api/v1/streams/test/dead-letters/0/0",
     "/api/v1/alerts",
     "/api/v1/alerts/a",
+    "/api/v1/incidents",
+    "/api/v1/incidents/a",
     "/api/v1/candidates",
     "/metrics",
     "/",
@@ -40,7 +42,8 @@ def code(answer: Any) -> tuple[int, str]:
 
 def test_these_are_all_routes(site: Site) -> None:
     paths = {path.replace("{name}", "test") for path in site.app.openapi()["paths"]}
-    variable = {"{alert_id}": "a", "{probe_set}": "live", "{partition}/{offset}": "0/0"}
+    variable = {"{alert_id}": "a", "{incident_id}": "a"}
+    variable |= {"{probe_set}": "live", "{partition}/{offset}": "0/0"}
     for part, value in variable.items():
         paths = {path.replace(part, value) for path in paths}
     posted = {

@@ -49,7 +49,7 @@ def test_what_has_settled_and_what_has_reopened_is_marked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settled = run([shifted(0.2)] * 64).alert
-    again = run([shifted(0.004), *[quiet()] * 4, shifted(0.004)]).alert
+    again = run([quiet(), shifted(0.004), *[quiet()] * 4, shifted(0.004)]).alert
     said = " ".join(shown(monkeypatch, settled, again).replace("│", " ").split())
     assert "2020-03-15T12:00 settled Coverage of LF 'check_out' has settled at 20 %" in said
     assert "(spike, critical, reopened once)" in said

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from itertools import groupby
 
+from tidegauge_alerts.incidents.incident import incidents_of
 from tidegauge_alerts.messages.phrases import clean, episode, reopenings, sentence
 from tidegauge_alerts.model import Alert, AlertState, Severity
 from tidegauge_probes.drift.baseline import Baseline
@@ -75,8 +75,8 @@ class AlertRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
-    """The alerts that opened in one window, the strongest first."""
+class IncidentRow:
+    """The alerts of one cause, what changed first."""
 
     number: int
     opened: str
@@ -191,18 +191,18 @@ def _late(found: Backtest) -> list[Fact]:
     return [Fact(moment(start, found.zone), count(n, "record")) for start, n in most]
 
 
-def _incidents(alerts: Sequence[Alert], zone: str) -> list[Incident]:
+def _incidents(alerts: Sequence[Alert], zone: str) -> list[IncidentRow]:
     return [
-        _incident(number, sorted(group, key=lambda a: (-abs(a.rank), a.key)), zone)
-        for number, (_, group) in enumerate(groupby(alerts, key=lambda a: a.incident), 1)
+        _incident(number, incident.alerts, zone)
+        for number, incident in enumerate(incidents_of(alerts), 1)
     ]
 
 
-def _incident(number: int, alerts: Sequence[Alert], zone: str) -> Incident:
+def _incident(number: int, alerts: Sequence[Alert], zone: str) -> IncidentRow:
     first = alerts[0]
     headline = sentence(first.key, first, rule=first.rule)
     rows = tuple(_row(alert, zone) for alert in alerts)
-    return Incident(number, moment(first.opened_window_ms, zone), headline, rows)
+    return IncidentRow(number, moment(first.opened_window_ms, zone), headline, rows)
 
 
 def _row(alert: Alert, zone: str) -> AlertRow:

@@ -71,6 +71,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alert")),
     )
     with op.batch_alter_table("alert", schema=None) as batch_op:
+        batch_op.create_index("ix_alert_incident", ["incident"], unique=False)
         batch_op.create_index("ix_alert_opened", ["opened_window_ms", "id"], unique=False)
         batch_op.create_index(
             "ix_alert_resolved", ["stream_id", "resolved_window_ms"], unique=False

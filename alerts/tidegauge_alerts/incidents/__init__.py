@@ -1,0 +1,1 @@
+"""From alerts to incidents: which of them one cause has opened, and what of it is told."""
