@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from tests.alerts.builders import in_incidents
 from tests.service.streams_for_tests import HOUR, START, write_stream
 from tests.service.transactions import write
 from tests.web.document import Document
@@ -97,7 +98,7 @@ class Site:
             )
             evaluation.save_findings(connection, stream, findings, ids)
             before = alerts.known(connection, stream.id, start - Rule().memory_windows * HOUR)
-            after = advance(before, findings, Rule(), context)
+            after = in_incidents(advance(before, findings, Rule(), context), before, context)
             alerts.save(connection, stream.id, after.alerts, after.transitions)
             streams.move_cursor(connection, stream.id, EVALUATED, start + HOUR)
 

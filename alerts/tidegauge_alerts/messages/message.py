@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote
@@ -27,12 +26,14 @@ from tidegauge_alerts.messages.phrases import (
     sentence,
     settled,
 )
+from tidegauge_alerts.messages.times import iso
 from tidegauge_alerts.model import (
     Alert,
     AlertKind,
     AlertState,
     Context,
     Rule,
+    Severity,
     Transition,
     TransitionReason,
 )
@@ -191,6 +192,7 @@ def _body(  # noqa: PLR0917
         "group_key": f"{stream}:{incident}",
         "stream": stream,
         "incident": incident,
+        "severity": str(_gravest(changes)),
         "headline": _headline(topic, changes, stream),
         "window": {
             "start": iso(context.window_start_ms),
@@ -206,6 +208,11 @@ def _body(  # noqa: PLR0917
             "rule": _rule(rule),
         },
     }
+
+
+def _gravest(changes: Sequence[_AlertChange]) -> Severity:
+    critical = any(change.alert.severity is Severity.CRITICAL for change in changes)
+    return Severity.CRITICAL if critical else Severity.WARNING
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
@@ -265,16 +272,6 @@ def _links(url: str, stream: str) -> dict[str, str]:
         "alerts": f"{base}/api/v1/alerts{query}",
         "candidates": f"{base}/api/v1/candidates{query}",
     }
-
-
-def iso(ms: int) -> str:
-    """Return epoch milliseconds as ISO-8601 in UTC: ``2020-03-15T12:00:00Z``.
-
-    Milliseconds are written only if there are any.
-    """
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
-    exact = "milliseconds" if ms % 1000 else "seconds"
-    return moment.replace(tzinfo=None).isoformat(timespec=exact) + "Z"
 
 
 def _iso(ms: int | None) -> str | None:

@@ -19,6 +19,18 @@ class Status(StrEnum):
     RESOLVED = "resolved"
 
 
+class Event(StrEnum):
+    """What a notice tells of, where it is not drift."""
+
+    PROBE_BROKEN = "probe_broken"  # an LF is quarantined, or released
+    DATA_GAP = "data_gap"  # a source no longer holds what a stream would read next
+    WATERMARK_STALE = "watermark_stale"  # the watermark stalls, or moves again
+    LATE_RECORDS = "late_records"  # most records come too late, or no longer do
+    ASSUMED_NORMAL = "assumed_normal"  # a baseline included traffic with open alerts as normal
+    TRAINING_SKEW = "training_skew"  # the training data never matched the live traffic
+    STREAM_BLIND = "stream_blind"  # a stream cannot see its traffic, or sees it again
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A message for any receiver. ``body`` is plain JSON data."""

@@ -11,21 +11,9 @@ from typing import Any, Final
 
 from tidegauge_alerts.lifecycle.identity import digest
 from tidegauge_alerts.messages import phrases
-from tidegauge_alerts.messages.model import VERSION, Message, Status
+from tidegauge_alerts.messages.model import VERSION, Event, Message, Status
 from tidegauge_alerts.messages.phrases import clean
 from tidegauge_probes.findings import Blindness, Skew
-
-PROBE_BROKEN: Final = "probe_broken"
-"""The event sent when an LF is quarantined or released."""
-
-DATA_GAP: Final = "data_gap"
-"""The event sent when a source no longer holds what a stream would read next."""
-
-WATERMARK_STALE: Final = "watermark_stale"
-"""The event sent when the watermark stalls, or moves again."""
-
-LATE_RECORDS: Final = "late_records"
-"""The event sent when most records come too late, or no longer do."""
 
 _LATE: Final = (
     "Load history before its windows close: `tidegauge backfill` reads it from files. After a "
@@ -40,15 +28,6 @@ _LATE_IN_FILES: Final = (
 GAP_ADVICE: Final = (
     "list it with `tidegauge streams gaps`, and accept it with `tidegauge streams accept-gap`"
 )
-
-ASSUMED_NORMAL: Final = "assumed_normal"
-"""The event sent when a baseline included traffic with open alerts as normal."""
-
-TRAINING_SKEW: Final = "training_skew"
-"""The event sent when the training data never matched the live traffic."""
-
-STREAM_BLIND: Final = "stream_blind"
-"""The event sent when a stream cannot see its traffic, or sees it again."""
 
 MAX_REASON: Final = 300
 
@@ -86,7 +65,7 @@ def data_gap(
     if status is Status.RESOLVED:
         headline = f"Data gap closed; reading continues. {headline}"
     told = {"partition": partition, "lost": lost}
-    return _message(DATA_GAP, status, stream, headline, key=(key,), url=url, told=told)
+    return _message(Event.DATA_GAP, status, stream, headline, key=(key,), url=url, told=told)
 
 
 def watermark_stale(
@@ -96,14 +75,18 @@ def watermark_stale(
     headline = f"The watermark is stalled at partition {partition}: {clean(what, MAX_REASON)}"
     told = {"partition": partition, "watermark": watermark}
     key = (str(since_ms),)
-    return _message(WATERMARK_STALE, Status.FIRING, stream, headline, key=key, url=url, told=told)
+    return _message(
+        Event.WATERMARK_STALE, Status.FIRING, stream, headline, key=key, url=url, told=told
+    )
 
 
 def watermark_moves(stream: str, *, since_ms: int, url: str = "") -> Message:
     """Return the message that the watermark of ``watermark_stale`` goes on."""
     headline = "The watermark is moving again, and windows close"
     key = (str(since_ms),)
-    return _message(WATERMARK_STALE, Status.RESOLVED, stream, headline, key=key, url=url, told={})
+    return _message(
+        Event.WATERMARK_STALE, Status.RESOLVED, stream, headline, key=key, url=url, told={}
+    )
 
 
 def mostly_late(
@@ -127,7 +110,9 @@ def mostly_late(
     )
     told = {"late": late, "records": records}
     key = (str(since_ms),)
-    return _message(LATE_RECORDS, Status.FIRING, stream, headline, key=key, url=url, told=told)
+    return _message(
+        Event.LATE_RECORDS, Status.FIRING, stream, headline, key=key, url=url, told=told
+    )
 
 
 def late_advice(source: str) -> str:
@@ -142,7 +127,9 @@ def punctual(stream: str, *, since_ms: int, url: str = "") -> Message:
     """Return the message that records come in time again after ``mostly_late``."""
     headline = "Records arrive in time again"
     key = (str(since_ms),)
-    return _message(LATE_RECORDS, Status.RESOLVED, stream, headline, key=key, url=url, told={})
+    return _message(
+        Event.LATE_RECORDS, Status.RESOLVED, stream, headline, key=key, url=url, told={}
+    )
 
 
 def assumed_normal(
@@ -156,7 +143,9 @@ def assumed_normal(
         f"{name} --from TIME --until TIME`"
     )
     told = {"lineage": {"probe_set": probe_set, "baseline": baseline}}
-    return _message(ASSUMED_NORMAL, status, stream, headline, key=(baseline,), url=url, told=told)
+    return _message(
+        Event.ASSUMED_NORMAL, status, stream, headline, key=(baseline,), url=url, told=told
+    )
 
 
 def blind(stream: str, found: Sequence[Blindness], *, since_ms: int, url: str = "") -> Message:
@@ -170,14 +159,18 @@ def blind(stream: str, found: Sequence[Blindness], *, since_ms: int, url: str = 
         ]
     }
     key = (str(since_ms),)
-    return _message(STREAM_BLIND, Status.FIRING, stream, headline, key=key, url=url, told=told)
+    return _message(
+        Event.STREAM_BLIND, Status.FIRING, stream, headline, key=key, url=url, told=told
+    )
 
 
 def sees_again(stream: str, *, since_ms: int, url: str = "") -> Message:
     """Return the message that the stream of ``blind`` sees again."""
     key, headline = (str(since_ms),), "The stream can see its traffic again"
     told: dict[str, Any] = {"blind": []}
-    return _message(STREAM_BLIND, Status.RESOLVED, stream, headline, key=key, url=url, told=told)
+    return _message(
+        Event.STREAM_BLIND, Status.RESOLVED, stream, headline, key=key, url=url, told=told
+    )
 
 
 def skewed(
@@ -217,7 +210,7 @@ def skewed(
         "lineage": {"probe_set": probe_set, "baseline": baseline, "training": training},
     }
     key = (baseline, training)
-    return _message(TRAINING_SKEW, status, stream, headline, key=key, url=url, told=told)
+    return _message(Event.TRAINING_SKEW, status, stream, headline, key=key, url=url, told=told)
 
 
 def _of_probe(  # noqa: PLR0917
@@ -232,7 +225,14 @@ def _of_probe(  # noqa: PLR0917
     told = {"probe": clean(probe), "lineage": {"probe_set": probe_set}}
     key = (probe_set, probe)
     return _message(
-        PROBE_BROKEN, status, stream, headline, key=key, again=str(strikes), url=url, told=told
+        Event.PROBE_BROKEN,
+        status,
+        stream,
+        headline,
+        key=key,
+        again=str(strikes),
+        url=url,
+        told=told,
     )
 
 
@@ -251,7 +251,7 @@ def _message(
     name = digest(event, stream, *key)
     body: dict[str, Any] = {
         "version": VERSION,
-        "event": event,
+        "event": str(event),
         "status": str(status),
         "group_key": f"{clean(stream)}:{name}",
         "stream": clean(stream),

@@ -14,8 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from tidegauge_alerts.messages import notices
-from tidegauge_alerts.messages.model import Status
+from tidegauge_alerts.messages.model import Event, Status
 from tidegauge_alerts.messages.phrases import clean
 
 MAX_TITLE: Final = 200
@@ -36,14 +35,14 @@ class Urgency(StrEnum):
 
 _NOTICES: Final[Mapping[str, Urgency]] = {
     # Drift goes undetected until somebody acts.
-    notices.PROBE_BROKEN: Urgency.CRITICAL,
-    notices.DATA_GAP: Urgency.CRITICAL,
-    notices.WATERMARK_STALE: Urgency.CRITICAL,
-    notices.LATE_RECORDS: Urgency.CRITICAL,
-    notices.STREAM_BLIND: Urgency.CRITICAL,
+    Event.PROBE_BROKEN: Urgency.CRITICAL,
+    Event.DATA_GAP: Urgency.CRITICAL,
+    Event.WATERMARK_STALE: Urgency.CRITICAL,
+    Event.LATE_RECORDS: Urgency.CRITICAL,
+    Event.STREAM_BLIND: Urgency.CRITICAL,
     # There is nothing to wait for: they resolve by themselves.
-    notices.ASSUMED_NORMAL: Urgency.INFO,
-    notices.TRAINING_SKEW: Urgency.INFO,
+    Event.ASSUMED_NORMAL: Urgency.INFO,
+    Event.TRAINING_SKEW: Urgency.INFO,
 }
 
 _LINKS: Final[Mapping[str, str]] = {

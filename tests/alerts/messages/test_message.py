@@ -17,8 +17,8 @@ from tests.alerts.builders import (
 )
 from tidegauge_alerts import Message, Rule, messages_of
 from tidegauge_alerts.messages import notices
-from tidegauge_alerts.messages.message import iso
 from tidegauge_alerts.messages.model import Status
+from tidegauge_alerts.messages.times import iso
 from tidegauge_probes.findings import Finding, SeriesKey, SeriesKind
 
 URL = "https://gauge.example.com/"
@@ -51,6 +51,7 @@ def test_the_body_is_complete() -> None:
         "group_key": f"spam:{incident}",
         "stream": "spam",
         "incident": incident,
+        "severity": "critical",
         "headline": "Coverage of LF 'check_out' 8 % → 0.4 % (expected 6.4–9.6 %)",
         "window": {"start": "2020-03-15T12:00:00Z", "end": "2020-03-15T13:00:00Z"},
         "alerts": [

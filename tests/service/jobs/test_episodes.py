@@ -68,9 +68,10 @@ def test_one_shift_is_one_alert_per_series_and_side_and_is_told_once(group: Grou
     assert reopened, "it came back"
     settled = [alert for alert, _ in found if alert.state is AlertState.SETTLED]
     assert settled, "and stayed"
+    told_of = {alert.incident for alert, history in found if any(not t.silent for t in history)}
     for alert, history in found:
-        loud = [t.reason for t in history if not t.silent]
-        assert loud.count(TransitionReason.CONFIRMED) == 1
+        assert [t.reason for t in history].count(TransitionReason.CONFIRMED) == 1
+        assert alert.incident in told_of
         assert sum(t.reason is TransitionReason.REOPENED for t in history) == alert.reopened
     told = _messages(group)
     assert any("tidegauge baseline accept" in message for message in told)

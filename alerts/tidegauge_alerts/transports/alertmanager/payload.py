@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from tidegauge_alerts.messages.message import iso
 from tidegauge_alerts.messages.summary import MessageSummary, Urgency
+from tidegauge_alerts.messages.times import iso
 
 ENDED_MS: Final = 5_000
 """How long ago an alert that resolves has ended. An end that is still to come by the clock of

@@ -48,6 +48,7 @@ class AlertItem(BaseModel):
     n: int
     scale: int
     share: float | None
+    share_expected: float | None
     probe_set: str
     baseline: str
     rule: str
