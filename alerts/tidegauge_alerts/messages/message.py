@@ -33,7 +33,6 @@ from tidegauge_alerts.model import (
     AlertState,
     Context,
     Rule,
-    Severity,
     Transition,
     TransitionReason,
 )
@@ -192,7 +191,6 @@ def _body(  # noqa: PLR0917
         "group_key": f"{stream}:{incident}",
         "stream": stream,
         "incident": incident,
-        "severity": str(_gravest(changes)),
         "headline": _headline(topic, changes, stream),
         "window": {
             "start": iso(context.window_start_ms),
@@ -208,11 +206,6 @@ def _body(  # noqa: PLR0917
             "rule": _rule(rule),
         },
     }
-
-
-def _gravest(changes: Sequence[_AlertChange]) -> Severity:
-    critical = any(change.alert.severity is Severity.CRITICAL for change in changes)
-    return Severity.CRITICAL if critical else Severity.WARNING
 
 
 def _rule(rule: Rule) -> dict[str, Any]:

@@ -19,7 +19,7 @@ class Status(StrEnum):
     RESOLVED = "resolved"
 
 
-class Event(StrEnum):
+class NoticeEvent(StrEnum):
     """What a notice tells of, where it is not drift."""
 
     PROBE_BROKEN = "probe_broken"  # an LF is quarantined, or released

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tidegauge_alerts.lifecycle.identity import digest
 from tidegauge_alerts.messages import phrases
-from tidegauge_alerts.messages.model import VERSION, Event, Message, Status
+from tidegauge_alerts.messages.model import VERSION, NoticeEvent, Message, Status
 from tidegauge_alerts.messages.phrases import clean
 from tidegauge_probes.findings import Blindness, Skew
 
@@ -65,7 +65,7 @@ def data_gap(
     if status is Status.RESOLVED:
         headline = f"Data gap closed; reading continues. {headline}"
     told = {"partition": partition, "lost": lost}
-    return _message(Event.DATA_GAP, status, stream, headline, key=(key,), url=url, told=told)
+    return _message(NoticeEvent.DATA_GAP, status, stream, headline, key=(key,), url=url, told=told)
 
 
 def watermark_stale(
@@ -76,7 +76,7 @@ def watermark_stale(
     told = {"partition": partition, "watermark": watermark}
     key = (str(since_ms),)
     return _message(
-        Event.WATERMARK_STALE, Status.FIRING, stream, headline, key=key, url=url, told=told
+        NoticeEvent.WATERMARK_STALE, Status.FIRING, stream, headline, key=key, url=url, told=told
     )
 
 
@@ -85,7 +85,7 @@ def watermark_moves(stream: str, *, since_ms: int, url: str = "") -> Message:
     headline = "The watermark is moving again, and windows close"
     key = (str(since_ms),)
     return _message(
-        Event.WATERMARK_STALE, Status.RESOLVED, stream, headline, key=key, url=url, told={}
+        NoticeEvent.WATERMARK_STALE, Status.RESOLVED, stream, headline, key=key, url=url, told={}
     )
 
 
@@ -111,7 +111,7 @@ def mostly_late(
     told = {"late": late, "records": records}
     key = (str(since_ms),)
     return _message(
-        Event.LATE_RECORDS, Status.FIRING, stream, headline, key=key, url=url, told=told
+        NoticeEvent.LATE_RECORDS, Status.FIRING, stream, headline, key=key, url=url, told=told
     )
 
 
@@ -128,7 +128,7 @@ def punctual(stream: str, *, since_ms: int, url: str = "") -> Message:
     headline = "Records arrive in time again"
     key = (str(since_ms),)
     return _message(
-        Event.LATE_RECORDS, Status.RESOLVED, stream, headline, key=key, url=url, told={}
+        NoticeEvent.LATE_RECORDS, Status.RESOLVED, stream, headline, key=key, url=url, told={}
     )
 
 
@@ -144,7 +144,7 @@ def assumed_normal(
     )
     told = {"lineage": {"probe_set": probe_set, "baseline": baseline}}
     return _message(
-        Event.ASSUMED_NORMAL, status, stream, headline, key=(baseline,), url=url, told=told
+        NoticeEvent.ASSUMED_NORMAL, status, stream, headline, key=(baseline,), url=url, told=told
     )
 
 
@@ -160,7 +160,7 @@ def blind(stream: str, found: Sequence[Blindness], *, since_ms: int, url: str = 
     }
     key = (str(since_ms),)
     return _message(
-        Event.STREAM_BLIND, Status.FIRING, stream, headline, key=key, url=url, told=told
+        NoticeEvent.STREAM_BLIND, Status.FIRING, stream, headline, key=key, url=url, told=told
     )
 
 
@@ -169,7 +169,7 @@ def sees_again(stream: str, *, since_ms: int, url: str = "") -> Message:
     key, headline = (str(since_ms),), "The stream can see its traffic again"
     told: dict[str, Any] = {"blind": []}
     return _message(
-        Event.STREAM_BLIND, Status.RESOLVED, stream, headline, key=key, url=url, told=told
+        NoticeEvent.STREAM_BLIND, Status.RESOLVED, stream, headline, key=key, url=url, told=told
     )
 
 
@@ -210,7 +210,9 @@ def skewed(
         "lineage": {"probe_set": probe_set, "baseline": baseline, "training": training},
     }
     key = (baseline, training)
-    return _message(Event.TRAINING_SKEW, status, stream, headline, key=key, url=url, told=told)
+    return _message(
+        NoticeEvent.TRAINING_SKEW, status, stream, headline, key=key, url=url, told=told
+    )
 
 
 def _of_probe(  # noqa: PLR0917
@@ -225,7 +227,7 @@ def _of_probe(  # noqa: PLR0917
     told = {"probe": clean(probe), "lineage": {"probe_set": probe_set}}
     key = (probe_set, probe)
     return _message(
-        Event.PROBE_BROKEN,
+        NoticeEvent.PROBE_BROKEN,
         status,
         stream,
         headline,

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from tidegauge_alerts.messages.model import Event, Status
+from tidegauge_alerts.messages.model import NoticeEvent, Status
 from tidegauge_alerts.messages.phrases import clean
 
 MAX_TITLE: Final = 200
@@ -35,14 +35,14 @@ class Urgency(StrEnum):
 
 _NOTICES: Final[Mapping[str, Urgency]] = {
     # Drift goes undetected until somebody acts.
-    Event.PROBE_BROKEN: Urgency.CRITICAL,
-    Event.DATA_GAP: Urgency.CRITICAL,
-    Event.WATERMARK_STALE: Urgency.CRITICAL,
-    Event.LATE_RECORDS: Urgency.CRITICAL,
-    Event.STREAM_BLIND: Urgency.CRITICAL,
+    NoticeEvent.PROBE_BROKEN: Urgency.CRITICAL,
+    NoticeEvent.DATA_GAP: Urgency.CRITICAL,
+    NoticeEvent.WATERMARK_STALE: Urgency.CRITICAL,
+    NoticeEvent.LATE_RECORDS: Urgency.CRITICAL,
+    NoticeEvent.STREAM_BLIND: Urgency.CRITICAL,
     # There is nothing to wait for: they resolve by themselves.
-    Event.ASSUMED_NORMAL: Urgency.INFO,
-    Event.TRAINING_SKEW: Urgency.INFO,
+    NoticeEvent.ASSUMED_NORMAL: Urgency.INFO,
+    NoticeEvent.TRAINING_SKEW: Urgency.INFO,
 }
 
 _LINKS: Final[Mapping[str, str]] = {

@@ -51,7 +51,6 @@ def test_the_body_is_complete() -> None:
         "group_key": f"spam:{incident}",
         "stream": "spam",
         "incident": incident,
-        "severity": "critical",
         "headline": "Coverage of LF 'check_out' 8 % → 0.4 % (expected 6.4–9.6 %)",
         "window": {"start": "2020-03-15T12:00:00Z", "end": "2020-03-15T13:00:00Z"},
         "alerts": [

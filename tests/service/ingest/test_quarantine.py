@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tests.service import oracle
 from tests.service.group import NOW, Group
 from tests.service.transactions import read
-from tidegauge_alerts.messages.model import Event
+from tidegauge_alerts.messages.model import NoticeEvent
 from tidegauge_probes.counts import panes
 from tidegauge_probes.engine import QUARANTINED
 from tidegauge_service.ingest.deployed import current_deployments
@@ -58,7 +58,7 @@ def test_a_strike_quarantines_and_tells_every_receiver(database: Database, tmp_p
     said = messages(database)
     assert [receiver for receiver, _ in said] == ["ops", "log"]
     body = said[0][1]
-    assert body["event"] == Event.PROBE_BROKEN
+    assert body["event"] == NoticeEvent.PROBE_BROKEN
     assert body["status"] == "firing"
     assert "LF 'thanks' is quarantined" in body["headline"]
     assert f"tidegauge probes release {group.stream.name} thanks" in body["headline"]
