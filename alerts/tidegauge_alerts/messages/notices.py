@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tidegauge_alerts.lifecycle.identity import digest
 from tidegauge_alerts.messages import phrases
-from tidegauge_alerts.messages.model import VERSION, NoticeEvent, Message, Status
+from tidegauge_alerts.messages.model import VERSION, Message, NoticeEvent, Status
 from tidegauge_alerts.messages.phrases import clean
 from tidegauge_probes.findings import Blindness, Skew
 
