@@ -67,7 +67,7 @@ def grouped(after: Advance, before: Iterable[Alert], kin: Kin, context: Context)
     incidents = _open_incidents(after.alerts, known)
     for alert in sorted(new, key=strength):
         _place(alert, incidents, kin, context)
-    incidents = _at_once(incidents)
+    incidents = _at_once(_reconsidered(incidents, kin))
     joined = {a.id: i.root.incident for i in incidents for a in i.joined}
     alone = _moved_on(after, earlier)
 
@@ -115,6 +115,21 @@ def _place(alert: Alert, incidents: list[_Incident], kin: Kin, context: Context)
         incident.joined.append(alert)
         return
     incidents.append(_Incident(alert, is_new=True))
+
+
+def _reconsidered(incidents: list[_Incident], kin: Kin) -> list[_Incident]:
+    """Merge new incidents into those whose members turn out to be kin to their root.
+
+    A weaker series may explain a stronger one: an LF is diluted by a blind spot that came after it.
+    """
+    kept = list(incidents)
+    for one in reversed(incidents):
+        others = [i for i in kept if i is not one] if one.is_new else []
+        same = [i for i in others if _of_incident(one.root, i, kin) is Kinship.SAME]
+        for other in same[:1]:
+            other.joined += one.members
+            kept = [i for i in kept if i is not one]
+    return kept
 
 
 def _follows(alert: Alert, root: Alert) -> bool:

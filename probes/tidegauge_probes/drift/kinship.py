@@ -49,7 +49,8 @@ LITTLE_OF_IT: Final = 0.2
 """Share of a move of the blind spot that the votes of one LF explain."""
 
 MORE_THAN_DILUTED: Final = 1.5
-"""What moves by at most so many times as much as all known records (in logarithms) moves along."""
+"""What moves by at most so many times as much as all known records (in logarithms) moves along; the
+window that raised the alarm flatters it by some standard deviations."""
 
 DILUTED: Final = 0.6
 """What is only diluted by other records keeps at least this much of its share."""
@@ -109,7 +110,7 @@ class Moves:
         known = math.log(max(1 - x / n, 0.5 / n) / (1 - before))
         moved = math.log(self._ratio(lf))
         noise = SURE_Z / math.sqrt(max(self._due(lf), 1.0))
-        if known * moved > 0 and abs(moved) <= max(MORE_THAN_DILUTED * abs(known), noise):
+        if known * moved > 0 and abs(moved) <= MORE_THAN_DILUTED * abs(known) + noise:
             return Kinship.SAME
         explained = -self._alone(lf) / (x - n * before) if x != n * before else 0.0
         if explained >= MOST_OF_IT:

@@ -79,6 +79,16 @@ def test_kin_are_one_incident_and_one_message() -> None:
     assert incident.headline.endswith(", with 2 more series")
 
 
+def test_a_weaker_series_may_tie_stronger_ones_together() -> None:
+    """The blind spot is told by neither LF, but both are diluted by it."""
+    stream = Stream(pairs(SAME, (A, BLIND_SPOT), (B, BLIND_SPOT)))
+    stream.window(
+        shifted(key=A, rank=-90), shifted(key=B, rank=-80), shifted(0.3, key=BLIND_SPOT, rank=9.0)
+    )
+    [incident] = stream.incidents
+    assert incident.root.key == A
+
+
 def test_other_records_are_another_incident_though_at_the_same_moment() -> None:
     stream = Stream().window(shifted(key=A), shifted(0.3, key=B))
     assert len(stream.incidents) == 2
