@@ -194,8 +194,10 @@ def hard_nulls(seed: int, budget: float) -> dict[str, Any]:
 
 def _null_run(seed: int, budget: float, name: str, calibration: int, run: int) -> Quiet:
     rng = nulls.seeded(seed, name, calibration, run)
-    counts = nulls.NULLS[name].draw(rng, calibration + LIVE)
-    return Quiet.of(fit(counts[:calibration]), rows_of(counts[calibration:]), budget)
+    null = nulls.NULLS[name]
+    counts = null.draw(rng, calibration + LIVE)
+    baseline = fit(counts[:calibration], null.civil)
+    return Quiet.of(baseline, rows_of(counts[calibration:]), budget)
 
 
 def real_records(seed: int, budget: float) -> dict[str, Any]:

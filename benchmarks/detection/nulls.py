@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.detection import traffic
 from benchmarks.detection.traffic import (
@@ -25,9 +27,13 @@ from benchmarks.detection.traffic import (
     Traffic,
     ar1,
 )
+from tidegauge_probes.drift.civil_time import UTC_TIME, CivilTime
 
 RECORDS: Final = 1_000
 SD: Final = 0.10
+FIRST_DAY: Final = datetime.fromtimestamp(MONDAY_MS / 1000, UTC).date()
+
+Mask = npt.NDArray[np.bool_]
 
 Draw = Callable[[Generator, int], Traffic]
 """From a generator and a number of windows to the counts in them."""
@@ -35,10 +41,11 @@ Draw = Callable[[Generator, int], Traffic]
 
 @dataclass(frozen=True)
 class Null:
-    """How its windows are drawn, and how many it is calibrated on."""
+    """How its windows are drawn, how many it is calibrated on, and which clock it is told of."""
 
     draw: Draw
     calibrations: tuple[int, ...] = (336,)
+    civil: CivilTime = UTC_TIME
 
 
 def seeded(seed: int, name: str, calibration: int, run: int) -> Generator:
@@ -53,8 +60,8 @@ def _counted(rng: Generator, noise: Floats, sd: Floats | float = SD) -> Traffic:
     return _traffic(rng.binomial(n, odds / (1 + odds)), n)
 
 
-def _traffic(x: Ints, n: Ints) -> Traffic:
-    starts = MONDAY_MS + HOUR_MS * np.arange(len(x), dtype=np.int64)
+def _traffic(x: Ints, n: Ints, start_ms: int = MONDAY_MS) -> Traffic:
+    starts = start_ms + HOUR_MS * np.arange(len(x), dtype=np.int64)
     return Traffic(starts, x.astype(np.int64), n.astype(np.int64))
 
 
@@ -114,6 +121,39 @@ def _template_days(rng: Generator, windows: int) -> Traffic:
     return _counted(rng, templates[days].reshape(-1, len(RATES))[:windows])
 
 
+def _daily(hours: Ints, weekend: Mask, by: float = 0.2) -> Floats:
+    """Return the cycle of each window in log odds, by its local hour and day, [W, 1]."""
+    return (by * np.sin(2 * np.pi * hours / DAY) - 0.3 * weekend)[:, None]
+
+
+def _holidays(rng: Generator, windows: int) -> Traffic:
+    """Every third week, from the third on, Wednesday is as a Sunday."""
+    hours = np.arange(windows)
+    day = hours // DAY
+    weekend = (day % 7 >= 5) | (day % 21 == 2 + 14)
+    noise = rng.standard_normal((windows, len(RATES)))
+    return _counted(rng, noise + _daily(hours, weekend) / SD)
+
+
+HOLIDAYS: Final = tuple(
+    (FIRST_DAY + timedelta(days=day)).isoformat() for day in range(2 + 14, 1_000, 21)
+)
+
+CLOCK_CHANGE_MS: Final = int(datetime(2026, 3, 29, 1, tzinfo=UTC).timestamp()) * 1000
+CHANGE_AFTER: Final = (336 + 14 * DAY) // DAY * DAY
+"""Hours of the traffic before Europe's clocks change: two weeks after the calibration."""
+
+
+def _clock_change(rng: Generator, windows: int) -> Traffic:
+    """The cycle follows the local time of Berlin, where clocks change."""
+    hours = np.arange(windows)
+    local = hours + (hours >= CHANGE_AFTER)
+    noise = rng.standard_normal((windows, len(RATES)))
+    cycle = _daily(local, local // DAY % 7 >= 5, by=0.8) / SD
+    counted = _counted(rng, noise + cycle)
+    return _traffic(counted.x, counted.n, CLOCK_CHANGE_MS - CHANGE_AFTER * HOUR_MS)
+
+
 NULLS: Final[Mapping[str, Null]] = {
     "Student t₃": Null(_students, (336, 168, 48)),
     "AR(1), φ = .95": Null(_persistent, (336, 168, 48)),
@@ -125,4 +165,8 @@ NULLS: Final[Mapping[str, Null]] = {
     "copies × 50, 1 window of 20": Null(_copies(50, 0.05)),
     "copies × 50, 1 window of 100": Null(_copies(50, 0.01)),
     "days drawn from twenty": Null(_template_days),
+    "holidays, not in the calendar": Null(_holidays),
+    "holidays in the calendar": Null(_holidays, civil=CivilTime(calendar=HOLIDAYS)),
+    "clocks change, followed in UTC": Null(_clock_change),
+    "clocks change, in local time": Null(_clock_change, civil=CivilTime("Europe/Berlin")),
 }

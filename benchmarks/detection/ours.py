@@ -16,6 +16,7 @@ from tidegauge_probes.counts import panes
 from tidegauge_probes.counts.panes import PaneCounts
 from tidegauge_probes.drift import comparison
 from tidegauge_probes.drift.baseline import Baseline
+from tidegauge_probes.drift.civil_time import UTC_TIME, CivilTime
 from tidegauge_probes.drift.comparison import Detector
 from tidegauge_probes.drift.scan import Past
 from tidegauge_probes.drift.series.series_plan import SeriesPlan
@@ -53,7 +54,7 @@ class _Columns(SeriesPlan):
         return row.x, row.n
 
 
-def fit(history: Traffic) -> Baseline:
+def fit(history: Traffic, civil: CivilTime = UTC_TIME) -> Baseline:
     """Return the baseline of calibration windows."""
     total = _Row(history.x.sum(axis=0), history.n.sum(axis=0))
     kept = history.n.any(axis=1)
@@ -66,6 +67,7 @@ def fit(history: Traffic) -> Baseline:
         x=history.x[kept],
         n=history.n[kept],
         source={},
+        civil=civil,
     )
 
 
