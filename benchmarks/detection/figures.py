@@ -164,7 +164,8 @@ seen.
 Student t₃: the log odds of each window. AR(1), long memory: of the log odds, standard deviation
 10 %. All or nothing: half of the LFs of 5 and 30 % read what all records of an hour share. Copies:
 in some windows, one record is repeated. Days drawn from twenty: days differ as much as hours do.
-Holidays: every third week has a day that is as a Sunday. Clocks change two weeks after the calibration.
+Holidays: every third week has a day that is as a Sunday. Clocks change two weeks after the
+calibration.
 """
 
 
