@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from tidegauge_probes.columns.batch import Batch
-from tidegauge_probes.current_call import CURRENT_CALL
+from tidegauge_probes.labeling.current_call import CURRENT_CALL
 from tidegauge_probes.labeling.probe_set import ProbeSet
 from tidegauge_probes.labeling.python_probe import PythonProbe
 from tidegauge_probes.lifting.lifting import Lifting

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import Field, ValidationError
 
-from tidegauge_probes.current_call import CURRENT_CALL
 from tidegauge_probes.documents.explanation import explain
 from tidegauge_probes.documents.reader import read_file
 from tidegauge_probes.documents.spec import ExactSpec, Spec
@@ -21,6 +20,7 @@ from tidegauge_probes.labeling.contents import (
     PythonContents,
     VoterContents,
 )
+from tidegauge_probes.labeling.current_call import CURRENT_CALL
 from tidegauge_probes.labeling.decorators import SlicingFunction
 from tidegauge_probes.labeling.folder_modules import import_beside, known_as
 from tidegauge_probes.labeling.probe_set import Probe, ProbeSet, as_probe

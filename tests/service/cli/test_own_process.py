@@ -12,7 +12,7 @@ import pytest
 
 from tests.servers.waiting import wait_until
 from tests.service.streams_for_tests import record, write_jsonl, write_stream
-from tidegauge_probes.current_call import SIZE
+from tidegauge_probes.labeling.current_call import SIZE
 from tidegauge_service.cli import main
 from tidegauge_service.cli.console.own_process import OWN_PROCESS
 

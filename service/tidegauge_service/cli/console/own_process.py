@@ -17,7 +17,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from tidegauge_probes.current_call import CURRENT_CALL, SIZE, last_call
+from tidegauge_probes.labeling.current_call import CURRENT_CALL, SIZE, last_call
 
 _ENDED: Final = SIZE
 """The byte, behind the name of what runs, that says that the command came to its end."""
