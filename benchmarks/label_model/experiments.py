@@ -195,9 +195,7 @@ def gold(sample: Sample) -> dict[str, Any]:
     for labelled in GOLD:
         off, inside, half = [], [], []
         for draw in range(DRAWS):
-            some = np.random.default_rng(draw).choice(len(sample.truth), labelled, replace=False)
-            known = np.full(len(sample.truth), ABSTAIN)
-            known[some] = sample.truth[some]
+            known = _labelled(np.random.default_rng(draw), sample.truth, labelled)
             model = fit(sample.votes, sample.classes, gold=known)
             error = np.abs(model.prior - truth)
             off.append(float(error.max()))
@@ -206,6 +204,19 @@ def gold(sample: Sample) -> dict[str, Any]:
         figures = {"error": np.mean(off), "half_width": np.mean(half), "inside": np.mean(inside)}
         out[str(labelled)] = {name: round(float(x), 3) for name, x in figures.items()}
     return out
+
+
+def _labelled(rng: np.random.Generator, truth: Ints, labels: int) -> Ints:
+    """Return the truth of so many records, others ABSTAIN; labels of one class are drawn again.
+
+    The product refuses them, and asks for records from all traffic.
+    """
+    while True:
+        some = rng.choice(len(truth), labels, replace=False)
+        if len(np.unique(truth[some])) > 1:
+            known = np.full(len(truth), ABSTAIN)
+            known[some] = truth[some]
+            return known
 
 
 def costs(seed: int) -> dict[str, Any]:

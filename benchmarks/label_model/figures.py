@@ -112,7 +112,8 @@ def _gold(found: Json) -> str:
     return f"""## Class shares with gold labels
 
 Largest error of a class share of all records, averaged over {found["draws"]} draws of labels; in
-brackets, half the width of the 95 % interval, and how often it contained the truth.
+brackets, half the width of the 95 % interval, and how often it contained the truth. Labels of one
+class only are refused, and drawn again.
 
 {table(head, rows)}
 """

@@ -241,7 +241,7 @@ def _refused(stage: Stage) -> None:
     """See another source refused, until the stream is reset, however often that is killed."""
     stage.ask(*DRAIN, code=2)
     reset = ("streams", "reset", stage.name)
-    stage.ask(*reset, code=2)
+    stage.ask(*reset, code=0)  # says what it would do
     stage.finish(*reset, "--yes", most=1)
 
 
