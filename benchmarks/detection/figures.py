@@ -216,6 +216,10 @@ Overdispersed traffic; one LF shifts, {runs} runs a cell. The ramp grows linearl
 windows. In brackets: the target, if missed by more than two standard errors.
 
 {table(["records, coverage", *shifts], rows)}
+
+What misses its target are shifts that one window or two show, and the smallest shift of a rare LF:
+the price of tail maps. An alarm that is right in all but one of 2,000 windows lies beyond what any
+window of the calibration has shown, so the map asks for more.
 """
 
 
