@@ -177,9 +177,10 @@ class Folder:
     def change(self) -> None:
         """Change some files, each once, and read all."""
         self.stage.later()
-        touched = dict(self.files)
+        before = {n: (f, len(f.rows)) for n, f in self.files.items()}
         for change in self.stage.random.sample(self.changes, 4):
-            hidden = {n: f for n, f in self.files.items() if touched.get(n) is not f}
+            # What was appended, and replaced before anybody read it, has never been there.
+            hidden = {n: f for n, f in self.files.items() if before.get(n) != (f, len(f.rows))}
             for name in hidden:
                 del self.files[name]
             if self.fit():
