@@ -72,11 +72,11 @@ def grouped(after: Advance, before: Iterable[Alert], kin: Kin, context: Context)
     alone = _moved_on(after, earlier)
 
     def placed(alert: Alert) -> Alert:
-        if alert.id in joined:
-            return replace(alert, incident=joined[alert.id], root=False)
         if alert.id in alone:
             name = incident_of(alert.fingerprint, context.window_start_ms)
             return replace(alert, incident=name, root=True)
+        if alert.id in joined:
+            return replace(alert, incident=joined[alert.id], root=False)
         return alert
 
     return replace(after, alerts=tuple(map(placed, after.alerts)))

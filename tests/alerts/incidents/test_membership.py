@@ -166,12 +166,13 @@ def test_the_end_is_told_when_the_last_of_them_is_back() -> None:
     assert stream.reasons == ["confirmed", "recovered"]
 
 
-def test_a_child_that_moves_on_after_its_root_is_an_incident_of_its_own() -> None:
+@pytest.mark.parametrize("rank", [1.0, 99.0])
+def test_a_child_that_moves_on_after_its_root_is_an_incident_of_its_own(rank: float) -> None:
     carrier, child = (shifted(0.1, key=key, effect=1.3, rank=r) for key, r in ((B, 6.0), (C, 5.0)))
     stream = Stream(other=SAME).window(shifted(key=A, rank=-90), carrier, child)
     for _ in range(6):
         stream.window(quiet(key=A), carrier, child)
-    stream.window(quiet(key=A), carrier, shifted(0.5, key=C, effect=11.0))
+    stream.window(quiet(key=A), carrier, shifted(0.5, key=C, effect=11.0, rank=rank))
     by_root = {incident.root.key: incident for incident in stream.incidents}
     assert [alert.key for alert in by_root[A].alerts] == [A, B]
     assert [alert.key for alert in by_root[C].alerts] == [C]
