@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tidegauge_alerts.incidents.membership import strength
@@ -92,12 +92,12 @@ def incidents_of(alerts: Iterable[Alert]) -> list[Incident]:
     return [Incident(tuple(sorted(members, key=strength))) for members in by_name.values()]
 
 
-def messages_sent(incident: Incident, history: Sequence[Transition]) -> int:
-    """Return how many messages each receiver gets of it, by the changes of its alerts."""
-    mine = {alert.id for alert in incident.alerts}
+def messages_sent(incident: Incident, history: Mapping[str, Sequence[Transition]]) -> int:
+    """Return how many messages each receiver gets of it. *history*: alert → its changes."""
     told = {
         (transition.window_start_ms, transition.to_state)
-        for transition in history
-        if transition.alert_id in mine and notify_worthy(transition)
+        for alert in incident.alerts
+        for transition in history.get(alert.id, ())
+        if notify_worthy(transition)
     }
     return len(told)

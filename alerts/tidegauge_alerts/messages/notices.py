@@ -251,13 +251,21 @@ def _message(
 ) -> Message:
     """Return a message of the incident *key*; *again* tells its repetitions apart."""
     name = digest(event, stream, *key)
-    body: dict[str, Any] = {
+    body = body_without_alerts(event, status, stream, name, headline, url)
+    return Message(f"{digest(name, again)}-{status}", {**body, **told})
+
+
+def body_without_alerts(  # noqa: PLR0917
+    event: str, status: Status, stream: str, incident: str, headline: str, url: str
+) -> dict[str, Any]:
+    """Return the body of a message that is about no window and no alert."""
+    return {
         "version": VERSION,
         "event": str(event),
         "status": str(status),
-        "group_key": f"{clean(stream)}:{name}",
+        "group_key": f"{clean(stream)}:{incident}",
         "stream": clean(stream),
-        "incident": name,
+        "incident": incident,
         "headline": headline,
         "window": None,
         "alerts": [],
@@ -265,6 +273,4 @@ def _message(
         "candidates": 0,
         "links": {"page": f"{url.rstrip('/')}/"} if url else {},
         "lineage": {},
-        **told,
     }
-    return Message(f"{digest(name, again)}-{status}", body)

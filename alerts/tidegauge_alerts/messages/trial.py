@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from tidegauge_alerts.lifecycle.identity import digest
-from tidegauge_alerts.messages.model import VERSION, Message, Status
+from tidegauge_alerts.messages.model import Message, Status
+from tidegauge_alerts.messages.notices import body_without_alerts
 from tidegauge_alerts.messages.phrases import clean
 
 TEST: Final = "test"
@@ -21,19 +22,5 @@ def trial(receiver: str, status: Status, now_ms: int, url: str = "") -> Message:
     incident = digest(TEST, receiver)
     ends = "This test is over" if status is Status.RESOLVED else "No action is needed"
     headline = f"Test message to receiver '{clean(receiver)}', sent on request. {ends}"
-    body: dict[str, Any] = {
-        "version": VERSION,
-        "event": TEST,
-        "status": str(status),
-        "group_key": f"{TEST}:{incident}",
-        "stream": TEST,
-        "incident": incident,
-        "headline": headline,
-        "window": None,
-        "alerts": [],
-        "truncated": 0,
-        "candidates": 0,
-        "links": {"page": f"{url.rstrip('/')}/"} if url else {},
-        "lineage": {},
-    }
+    body = body_without_alerts(TEST, status, TEST, incident, headline, url)
     return Message(f"{digest(incident, now_ms)}-{status}", body)

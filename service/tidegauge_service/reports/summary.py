@@ -31,7 +31,7 @@ def summarise(connection: Connection, stream: StreamRow, seconds: float) -> dict
     """Return counts, alerts and candidates of a stream as JSON-ready data."""
     summary = queries.summary(connection, stream)
     found = all_alerts(connection, stream.name)
-    history = incidents.history_of(connection, found)
+    history = incidents.history_of_stream(connection, stream.id)
     each = [incident_fields.fields_of(one, history) for one in incidents_of(found)]
     return {
         "stream": stream.name,

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from tidegauge_alerts.incidents.incident import Incident
-from tidegauge_alerts.model import Transition
 from tidegauge_service.api.context import Ctx, Cursor, Limit, Since, Until, find_stream
 from tidegauge_service.api.filters import span
 from tidegauge_service.api.paging import from_cursor, to_cursor
@@ -86,8 +85,7 @@ def list_incidents(
             limit=limit,
             after=from_cursor(cursor),
         )
-        alerts = [alert for incident in found for alert in incident.alerts]
-        history = incidents.history_of(connection, alerts)
+        history = incidents.history_of(connection, [incident.id for incident in found])
     last = found[-1] if len(found) == limit else None
     following = to_cursor((last.opened_window_ms, last.id)) if last else None
     return Incidents(items=[_item(incident, history) for incident in found], next=following)
@@ -103,7 +101,7 @@ def show_incident(incident_id: str, ctx: Ctx) -> IncidentItem:
     return _item(*found)
 
 
-def _item(incident: Incident, history: list[Transition]) -> IncidentItem:
+def _item(incident: Incident, history: incidents.History) -> IncidentItem:
     name, stream = incident.id, incident.root.stream
     links = {
         "self": f"/api/v1/incidents/{name}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,8 +11,8 @@ from tidegauge_alerts.model import Alert, Transition
 from tidegauge_service.clock import to_iso
 
 
-def fields_of(incident: Incident, history: Sequence[Transition]) -> dict[str, Any]:
-    """Return an incident as JSON-ready data. *history*: the changes of its alerts, or of more.
+def fields_of(incident: Incident, history: Mapping[str, Sequence[Transition]]) -> dict[str, Any]:
+    """Return an incident as JSON-ready data. *history*: alert → its changes, of others too.
 
     ``owner`` and ``words`` have no content yet.
     """

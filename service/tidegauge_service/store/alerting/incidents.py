@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ from tidegauge_alerts.model import Alert, AlertState, Transition
 from tidegauge_service.store import schema
 
 Place = tuple[int, str]
+History = Mapping[str, Sequence[Transition]]
 
 
 def page(
@@ -47,18 +48,32 @@ def page(
     return [by_name[name] for name in names]
 
 
-def get(connection: sa.Connection, name: str) -> tuple[Incident, list[Transition]] | None:
-    """Return an incident and the changes of all its alerts, oldest first."""
+def get(connection: sa.Connection, name: str) -> tuple[Incident, History] | None:
+    """Return an incident, and the changes of its alerts."""
     found = _of_names(connection, [name])
-    return (found[0], history_of(connection, found[0].alerts)) if found else None
+    return (found[0], history_of(connection, [name])) if found else None
 
 
-def history_of(connection: sa.Connection, alerts: Collection[Alert]) -> list[Transition]:
-    """Return the changes of some alerts, oldest first."""
-    h = schema.alert_transition
-    wanted = h.c.alert_id.in_([alert.id for alert in alerts])
+def history_of(connection: sa.Connection, names: Collection[str]) -> History:
+    """Return alert → its changes, oldest first, of the alerts of some incidents."""
+    return _history(connection, schema.alert.c.incident.in_(names))
+
+
+def history_of_stream(connection: sa.Connection, stream_id: int) -> History:
+    """Return the same of all alerts of a stream."""
+    return _history(connection, schema.alert.c.stream_id == stream_id)
+
+
+def _history(connection: sa.Connection, of_alerts: sa.ColumnElement[bool]) -> History:
+    # By a subquery: there may be more alerts than a database takes parameters.
+    h, t = schema.alert_transition, schema.alert
+    wanted = h.c.alert_id.in_(sa.select(t.c.id).where(of_alerts))
     rows = connection.execute(sa.select(h.c.content).where(wanted).order_by(h.c.id))
-    return [msgspec.json.decode(row, type=Transition) for row in rows.scalars()]
+    found: dict[str, list[Transition]] = {}
+    for row in rows.scalars():
+        transition = msgspec.json.decode(row, type=Transition)
+        found.setdefault(transition.alert_id, []).append(transition)
+    return found
 
 
 def _of_names(connection: sa.Connection, names: list[str]) -> list[Incident]:
