@@ -18,10 +18,9 @@ from tidegauge_alerts.lifecycle.identity import digest
 from tidegauge_alerts.messages.model import VERSION, Message, Status
 from tidegauge_alerts.messages.phrases import (
     MAX_SEGMENT,
-    because,
     clean,
-    copied,
     names,
+    origin,
     redeployed,
     sentence,
     settled,
@@ -74,11 +73,7 @@ class _AlertChange:
             return settled(self.alert.key, self.alert.settled)
         over = self.transition.to_state is AlertState.RESOLVED
         text = sentence(self.alert.key, self.transition, rule=self.alert.rule, over=over)
-        if over:
-            return text
-        scale = self.transition.scale
-        of_text = copied(self.alert.key, self.alert.copies, scale)
-        return text + of_text + because(self.alert.cause, scale)
+        return text if over else text + origin(self.alert, self.transition.scale)
 
 
 def notify_worthy(transition: Transition) -> bool:

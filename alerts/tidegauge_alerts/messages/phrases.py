@@ -216,8 +216,12 @@ def episode(alert: Alert) -> str:
     if alert.settled is not None:
         return settled(alert.key, alert.settled)
     shift = sentence(alert.key, alert, rule=alert.rule)
-    of_text = copied(alert.key, alert.copies, alert.scale)
-    return shift + of_text + because(alert.cause, alert.scale)
+    return shift + origin(alert, alert.scale)
+
+
+def origin(alert: Alert, scale: int) -> str:
+    """Return where the shift of an alert comes from, to follow a sentence about *scale* windows."""
+    return copied(alert.key, alert.copies, scale) + because(alert.cause, scale)
 
 
 def reopenings(times: int) -> str:

@@ -93,7 +93,11 @@ def _facts(alert: Alert, zone: str) -> tuple[Fact, ...]:
     shown = [
         Fact("Since", moment(alert.opened_window_ms, zone)),
         Fact("Segment", place(alert.key.segment)),
-        *([Fact("Where", because(alert.cause).removeprefix(", "))] if alert.cause else []),
+        *(
+            [Fact("Where", because(alert.cause, alert.scale).removeprefix(", "))]
+            if alert.cause
+            else []
+        ),
         *([Fact("Copies", _copies(alert))] if alert.copies else []),
         Fact("Observed in the last shifted window", _observed(alert)),
         Fact("Odds ratio", odds(alert.effect)),
